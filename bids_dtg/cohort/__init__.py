@@ -1,6 +1,5 @@
 """The people of an analysis, variables on them, and the folder of its results.
 
-- `basis`: what results depend on: options and data that made a model, or a model that was used
 - `features`: features of many people, one contrast at a time
 - `frames`: the content of an output folder, as a data frame
 - `kept_means`: means of maps over regions, made once a map and kept, and what is unusual about maps

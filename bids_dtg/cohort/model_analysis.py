@@ -6,11 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from bids_dtg.bundles.bundle import Bundle
-from bids_dtg.cohort.basis import OwnModel, UsedModel
-from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder, data_set_name
+from bids_dtg.cohort.result_folder import DEFAULT_NAME, MODEL, ResultFolder, data_set_name
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.files.derivatives import (
     DatasetWords,
@@ -25,12 +24,8 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.pages.analysis import AnalysisPageFacts
 from bids_dtg.settings import Settings
 
-MODEL = "model"  # result of a training
-
-
 People = TypeVar("People", bound=Any)  # has the files, the source and notes of its workflow
 Model = TypeVar("Model", bound=Bundle[Any])
-Self = TypeVar("Self", bound="ModelAnalysis[Any, Any]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +38,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     people: People  # the participants
     dataset: SourceDataset  # the folder that names the data set
     results: ResultFolder
-    bundle: Model | None  # the model; None: the call makes one
+    bundle: Model | None  # the model; None: the call makes one, or one for each fold
 
     @classmethod
     @abstractmethod
@@ -64,23 +59,12 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
         """Return names that replace folders of this machine."""
 
-    @classmethod
-    def reads_model(cls, settings: Settings, makes: str) -> bool:
-        """Return whether a call reads a model; else it makes one.
-
-        Parameters
-        ----------
-        settings, makes
-            As of `prepare`.
-        """
-        return makes != MODEL
-
     @abstractmethod
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
         """Yield lines on the content of the files, for the given people."""
 
     @classmethod
-    def prepare(cls: type[Self], settings: Settings, makes: str, *can_write: str) -> Self:
+    def prepare(cls, settings: Settings, makes: str, *can_write: str) -> Self:
         """Check options, files and model before anything is written.
 
         Parameters
@@ -99,30 +83,22 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         """
         dataset = name_folder(settings.inputs.bids_dir)
         output = check_output_location(settings.inputs.output_dir, dataset)
-        bundle = cls.load(settings.inputs.model) if cls.reads_model(settings, makes) else None
-        if bundle is not None:
+        bundle = None
+        if makes != MODEL and settings.statistics.folds is None:
+            bundle = cls.load(settings.inputs.model)
             refuse_model_folder(output, bundle.path)
         people = cls.gather(settings, bundle)
-        given = settings.modelling.model_name
         folders = {
             "bids": dataset.root,
             "output": output,
             "model": None if bundle is None else bundle.path,
             **cls.folders(settings),
         }
-        files = people.source.paths if settings.modelling.input_arrays else ()
-        folders |= {f"arrays{n}": path.absolute().parent for n, path in enumerate(files, 1)}
-        results = ResultFolder(
-            settings,
-            DerivativeDataset(output),
-            f"{makes}-{given or (bundle.card.name if bundle else DEFAULT_NAME)}",
-            can_write,
-            OwnModel(settings)
-            if bundle is None
-            else UsedModel(bundle.card, bundle.identity, makes),
-            PathNames.of(folders),
+        for number, path in enumerate(settings.modelling.input_arrays, 1):
+            folders[f"arrays{number}"] = Path(path).expanduser().absolute().parent
+        results = ResultFolder.of_model(
+            settings, DerivativeDataset(output), makes, bundle, can_write, PathNames.of(folders)
         )
-        results.refuse_others()
         if bundle is None:
             results = results.of_data(people.files, dataset.root)
         for line in people.notes:
@@ -150,14 +126,9 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         self.results.page(page, self.page_name)
 
     def print_plan(self, what: str, labels: Sequence[str]) -> int:
-        """Print what the call would do; return 0, the number of failures.
+        """Print what the call would do for participants; return 0, the number of failures.
 
-        Parameters
-        ----------
-        what
-            What the call would write, in words.
-        labels
-            Participants who would be used.
+        `what` names what it would write.
         """
         for line in self.plan(labels):
             show(line)

@@ -1,21 +1,27 @@
-"""The folder of one analysis' results: tables, maps, the page, and a record of its own files."""
+"""The folder of one analysis' results: tables, maps, the page, and a record of its own files.
+
+Results of another model, or a model that was made otherwise, are never overwritten.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.basis import BUNDLE, OwnModel, UsedModel, option_files
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
     BIDS_VERSION,
@@ -24,21 +30,34 @@ from bids_dtg.files.derivatives import (
     SourceDataset,
     prepare_output_folder,
 )
+from bids_dtg.files.digest import digest_of
+from bids_dtg.files.foreign import reading
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import build_name
 from bids_dtg.files.path_names import PathNames, machine_folders
-from bids_dtg.files.provenance import named_files, running_container
-from bids_dtg.files.text import write_json, write_text
+from bids_dtg.files.provenance import file_fingerprint, named_files, running_container
+from bids_dtg.files.text import read_json, write_json, write_text
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import named, say
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, write_analysis_page
 from bids_dtg.report.pages.index import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
-from bids_dtg.settings import Settings
+from bids_dtg.settings import FIELDS, Settings, plain
+from bids_dtg.settings.option import MODELS
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
+from bids_dtg.workflows import find_workflow
 
+MODEL = "model"  # result of a training
+BUNDLE = "bundle"  # folder of a new model
+CHECKPOINTS = "checkpoints"  # folder of a training's last epochs
 DEFAULT_NAME = "own"  # of a new model
+# What a new model was made with and from, and which model results are of.
+_OPTIONS, _DATA = "configuration_sha256.json", "data_sha256.json"
+_USED = "desc-evaluated_model.json"
+_PROGRAM = "bids_dtg"  # its version, beside the options
+# Files that end with a checksum of all that is in them, so that their ends are enough.
+_WITH_CHECKSUM = (".gz", ".npz")
 _CONFIGURATION = "configuration.toml"
 _UNFINISHED = (
     "These results are not whole: the call that makes them is at work, or was cut off. The same "
@@ -75,8 +94,9 @@ class ResultFolder:
     # Names that the analysis can write, without extension, * for any letters; a name that ends in a
     # slash is a folder of its own. Only such files are ever removed.
     can_write: Sequence[str]
-    basis: OwnModel | UsedModel | None = None  # what results depend on; None: nothing
     path_names: PathNames = field(default_factory=lambda: PathNames(()))  # replace folders in text
+    used: Mapping[str, str] = field(default_factory=dict)  # facts of the model that results are of
+    data: Mapping[str, Path] | None = None  # files a new model is made of; None: none is made
     _written: set[str] = field(default_factory=set)  # files of this call, relative to the folder
 
     @classmethod
@@ -94,6 +114,46 @@ class ResultFolder:
         """
         name, analysis = settings.modelling.model_name, settings.modelling.analysis
         return cls(settings, output, f"{analysis}-{name}" if name else f"{analysis}", can_write)
+
+    @classmethod
+    def of_model(
+        cls,
+        settings: Settings,
+        output: DerivativeDataset,
+        makes: str,
+        bundle: Bundle[Any] | None,
+        can_write: Sequence[str],
+        path_names: PathNames,
+    ) -> ResultFolder:
+        """Return the folder of a new model, or of what is made with a model.
+
+        Parameters
+        ----------
+        settings, output, can_write, path_names
+            As in the class.
+        makes
+            What the call makes: a model, or an evaluation, a simulation … of one.
+        bundle
+            The model that results are of; None: the call makes one.
+
+        Raises
+        ------
+        SettingsError
+            As `refuse_others`.
+        """
+        used, name = {}, settings.modelling.model_name or DEFAULT_NAME
+        if bundle is not None:
+            card, name = bundle.card, settings.modelling.model_name or bundle.card.name
+            used = {
+                "ModelName": card.name,
+                "ModelVersion": card.version,
+                "ModelKind": card.kind,
+                "ModelSHA256": bundle.identity,
+            }
+        data: Mapping[str, Path] | None = {} if bundle is None else None
+        found = cls(settings, output, f"{makes}-{name}", can_write, path_names, used, data)
+        found.refuse_others()
+        return found
 
     @property
     def path(self) -> Path:
@@ -114,12 +174,15 @@ class ResultFolder:
         return self.path / BUNDLE
 
     def refuse_others(self) -> None:
-        """Refuse a folder that is a link, and results of another basis: other options or model.
+        """Refuse a folder that is a link, results of another model, or a model made otherwise.
+
+        The same options and data, and the same version of the program, make the same model, so
+        that a command can be given again.
 
         Raises
         ------
         SettingsError
-            The message names the link, differing options, or that model.
+            Naming the link, the other model, or the options, version or data that differ.
         """
         own = (self.path / name for name in self.can_write if name.endswith("/"))
         for folder in (self.path.parent, self.path, *own):
@@ -129,16 +192,77 @@ class ResultFolder:
                     expected="a folder in OUTPUT_DIR",
                     remedy="remove the link, or choose another OUTPUT_DIR",
                 )
-        if self.basis is not None:
-            self.basis.refuse_others(self.path)
+        # A call that was killed at its start has left nothing, or temporary files.
+        if self.used and self.path.exists() and self._all_files():
+            facts = read_json(self.path / _USED)
+            if facts.get("ModelSHA256") != self.used["ModelSHA256"]:
+                other = f"{facts.get('ModelName', 'an unknown model')} "
+                other += str(facts.get("ModelVersion", ""))
+                raise SettingsError(
+                    f"{self.path} holds results of another model ({other.strip()})",
+                    remedy=f"choose another --model-name, or remove {self.path}",
+                )
+        if self.data is not None and self.bundle.exists() and (why := self._made_otherwise()):
+            raise SettingsError(
+                f"{self.bundle} holds a model already, {why}",
+                remedy=f"choose another --model-name, or remove {self.bundle} to make it anew",
+            )
+
+    def _made_otherwise(self) -> str:
+        """Return how the model that is there was made otherwise, in words; empty: in no way."""
+        earlier, now = read_json(self.path / _OPTIONS), self._shaping_options
+        names = [name for name in now if name != _PROGRAM and earlier.get(name) != now[name]]
+        if names:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+            return f"made with other options ({options if earlier else 'unknown'})"
+        # Another version would write other tables beside the model, and not be able to replace it.
+        version = earlier.get(_PROGRAM, "of another version")
+        if version != __version__:
+            return f"made by bids_dtg {version}, and this is {__version__}"
+        if not self.data:
+            return ""
+        recorded, data = read_json(self.path / _DATA), self._digests
+        changed = [
+            f"{name} {'is new' if name not in recorded else 'has changed'}"
+            if name in data
+            else f"{name} is not there"
+            for name in sorted(data.keys() | recorded.keys())
+            if data.get(name) != recorded.get(name)
+        ]
+        return f"made of other data ({named(changed)})" if changed else ""
+
+    @cached_property
+    def _shaping_options(self) -> dict[str, str]:
+        """The program's version, and hashes of the options that a model depends on."""
+        values = with_whole_paths(self.settings).options
+        usual = find_workflow(self.settings.inputs.workflow).defaults
+        values |= {name: value for name, value in usual.items() if values[name] is None}
+        return {_PROGRAM: __version__} | {
+            name: hashlib.sha256(json.dumps(plain(values[name])).encode()).hexdigest()
+            for name, option in FIELDS.items()
+            if MODELS in option.shapes
+        }
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """SHA-256 of the content of each file that a new model is made of, or of its ends."""
+        found = {}
+        for name, path in (self.data or {}).items():
+            with reading(path, DatasetError):
+                found[name] = (
+                    file_fingerprint(path).ends_sha256
+                    if path.name.endswith(_WITH_CHECKSUM)
+                    else digest_of(path, "sha256").hexadecimal
+                )
+        return found
 
     def of_data(self, paths: Iterable[Path], root: Path) -> ResultFolder:
-        """Return the folder for results that rest on files of data, too.
+        """Return the folder for a new model that is made of files of data, and those of options.
 
         Parameters
         ----------
         paths
-            The files, beside those that options name.
+            The files, beside those that options name: arrays, splits, ROIs, tasks.
         root
             Root folder of the data set: files below it are recorded relative to it.
 
@@ -147,11 +271,14 @@ class ResultFolder:
         SettingsError
             A model lies there that was made of other data.
         """
-        assert isinstance(self.basis, OwnModel)
-        files = (*option_files(self.settings), *paths)
+        values = with_whole_paths(self.settings).options
+        shaping = [values[name] for name, option in FIELDS.items() if MODELS in option.shapes]
+        texts = [text for own in shaping for text in (own if isinstance(own, tuple) else (own,))]
+        by_option = [Path(text) for text in texts if isinstance(text, (str, Path)) and str(text)]
+        files = (*(path for path in by_option if path.is_absolute()), *paths)
         there = [path for path in dict.fromkeys(files) if path.is_file()]
         data = named_files(there, root, self.path_names)
-        found = dataclasses.replace(self, basis=dataclasses.replace(self.basis, data=data))
+        found = dataclasses.replace(self, data=data)
         found.refuse_others()
         return found
 
@@ -290,9 +417,12 @@ class ResultFolder:
 
     def _mark(self) -> None:
         """Mark the folder as unfinished, and remove an earlier call's page and configuration."""
-        if self.basis is not None:
-            self.basis.write(self.path)
-            self._written.update(self.basis.files)
+        records: dict[str, Mapping[str, str]] = {_USED: self.used} if self.used else {}
+        if self.data is not None:
+            records = {_OPTIONS: self._shaping_options, _DATA: self._digests}
+        for name, facts in records.items():
+            write_json(self.path / name, facts)
+        self._written.update(records)
         write_text(self.path / UNFINISHED, _UNFINISHED)
         old = [
             name for name in self._recognised() if name == _CONFIGURATION or name.endswith(".html")

@@ -9,12 +9,13 @@ import pytest
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.cohort.basis import OwnModel, UsedModel
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -208,50 +209,12 @@ def test_one_call_at_a_time_writes_to_a_folder(cohort):
         pass
 
 
-def with_basis(cohort, basis):
-    made = results(cohort)
-    return ResultFolder(made.settings, made.output, "model-x", (), basis)
-
-
 def test_results_of_another_model_are_never_written_over(cohort):
-    first, other = (
-        UsedModel(ModelCard("a", "1", "linear", None), name * 64, "evaluation") for name in "pq"
-    )
-    write(with_basis(cohort, first), "one.tsv")
-    write(with_basis(cohort, first), "one.tsv")
-    with pytest.raises(SettingsError, match="holds the evaluation of another model"):
-        with_basis(cohort, other).refuse_others()
-
-
-def test_a_model_of_other_options_is_never_written_over(cohort):
-    settings = cohort.settings().replace(analysis_level="group", analysis="train")
-    made = ResultFolder(settings, DerivativeDataset(cohort.out), "own", (), OwnModel(settings))
-    write(made, "bundle/model.json")
-    same = settings.replace(device="cpu", epochs=100)  # the default, in a number
-    OwnModel(same).refuse_others(made.path)
-    with pytest.raises(SettingsError, match="made with other options") as refused:
-        OwnModel(settings.replace(epochs=3, seed=1)).refuse_others(made.path)
-    assert "--epochs, --seed" in str(refused.value)
-    with pytest.raises(SettingsError, match="holds a model already"):
-        OwnModel(settings, repeatable=False).refuse_others(made.path)
-
-
-@pytest.mark.parametrize(("version", "words"), [("0.0.1", "0.0.1"), (None, "of another version")])
-def test_a_model_of_another_version_is_refused_before_anything_is_written(cohort, version, words):
-    settings = cohort.settings().replace(analysis_level="group", analysis="train")
-    made = ResultFolder(
-        settings, DerivativeDataset(cohort.out), f"old-{version}", (), OwnModel(settings)
-    )
-    write(made, "bundle/model.json")
-    OwnModel(settings).refuse_others(made.path)
-    record = made.path / OwnModel.file
-    facts = json.loads(record.read_text())
-    record.write_text(
-        json.dumps(
-            {**facts, "bids_dtg": version}
-            if version
-            else {k: v for k, v in facts.items() if k != "bids_dtg"}
-        )
-    )
-    with pytest.raises(SettingsError, match=f"made by bids_dtg {words}"):
-        OwnModel(settings).refuse_others(made.path)
+    for identity in ("p", "p", "q"):
+        card = ModelCard("a", "1", "linear", None)
+        bundle = Bundle(cohort.out, card, identity * 64)
+        settings = cohort.settings().replace(analysis_level="group", analysis="evaluate")
+        where = (settings, DerivativeDataset(cohort.out), "evaluation", bundle, ())
+        refused = pytest.raises(SettingsError, match=r"results of another model \(a 1\)")
+        with refused if identity == "q" else contextlib.nullcontext():
+            write(ResultFolder.of_model(*where, PathNames.of({})), "one.tsv")

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.cohort.basis import BUNDLE, OwnModel, UsedModel
 from bids_dtg.cohort.known_people import EXCLUDED, with_copies
-from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
+from bids_dtg.cohort.result_folder import BUNDLE, MODEL, ResultFolder
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.roi_maps import (
     maps_in_words,
@@ -138,20 +137,15 @@ class Cohort:
                     _form_of(kind, card.part.connectome.sets),
                     kind.segment_seconds(card.part.segment_seconds),
                 )
-        if settings.modelling.analysis == "evaluate":
-            makes, name = "evaluation", card.name
-            basis: OwnModel | UsedModel = UsedModel(card, request.bundle.identity, makes)
-        else:
-            makes, name, basis = "model", DEFAULT_NAME, OwnModel(settings, repeatable=True)
-        results = ResultFolder(
+        evaluates = settings.modelling.analysis == "evaluate"
+        results = ResultFolder.of_model(
             settings,
             request.output,
-            f"{makes}-{settings.modelling.model_name or name}",
+            "evaluation" if evaluates else MODEL,
+            request.bundle if evaluates else None,
             _CAN_WRITE,
-            basis,
             request.path_names.plus({"statmaps": place}),
         )
-        results.refuse_others()
         return cls(settings, request, place, results, words, sets)
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
-from bids_dtg.cohort.basis import BUNDLE
+from bids_dtg.cohort.result_folder import BUNDLE
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.arrays import as_kept

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
-from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
+from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETWORK_MODEL, SIMULATED
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
@@ -42,11 +42,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         if kind_of(name) == LINEAR_DYNAMICS.name:
             return load_linear_bundle(name)
         return load_network_bundle(name)
-
-    @classmethod
-    def reads_model(cls, settings: Settings, makes: str) -> bool:
-        """Return whether a call reads a model: neither makes one, nor one for each fold."""
-        return makes != MODEL and settings.statistics.folds is None
 
     @classmethod
     def gather(

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
-from bids_dtg.cohort.model_analysis import MODEL
+from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.bundle.kind import NETWORK

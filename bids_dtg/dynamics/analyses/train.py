@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
-from bids_dtg.cohort.model_analysis import MODEL
+from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.parameters import PARAMETERS, PARTICIPANT, USE, in_words, uses

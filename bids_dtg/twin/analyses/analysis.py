@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
-from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
+from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.cohort.region_people import UNKNOWN_CLEANING
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
@@ -49,11 +49,6 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         people = TwinPeople.prepare(settings, part.tasks, part.atlas, bool(bundle.bold_regions))
         _require_same_connectomes(people, bundle)
         return people
-
-    @classmethod
-    def reads_model(cls, settings: Settings, makes: str) -> bool:
-        """Return whether a call reads a model: neither makes one, nor one for each fold."""
-        return makes != MODEL and settings.statistics.folds is None
 
     def words(self) -> DatasetWords:
         """Return the words of the output's dataset description."""

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.cohort.basis import BUNDLE
-from bids_dtg.cohort.model_analysis import MODEL
+from bids_dtg.cohort.result_folder import BUNDLE, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError

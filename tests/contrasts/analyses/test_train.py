@@ -274,7 +274,7 @@ def test_an_evaluation_never_replaces_that_of_another_model(
     capsys.readouterr()
     other = ["evaluate", "--model", second.path, *split]
     assert cohort.analyse(*other, "--model-name", "own", out=tmp_path) == 2
-    assert "holds the evaluation of another model (own 1)" in capsys.readouterr().err
+    assert "holds results of another model (own 1)" in capsys.readouterr().err
     assert cohort.analyse(*other, out=tmp_path) == 0
     assert (tmp_path / "group/evaluation-second/desc-models_scores.tsv").is_file()
     assert (folder / "desc-models_scores.tsv").read_bytes() == scores

@@ -1,0 +1,92 @@
+"""Options and data that a model was made of are known again, data by their content."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_dtg.cohort.result_folder import MODEL, ResultFolder
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.text import read_json, write_json, write_text
+from bids_dtg.settings import Settings
+
+LARGE = 3 * 2**20  # bytes: more than the ends that are read of compressed files
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "bids"
+    root.mkdir()
+    content = np.random.default_rng(1).bytes(LARGE)
+    (root / "plain.h5").write_bytes(content)
+    (root / "bold.nii.gz").write_bytes(gzip.compress(content, 1))
+    np.savez(root / "rest.npz", rest=np.frombuffer(content, np.uint8))
+    (root / "table.tsv").write_text("onset\n1\n")
+    return root
+
+
+def folder(root: Path, **options: object) -> ResultFolder:
+    """Return the folder of a model that is made of these data, which nothing refuses."""
+    given = {"bids_dir": root, "output_dir": root.parent / "out", "analysis_level": "group"}
+    settings = Settings.of(**given, analysis="train", **options)
+    output = DerivativeDataset(root.parent / "out")
+    found = ResultFolder.of_model(settings, output, MODEL, None, ("bundle/",), PathNames.of({}))
+    return found.of_data(sorted(root.iterdir()), root)
+
+
+@pytest.fixture
+def made(data: Path) -> ResultFolder:
+    found = folder(data)
+    with found.begun():
+        write_text(found.add("bundle/") / "model.json", "{}")
+    return found
+
+
+def test_the_same_options_and_touched_data_are_the_same(data, made):
+    for path in data.rglob("*"):
+        os.utime(path, (1, 1))
+    folder(data, device="cpu", epochs=100)  # the default, in a number
+
+
+def test_other_options_are_named(data, made):
+    with pytest.raises(SettingsError, match=r"already, made with other options \(--epochs, --seed"):
+        folder(data, epochs=3, seed=1)
+
+
+@pytest.mark.parametrize(("version", "words"), [("0.0.1", "0.0.1"), (None, "of another version")])
+def test_a_model_of_another_version_is_refused(data, made, version, words):
+    record = made.path / "configuration_sha256.json"
+    facts = read_json(record) | {"bids_dtg": version}
+    write_json(record, {name: own for name, own in facts.items() if own})
+    with pytest.raises(SettingsError, match=f"made by bids_dtg {words}"):
+        folder(data)
+
+
+@pytest.mark.parametrize("name", ["plain.h5", "bold.nii.gz", "rest.npz", "table.tsv"])
+def test_one_changed_value_is_named(data, made, name):
+    path = data / name
+    content = bytearray(path.read_bytes())
+    if name == "bold.nii.gz":
+        content = bytearray(gzip.decompress(content))
+    elif name == "rest.npz":
+        content = bytearray(np.load(path)["rest"].tobytes())
+    content[len(content) // 2] ^= 1
+    if name == "rest.npz":
+        np.savez(path, rest=np.frombuffer(content, np.uint8))
+    else:
+        path.write_bytes(gzip.compress(content, 1) if name == "bold.nii.gz" else content)
+    os.utime(path, (1, 1))
+    with pytest.raises(SettingsError, match=rf"other data \({name} has changed\)"):
+        folder(data)
+
+
+def test_new_and_lost_files_are_named(data, made):
+    (data / "table.tsv").rename(data / "other.tsv")
+    with pytest.raises(SettingsError, match=r"other.tsv is new, table.tsv is not there"):
+        folder(data)
