@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import UnusableMapError
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
     Statistic,
     StatMap,
-    choose_sessions,
     choose_statistic,
-    group_maps,
+    find_statmaps,
     in_space,
     name_targets,
+    people_maps,
 )
 from bids_dtg.notices import say
 from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, too_large
@@ -52,17 +51,13 @@ def choose_measured(
     DatasetError
         They are of other spaces, several for one thing, or no statistic is everybody's.
     """
-    files, of_space = in_space(find_statmap_files(place).files, space)
-    files, of_tasks = name_targets(files, tasks)
-    by_person: dict[str, list[StatMap]] = {}
-    for statmap in filter(is_wanted, group_maps(files)):
-        by_person.setdefault(statmap.participant, []).append(statmap)
+    maps, of_space = in_space(find_statmaps(place)[0], space)
+    maps, of_tasks = name_targets(maps, tasks)
     preferred = [plain_label(label, "ses") for label in sessions]
-    chosen = {label: choose_sessions(own, preferred) for label, own in by_person.items()}
-    statistic, of_runs = choose_statistic(chosen)
-    for line in filter(None, (of_space, of_tasks, of_runs)):
+    chosen = people_maps(filter(is_wanted, maps), preferred)
+    for line in filter(None, (of_space, of_tasks)):
         say(line)
-    return chosen, statistic
+    return chosen, choose_statistic(chosen)
 
 
 def read_measured(

@@ -37,6 +37,5 @@ Spaces:
 
 Measured maps:
 
-- `statmap_files`: the files of measured contrast maps, described by names, folders and sidecars
-- `statmaps`: which of them make a map: tasks, sessions, levels, runs, statistics
+- `statmaps`: measured contrast maps: found by names, and chosen by task, space and session
 """

@@ -1,20 +1,26 @@
-"""Measured contrast maps of participants: of a task, a session, a level, and of how many runs."""
+"""Measured contrast maps of participants: found by names, and chosen for each contrast."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
+from bids_dtg.files.foreign import read_text, read_toml
 from bids_dtg.files.home import expand_home
-from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.files.names import parse_name
+from bids_dtg.files.text import read_json
+from bids_dtg.files.walk import files_below, matching
+from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
+from bids_dtg.inputs.selection import IMAGES, PARCEL_MAPS, PARCEL_SERIES, PARCELS
+from bids_dtg.inputs.space_choice import SPACE
+from bids_dtg.inputs.studies import HCP, holds_study, person_folders
 from bids_dtg.notices import counted, named
 
 Statistic = Literal["z", "t", "effect"]
@@ -23,27 +29,20 @@ STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
 
 # Sessions that are named after an earlier one.
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
-
-
-Level = Literal["run", "session", "subject"]
-
-# Levels of an analysis, the lower first.
-LEVELS: tuple[Level, ...] = ("run", "session", "subject")
-
-
-@dataclass(frozen=True)
-class StatFile:
-    """One file of a measured map, with what its name states."""
-
-    path: Path
-    participant: str  # label, without sub-
-    session: str | None  # label, without ses-
-    task: str | None
-    run: str | None  # label of the run, with the direction of HCP-like runs; None: not named
-    contrast: str  # label, as the data name it
-    statistic: Statistic  # what the values are
-    space: str | None  # template by name or sidecar; None where neither has one
-    level: Level  # of the analysis
+_OF_PARCELS = (*PARCEL_MAPS, *PARCEL_SERIES)
+# What this program writes is not measured.
+_OURS = re.compile("_desc-(synthetic|halfwidth[0-9A-Za-z]*|connectome|group(Mean|Sd))_")
+# A template in a sidecar: as part of a file's name or alone.
+_TEMPLATE = re.compile(r".*?tpl-([0-9A-Za-z]+).*|(?!orig$)([0-9A-Za-z]+)", re.DOTALL)
+_FIELDS = {"path", "statistic", "contrast", "contrasts", "space", "task"}  # of a pattern
+_BRACES = re.compile(r"\{([a-z]+)\}")
+# Of the HCP pipelines: tfMRI_WM_hp200_s2_level2_MSMAll.feat, as TaskfMRILevel2.sh names it.
+_HCP_ANALYSIS = re.compile(r"tfMRI_([A-Za-z0-9]+)_hp[0-9]+_s[0-9]+_level2\w*\.feat")
+_HCP_STATS = {
+    "StandardVolumeStats": (SPACE, ".nii.gz"),
+    "ParcellatedStats": (PARCELS, ".ptseries.nii"),
+}
+_HCP_FILES: Mapping[Statistic, str] = {"z": "zstat1", "effect": "cope1"}
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,13 @@ class StatMap:
     contrast: str  # label, as the data name it
     files: Mapping[Statistic, Path]  # what there is of it
     task: str | None = None  # label; None where the names have none
-    level: Level = "subject"  # of the analysis that made it
-    runs: int | None = None  # how many it is of; None: not known
     space: str | None = None  # template; None where neither name nor sidecar has one
+    run: str | None = None  # label, with the direction of HCP-like runs; None: of all runs
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Participant and contrast, as contrasts are compared."""
+        return self.participant, plain_contrast(self.contrast)
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,7 @@ class PersonMaps:
         return self.target.keys() == self.retest.keys()
 
 
-def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
-    """Take `statmaps=PATH` out of the derivatives; the place and the others."""
-    prefix = "statmaps="
-    places = [
-        expand_home(text.removeprefix(prefix), "--derivatives statmaps")
-        for text in derivatives
-        if text.startswith(prefix)
-    ]
-    if len(places) > 1:
-        raise DatasetError(
-            f"--derivatives names {len(places)} folders of statistic maps", expected="one"
-        )
-    others = tuple(text for text in derivatives if not text.startswith(prefix))
-    return (places[0].absolute() if places else None), others
+# --- Names of contrasts
 
 
 def plain_contrast(label: str) -> str:
@@ -116,34 +106,6 @@ def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
     return by_plain[near[0]] if near else None
 
 
-def with_families(asked: Iterable[str], tasks: Mapping[str, str]) -> tuple[str, ...]:
-    """Replace names of tasks by the labels of their contrasts; other names stay as they are.
-
-    Parameters
-    ----------
-    asked
-        Values of ``--contrast``.
-    tasks
-        The task of each known label; empty: not known.
-
-    Examples
-    --------
-    >>> tasks = {"languageMath": "LANGUAGE", "languageStory": "LANGUAGE", "wm2bk": "WM"}
-    >>> with_families(["language", "wm2bk"], tasks)
-    ('languageMath', 'languageStory', 'wm2bk')
-    """
-    labels = {plain_contrast(label) for label in tasks}
-    families: dict[str, list[str]] = {}
-    for label, task in tasks.items():
-        if task:
-            families.setdefault(plain_contrast(task), []).append(label)
-    found: list[str] = []
-    for name in asked:
-        plain = plain_contrast(name)
-        found += [name] if plain in labels else families.get(plain, [name])
-    return tuple(dict.fromkeys(found))
-
-
 def chosen_contrasts(
     asked: Iterable[str], tasks: Mapping[str, str], *, lack: str = "no map is of"
 ) -> tuple[str, ...]:
@@ -168,11 +130,15 @@ def chosen_contrasts(
     >>> chosen_contrasts(["MATH", "motor"], {"cue": "MOTOR", "math": "LANGUAGE"})
     ('math', 'cue')
     """
-    by_plain = {plain_contrast(label): label for label in tasks}
-    names = with_families(asked, tasks)
     families = [*dict.fromkeys(filter(None, tasks.values()))]
-    for name in names:
-        if plain_contrast(name) not in by_plain:
+    labels = {
+        plain_contrast(task): [label for label, of in tasks.items() if of == task]
+        for task in families
+    }
+    labels |= {plain_contrast(label): [label] for label in tasks}  # which go first
+    found: list[str] = []
+    for name in asked:
+        if plain_contrast(name) not in labels:
             near = nearest_contrast(name, [*families, *tasks])
             raise SettingsError(
                 f"--contrast names {name}, which {lack}",
@@ -180,68 +146,13 @@ def chosen_contrasts(
                 + (f", or tasks: {', '.join(families)}" if families else ""),
                 remedy=f"did you mean {near}?" if near else None,
             )
-    return tuple(dict.fromkeys(by_plain[plain_contrast(name)] for name in names))
-
-
-def in_space(
-    files: Sequence[StatFile], space: str, others: Collection[str] = ()
-) -> tuple[tuple[StatFile, ...], str]:
-    """Keep the files of a space, and a sentence on what was assumed or left.
-
-    What names no space is taken as of the space, and the sentence reports it. Where a
-    participant has a contrast in the named space too, only that is kept. Where a contrast is in
-    none of these, its files in one of the `others` are kept, which maps can be brought from.
-
-    Raises
-    ------
-    DatasetError
-        All files are of other spaces.
-    """
-    # What names no space is a volume.
-    ours = (space,) if space == PARCELS else (None, space)
-    kept = [file for file in files if file.space in ours]
-    elsewhere = [file for file in files if file.space not in ours]
-    if not kept and not any(file.space in others for file in elsewhere):
-        names = sorted({file.space or "no space" for file in elsewhere})
-        raise DatasetError(
-            f"the measured maps are in {', '.join(names)}", expected=f"{space}, the model's space"
-        )
-
-    def key(file: StatFile) -> tuple[str, str]:
-        return file.participant, plain_contrast(file.contrast)
-
-    stated = {key(file) for file in kept if file.space is not None}
-    kept = [file for file in kept if file.space is not None or key(file) not in stated]
-    there = {key(file) for file in kept}
-    brought: list[StatFile] = []
-    for other in sorted(others):
-        found = [file for file in files if file.space == other and key(file) not in there]
-        there |= {key(file) for file in found}
-        brought += found
-    unknown = sum(file.space is None for file in kept)
-    parts = []
-    if unknown:
-        parts.append(
-            f"{counted(unknown, 'file')} of measured maps name no space and are taken as "
-            f"{space}, the model's: state the space in the names, in their sidecars "
-            "(SpatialReference) or in a TOML file (space)"
-        )
-    if brought:
-        words = _counted_spaces(brought)
-        parts.append(f"measured maps are brought from other templates to {space}: {words}")
-    if unused := [file for file in elsewhere if file not in brought]:
-        parts.append(f"files in other spaces are not used: {_counted_spaces(unused)}")
-    return (*kept, *brought), "; ".join(parts)
-
-
-def _counted_spaces(files: Sequence[StatFile]) -> str:
-    counts = Counter(file.space or "no space" for file in files)
-    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+        found += labels[plain_contrast(name)]
+    return tuple(dict.fromkeys(found))
 
 
 def name_targets(
-    files: Sequence[StatFile], known: Mapping[str, str]
-) -> tuple[tuple[StatFile, ...], str]:
+    maps: Sequence[StatMap], known: Mapping[str, str]
+) -> tuple[tuple[StatMap, ...], str]:
     """Give the contrasts of different tasks labels of their own, and a sentence where that is so.
 
     A label that occurs in several tasks becomes task and label (`motor` and `cue` make
@@ -250,8 +161,8 @@ def name_targets(
 
     Parameters
     ----------
-    files
-        Files of all participants' measured maps.
+    maps
+        All participants' measured maps.
     known
         The task of each known contrast, by its `plain_contrast`; empty where it has none.
 
@@ -260,27 +171,25 @@ def name_targets(
     DatasetError
         A label occurs in several tasks, and without a task.
     """
-    tasks: dict[str, set[str | None]] = {}
-    for file in files:
-        tasks.setdefault(plain_contrast(file.contrast), set()).add(file.task)
+    tasks: dict[str, set[str]] = {}
+    for one in maps:
+        tasks.setdefault(plain_contrast(one.contrast), set()).add(one.task or "")
     made, several = [], {}
-    for file in files:
-        own, of = plain_contrast(file.contrast), tasks[plain_contrast(file.contrast)]
-        if len(of) > 2 and None in of:
+    for one in maps:
+        own = plain_contrast(one.contrast)
+        of = tasks[own] - {""}
+        if len(of) > 1 and "" in tasks[own]:
             raise DatasetError(
-                f"maps of the contrast {file.contrast} name the tasks "
-                f"{', '.join(sorted(task for task in of if task))}, and others name none",
+                f"maps of the contrast {one.contrast} name the tasks {', '.join(sorted(of))}, and "
+                "others name none",
                 expected="a task in each name, or a TOML file with labels of their own",
             )
-        joined = f"{file.task or ''}{file.contrast[:1].upper()}{file.contrast[1:]}"
-        alone = own not in known and plain_contrast(joined) in known
-        if len(of - {None}) > 1:
-            several[file.contrast] = len(of - {None})
-        if alone or (
-            file.contrast in several and plain_contrast(file.task or "") != known.get(own)
-        ):
-            file = dataclasses.replace(file, contrast=joined)
-        made.append(file)
+        joined = f"{one.task or ''}{one.contrast[:1].upper()}{one.contrast[1:]}"
+        renamed = own not in known and plain_contrast(joined) in known
+        if len(of) > 1:
+            several[one.contrast] = len(of)
+            renamed |= plain_contrast(one.task or "") != known.get(own)
+        made.append(replace(one, contrast=joined) if renamed else one)
     words = "; ".join(
         f"{label} is of {counted(number, 'task')}, whose names are put before it"
         for label, number in sorted(several.items())
@@ -288,12 +197,65 @@ def name_targets(
     return tuple(made), f"contrasts of different tasks are different targets: {words}" * bool(words)
 
 
-def group_maps(files: Sequence[StatFile]) -> tuple[StatMap, ...]:
-    """Put the files of each map together: of a participant, a contrast, a session, one level.
+# --- The choice of maps
 
-    Of several levels of an analysis (FitLins writes runs, sessions and subjects) only the highest
-    is used; its runs are counted at the lowest. A map of no session and no run stands for all
-    sessions.
+
+def in_space(
+    maps: Sequence[StatMap], space: str, others: Collection[str] = ()
+) -> tuple[tuple[StatMap, ...], str]:
+    """Keep a participant's maps of a contrast in one space, and say what was assumed or left.
+
+    The first that there is counts: the space, none (which is taken for the space and reported),
+    and one of the `others`, which maps can be brought from.
+
+    Raises
+    ------
+    DatasetError
+        All maps are of other spaces.
+    """
+    # What names no space is a volume.
+    ours = (space,) if space == PARCELS else (space, None)
+    order = [*ours, *sorted(others)]
+    first: dict[tuple[str, str], int] = {}
+    for one in (one for one in maps if one.space in order):
+        rank = order.index(one.space)
+        first[one.key] = min(rank, first.get(one.key, rank))
+    if not first:
+        names = sorted({one.space or "no space" for one in maps})
+        raise DatasetError(
+            f"the measured maps are in {', '.join(names)}", expected=f"{space}, the model's space"
+        )
+    kept = [m for m in maps if m.space in order and order.index(m.space) == first[m.key]]
+    parts = []
+    if unknown := sum(one.space is None for one in kept):
+        parts.append(
+            f"{counted(unknown, 'file')} of measured maps name no space and are taken as "
+            f"{space}, the model's: state the space in the names, in their sidecars "
+            "(SpatialReference) or in a TOML file (space)"
+        )
+    for words, listed in (
+        (f"measured maps are brought from other templates to {space}", kept),
+        ("files in other spaces are not used", [one for one in maps if one not in kept]),
+    ):
+        counts = Counter(one.space or "no space" for one in listed if one.space not in ours)
+        spaces = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+        parts += [f"{words}: {spaces}"] * bool(spaces)
+    return tuple(kept), "; ".join(parts)
+
+
+def people_maps(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> dict[str, PersonMaps]:
+    """Choose target and retest of each contrast of each participant.
+
+    The first session that has the contrast is the target and the second its retest, by the
+    order of `session_order`. A map of all runs goes before those of runs. What is of no session is
+    of all of them: it is the target, and then nothing is a retest.
+
+    Parameters
+    ----------
+    maps
+        Measured maps, as they were found.
+    preferred
+        Labels of sessions that come before all others, in this order.
 
     Raises
     ------
@@ -301,129 +263,59 @@ def group_maps(files: Sequence[StatFile]) -> tuple[StatMap, ...]:
         Two files are of the same map and statistic, such as those of two runs.
     """
 
-    def key(file: StatFile) -> tuple[str, str]:
-        return file.participant, plain_contrast(file.contrast)
+    def rank(session: str | None) -> tuple[Any, ...]:
+        place = preferred.index(session) if session in preferred else len(preferred)
+        return session is not None, place, session_order(session or "")
 
-    made = []
-    for _, group in groupby(sorted(files, key=key), key=key):
-        members = list(group)
-        whole = [file for file in members if file.session is None and file.level == "subject"]
-        sessions = [None] if whole else sorted({file.session for file in members}, key=str)
-        for session in sessions:
-            of_session = whole or [file for file in members if file.session == session]
-            below = members if whole else of_session
-            highest = max((file.level for file in of_session), key=LEVELS.index)
-            chosen = [file for file in of_session if file.level == highest]
-            made.append(_map_of(chosen, below))
-    return tuple(made)
-
-
-def _map_of(files: Sequence[StatFile], below: Sequence[StatFile]) -> StatMap:
-    """Make one map of the files of its level; `below` are those of all levels."""
-    found: dict[Statistic, StatFile] = {}
-    for file in sorted(files, key=lambda file: file.path.as_posix()):
-        other = found.setdefault(file.statistic, file)
-        if other.path.resolve() != file.path.resolve():
-            raise DatasetError(
-                f"sub-{file.participant} has two {file.statistic} maps of {file.contrast}: "
-                f"{other.path} and {file.path}",
-                expected="one map of all runs of a session",
-                remedy="combine runs at the subject's level (FitLins; nilearn's "
-                "compute_fixed_effects), or name the files wanted in a TOML file of patterns: "
-                "-d statmaps=maps.toml (docs/reference/statmaps.md)",
-            )
-    first = files[0]
-    counted_runs = {(file.session, file.run) for file in below if file.level == "run"}
-    return StatMap(
-        participant=first.participant,
-        session=first.session,
-        contrast=first.contrast,
-        files={statistic: file.path for statistic, file in found.items()},
-        task=first.task,
-        level=first.level,
-        runs=len(counted_runs) or None,
-        space=first.space,
-    )
+    sessions: dict[tuple[str, str], dict[str | None, list[StatMap]]] = {}
+    for one in maps:
+        sessions.setdefault(one.key, {}).setdefault(one.session, []).append(one)
+    targets: dict[str, dict[str, StatMap]] = {}
+    retests: dict[str, dict[str, StatMap]] = {}
+    for (who, contrast), files in sorted(sessions.items()):
+        first, *later = sorted(files, key=rank)
+        targets.setdefault(who, {})[contrast] = _of_files(files[first])
+        if first is not None and later:
+            retests.setdefault(who, {})[contrast] = _of_files(files[later[0]])
+    return {who: PersonMaps(own, retests.get(who, {})) for who, own in targets.items()}
 
 
-def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
-    """Choose the statistic of everybody's targets, and a sentence where runs decided.
+def _of_files(files: Sequence[StatMap]) -> StatMap:
+    """Put the files of a participant's map of a session together."""
+    found: dict[Statistic, Path] = {}
+    for one in [one for one in files if one.run is None] or files:
+        for statistic, path in one.files.items():
+            other = found.setdefault(statistic, path)
+            if other.resolve() != path.resolve():
+                raise DatasetError(
+                    f"sub-{one.participant} has two {statistic} maps of {one.contrast}: "
+                    f"{min(other, path)} and {max(other, path)}",
+                    expected="one map of all runs of a session",
+                    remedy="combine runs at the subject's level (FitLins; nilearn's "
+                    "compute_fixed_effects), give the folder of one level (node-subjectLevel), or "
+                    "name the files wanted in a TOML file of patterns: -d statmaps=maps.toml "
+                    "(docs/reference/statmaps.md)",
+                )
+    return replace(files[0], files=found, run=None)
 
-    The first of `STATISTICS` that everybody's files give. z and t grow with the number of runs, so
-    they are taken only where everybody has as many runs of a contrast; effects have one scale
-    whatever the number.
+
+def choose_statistic(people: Mapping[str, PersonMaps]) -> Statistic:
+    """Return the first of `STATISTICS` that everybody's targets have.
 
     Raises
     ------
     DatasetError
-        No statistic is everybody's, or the numbers of runs differ and there are no effects.
+        No statistic is everybody's.
     """
     maps = [statmap for person in people.values() for statmap in person.target.values()]
-    possible = [name for name in STATISTICS if all(name in statmap.files for statmap in maps)]
-    if not possible:
-        present = sorted({name for statmap in maps for name in statmap.files})
-        raise DatasetError(
-            f"the measured maps are of {' and '.join(present)}, and no statistic is everybody's",
-            expected="one statistic for everybody",
-        )
-    unequal = _unequal_runs(maps)
-    if not unequal:
-        return possible[0], ""
-    if "effect" in possible:
-        return "effect", (
-            "effects are the targets, because their scale does not depend on the number of runs "
-            f"({unequal})"
-        )
+    for statistic in STATISTICS:
+        if all(statistic in statmap.files for statmap in maps):
+            return statistic
+    present = sorted({name for statmap in maps for name in statmap.files})
     raise DatasetError(
-        f"participants have different numbers of runs: {unequal}. The scale of {possible[0]} "
-        "maps grows with the number of runs, and would look like a trait of the person",
-        expected="as many runs for everybody, or maps of the effect beside",
-        remedy="choose people with --participant-label",
+        f"the measured maps are of {' and '.join(present)}, and no statistic is everybody's",
+        expected="one statistic for everybody",
     )
-
-
-def _unequal_runs(maps: Sequence[StatMap]) -> str:
-    """Describe the first contrast whose people have different numbers of runs; empty: none."""
-    by_contrast: dict[str, dict[int | None, list[str]]] = {}
-    for statmap in maps:
-        of_contrast = by_contrast.setdefault(statmap.contrast, {})
-        of_contrast.setdefault(statmap.runs, []).append(statmap.participant)
-    for contrast, runs in by_contrast.items():
-        if len(runs) > 1:
-            words = (
-                f"{'an unknown number of runs' if n is None else counted(n, 'run')} of "
-                f"{counted(len(who), 'participant')} ({named(sorted(who))})"
-                for n, who in sorted(runs.items(), key=lambda item: item[0] or 0)
-            )
-            return f"{contrast} has {', '.join(words)}"
-    return ""
-
-
-def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> PersonMaps:
-    """Choose target and retest of each contrast of a participant.
-
-    The first session that has the contrast is the target and the second its retest, by the
-    order of `session_order`. What is of no session is of all of them: it is the target, and then
-    nothing is a retest.
-
-    Parameters
-    ----------
-    maps
-        Measured maps of one participant.
-    preferred
-        Labels of sessions that come before all others, in this order.
-    """
-    found: dict[str, list[StatMap]] = {}
-    for statmap in maps:
-        found.setdefault(plain_contrast(statmap.contrast), []).append(statmap)
-    target, retest = {}, {}
-    for contrast, several in found.items():
-        first, *others = sorted(several, key=lambda found: _rank(found.session, preferred))
-        target[contrast] = first
-        later = [statmap for statmap in others if statmap.session != first.session]
-        if later and first.session is not None:
-            retest[contrast] = later[0]
-    return PersonMaps(target, retest)
 
 
 def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
@@ -435,52 +327,237 @@ def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
 
 def describe_sessions(people: Iterable[PersonMaps]) -> str:
     """Say in one sentence which sessions are targets and retests; nothing without sessions."""
+    words = []
     people = list(people)
-    targets = _sessions_of(sessions.target for sessions in people)
-    if not targets:
-        return ""
-    retests = _sessions_of(sessions.retest for sessions in people)
-    return f"Maps to predict are of {targets}; " + (
-        f"retests are of {retests}." if retests else "there are no retests."
-    )
+    for maps in ([person.target for person in people], [person.retest for person in people]):
+        count = Counter(
+            session
+            for own in maps
+            for session in {statmap.session for statmap in own.values() if statmap.session}
+        )
+        words.append(
+            ", ".join(
+                f"ses-{session} ({counted(count[session], 'participant')})"
+                for session in sorted(count, key=session_order)
+            )
+        )
+    targets, retests = words
+    after = f"retests are of {retests}." if retests else "there are no retests."
+    return f"Maps to predict are of {targets}; {after}" if targets else ""
 
 
-def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> tuple[str, ...]:
-    """Describe the files of the targets: their number, levels, runs and tasks."""
+def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
+    """Describe the files of the targets: their number, one's name, and tasks."""
     maps = [statmap for person in people for statmap in person.target.values()]
-    levels: Counter[str] = Counter(statmap.level for statmap in maps)
     tasks = Counter(statmap.task or "not named" for statmap in maps)
-    runs = Counter("not known" if m.runs is None else str(m.runs) for m in maps)
+    words = ", ".join(f"{task} ({counted(number, 'map')})" for task, number in tasks.items())
     return (
         f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, as "
-        f"{maps[0].files[statistic].name}",
-        f"level: {_shares(levels)}; runs in a map: {_shares(runs)}; task: {_shares(tasks)}",
+        f"{maps[0].files[statistic].name}; tasks: {words}"
     )
 
 
-def _shares(counts: Mapping[str, int]) -> str:
-    if len(counts) == 1:
-        return next(iter(counts))
-    return ", ".join(f"{name} ({counted(n, 'map')})" for name, n in counts.items())
+# --- Files
 
 
-def _rank(
-    session: str | None, preferred: Sequence[str]
-) -> tuple[int, tuple[bool, tuple[str | int, ...]]]:
-    if session is None:
-        return -1, session_order("")
-    place = preferred.index(session) if session in preferred else len(preferred)
-    return place, session_order(session)
+def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
+    """Take `statmaps=PATH` out of the derivatives; the place and the others."""
+    prefix = "statmaps="
+    places = [text.removeprefix(prefix) for text in derivatives if text.startswith(prefix)]
+    if len(places) > 1:
+        raise DatasetError(
+            f"--derivatives names {len(places)} folders of statistic maps", expected="one"
+        )
+    others = tuple(text for text in derivatives if not text.startswith(prefix))
+    if not places:
+        return None, others
+    return expand_home(places[0], "--derivatives statmaps").absolute(), others
 
 
-def _sessions_of(maps: Iterable[Mapping[str, StatMap]]) -> str:
-    """Name the sessions, each with how many participants have maps of it."""
-    count = Counter(
-        session
-        for statmap in maps
-        for session in sorted({found.session for found in statmap.values() if found.session})
-    )
-    ordered = sorted(count, key=session_order)
-    return ", ".join(
-        f"ses-{session} ({counted(count[session], 'participant')})" for session in ordered
-    )
+def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
+    """Find the files of everybody's measured maps, a file each.
+
+    Parameters
+    ----------
+    place
+        A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as of FitLins or
+        nilearn's `save_glm_to_bids`), a folder of HCP's folders of participants, or a TOML
+        file of patterns (docs/reference/statmaps.md), whose paths begin in its own folder.
+
+    Returns
+    -------
+    The maps, and how many more there are that this program predicted.
+
+    Raises
+    ------
+    DatasetError
+        If nothing measured is there, or a pattern cannot be read.
+    """
+    if not place.exists():
+        raise DatasetError(
+            f"--derivatives statmaps={place} does not exist",
+            expected="a folder of statistic maps, or a TOML file of patterns",
+            remedy=MOUNT_REMINDER,
+        )
+    expected = "*_contrast-X_stat-z_statmap.nii.gz, or a TOML file of patterns"
+    if not place.is_dir():
+        found = [*_by_patterns(place)]
+    elif holds_study(HCP, place):
+        found = [*_in_hcp_folders(place)]
+        expected = "MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat with StandardVolumeStats"
+    else:
+        found = [*_by_names(place)]
+    measured = [
+        one for one in found if not any(_OURS.search(path.name) for path in one.files.values())
+    ]
+    predicted = len(found) - len(measured)
+    if not measured and predicted:
+        raise DatasetError(
+            f"{place} has {predicted} maps that bids_dtg predicted, and none that was measured: "
+            "these are predictions",
+            expected="maps of a task that people performed",
+        )
+    if not measured:
+        there = f", but {seen(place)}" if place.is_dir() else ""
+        raise DatasetError(
+            f"{place} has no statistic maps that are known by their names{there}", expected=expected
+        )
+    return tuple(measured), predicted
+
+
+def _by_names(root: Path) -> Iterator[StatMap]:
+    """Yield the maps below a folder whose names are those of BIDS."""
+    for path in files_below(root):
+        try:
+            name = parse_name(path.name)
+        except ValueError:
+            continue
+        given = dict(name.entities)
+        statistic = next((known for known in STATISTICS if known == given.get("stat")), None)
+        is_map = name.suffix == "statmap" and name.extension in (*IMAGES, *_OF_PARCELS)
+        if is_map and statistic and {"sub", "contrast"} <= given.keys():
+            space = PARCELS if name.extension in _OF_PARCELS else given.get("space")
+            yield StatMap(
+                participant=given["sub"],
+                session=given.get("ses"),
+                contrast=given["contrast"],
+                files={statistic: path},
+                task=given.get("task"),
+                space=space or _space_of_sidecars(path, name.extension, root),
+                # HCP's runs are named by direction.
+                run="-".join(given[key] for key in ("dir", "run") if key in given) or None,
+            )
+
+
+def _space_of_sidecars(path: Path, extension: str, root: Path) -> str | None:
+    """Return the template that a JSON file of a map, of its contrast or of all maps names."""
+    stem = path.name.removesuffix(extension)
+    of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
+    beside = [path.with_name(f"{own}.json") for own in (stem, of_contrast)]
+    for content in map(read_json, (*beside, root / "statmap.json")):
+        for key in ("SpatialReference", "Space"):
+            if match := _TEMPLATE.fullmatch(str(content.get(key, ""))):
+                return match[1] or match[2]
+    return None
+
+
+def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
+    """Yield the maps of both runs (level 2) in folders of the HCP pipelines."""
+    for person in person_folders(HCP, root):
+        for folder in sorted((person.path / "MNINonLinear/Results").glob("tfMRI_*/tfMRI_*.feat")):
+            match = _HCP_ANALYSIS.fullmatch(folder.name)
+            stats = [stat for stat in _HCP_STATS if match and (folder / stat).is_dir()]
+            contrasts = _hcp_contrasts(folder) if stats else []
+            for stat, (number, contrast) in product(stats, enumerate(contrasts, 1)):
+                space, ending = _HCP_STATS[stat]
+                of_contrast = folder / stat / f"cope{number}.feat"
+                for statistic, stem in _HCP_FILES.items():
+                    path = of_contrast / f"{stem}{ending}"
+                    # A contrast without events has no files.
+                    if match and (path.exists() or path.is_symlink()):
+                        own, files = (person.participant, person.session), {statistic: path}
+                        yield StatMap(*own, contrast, files, match[1], space)
+
+
+def _hcp_contrasts(folder: Path) -> list[str]:
+    """Return the labels of an analysis' contrasts; MATCH-REL of HCP is MATCHVsRELATION."""
+    path = folder / "Contrasts.txt"
+    try:
+        names = read_text(path).split()
+    except ForeignFileError as err:
+        raise err.as_kind(
+            DatasetError,
+            expected="the names of its contrasts, as the HCP pipelines write them",
+            remedy=f"fetch {path}, or name the maps in a TOML file of patterns",
+        ) from err
+    return [
+        "Vs".join(
+            "RELATION" if side == "REL" else side.replace("_", "") for side in name.split("-")
+        )
+        for name in names
+    ]
+
+
+def _by_patterns(place: Path) -> Iterator[StatMap]:
+    try:
+        content = read_toml(place)
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError) from err
+    tables = content.get("maps")
+    are_tables = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
+    if not are_tables or not tables or len(content) > 1:
+        raise DatasetError(f"{place} has no list of patterns", expected="tables [[maps]], no other")
+    for table in tables:
+        if wrong := _wrong_of(table):
+            raise DatasetError(
+                f"{place}: a pattern {wrong}",
+                expected="path with {sub}, statistic (z, t or effect), {contrast} in path or "
+                'contrast, and perhaps contrasts ({1 = "languageMath"}), space and task',
+            )
+        matched = [*_of_pattern(table, place.parent)]
+        if not matched:
+            raise DatasetError(
+                f"{place}: no file below {place.parent} fits the pattern {table['path']!r}",
+                expected="paths and values of {contrast} as they are there",
+            )
+        yield from matched
+
+
+def _wrong_of(table: Mapping[str, Any]) -> str:
+    """Return what is wrong with a pattern; empty: it can be used."""
+    path, labels = str(table.get("path")), table.get("contrasts", {})
+    braces, unknown = _BRACES.findall(path), sorted(set(table) - _FIELDS)
+    texts = [*labels.values()] if isinstance(labels, dict) else [labels]
+    texts += [table[key] for key in ("contrast", "space", "task") if key in table]
+    other = next((text for text in texts if not isinstance(text, str)), None)
+    faults = {
+        f"has {', '.join(unknown)}": unknown,
+        f"has {other!r}, no text": other is not None,
+        f"has the path {path!r}, without {{sub}} below the file's folder": "sub" not in braces
+        or Path(path).is_absolute(),
+        f"has the statistic {table.get('statistic')!r}": table.get("statistic") not in STATISTICS,
+        "names its contrast twice or not at all": ("contrast" in table) == ("contrast" in braces),
+    }
+    return next((words for words, is_so in faults.items() if is_so), "")
+
+
+def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
+    labels, text = table.get("contrasts", {}), re.escape(table["path"])
+    for name in dict.fromkeys(_BRACES.findall(table["path"])):
+        # A value in braces ends where a part of the path does, and is the same wherever it stands.
+        braces = re.escape(f"{{{name}}}")
+        text = text.replace(braces, f"(?P<{name}>[^/]+?)", 1).replace(braces, f"(?P={name})")
+    for path in matching(root, _BRACES.sub("*", table["path"])):
+        match = re.fullmatch(text, path.relative_to(root).as_posix())
+        values = {**table, **(match.groupdict() if match else {})}
+        if match is None or (labels and values["contrast"] not in labels):
+            continue
+        yield StatMap(
+            participant=re.sub("[^0-9A-Za-z]", "", values["sub"].removeprefix("sub-")),
+            session=values.get("ses"),
+            contrast=labels.get(values["contrast"], values["contrast"]),
+            files={table["statistic"]: path},
+            task=values.get("task"),
+            space=PARCELS if path.name.endswith(_OF_PARCELS) else values.get("space"),
+            run=values.get("run"),
+        )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
-from bids_dtg.inputs.statmap_files import find_statmap_files
+from bids_dtg.inputs.statmaps import find_statmaps
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.stats.metrics import correlation_matrix
 
@@ -36,8 +36,8 @@ def maps(shared, tmp_path_factory):
     (folder / "maps.toml").write_text(PATTERNS)
     places = load_anatomy(4).places
     found: dict[str, list[np.ndarray]] = {}
-    for one in find_statmap_files(folder / "maps.toml").files:
-        path = one.path
+    for one in find_statmaps(folder / "maps.toml")[0]:
+        (path,) = one.files.values()
         found.setdefault(one.contrast, []).append(places.read(path))
     return {name: np.stack(values) for name, values in found.items()}
 

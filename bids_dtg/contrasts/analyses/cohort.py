@@ -36,20 +36,18 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import Families, read_families
 from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import names_parcels
-from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
-    StatFile,
     Statistic,
     StatMap,
-    choose_sessions,
     choose_statistic,
     chosen_contrasts,
     describe_files,
     describe_sessions,
-    group_maps,
+    find_statmaps,
     in_space,
     name_targets,
+    people_maps,
     plain_contrast,
     statmaps_place,
 )
@@ -200,8 +198,8 @@ class Cohort:
         return describe_sessions(self.maps.values())
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Sentences on the files of the targets."""
+    def files(self) -> str:
+        """A sentence on the files of the targets."""
         return describe_files(tuple(self.maps.values()), self.statistic)
 
     def of(self, labels: Sequence[str]) -> tuple[Person, ...]:
@@ -245,10 +243,10 @@ class Cohort:
             Whether `--contrast` does not choose among them.
         """
         request, bundle = self.request, self.bundle
-        there = find_statmap_files(self.place)
-        ways, lacks = _ways(request, there.files)
+        measured, predicted = find_statmaps(self.place)
+        ways, lacks = _ways(request, measured)
         try:
-            files, of_space = in_space(there.files, bundle.space, ways)
+            files, of_space = in_space(measured, bundle.space, ways)
         except DatasetError as err:
             remedy = next((lack.remedy for lack in lacks if lack.remedy), None)
             raise DatasetError(err.found, expected=err.expected, remedy=remedy) from err
@@ -262,28 +260,25 @@ class Cohort:
         with_maps = sorted({file.participant for file in files})
         own = [file for file in files if file.participant in request.participants]
         preferred = [plain_label(label, "ses") for label in self.settings.inputs.session_label]
-        by_person: dict[str, list[StatMap]] = {}
-        for statmap in group_maps(own):
-            by_person.setdefault(statmap.participant, []).append(statmap)
-        maps = {who: choose_sessions(them, preferred) for who, them in sorted(by_person.items())}
+        maps = people_maps(own, preferred)
         if not maps:
             raise DatasetError(
                 f"nobody who is worked on in {request.dataset.root} has maps in {self.place}",
                 expected=f"the same labels; maps are of {', '.join(with_maps[:5])}",
             )
-        statistic, of_runs = choose_statistic(maps)
+        statistic = choose_statistic(maps)
         for who, them in maps.items():
             retest = {key: own for key, own in them.retest.items() if statistic in own.files}
             maps[who] = dataclasses.replace(them, retest=retest)
         left_out = {who: "no measured maps" for who in request.participants if who not in maps}
         if not request.settings.inputs.participant_label:  # others were not asked for
             left_out |= {who: "no rest" for who in with_maps if who not in request.participants}
-        ours = there.predicted and (
-            f"{counted(there.predicted, 'file')} among the measured maps are predictions of "
+        ours = predicted and (
+            f"{counted(predicted, 'file')} among the measured maps are predictions of "
             "bids_dtg and are not used"
         )
         names = own_names(rows) if contrasts is None else ""
-        notes = tuple(note for note in (of_tasks, of_space, of_runs, ours, names) if note)
+        notes = tuple(note for note in (of_tasks, of_space, ours, names) if note)
         return dataclasses.replace(
             self,
             maps=maps,
@@ -300,7 +295,7 @@ class Cohort:
         for why in sorted(set(cohort.left_out.values())):
             who = [label for label, reason in cohort.left_out.items() if reason == why]
             say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
-        for line in (cohort.sessions, *cohort.files, *cohort.notes):
+        for line in (cohort.sessions, cohort.files, *cohort.notes):
             if line:
                 say(line)
         predicted = self.bundle.card.part.statistic
@@ -400,7 +395,7 @@ def _form_of(kind: MapsKind, sets: Sequence[int]) -> Form:
     return Form(kind.connectome, tuple(sets))
 
 
-def _ways(request: Request, files: Sequence[StatFile]) -> tuple[dict[str, Path], list[RunError]]:
+def _ways(request: Request, files: Sequence[StatMap]) -> tuple[dict[str, Path], list[RunError]]:
     """Return transforms to other templates that maps are in, and what other templates lack."""
     ways: dict[str, Path] = {}
     lacks: list[RunError] = []

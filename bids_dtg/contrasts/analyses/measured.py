@@ -35,8 +35,6 @@ _TARGET_COLUMNS = (
     Column("contrast", "Label of the contrast"),
     Column("task_id", "Task that the names state"),
     Column("session_id", "Session that the names state"),
-    Column("level", "Level of the analysis that made the files: run, session or subject"),
-    Column("n_runs", "How many runs the map is of; n/a: not known"),
     Column("statistic", "What the values are: z, t or effect"),
     Column(
         "space",
@@ -103,7 +101,7 @@ def with_measured(cohort: Cohort) -> Cohort:
         f"{len(cohort.left_out)} left out"
     )
     none = ["no finding in any measured map"]
-    return replace(cohort, measured=(*cohort.files, *cohort.notes, *(lines or none)))
+    return replace(cohort, measured=(cohort.files, *cohort.notes, *(lines or none)))
 
 
 def _checked(cohort: Cohort) -> list[tuple[dict[str, Any], dict[str, str]]]:
@@ -184,8 +182,6 @@ def _target_rows(cohort: Cohort) -> list[dict[str, Any]]:
                         "contrast": labels[contrast],
                         "task_id": one.task,
                         "session_id": one.session,
-                        "level": one.level,
-                        "n_runs": one.runs,
                         "statistic": cohort.statistic,
                         "space": one.space,
                         "files": path.relative_to(root).as_posix() if inside else path.name,

@@ -169,14 +169,7 @@ def test_table_and_page_name_the_files_of_each_target(lines, damaged):
         row for row in rows if row["participant_id"] == "sub-07" and row["contrast"] == CONTRASTS[1]
     )
     assert row["files"] == name_of("07", CONTRASTS[1])
-    columns = ("use", "level", "statistic", "n_runs", "space")
-    assert [row[key] for key in columns] == [
-        "target",
-        "subject",
-        "z",
-        "n/a",
-        "MNI152NLin6Asym",
-    ]
+    assert [row[key] for key in ("use", "statistic", "space")] == ["target", "z", "MNI152NLin6Asym"]
     page = (folder / "report.html").read_text()
     assert f"20 z maps of 10 participants, as {Path(name_of('01', CONTRASTS[0])).name}" in page
     assert "sub-01, mirrored in 2 of 2 targets" in page
@@ -213,17 +206,12 @@ def test_few_people_are_not_compared(tmp_path, capsys):
 # --- levels, tasks and runs, as programs write them
 
 
-def write_runs(cohort: SmoothCohort, runs: dict[str, int], place: Path) -> None:
-    """Write a tree as FitLins does: effects, variances and z of runs, and of the subject."""
-    rng = np.random.default_rng(2)
+def write_runs(cohort: SmoothCohort, place: Path) -> None:
+    """Write a tree as FitLins does: z of two runs, and of the subject."""
     for (who, contrast), values in cohort.maps.items():
-        for run in range(1, runs[who] + 1):
-            variance = rng.uniform(0.5, 2, SHAPE)
-            effect = values + 0.2 * rng.normal(size=SHAPE)
-            of_run = {"effect": effect, "variance": variance, "z": effect / np.sqrt(variance)}
-            for stat, data in of_run.items():
-                name = name_of(who, contrast, f"task-faces_run-{run}_", stat)
-                write(place / "node-runLevel", name, data)
+        for run in (1, 2):
+            name = name_of(who, contrast, f"task-faces_run-{run}_")
+            write(place / "node-runLevel", name, -values)
         write(place / "node-subjectLevel", name_of(who, contrast, "task-faces_"), 2 * values)
 
 
@@ -241,15 +229,13 @@ def test_the_levels_of_fitlins_are_never_mixed(cohort, tmp_path, capsys):
     assert train(cohort) == 0
     alone = stored(cohort)
     cohort.statmaps = tmp_path / "fitlins"
-    write_runs(cohort, dict.fromkeys(PEOPLE, 2), cohort.statmaps)
+    write_runs(cohort, cohort.statmaps)
     assert train(cohort, "--model-name", "next") == 0
     # The subject's maps are twice those of the first training, and nothing of the runs.
     np.testing.assert_allclose(stored(cohort), 2 * alone, rtol=1e-5)
-    assert "level: subject; runs in a map: 2; task: faces" in capsys.readouterr().err
+    assert "tasks: faces (16 maps)" in capsys.readouterr().err
     rows = read_table(cohort.out / "group/model-next/desc-targets_files.tsv")
-    assert {(row["task_id"], row["n_runs"], row["level"]) for row in rows} == {
-        ("faces", "2", "subject")
-    }
+    assert {row["task_id"] for row in rows} == {"faces"}
     assert all(row["files"].startswith("node-subjectLevel/") for row in rows)
 
 
