@@ -60,7 +60,7 @@ ROW = Workflow(
     participants=ParticipantLevel(
         results=_results,
         reports=later("participants.reports:remake_reports"),
-        verify=later("participants.verify:verify_participants"),
+        verify=later("participants.reports:verify_participants"),
         reads=(*OF_RUNS, "output", "contrast"),
     ),
     group=later("contrasts.analyses.overview:run_group"),

@@ -85,7 +85,7 @@ ROW = Workflow(
     participants=ParticipantLevel(
         results=later("dynamics.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
-        verify=later("participants.verify:verify_participants"),
+        verify=later("participants.reports:verify_participants"),
         reads=(*OF_RUNS, "atlases", "array_key", "structural_connectivity"),
     ),
     analyses=MappingProxyType(

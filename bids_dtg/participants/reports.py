@@ -1,4 +1,8 @@
-"""When reports are made: beside the work, one at a time, by a process that gives way to it."""
+"""Pages and checks of an output folder: made or made anew, and whether its files are as written.
+
+While participants are worked on, reports are made one at a time, by a process that gives way to
+the work.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,17 @@ from types import TracebackType
 
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.service import Answer, Service
-from bids_dtg.errors import DatasetError, DtgError
-from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.errors import DatasetError, DtgError, OutputError
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import plain_label
-from bids_dtg.files.provenance import Failure, all_failures
-from bids_dtg.notices import counted, named, say
+from bids_dtg.files.provenance import Failure, all_failures, completed_titles, verify_outputs
+from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import report_path
+from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 
 Note = Callable[[str], None]
@@ -169,3 +174,50 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
             expected="an output folder of the participant level",
         )
     return DerivativeDataset(root)
+
+
+def verify_participants(settings: Settings) -> int:
+    """Compare participants' files with their completion records; print a line for each.
+
+    A damaged average is marked in its record, so that the next call makes it again; nothing
+    else is written, and no model runs.
+
+    Returns
+    -------
+    How many participants are not whole.
+
+    Raises
+    ------
+    DatasetError
+        The output folder has no such participants.
+    """
+    output = existing_output(settings.inputs.output_dir)
+    titles: dict[str, list[str]] = {label: [] for label in participants_in(output.root)}
+    for title in completed_titles(output):
+        label = title.partition("_")[0]
+        if label.startswith("sub-"):
+            titles.setdefault(label.removeprefix("sub-"), []).append(title)
+    labels = participants_asked(settings.inputs.participant_label, sorted(titles), output.root)
+    results = presentation_of(output).made
+    damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
+    again = "; the same participant call without --verify makes damaged ones again"
+    remedy = again if damaged else ""
+    say(f"{counted(len(labels), 'participant')} read, {damaged} not whole{remedy}")
+    return damaged
+
+
+def _is_whole(output: DerivativeDataset, label: str, titles: list[str], results: str) -> bool:
+    """Print whether a participant is whole, and return it; `results` is what averages are of."""
+    found: list[str] = []
+    for title in titles:
+        try:
+            found += verify_outputs(output, title)
+        except OutputError as err:
+            found.append(f"{title}, which cannot be marked for the next call ({err})")
+    if not titles:
+        show(f"sub-{label}: no average of {results} is complete")
+    elif found:
+        show(f"sub-{label}: damaged: {', '.join(found)}")
+    else:
+        show(f"sub-{label}: whole ({counted(len(titles), 'average')} of {results})")
+    return bool(titles) and not found

@@ -1,19 +1,24 @@
 """The work on one participant: runs are read ahead, results made of them and written.
 
 The first half needs no torch: it goes on with the next run while the second half makes results
-and writes them, and what it has to say travels as events. What is read of a run is the
-workflow's: a `RunPart`.
+and writes them. What it sends are tuples, a kind and what belongs to it:
+
+- average: the planned average, fingerprints of its inputs, why it is made; None: it is complete
+- reading: share of a run that has been read, 0 to 1
+- part: something of a run that the second half takes; each workflow has its own
+- left out: title of a run with too little time left, and why; the average goes on without it
+- read: all runs of the average have been sent
+- failed: the failure of an average or of the search for runs, and its traceback
+- seconds: time by stage, once nothing more follows about the participant
 """
 
 from __future__ import annotations
 
 import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import ClassVar, Self
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
@@ -26,69 +31,7 @@ from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.progress import Clock, Reporter
 
-
-@dataclass(frozen=True)
-class AverageBegun:
-    """The runs of an average follow, unless it is complete already."""
-
-    planned: AveragedRuns
-    inputs: Mapping[str, Fingerprint]  # what the average depends on
-    reason: str | None  # why it is made; None: it is complete
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """A share of a run has been read."""
-
-    share: float  # 0 to 1
-
-
-@dataclass(frozen=True, eq=False)
-class RunPart:
-    """Something of a run that the second half takes; each workflow has its own."""
-
-    stage: ClassVar[str] = ""  # what the second half does from here on; empty: as before
-
-
-@dataclass(frozen=True)
-class RunLeftOut:
-    """A run has too little time left; the average goes on without it."""
-
-    run: str  # its title
-    reason: str  # one line
-
-
-@dataclass(frozen=True)
-class AverageRead:
-    """All runs of the average have been sent."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """An average, or the search for a participant's runs, has failed."""
-
-    failure: Failure
-    trace: str = ""  # where in the program, for those who debug it
-
-    @classmethod
-    def by(
-        cls, err: Exception, participant: str, stage: str, title: str = "", run: str = ""
-    ) -> Failed:
-        """Report an error while its traceback is at hand."""
-        if isinstance(err, OSError):
-            err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
-        line = str(err) if isinstance(err, DtgError) else internal_error(err)
-        return cls(Failure(participant, stage, line, title, run), traceback.format_exc())
-
-
-@dataclass(frozen=True)
-class ParticipantRead:
-    """Nothing more follows about the participant."""
-
-    seconds: Mapping[str, float]  # time by stage
-
-
-Event = AverageBegun | RunProgress | RunPart | RunLeftOut | AverageRead | Failed | ParticipantRead
+Event = tuple[Any, ...]
 Send = Callable[[Event], None]
 
 
@@ -102,36 +45,49 @@ class Outcome:
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
 
 
-@dataclass(frozen=True)
-class MadeAverage:
-    """The result of an average."""
-
-    notes: tuple[str, ...]  # sentences for the log
-    summary: str  # one line for people
+class ReadingFailedError(Exception):
+    """The first half has failed; the arguments are the failure and its traceback."""
 
 
-class AverageMaker(ABC):
-    """Makes the results of an average as its runs arrive, then has them written."""
+@dataclass(eq=False)
+class Average:
+    """An average whose runs are being read."""
 
-    def __init__(self, begun: AverageBegun, clock: Clock) -> None:
-        self.begun, self._clock = begun, clock
-        self._files: list[PurePosixPath] = []  # that were written
+    planned: AveragedRuns
+    inputs: Mapping[str, Fingerprint]  # what it depends on
+    events: Iterator[Event]  # about the participant, from the average's first run on
+    reporter: Reporter
+    clock: Clock  # adds up the time of the stages
+    making: str  # what is done with parts, in words
+    left_out: dict[str, str] = field(default_factory=dict)  # why runs are no part of it, by title
+    stage: str = "reading"  # what is being done
 
-    @abstractmethod
-    def take(self, part: RunPart, reporter: Reporter) -> None:
-        """Take a part of a run."""
+    def parts(self) -> Iterator[Any]:
+        """Yield what is read of its runs, until all have been read.
 
-    @abstractmethod
-    def finish(self, reporter: Reporter, left_out: Mapping[str, str]) -> MadeAverage:
-        """Write what is left to write, and last the record that the average is complete.
-
-        Parameters
-        ----------
-        reporter
-            Receives the stage.
-        left_out
-            Why runs are not part of the average, by their titles.
+        Raises
+        ------
+        ReadingFailedError, ReaderDiedError
+            Reading has failed.
+        RunError
+            No run can be used.
         """
+        for kind, *content in self.events:
+            if kind == "reading":
+                self.reporter.stage(kind, *content)
+            elif kind == "part":
+                self.stage = self.making
+                yield content[0]
+            elif kind == "left out":
+                self.left_out[content[0]] = content[1]
+            elif kind == "failed":
+                raise ReadingFailedError(*content)
+            elif kind == "read":
+                break
+        self.stage = "writing"
+        if self.left_out and len(self.left_out) == len(self.planned.runs):
+            reasons = " ".join(self.left_out.values())
+            raise RunError(f"{self.planned.title} has no run that can be used: {reasons}")
 
 
 class LevelWork(AheadWork[Event, Outcome]):
@@ -145,6 +101,8 @@ class LevelWork(AheadWork[Event, Outcome]):
         What the call asks for.
     """
 
+    making = "modelling"  # what is done with parts of runs, in words
+
     def __init__(self, request: CallRequest) -> None:
         self.request = request
 
@@ -154,8 +112,10 @@ class LevelWork(AheadWork[Event, Outcome]):
         return self
 
     @abstractmethod
-    def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
-        """Read a run, and send what the second half takes of it.
+    def read_run(
+        self, run: RestRun, clock: Clock, progress: Callable[[float], None]
+    ) -> Iterator[Any]:
+        """Read a run, and yield what `make` takes of it.
 
         Parameters
         ----------
@@ -163,20 +123,17 @@ class LevelWork(AheadWork[Event, Outcome]):
             The run, from `find_runs`.
         clock
             Adds up the time of the stages.
-        send
-            Function called with each event.
+        progress
+            Called with the share of the run that has been read.
         """
 
     @abstractmethod
-    def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
-        """Return the maker of an average's results.
+    def make(self, average: Average) -> tuple[Iterable[str], str]:
+        """Make the results of an average as its runs arrive, and write them, its record last.
 
-        Parameters
-        ----------
-        begun
-            The runs that are averaged.
-        clock
-            Adds up the time of the stages.
+        Returns
+        -------
+        Sentences for the log, and one line for people.
         """
 
     def begin(self) -> None:
@@ -185,143 +142,113 @@ class LevelWork(AheadWork[Event, Outcome]):
 
     def read(self, label: str, send: Send) -> None:
         """Read a participant's runs; whatever goes wrong stays with its average."""
-        clock = Clock()
+        clock, averages = Clock(), tuple[AveragedRuns, ...]()
         try:
             with clock.time("query"):
                 averages = self.request.averages(label)
         except Exception as err:
-            send(Failed.by(err, label, "finding runs"))
-            averages = ()
+            send(("failed", *_failure(err, label, "finding runs")))
         for planned in averages:
-            try:
-                self._read_average(planned, clock, send)
-            except BrokenPipeError:  # no process listens any more
-                raise
-            except Exception as err:
-                send(Failed.by(err, label, "reading", planned.title))
-        send(ParticipantRead(dict(clock.seconds)))
+            self._read_average(planned, clock, send)
+        send(("seconds", dict(clock.seconds)))
 
     def _read_average(self, planned: AveragedRuns, clock: Clock, send: Send) -> None:
-        with clock.time("query"):
-            request = self.request.of_average(planned)
-            inputs = request.fingerprints(planned)
-            reason = request.why_incomplete(planned, inputs)
-        send(AverageBegun(planned, inputs, reason))
-        for run in planned.runs if reason else ():
-            try:
-                self.read_run(run, clock, send)
-            except TooShortError as err:
-                if len(planned.runs) == 1:
-                    raise
-                send(RunLeftOut(run.title, str(err)))
-            except BrokenPipeError:
-                raise
-            except Exception as err:
-                send(Failed.by(err, planned.participant, "reading", planned.title, run.title))
-                return
-        send(AverageRead())
+        title = ""  # of the run that is being read
+        try:
+            with clock.time("query"):
+                request = self.request.of_average(planned)
+                inputs = request.fingerprints(planned)
+                reason = request.why_incomplete(planned, inputs)
+            send(("average", planned, inputs, reason))
+            for run in planned.runs if reason else ():
+                title = run.title
+                try:
+                    for part in self.read_run(run, clock, lambda share: send(("reading", share))):
+                        send(("part", part))
+                except TooShortError as err:
+                    if len(planned.runs) == 1:
+                        raise
+                    send(("left out", title, str(err)))
+            send(("read",))
+        except BrokenPipeError:  # no process listens any more
+            raise
+        except Exception as err:
+            found = _failure(err, planned.participant, "reading", planned.title, title)
+            send(("failed", *found))
 
     def finish(self, label: str, events: Iterator[Event], reporter: Reporter) -> Outcome:
-        participant = _Participant(label, self, reporter)
-        with participant.guard():
+        clock, failures, done, skipped = Clock(), list[Failure](), 0, 0
+
+        def fail(failure: Failure, trace: str = "") -> None:
+            failures.append(failure)
+            if self.request.settings.behaviour.verbose > 1:
+                reporter.note(trace)
+            reporter.finish(f"failed: {failure.message}")
+
+        try:
             self.begin()  # the reader has been forked; it will need this long
             # A folder's name, not yet a label: what is wrong with it is reported by the plan.
             remove_stale_temporaries(self.request.output.root / f"sub-{label}")
-        try:
-            for event in events:
-                with participant.guard():
-                    participant.take(event)
-                if isinstance(event, ParticipantRead):
-                    break
-        except ReaderDiedError as err:
-            message = f"the process that read sub-{label} died: {err}"
-            participant.fail(Failed(Failure(label, "reading", message)))
-        return participant.outcome()
-
-
-class _Participant:
-    """A participant whose runs are being read: what has been made, and what has failed."""
-
-    def __init__(self, label: str, work: LevelWork, reporter: Reporter) -> None:
-        self._label, self._work, self._reporter = label, work, reporter
-        self._verbose = bool(work.request.settings.behaviour.verbose)
-        self._clock = Clock()
-        self._done = self._skipped = 0
-        self._failures: list[Failure] = []
-        self._maker: AverageMaker | None = None  # of the open average; None once it has failed
-        self._left_out: dict[str, str] = {}  # why runs are not part of it, by their titles
-        self._stage = "starting"  # what this process is doing
-
-    def outcome(self) -> Outcome:
-        """Return the participant's result."""
-        seconds = dict(self._clock.seconds)
-        return Outcome(seconds, self._done, self._skipped, tuple(self._failures))
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Turn an error into the end of the open average."""
-        try:
-            yield
-        except BrokenPipeError:
-            raise
         except Exception as err:
-            title = self._maker.begun.planned.title if self._maker else ""
-            self.fail(Failed.by(err, self._label, self._stage, title))
+            fail(*_failure(err, label, "starting"))
+        try:
+            for kind, *content in events:  # what follows on an average that has failed is dropped
+                if kind == "failed":
+                    fail(*content)
+                elif kind == "seconds":
+                    clock.add(*content)
+                elif kind == "average" and content[-1] is None:
+                    skipped += 1
+                    reporter.finish(f"{content[0].title}: complete, skipped")
+                elif kind == "average":
+                    planned, inputs, reason = content
+                    average = Average(planned, inputs, events, reporter, clock, self.making)
+                    failed = self._make(average, reason)
+                    if failed:
+                        fail(*failed)
+                    done += not failed
+        except ReaderDiedError as err:
+            fail(Failure(label, "reading", f"the process that read sub-{label} died: {err}"))
+        return Outcome(dict(clock.seconds), done, skipped, tuple(failures))
 
-    def fail(self, failed: Failed) -> None:
-        """End the open average, and show why."""
-        self._maker = None
-        self._failures.append(failed.failure)
-        if self._work.request.settings.behaviour.verbose > 1:
-            self._reporter.note(failed.trace)
-        self._reporter.finish(f"failed: {failed.failure.message}")
-
-    def take(self, event: Event) -> None:
-        """Do what an event asks for: one case each."""
-        match event:
-            case AverageBegun(planned, _, None):
-                self._skipped += 1
-                self._reporter.finish(f"{planned.title}: complete, skipped")
-            case AverageBegun(planned, _, reason):
-                self._stage = "reading"
-                self._maker, self._left_out = self._work.maker(event, self._clock), {}
-                if reason != NOT_DONE or self._verbose:
-                    self._reporter.note(f"{planned.title}: {reason}")
-            case RunProgress(share):
-                self._reporter.stage("reading", share)
-            case RunPart() if self._maker:
-                self._stage = event.stage or self._stage
-                self._maker.take(event, self._reporter)
-            case RunLeftOut(run, reason) if self._maker:
-                self._left_out[run] = reason
-            case AverageRead() if self._maker:
-                self._finish(self._maker)
-            case Failed():
-                self.fail(event)
-            case ParticipantRead(seconds):
-                self._clock.add(seconds)
-
-    def _finish(self, maker: AverageMaker) -> None:
-        self._stage, left_out, planned = "writing", self._left_out, maker.begun.planned
-        if left_out and len(left_out) == len(planned.runs):
-            reasons = " ".join(left_out.values())
-            raise RunError(f"{planned.title} has no run that can be used: {reasons}")
-        made = maker.finish(self._reporter, left_out)
-        notes = [f"{run} was left out. {reason}" for run, reason in left_out.items()]
-        for note in (*notes, *made.notes, *self._notes_on_others(planned.participant)):
-            self._reporter.note(note)
-        self._done += 1
-        self._maker = None
-        short = f"; {len(left_out)} left out, with too little left" if left_out else ""
-        self._reporter.finish(f"{planned.title}: {made.summary}{short}")
+    def _make(self, average: Average, reason: str) -> tuple[Any, ...]:
+        """Make an average, and show what was made; return the failure and its traceback, if any."""
+        note, title = average.reporter.note, average.planned.title
+        if reason != NOT_DONE or self.request.settings.behaviour.verbose:
+            note(f"{title}: {reason}")
+        try:
+            notes, summary = self.make(average)
+            for run, why in average.left_out.items():
+                note(f"{run} was left out. {why}")
+            for line in (*notes, *self._notes_on_others(average.planned.participant)):
+                note(line)
+        except (BrokenPipeError, ReaderDiedError):
+            raise
+        except ReadingFailedError as err:
+            return err.args
+        except Exception as err:
+            return _failure(err, average.planned.participant, average.stage, title)
+        left = len(average.left_out)
+        short = f"; {left} left out, with too little left" if left else ""
+        average.reporter.finish(f"{title}: {summary}{short}")
+        return ()
 
     def _notes_on_others(self, person: str) -> Iterator[str]:
         """Name results that an earlier call averaged otherwise: they have other names, and stay."""
-        request = self._work.request
-        combine = request.recorded_options.get("combine")
-        if others := sets_made_otherwise(request.output, person, "combine", combine):
+        combine = self.request.recorded_options.get("combine")
+        if others := sets_made_otherwise(self.request.output, person, "combine", combine):
             yield (
-                f"sub-{person} also has {request.presentation.made} from calls with another "
+                f"sub-{person} also has {self.request.presentation.made} from calls with another "
                 f"--combine than {combine}: {', '.join(others)}. Remove them if they are not "
                 "wanted."
             )
+
+
+def _failure(
+    err: Exception, participant: str, stage: str, title: str = "", run: str = ""
+) -> tuple[Failure, str]:
+    """Return an error as a failure, and its traceback while that is at hand."""
+    if isinstance(err, OSError):
+        err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
+    line = str(err) if isinstance(err, DtgError) else internal_error(err)
+    return Failure(participant, stage, line, title, run), traceback.format_exc()

@@ -91,7 +91,7 @@ ROW = Workflow(
     participants=ParticipantLevel(
         results=later("twin.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
-        verify=later("participants.verify:verify_participants"),
+        verify=later("participants.reports:verify_participants"),
         reads=(*OF_RUNS, "combine", "atlases", "task_file"),
     ),
     analyses=MappingProxyType(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -17,11 +17,10 @@ from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.call import Level
-from bids_dtg.participants.parcels.measure import MeasuredSeries
-from bids_dtg.participants.parcels.request import ParcelWork, SeriesRead
-from bids_dtg.participants.worker import AverageBegun, AverageMaker, MadeAverage, RunPart
-from bids_dtg.progress import Clock, Reporter
+from bids_dtg.participants.parcels import MeasuredSeries, ParcelWork
+from bids_dtg.participants.worker import Average
 
 
 class NetworkWork(ParcelWork):
@@ -56,8 +55,8 @@ class NetworkWork(ParcelWork):
         scores = () if components is None else tuple(components.scores(edges_of(own)).tolist())
         return model.infer(own).transitions, scores
 
-    def structural_of(
-        self, begun: AverageBegun, measured: MeasuredSeries
+    def _structural_of(
+        self, planned: AveragedRuns, measured: MeasuredSeries
     ) -> StructuralMatrix | None:
         """Read the participant's structural connectome; None: none were given.
 
@@ -66,28 +65,14 @@ class NetworkWork(ParcelWork):
         RunError
             It cannot be used.
         """
-        found = self.request.structural_of(begun.planned)
+        found = self.request.structural_of(planned)
         if found is None:
             return None
         more = notes_beside_series(found.weights, measured.fc)
         return replace(found, notes=(*found.notes, *more))
 
-    def maker(self, begun: AverageBegun, clock: Clock) -> RunMaker:
-        """Return the maker of a run's results."""
-        return RunMaker(begun, self, clock)
-
-
-class RunMaker(AverageMaker):
-    """Describes a run, and writes its results."""
-
-    def __init__(self, begun: AverageBegun, work: NetworkWork, clock: Clock) -> None:
-        super().__init__(begun, clock)
-        self._work = work
-        self._measured: list[MeasuredSeries] = []  # the run, once it was sent
-        self._notes: Sequence[str] = ()
-
-    def take(self, part: RunPart, reporter: Reporter) -> None:
-        """Describe the run, and write all results.
+    def make(self, average: Average) -> tuple[Sequence[str], str]:
+        """Describe a run, and write its results and last the record that it is complete.
 
         Raises
         ------
@@ -96,48 +81,30 @@ class RunMaker(AverageMaker):
         OutputError
             A file cannot be written.
         """
-        assert isinstance(part, SeriesRead)
-        start, work, measured = time.perf_counter(), self._work, part.measured
-        structural = work.structural_of(self.begun, measured)
-        reporter.stage("modelling", 0.0)
-        with self._clock.time("network"):
-            transitions, scores = work.describe(measured)
-        reporter.stage("writing", 1.0)
-        on_person = work.request.note_on_person(measured)
-        self._notes = (*(structural.notes if structural else ()), *([on_person] * bool(on_person)))
-        with self._clock.time("write"):
-            self._files += work.writer.write(
-                self.begun.planned,
-                measured,
-                structural,
-                transitions,
-                scores,
-                notes=self._notes,
-                seconds=part.seconds + time.perf_counter() - start,
+        ((measured, seconds),) = average.parts()  # each run is an average of its own
+        start, planned, writer = time.perf_counter(), average.planned, self.writer
+        structural = self._structural_of(planned, measured)
+        average.reporter.stage("modelling", 0.0)
+        with average.clock.time("network"):
+            transitions, scores = self.describe(measured)
+        average.reporter.stage("writing", 1.0)
+        on_person = self.request.note_on_person(measured)
+        notes = (*(structural.notes if structural else ()), *([on_person] * bool(on_person)))
+        with average.clock.time("write"):
+            files = writer.write(
+                *(planned, measured, structural, transitions, scores),
+                notes=notes,
+                seconds=seconds + time.perf_counter() - start,
             )
-        self._measured.append(measured)
-
-    def finish(self, reporter: Reporter, left_out: Mapping[str, str]) -> MadeAverage:
-        """Write the record that the run is complete.
-
-        Raises
-        ------
-        OutputError
-            It cannot be written.
-        """
-        (measured,), writer = self._measured, self._work.writer
-        with self._clock.time("write"):
-            writer.complete(self.begun.planned, self.begun.inputs, self._files, [measured])
+            writer.complete(planned, average.inputs, files, [measured])
         cleaned = writer.cleaning_note(measured)
-        notes = (*measured.notes, *self._notes, *([cleaned] if cleaned else []))
-        return MadeAverage(
-            tuple(f"{measured.run.title}: {note}" for note in notes), self._line(measured)
-        )
+        said = (*measured.notes, *notes, *([cleaned] if cleaned else []))
+        return [f"{measured.run.title}: {note}" for note in said], self._line(measured)
 
     def _line(self, measured: MeasuredSeries) -> str:
         """Summarise the result in one line."""
         series = measured.series
-        process = "" if self._work.request.bundle is None else " and their process"
+        process = "" if self.request.bundle is None else " and their process"
         return (
             f"series of {counted(int(series.present.sum()), 'parcel')}{process} from "
             f"{measured.design.seconds_kept / 60:.1f} minutes of rest, coverage "

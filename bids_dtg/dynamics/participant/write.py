@@ -17,8 +17,7 @@ from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.origin import atlas_facts
-from bids_dtg.participants.parcels.measure import MeasuredSeries
-from bids_dtg.participants.parcels.write import ParcelWriter
+from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
 
 

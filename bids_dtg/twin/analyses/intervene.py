@@ -16,7 +16,7 @@ from bids_dtg.files.array_store import write_npz
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say
-from bids_dtg.participants.parcels.request import read_atlases
+from bids_dtg.participants.parcels import read_atlases
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.edges import fisher_z, mean_edges, upper_edges
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.errors import RunError
-from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.participants.parcels import MeasuredSeries
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.scores import mean_curve, means, observed_curves, outcome_shares
 from bids_dtg.twin.panels.behaviour import EFFECT, Curve, Of

@@ -24,8 +24,7 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
-from bids_dtg.participants.parcels.measure import MeasuredSeries
-from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
+from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest, load_asked
 from bids_dtg.participants.request import find_asked
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings

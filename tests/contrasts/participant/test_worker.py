@@ -15,7 +15,6 @@ from bids_dtg.contrasts.participant.worker import ParticipantWork, RunRead, Segm
 from bids_dtg.engine.work import MessageReporter
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
-from bids_dtg.participants.worker import RunProgress
 from bids_dtg.progress import Clock
 
 
@@ -39,7 +38,8 @@ def send_run(job: TinyJob, sent: list[Any], before: Callable[[], None] = lambda:
     work = ParticipantWork(Request.prepare(job.settings()))
     (run,) = find_runs(job.bids, "01")
     watch(work, before)
-    work.read_run(run, Clock(), sent.append)
+    for part in work.read_run(run, Clock(), lambda share: None):
+        sent.append(part)
 
 
 def test_segments_come_before_the_run_is_judged(job):
@@ -47,9 +47,8 @@ def test_segments_come_before_the_run_is_judged(job):
     sent: list[Any] = []
     judged: list[int] = []
     send_run(job, sent, lambda: judged.append(len(sent)))
-    parts = [event for event in sent if not isinstance(event, RunProgress)]
-    assert [type(part) for part in parts] == [SegmentRead, SegmentRead, RunRead]
-    assert [part.share for part in parts[:2]] == [0.0, 0.5]
+    assert [type(part) for part in sent] == [SegmentRead, SegmentRead, RunRead]
+    assert [part.share for part in sent[:2]] == [0.0, 0.5]
     assert judged == [len(sent) - 1]
 
 
@@ -61,7 +60,7 @@ def test_nothing_is_sent_of_a_file_whose_checksum_is_wrong(job):
     sent: list[Any] = []
     with pytest.raises(RunError, match="is damaged"):
         send_run(job, sent)
-    assert {type(event) for event in sent} <= {RunProgress}
+    assert not sent
 
 
 def test_a_run_that_fails_after_its_segments_leaves_no_maps(job):

@@ -12,7 +12,7 @@ from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.worker import NetworkWork
 from bids_dtg.errors import RunError
-from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.participants.parcels import MeasuredSeries
 from bids_dtg.settings import Settings
 
 

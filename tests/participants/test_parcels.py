@@ -10,7 +10,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import FRAMES, TR, add_rest, tiny_bold
 
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.atlas import Atlas, find_atlas
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -18,8 +18,8 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
-from bids_dtg.settings import CleaningOptions
+from bids_dtg.participants.parcels import MeasuredSeries, SeriesReader, read_atlases
+from bids_dtg.settings import CleaningOptions, InputOptions, Settings
 
 PARCELS = 4
 GRID = Grid(TINY_SHAPE, TINY_AFFINE)
@@ -46,11 +46,8 @@ def run_of(root, **options) -> RestRun:
 
 
 def read(run: RestRun, atlas: Atlas | None = None, **options) -> MeasuredSeries:
-    min_coverage = options.pop("min_coverage", 0.0)
     cleaning = resolve(CleaningOptions(**options), "auto")
-    return SeriesReader(atlas or tiny_atlas(), GRID, cleaning, min_coverage=min_coverage).measure(
-        run
-    )
+    return SeriesReader(atlas or tiny_atlas(), GRID, cleaning).measure(run)
 
 
 def by_the_book(found: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None = None):
@@ -82,17 +79,17 @@ def test_series_are_those_of_the_book(tmp_path, strategy):
 def test_voxels_outside_the_runs_mask_do_not_count(tmp_path):
     mask = np.ones(TINY_SHAPE, bool)
     mask[: TINY_SHAPE[0] // 2] = False
-    run = run_of(tmp_path, mask=mask)
-    found = read(run, min_coverage=0.4)
+    found = read(run_of(tmp_path / "half", mask=mask))
     keep = found.series.keep
     np.testing.assert_allclose(
         found.series.values[:, keep], by_the_book(found, tiny_bold(), mask), atol=1e-4
     )
     assert (found.series.coverage < 0.6).all()
-    none = read(run, min_coverage=0.6)
-    assert not none.series.present.any()
-    assert "4 of 4 parcels have no data" in none.notes[-1]
-    assert none.notes[-1].endswith(": Slab_10, Slab_20, Slab_30, Slab_40.")
+    mask = (tiny_atlas().labels != 10).reshape(TINY_SHAPE)
+    less = read(run_of(tmp_path / "less", mask=mask))
+    assert less.series.present.tolist() == [False, True, True, True]
+    assert less.notes[-1].startswith("1 of 4 parcels has no data")
+    assert less.notes[-1].endswith(": Slab_10.")
 
 
 @pytest.mark.parametrize("number", [1, 12])
@@ -146,6 +143,14 @@ def test_the_atlas_is_read_on_the_whole_grid():
         SeriesReader(fewer, GRID, CleaningOptions())
 
 
+def test_a_models_atlas_that_has_no_known_name_is_asked_for(tmp_path):
+    inputs = InputOptions(tmp_path, tmp_path / "out", "participant")
+    settings = Settings(inputs=inputs)
+    with pytest.raises(SettingsError, match="model's atlas Mine cannot be found") as caught:
+        read_atlases(settings, "twin", "Mine")
+    assert "--atlases FILE" in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def schaefer() -> Atlas:
     grid = standard_grid()
@@ -167,7 +172,7 @@ def measure_real(run: RestRun, atlas: Atlas) -> MeasuredSeries:
     # One of the two tables of confounds has no motion.
     strategy = "none" if run.participant == "RAPIDTIDETEST" else "auto"
     cleaning = resolve(CleaningOptions(denoise_strategy=strategy, min_minutes=1.0), "auto")
-    return SeriesReader(atlas, standard_grid(), cleaning, min_coverage=0.5).measure(run)
+    return SeriesReader(atlas, standard_grid(), cleaning).measure(run)
 
 
 @pytest.mark.slow

@@ -1,0 +1,629 @@
+"""Runs of rest as series of the parcels of an atlas: what workflows that read them share.
+
+`SeriesReader` measures a run, `ParcelRequest` is what a call asks for, `ParcelWork` reads its runs,
+and `ParcelWriter` writes what was measured.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.fitted import FittedBundle
+from bids_dtg.cleaning.confounds import NOT_IN_TABLE
+from bids_dtg.cleaning.design import frequency_facts
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.connectome.parcels import ParcelSeries, parcel_sums
+from bids_dtg.engine.machine import divide
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.provenance import Fingerprint
+from bids_dtg.files.regions import (
+    SERIES,
+    Measure,
+    NodeFile,
+    RegionMatrix,
+    RegionSeries,
+    encode_relmat,
+    encode_series,
+    relationship_facts,
+    segment_label,
+    series_sidecar,
+)
+from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.files.text import encoded, tsv_text, write_json
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases, find_atlas
+from bids_dtg.imaging.grid import Grid, standard_grid
+from bids_dtg.imaging.placement import Method
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.regions.atlases import NONE, atlas_datasets
+from bids_dtg.inputs.regions.known_atlases import DEFAULT, KNOWN, atlas_key
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.averages import AveragedRuns, run_entities
+from bids_dtg.participants.origin import (
+    atlas_facts,
+    camel_case,
+    cleaning_note,
+    complete_average,
+    first_figures,
+    model_facts,
+    rounded,
+    run_sources,
+)
+from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
+from bids_dtg.participants.run_source import (
+    RunSource,
+    notes_on_parcels,
+    plan_run,
+    require_coverage,
+    smoothing_among,
+)
+from bids_dtg.participants.worker import LevelWork
+from bids_dtg.progress import Clock
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.panels import RunFrames, keep_all, write_kept
+from bids_dtg.report.parcel_words import parcel_figures
+from bids_dtg.report.quality import write_quality
+from bids_dtg.settings import OPTIONS, CleaningOptions, Settings
+
+COVERAGE = FileKind("bold", None, ".tsv")
+_MEAN, _COVERAGE = "mean", "coverage"  # values of stat-
+# Of a process that only reads series, measured as those of maps: 0.47 GB for runs on the grid of
+# 2 mm, 0.72 GB for others; and of one with torch.
+_BYTES_READ, _BYTES_MODELLED = 750e6, 1.1e9
+
+Model = TypeVar("Model", bound=FittedBundle[Any])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MeasuredSeries(RunFrames):
+    """What one run gives: the parcels' series, and how they came about."""
+
+    run: RestRun  # its files
+    series: ParcelSeries  # of the atlas' parcels, in its order
+    cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
+    interpolation: Method  # how the atlas' voxels were taken out of the file
+    voxel_mm: float  # edge of a cube of the volume of the file's voxels
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+    @property
+    def fc(self) -> NDArray[np.float64]:
+        """Functional connectivity (parcels, parcels): `ParcelSeries.correlation`."""
+        return self.series.correlation()
+
+
+class SeriesReader:
+    """Reduces resting-state runs to the series of an atlas' parcels, in one pass over each file.
+
+    All voxels of the atlas are read, where it has labels on a grid that is the same for all
+    runs: a run on that lattice is looked up, any other is interpolated at its points.
+
+    Parameters
+    ----------
+    atlas
+        Read at every voxel of the grid, in C order.
+    grid
+        Grid of the run's voxels.
+    cleaning
+        What is removed from runs and which frames are kept.
+
+    Raises
+    ------
+    ValueError
+        The atlas was read at other voxels.
+    """
+
+    def __init__(self, atlas: Atlas, grid: Grid, cleaning: CleaningOptions) -> None:
+        if atlas.labels.shape != (np.prod(grid.shape),):
+            raise ValueError(f"{atlas.labels.shape} labels do not fit a grid of {grid.shape}")
+        self.atlas, self.grid, self.cleaning = atlas, grid, cleaning
+        order = np.argsort(atlas.columns, kind="stable")
+        order = order[: np.count_nonzero(atlas.columns < len(atlas.parcels))]
+        self.places = VoxelPlaces(grid, order)  # those of one parcel together
+        self.parcel = atlas.columns[order]  # (voxels,), number of the parcel of each
+
+    def measure(
+        self,
+        run: RestRun,
+        *,
+        clock: Clock | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> MeasuredSeries:
+        """Clean a run and reduce it to parcels' series, in one pass over its file.
+
+        Parameters
+        ----------
+        run
+            Files of the run to read.
+        clock
+            Adds up the time of the stages.
+        progress
+            Called with the share of the frames that have been read.
+
+        Raises
+        ------
+        TooShortError
+            Less than ``min_minutes``, or too few degrees of freedom, are left after censoring.
+        RunError
+            The run's files cannot be used.
+        """
+        clock = Clock() if clock is None else clock
+        with clock.time("confounds"):
+            planned = plan_run(run, self.grid.space, self.cleaning)
+        with clock.time("sampling"):
+            source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
+        try:
+            sums = parcel_sums(
+                lambda: source.blocks(clock, progress),
+                planned.design,
+                *(self.parcel, self.atlas.voxels, source.valid),
+                smoothing=smoothing_among(self.places, self.cleaning),
+                leave=not source.between,
+            )
+        except ValueError as err:
+            raise RunError(f"{source.header.path} cannot be used: {err}") from err
+        coverage, design = float(sums.with_data.mean()), planned.design
+        require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
+        with clock.time("algebra"):
+            series = sums.series(MIN_COVERAGE)
+        return MeasuredSeries(
+            run=run,
+            series=series,
+            design=design,
+            cleaning={**design.decisions, **frequency_facts(self.cleaning)},
+            confounds=planned.confounds,
+            interpolation=source.interpolation,
+            voxel_mm=planned.header.voxel_mm,
+            notes=(
+                *planned.notes,
+                *source.notes,
+                *notes_on_parcels(tuple(self.atlas.parcels.values()), series.present),
+            ),
+        )
+
+
+def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None:
+    """Load the model of a call; None: none was given.
+
+    Parameters
+    ----------
+    settings
+        All options of the call.
+    load
+        Loads a bundle of the workflow, by name or path.
+    """
+    wanted = settings.inputs.model
+    return None if wanted == OPTIONS["model"].default else load(wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class ParcelRequest(CallRequest, Generic[Model]):
+    """What a call asks for; the parcels of the first of its atlases are the regions."""
+
+    bundle: Model | None
+
+    sampled_on: ClassVar[str] = "a grid of 2 mm"
+    second_atlas: ClassVar[str] = ""  # what a second atlas is for; empty: there may be none
+
+    @classmethod
+    def shared_fields(cls, asked: Asked, bundle: Model | None) -> dict[str, Any]:
+        """Return the fields that such requests of all workflows have.
+
+        Parameters
+        ----------
+        asked
+            What was found of the call.
+        bundle
+            The model; None: the call has none.
+
+        Raises
+        ------
+        SettingsError, BundleError
+            The atlas cannot be found or is not the model's, or the output is the model's folder.
+        """
+        settings = asked.settings
+        asked.require_space(standard_grid().space)
+        if bundle is not None:
+            refuse_model_folder(asked.output.root, bundle.path)
+        own = "" if bundle is None else bundle.part.atlas
+        atlases = read_atlases(settings, cls.presentation.name, own, second=cls.second_atlas)
+        atlas = atlases[0]
+        if bundle is not None:
+            bundle.require_regions(
+                tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
+            )
+        capacity = divide(
+            settings.resources,
+            units=len(asked.participants),
+            bytes_each=_BYTES_READ if bundle is None else _BYTES_MODELLED,
+            on_cpu=True,
+        )
+        return {**vars(asked), "capacity": capacity, "atlases": atlases, "bundle": bundle}
+
+    @abstractmethod
+    def require_usable(self, measured: MeasuredSeries) -> None:
+        """Refuse a run that the model cannot read.
+
+        Raises
+        ------
+        RunError
+            Saying what it lacks.
+        """
+
+    @abstractmethod
+    def methods_facts(self) -> Any:
+        """Return the facts of the workflow's methods text."""
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas whose parcels are the regions."""
+        return self.atlases[0]
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that the atlas was read on."""
+        return standard_grid()
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the atlas' parcels."""
+        return tuple(self.atlas.parcels.values())
+
+    def dataset_words(self) -> DatasetWords:
+        """Return the description of the workflow's output."""
+        return self.presentation.dataset_words()
+
+    def methods_words(self) -> MethodsWords:
+        """Return what the workflow says in the methods text."""
+        return self.presentation.methods(self.methods_facts(), self.settings.outputs)
+
+    def reader(self) -> SeriesReader:
+        """Make what reduces runs to parcels' series."""
+        return SeriesReader(self.atlas, self.grid, self.settings.cleaning)
+
+    def shaping_options(self) -> dict[str, Any]:
+        """Return all that shapes results beside the inputs."""
+        return {**super().shaping_options(), "atlases": {self.atlas.key: self.atlas.identity}}
+
+
+def read_atlases(
+    settings: Settings, workflow: str, own: str = "", *, second: str = ""
+) -> tuple[Atlas, ...]:
+    """Read the atlases of a call: those asked for, the model's, or the default.
+
+    Parameters
+    ----------
+    settings
+        All options of the call.
+    workflow
+        Name of the workflow, for the message.
+    own
+        Key of the model's atlas; empty: it has none, or there is no model.
+    second
+        What the parcels of a second atlas are for; empty: there may be none.
+
+    Returns
+    -------
+    tuple of Atlas
+        One or two, read at every voxel of `standard_grid`.
+
+    Raises
+    ------
+    SettingsError
+        There is none, too many were asked for, or one of them twice.
+    """
+    asked: Sequence[str] = settings.outputs.atlases
+    if len(asked) > 1 + bool(second) or NONE in asked:
+        raise SettingsError(
+            f"--atlases is {' '.join(asked)}",
+            expected=f"one atlas with --workflow {workflow}, whose parcels are the regions"
+            + (f", or a second one for {second}" if second else ""),
+        )
+    grid = standard_grid()
+    places = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
+    datasets = atlas_datasets(settings.inputs.derivatives)
+    templateflow = templateflow_of(settings)
+    if asked or not own:
+        wanted = asked or (DEFAULT,)
+        return choose_atlases(wanted, places, templateflow=templateflow, datasets=datasets)
+    try:
+        return (find_atlas(_as_option(own), places, templateflow=templateflow, datasets=datasets),)
+    except SettingsError as err:
+        raise SettingsError(
+            f"the model's atlas {own} cannot be found by its name",
+            expected="its label image",
+            remedy="give the image with --atlases FILE, or the data set that has it with "
+            "--derivatives atlas=PATH",
+        ) from err
+
+
+def _as_option(key: str) -> str:
+    """Return a model's atlas as --atlases takes it."""
+    return next((row.name for row in KNOWN.values() if atlas_key(row.entities) == key), key)
+
+
+Request = TypeVar("Request", bound=ParcelRequest[Any])
+
+
+class ParcelWork(LevelWork):
+    """Reads runs as series; a workflow adds what makes averages of these.
+
+    Parameters
+    ----------
+    request
+        What the call asks for.
+    """
+
+    def __init__(self, request: ParcelRequest[Any]) -> None:
+        super().__init__(request)
+        self._require_usable = request.require_usable
+        self.reader = request.reader()
+
+    def reader_of(self, run: RestRun) -> SeriesReader:
+        """Return what reduces a run to series."""
+        return self.reader
+
+    def read_run(
+        self, run: RestRun, clock: Clock, progress: Callable[[float], None]
+    ) -> Iterator[tuple[MeasuredSeries, float]]:
+        """Reduce a run to series, refuse those that cannot be used, and yield the others.
+
+        With them comes the time that it took, in seconds.
+        """
+        start = time.perf_counter()
+        measured = self.reader_of(run).measure(run, clock=clock, progress=progress)
+        self._require_usable(measured)
+        yield measured, time.perf_counter() - start
+
+
+class ParcelWriter(Generic[Request]):
+    """Writes what was measured of runs, and what sidecars say of it.
+
+    Parameters
+    ----------
+    request
+        What the call asks for.
+
+    Raises
+    ------
+    OutputError
+        By each method that writes: a file cannot be written.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def entities(self, entities: Mapping[str, str], **more: str) -> dict[str, str | None]:
+        """Return the entities of a file of a run or an average, whose own are given.
+
+        Examples
+        --------
+        Of `sub-01_task-rest`, `stat="mean"` gives those of
+        `sub-01_task-rest_space-MNI152NLin6Asym_seg-7n_scale-400_stat-mean`.
+        """
+        own = {"space": self._request.grid.space, **self._request.atlas.entities}
+        return {**entities, **own, **more}
+
+    def write_with(
+        self, path: PurePosixPath, data: bytes, facts: Mapping[str, Any]
+    ) -> Iterator[PurePosixPath]:
+        """Write a file and its sidecar; yield their paths."""
+        self._request.output.write(path, data)
+        yield path
+        beside = path.with_name(path.name.partition(".")[0] + ".json")
+        write_json(self._request.output.path(beside), dict(facts))
+        yield beside
+
+    def write_series(
+        self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str] = ()
+    ) -> Iterator[PurePosixPath]:
+        """Write the series of a run, and what its sidecar says: how they were made.
+
+        Parameters
+        ----------
+        measured
+            Series and figures of the run.
+        facts
+            More about it, by their keys.
+        notes
+            Sentences beside those of the run.
+        """
+        names = self._request.regions
+        yield from self.write_with(
+            SERIES.path(self.of_run(measured, stat=_MEAN)),
+            encode_series(RegionSeries(names, measured.series.values)),
+            series_sidecar(
+                names, measured.series.tr_seconds, **self.how_made(measured, facts, notes)
+            ),
+        )
+
+    def write_matrix(
+        self,
+        path: PurePosixPath,
+        values: NDArray[np.float64],
+        facts: Mapping[str, Any],
+        measure: Measure,
+    ) -> Iterator[PurePosixPath]:
+        """Write a matrix between the parcels, and the table of what its rows are.
+
+        Parameters
+        ----------
+        path
+            Path of the matrix, in the dataset.
+        values
+            (parcels, parcels).
+        facts
+            Further fields of its sidecar.
+        measure
+            What a value is.
+        """
+        atlas = self._request.atlas
+        nodes = NodeFile(
+            self._request.grid.space,
+            segment_label(*atlas.entities.values()),
+            atlas.parcels,
+            f"Parcels of the atlas {atlas.key}",
+        )
+        nodes.write(self._request.output)
+        matrix = encode_relmat(RegionMatrix(self._request.regions, values))
+        facts = {**facts, **relationship_facts(measure, nodes)}
+        yield from self.write_with(path, matrix, facts)
+
+    def write_coverage(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
+        """Write how much of each parcel has signal."""
+        shares = [[f"{share:.4f}" for share in measured.series.coverage]]
+        yield from self.write_with(
+            COVERAGE.path(self.of_run(measured, stat=_COVERAGE)),
+            encoded(tsv_text(list(self._request.regions), shares)),
+            {
+                "Description": "Share of each parcel's voxels that have signal, 0 to 1",
+                **self.origin(measured),
+            },
+        )
+
+    def origin(self, *measured: MeasuredSeries) -> dict[str, Any]:
+        """Return the origin of runs' results for sidecars."""
+        request = self._request
+        sources = [
+            source for run in measured for source in run_sources(run.run, request.dataset.name)
+        ]
+        return {
+            "Sources": sources,
+            "SpatialReference": request.grid.space,
+            "Atlas": {**atlas_facts(request.atlas)["Atlas"], "SHA256": request.atlas.digest},
+        }
+
+    @property
+    def cleaning_facts(self) -> dict[str, Any]:
+        """What sidecars say of how all runs of the call are cleaned."""
+        settings = self._request.settings
+        return {
+            "MinCoverage": MIN_COVERAGE,
+            "InputType": settings.inputs.input_type,
+            "DenoiseStrategy": settings.cleaning.denoise_strategy,
+        }
+
+    def cleaning_note(self, measured: MeasuredSeries) -> str | None:
+        """Return a sentence where the model was trained on runs that were cleaned otherwise."""
+        settings, bundle = self._request.settings, self._request.bundle
+        if bundle is None:
+            return None
+        return cleaning_note(
+            bundle.card.training,
+            settings.inputs.input_type,
+            settings.cleaning.denoise_strategy,
+            measured.run.cleaned_as,
+        )
+
+    def model_facts(self) -> dict[str, Any]:
+        """Return the facts of the call's model for sidecars; the call must have a model."""
+        bundle = self._request.bundle
+        assert bundle is not None
+        part = bundle.part
+        training = {"Participants": part.people, "Data": part.data_set}
+        return {**model_facts(bundle), "ModelTraining": training}
+
+    def write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
+        """Write what panels of the workflow keep of a run."""
+        kept = keep_all(self._request.presentation.panels, measured)
+        return write_kept(kept, run_entities(measured.run), self._request.output)
+
+    def write_quality(
+        self,
+        measured: MeasuredSeries,
+        seconds: float,
+        *,
+        model_tr_seconds: float | None = None,
+        **more: object,
+    ) -> Iterator[PurePosixPath]:
+        """Write the figures of a run's quality.
+
+        Parameters
+        ----------
+        measured
+            Series and figures of the run.
+        seconds
+            Time spent on the run, in seconds.
+        model_tr_seconds
+            Between frames of the runs that the model was trained on; None: not known.
+        **more
+            Figures of the workflow, by column.
+        """
+        series = measured.series
+        figures = {
+            **first_figures(
+                measured.run,
+                measured.design,
+                measured.confounds,
+                voxel_mm=measured.voxel_mm,
+                residual_dof=series.residual_dof,
+                model_tr_seconds=model_tr_seconds,
+            ),
+            "effective_dof": None,
+            **parcel_figures(series.coverage, series.correlation(), measured.confounds.std_dvars),
+            "seconds_processing": round(seconds, 2),
+            **more,
+        }
+        columns = self._request.presentation.quality_columns
+        return write_quality(figures, columns, run_entities(measured.run), self._request.output)
+
+    def complete(
+        self,
+        planned: AveragedRuns,
+        inputs: Mapping[str, Fingerprint],
+        files: Sequence[PurePosixPath],
+        runs: Sequence[MeasuredSeries],
+    ) -> None:
+        """Record that an average is complete, once all else of it has been written.
+
+        Parameters
+        ----------
+        planned
+            The runs that are averaged.
+        inputs
+            Fingerprints of the input files, by path.
+        files
+            All that was written of it.
+        runs
+            Those that it was made of.
+        """
+        lacking = Lacking.of_runs(
+            (run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
+            frames=any(run.confounds.dropped.interpolated for run in runs),
+        )
+        complete_average(self._request, planned, inputs, files, lacking)
+
+    def of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
+        """Return the entities of a file of a run."""
+        return self.entities(run_entities(measured.run), **more)
+
+    def how_made(
+        self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return what sidecars say of how series were made; `facts` and `notes` are added."""
+        request, names = self._request, self._request.path_names
+        note = self.cleaning_note(measured)
+        return {
+            **self.origin(measured),
+            "Frames": len(measured.design.keep),
+            "FramesKept": measured.design.frames_kept,
+            **facts,
+            RESIDUAL_DOF: rounded(measured.series.residual_dof),
+            **self.cleaning_facts,
+            "Interpolation": measured.interpolation,
+            "Space": measured.run.space,
+            "SpaceReason": names.hide(measured.run.space_reason),
+            "Confounds": camel_case(measured.confounds.decisions),
+            "Cleaning": camel_case(measured.cleaning),
+            "Notes": [names.hide(sentence) for sentence in (*measured.notes, *notes)],
+            **({"CleaningNote": note} if note else {}),
+            "OptionsSHA256": request.settings.result_hash,
+        }
