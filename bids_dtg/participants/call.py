@@ -6,6 +6,7 @@ makes the work.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -83,9 +84,13 @@ class Level(Generic[Request]):
             return print_plan(request)
         # Before anything is written: there may be none, neither a network nor a scheduler.
         request.fetch_ahead()
-        cluster = _cluster(settings, self)
+        cluster = None
+        if settings.resources.scheduler:
+            elsewhere = with_whole_paths(settings).replace(scheduler=None)
+            cluster = Cluster(settings.resources.scheduler, self, elsewhere)
         folder = _open_output(request)
-        call = _Call(request, clock)
+        counts, failures = Counter[str](), list[Failure]()
+        people = counted(len(request.participants), "participant")
         try:
             with (
                 Board(len(request.participants), stages=settings.behaviour.verbose > 0) as board,
@@ -96,23 +101,56 @@ class Level(Generic[Request]):
             ):
                 for note in request.notes():
                     board.note(note)
-                executor = cluster or _pool(request, self, board, clock)
-                call.process(executor, board, locks, reports)
+                executor = cluster or self._pool(request, board, clock)
+                backlog = Backlog(request.participants, hold_up=_waiting(locks, board))
+                messages = follow(executor.run(backlog), board, lambda label: f"sub-{label}")
+                with closing(messages) as ends:
+                    for lane, end in ends:
+                        outcome = _outcome(end, lane)
+                        clock.add(outcome.seconds)
+                        locks.release(f"sub-{end.label}")
+                        # The terminal has shown the paths; tables and pages are for others too.
+                        own = [
+                            replace(one, message=request.path_names.hide(one.message))
+                            for one in outcome.failures
+                        ]
+                        counts.update(
+                            finished=1, done=outcome.done, skipped=outcome.skipped, failed=bool(own)
+                        )
+                        failures += own
+                        board.advance(failed=bool(own))
+                        reports.request(end.label, own, changed=bool(outcome.done))
         except BaseException:
-            people = counted(len(request.participants), "participant")
-            say(f"{call.finished} of {people} finished; the same command does what is left")
+            say(f"{counts['finished']} of {people} finished; the same command does what is left")
             raise
         finally:
             try:
                 folder.write_timing(clock.seconds)
-                folder.write_failures(call.failures)
+                folder.write_failures(failures)
             except OutputError as err:
                 # What became of the participants has been printed, and decides the exit code.
                 say(f"bids_dtg: warning: the log is incomplete: {err}")
         write_methods(request)  # some averages may be others now
         _list_participants(request)
-        say(call.summary(folder))
-        return call.failed
+        left = len(request.participants) - counts["finished"]
+        say(
+            f"{people}: {counted(counts['done'], 'average')} of {request.presentation.made} made, "
+            f"{counts['skipped']} complete before, {counted(counts['failed'], 'participant')} "
+            "failed"
+            + (f", {left} not begun" if left else "")
+            + (f" ({folder.path / 'failures.tsv'})" if failures else "")
+        )
+        return counts["failed"]
+
+    def _pool(self, request: Request, board: Board, clock: Clock) -> Pool[Outcome]:
+        with clock.time("start"):
+            work = self.work(request)
+        # A process that was forked shares what was prepared.
+        forked = work.forks and can_fork()
+        prepare = work.in_process if forked else partial(self, request.settings)
+        return Pool(
+            prepare, request.capacity.processes, forked=forked, before_start=board.before_fork
+        )
 
 
 def with_whole_paths(settings: Settings) -> Settings:
@@ -124,15 +162,12 @@ def with_whole_paths(settings: Settings) -> Settings:
     }
     if Path(settings.inputs.model).exists():
         changes["model"] = str(Path(settings.inputs.model).absolute())
-    parts = [split_named_path(item) for item in settings.inputs.derivatives]
-    changes["input_arrays"] = tuple(
-        str(Path(path).absolute()) for path in settings.modelling.input_arrays
-    )
-    for name in ("atlases", "task_file"):  # of files, or of names
+    for name in ("atlases", "task_file", "input_arrays"):  # of files, or of names
         changes[name] = tuple(
             str(Path(value).absolute()) if Path(value).is_file() else value
             for value in settings.options[name]
         )
+    parts = map(split_named_path, settings.inputs.derivatives)
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
         for package, path in parts
@@ -173,66 +208,21 @@ def _list_participants(request: CallRequest) -> None:
         say(f"participants.tsv: removed the rows of {named(gone)}, who have no folder here")
 
 
-class _Call:
-    """What happened so far: it receives the results of the participants."""
+def _waiting(locks: Locks, board: Board) -> Callable[[str], float]:
+    """Return what says when to retry a participant that another call may be working on."""
+    elsewhere = set[str]()  # participants seen to be in work by another call
 
-    def __init__(self, request: CallRequest, clock: Clock) -> None:
-        self._request, self._clock = request, clock
-        self.finished = self.done = self.skipped = 0  # participants; averages made, or there before
-        self.failures: list[Failure] = []
+    def seconds_to_wait(participant: str) -> float:
+        try:
+            owner = locks.take(f"sub-{participant}")
+        except OutputError:
+            return 0.0  # the work will say what is wrong
+        if owner is not None and participant not in elsewhere:
+            elsewhere.add(participant)
+            board.note(f"sub-{participant}: left for later, as {owner} works on it")
+        return 0.0 if owner is None else _ELSEWHERE_SECONDS
 
-    @property
-    def failed(self) -> int:
-        """Participants with a failure."""
-        return len({failure.participant for failure in self.failures})
-
-    def process(
-        self,
-        executor: Pool[Outcome] | Cluster[Settings, Outcome],
-        board: Board,
-        locks: Locks,
-        reports: Reports,
-    ) -> None:
-        """Process all participants."""
-        elsewhere = set[str]()  # participants seen to be in work by another call
-
-        def seconds_to_wait(participant: str) -> float:
-            """Return when to retry a participant that another call may be working on."""
-            try:
-                owner = locks.take(f"sub-{participant}")
-            except OutputError:
-                return 0.0  # the work will say what is wrong
-            if owner is not None and participant not in elsewhere:
-                elsewhere.add(participant)
-                board.note(f"sub-{participant}: left for later, as {owner} works on it")
-            return 0.0 if owner is None else _ELSEWHERE_SECONDS
-
-        hide = self._request.path_names.hide
-        messages = executor.run(Backlog(self._request.participants, hold_up=seconds_to_wait))
-        with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
-            for lane, end in ends:
-                outcome = _outcome(end, lane)
-                self._clock.add(outcome.seconds)
-                locks.release(f"sub-{end.label}")
-                self.finished += 1
-                self.done += outcome.done
-                self.skipped += outcome.skipped
-                # The terminal has shown the paths; tables and pages are for others too.
-                failures = [replace(one, message=hide(one.message)) for one in outcome.failures]
-                self.failures += failures
-                board.advance(failed=bool(failures))
-                reports.request(end.label, failures, changed=bool(outcome.done))
-
-    def summary(self, folder: RunFolder) -> str:
-        """Return the last line of the call."""
-        number, made = len(self._request.participants), self._request.presentation.made
-        text = (
-            f"{counted(number, 'participant')}: {counted(self.done, 'average')} of {made} made, "
-            f"{self.skipped} complete before, {counted(self.failed, 'participant')} failed"
-        )
-        left = number - self.finished
-        text += f", {left} not begun" if left else ""
-        return text + (f" ({folder.path / 'failures.tsv'})" if self.failures else "")
+    return seconds_to_wait
 
 
 def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
@@ -249,23 +239,6 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
         message = f"the process that was to read sub-{label} died: {end.died}"
     lane.finish(f"failed: {message}")
     return Outcome({}, failures=(Failure(label, "working", message),))
-
-
-def _pool(request: CallRequest, level: Level[Any], board: Board, clock: Clock) -> Pool[Outcome]:
-    with clock.time("start"):
-        work: LevelWork = level.work(request)
-    # A process that was forked shares what was prepared.
-    forked = work.forks and can_fork()
-    prepare = work.in_process if forked else partial(level, request.settings)
-    return Pool(prepare, request.capacity.processes, forked=forked, before_start=board.before_fork)
-
-
-def _cluster(settings: Settings, level: Level[Any]) -> Cluster[Settings, Outcome] | None:
-    address = settings.resources.scheduler
-    if not address:
-        return None
-    elsewhere = with_whole_paths(settings).replace(scheduler=None)
-    return Cluster(address, level, elsewhere)
 
 
 def print_plan(request: CallRequest) -> int:

@@ -78,7 +78,7 @@ def source_uri(path: Path, root: Path, source: str) -> str:
     Parameters
     ----------
     path
-        A file below `root`, or below TemplateFlow's folder.
+        A file below `root`, or below TemplateFlow's folder, wherever this machine has it.
     root
         Root folder of the dataset of derivatives.
     source
@@ -86,34 +86,22 @@ def source_uri(path: Path, root: Path, source: str) -> str:
     """
     if path.is_relative_to(root):
         return bids_uri(source, path.relative_to(root).as_posix())
-    # A transform of TemplateFlow's folder, wherever this machine has it.
-    return bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
+    return bids_uri(TEMPLATEFLOW, _in_templateflow(path))
+
+
+def _in_templateflow(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def atlas_facts(atlas: Atlas) -> dict[str, Any]:
     """Return the facts of an atlas for sidecars: its key, and what its file states."""
-    file = atlas.file
-    if file is None:
-        return {"Atlas": {"Key": atlas.key}}
-    return {
-        "Atlas": {
-            "Key": atlas.key,
-            **file.facts,
-            "Image": file.image.name,
-            "Space": file.space,
-            "Parcels": len(atlas.parcels),
-            **(
-                {
-                    "Transforms": [
-                        bids_uri(TEMPLATEFLOW, f"{used.path.parent.name}/{used.path.name}")
-                        for used in file.transforms
-                    ]
-                }
-                if file.transforms
-                else {}
-            ),
-        }
-    }
+    facts: dict[str, Any] = {"Key": atlas.key}
+    if (file := atlas.file) is not None:
+        facts |= {**file.facts, "Image": file.image.name, "Space": file.space}
+        facts["Parcels"] = len(atlas.parcels)
+        if used := [bids_uri(TEMPLATEFLOW, _in_templateflow(one.path)) for one in file.transforms]:
+            facts["Transforms"] = used
+    return {"Atlas": facts}
 
 
 def camel_case(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,16 +114,9 @@ class SeriesReader:
         Grid of the run's voxels.
     cleaning
         What is removed from runs and which frames are kept.
-
-    Raises
-    ------
-    ValueError
-        The atlas was read at other voxels.
     """
 
     def __init__(self, atlas: Atlas, grid: Grid, cleaning: CleaningOptions) -> None:
-        if atlas.labels.shape != (np.prod(grid.shape),):
-            raise ValueError(f"{atlas.labels.shape} labels do not fit a grid of {grid.shape}")
         self.atlas, self.grid, self.cleaning = atlas, grid, cleaning
         order = np.argsort(atlas.columns, kind="stable")
         order = order[: np.count_nonzero(atlas.columns < len(atlas.parcels))]
@@ -409,8 +402,12 @@ class ParcelWriter(Generic[Request]):
         Of `sub-01_task-rest`, `stat="mean"` gives those of
         `sub-01_task-rest_space-MNI152NLin6Asym_seg-7n_scale-400_stat-mean`.
         """
-        own = {"space": self._request.grid.space, **self._request.atlas.entities}
-        return {**entities, **own, **more}
+        request = self._request
+        return {**entities, "space": request.grid.space, **request.atlas.entities, **more}
+
+    def of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
+        """Return the entities of a file of a run."""
+        return self.entities(run_entities(measured.run), **more)
 
     def write_with(
         self, path: PurePosixPath, data: bytes, facts: Mapping[str, Any]
@@ -436,13 +433,12 @@ class ParcelWriter(Generic[Request]):
         notes
             Sentences beside those of the run.
         """
-        names = self._request.regions
+        names, series = self._request.regions, measured.series
+        made = self.how_made(measured, facts, notes)
         yield from self.write_with(
             SERIES.path(self.of_run(measured, stat=_MEAN)),
-            encode_series(RegionSeries(names, measured.series.values)),
-            series_sidecar(
-                names, measured.series.tr_seconds, **self.how_made(measured, facts, notes)
-            ),
+            encode_series(RegionSeries(names, series.values)),
+            series_sidecar(names, series.tr_seconds, **made),
         )
 
     def write_matrix(
@@ -465,17 +461,13 @@ class ParcelWriter(Generic[Request]):
         measure
             What a value is.
         """
-        atlas = self._request.atlas
-        nodes = NodeFile(
-            self._request.grid.space,
-            segment_label(*atlas.entities.values()),
-            atlas.parcels,
-            f"Parcels of the atlas {atlas.key}",
-        )
-        nodes.write(self._request.output)
-        matrix = encode_relmat(RegionMatrix(self._request.regions, values))
-        facts = {**facts, **relationship_facts(measure, nodes)}
-        yield from self.write_with(path, matrix, facts)
+        request, atlas = self._request, self._request.atlas
+        segments = segment_label(*atlas.entities.values())
+        words = f"Parcels of the atlas {atlas.key}"
+        nodes = NodeFile(request.grid.space, segments, atlas.parcels, words)
+        nodes.write(request.output)
+        matrix = encode_relmat(RegionMatrix(request.regions, values))
+        yield from self.write_with(path, matrix, {**facts, **relationship_facts(measure, nodes)})
 
     def write_coverage(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write how much of each parcel has signal."""
@@ -492,11 +484,10 @@ class ParcelWriter(Generic[Request]):
     def origin(self, *measured: MeasuredSeries) -> dict[str, Any]:
         """Return the origin of runs' results for sidecars."""
         request = self._request
-        sources = [
-            source for run in measured for source in run_sources(run.run, request.dataset.name)
-        ]
         return {
-            "Sources": sources,
+            "Sources": [
+                uri for run in measured for uri in run_sources(run.run, request.dataset.name)
+            ],
             "SpatialReference": request.grid.space,
             "Atlas": {**atlas_facts(request.atlas)["Atlas"], "SHA256": request.atlas.digest},
         }
@@ -514,14 +505,8 @@ class ParcelWriter(Generic[Request]):
     def cleaning_note(self, measured: MeasuredSeries) -> str | None:
         """Return a sentence where the model was trained on runs that were cleaned otherwise."""
         settings, bundle = self._request.settings, self._request.bundle
-        if bundle is None:
-            return None
-        return cleaning_note(
-            bundle.card.training,
-            settings.inputs.input_type,
-            settings.cleaning.denoise_strategy,
-            measured.run.cleaned_as,
-        )
+        here = settings.inputs.input_type, settings.cleaning.denoise_strategy
+        return bundle and cleaning_note(bundle.card.training, *here, measured.run.cleaned_as)
 
     def model_facts(self) -> dict[str, Any]:
         """Return the facts of the call's model for sidecars; the call must have a model."""
@@ -542,7 +527,6 @@ class ParcelWriter(Generic[Request]):
         seconds: float,
         *,
         model_tr_seconds: float | None = None,
-        **more: object,
     ) -> Iterator[PurePosixPath]:
         """Write the figures of a run's quality.
 
@@ -554,15 +538,11 @@ class ParcelWriter(Generic[Request]):
             Time spent on the run, in seconds.
         model_tr_seconds
             Between frames of the runs that the model was trained on; None: not known.
-        **more
-            Figures of the workflow, by column.
         """
         series = measured.series
         figures = {
             **first_figures(
-                measured.run,
-                measured.design,
-                measured.confounds,
+                *(measured.run, measured.design, measured.confounds),
                 voxel_mm=measured.voxel_mm,
                 residual_dof=series.residual_dof,
                 model_tr_seconds=model_tr_seconds,
@@ -570,7 +550,6 @@ class ParcelWriter(Generic[Request]):
             "effective_dof": None,
             **parcel_figures(series.coverage, series.correlation(), measured.confounds.std_dvars),
             "seconds_processing": round(seconds, 2),
-            **more,
         }
         columns = self._request.presentation.quality_columns
         return write_quality(figures, columns, run_entities(measured.run), self._request.output)
@@ -600,10 +579,6 @@ class ParcelWriter(Generic[Request]):
             frames=any(run.confounds.dropped.interpolated for run in runs),
         )
         complete_average(self._request, planned, inputs, files, lacking)
-
-    def of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
-        """Return the entities of a file of a run."""
-        return self.entities(run_entities(measured.run), **more)
 
     def how_made(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]

@@ -101,18 +101,17 @@ def find_asked(settings: Settings) -> Asked:
     SettingsError, DatasetError
         Wrong options or dataset.
     """
-    inputs = settings.inputs
+    inputs, bids_filter = settings.inputs, dict[str, Any]()
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
     if inputs.bids_filter_file is not None:
         require("--bids-filter-file", "bids", extra="bids")
+        bids_filter.update(read_filter_file(inputs.bids_filter_file))
     settings = settings.replace(
         input_type=dataset.input_type,
         denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
     )
     output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
     participants = select_participants(dataset, inputs.participant_label)
-    filters = inputs.bids_filter_file
-    bids_filter = read_filter_file(filters) if filters else {}
     asked = Asked(settings, dataset, participants, bids_filter, output)
     refuse_absent(dataset, participants, asked.selection)
     if settings.cleaning.custom_confounds is not None:
@@ -191,8 +190,13 @@ class CallRequest(Asked, ABC):
         return plan_run(run, self.space, self.settings.cleaning)
 
     def has_places(self, path: Path) -> bool:
-        """Return whether a file's places are those that are wanted, by its header."""
-        return _lies_on_lattice(path, self.grid)
+        """Return whether a file's places are the grid's, by its header; a damaged one's are not."""
+        try:
+            header = read_header(path)
+            LatticeSampling.between(header.shape, header.affine, self.grid, np.empty(0, np.intp))
+        except RunError:
+            return False
+        return True
 
     def runs(
         self,
@@ -320,13 +324,3 @@ class CallRequest(Asked, ABC):
 def templateflow_of(settings: Settings) -> TemplateFlow:
     """Return TemplateFlow's folder as the options have it; a plan downloads nothing."""
     return TemplateFlow.here(download=True, plans=settings.behaviour.dry_run)
-
-
-def _lies_on_lattice(path: Path, grid: Grid) -> bool:
-    """Return whether a file's voxels are the grid's, by its header; a damaged one's are not."""
-    try:
-        header = read_header(path)
-        LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
-    except RunError:
-        return False
-    return True

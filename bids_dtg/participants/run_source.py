@@ -83,16 +83,25 @@ def plan_run(
     RunError
         Its space, its header or its table of confounds cannot be used.
     """
-    _require_way_to(space, run)
+    if not run.transforms and run.space != space:
+        raise RunError(
+            f"{run.bold} is in {run.space}, with no transforms to it",
+            expected=f"{space}, the space of the grid, or transforms from it",
+        )
     is_series = run.bold.name.endswith(PARCEL_SERIES)
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
+    if keep is not None and keep.shape != (header.frames,):
+        raise RunError(
+            f"{len(keep)} frames of {run.bold} are said to be kept or not",
+            expected=f"{header.frames}, those of the file",
+        )
     tr_seconds, notes = decide_repetition_time(
         *(run.bold, header.time, run.time_sidecar, run.tr_seconds), root=run.root
     )
     cleaning = resolve(cleaning, "xcpd" if run.cleaned_before else "fmriprep")
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
     if keep is not None:
-        confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
+        confounds = replace(confounds, keep=confounds.keep & keep)
     design, more = design_run(run, confounds, tr_seconds, cleaning)
     found = (*notes, *design.notes, *confounds.notes, *more)
     return PlannedRun(header, confounds, design, found)
@@ -149,6 +158,11 @@ class RunSource:
         placement = Placement.through(places, run.transforms)
         sampling, method = placement.in_file(header, interpolation)
         in_mask, notes = _run_mask(run, placement)
+        if header.forms_differ_mm:
+            notes.append(
+                "The header's sform was used; its qform, of another space, puts a voxel up to "
+                f"{header.forms_differ_mm:.3g} mm elsewhere."
+            )
 
         def stream(watch: Watch, watched: int | None) -> Frames:
             if _is_between(method):
@@ -159,10 +173,7 @@ class RunSource:
                 return _stream_between(header, sampling, around, keep=keep, watch=watch)
             return stream_voxels(header, sampling, watch=watch, watched=watched)
 
-        return cls(
-            *(header, sampling.covered, in_mask, method, (*_notes_on_forms(header), *notes)),
-            stream=stream,
-        )
+        return cls(header, sampling.covered, in_mask, method, tuple(notes), stream)
 
     @property
     def between(self) -> bool:
@@ -314,51 +325,20 @@ def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[
     return (f"{len(lost)} of {len(names)} parcels {why}: {', '.join(lost)}.",)
 
 
-def _require_way_to(space: str, run: RestRun) -> None:
-    if not run.transforms and run.space != space:
-        raise RunError(
-            f"{run.bold} is in {run.space}, with no transforms to it",
-            expected=f"{space}, the space of the grid, or transforms from it",
-        )
-
-
 def _rows(header: SeriesHeader, places: Places) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """Return where the wanted parcels stand in a file, and notes on them."""
-    found, wanted = header.places, getattr(places, "density", "volumes of the brain")
+    found = f"{header.path} has {header.places.density}"
     if not isinstance(places, ParcelPlaces):
-        raise RunError(f"{header.path} has {found.density}", expected=wanted)
+        raise RunError(found, expected="volumes of the brain")
     try:
-        rows, others = places.rows_in(found)
+        rows, others = places.rows_in(header.places)
     except ValueError as err:
-        raise RunError(f"{header.path}: {err}", expected=f"{wanted}, the model's") from err
+        raise RunError(f"{header.path}: {err}", expected=f"{places.density}, the model's") from err
     if missing := int(np.count_nonzero(rows < 0)):
-        raise RunError(
-            f"{header.path} has {found.density}, and lacks {missing:,} places of the model",
-            expected=wanted,
-        )
+        raise RunError(f"{found}, and lacks {missing:,} of the model", expected=places.density)
     note = f"{counted(others, 'parcel')} of the file {'has' if others == 1 else 'have'} other "
     note += "vertices or voxels than the model's: they were taken by their names."
     return rows, (note,) if others else ()
-
-
-def _fitting(
-    keep: NDArray[np.bool_], run: RestRun, header: NiftiHeader | SeriesHeader
-) -> NDArray[np.bool_]:
-    if keep.shape != (header.frames,):
-        raise RunError(
-            f"{len(keep)} frames of {run.bold} are said to be kept or not",
-            expected=f"{header.frames}, those of the file",
-        )
-    return keep
-
-
-def _notes_on_forms(header: NiftiHeader) -> list[str]:
-    if not header.forms_differ_mm:
-        return []
-    return [
-        "The header's sform was used; its qform, of another space, puts a voxel up to "
-        f"{header.forms_differ_mm:.3g} mm elsewhere."
-    ]
 
 
 def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:

@@ -136,13 +136,6 @@ def test_a_run_of_another_space_needs_transforms(tmp_path):
         read(elsewhere)
 
 
-def test_the_atlas_is_read_on_the_whole_grid():
-    atlas = tiny_atlas()
-    fewer = Atlas(atlas.entities, atlas.labels[1:], atlas.parcels, atlas.voxels)
-    with pytest.raises(ValueError, match="do not fit a grid"):
-        SeriesReader(fewer, GRID, CleaningOptions())
-
-
 def test_a_models_atlas_that_has_no_known_name_is_asked_for(tmp_path):
     inputs = InputOptions(tmp_path, tmp_path / "out", "participant")
     settings = Settings(inputs=inputs)
