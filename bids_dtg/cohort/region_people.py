@@ -247,9 +247,7 @@ def read_rows(
     DatasetError
         A row has faults; the message names participants and faults.
     """
-    # Reading backward may restart a compressed file: rows are read in their order.
-    in_order = sorted(labels, key=lambda label: array.rows[label])
-    rows = ((label, array.of(label).astype(np.float64)) for label in in_order)
+    rows = ((label, array.of(label).astype(np.float64)) for label in labels)
     values = require_usable(rows, array.title, faults, expected)
     return [values[label] for label in labels]
 

@@ -28,9 +28,8 @@ from bids_dtg.dynamics.participant.sources import (
     find_array_people,
     find_output_people,
 )
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.arrays import choose_sessions
 from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.structural import weight_faults, weight_notes
@@ -87,7 +86,7 @@ class NetworkPeople:
             )
         else:
             source = find_output_people(settings, atlas, connected=connected)
-        rest = choose_sessions(source.sessions, inputs.session_label)
+        rest = _chosen(source.sessions, inputs.session_label)
         _require_alike(rest)
         labels, left_out = _whole_people(
             source, rest, inputs.participant_label, connected=connected
@@ -239,7 +238,7 @@ def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:
     """Return sketches of people's series by label and session."""
     found: dict[str, dict[str, str]] = {label: {} for label in labels}
     for rest in source.sessions:
-        for label in rest.series.in_order(labels):
+        for label in rest.labels.intersection(labels):
             with suppress(DatasetError):  # a later step says why it cannot be used
                 if own := sketch(rest.series.of(label)):
                     found[label][session_words(rest.session)] = own
@@ -249,6 +248,22 @@ def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:
 def session_words(session: str) -> str:
     """Return the name of a session in messages, where files may have none."""
     return f"session {session}" if session else "the session without a name"
+
+
+def _chosen(sessions: Sequence[SessionRest], asked: Sequence[str]) -> tuple[SessionRest, ...]:
+    """Return the sessions of ``--session-label``, or all; signs in names do not count."""
+    wanted = {_plain(label): label for label in asked}
+    there = {_plain(rest.session) for rest in sessions}
+    if absent := [label for plain, label in wanted.items() if plain not in there]:
+        raise SettingsError(
+            f"no rest is of session '{absent[0]}' (--session-label)",
+            expected=f"one of {named([rest.session or 'no name' for rest in sessions])}",
+        )
+    return tuple(rest for rest in sessions if not wanted or _plain(rest.session) in wanted)
+
+
+def _plain(session: str) -> str:
+    return "".join(filter(str.isalnum, session.removeprefix("ses-"))).casefold()
 
 
 def _require_alike(rest: Sequence[SessionRest]) -> None:

@@ -5,7 +5,7 @@ Both give a `NetworkSource`; `people` chooses among its people.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,12 +53,8 @@ class PeopleValues:
     """An array of each person, read when it is needed."""
 
     title: str  # in errors
-    rows: Mapping[str, int]  # label -> place in the file: going backward may read it anew
+    labels: frozenset[str]  # of the people
     of: Callable[[str], NDArray[Any]]
-
-    def in_order(self, labels: Iterable[str]) -> list[str]:
-        """Return people in the order in which they are read fastest; others are left out."""
-        return sorted(self.rows.keys() & set(labels), key=self.rows.__getitem__)
 
     def read(
         self, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
@@ -70,9 +66,11 @@ class PeopleValues:
         DatasetError
             `faults` finds any; `expected` says what arrays should be.
         """
-        rows = ((label, self.of(label).astype(np.float64)) for label in self.in_order(labels))
+        rows = (
+            (label, self.of(label).astype(np.float64)) for label in labels if label in self.labels
+        )
         values = require_usable(rows, self.title, faults, expected)
-        return [values[label] for label in labels]
+        return [*values.values()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ class SessionRest:
     @property
     def labels(self) -> frozenset[str]:
         """Labels of the people, without sub-."""
-        return frozenset(self.series.rows)
+        return self.series.labels
 
     def quality(self, labels: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return what is known of people's frames after the cut: `kept`, and `dof` of these."""
@@ -168,7 +166,7 @@ def find_array_people(
 
 
 def _values(array: StoredArray) -> PeopleValues:
-    return PeopleValues(array.title, array.rows, array.of)
+    return PeopleValues(array.title, frozenset(array.rows), array.of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,7 +366,7 @@ def _cut(session: str, runs: list[_Run], tr_seconds: float, left_out: LeftOut) -
 
 def _of_runs(session: str, runs: Sequence[_Run], frames: int, tr_seconds: float) -> SessionRest:
     by_label = {run.table.label: run for run in runs}
-    rows = {label: row for row, label in enumerate(by_label)}
+    labels = frozenset(by_label)
     title = f"series of {f'session {session}' if session else 'people'} in the output"
 
     # Series of many people are read again where they are needed: they are not all in memory.
@@ -384,9 +382,9 @@ def _of_runs(session: str, runs: Sequence[_Run], frames: int, tr_seconds: float)
     connections = {label: run.connections[0] for label, run in by_label.items() if run.connections}
     return SessionRest(
         session,
-        PeopleValues(title, rows, lambda label: read(label)[0]),
+        PeopleValues(title, labels, lambda label: read(label)[0]),
         tr_seconds,
         frames,
-        PeopleValues(title, rows, connections.__getitem__) if connections else None,
+        PeopleValues(title, labels, connections.__getitem__) if connections else None,
         measured,
     )

@@ -119,7 +119,7 @@ def with_value(array: np.ndarray, where: object, value: float) -> np.ndarray:
         ({"links": {"structural": None}}, "no file has structural connectomes under the key struc"),
         (
             {"links": {"structural": weights()[0]}},
-            r"has shape \(4, 4\).*\(people, places, places\)",
+            r"of shape \(4, 4\).*\(people, places, places\)",
         ),
         ({"links": {"structural": weights()[:, :3]}}, "has 3 places, and .* has 4"),
         (
