@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.engine.child import can_fork, end_children, process_context, start_child
 from bids_dtg.engine.machine import available_cores
-from bids_dtg.imaging.header import NiftiHeader, open_bytes, read_exactly, read_header
+from bids_dtg.imaging.nifti import NiftiHeader, open_values, read_exactly, read_header
 from bids_dtg.imaging.sampling import LatticeSampling, Sampling
 
 Stored = NDArray[np.generic]
@@ -129,8 +129,7 @@ def _fill(
     place = _NUMBERS * numbers.itemsize
     memory[place : place + _KEY_BYTES] = _key(header, wanted)
     frame = np.empty(header.file_voxels, header.dtype)
-    with open_bytes(header.path) as file:
-        read_exactly(file, memoryview(bytearray(header.offset)))
+    with open_values(header) as file:
         for number in range(header.frames):
             target = whole[number] if number < WHOLE_FRAMES else frame
             if read_exactly(file, target.view(np.uint8).data) < target.nbytes:

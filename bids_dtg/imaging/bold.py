@@ -1,27 +1,38 @@
-"""A run's BOLD file, read once in blocks of frames by a thread of its own."""
+"""A run's BOLD file: the time between its frames, and frames read once by a thread of their own."""
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.imaging.begun import begun_frames
-from bids_dtg.imaging.header import (
+from bids_dtg.imaging.nifti import (
     READ_ERRORS,
     NiftiHeader,
-    open_bytes,
+    open_values,
     read_exactly,
     read_header,
     require_unchanged,
 )
 from bids_dtg.imaging.sampling import Sampling
+from bids_dtg.inputs.dataset import writes_wrong_times
+
+# Seconds by the unit that a header names; a number without one may be in any.
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+# A sidecar and a header that differ by more than this share do not describe one run.
+_LARGEST_DIFFERENCE = 0.05
+# What differs by more than rounding is noted.
+_ROUNDING_SECONDS = 1e-3
 
 # The reader runs ahead by eleven blocks of this size (about 45 frames of int16 at 2 mm), so that it
 # goes on while 64 frames are summed up; memory is bounded whatever the frame's size and type.
@@ -56,6 +67,91 @@ def read_bold_header(path: Path) -> NiftiHeader:
         if held < header.frames * header.frame_bytes:
             raise _truncated(header, held)
     return header
+
+
+def decide_repetition_time(
+    bold: Path,
+    time: tuple[float, str | None],
+    sidecar: Path | None,
+    stated: float | None,
+    root: Path | None = None,
+) -> tuple[float, tuple[str, ...]]:
+    """Decide the repetition time of a run by its sidecar and the header of its file.
+
+    Parameters
+    ----------
+    bold
+        The run's file, for messages.
+    time
+        What its header has for the time between frames: a number, and a unit or None.
+    sidecar
+        The sidecar that states the time, for messages; None where none does.
+    stated
+        RepetitionTime of that sidecar, in seconds; None where none states it.
+    root
+        The dataset whose program wrote the file; None where that is not known.
+
+    Returns
+    -------
+    tr_seconds
+        The sidecar's, or else the header's; above 0 and at most 20.
+    notes
+        Sentences on what was unusual.
+
+    Raises
+    ------
+    RunError
+        Neither states it, it is longer than 20 s, or the two differ by more than 5 %, other than
+        by a mistake of the program that wrote the header.
+
+    Examples
+    --------
+    >>> decide_repetition_time(Path("bold.nii.gz"), (800.0, "ms"), None, None)
+    (0.8, ("No sidecar has a RepetitionTime: the header's (0.8 s) was used.",))
+    """
+    value, unit = time
+    words = f"{value:g} {unit or 'without a unit'}"
+    # Zooms are float32: 0.72 reads as 0.7200000286.
+    header = round(value * _SECONDS.get(unit or "s", math.nan), 6)
+    # Programs that do not know the time leave 0, or 1 without a unit.
+    is_known = 0 < header < math.inf and time != (1, None)
+    if stated is None and not is_known:
+        raise RunError(
+            f"{bold} has no repetition time in its sidecars, nor in its header ({words})",
+            expected="RepetitionTime (seconds) in the JSON file beside it",
+        )
+    tr_seconds = header if stated is None else stated
+    if not 0 < tr_seconds <= LONGEST_TR_SECONDS:
+        found = f"{sidecar or bold}: RepetitionTime is {tr_seconds:g}"
+        if stated is None:
+            found = f"{bold}: no sidecar has a RepetitionTime, and the header states {words}"
+        raise RunError(found, expected=EXPECTED_TR, remedy=in_milliseconds(tr_seconds))
+    used = f"({tr_seconds:g} s) was used"
+    if stated is None:
+        as_seconds = "" if unit else ", which names no unit and was taken as seconds"
+        return tr_seconds, (f"No sidecar has a RepetitionTime: the header's {used}{as_seconds}.",)
+    if not is_known:
+        return stated, (f"The header states no repetition time ({words}): the sidecar's {used}.",)
+    readings = [header] if unit else [round(value * factor, 6) for factor in _SECONDS.values()]
+    stored = min(readings, key=lambda seconds: abs(seconds - stated))
+    # The header's precision is float32's, so the limit itself needs a little room.
+    if abs(stored - stated) > _LARGEST_DIFFERENCE * stated * (1 + 1e-6):
+        # A header that was made anew states 1 s; milliseconds that were called seconds, 1000 times.
+        is_usual = header == 1 or math.isclose(header, 1e3 * stated, rel_tol=1e-3)
+        if is_usual and root is not None and writes_wrong_times(root):
+            return stated, (
+                f"The sidecar's RepetitionTime {used}; the header has {words}: "
+                "some releases of fMRIPrep, XCP-D and fMRIPost wrote headers so by mistake.",
+            )
+        raise RunError(
+            f"{sidecar or bold} states a RepetitionTime of {stated:g} s, and the header of "
+            f"{bold} states {words}",
+            expected="the same time between frames, within 5 %",
+            remedy="find out which is right and correct the other",
+        )
+    if abs(stored - stated) > _ROUNDING_SECONDS:
+        return stated, (f"The sidecar's RepetitionTime {used}; the header has {stored:g} s.",)
+    return stated, ()
 
 
 def stream_blocks(
@@ -118,8 +214,7 @@ def _fill(
 ) -> None:
     """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
     try:
-        with open_bytes(header.path) as file:
-            read_exactly(file, memoryview(bytearray(header.offset)))
+        with open_values(header) as file:
             done = 0
             while done < header.frames:
                 buffer = free.get()
@@ -230,3 +325,72 @@ def _frames(
             passed += len(stored)
             if len(left):
                 yield left, sampling
+
+
+class MeanFrame:
+    """The mean of the first frames that are kept of a run, to look at.
+
+    Parameters
+    ----------
+    header
+        Header of the run's BOLD file.
+    keep
+        (frames,), which frames are kept.
+    most
+        Frames to average; fewer where fewer are kept.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import nibabel as nib
+    >>> from bids_dtg.imaging.bold import read_bold_header, stream_blocks
+    >>> path = Path(mkdtemp()) / "bold.nii.gz"
+    >>> bold = np.arange(8, dtype=np.int16).reshape(2, 1, 1, 4)  # voxels: 0 1 2 3, and 4 5 6 7
+    >>> nib.save(nib.Nifti1Image(bold, np.eye(4)), path)
+    >>> header = read_bold_header(path)
+    >>> mean = MeanFrame(header, np.array([False, True, True, True]), most=2)
+    >>> for stored in stream_blocks(header):
+    ...     mean.add(0, stored)
+    >>> mean.stored
+    array([1.5, 5.5], dtype=float32)
+    """
+
+    def __init__(self, header: NiftiHeader, keep: NDArray[np.bool_], most: int) -> None:
+        self.header = header
+        self.frames = 0  # how many have been averaged
+        self._missing = np.flatnonzero(keep)[:most].tolist()
+        self._sum = np.zeros(header.file_voxels, np.float32)
+        # Voxels that are a number in some frame: all, where the type has nothing else.
+        self._known = np.full(header.file_voxels, header.dtype.kind != "f")
+
+    def add(self, first: int, stored: Stored) -> None:
+        """Take what is wanted of (frames, file voxels), `first` being the first one's index.
+
+        A file that is read a second time adds nothing.
+        """
+        while self._missing and self._missing[0] < first + len(stored):
+            frame = stored[self._missing.pop(0) - first]
+            finite: Any = np.isfinite(frame) if frame.dtype.kind == "f" else True
+            with np.errstate(over="ignore"):  # of float64, and not a number in the end
+                np.add(self._sum, frame, out=self._sum, where=finite, casting="same_kind")
+            self._known |= finite
+            self.frames += 1
+
+    @property
+    def reach(self) -> int:
+        """How many of the file's first frames hold all that are still wanted."""
+        return self._missing[-1] + 1 if self._missing else 0
+
+    @property
+    def stored(self) -> NDArray[np.float32]:
+        """(file voxels,), before scaling; NaN where no frame has a number."""
+        mean = self._sum / np.float32(max(1, self.frames))
+        mean[~self._known] = np.nan
+        return mean
+
+    def at(self, sampling: Sampling) -> NDArray[np.float32]:
+        """Take voxels out of the mean, scaled: (voxels,); 0 where there is no number."""
+        taken = sampling.apply(self.stored[None], self.header.slope, self.header.inter)
+        taken[~np.isfinite(taken)] = 0.0
+        return taken.reshape(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,7 @@ class Grid:
         return {**self.metadata, "SkullStripped": True}
 
 
+@cache
 def standard_grid() -> Grid:
     """Return the grid of what needs no model: FSL's 2 mm lattice of MNI152NLin6Asym.
 
@@ -81,11 +83,11 @@ def standard_grid() -> Grid:
 def grid_over(
     shape: tuple[int, ...],
     affine: NDArray[np.float64],
-    sizes_mm: tuple[float, float, float],
+    edge_mm: float,
     *,
     space: str,
 ) -> Grid:
-    """Return a grid over an image's field of view, along its axes, with voxels of other sizes.
+    """Return a grid over an image's field of view, along its axes, with cubes as voxels.
 
     It is centred on the image and covers it: up to a voxel more along an axis.
 
@@ -93,26 +95,24 @@ def grid_over(
     ----------
     shape, affine
         First three sizes and the affine (voxel indices to RAS+ mm) of the image.
-    sizes_mm
-        Edges of the grid's voxels along the image's axes.
+    edge_mm
+        Edge of the grid's voxels.
     space
         Label of the image's own space, which is no template's.
 
     Examples
     --------
-    >>> grid = grid_over((5, 4, 4), np.diag([1.0, 1.0, 1.0, 1.0]), (2.0, 2.0, 2.0), space="T1w")
+    >>> grid = grid_over((5, 4, 4), np.diag([1.0, 1.0, 1.0, 1.0]), 2.0, space="T1w")
     >>> grid.shape, grid.affine[:3, 3].tolist()
     ((3, 2, 2), [0.0, 0.5, 0.5])
     """
-    rotation = np.asarray(affine, np.float64)[:3, :3]
+    rotation, sizes = np.asarray(affine, np.float64)[:3, :3], np.asarray(shape[:3])
     edges = np.sqrt((rotation**2).sum(axis=0))
-    sizes = np.asarray(sizes_mm)
     # Rounding of a header's 32 bits is no reason for another voxel.
-    count = np.maximum(np.ceil(np.asarray(shape[:3]) * edges / sizes - 1e-3), 1).astype(int)
-    steps = rotation / edges * sizes
-    centre = rotation @ ((np.asarray(shape[:3]) - 1) / 2) + np.asarray(affine)[:3, 3]
-    placed = np.eye(4)
-    placed[:3, :3], placed[:3, 3] = steps, centre - steps @ ((count - 1) / 2)
+    count = np.maximum(np.ceil(sizes * edges / edge_mm - 1e-3), 1).astype(int)
+    placed = np.array(affine, np.float64)
+    placed[:3, :3] = rotation / edges * edge_mm
+    placed[:3, 3] += rotation @ (sizes - 1) / 2 - placed[:3, :3] @ (count - 1) / 2
     i, j, k = count.tolist()
     return Grid((i, j, k), placed, space, None, SCANNER_FORM)
 
@@ -126,3 +126,15 @@ def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
     2.52
     """
     return float(abs(np.linalg.det(np.asarray(affine, np.float64)[:3, :3])) ** (1 / 3))
+
+
+def apply_affine(affine: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.float64]:
+    """Map points, or indices, (n, 3) by an affine (4, 4).
+
+    Examples
+    --------
+    >>> apply_affine(np.diag([2.0, 2.0, 2.0, 1.0]), np.array([[1, 0, 3]]))
+    array([[2., 0., 6.]])
+    """
+    mapped: NDArray[np.float64] = points @ affine[:3, :3].T + affine[:3, 3]
+    return mapped

@@ -1,4 +1,7 @@
-"""Masks and maps in; statistic maps out as the bytes of a compressed NIfTI-1 file."""
+"""NIfTI files: headers, masks and maps in, or one clear line on what is wrong; maps out as bytes.
+
+What is written is the bytes of a compressed NIfTI-1 file, the same for the same values.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +10,251 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Mapping
-from io import BytesIO
+from dataclasses import dataclass
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import nibabel as nib
 import numpy as np
-from isal import isal_zlib
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import (
-    READ_ERRORS,
-    NiftiHeader,
-    open_bytes,
-    read_exactly,
-    read_header,
-)
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError
+from bids_dtg.files.annex import is_pointer
+from bids_dtg.files.digest import file_state
+from bids_dtg.files.foreign import open_foreign, reading
+from bids_dtg.imaging.grid import Grid, apply_affine, voxel_edge_mm
 from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
 
-# nibabel's headers carry no types.
-_Nifti1Header: Any = nib.Nifti1Header
-_Extension: Any = nib.nifti1.Nifti1Extension
+# What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
+READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error))
+_nib: Any = nib  # nibabel and igzip carry no types
+_IGzipFile: Any = igzip.IGzipFile
+_START_BYTES = 1024
+# igzip copies what it read: pieces of this size are still in the cache then.
+_READ_BYTES = 2**18
+# Units of time by the bits of the header's code; others are no time.
+_TIME_UNITS = {0: None, 8: "s", 16: "ms", 24: "us"}
+_TIME_UNIT_BITS = 0b111000
+# Forms that put no voxel further apart than this share of one are the same.
+_SHARE_OF_VOXEL = 0.5
 # Of ISA-L: its faster levels do not always choose the same matches, so that equal maps would not
 # always give equal bytes. Float maps hardly shrink at any level.
 _LEVEL = 3
-# Code of a header extension that holds text ("comment").
-_COMMENT = 6
 # zlib's usual one: whole numbers shrink to a fifth of what ISA-L makes of them.
 _SMALL_LEVEL = 6
 # wbits of a gzip container; its time stamp is 0, so equal maps give equal bytes.
 _GZIP_CONTAINER = 31
-# Values that are scaled at a time.
-_PIECE_BYTES = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiHeader:
+    """What is needed to read a NIfTI file's values."""
+
+    path: Path  # the file
+    shape: tuple[int, ...]  # sizes as stored, first axis fastest
+    affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+    dtype: np.dtype[np.generic]  # stored type, with its byte order
+    slope: float  # value = stored * slope + inter; 1 where the header has 0
+    inter: float  # 0 where the slope is 0
+    offset: int  # byte of the (inflated) file at which the values start
+    time: tuple[float, str | None]  # the fourth zoom, and its unit where the header names one
+    # How far the qform puts a voxel from where the sform, which is used, does.
+    forms_differ_mm: float
+    state: tuple[int, ...]  # of the file when it was read; another one once it was changed
+
+    @property
+    def frames(self) -> int:
+        """Number of volumes in time."""
+        return self.shape[3]
+
+    @property
+    def file_voxels(self) -> int:
+        """Number of voxels of one frame."""
+        return math.prod(self.shape[:3])
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame, as stored."""
+        return self.file_voxels * self.dtype.itemsize
+
+    @property
+    def voxel_mm(self) -> float:
+        """Edge of a cube with the volume of its voxels."""
+        return voxel_edge_mm(self.affine)
+
+
+def require_file(path: Path) -> bytes:
+    """Return the first bytes of a file that is really there.
+
+    Raises
+    ------
+    RunError
+        Missing, a folder, empty, unreadable, a broken link, or a git-annex or LFS pointer.
+    """
+    with reading(path, RunError), open_foreign(path) as file:
+        first = file.read(_START_BYTES)
+    if not first:
+        raise RunError(f"{path} is empty", expected="a NIfTI file (.nii or .nii.gz)")
+    if is_pointer(first):
+        raise RunError(
+            f"{path} is a git-annex or LFS pointer without content",
+            expected="the file's content",
+            remedy=f"fetch it first: datalad get {path}",
+        )
+    return first
+
+
+def open_values(header: NiftiHeader) -> BufferedIOBase:
+    """Open a file for reading its inflated bytes, from the first value on."""
+    path = header.path
+    file = _IGzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+    read_exactly(file, memoryview(bytearray(header.offset)))
+    return cast("BufferedIOBase", file)
+
+
+def read_exactly(file: BufferedIOBase, target: memoryview) -> int:
+    """Fill `target` from the file; return how many bytes there were."""
+    held = 0
+    while held < len(target):
+        try:
+            # readinto1 returns what there is before the error that ends a cut file
+            count = file.readinto1(target[held : held + _READ_BYTES])
+        except EOFError:  # a gzip file without its end
+            break
+        if not count:
+            break
+        held += count
+    return held
+
+
+def read_header(path: Path) -> NiftiHeader:
+    """Read the header of a NIfTI file of either version and byte order.
+
+    Raises
+    ------
+    RunError
+        Not a NIfTI file, a damaged header, values that are neither integers nor reals, or no
+        affine, or two that contradict each other.
+    """
+    require_file(path)
+    state = state_of(path)
+    try:
+        with reading(path, as_what=" as NIfTI"):
+            image = _nib.load(path)
+            if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
+                raise ValueError(f"it is a {type(image).__name__} of nibabel")
+            header: Any = image.header
+            values: Any = image.dataobj
+            affine = np.asarray(image.affine, np.float64)
+            qform = header.get_qform() if header["qform_code"] else None
+    except ForeignFileError as err:
+        raise err.as_kind(
+            RunError, expected="a NIfTI-1 or NIfTI-2 file", remedy="fetch or make it anew"
+        ) from err
+    shape, dtype = tuple(map(int, values.shape)), header.get_data_dtype()
+    found, expected = "", ""
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        found, expected = f"holds values of type {dtype}", "integers or real numbers up to 64 bits"
+    elif not shape or min(shape) < 1:
+        found, expected = f"has sizes {shape}", "positive sizes"
+    elif not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        found = "has an affine that cannot be inverted"
+        expected = "an sform or qform that puts its voxels in space"
+    if found:
+        raise RunError(f"{path} {found}", expected=expected)
+    unit = _TIME_UNITS.get(int(header["xyzt_units"]) & _TIME_UNIT_BITS, "in a unit that is no time")
+    return NiftiHeader(
+        path=path,
+        shape=shape,
+        affine=affine,
+        dtype=dtype,
+        slope=float(values.slope),
+        inter=float(values.inter),
+        offset=int(values.offset),
+        time=(float(header["pixdim"][4]), unit),
+        forms_differ_mm=_forms_differ(path, header, qform),
+        state=state,
+    )
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """Return what is another one once a file was changed; () where it is gone."""
+    try:
+        return file_state(path.stat())
+    except OSError:
+        return ()
+
+
+def require_one_form(header: NiftiHeader) -> None:
+    """Refuse a file whose forms differ: it is not known to which of them transforms lead.
+
+    Raises
+    ------
+    RunError
+        Its sform and its qform put voxels elsewhere.
+    """
+    if header.forms_differ_mm:
+        raise RunError(
+            f"{header.path} has an sform and a qform that put a voxel "
+            f"{header.forms_differ_mm:.3g} mm apart, and transforms lead to one of them",
+            expected="two forms that agree",
+            remedy="find out which the transforms were made with and set the code of the other "
+            "to 0",
+        )
+
+
+def require_unchanged(header: NiftiHeader) -> None:
+    """Refuse a file that somebody wrote to since its header was read: it may hold two runs.
+
+    Raises
+    ------
+    RunError
+        It is another file, or its size or a time of change differs.
+    """
+    if state_of(header.path) != header.state:
+        raise RunError(
+            f"{header.path} was changed while it was read",
+            expected="a file that nobody writes to",
+            remedy="wait until it is complete, and run the same command again",
+        )
+
+
+def _forms_differ(path: Path, header: Any, qform: NDArray[np.float64] | None) -> float:
+    """Compare sform and qform; return how far they differ (mm), 0 where one says it all.
+
+    Raises
+    ------
+    RunError
+        There is neither, or they contradict each other: left is right, or both describe the same
+        space and put a voxel elsewhere.
+    """
+    sform, s_code = header.get_sform(), int(header["sform_code"])
+    if not s_code and qform is None:
+        raise RunError(
+            f"{path} does not say where its voxels lie (its qform and sform codes are 0)",
+            expected="an sform or a qform: without them left and right are not known",
+        )
+    if not s_code or qform is None:
+        return 0.0
+    shape = np.resize((*header.get_data_shape(), 1), 3)
+    corners = apply_affine(sform - qform, np.indices((2, 2, 2)).reshape(3, -1).T * (shape - 1))
+    far = float(np.linalg.norm(corners, axis=1).max())
+    if far <= _SHARE_OF_VOXEL * float(np.linalg.norm(sform[:3, :3], axis=0).min()):
+        return 0.0
+    mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+    if mirrored or s_code == int(header["qform_code"]):
+        what = "take opposite sides for left" if mirrored else "name the same space"
+        raise RunError(
+            f"{path} contradicts itself: its sform and qform {what} and put a voxel {far:.3g} mm "
+            "apart",
+            expected="two forms that agree, or one",
+            remedy="find out which is right and set the code of the other to 0",
+        )
+    return far
 
 
 def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
@@ -91,8 +303,7 @@ def read_nilearn_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.f
     name = f"mni_icbm152_{image}_tal_nlin_sym_09a_converted.nii.gz"
     stored, affine = read_volume(Path(spec.origin).parent / "datasets" / "data" / name)
     values = stored.astype(np.float32)
-    values /= values.max()
-    return values, affine
+    return values / values.max(), affine
 
 
 def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
@@ -113,30 +324,24 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
 
 
 def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    path, wanted = header.path, math.prod(header.shape) * header.dtype.itemsize
-    raw = np.empty(wanted, np.uint8)
+    stored = np.empty(math.prod(header.shape), header.dtype)
     try:
-        with open_bytes(path) as file:
-            read_exactly(file, memoryview(bytearray(header.offset)))
-            held = read_exactly(file, raw.data)
+        with open_values(header) as file:
+            held = read_exactly(file, stored.view(np.uint8).data)
             file.read(1)  # at the end of a compressed file its checksum is compared
     except READ_ERRORS as err:
-        raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
-    if held < wanted:
+        raise RunError(f"{header.path} is damaged: {err}", remedy="fetch or make it anew") from err
+    if held < stored.nbytes:
         raise RunError(
-            f"{path} holds {held} bytes of values",
-            expected=f"{wanted}, as its header says",
+            f"{header.path} holds {held} bytes of values",
+            expected=f"{stored.nbytes}, as its header says",
             remedy="fetch or make it anew",
         )
-    stored = raw.view(header.dtype)
+    values: NDArray[np.generic] = stored
     if header.slope != 1.0 or header.inter != 0.0:
-        values = np.empty(stored.shape, np.float32)
-        for first in range(0, len(stored), _PIECE_BYTES):
-            piece = slice(first, first + _PIECE_BYTES)
-            values[piece] = stored[piece] * header.slope + header.inter
-    else:
-        native = np.float32 if header.dtype.kind == "f" else header.dtype.newbyteorder("=")
-        values = stored.astype(native, copy=False)
+        values = (stored * header.slope + header.inter).astype(np.float32)
+    kind = np.float32 if values.dtype.kind == "f" else header.dtype.newbyteorder("=")
+    values = values.astype(kind, copy=False)
     return values.reshape(header.shape, order="F"), header.affine
 
 
@@ -151,10 +356,10 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     Raises
     ------
     RunError
-        Damaged file, more than one volume, or another lattice (GridMismatchError).
+        Damaged file, more than one volume, or another lattice.
     """
     values, affine = read_single(path)
-    voxels = np.arange(int(np.prod(grid.shape)))
+    voxels = np.arange(math.prod(grid.shape))
     sampling = LatticeSampling.between(values.shape, affine, grid, voxels, name=str(path))
     sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
     mask: NDArray[np.bool_] = (sampled > 0.5).reshape(grid.shape)
@@ -170,8 +375,7 @@ def encode_floats(header: Any, volumes: Iterable[NDArray[np.floating[Any]]]) -> 
         compressor.compress(volume.astype("<f4", copy=False).tobytes(order="F"))
         for volume in volumes
     ]
-    parts.append(compressor.flush())
-    return b"".join(parts)
+    return b"".join([*parts, compressor.flush()])
 
 
 def encode_integers(
@@ -179,9 +383,8 @@ def encode_integers(
     grid: Grid,
     *,
     slope: float = 1.0,
-    description: str = "",
-    facts: Mapping[str, Any] | None = None,
     quick: bool = False,
+    **said: Any,
 ) -> bytes:
     """Make a complete .nii.gz file of one volume of whole numbers: labels, or a copy to look at.
 
@@ -193,12 +396,10 @@ def encode_integers(
         Where it lies; qform and sform are both written.
     slope
         What a stored value of 1 stands for.
-    description
-        Text of `descrip`, at most 79 ASCII characters.
-    facts
-        As for `make_header`.
     quick
         Whether it is compressed as maps are; else harder, in ten times the time.
+    **said
+        For `make_header`.
 
     Returns
     -------
@@ -206,11 +407,11 @@ def encode_integers(
     """
     if volume.shape != grid.shape:
         raise ValueError(f"the volume is {grid.shape} as its grid, not {volume.shape}")
-    stored = volume.dtype.newbyteorder("<")
-    header = make_header(
-        *(grid.shape, grid), description=description, stored=stored.str, slope=slope, facts=facts
-    )
-    content = _head(header) + volume.astype(stored).tobytes(order="F")
+    stored = volume.astype(volume.dtype.newbyteorder("<"))
+    header = make_header(grid.shape, grid, **said)
+    header.set_data_dtype(stored.dtype)
+    header.set_slope_inter(slope, 0.0)
+    content = _head(header) + stored.tobytes(order="F")
     if quick:
         return isal_zlib.compress(content, _LEVEL, _GZIP_CONTAINER)
     return zlib.compress(content, _SMALL_LEVEL, _GZIP_CONTAINER)
@@ -222,11 +423,9 @@ def make_header(
     *,
     intent: Intent = "none",
     description: str = "",
-    stored: str = "<f4",
-    slope: float = 1.0,
     facts: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Make a header of nibabel.
+    """Make a header of nibabel, of float32 values.
 
     Parameters
     ----------
@@ -238,26 +437,22 @@ def make_header(
         NIfTI intent: "z score" is code 5.
     description
         Text of `descrip`, at most 79 ASCII characters.
-    stored, slope
-        Type of the values, and what a stored value of 1 stands for.
     facts
         What a copy of the file alone should say of itself: a comment in the header, as JSON.
     """
-    header: Any = _Nifti1Header(endianness="<")
-    header.set_data_dtype(stored)
+    header: Any = _nib.Nifti1Header(endianness="<")
+    header.set_data_dtype("<f4")
     header.set_data_shape(shape)
-    header.set_zooms((*grid.voxel_sizes_mm, *(1.0 for _ in shape[3:])))
-    # strip_shears: a lattice with shears has no qform; the sform holds the truth.
-    header.set_qform(grid.affine, code=grid.form_code, strip_shears=True)
+    header.set_qform(grid.affine, code=grid.form_code)
     header.set_sform(grid.affine, code=grid.form_code)
     header.set_xyzt_units("mm", "sec" if len(shape) > 3 else None)
     header.set_intent(intent)
     header["descrip"] = description.encode("ascii", "replace")[:79]
-    header.set_slope_inter(slope, 0.0)
+    header.set_slope_inter(1.0, 0.0)
     header["magic"] = b"n+1"
     if facts is not None:
         text = json.dumps(facts, ensure_ascii=False).encode()
-        header.extensions.append(_Extension(_COMMENT, text))
+        header.extensions.append(_nib.nifti1.Nifti1Extension("comment", text))
     return header
 
 

@@ -1,4 +1,4 @@
-"""Where a grid's voxels lie in a run's files, and how their values are taken there."""
+"""Ways between grids: where a grid's voxels lie in a run's files, and maps at other points."""
 
 from __future__ import annotations
 
@@ -6,35 +6,47 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import NiftiHeader, read_header, require_one_form, state_of
-from bids_dtg.imaging.nifti import read_single
+from bids_dtg.imaging.nifti import (
+    NiftiHeader,
+    read_header,
+    read_single,
+    require_one_form,
+    state_of,
+)
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
-    CubicSampling,
-    GridMismatchError,
     LatticeSampling,
     LinearSampling,
     Sampling,
-    nearest_sampling,
+    linear_neighbours,
+    sparse_weights,
+    voxel_positions,
 )
-from bids_dtg.imaging.transforms import map_points, read_transforms
+from bids_dtg.imaging.splines import CubicSampling
+from bids_dtg.imaging.transforms import Transform, map_points, read_transforms
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.settings import Interpolation
 
 _SAMPLINGS: dict[Interpolation, Callable[..., Sampling]] = {
     "linear": LinearSampling,
-    "nearest": nearest_sampling,
+    "nearest": LatticeSampling.nearest,
     "cubic": CubicSampling,
 }
 Method = Literal["none", "linear", "nearest", "cubic"]
-# Voxels of a grid all of which are mapped, for the next run through the same transforms.
-_MOST_MAPPED = 2**21
+# Weights are float32: sums of eight reach one no closer.
+_WHOLE = 1 - 1e-4
+# A voxel of another grid has a value if at least this share of the weights is of places that
+# have one: then it lies inside the mask rather than outside.
+_LEAST_WEIGHT = 0.5
+_NONE = -1
+_VOXELS = 2**17  # of another grid, handled at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +75,11 @@ class Placement:
         """
         if not transforms:
             return cls(voxels, None)  # looked up on a lattice, they need no points
-        grid = voxels.grid
-        if np.prod(grid.shape) > _MOST_MAPPED:
-            return cls(voxels, map_points(voxels.points, read_transforms(transforms)))
         # A run's own one is the last, if it has one; runs share those before.
         cut = max(1, len(transforms) - 1)
         shared, own = tuple(transforms[:cut]), transforms[cut:]
         paths = [path for file in shared for path in (file.path, file.warped) if path]
-        affine = np.asarray(grid.affine, np.float64).tobytes()
-        mapped = _mapped_grid(grid.shape, affine, shared, tuple(map(state_of, paths)))
+        mapped = _mapped_grid(voxels.grid, shared, tuple(map(state_of, paths)))
         return cls(voxels, map_points(mapped[voxels.positions], read_transforms(own)))
 
     @property
@@ -96,23 +104,16 @@ class Placement:
         RunError
             The file's forms differ, so that it is not known to which the transforms lead.
         """
+        shape, affine = header.shape, header.affine
         if self.mapped is None:
             try:
-                lattice = LatticeSampling.between(
-                    header.shape,
-                    header.affine,
-                    self.voxels.grid,
-                    self.voxels.positions,
-                    name=str(header.path),
-                )
-            except GridMismatchError:
+                grid, wanted = self.voxels.grid, self.voxels.positions
+                return LatticeSampling.between(shape, affine, grid, wanted), "none"
+            except RunError:  # another lattice
                 pass
-            else:
-                return lattice, "none"
         else:
             require_one_form(header)
-        sample = _SAMPLINGS[interpolation]
-        return sample(header.shape, header.affine, self.points), interpolation
+        return _SAMPLINGS[interpolation](shape, affine, self.points), interpolation
 
     def mask(self, path: Path) -> NDArray[np.bool_]:
         """Read a mask of the files' space at the voxels.
@@ -136,15 +137,145 @@ class Placement:
 
 @lru_cache(maxsize=1)
 def _mapped_grid(
-    shape: tuple[int, int, int],
-    affine: bytes,
-    transforms: tuple[TransformFile, ...],
-    files: tuple[tuple[int, ...], ...],  # what they were when they were read
+    grid: Grid, transforms: tuple[TransformFile, ...], files: tuple[tuple[int, ...], ...]
 ) -> NDArray[np.float64]:
     """Return all voxels of a grid as points of the space that transforms lead to.
 
-    To read a template's transform takes longer than to read some runs, and runs share it.
+    To read a template's transform takes longer than to read some runs, and runs share it, as long
+    as the states of its `files` are the same.
     """
-    grid = Grid(shape, np.frombuffer(affine).reshape(4, 4))
-    everywhere = VoxelPlaces(grid, np.arange(np.prod(shape)))
+    everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
     return map_points(everywhere.points, read_transforms(transforms))
+
+
+@dataclass(frozen=True, eq=False)
+class PointSampling:
+    """The way from a list of voxels to a list of points, found once for any number of maps.
+
+    Trilinear interpolation takes what lies outside a mask for zeros, which pulls values at the rim
+    of grey matter to zero. Here the weights of voxels without a value are left out, and those of
+    the others add up to one: trilinear(map * mask) / trilinear(mask).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.imaging.grid import Grid
+    >>> grid = Grid((3, 1, 1), np.diag([2.0, 2.0, 2.0, 1.0]))
+    >>> places = VoxelPlaces.within(grid, np.array([True, True, False]).reshape(3, 1, 1))
+    >>> points = np.array([[1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [90.0, 0.0, 0.0]])
+    >>> sampling = PointSampling.between(places, points)
+    >>> sampling.apply(np.array([[1.0, 2.0]], dtype=np.float32))
+    array([[1.5, 2. , nan]], dtype=float32)
+    >>> sampling.support
+    array([1. , 0.5, 0. ], dtype=float32)
+    """
+
+    matrix: Any  # sparse (points, places) float32: trilinear weights, not normalised
+    support: NDArray[np.float32]  # (points,), sum of the weights of a point: 1 amid the places
+    least_weight: float = 0.0  # of places with a value, where a point gets one
+
+    @classmethod
+    def between(cls, places: VoxelPlaces, points: NDArray[np.float64]) -> PointSampling:
+        """Find the voxels around points (points, 3), RAS+ mm, and their weights."""
+        # A rim of voxels without a value all around, so that a grid may end with its mask.
+        return cls(*_weights(places, points, rim=1))
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """(points,), whether all eight voxels around a point have a value."""
+        return self.support >= _WHOLE
+
+    @property
+    def partial(self) -> NDArray[np.bool_]:
+        """(points,), whether some of the voxels around a point have a value, and not all."""
+        return (self.support > 0) & ~self.whole
+
+    def apply(self, maps: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Interpolate maps.
+
+        Parameters
+        ----------
+        maps
+            (maps, places); NaN at places without a value.
+
+        Returns
+        -------
+        (maps, points) float32; NaN where too little weight is of voxels with a value.
+        """
+        found = np.full((len(maps), len(self.support)), np.nan, np.float32)
+        for row, out in zip(maps.astype(np.float32, copy=False), found, strict=True):
+            known = np.isfinite(row)
+            if known.all():
+                weights, total = self.support, self.matrix @ row
+            else:
+                weights = self.matrix @ known.astype(np.float32)
+                total = self.matrix @ np.where(known, row, np.float32(0))
+            enough = (weights > 0) & (weights >= self.least_weight)
+            np.divide(total, weights, out=out, where=enough)
+        return found
+
+
+def sample_grid(
+    places: VoxelPlaces, grid: Grid, transforms: Sequence[Transform]
+) -> tuple[VoxelPlaces, PointSampling]:
+    """Find the way to those voxels of another grid that lie in a model's mask.
+
+    Files of maps hold 0 outside the model's mask, so that plain interpolation of such a file, as
+    by antsApplyTransforms, pulls values at the rim of the mask towards 0; here they are divided by
+    the interpolated mask. Where the mask is whole, both are the same.
+
+    Parameters
+    ----------
+    places
+        Of the model's grid, where values are.
+    grid
+        To whose voxels they are brought.
+    transforms
+        From points of that grid's space to points of the model's, in order of application.
+
+    Raises
+    ------
+    ValueError
+        No voxel of the grid lies in the model's mask.
+
+    Examples
+    --------
+    >>> model = VoxelPlaces(Grid((2, 1, 1), np.eye(4)), np.array([0, 1]))
+    >>> halfway = np.eye(4)
+    >>> halfway[0, 3] = 0.5
+    >>> other = Grid((1, 1, 1), halfway, space="T1w", resolution=None)
+    >>> sample_grid(model, other, ())[1].apply(np.array([[1.0, 3.0]], np.float32))
+    array([[2.]], dtype=float32)
+    """
+    from scipy.sparse import vstack
+
+    kept, parts, sums = [], [], []
+    number = int(np.prod(grid.shape))
+    for positions in np.split(np.arange(number), range(_VOXELS, number, _VOXELS)):
+        points = map_points(VoxelPlaces(grid, positions).points, transforms)
+        weights, support = _weights(places, points, rim=0)
+        enough = np.flatnonzero(support >= _LEAST_WEIGHT)
+        kept.append(positions[enough])
+        parts.append(weights[enough])
+        sums.append(support[enough])
+    voxels = VoxelPlaces(grid, np.concatenate(kept))
+    if not voxels.number:
+        raise ValueError(f"no voxel of the grid in {grid.space} lies in the model's mask")
+    return voxels, PointSampling(vstack(parts, format="csr"), np.concatenate(sums), _LEAST_WEIGHT)
+
+
+def _weights(
+    places: VoxelPlaces, points: NDArray[np.float64], rim: int
+) -> tuple[Any, NDArray[np.float32]]:
+    """Return trilinear weights (points, places), sparse, of a grid with `rim` voxels around it.
+
+    And the sum of each point's weights, (points,).
+    """
+    numbers = np.full([size + 2 * rim for size in places.grid.shape], _NONE, np.int32)
+    numbers[tuple((places.index + rim).T)] = np.arange(places.number)
+    positions, weights, _ = linear_neighbours(
+        voxel_positions(points, places.grid.affine) + rim, numbers.shape
+    )
+    near = numbers.ravel(order="F")[positions]
+    matrix = sparse_weights(weights, near, (weights > 0) & (near != _NONE), places.number)
+    return matrix, matrix @ np.ones(places.number, np.float32)

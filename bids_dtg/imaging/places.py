@@ -1,28 +1,37 @@
 """Places: where values are wanted. Voxels of a grid, or names in a list.
 
-What a model needs of its places, and what a file of maps needs, is the same for all: `Places`.
 Values over places are arrays whose last axis has the places in their order.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import Intent, encode_floats, encode_integers, make_header
-from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.errors import EmptyMapError, RunError
+from bids_dtg.files.foreign import reading
+from bids_dtg.imaging.grid import Grid, apply_affine
+from bids_dtg.imaging.nifti import (
+    encode_floats,
+    encode_integers,
+    make_header,
+    require_file,
+)
+from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling
 
 _NONE = -1
-_Nifti1Image: Any = nib.Nifti1Image  # nibabel has no types
+# Less than this of an interpolated value comes from voxels with a value: there is none.
+_LEAST_WEIGHT = 0.5
+_LARGEST = 1e38  # in 32 bits; a sum of weighed neighbours is not larger
+_nib: Any = nib  # nibabel has no types
 Indices = NDArray[np.intp]
 
 
@@ -73,12 +82,14 @@ class VoxelPlaces:
     Examples
     --------
     >>> import numpy as np
-    >>> from bids_dtg.imaging.grid import Grid
+    >>> from bids_dtg.imaging.grid import Grid, apply_affine
     >>> grid = Grid((3, 1, 1), np.diag([2.0, 2.0, 2.0, 1.0]))
     >>> places = VoxelPlaces.within(grid, np.array([True, False, True]).reshape(3, 1, 1))
     >>> places.number, places.points[:, 0]
     (2, array([0., 4.]))
     """
+
+    extension: ClassVar[str] = ".nii.gz"  # what the name of a file of maps ends with
 
     grid: Grid
     positions: Indices  # (voxels,), flat in the grid, C order of (i, j, k); each once
@@ -119,9 +130,7 @@ class VoxelPlaces:
     @cached_property
     def points(self) -> NDArray[np.float64]:
         """(voxels, 3), the centres, RAS+ mm."""
-        affine = self.grid.affine
-        centres: NDArray[np.float64] = self.index @ affine[:3, :3].T + affine[:3, 3]
-        return centres
+        return apply_affine(self.grid.affine, self.index)
 
     @property
     def spacing_mm(self) -> float:
@@ -133,59 +142,30 @@ class VoxelPlaces:
         """BIDS entities of a map: the template's space and its resolution."""
         return self.grid.entities
 
-    @property
-    def extension(self) -> str:
-        """What the name of a file of maps ends with."""
-        return ".nii.gz"
-
-    def encode(
-        self,
-        values: NDArray[np.floating[Any]],
-        *,
-        intent: Intent = "none",
-        description: str = "",
-        facts: Mapping[str, Any] | None = None,
-    ) -> bytes:
+    def encode(self, values: NDArray[np.floating[Any]], **said: Any) -> bytes:
         """Make a .nii.gz file of one map (voxels,), or of several (n, voxels) along a fourth axis.
 
-        `description` is cut to 79 ASCII characters; `facts` go whole into the header, as JSON.
-        Other voxels are 0, and the same input gives the same bytes.
+        Other voxels are 0, and the same input gives the same bytes. `said` is what `make_header`
+        takes: intent, description and facts.
         """
         rows = self._rows(values)
         shape = self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
-        header = make_header(
-            *(shape, self.grid), intent=intent, description=description, facts=facts
-        )
-        return encode_floats(header, map(self.volume, rows))
+        return encode_floats(make_header(shape, self.grid, **said), map(self.volume, rows))
 
-    def encode_steps(
-        self,
-        values: NDArray[np.floating[Any]],
-        step: float,
-        *,
-        description: str = "",
-        facts: Mapping[str, Any] | None = None,
-    ) -> bytes:
+    def encode_steps(self, values: NDArray[np.floating[Any]], step: float, **said: Any) -> bytes:
         """Make a .nii.gz file of one map (voxels,) in whole steps: a fraction of the size.
 
         Where there are gaps (NaN) or more than 8 bits hold, the steps are stored as floats.
         """
         steps = np.rint(values / np.float32(step))
-        fit = np.isfinite(steps).all()
         for kind in (np.uint8, np.int8):
-            limits = np.iinfo(kind)
-            if fit and limits.min <= steps.min(initial=0) and steps.max(initial=0) <= limits.max:
-                return encode_integers(
-                    *(self.volume(steps.astype(kind)), self.grid),
-                    slope=step,
-                    description=description,
-                    facts=facts,
-                )
-        return self.encode(steps * np.float32(step), description=description, facts=facts)
+            with np.errstate(invalid="ignore"):
+                stored = steps.astype(kind)
+            if np.array_equal(stored, steps):
+                return encode_integers(self.volume(stored), self.grid, slope=step, **said)
+        return self.encode(steps * np.float32(step), **said)
 
-    def image(
-        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
-    ) -> Any:
+    def image(self, values: NDArray[np.floating[Any]], **said: Any) -> Any:
         """Make an image of nibabel (i, j, k, n) of several maps (n, voxels), 0 elsewhere.
 
         Values and header are those of `encode`.
@@ -194,8 +174,8 @@ class VoxelPlaces:
         # (n, k, j, i) in memory is (i, j, k, n) with i fastest, as files have it.
         volumes = np.zeros((len(rows), *self.grid.shape[::-1]), np.float32).T
         volumes[tuple(self.index.T)] = rows.T
-        header = make_header(volumes.shape, self.grid, intent=intent, description=description)
-        return _Nifti1Image(volumes, header.get_best_affine(), header)
+        header = make_header(volumes.shape, self.grid, **said)
+        return _nib.Nifti1Image(volumes, header.get_best_affine(), header)
 
     def _rows(self, values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         rows = np.atleast_2d(values)
@@ -226,14 +206,10 @@ class VoxelPlaces:
 
     def mirror(self) -> Indices:
         """Return the voxel nearest to where x has the other sign, (voxels,); -1: none."""
-        affine, numbers = self.grid.affine, np.full(self.grid.shape, _NONE, np.intp)
-        numbers.reshape(-1)[self.positions] = np.arange(self.number)
-        beyond = self.points * [-1, 1, 1] - affine[:3, 3]
-        index = np.rint(beyond @ np.linalg.inv(affine[:3, :3]).T).astype(np.intp)
-        found = np.full(self.number, _NONE, np.intp)
-        inside = ((index >= 0) & (index < numbers.shape)).all(axis=1)
-        found[inside] = numbers[tuple(index[inside].T)]
-        return found
+        numbers = self.volume(np.arange(1, self.number + 1)).ravel(order="F") - 1
+        mirrored = self.points * [-1, 1, 1]
+        there = LatticeSampling.nearest(self.grid.shape, self.grid.affine, mirrored)
+        return np.where(there.covered, numbers[there.source], _NONE)
 
     def lattice(self, edge: int) -> Lattice:
         """Divide the grid into cubes of `edge` voxels along an edge; the last may be incomplete.
@@ -265,7 +241,7 @@ class VoxelPlaces:
 
 @dataclass(frozen=True, eq=False)
 class ListedPlaces:
-    """Places that have names and no position, as parcels of an array.
+    """Places that have names and no position, as parcels of an array: no image has them.
 
     Examples
     --------
@@ -273,6 +249,9 @@ class ListedPlaces:
     >>> places.number, places.lattice(3).blocks
     (2, 2)
     """
+
+    extension: ClassVar[str] = ".npz"  # what the name of a file of values ends with
+    entities: ClassVar[Mapping[str, str | None]] = {}  # of a file of values
 
     names: tuple[str, ...]  # each once
 
@@ -290,31 +269,6 @@ class ListedPlaces:
         """1: nothing is known of distances."""
         return 1.0
 
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """(places, 3), NaN: nothing is known of them."""
-        return np.full((self.number, 3), np.nan)
-
-    @property
-    def entities(self) -> dict[str, str | None]:
-        """None: no file of images has values at such places."""
-        return {}
-
-    @property
-    def extension(self) -> str:
-        """What the name of a file with such values ends with."""
-        return ".npz"
-
-    def encode(
-        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
-    ) -> bytes:
-        """Raise `RunError`: no image has such places."""
-        raise self._no_image("written")
-
-    def read(self, path: Path) -> NDArray[np.float32]:
-        """Raise `RunError`: no image has such places."""
-        raise self._no_image("read")
-
     def mirror(self) -> Indices:
         """Return -1 for each place: sides are not known."""
         return np.full(self.number, _NONE, np.intp)
@@ -323,11 +277,62 @@ class ListedPlaces:
         """Return a block for each place, whatever `edge` is: nothing lies between two of them."""
         return single_lattice(self.number, edge)
 
-    def _no_image(self, done: str) -> RunError:
-        return RunError(
-            f"no image can be {done} at {self.number} places without a grid",
-            expected="arrays",
-        )
-
 
 Places = VoxelPlaces | ListedPlaces
+
+
+def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray[np.float32]:
+    """Read a statistic map of one volume at points, by linear interpolation.
+
+    Parameters
+    ----------
+    path
+        NIfTI or an Analyze pair, on any grid of the same space.
+    points
+        (places, 3), RAS+ mm.
+    space
+        Name of the space, for messages.
+
+    Returns
+    -------
+    (places,), up to 1e38, which stands for infinity too. NaN where the file has no value: outside
+    its field of view, or where most of what would be averaged is NaN, or 0 in a file that marks
+    the outside of the brain with 0.
+
+    Raises
+    ------
+    RunError
+        Missing, damaged, or several volumes; `EmptyMapError`: no value at any point.
+    """
+    values, affine = _read_statmap(path)
+    # What is too large stays so, and can be added up.
+    np.clip(values, -_LARGEST, _LARGEST, out=values)
+    inside = np.isfinite(values) & (values != 0)
+    sampling = _linear_sampling(values.shape, affine.tobytes(), points.tobytes())
+    both = np.stack([np.where(inside, values, 0.0).ravel("F"), inside.ravel("F")])
+    total, weight = sampling.apply(both, 1.0, 0.0)
+    known = sampling.covered & (weight >= _LEAST_WEIGHT)
+    if not known.any():
+        raise EmptyMapError(
+            f"{path} has no value inside the model's mask", expected=f"a map in {space}"
+        )
+    found = np.full(len(total), np.nan, np.float32)
+    np.divide(total, weight, out=found, where=known)
+    return found
+
+
+@lru_cache(maxsize=1)  # maps of a study lie on one grid, and to find the neighbours takes longest
+def _linear_sampling(shape: tuple[int, ...], affine: bytes, points: bytes) -> LinearSampling:
+    wanted = np.frombuffer(points).reshape(-1, 3)
+    return LinearSampling(shape, np.frombuffer(affine).reshape(4, 4), wanted)
+
+
+def _read_statmap(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the only volume of a file, and its affine (voxel indices to RAS+ mm)."""
+    require_file(path)
+    with reading(path, RunError, as_what=" as NIfTI or an Analyze pair"):
+        image = _nib.load(path)
+        if len(image.shape) < 3 or 0 in image.shape or math.prod(image.shape[3:]) != 1:
+            raise RunError(f"{path} has sizes {image.shape}", expected="one volume")
+        values = np.asarray(image.dataobj, np.float64).reshape(image.shape[:3])
+    return values, np.asarray(image.affine, np.float64)

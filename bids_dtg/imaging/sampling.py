@@ -1,4 +1,4 @@
-"""Where each wanted grid voxel lies in a file, on its lattice or between its voxels."""
+"""Where each wanted point lies in a file, on its lattice or between its voxels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.splines import FRAMES_TOGETHER, SplinesAtPoints
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
-LATTICE_TOLERANCE = 1e-3
+_TOLERANCE = 1e-3
 # Weights below this are rounding: without them a voxel that lies on another needs that one only.
 _LEAST_WEIGHT = 1e-5
 # Points handled at a time, so that what lies between input and result stays in the cache.
 _POINTS = 65536
-
-
-class GridMismatchError(RunError):
-    """A file's voxels do not lie on the model grid's lattice."""
 
 
 class Sampling(ABC):
@@ -54,10 +49,7 @@ class Sampling(ABC):
         -------
         (frames, voxels) float32; 0 where not covered.
         """
-        shape = len(block), len(self.covered)
-        out = np.empty(shape, np.float32) if out is None else out
-        if out.shape != shape:
-            raise ValueError(f"out is {shape}, not {out.shape}")
+        out = np.empty((len(block), len(self.covered)), np.float32) if out is None else out
         missing = np.flatnonzero(~self.covered)
         for values in self._filled(block, out):
             scale(values, slope, inter)
@@ -105,26 +97,51 @@ class LatticeSampling(Sampling):
 
         Raises
         ------
-        GridMismatchError
+        RunError
             The file is on another lattice.
         """
-        shape = file_shape[:3]
         to_file = np.linalg.inv(np.asarray(file_affine, np.float64)) @ grid.affine
-        steps = np.rint(to_file[:3, :3])
-        start = np.rint(to_file[:3, 3])
-        far = np.asarray(grid.shape) - 1
+        steps, start = np.rint(to_file[:3, :3]), np.rint(to_file[:3, 3])
         # An error of direction or size grows along the grid: look at its far corner.
-        error = np.abs(to_file[:3, :3] - steps) @ far + np.abs(to_file[:3, 3] - start)
+        error = np.abs(to_file[:3, :3] - steps) @ (np.asarray(grid.shape) - 1)
+        error += np.abs(to_file[:3, 3] - start)
         is_permutation = (np.abs(steps).sum(0) == 1).all() and (np.abs(steps).sum(1) == 1).all()
-        if not is_permutation or error.max() > LATTICE_TOLERANCE:
-            raise GridMismatchError(
+        if not is_permutation or error.max() > _TOLERANCE:
+            resolution = f":res-{grid.resolution}" if grid.resolution else ""
+            raise RunError(
                 f"{name} has voxels of {_lattice(file_affine)}",
                 expected=f"the lattice of {grid.space}, voxels of {_lattice(grid.affine)}, "
                 "or a crop or flip of it",
-                remedy="run fMRIPrep with the output space "
-                f"{grid.space}{':res-' + grid.resolution if grid.resolution else ''}",
+                remedy=f"run fMRIPrep with the output space {grid.space}{resolution}",
             )
-        return cls(*_positions(shape, steps.astype(np.intp), start.astype(np.intp), grid, voxels))
+        along = np.unravel_index(voxels, grid.shape)
+        # Each axis of the file is one of the grid's.
+        return cls._at(
+            [
+                along[axis] * int(row[axis]) + int(first)
+                for row, first, axis in zip(steps, start, np.abs(steps).argmax(axis=1), strict=True)
+            ],
+            file_shape,
+        )
+
+    @classmethod
+    def nearest(
+        cls, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
+    ) -> LatticeSampling:
+        """Look up the voxel that each point lies in; as `LinearSampling`."""
+        found = np.floor(voxel_positions(points, affine) + 0.5).astype(np.intp)
+        return cls._at(list(found.T), shape)
+
+    @classmethod
+    def _at(cls, index: list[NDArray[np.intp]], shape: tuple[int, ...]) -> LatticeSampling:
+        """Look up voxels by their indices along the three axes of the file."""
+        source, covered, stride = np.zeros(len(index[0]), np.intp), np.ones(len(index[0]), bool), 1
+        for along, size in zip(index, shape, strict=False):
+            covered &= (along >= 0) & (along < size)
+            source += along * stride
+            stride *= size
+        source[~covered] = 0
+        return cls(source, covered)
 
     def _filled(
         self, block: NDArray[np.generic], out: NDArray[np.float32]
@@ -157,23 +174,15 @@ class LinearSampling(Sampling):
         points
             (voxels, 3), RAS+ coordinates in mm.
         """
-        from scipy.sparse import csr_array
-
         # (voxels,), whether it is in the file's field of view
         found, shares, self.covered = linear_neighbours(voxel_positions(points, affine), shape[:3])
-        taking = shares > 0
-        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(taking, axis=1))])
-        positions, weights = found[taking], shares[taking]
         # Of a frame only what has a weight somewhere is turned to floats: it stays in the cache.
         needed = np.zeros(int(np.prod(shape[:3])), bool)
-        needed[positions] = True
+        needed[found[shares > 0]] = True
         self.needed = np.flatnonzero(needed)  # (neighbours,), positions in a frame as stored
         rank = np.cumsum(needed, dtype=np.int32)
         rank -= 1
-        self._matrix: Any = csr_array(
-            (weights, rank[positions], starts.astype(np.int32)),
-            shape=(len(points), len(self.needed)),
-        )
+        self._matrix = sparse_weights(shares, rank[found], shares > 0, len(self.needed))
 
     def beside(self, neighbours: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the points (voxels,) whose values some of the needed voxels have a share in."""
@@ -189,43 +198,6 @@ class LinearSampling(Sampling):
             np.take(frame, self.needed, out=gathered, mode="clip")
             values[:] = self._matrix @ gathered.astype(np.float32)
             yield values
-
-
-class CubicSampling(Sampling):
-    """Interpolation by cubic B-splines at a list of points.
-
-    As fMRIPrep resamples runs. The spline passes through the values of all voxels of a frame, so
-    that less of what differs between neighbours is lost than by `LinearSampling`, in which a value
-    is a mean of up to eight of them.
-    """
-
-    frames_at_once: ClassVar[int] = FRAMES_TOGETHER
-
-    def __init__(
-        self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
-    ) -> None:
-        """Find which points (voxels, 3), RAS+ mm, are in view; as `LinearSampling`."""
-        positions = voxel_positions(points, affine)
-        self.covered = in_view(positions, shape[:3])  # (voxels,), in the field of view
-        # What is outside gets no value: it lies with the others, whose box is small.
-        positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
-        self._splines = SplinesAtPoints(shape[:3], positions)
-
-    def _filled(
-        self, block: NDArray[np.generic], out: NDArray[np.float32]
-    ) -> Iterator[NDArray[np.float32]]:
-        self._splines.values(block, out)
-        yield from out
-
-
-def nearest_sampling(
-    shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
-) -> LatticeSampling:
-    """Look up the voxel that each point (voxels, 3), RAS+ mm, lies in."""
-    positions = voxel_positions(points, affine)
-    covered = in_view(positions, shape[:3])
-    positions[~covered] = 0.0
-    return LatticeSampling(nearest_voxels(positions, shape[:3]), covered)
 
 
 def voxel_positions(
@@ -258,20 +230,6 @@ def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[n
         (positions >= -0.5) & (positions < np.asarray(shape) - 0.5), axis=1
     )
     return inside
-
-
-def nearest_voxels(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Give the place of the nearest voxel, first axis fastest, of positions (n, 3) in view.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> nearest_voxels(np.array([[0.4, 0.6, 0.0]]), (2, 2, 2))
-    array([2])
-    """
-    indices = np.floor(positions + 0.5).astype(np.intp)
-    places: NDArray[np.intp] = indices @ _strides(shape)
-    return places
 
 
 def linear_neighbours(
@@ -309,6 +267,19 @@ def linear_neighbours(
     return found, weights, inside
 
 
+def sparse_weights(
+    weights: NDArray[np.float32],
+    columns: NDArray[np.int32],
+    taking: NDArray[np.bool_],
+    number: int,
+) -> Any:
+    """Return a sparse matrix (points, `number`) of some of the weights (points, 8) in columns."""
+    from scipy.sparse import csr_array
+
+    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(taking, axis=1))]).astype(np.int32)
+    return csr_array((weights[taking], columns[taking], ends), shape=(len(weights), number))
+
+
 def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
     """Turn stored values into real ones, in place: value = stored * slope + inter.
 
@@ -326,25 +297,6 @@ def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
         values += np.float32(inter)
 
 
-def _positions(
-    shape: tuple[int, ...],
-    steps: NDArray[np.intp],
-    start: NDArray[np.intp],
-    grid: Grid,
-    voxels: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    source, covered = np.zeros(len(voxels), np.intp), np.ones(len(voxels), dtype=bool)
-    along = np.unravel_index(voxels, grid.shape)
-    # Each axis of the grid is one of the file's, so that what it adds is looked up.
-    for indices, size, axis in zip(along, grid.shape, np.abs(steps).argmax(axis=0), strict=True):
-        in_file = start[axis] + steps[axis].sum() * np.arange(size)
-        inside = (in_file >= 0) & (in_file < shape[axis])
-        source += (in_file * _strides(shape)[axis])[indices]
-        covered &= inside[indices]
-    source[~covered] = 0
-    return source, covered
-
-
 def _lattice(affine: NDArray[np.float64]) -> str:
     sizes = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
     millimetres = " x ".join(f"{size:.4g}" for size in sizes)
@@ -358,25 +310,20 @@ def _fill(
     found: NDArray[np.int32],
     weights: NDArray[np.float32],
 ) -> None:
-    lowest = np.zeros(len(positions), np.int32)
-    steps, shares = [], []
-    for along, size, stride in zip(positions.T, shape, _strides(shape), strict=True):
+    stride, steps, shares = 1, [], []
+    found[:] = 0
+    for along, size in zip(positions.T, shape, strict=True):
         share = np.clip(along, 0, size - 1)
         # The last voxel is the upper neighbour of the one before, whose weight is 0 then.
         low = np.minimum(np.floor(share), max(size - 2, 0))
         share -= low
         share[share < _LEAST_WEIGHT] = 0.0
         share[share > 1 - _LEAST_WEIGHT] = 1.0
-        lowest += low.astype(np.int32) * np.int32(stride)
+        found[:, 0] += low.astype(np.int32) * np.int32(stride)
         steps.append(stride if size > 1 else 0)
         shares.append((1 - share, share))
-    in_plane = [shares[0][corner & 1] * shares[1][corner >> 1] for corner in range(4)]
-    for corner in range(8):
+        stride *= size
+    for corner in range(7, -1, -1):
         i, j, k = corner & 1, corner >> 1 & 1, corner >> 2
-        step = np.int32(i * steps[0] + j * steps[1] + k * steps[2])
-        np.add(lowest, step, out=found[:, corner])
-        np.multiply(in_plane[corner & 3], shares[2][k], out=weights[:, corner], casting="same_kind")
-
-
-def _strides(shape: tuple[int, ...]) -> NDArray[np.intp]:
-    return np.array([1, shape[0], shape[0] * shape[1]], dtype=np.intp)
+        np.add(found[:, 0], i * steps[0] + j * steps[1] + k * steps[2], out=found[:, corner])
+        weights[:, corner] = shares[0][i] * shares[1][j] * shares[2][k]

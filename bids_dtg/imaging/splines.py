@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.engine.machine import in_threads
+from bids_dtg.imaging.sampling import Sampling, in_view, voxel_positions
 
 Float32 = NDArray[np.float32]
 
@@ -27,25 +28,31 @@ FRAMES_TOGETHER = 16
 _TRANSPOSED = 2048
 
 
-class SplinesAtPoints:
-    """Points at which the splines of many frames of one shape are evaluated.
+class CubicSampling(Sampling):
+    """Interpolation by cubic B-splines at a list of points, as fMRIPrep resamples runs.
 
-    The image goes on as its mirror image beyond the centres of the outermost voxels, as in
+    The spline passes through the values of all voxels of a frame, so that less of what differs
+    between neighbours is lost than by `LinearSampling`, in which a value is a mean of up to eight
+    of them. The image goes on as its mirror image beyond the centres of the outermost voxels, as in
     `scipy.ndimage.spline_filter` and ITK. A value is a sum of 64 coefficients. Those of several
     frames lie side by side, so that a weight is taken from memory once for all of them. Weights
-    take 512 bytes a point; of many points they are found anew each time.
+    take 512 bytes a point; of many points they are found anew each time. Where linear interpolation
+    would take a voxel that is not finite, the value is NaN.
     """
 
-    def __init__(self, shape: tuple[int, ...], positions: NDArray[np.float64]) -> None:
+    frames_at_once: ClassVar[int] = FRAMES_TOGETHER
+
+    def __init__(
+        self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
+    ) -> None:
         """Invert the matrices from coefficients to values along each axis, first axis fastest.
 
-        Parameters
-        ----------
-        shape
-            Of the frames.
-        positions
-            (points, 3) voxel indices, not whole numbers in general.
+        The parameters are those of `LinearSampling`.
         """
+        shape, positions = shape[:3], voxel_positions(points, affine)
+        self.covered = in_view(positions, shape)  # (voxels,), in the field of view
+        # What is outside gets no value: it lies with the others, whose box is small.
+        positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
         self._shape, self._positions = shape, positions
         self._along = [_coefficients(size) for size in shape]
         # The box of the coefficients that the points need, first axis fastest.
@@ -60,24 +67,13 @@ class SplinesAtPoints:
         self._lock = threading.Lock()
         self._kept: Float32 | None = None
 
-    def values(self, frames: NDArray[np.generic], out: Float32) -> None:
-        """Evaluate the splines through frames at the points.
-
-        Beyond the centres of the outermost voxels the image goes on as it is at them. Where linear
-        interpolation would take a voxel that is not finite, the value is NaN. It uses as many
-        threads as the process may have; a second caller waits for the first.
-
-        Parameters
-        ----------
-        frames
-            (frames, file voxels), values as stored, first file axis fastest.
-        out
-            (frames, points), to fill.
-        """
+    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
+        """Fill `out` in as many threads as the process may have; a second caller waits."""
         with self._lock:
-            for first in range(0, len(frames), FRAMES_TOGETHER):
+            for first in range(0, len(block), FRAMES_TOGETHER):
                 part = slice(first, first + FRAMES_TOGETHER)
-                self._fill(frames[part], out[part])
+                self._fill(block[part], out[part])
+        yield from out
 
     def _fill(self, frames: NDArray[np.generic], out: Float32) -> None:
         lost: list[NDArray[np.bool_] | None] = [None] * len(frames)

@@ -12,6 +12,7 @@ TR07JA2).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_text, reading
-from bids_dtg.imaging.header import require_file
+from bids_dtg.imaging.grid import apply_affine
+from bids_dtg.imaging.nifti import require_file
 from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 from bids_dtg.inputs.run import TransformFile
 
@@ -38,6 +40,10 @@ _NOWHERE_MM = 1e6
 _EDGE = 1e-6  # of a voxel: rounding at the last node
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TEXT_MAGIC, _HDF5_MAGIC = b"#Insight Transform File V1.0", b"\x89HDF\r\n"
+# A transform in ITK's text format: its kind, and its two lines of numbers.
+_TEXT_PART = re.compile(
+    r"^Transform:\s*(\S+)(?:\s+Parameters:(.*)\s+FixedParameters:(.*))?", re.MULTILINE
+)
 _COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
 # ITK before 5 left a letter out.
 _PARAMETERS = ("TransformParameters", "TranformParameters")
@@ -47,11 +53,10 @@ _FIXED = ("TransformFixedParameters", "TranformFixedParameters")
 _VECTOR_INTENT = 1007
 # Intents of FSL's spline and cosine coefficients, which are no fields.
 _COEFFICIENT_INTENTS = range(2007, 2017)
-# A 3 x 3 matrix, row by row, and a translation.
-_MATRIX = ("AffineTransform", "MatrixOffsetTransformBase")
-# Numbers of each kind of transform.
+# Numbers of each kind of transform; of a matrix: 3 x 3, row by row, and a translation.
 _PARAMETER_COUNTS = {
-    **dict.fromkeys(_MATRIX, 12),
+    "AffineTransform": 12,
+    "MatrixOffsetTransformBase": 12,
     "Euler3DTransform": 6,
     "VersorRigid3DTransform": 6,
     "TranslationTransform": 3,
@@ -61,25 +66,6 @@ _EXPECTED = (
     "ANTs, or a warp field of FSL"
 )
 _load: Any = nib.load  # nibabel has no types
-
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """x -> A x + b."""
-
-    matrix: NDArray[np.float64]  # (4, 4), RAS+ mm to RAS+ mm
-
-    def __post_init__(self) -> None:
-        if not np.linalg.det(self.matrix[:3, :3]) > 1e-6:
-            raise ValueError("its matrix exchanges left and right, or has no inverse")
-
-    def map(self, points: Points) -> Points:
-        """Map points (n, 3), RAS+ mm."""
-        return _apply(self.matrix, points)
-
-    def inverse(self) -> Affine:
-        """Return the affine that maps points back."""
-        return Affine(np.linalg.inv(self.matrix).astype(np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +104,8 @@ class DisplacementField:
         return mapped
 
 
-Transform = Affine | DisplacementField
+# A field, or a matrix (4, 4), RAS+ mm to RAS+ mm: x -> A x + b.
+Transform = DisplacementField | NDArray[np.float64]
 
 
 def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
@@ -129,11 +116,14 @@ def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
     >>> import numpy as np
     >>> shift = np.eye(4)
     >>> shift[:3, 3] = 1.0, 0.0, 0.0
-    >>> map_points(np.zeros((1, 3)), [Affine(shift)])
+    >>> map_points(np.zeros((1, 3)), [shift])
     array([[1., 0., 0.]])
     """
     for transform in transforms:
-        points = transform.map(points)
+        if isinstance(transform, DisplacementField):
+            points = transform.map(points)
+        else:
+            points = apply_affine(transform, points)
     return points
 
 
@@ -156,33 +146,11 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
         first = require_file(file.path)
         try:
             with reading(file.path, as_what=" as a transform"):
-                if file.warped is not None:
-                    chain.append(_read_fsl_warp(file.path, file.warped))
-                    continue
-                parts = _read(file.path, first)
+                parts = _read(file, first)
                 chain += _inverse(parts) if file.inverse else parts
         except ForeignFileError as err:
             raise err.as_kind(RunError, expected=err.expected or _EXPECTED) from err
     return tuple(chain)
-
-
-def parse_itk_text(text: str) -> list[Transform]:
-    """Read ITK's text format; return the transforms in order of application."""
-    found: list[tuple[str, dict[str, list[float]]]] = []
-    for line in text.splitlines():
-        key, colon, value = (piece.strip() for piece in line.partition(":"))
-        if key.startswith("#") or not colon:
-            continue
-        if key == "Transform":
-            found.append((value, {"Parameters": [], "FixedParameters": []}))
-        elif found and key in found[-1][1]:
-            found[-1][1][key] = [float(number) for number in value.split()]
-    return _in_order(
-        [
-            (kind, np.array(numbers["Parameters"]), np.array(numbers["FixedParameters"]))
-            for kind, numbers in found
-        ]
-    )
 
 
 def itk_matrix(
@@ -218,15 +186,17 @@ def itk_matrix(
         raise ValueError(f"transforms of the kind {kind} are not known here")
     if len(parameters) != wanted:
         raise ValueError(f"{kind} has {wanted} parameters, not {len(parameters)}")
-    centre = fixed[:3] if len(fixed) >= 3 else np.zeros(3)
-    rotation = np.eye(3)
-    if kind in _MATRIX:
-        rotation = parameters[:9].reshape(3, 3)
-    elif kind == "Euler3DTransform":
+    centre, turn = (fixed[:3] if len(fixed) >= 3 else np.zeros(3)), parameters[:-3]
+    rotation = turn.reshape(3, 3) if wanted == 12 else np.eye(3)
+    if kind == "Euler3DTransform":
         # The fourth fixed parameter is the order; files of old versions lack it.
-        rotation = _euler(parameters[:3], zyx=len(fixed) > 3 and fixed[3] != 0)
-    elif kind == "VersorRigid3DTransform":
-        rotation = _versor(parameters[:3])
+        order = "ZYX" if len(fixed) > 3 and fixed[3] != 0 else "ZXY"
+        angles = [turn["XYZ".index(axis)] for axis in order]
+        rotation = _rotations().from_euler(order, angles).as_matrix()
+    elif kind == "VersorRigid3DTransform":  # the vector part of a unit quaternion
+        if turn @ turn > 1:
+            raise ValueError("the versor is longer than one")
+        rotation = _rotations().from_quat([*turn, np.sqrt(1 - turn @ turn)]).as_matrix()
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
     # y = A (x - c) + c + t
@@ -234,65 +204,27 @@ def itk_matrix(
     return matrix
 
 
-def _euler(angles: NDArray[np.float64], *, zyx: bool) -> NDArray[np.float64]:
-    from scipy.spatial.transform import Rotation
+def _rotations() -> Any:
+    from scipy.spatial.transform import Rotation  # few files need it, and it takes a while
 
-    order = "ZYX" if zyx else "ZXY"
-    turned = Rotation.from_euler(order, [angles["XYZ".index(axis)] for axis in order])
-    return np.asarray(turned.as_matrix(), np.float64)
+    return Rotation
 
 
-def _versor(axis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn the vector part of a unit quaternion to a rotation."""
-    from scipy.spatial.transform import Rotation
-
-    squared = 1.0 - axis @ axis
-    if squared < 0:
-        raise ValueError("the versor is longer than one")
-    return np.asarray(Rotation.from_quat([*axis, np.sqrt(squared)]).as_matrix(), np.float64)
-
-
-def _read(path: Path, first: bytes) -> list[Transform]:
-    if first.startswith(_HDF5_MAGIC):
-        return _read_hdf5(path)
+def _read(file: TransformFile, first: bytes) -> list[Transform]:
+    path = file.path
+    if file.warped is not None:
+        return [_read_fsl_warp(path, file.warped)]
     if path.name.endswith((".nii", ".nii.gz")):
         return [_read_field_image(path)]
-    if first.lstrip().startswith(_TEXT_MAGIC):
-        return parse_itk_text(read_text(path))
-    raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
-
-
-def _inverse(parts: list[Transform]) -> list[Transform]:
-    inverted: list[Transform] = []
-    for part in reversed(parts):
-        if isinstance(part, DisplacementField):
-            raise ValueError("the inverse of a displacement field is in a file of its own")
-        inverted.append(part.inverse())
-    return inverted
-
-
-def _read_hdf5(path: Path) -> list[Transform]:
-    import h5py
-
-    def dataset(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
-        # An identity or a composite has none.
-        return next((group[name][()] for name in names if name in group), np.zeros(0))
-
-    with h5py.File(path, "r") as file:
-        groups = [file["TransformGroup"][name] for name in sorted(file["TransformGroup"], key=int)]
-        return _in_order(
-            [
-                (
-                    group["TransformType"].asstr()[0],
-                    dataset(group, _PARAMETERS),
-                    np.asarray(dataset(group, _FIXED), np.float64),
-                )
-                for group in groups
-            ]
-        )
-
-
-def _in_order(found: list[Part]) -> list[Transform]:
+    if first.startswith(_HDF5_MAGIC):
+        found = _read_hdf5(path)
+    elif first.lstrip().startswith(_TEXT_MAGIC):
+        found = [
+            (kind, np.array(parameters.split(), np.float64), np.array(fixed.split(), np.float64))
+            for kind, parameters, fixed in _TEXT_PART.findall(read_text(path))
+        ]
+    else:
+        raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
     if not found:
         raise ValueError("it holds no transform")
     if found[0][0].startswith(_COMPOSITE):
@@ -303,6 +235,31 @@ def _in_order(found: list[Part]) -> list[Transform]:
     return [_transform(*parts) for parts in found]
 
 
+def _inverse(parts: list[Transform]) -> list[Transform]:
+    inverted: list[Transform] = []
+    for part in reversed(parts):
+        if isinstance(part, DisplacementField):
+            raise ValueError("the inverse of a displacement field is in a file of its own")
+        inverted.append(np.linalg.inv(part).astype(np.float64))
+    return inverted
+
+
+def _read_hdf5(path: Path) -> list[Part]:
+    import h5py
+
+    def numbers(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
+        # An identity or a composite has none.
+        return next((group[name][()] for name in names if name in group), np.zeros(0))
+
+    with h5py.File(path, "r") as file:
+        groups = [file["TransformGroup"][name] for name in sorted(file["TransformGroup"], key=int)]
+        kinds = [group["TransformType"].asstr()[0] for group in groups]
+        return [
+            (kind, numbers(group, _PARAMETERS), numbers(group, _FIXED).astype(np.float64))
+            for kind, group in zip(kinds, groups, strict=True)
+        ]
+
+
 def _transform(
     kind: str, parameters: NDArray[np.floating], fixed: NDArray[np.float64]
 ) -> Transform:
@@ -310,8 +267,10 @@ def _transform(
     if not kind.endswith("_3_3"):
         raise ValueError(f"it holds a {kind}, not one of three dimensions")
     if name != _FIELD:
-        matrix = itk_matrix(name, np.asarray(parameters, np.float64), fixed)
-        return Affine(_LPS @ matrix @ _LPS)
+        matrix = _LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS
+        if not np.linalg.det(matrix[:3, :3]) > 1e-6:
+            raise ValueError("its matrix exchanges left and right, or has no inverse")
+        return matrix
     if len(fixed) != 18:
         raise ValueError(f"a displacement field has 18 fixed parameters, not {len(fixed)}")
     i, j, k = np.rint(fixed[:3]).astype(int).tolist()
@@ -329,15 +288,14 @@ def _read_field_image(path: Path) -> DisplacementField:
             f"an ANTs field has sizes (i, j, k, 1, 3) and intent {_VECTOR_INTENT}, "
             f"not {shape} and {intent}"
         )
-    values = np.asarray(image.dataobj, np.float32)[:, :, :, 0]
-    # (i, j, k, 3) -> (nodes, 3), i fastest
-    vectors = np.ascontiguousarray(values.transpose(2, 1, 0, 3)).reshape(-1, 3)
+    values = np.asarray(image.dataobj, np.float32).reshape(-1, 3, order="F")  # i fastest
+    vectors = np.ascontiguousarray(values)
     return DisplacementField(shape[:3], np.asarray(image.affine, np.float64), vectors)
 
 
 def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
     """Read a field of FSL, relative or absolute, on the grid that the image `warped` goes to."""
-    image = _load(path)
+    image, moving = _load(path), _load(warped)
     shape, intent = image.shape, int(image.header["intent_code"])
     if intent in _COEFFICIENT_INTENTS:
         raise ValueError(
@@ -348,14 +306,13 @@ def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
     stored = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")  # i fastest
     # (nodes, 3), in the same order
     indices = np.stack(np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1)
-    nodes_mm = _apply(_fsl_from_voxels(image), indices)
+    nodes_mm = apply_affine(_fsl_from_voxels(image), indices)
     # Points vary more than displacements do: as FSL knows them.
     is_absolute = stored.std(axis=0).sum() > (stored - nodes_mm).std(axis=0).sum()
     target = stored if is_absolute else nodes_mm + stored
-    moving = _load(warped)
-    in_ras = _apply(moving.affine @ np.linalg.inv(_fsl_from_voxels(moving)), target)
+    in_ras = apply_affine(moving.affine @ np.linalg.inv(_fsl_from_voxels(moving)), target)
     affine = np.asarray(image.affine, np.float64)
-    vectors = (in_ras - _apply(affine, indices)) * _LPS.diagonal()[:3]
+    vectors = (in_ras - apply_affine(affine, indices)) * _LPS.diagonal()[:3]
     return DisplacementField(shape[:3], affine, vectors.astype(np.float32), only_inside=True)
 
 
@@ -366,8 +323,3 @@ def _fsl_from_voxels(image: Any) -> NDArray[np.float64]:
     if np.linalg.det(image.affine[:3, :3]) > 0:
         matrix[0, 0], matrix[0, 3] = -sizes[0], (image.shape[0] - 1) * sizes[0]
     return matrix
-
-
-def _apply(matrix: NDArray[np.float64], points: NDArray[Any]) -> Points:
-    mapped: Points = points @ matrix[:3, :3].T + matrix[:3, 3]
-    return mapped

@@ -30,7 +30,7 @@ from bids_dtg.files.provenance import (
 )
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import read_header
+from bids_dtg.imaging.nifti import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs, refuse_absent, refuse_absent_space

@@ -20,13 +20,13 @@ from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero, Readin
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
     Stored,
+    decide_repetition_time,
     read_bold_header,
     stream_voxels,
 )
-from bids_dtg.imaging.header import NiftiHeader
+from bids_dtg.imaging.nifti import NiftiHeader
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.repetition_time import decide_repetition_time
 from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.cifti import (

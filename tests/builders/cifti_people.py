@@ -20,7 +20,7 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bu
 from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
-from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, standard_grayordinates
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, standard_grayordinates
 
 TR, FRAMES, ROIS = 10.0, 60, 4  # ten minutes
 LABELS = tuple(f"{n:02d}" for n in range(1, 9))
@@ -31,39 +31,13 @@ STRUCTURES = ("CIFTI_STRUCTURE_AMYGDALA_LEFT", "CIFTI_STRUCTURE_AMYGDALA_RIGHT")
 def brain_models(vertices: int = 60, voxels: int = 20):
     """Return nibabel's axis of patches of both cortices and of voxels of two structures."""
     standard = standard_grayordinates()
-    axis = nib.cifti2.BrainModelAxis.from_surface(
-        standard.vertices["L"][:vertices], standard.mesh_size, "cortex_left"
-    ) + nib.cifti2.BrainModelAxis.from_surface(
-        standard.vertices["R"][:vertices], standard.mesh_size, "cortex_right"
-    )
-    spans = dict(standard.structures)
-    first = standard.number - len(standard.voxels)
-    for name in STRUCTURES if voxels else ():
-        start = spans[name].start - first
-        axis += nib.cifti2.BrainModelAxis(
-            [name] * voxels,
-            voxel=standard.voxels[start : start + voxels],
-            affine=standard.affine,
-            volume_shape=standard.shape,
-        )
+    of = standard.name
+    parts = [standard[of == side][:vertices] for side in CORTEX]
+    parts += [standard[of == name][:voxels] for name in STRUCTURES if voxels]
+    axis = parts[0]
+    for part in parts[1:]:
+        axis += part
     return axis
-
-
-def standard_axis():
-    """Return nibabel's axis of the 91,282 standard grayordinates."""
-    standard = standard_grayordinates()
-    names = np.concatenate([np.full(part.stop - part.start, n) for n, part in standard.structures])
-    cortex = np.concatenate([standard.vertices[side] for side in "LR"])
-    vertex, voxel = np.full(standard.number, -1), np.full((standard.number, 3), -1)
-    vertex[: len(cortex)], voxel[len(cortex) :] = cortex, standard.voxels
-    return nib.cifti2.BrainModelAxis(
-        names,
-        voxel=voxel,
-        vertex=vertex,
-        nvertices={name: standard.mesh_size for name, _ in standard.structures[:2]},
-        affine=standard.affine,
-        volume_shape=standard.shape,
-    )
 
 
 def save_series(path: Path, values: np.ndarray, axis, tr: float = TR) -> Path:

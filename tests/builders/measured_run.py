@@ -15,8 +15,7 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.panels.run import MeasuredRun
-from bids_dtg.imaging.bold import read_bold_header, stream_blocks
-from bids_dtg.imaging.mean_frame import MeanFrame
+from bids_dtg.imaging.bold import MeanFrame, read_bold_header, stream_blocks
 from bids_dtg.inputs.runs import find_runs
 
 ENTITIES = {"sub": "01", "task": "rest"}

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import read_bold_header, stream_blocks, stream_voxels
+from bids_dtg.imaging.bold import (
+    decide_repetition_time,
+    read_bold_header,
+    stream_blocks,
+    stream_voxels,
+)
 from bids_dtg.imaging.sampling import LatticeSampling
 
 SHAPE = (5, 6, 4, 23)
@@ -86,7 +91,12 @@ def test_frames_that_are_wanted_together_come_so_while_memory_allows_it(tmp_path
 )
 def test_the_tr_is_in_seconds(tmp_path, tr, unit, seconds):
     path = write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit)
-    assert read_bold_header(path).time.seconds == seconds
+    header = read_bold_header(path)
+    if seconds is None:
+        with pytest.raises(RunError, match="has no repetition time"):
+            decide_repetition_time(path, header.time, None, None)
+    else:
+        assert decide_repetition_time(path, header.time, None, None)[0] == seconds
 
 
 @pytest.mark.parametrize(

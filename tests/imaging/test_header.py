@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.header import read_header
+from bids_dtg.imaging.nifti import read_header
 
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
 SHAPE = (10, 12, 9, 5)

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.imaging.bold import read_bold_header, stream_blocks, stream_voxels
+from bids_dtg.imaging.bold import MeanFrame, read_bold_header, stream_blocks, stream_voxels
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import NiftiHeader
-from bids_dtg.imaging.mean_frame import MeanFrame
+from bids_dtg.imaging.nifti import NiftiHeader
 from bids_dtg.imaging.placement import Placement
 from bids_dtg.imaging.places import VoxelPlaces
 

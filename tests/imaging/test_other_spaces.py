@@ -11,9 +11,9 @@ from ants_oracle import ants_python, apply_by_ants
 
 from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.nifti import read_single
+from bids_dtg.imaging.placement import sample_grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.point_sampling import sample_grid
-from bids_dtg.imaging.transforms import Affine, map_points, read_transforms
+from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.run import TransformFile
 
 # 2 mm, right to left, 60 x 64 x 56 mm around the origin.
@@ -38,7 +38,7 @@ def person_grid(edge: float = 2.0) -> Grid:
     """Return a grid over a tilted T1w image whose first axis runs left to right."""
     affine = TILTED @ np.diag([1.0, 1.0, 1.2, 1.0])
     affine[:3, 3] = TILTED[:3, :3] @ (-40, -45, -42)
-    return grid_over((80, 90, 70), affine, (edge,) * 3, space="T1w")
+    return grid_over((80, 90, 70), affine, edge, space="T1w")
 
 
 def smooth(points: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def smooth(points: np.ndarray) -> np.ndarray:
 def test_a_grid_over_an_image_has_its_axes_its_centre_and_all_of_it():
     affine = TILTED @ np.diag([1.0, 0.9, 1.2, 1.0])
     affine[:3, 3] = 4, -7, 9
-    grid = grid_over((80, 91, 70), affine, (2.0, 2.0, 2.0), space="T1w")
+    grid = grid_over((80, 91, 70), affine, 2.0, space="T1w")
     assert grid.shape == (40, 41, 42)
     assert grid.voxel_sizes_mm == pytest.approx((2, 2, 2))
     assert np.allclose(grid.affine[:3, :3] / 2, TILTED[:3, :3])
@@ -73,14 +73,14 @@ def test_images_in_a_persons_space_say_so_in_their_codes(tmp_path):
 
 def test_values_at_the_rim_are_not_pulled_to_zero():
     """What lies between voxels of the mask and others is the mean of those of the mask."""
-    voxels, sampling = sample_grid(PLACES, person_grid(), [Affine(np.linalg.inv(TILTED))])
+    voxels, sampling = sample_grid(PLACES, person_grid(), [np.linalg.inv(TILTED)])
     assert (sampling.support < 0.9).mean() > 0.05
     assert np.allclose(sampling.apply(np.full((1, PLACES.number), 3.0, np.float32)), 3.0, atol=1e-4)
     # a voxel has a value where most of its weight is in the mask: some half of a voxel's edge
-    radius = np.linalg.norm(map_points(voxels.points, [Affine(np.linalg.inv(TILTED))]), axis=1)
+    radius = np.linalg.norm(map_points(voxels.points, [np.linalg.inv(TILTED)]), axis=1)
     assert 25.0 < radius.max() < 27.0
     values = smooth(PLACES.points)
-    truth = smooth(map_points(voxels.points, [Affine(np.linalg.inv(TILTED))]))
+    truth = smooth(map_points(voxels.points, [np.linalg.inv(TILTED)]))
     rim = sampling.support < 0.9
     plain = sampling.matrix @ values
     error, plain_error = (
@@ -103,7 +103,7 @@ def test_left_stays_left():
             (1 - np.array(flip)) / 2 * (np.array(grid.shape) - 1)
         )
         stored = Grid(grid.shape, affine, "T1w", None)
-        voxels, sampling = sample_grid(PLACES, stored, [Affine(moved)])
+        voxels, sampling = sample_grid(PLACES, stored, [moved])
         found = sampling.apply(values[None])[0]
         centre = np.average(voxels.points, axis=0, weights=found)
         assert np.allclose(centre, spot - moved[:3, 3], atol=0.3), flip
@@ -128,7 +128,7 @@ def test_a_grid_elsewhere_is_refused():
     away = np.eye(4)
     away[0, 3] = 500.0
     with pytest.raises(ValueError, match="no voxel of the grid in T1w lies in the model's mask"):
-        sample_grid(PLACES, person_grid(), [Affine(away)])
+        sample_grid(PLACES, person_grid(), [away])
 
 
 # --- against ANTs
@@ -154,7 +154,7 @@ def test_ants_moves_maps_to_the_same_values(shared, tmp_path):
     ways = {
         Grid(brain.shape, placed, "MNI152NLin2009cAsym"): data
         / f"templateflow_like/{template}/{template}_from-MNI152NLin6Asym_mode-image_xfm.h5",
-        grid_over(native.shape, at, (2.0,) * 3, space="T1w"): data
+        grid_over(native.shape, at, 2.0, space="T1w"): data
         / "fmriprep_like/sub-HAPPYTEST/anat"
         / stem,
     }

@@ -99,12 +99,8 @@ def test_parts_that_do_not_fit_are_refused():
         VoxelPlaces.within(grid, np.ones((2, 2, 2), bool))
 
 
-def test_listed_places_share_nothing(tmp_path):
-    places = ListedPlaces(tuple(f"parcel {n}" for n in range(20)))
-    assert (places.mirror() == -1).all()
-    for work in (lambda: places.encode(np.zeros(20)), lambda: places.read(tmp_path)):
-        with pytest.raises(RunError, match="20 places without a grid"):
-            work()
+def test_listed_places_share_nothing():
+    assert (ListedPlaces(("a", "b")).mirror() == -1).all()
     with pytest.raises(ValueError, match="each name is of one place"):
         ListedPlaces(("a", "a"))
 

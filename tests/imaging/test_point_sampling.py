@@ -11,8 +11,8 @@ from scipy.ndimage import map_coordinates
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.point_sampling import PointSampling
 from bids_dtg.imaging.surfaces.meshes import read_surface
 
 SHAPE = (5, 6, 4)

@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
+from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.sampling import (
-    CubicSampling,
-    GridMismatchError,
     LatticeSampling,
     LinearSampling,
-    nearest_sampling,
 )
+from bids_dtg.imaging.splines import CubicSampling
 
 AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])
 GRID = Grid((5, 6, 4), AFFINE)
@@ -79,7 +78,7 @@ def test_values_are_scaled_but_not_outside_the_view():
     ],
 )
 def test_another_lattice_is_refused(affine):
-    with pytest.raises(GridMismatchError, match="MNI152NLin6Asym, voxels of 2 x 2 x 2 mm"):
+    with pytest.raises(RunError, match="MNI152NLin6Asym, voxels of 2 x 2 x 2 mm"):
         LatticeSampling.between(GRID.shape, affine, GRID, EVERY)
 
 
@@ -118,12 +117,12 @@ def test_any_image_is_interpolated_as_by_scipy(seed):
     ]
     # a share of a voxel below 1e-5 is left out
     np.testing.assert_allclose(found, wanted, rtol=0, atol=3e-2)
-    nearest = sampled(positions, values, nearest_sampling)
+    nearest = sampled(positions, values, LatticeSampling.nearest)
     rounded = tuple(np.clip(np.floor(positions + 0.5).astype(int), 0, np.array(SHAPE) - 1).T)
     np.testing.assert_array_equal(nearest, values[(slice(None), *rounded)])
 
 
-@pytest.mark.parametrize("sample", [LinearSampling, nearest_sampling, CubicSampling])
+@pytest.mark.parametrize("sample", [LinearSampling, LatticeSampling.nearest, CubicSampling])
 def test_outside_the_field_of_view_nothing_is_covered(sample):
     positions = [[-0.49, 0, 0], [-0.51, 0, 0], [0, 8.49, 4], [0, 8.51, 4], [3, 3, 4.49], [3, 3, 9]]
     sampling = sample(SHAPE, OBLIQUE, at(positions))
@@ -133,7 +132,7 @@ def test_outside_the_field_of_view_nothing_is_covered(sample):
     np.testing.assert_allclose(out, [[7, 0] * 3] * 2, rtol=1e-6)
 
 
-@pytest.mark.parametrize("sample", [LinearSampling, nearest_sampling])
+@pytest.mark.parametrize("sample", [LinearSampling, LatticeSampling.nearest])
 def test_on_voxels_values_are_exact(sample):
     rng = np.random.default_rng(1)
     values = rng.normal(size=(2, *SHAPE)).astype(np.float32)

@@ -52,7 +52,8 @@ from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import file_fingerprint
-from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.imaging.places import read_statmap
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch
@@ -433,7 +434,8 @@ def read_maps(
     unusable = {}
     points = _points(cohort)
     for contrast, statmap in maps.items():
-        read_at: Callable[[Path], NDArray[np.float32]] = places.read
+        read_at: Callable[[Path], NDArray[np.float32]]
+        read_at = (places if isinstance(places, ParcelPlaces) else cohort.bundle.voxels).read
         if (space := statmap.space or "") in points:
             read_at = partial(read_statmap, points=points[space], space=space)
         try:

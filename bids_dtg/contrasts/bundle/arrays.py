@@ -42,8 +42,7 @@ from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.bold import stream_blocks
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import read_header
-from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.nifti import read_header, read_mask
 from bids_dtg.imaging.places import ListedPlaces, Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces

@@ -108,7 +108,7 @@ class ModelBundle(Bundle[MapsPart]):
     def metadata(self) -> dict[str, Any]:
         """What BIDS wants in the sidecars of maps at the places; BundleError as for `space`."""
         if isinstance(self.places, ParcelPlaces):
-            return self.places.metadata
+            return {"Density": self.places.density}
         return self.grid.brain_metadata
 
     @property

@@ -21,7 +21,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import Measure, NodeFile, relationship_facts, segment_label
 from bids_dtg.files.text import encoded, read_json, read_packaged, read_rows, tsv_text
-from bids_dtg.imaging.mean_frame import MeanFrame
+from bids_dtg.imaging.bold import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces

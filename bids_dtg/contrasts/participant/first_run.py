@@ -64,7 +64,7 @@ def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
     from bids_dtg.bundles.store import find_bundle
     from bids_dtg.files.foreign import read_json_object
     from bids_dtg.imaging.grid import Grid
-    from bids_dtg.imaging.header import read_header
+    from bids_dtg.imaging.nifti import read_header
     from bids_dtg.imaging.sampling import LatticeSampling
 
     folder = find_bundle(settings.inputs.model)
@@ -109,7 +109,7 @@ def _lies_on_lattice(grid: Grid, path: Path) -> bool:
     import numpy as np
 
     from bids_dtg.errors import RunError
-    from bids_dtg.imaging.header import read_header
+    from bids_dtg.imaging.nifti import read_header
     from bids_dtg.imaging.sampling import LatticeSampling
 
     try:

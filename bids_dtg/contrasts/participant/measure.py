@@ -32,10 +32,9 @@ from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
 from bids_dtg.files.tensors import let_go
+from bids_dtg.imaging.bold import MeanFrame
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import NiftiHeader
-from bids_dtg.imaging.mean_frame import MeanFrame
-from bids_dtg.imaging.nifti import read_single
+from bids_dtg.imaging.nifti import NiftiHeader, read_single
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces

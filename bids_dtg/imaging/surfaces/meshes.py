@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import reading
-from bids_dtg.imaging.header import require_file
+from bids_dtg.imaging.nifti import require_file
 from bids_dtg.imaging.places import Indices, VoxelPlaces
-from bids_dtg.imaging.sampling import in_view, voxel_positions
+from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
 
@@ -39,7 +39,7 @@ TEMPLATE_SPACE = "MNI152NLin6Asym"
 _MIRRORED = [0, 2, 1]
 # Of the vertices of a surface that lies where it is said to lie. Surfaces in another space, and
 # inflated ones, have 98 % at most in the brain mask.
-LEAST_IN_BRAIN = 0.99
+_LEAST_IN_BRAIN = 0.99
 # Spheres that differ by less, in mm, are copies.
 _SAME_MM = 0.01
 # Triangles that are tried for a point, those with the nearest centres first; more for the few
@@ -59,11 +59,6 @@ class Template:
     points: Mapping[Hemisphere, NDArray[np.float64]]  # (vertices, 3), midthickness, RAS+ mm
     faces: Mapping[Hemisphere, NDArray[np.intp]]  # (triangles, 3), numbers of vertices
     cortex: Mapping[Hemisphere, NDArray[np.bool_]]  # (vertices,), False on the medial wall
-
-    @property
-    def density(self) -> str:
-        """Label of the BIDS entity den-."""
-        return DENSITIES[self.space]
 
 
 @cache
@@ -209,7 +204,15 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
     for side in SIDES:
         own = files.sides[side]
         found[side] = map_points(_on_fs_lr(own, side), transforms)
-        _check(found[side], brain, own.midthickness)
+        if (inside := share_inside(found[side], brain)) < _LEAST_IN_BRAIN:
+            raise RunError(
+                f"{own.midthickness} has {inside:.1%} of its vertices in the brain mask of "
+                f"{brain.grid.space}",
+                expected=f"at least {_LEAST_IN_BRAIN:.0%}: its points are in another space than "
+                "its name says, or it is inflated",
+                remedy="leave it out of the dataset, so that a template's surface is used, or ask "
+                "for --surfaces fsaverage alone",
+            )
     return found
 
 
@@ -223,10 +226,8 @@ def share_inside(points: Points, places: VoxelPlaces) -> float:
     >>> share_inside(np.array([[0.0, 0.0, 0.4], [1.0, 0.0, 0.0]]), places)
     0.5
     """
-    positions = voxel_positions(points, places.grid.affine)
-    seen = positions[in_view(positions, places.grid.shape)]
-    voxels = np.floor(seen + 0.5).astype(np.intp)
-    return float(np.count_nonzero(places.mask[tuple(voxels.T)]) / len(points))
+    at = LatticeSampling.nearest(places.grid.shape, places.grid.affine, points)
+    return float(at.apply(places.mask.reshape(1, -1, order="F"), 1.0, 0.0).mean())
 
 
 def _on_fs_lr(own: SurfaceSide, side: Hemisphere) -> Points:
@@ -234,14 +235,11 @@ def _on_fs_lr(own: SurfaceSide, side: Hemisphere) -> Points:
     wanted = fs_lr_sphere(side)
     points, faces = read_surface(own.midthickness)
     if own.sphere is None:
-        if len(points) != len(wanted):
-            raise RunError(
-                f"{own.midthickness} has {len(points)} vertices", expected=f"{len(wanted)}"
-            )
-        return points
-    sphere = _read_sphere(own.sphere, len(points))
+        return _of_size(points, len(wanted), own.midthickness)
+    sphere = _of_size(read_surface(own.sphere)[0], len(points), own.sphere)
     if own.fsaverage_sphere is not None:
-        other = _read_sphere(own.fsaverage_sphere, len(points))
+        other = read_surface(own.fsaverage_sphere)[0]
+        other = _of_size(other, len(points), own.fsaverage_sphere)
         if np.abs(sphere - other).max() < _SAME_MM:
             raise RunError(
                 f"{own.sphere} is a copy of {own.fsaverage_sphere.name}, which is registered to "
@@ -252,25 +250,10 @@ def _on_fs_lr(own: SurfaceSide, side: Hemisphere) -> Points:
     return moved
 
 
-def _read_sphere(path: Path, vertices: int) -> Points:
-    points, _ = read_surface(path)
+def _of_size(points: Points, vertices: int, path: Path) -> Points:
     if len(points) != vertices:
-        raise RunError(
-            f"{path} has {len(points)} vertices", expected=f"{vertices}, as the midthickness"
-        )
+        raise RunError(f"{path} has {len(points)} vertices", expected=f"{vertices}")
     return points
-
-
-def _check(points: Points, brain: VoxelPlaces, path: Path) -> None:
-    inside = share_inside(points, brain)
-    if inside < LEAST_IN_BRAIN:
-        raise RunError(
-            f"{path} has {inside:.1%} of its vertices in the brain mask of {brain.grid.space}",
-            expected=f"at least {LEAST_IN_BRAIN:.0%}: its points are in another space than its "
-            "name says, or it is inflated",
-            remedy="leave it out of the dataset, so that a template's surface is used, or ask for "
-            "--surfaces fsaverage alone",
-        )
 
 
 def sphere_weights(sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[np.float64]) -> Any:

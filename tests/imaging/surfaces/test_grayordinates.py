@@ -8,17 +8,16 @@ import subprocess
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import standard_axis
 
-from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates
+from bids_dtg.imaging.surfaces.cifti import CORTEX, encode_dscalar, standard_grayordinates
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 
-PLACES = standard_grayordinates()
+STRUCTURE, PLACES = dict(zip(SIDES, CORTEX, strict=True)), standard_grayordinates()
 NAMES = [f"contrast {number}" for number in range(47)]
 
 
 def _file(path, maps=47, seed=0):
-    values = np.random.default_rng(seed).normal(size=(maps, PLACES.number)).astype(np.float32)
+    values = np.random.default_rng(seed).normal(size=(maps, len(PLACES))).astype(np.float32)
     path.write_bytes(encode_dscalar(values, NAMES[:maps]))
     return values
 
@@ -30,7 +29,7 @@ def test_nibabel_reads_scalars_with_the_right_intent(tmp_path):
     _file(tmp_path / "b.dscalar.nii", maps=3)
     assert path.read_bytes() == (tmp_path / "b.dscalar.nii").read_bytes()
     image = nib.load(path)
-    assert image.header.get_axis(1) == standard_axis()
+    assert image.header.get_axis(1) == PLACES
     assert int(image.nifti_header["intent_code"]) == 3006
     assert list(image.header.get_axis(0).name) == NAMES[:3]
     np.testing.assert_array_equal(image.get_fdata(dtype=np.float32), values)
@@ -39,13 +38,13 @@ def test_nibabel_reads_scalars_with_the_right_intent(tmp_path):
 def test_cortex_is_the_mesh_without_its_medial_wall():
     for side in SIDES:
         cortex = np.flatnonzero(read_template("fsLR").cortex[side])
-        np.testing.assert_array_equal(PLACES.vertices[side], cortex)
+        np.testing.assert_array_equal(PLACES.vertex[PLACES.name == STRUCTURE[side]], cortex)
 
 
 @pytest.mark.slow
 def test_the_axis_equals_the_standard(shared):
     standard = nib.load(shared / "data/real/surfaces/grayordinates/91282_Greyordinates.dscalar.nii")
-    assert standard.header.get_axis(1) == standard_axis()
+    assert standard.header.get_axis(1) == PLACES
 
 
 @pytest.mark.slow
@@ -69,6 +68,6 @@ def test_workbench_reads_names_structures_and_values(tmp_path):
     left, volume = tmp_path / "left.func.gii", tmp_path / "volume.nii.gz"
     run("-cifti-separate", path, "COLUMN", "-metric", "CORTEX_LEFT", left, "-volume-all", volume)
     metric = np.stack([array.data for array in nib.load(left).darrays])
-    np.testing.assert_array_equal(metric[:, PLACES.vertices["L"]], values[:, :29696])
-    voxels = np.asarray(nib.load(volume).dataobj)[tuple(PLACES.voxels.T)]
-    np.testing.assert_array_equal(voxels.T, values[:, -len(PLACES.voxels) :])
+    np.testing.assert_array_equal(metric[:, PLACES.vertex[:29696]], values[:, :29696])
+    voxels = np.asarray(nib.load(volume).dataobj)[tuple(PLACES.voxel[PLACES.volume_mask].T)]
+    np.testing.assert_array_equal(voxels.T, values[:, PLACES.volume_mask])

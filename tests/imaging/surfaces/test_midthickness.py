@@ -72,7 +72,7 @@ def test_a_sphere_that_is_a_copy_of_fsaverages_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"msmsulc_sphere.* is a copy of .*desc-reg_sphere"):
         read_midthickness(_files(anat, native=True), BRAIN)
     write_surface(side.sphere, fs_lr_sphere("L")[:50], np.array([[0, 1, 2]]))
-    with pytest.raises(RunError, match=r"has 50 vertices\. Expected: 32492, as the midthickness"):
+    with pytest.raises(RunError, match=r"has 50 vertices\. Expected: 32492"):
         read_midthickness(_files(anat, native=True), BRAIN)
 
 

@@ -60,7 +60,7 @@ def test_series_are_those_of_nibabel(tmp_path: Path, dtype: str) -> None:
     axis = parcels_axis()
     path = save_series(tmp_path / "a.ptseries.nii", tiny_series(12, 70).astype(dtype), axis)
     header = read_series_header(path)
-    assert (header.frames, header.time.seconds, header.places.axis) == (70, 10.0, axis)
+    assert (header.frames, header.time, header.places.axis) == (70, (10.0, "s"), axis)
     expected = nib.load(path).get_fdata(dtype=np.float32)
     rows = np.array([3, 0, 11, 7])
     np.testing.assert_array_equal(read(path, rows), expected[:, rows])
@@ -88,7 +88,7 @@ def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"has a ScalarAxis of 1\. Expected: a run"):
         read_series_header(save_maps(path, np.ones((1, 12)), axis))
     models = brain_models()
-    with pytest.raises(RunError, match="has a BrainModelAxis, not parcels"):
+    with pytest.raises(RunError, match="it has a BrainModelAxis, not parcels"):
         read_series_header(save_series(path, np.ones((4, len(models)), "f4"), models))
     with pytest.raises(RunError, match=r"gone\.ptseries\.nii"):
         read_series_header(tmp_path / "gone.ptseries.nii")
@@ -99,5 +99,5 @@ def test_a_mesh_that_is_not_fslr(tmp_path: Path) -> None:
         ["one"], [np.zeros((0, 3), int)], [{_LEFT: np.arange(3)}], nvertices={_LEFT: 10_242}
     )
     path = save_series(tmp_path / "a.ptseries.nii", np.ones((4, 1), "f4"), axis)
-    with pytest.raises(RunError, match="a mesh of 10242 vertices, fsLR's has 32492"):
+    with pytest.raises(RunError, match="10242 vertices, not the cortex with fsLR's 32492"):
         read_series_header(path)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.imaging.transforms import Affine, DisplacementField, map_points
+from bids_dtg.imaging.transforms import DisplacementField, map_points
 
 POINTS = np.random.default_rng(0).uniform(-40, 40, (500, 3))
 # Nodes 4 mm apart from -50 to 50 mm, first axis right to left.
@@ -18,17 +17,6 @@ def field(displacement, affine=NODES, shape=SHAPE) -> DisplacementField:
     indices = np.indices(shape).reshape(3, -1, order="F").T
     vectors = displacement(indices @ affine[:3, :3].T + affine[:3, 3])
     return DisplacementField(shape, affine, vectors * [-1, -1, 1])
-
-
-@given(st.integers(0, 10**6))
-def test_an_affine_and_its_inverse_undo_each_other(seed):
-    rng = np.random.default_rng(seed)
-    matrix = np.eye(4)
-    matrix[:3] += rng.normal(scale=0.2, size=(3, 4))
-    affine = Affine(matrix)
-    there = affine.map(POINTS)
-    np.testing.assert_allclose(there[0], matrix[:3, :3] @ POINTS[0] + matrix[:3, 3])
-    np.testing.assert_allclose(affine.inverse().map(there), POINTS, atol=1e-6)
 
 
 @given(st.integers(0, 10**6))
@@ -49,17 +37,9 @@ def test_points_outside_a_field_stay():
 
 
 def test_the_first_of_a_chain_meets_the_point_first():
-    double = Affine(np.diag([2.0, 2, 2, 1]))
+    double = np.diag([2.0, 2, 2, 1])
     shift = field(lambda x: np.tile([1.0, 0, 0], (len(x), 1)))
     point = np.array([[10.0, 20, 5]])
     np.testing.assert_allclose(map_points(point, [shift, double]), [[22, 40, 10]], atol=1e-5)
     np.testing.assert_allclose(map_points(point, [double, shift]), [[21, 40, 10]], atol=1e-5)
     np.testing.assert_array_equal(map_points(point, []), point)
-
-
-def test_wrong_arrays_are_refused():
-    for second in (np.nan, 0.0, -1.0):
-        with pytest.raises(ValueError, match="no inverse"):
-            Affine(np.diag([1.0, second, 1, 1]))
-    with pytest.raises(ValueError, match="a vector each"):
-        DisplacementField((2, 2, 2), np.eye(4), np.zeros((7, 3)))

@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 import pytest
 from itk_files import (
-    LPS,
     affine_part,
     field_part,
     itk_text,
@@ -17,7 +16,7 @@ from itk_files import (
 )
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.transforms import Affine, map_points, parse_itk_text, read_transforms
+from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.run import TransformFile
 
 POINTS = np.random.default_rng(0).uniform([-60, -90, -50], [60, 60, 70], (400, 3))
@@ -62,7 +61,7 @@ def millimetres(found: np.ndarray, wanted: np.ndarray) -> float:
 def test_an_affine_about_any_centre(tmp_path, write, centre):
     matrix = random_affine()
     path = write(tmp_path / "x", [affine_part(matrix, centre)])
-    wanted = Affine(matrix).map(POINTS)
+    wanted = map_points(POINTS, [matrix])
     assert millimetres(applied(path), wanted) < 1e-9
     back = applied(path, inverse=True, points=wanted)
     assert millimetres(back, POINTS) < 1e-9
@@ -77,33 +76,33 @@ def rotation(axis: int, angle: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("flag", "order"), [((), "zxy"), ((0,), "zxy"), ((1,), "zyx")])
-def test_euler_angles_turn_in_the_order_of_itk(flag, order):
+def test_euler_angles_turn_in_the_order_of_itk(tmp_path, flag, order):
     angles, centre, shift = np.array([0.3, -0.2, 0.5]), np.array([5.0, 6, 7]), np.array([1.0, 2, 3])
     part = ("Euler3DTransform_double_3_3", np.hstack([angles, shift]), np.hstack([centre, flag]))
-    (found,) = parse_itk_text(itk_text([part]))
+    found = applied(write_text(tmp_path / "x.txt", [part]))
     turn = np.linalg.multi_dot([rotation("xyz".index(a), angles["xyz".index(a)]) for a in order])
     lps = POINTS * [-1, -1, 1]
     wanted = ((lps - centre) @ turn.T + centre + shift) * [-1, -1, 1]
-    assert millimetres(found.map(POINTS), wanted) < 1e-9
+    assert millimetres(found, wanted) < 1e-9
 
 
-def test_a_versor_is_a_rotation_about_its_axis():
+def test_a_versor_is_a_rotation_about_its_axis(tmp_path):
     axis, angle = np.array([1.0, 2, 2]) / 3, 0.7
     versor = np.hstack([np.sin(angle / 2) * axis, [0, 0, 0]])
     part = ("VersorRigid3DTransform_double_3_3", versor, np.zeros(3))
-    (found,) = parse_itk_text(itk_text([part]))
+    found = applied(write_text(tmp_path / "x.txt", [part]))
     cross = np.cross(np.eye(3), axis)
     turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    np.testing.assert_allclose((LPS @ found.matrix @ LPS)[:3, :3], turn, atol=1e-12)
+    assert millimetres(found * [-1, -1, 1], (POINTS * [-1, -1, 1]) @ turn.T) < 1e-9
 
 
-def test_translations_and_identities():
-    shift = ("TranslationTransform_double_3_3", np.array([1.0, 2, 3]), np.zeros(0))
-    (found,) = parse_itk_text(itk_text([shift]))
-    np.testing.assert_allclose(found.map(np.zeros((1, 3))), [[-1, -2, 3]])
-    same = ("IdentityTransform_double_3_3", np.zeros(0), np.zeros(0))
-    (found,) = parse_itk_text(itk_text([same]))
-    np.testing.assert_array_equal(found.map(POINTS), POINTS)
+@pytest.mark.parametrize(
+    ("kind", "parameters", "moved"), [("Translation", [1, 2, 3], [-1, -2, 3]), ("Identity", [], 0)]
+)
+def test_translations_and_identities(tmp_path, kind, parameters, moved):
+    part = (f"{kind}Transform_double_3_3", np.array(parameters, float), np.zeros(0))
+    found = applied(write_text(tmp_path / "x.txt", [part]))
+    np.testing.assert_allclose(found, POINTS + moved)
 
 
 @pytest.mark.parametrize("typo", [False, True])
@@ -111,16 +110,16 @@ def test_translations_and_identities():
 def test_a_composite_applies_its_last_part_first(tmp_path, order, typo):
     matrix = random_affine(scale=0.03)
     parts = [affine_part(matrix), field_part(bend_vectors(), NODES)]  # the field first
-    wanted = Affine(matrix).map(POINTS + bend(POINTS))
+    wanted = map_points(POINTS + bend(POINTS), [matrix])
     if order == "affine first":
         parts.reverse()
-        moved = Affine(matrix).map(POINTS)
+        moved = map_points(POINTS, [matrix])
         wanted = moved + bend(moved)
     path = write_composite(tmp_path / "x.h5", parts, typo=typo)
     # what is left is the field between its nodes: h^2 / 8 times the second derivative
     assert millimetres(applied(path), wanted) < 0.13
     if order == "field first":
-        assert millimetres(applied(path), Affine(matrix).map(POINTS) + bend(POINTS)) > 0.3
+        assert millimetres(applied(path), map_points(POINTS, [matrix]) + bend(POINTS)) > 0.3
 
 
 @pytest.mark.parametrize("name", ["1Warp.nii.gz", "1Warp.nii"])

@@ -15,9 +15,9 @@ from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import same_label
 from bids_dtg.imaging.grid import Grid, grid_over
-from bids_dtg.imaging.header import read_header, require_one_form
+from bids_dtg.imaging.nifti import read_header, require_one_form
+from bids_dtg.imaging.placement import PointSampling, sample_grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.point_sampling import PointSampling, sample_grid
 from bids_dtg.imaging.surfaces.meshes import DENSITIES
 from bids_dtg.imaging.transforms import read_transforms
 from bids_dtg.inputs.anatomy import Anatomy
@@ -103,7 +103,7 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
         raise RunError(f"{image} has sizes {header.shape}", expected="an image of three dimensions")
     require_one_form(header)
     sizes = model.voxel_sizes_mm
-    grid = grid_over(header.shape, header.affine, (min(sizes),) * 3, space="T1w")
+    grid = grid_over(header.shape, header.affine, min(sizes), space="T1w")
     if (voxels := int(np.prod(grid.shape))) > _MOST_VOXELS:
         edges = " x ".join(f"{edge:.0f}" for edge in np.array(grid.shape) * min(sizes))
         raise RunError(

@@ -16,7 +16,8 @@ from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, M
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
-from bids_dtg.imaging.point_sampling import PointSampling
+from bids_dtg.imaging.grid import apply_affine
+from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates
 from bids_dtg.imaging.surfaces.meshes import (
     DENSITIES,
@@ -191,7 +192,8 @@ def _template_sampling(bundle: ModelBundle, name: MeshName) -> PointSampling:
 def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampling:
     wanted = [points[side] for side in SIDES]
     if name == "fsLR":
-        wanted.append(standard_grayordinates().voxel_points)
+        dense = standard_grayordinates()
+        wanted.append(apply_affine(dense.affine, dense.voxel[dense.volume_mask]))
     return PointSampling.between(bundle.voxels, np.concatenate(wanted))
 
 

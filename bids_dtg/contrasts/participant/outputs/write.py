@@ -172,7 +172,7 @@ def _connectome_files(
         there = np.where(connectomes.covered, whole.r, np.float32("nan"))
         image = places.encode_maps(there, rois)
     else:
-        image = places.encode(
+        image = bundle.voxels.encode(
             whole.r,
             intent="none" if form.joint else "correlation",
             description="bids_dtg connectome, a volume an ROI",

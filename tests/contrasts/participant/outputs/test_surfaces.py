@@ -10,7 +10,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import standard_axis
 from fmriprep_dataset import describe_dataset
 from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, write_surface
 from study_folders import add_hcp_run
@@ -26,10 +25,11 @@ from bids_dtg.contrasts.participant.outputs.surfaces import (
 )
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.imaging.surfaces.cifti import standard_grayordinates
+from bids_dtg.imaging.surfaces.cifti import CORTEX, standard_grayordinates
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 
-PLACES, AXIS = standard_grayordinates(), standard_axis()
+AXIS = standard_grayordinates()
+VERTICES = dict(zip("LR", (AXIS.vertex[AXIS.name == side] for side in CORTEX), strict=True))
 # 8 mm voxels over the whole brain, on the lattice of the template.
 SHAPE = (20, 24, 21)
 AFFINE = np.array([[-8.0, 0, 0, 76], [0, 8, 0, -110], [0, 0, 8, -76], [0, 0, 0, 1]])
@@ -119,7 +119,7 @@ def test_maps_are_sampled_on_the_participants_surfaces(tmp_path, kind):
     names, values = read_dscalar(path)
     assert list(names) == [contrast.label for contrast in job.bundle.contrasts]
     points = read_template("fsLR").points["L"]
-    wanted = expected(job, points)[:, PLACES.vertices["L"]]
+    wanted = expected(job, points)[:, VERTICES["L"]]
     whole = np.isfinite(wanted).all(axis=0)
     assert 0.7 < whole.mean() < 1  # the others lie at the gap
     np.testing.assert_allclose(values[:, : len(whole)][:, whole], wanted[:, whole], atol=1e-4)
@@ -149,7 +149,7 @@ def test_both_files_of_a_side_hold_the_same_and_no_medial_wall(tmp_path):
         (path,) = job.out.rglob(f"*_hemi-{side}_space-fsLR_den-32k_stat-z_desc-synthetic*.func.gii")
         assert nib.load(path).meta["AnatomicalStructurePrimary"] == word
         maps = read_metrics(path)[1]
-        vertices = PLACES.vertices[side]
+        vertices = VERTICES[side]
         np.testing.assert_array_equal(maps[:, vertices], values[:, start : start + len(vertices)])
         wall = np.setdiff1d(np.arange(maps.shape[1]), vertices)
         assert np.isnan(maps[:, wall]).all()
