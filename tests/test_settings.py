@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import Settings
-from bids_dtg.settings.toml import read_options, to_toml
+from bids_dtg.settings import Settings, read_options, to_toml
 
 REQUIRED = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
 
@@ -88,7 +87,10 @@ def test_wrong_values_are_named(given, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[cleaning]\nmin_minute = 3", "unknown option 'min_minute' in .cleaning.*'min_minutes'"),
+        (
+            "[cleaning]\nmin_minute = 3",
+            "unknown option 'min_minute' in .cleaning.*did you mean min_minutes",
+        ),
         ("[output]\nmin_minutes = 3", "unknown option 'min_minutes' in .output"),
         ("[cleanin]\nmin_minutes = 3", "has the entry 'cleanin'"),
         ("min_minutes = 3", "has the entry 'min_minutes'"),

@@ -169,7 +169,7 @@ def default_shown(option: Option, names: Sequence[str] = ()) -> str:
     >>> default_shown(OPTIONS["epochs"], ("train", "twin"))
     'that of --recipe'
     """
-    shown = option.shown_default
+    shown = option.shown
     special = dict(shown) if isinstance(shown, Mapping) else {"": shown}
     usual = special.pop("", None) or option.default
     for name in names:

@@ -42,9 +42,8 @@ from bids_dtg.notices import named, say
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, write_analysis_page
 from bids_dtg.report.pages.index import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
-from bids_dtg.settings import FIELDS, Settings, plain
+from bids_dtg.settings import FIELDS, Settings, plain, to_toml
 from bids_dtg.settings.option import MODELS
-from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 from bids_dtg.workflows import find_workflow
 

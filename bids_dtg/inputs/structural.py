@@ -278,7 +278,7 @@ def find_structural(settings: Settings) -> StructuralSource | None:
     DatasetError
         As `StructuralSource.find`.
     """
-    path = settings.dynamics.structural_connectivity
+    path = settings.modelling.structural_connectivity
     keys = [text.partition("=")[2] for text in settings.modelling.array_key]
     return None if path is None else StructuralSource.find(path, *keys[:1])
 

@@ -35,8 +35,7 @@ from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.participants.worker import LevelWork, Outcome
 from bids_dtg.progress import Board, Clock, Lane
-from bids_dtg.settings import Settings
-from bids_dtg.settings.toml import to_toml
+from bids_dtg.settings import Settings, to_toml
 from bids_dtg.version import __version__
 
 Request = TypeVar("Request", bound=CallRequest)

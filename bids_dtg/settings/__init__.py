@@ -7,30 +7,31 @@ part that it needs, as `settings.cleaning`, not the whole.
 - `parts`: the parts: a dataclass for each concern, an option a field
 - `option`: an option: a field that is also an argument and a TOML key
 - `checks`: values, and options together, that make no sense
-- `toml`: the TOML file, and how it merges with the command line
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
+from bids_dtg.files.foreign import read_toml
+from bids_dtg.notices import visible
 from bids_dtg.settings.checks import check
-from bids_dtg.settings.option import RESULTS, convert, plain
+from bids_dtg.settings.option import REQUIRED, RESULTS, Option, convert, options_of, plain
 from bids_dtg.settings.parts import (
     FILE_ONLY,
     SCRUBBING_FD_MM,
     BehaviourOptions,
     CleaningOptions,
     Combine,
-    DynamicsOptions,
     InputChoice,
     InputOptions,
     InputType,
@@ -39,7 +40,6 @@ from bids_dtg.settings.parts import (
     OutputOptions,
     ResourceOptions,
     StatisticsOptions,
-    TwinOptions,
 )
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "BehaviourOptions",
     "CleaningOptions",
     "Combine",
-    "DynamicsOptions",
     "InputChoice",
     "InputOptions",
     "InputType",
@@ -60,8 +59,9 @@ __all__ = [
     "ResourceOptions",
     "Settings",
     "StatisticsOptions",
-    "TwinOptions",
     "plain",
+    "read_options",
+    "to_toml",
 ]
 
 
@@ -87,8 +87,6 @@ class Settings:
     inputs: InputOptions  # what is read, from where, and the model
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)  # of the runs
     modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of one's own models
-    dynamics: DynamicsOptions = field(default_factory=DynamicsOptions)  # of the network model
-    twin: TwinOptions = field(default_factory=TwinOptions)  # of the digital twin
     statistics: StatisticsOptions = field(default_factory=StatisticsOptions)  # over many people
     outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
     resources: ResourceOptions = field(default_factory=ResourceOptions)  # where it is computed
@@ -108,13 +106,19 @@ class Settings:
         """
         parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
         for name, value in options.items():
-            option = _option(name)
-            parts[option.part][name] = convert(value, option.hint, typed(name))
-        required = [name for name, row in FIELDS.items() if row.default is dataclasses.MISSING]
-        if lacking := [typed(name) for name in required if name not in options]:
+            if name not in FIELDS:
+                raise SettingsError(
+                    f"no option is called {name!r}",
+                    expected="options as on the command line, with _ for -",
+                    remedy=did_you_mean(name, FIELDS) or "see bids_dtg --help",
+                )
+            option = FIELDS[name]
+            parts[option.part][name] = convert(value, option.hint, option.typed)
+        required = [option for option in FIELDS.values() if option.default is REQUIRED]
+        if lacking := [option.typed for option in required if option.name not in options]:
             raise SettingsError(
                 f"{', '.join(lacking)}: neither on the command line nor in a file of options",
-                expected=" ".join(map(typed, required)),
+                expected=" ".join(option.typed for option in required),
             )
         return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
 
@@ -143,82 +147,101 @@ class Settings:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Option:
-    """What an option is: see `bids_dtg.settings.option.option`."""
-
-    name: str
-    part: str  # field of `Settings` that it belongs to
-    hint: Any  # type of its values
-    default: Any  # `dataclasses.MISSING`: it is required
-    group: str  # heading in ``--help`` and table in the TOML file
-    help: str
-    flags: tuple[str, ...]  # empty: the one that follows from its name
-    metavar: str | None
-    shapes: tuple[str, ...]  # what changes with it: `RESULTS`, `MODELS`
-    shown_default: str | Mapping[str, str] | None
-
-    @classmethod
-    def all_of(cls, part: str, options: type) -> Iterator[Option]:
-        """Yield the options of a part of the settings."""
-        hints = get_type_hints(options)
-        for own in dataclasses.fields(options):
-            facts = dict(own.metadata)
-            if facts["shapes"] is None:
-                facts["shapes"] = getattr(options, "SHAPES", ())
-            yield cls(own.name, part, hints[own.name], own.default, **facts)
-
-
-def typed(name: str) -> str:
-    """Return an option as it is typed: a flag, or the name of an argument without one.
-
-    Examples
-    --------
-    >>> typed("mem_gb"), typed("output_dir")
-    ('--mem-gb', 'OUTPUT_DIR')
-    """
-    places = ("bids_dir", "output_dir", "analysis_level")
-    return name.upper() if name in places else "--" + name.replace("_", "-")
-
-
-def _option(name: str) -> Option:
-    if name in FIELDS:
-        return FIELDS[name]
-    near = difflib.get_close_matches(name, FIELDS, n=1)
-    raise SettingsError(
-        f"no option is called {name!r}",
-        expected="options as on the command line, with _ for -",
-        remedy=f"did you mean {near[0]}?" if near else "see bids_dtg --help",
-    )
-
-
 _PARTS: Mapping[str, Any] = {
     name: hint for name, hint in get_type_hints(Settings).items() if dataclasses.is_dataclass(hint)
 }
 # All fields by name, in the order of ``--help`` within each group, and those with a flag.
 FIELDS: Mapping[str, Option] = {
-    option.name: option for part, own in _PARTS.items() for option in Option.all_of(part, own)
+    option.name: option for part, own in _PARTS.items() for option in options_of(part, own)
 }
 OPTIONS: Mapping[str, Option] = {
     name: option for name, option in FIELDS.items() if name not in FILE_ONLY
 }
 # What completes names, and shows what a function takes, reads the signature.
-setattr(  # noqa: B010
-    Settings.of.__func__,  # type: ignore[attr-defined]
-    "__signature__",
-    inspect.Signature(
-        [
-            inspect.Parameter("cls", inspect.Parameter.POSITIONAL_OR_KEYWORD),
-            *(
-                inspect.Parameter(
-                    name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=inspect.Parameter.empty
-                    if option.default is dataclasses.MISSING
-                    else option.default,
+_KEYWORDS = [
+    inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if option.default is REQUIRED else option.default,
+    )
+    for name, option in FIELDS.items()
+]
+_SELF = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+vars(Settings)["of"].__func__.__signature__ = inspect.Signature([_SELF, *_KEYWORDS])
+
+
+def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
+    """Return settings as TOML text, a table for each group of options.
+
+    Parameters
+    ----------
+    settings
+        All options of the call.
+    shown
+        Turns each text, as a path, into what is written.
+    """
+    import tomli_w
+
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in settings.options.items():
+        if value is not None:
+            tables.setdefault(FIELDS[name].group, {})[name] = _shown(plain(value), shown)
+    return "".join(map(_seen, tomli_w.dumps(tables)))
+
+
+def _seen(char: str) -> str:
+    """Return a character of TOML, or its escape where it would act on who reads the file."""
+    if char == "\n" or visible(char) == char:
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+
+
+def read_options(
+    path: Path, choices: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Read the options that a TOML file gives.
+
+    Parameters
+    ----------
+    path
+        A file as `to_toml` writes it; any subset of the options.
+    choices
+        Legal values of options that choose a row of a table, by the option's name.
+
+    Returns
+    -------
+    dict
+        Values by field name, converted to the fields' types.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or names an unknown option or a wrong value.
+    """
+    try:
+        tables = read_toml(path)
+    except ForeignFileError as err:
+        raise err.as_kind(SettingsError) from err
+    groups = {option.group for option in FIELDS.values()}
+    values: dict[str, Any] = {}
+    for table, content in tables.items():
+        if table not in groups or not isinstance(content, dict):
+            raise SettingsError(
+                f"{path} has the entry '{table}'", expected=f"tables {', '.join(sorted(groups))}"
+            )
+        for name, value in content.items():
+            if name not in FIELDS or FIELDS[name].group != table:
+                options = [n for n, option in FIELDS.items() if option.group == table]
+                raise SettingsError(
+                    f"{path} sets the unknown option '{name}' in [{table}]",
+                    expected=f"one of {', '.join(options)}",
+                    remedy=did_you_mean(name, options),
                 )
-                for name, option in FIELDS.items()
-            ),
-        ]
-    ),
-)
+            values[name] = convert(value, FIELDS[name].hint, f"{path}: {name}", choices.get(name))
+    return values
+
+
+def _shown(value: Any, shown: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return shown(value)
+    return [_shown(item, shown) for item in value] if isinstance(value, list) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bids_dtg.addresses import without_secrets
@@ -13,15 +14,13 @@ from bids_dtg.files.home import expand_home
 if TYPE_CHECKING:
     from bids_dtg.settings import Settings
 
-# A space as fMRIPrep's --output-spaces has it.
-_SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?|fsLR(:(seg|atlas)-[A-Za-z0-9]+)+"
-_MOST_DIGITS = 9  # of a count: nothing that is counted here has more
+_MOST = 10**9 - 1  # of a count: nothing that is counted here has more
 # What numbers may be: the least and the most of counts, and whether measures may be 0.
 _COUNTS = {
-    **dict.fromkeys(("epochs", "batch_size", "features"), (1, 10**_MOST_DIGITS - 1)),
-    **dict.fromkeys(("states", "region_parameters", "restarts", "simulations"), (1, 10**9 - 1)),
+    **dict.fromkeys(("epochs", "batch_size", "features", "states"), (1, _MOST)),
+    **dict.fromkeys(("region_parameters", "restarts", "simulations"), (1, _MOST)),
     **dict.fromkeys(("nprocs", "omp_nthreads"), (1, math.inf)),
-    "folds": (2, 10**_MOST_DIGITS - 1),
+    "folds": (2, _MOST),
     "permutations": (0, 1_000_000),
     "seed": (0, 2**63 - 1),  # what torch and numpy take
 }
@@ -30,6 +29,31 @@ _MEASURES = {
     **dict.fromkeys(("learning_rate", "mem_gb"), False),
     "min_minutes": True,
 }
+# What texts may be, as a pattern and in words.
+_FORMS = {
+    "dummy_scans": (r"auto|\d{1,9}", "auto or a whole number"),
+    "device": (r"auto|cpu|cuda(:\d{1,9})?|mps", "auto, cpu, cuda, cuda:N or mps"),
+    "space": (  # as fMRIPrep's --output-spaces has it
+        r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
+        r"|fsLR(:(seg|atlas)-[A-Za-z0-9]+)+",
+        "the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
+    ),
+    "model_name": (
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+        "1 to 100 letters, digits, '.', '-', '_'",
+    ),
+}
+# Options of which one can be given.
+_EXCLUSIVE = (
+    ("reports_only", "no_reports", "one of them"),
+    ("verify", "reports_only", "one of them"),
+    ("verify", "dry_run", "one of them"),
+    (
+        *("structural_connectivity", "input_arrays"),
+        "one of them: arrays have structural connectomes under the key structural",
+    ),
+    ("input_arrays", "derivatives", "arrays, or a dataset's files"),
+)
 
 
 def check(settings: Settings) -> None:
@@ -37,123 +61,60 @@ def check(settings: Settings) -> None:
     for name in settings.outputs.atlases:
         if name.startswith("~"):
             expand_home(name, "--atlases")
-    _check_numbers(settings)
-    _check_forms(settings)
-    _check_pairs(settings)
-    _check_arrays(settings)
+    for found, expected in (*_wrong_values(settings), *_wrong_together(settings)):
+        raise SettingsError(found, expected=expected)
 
 
-def _check_numbers(settings: Settings) -> None:
+def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield what was found of single options, and what was expected."""
     options = settings.options
     for name, (least, most) in _COUNTS.items():
         value = options[name]
         if isinstance(value, int) and not least <= value <= most:
             words = f"{least} or more" if value < least else f"{most:,} or less"
-            raise SettingsError(f"{_flag(name)} is {value}", expected=words)
+            yield f"{_flag(name)} is {value}", words
     for name, zero in _MEASURES.items():
         value = options[name]
         if value is not None and not (0 < value < math.inf or (zero and value == 0)):
             words = "0 or more, and finite" if zero else "a finite number above 0"
-            raise SettingsError(f"{_flag(name)} is {value}", expected=words)
-
-
-def _check_forms(settings: Settings) -> None:
-    """Refuse texts that are not what their options take."""
-    dummies = settings.cleaning.dummy_scans
-    if dummies != "auto" and not _is_count(dummies):
-        raise SettingsError(f"--dummy-scans is '{dummies}'", expected="auto or a whole number")
-    device = settings.resources.device
-    kind, colon, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (
-        colon and (kind != "cuda" or not _is_count(number))
-    ):
-        raise SettingsError(f"--device is '{device}'", expected="auto, cpu, cuda, cuda:N or mps")
-    space = settings.inputs.space
-    if space is not None and not re.fullmatch(_SPACE, space):
-        raise SettingsError(
-            f"--space is '{space}'",
-            expected="the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
-        )
-    name = settings.modelling.model_name
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise SettingsError(
-            f"--model-name is '{name}'", expected="1 to 100 letters, digits, '.', '-', '_'"
-        )
+            yield f"{_flag(name)} is {value}", words
+    for name, (pattern, words) in _FORMS.items():
+        if options[name] is not None and not re.fullmatch(pattern, options[name], re.ASCII):
+            yield f"{_flag(name)} is '{options[name]}'", words
     address = settings.resources.scheduler
     if address is not None and (shown := without_secrets(address)) != address:
-        raise SettingsError(
-            f"--scheduler is {shown}",
-            expected="an address such as tcp://node01:8786, without user name, password or query",
-        )
+        words = "an address such as tcp://node01:8786, without user name, password or query"
+        yield f"--scheduler is {shown}", words
 
 
-def _check_pairs(settings: Settings) -> None:
-    """Refuse options that exclude each other."""
+def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield what was found of several options, and what was expected."""
+    options, statistics = settings.options, settings.statistics
     level, analysis = settings.inputs.analysis_level, settings.modelling.analysis
     if analysis is not None and level != "group":
-        raise SettingsError(
-            f"--analysis {analysis} was given with {level}",
-            expected="group",
-            remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis {analysis}",
-        )
+        yield f"--analysis {analysis} was given with {level}", "group"
     for name in ("verify", "reports_only"):
-        if level == "group" and getattr(settings.behaviour, name):
-            raise SettingsError(f"{_flag(name)} was given with group", expected="participant")
-    if settings.statistics.folds == "halves" and (settings.inputs.workflow, analysis) != (
-        "twin",
-        "evaluate",
-    ):
-        raise SettingsError(
-            "--folds is halves", expected="a number, or --workflow twin --analysis evaluate"
-        )
+        if level == "group" and options[name]:
+            yield f"{_flag(name)} was given with group", "participant"
+    of_halves = settings.inputs.workflow == "twin" and analysis == "evaluate"
+    if statistics.folds == "halves" and not of_halves:
+        yield "--folds is halves", "a number, or --workflow twin --analysis evaluate"
     slow, fast = settings.cleaning.high_pass, settings.cleaning.low_pass
     if slow and fast and slow >= fast:
-        raise SettingsError(
-            f"--high-pass {slow:g} is not below --low-pass {fast:g}",
-            expected="a band, e.g. --high-pass 0.01 --low-pass 0.1",
-        )
-    if both := sorted({*settings.statistics.phenotype} & {*settings.statistics.covariates}):
-        raise SettingsError(
-            f"{both[0]} is given as --phenotype and as --covariates", expected="one of them"
-        )
-    behaviour = settings.behaviour
-    for one, other in (
-        ("reports_only", "no_reports"),
-        ("verify", "reports_only"),
-        ("verify", "dry_run"),
-    ):
-        if getattr(behaviour, one) and getattr(behaviour, other):
-            raise SettingsError(
-                f"{_flag(one)} and {_flag(other)} were given", expected="one of them"
-            )
-
-
-def _check_arrays(settings: Settings) -> None:
-    """Refuse what does not go with arrays, and keys of what their files do not hold."""
-    modelling, arrays = settings.modelling, settings.modelling.input_arrays
-    structural = settings.dynamics.structural_connectivity is not None
-    if structural and arrays:
-        raise SettingsError(
-            "--structural-connectivity and --input-arrays were given",
-            expected="one of them: arrays have structural connectomes under the key structural",
-        )
-    if modelling.array_key and not (arrays or structural):
-        raise SettingsError("--array-key was given", expected="--input-arrays with it")
-    others = [text for text in modelling.array_key if not text.startswith("structural=")]
+        words = "a band, e.g. --high-pass 0.01 --low-pass 0.1"
+        yield f"--high-pass {slow:g} is not below --low-pass {fast:g}", words
+    for both in sorted({*statistics.phenotype} & {*statistics.covariates}):
+        yield f"{both} is given as --phenotype and as --covariates", "one of them"
+    for one, other, words in _EXCLUSIVE:
+        if options[one] and options[other]:
+            yield f"{_flag(one)} and {_flag(other)} were given", words
+    keys, structural = options["array_key"], options["structural_connectivity"]
+    if keys and not (options["input_arrays"] or structural):
+        yield "--array-key was given", "--input-arrays with it"
+    others = [text for text in keys if not text.startswith("structural=")]
     if structural and others:
-        raise SettingsError(
-            f"--array-key is '{others[0]}'",
-            expected="structural=KEY with --structural-connectivity",
-        )
-    if arrays and settings.inputs.derivatives:
-        raise SettingsError(
-            "--input-arrays and --derivatives were given", expected="arrays, or a dataset's files"
-        )
+        yield f"--array-key is '{others[0]}'", "structural=KEY with --structural-connectivity"
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _is_count(text: str) -> bool:
-    return text.isdecimal() and len(text) <= _MOST_DIGITS

@@ -3,62 +3,67 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.home import expand_home
 
 Row = TypeVar("Row")
 RESULTS, MODELS = "results", "models"  # what options change
+REQUIRED = dataclasses.MISSING
 
 
-def option(
-    group: str,
-    help_text: str,
-    *,
-    default: Any = dataclasses.MISSING,
-    flags: tuple[str, ...] = (),
-    metavar: str | None = None,
-    shapes: tuple[str, ...] | None = None,
-    shown_default: str | Mapping[str, str] | None = None,
-) -> Any:
+@dataclass(frozen=True)
+class Option:
+    """What an option is, for all that is made from it."""
+
+    name: str
+    part: str  # field of `Settings` that it belongs to
+    hint: Any  # type of its values
+    default: Any  # `REQUIRED`: it has none
+    group: str  # heading in ``--help`` and table in the TOML file
+    help: str  # one sentence; up to its first semicolon, for the overview
+    # What changes with it: `RESULTS` of participants, whose hash it enters, and `MODELS`.
+    shapes: tuple[str, ...]
+    flags: tuple[str, ...] = ()  # spellings; empty: the one that follows from its name
+    metavar: str | None = None  # name of the value in ``--help``
+    # What ``--help`` prints as the default where the value itself says little; where single
+    # workflows or analyses have another one, by their names, and under "" that of all others.
+    shown: str | Mapping[str, str] | None = None
+
+    @property
+    def typed(self) -> str:
+        """How it is typed: its flag, or the name of an argument without one."""
+        if self.default is REQUIRED:
+            return self.name.upper()
+        return "--" + self.name.replace("_", "-")
+
+
+def option(default: Any, help_text: str, **facts: Any) -> Any:
     """Return a dataclass field that is also a command-line option and a TOML key.
 
     Parameters
     ----------
-    group
-        Heading in ``--help`` and table in the TOML file.
-    help_text
-        Explanation for ``--help``, one sentence; up to its first semicolon, for the overview.
     default
-        The default value; a field without one is required.
-    flags
-        Spellings beside the one that follows from the field's name.
-    metavar
-        Name of the value in ``--help``.
-    shapes
-        What changes with the option: `RESULTS` of participants, whose hash it enters, and
-        `MODELS` that are trained; None: what changes with the others of its part.
-    shown_default
-        What ``--help`` prints as the default where the value itself says little; where single
-        workflows or analyses have another one, by their names, and under the empty name that of
-        all others.
+        The default value; a field with `REQUIRED` has none.
+    help_text
+        Explanation for ``--help``.
+    **facts
+        Further fields of `Option`; `group` and `shapes` where they are not those of its part.
     """
-    return field(
-        default=default,
-        metadata={
-            "group": group,
-            "help": help_text,
-            "flags": flags,
-            "metavar": metavar,
-            "shapes": shapes,
-            "shown_default": shown_default,
-        },
-    )
+    return field(default=default, metadata={"help": help_text, **facts})
+
+
+def options_of(part: str, options: type) -> Iterator[Option]:
+    """Yield the options of a part of the settings: a dataclass with `GROUP`, and `SHAPES`."""
+    hints = get_type_hints(options)
+    usual = {"group": vars(options)["GROUP"], "shapes": vars(options).get("SHAPES", ())}
+    for own in dataclasses.fields(options):
+        yield Option(own.name, part, hints[own.name], own.default, **{**usual, **own.metadata})
 
 
 def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:

@@ -14,8 +14,7 @@ from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, tree
 
 from bids_dtg.cli.run import main
-from bids_dtg.settings import Settings
-from bids_dtg.settings.toml import read_options
+from bids_dtg.settings import Settings, read_options
 from bids_dtg.version import __version__
 
 # Libraries that a participant's maps need not wait for: they are for reports, group analyses, other

@@ -16,8 +16,7 @@ from bids_dtg.cli.spellings import (
     flags_of,
     with_hyphens,
 )
-from bids_dtg.settings import OPTIONS
-from bids_dtg.settings.toml import read_options
+from bids_dtg.settings import OPTIONS, read_options
 
 PLACES = ["BIDS", "OUT", "participant"]
 LONG = sorted(

@@ -9,8 +9,7 @@ import pytest
 
 from bids_dtg.cli.run import main
 from bids_dtg.cli.tables import legal_values
-from bids_dtg.settings import Settings
-from bids_dtg.settings.toml import read_options, to_toml
+from bids_dtg.settings import Settings, read_options, to_toml
 
 DYNAMICS = "--workflow dynamics"
 TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"

@@ -66,8 +66,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         """Return names that replace folders of this machine."""
         return {
             "split-file": _folder_of(settings.modelling.split_file),
-            "structural": settings.dynamics.structural_connectivity,
-            "region-maps": _folder_of(settings.dynamics.region_maps),
+            "structural": settings.modelling.structural_connectivity,
+            "region-maps": _folder_of(settings.modelling.region_maps),
         }
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:

@@ -106,7 +106,7 @@ def run_network_evaluation(settings: Settings) -> int:
         settings, "evaluation", SCORES, _CHECKS_FILE, PARAMETERS, FEATURES_FILE
     )
     labels, bundle = analysis.known(), analysis.network
-    maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
+    maps = read_region_maps(settings.modelling.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", labels)
     with analysis.results.begun():
@@ -143,7 +143,7 @@ def run_network_evaluation(settings: Settings) -> int:
             ),
             [
                 *below_publication(scores),
-                *_diverged(scored[0], settings.dynamics.simulations),
+                *_diverged(scored[0], settings.modelling.simulations),
                 *score_flags(scores, len(np.unique(networks.kin))),
                 *same_by_another(scores),
                 *outside_simulations(checks),
@@ -162,7 +162,7 @@ def _scored(
 ) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
     """Score simulations and what is simpler; return means and checks of the model's, too."""
     networks, seed = next(iter(sessions.values())), settings.modelling.seed
-    simulations = settings.dynamics.simulations
+    simulations = settings.modelling.simulations
     fewer = min(simulations, ABLATION_SIMULATIONS)
     others = _others(networks)
     people = read_people(networks, others) if others else []

@@ -33,7 +33,7 @@ def run_simulation(settings: Settings) -> int:
     analysis = DynamicsAnalysis.prepare(settings, "simulation", _SERIES)
     of_network = isinstance(analysis.model, NetworkBundle)
     labels = analysis.known() if of_network else analysis.inferable()
-    number = settings.dynamics.simulations
+    number = settings.modelling.simulations
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"{counted(number, 'simulation')} of each person", labels)
     with analysis.results.begun():
@@ -62,7 +62,7 @@ def _by_network(
         model,
         people,
         infer(model, people, analysis.row_labels),
-        simulations=settings.dynamics.simulations,
+        simulations=settings.modelling.simulations,
         seed=settings.modelling.seed,
     )
 
@@ -73,7 +73,7 @@ def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array
     for row, label in enumerate(people.people):
         rng = np.random.default_rng([settings.modelling.seed, *label.encode()])
         process = model.infer(covariances_of(people, row))
-        yield process.simulate(settings.dynamics.simulations, people.frames, rng)
+        yield process.simulate(settings.modelling.simulations, people.frames, rng)
 
 
 def _finite(
@@ -104,7 +104,7 @@ def _finite(
 
 def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Iterable[Array]) -> None:
     settings, card = analysis.settings, analysis.model.card
-    number = settings.dynamics.simulations
+    number = settings.modelling.simulations
     shape = (len(people.people), number, len(people.regions), people.frames)
     path = analysis.results.add(f"{_SERIES}.npz")
     write_npz(

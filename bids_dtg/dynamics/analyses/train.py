@@ -132,18 +132,18 @@ def run_training(settings: Settings) -> int:
 
 def chosen_recipe(settings: Settings) -> Recipe:
     """Return the recipe of ``--recipe``, changed by other options."""
-    own, modelling = settings.dynamics, settings.modelling
+    own = settings.modelling
     given = {
         "states": own.states,
         "region_parameters": own.region_parameters,
         "external_inputs": 0 if own.no_external_input else None,
         "restarts": own.restarts,
-        "epochs": modelling.epochs,
-        "batch_size": modelling.batch_size,
-        "learning_rate": modelling.learning_rate,
+        "epochs": own.epochs,
+        "batch_size": own.batch_size,
+        "learning_rate": own.learning_rate,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return dataclasses.replace(find_recipe(modelling.recipe), **changes)
+    return dataclasses.replace(find_recipe(own.recipe), **changes)
 
 
 def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> NetworkFacts:

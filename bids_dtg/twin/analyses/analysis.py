@@ -59,7 +59,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         """Return local folders that options name, by the placeholders that replace them."""
         modelling = settings.modelling
         split = [modelling.split_file] if modelling.split_file else []
-        files = {"split-file": split, "task-file": [Path(n) for n in settings.twin.task_file]}
+        files = {"split-file": split, "task-file": [Path(n) for n in settings.modelling.task_file]}
         return {
             f"{name}{n}": path.absolute().parent
             for name, paths in files.items()

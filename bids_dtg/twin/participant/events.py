@@ -211,7 +211,7 @@ def find_task_files(
         There are no event files of the tasks.
     """
     root = name_folder(settings.inputs.bids_dir).root
-    given = settings.twin.task_file if tasks is None else ()
+    given = settings.modelling.task_file if tasks is None else ()
     wanted = tuple(map(find_task, given or SHIPPED)) if tasks is None else tuple(tasks)
     _require_apart(wanted)
     entities = [name for task in wanted for name in task.bids_tasks]

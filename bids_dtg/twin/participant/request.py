@@ -241,7 +241,7 @@ def _tasks(settings: Settings, bundle: TwinBundle | None) -> tuple[Task, ...]:
     """
     if bundle is not None:
         return bundle.part.tasks
-    if settings.twin.task_file or len(settings.outputs.atlases) > 1:
+    if settings.modelling.task_file or len(settings.outputs.atlases) > 1:
         return find_task_files(settings, None)[0]
     return tuple(map(find_task, SHIPPED))
 
