@@ -38,9 +38,7 @@ The rooms, from top to bottom. A room imports only rooms below it:
 - `errors`: errors for people: what was found, what was expected, what to do
 - `extras`: packages that only some work needs, and how to install them
 - `progress`: what a person sees while the program works: bars, or lines
-- `notices`: lines for people: one line each, of which every character is seen
-- `streams`: standard input, output and error, usable whatever the program was handed
-- `addresses`: addresses without user names, passwords and tokens
+- `notices`: lines for people: every character is seen, and no password of an address
 - `version`: the version of the program
 """
 

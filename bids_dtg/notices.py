@@ -1,13 +1,15 @@
-"""Lines for people, and the words that they are made of."""
+"""Lines for people, the words that they are made of, and the streams that they go to."""
 
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TextIO
+from typing import NoReturn
 
 # Kinds of characters (Unicode) that act instead of being seen: control characters, as those that
 # begin a terminal's commands; marks that turn the direction of text; halves of characters, as
@@ -16,6 +18,16 @@ _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 # A note of a run that its report warns of: where a mask is usual, it was lost.
 NO_MASK = "The run has no brain mask of its own: every voxel with signal was used."
+
+_HIDDEN = "***"
+# What sentences put behind an address.
+_CLOSING = r"""['":;,.!?)>\]}]*"""
+# The first scheme of a word; what stands before it, as a quote, holds no secret. The bound keeps
+# the time from growing with the square of a word's length.
+_ADDRESS = re.compile(r"([^:@?#]*?[A-Za-z][A-Za-z0-9+.-]{0,30}://)?([^?#]*)(.*)", re.DOTALL)
+# A host whose colon is followed by a port, and not by half of a password.
+_HOST = re.compile(rf"(\[[^]]*\])?[^:/]*(:\d{{1,5}})?(/|{_CLOSING}$)")
+_QUERY = re.compile(rf"^([?#])(?!{_CLOSING}$).*?({_CLOSING})$", re.DOTALL)
 
 
 def visible(text: str) -> str:
@@ -40,43 +52,92 @@ def visible(text: str) -> str:
     )
 
 
+def without_secrets(text: str) -> str:
+    """Hide the parts of addresses in a text that only their host should see.
+
+    User names and passwords (before the `@`) and queries (after the `?`) become `***`. Where it
+    is not certain which part is the host, the whole address is hidden: showing too little is
+    better than showing a secret.
+
+    Parameters
+    ----------
+    text
+        One line or several; an address ends at white space.
+
+    Examples
+    --------
+    >>> without_secrets("https://ann:secret@host.example/models?token=1 does not answer")
+    'https://***@host.example/models?*** does not answer'
+    """
+    return re.sub(r"\S+", lambda word: _without_secrets(word[0]), text)
+
+
+def _without_secrets(word: str) -> str:
+    found = _ADDRESS.fullmatch(word)
+    assert found is not None  # anything matches
+    scheme, place, query = found[1] or "", found[2], found[3]
+    # A password may have a ? in it: then the host is in neither part for certain.
+    if "@" in query:
+        return scheme + _HIDDEN
+    if "@" in place:
+        place = f"{_HIDDEN}@{place.rpartition('@')[2]}"
+    elif scheme and not _HOST.match(place):
+        place = _HIDDEN
+    if scheme or "=" in query:
+        query = _QUERY.sub(rf"\1{_HIDDEN}\2", query)
+    return scheme + place + query
+
+
 def say(message: str) -> None:
     """Print a line to standard error; the work goes on where it cannot be printed."""
-    _print(message, sys.stderr)
+    try:
+        sys.stderr.write(visible(message) + "\n")
+        sys.stderr.flush()
+    except (AttributeError, ValueError):  # closed, or of an encoding without such characters
+        return
+    except OSError:  # whoever read it has left; what it keeps would fail again at each fork
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (it stays open)
 
 
 def show(line: str) -> None:
     """Print a line of what was asked for to standard output, as `visible` has it.
 
-    `bids_dtg.streams` reports at the end of the program what could not be printed.
+    `run_program` reports at the end what could not be printed.
     """
     print(visible(line))
 
 
-def _print(message: str, stream: TextIO | None) -> None:
-    if stream is None:  # closed before the program began
-        return
-    try:
-        stream.write(visible(message) + "\n")
-        stream.flush()
-    except ValueError:  # closed since, or of an encoding without such characters
-        return
-    except OSError:
-        with suppress(OSError, ValueError):
-            _forget(stream)
+def run_program(program: str, main: Callable[[], int]) -> NoReturn:
+    """Run a program's main function, and end the process with its exit code.
 
+    The program works on where standard error cannot be written. Standard output is what was asked
+    for, so that its loss is an error; but not where its reader (`head`, `less`) has left.
 
-def _forget(stream: TextIO) -> None:
-    """Drop what a stream keeps, which fails again when it is flushed, as before a fork."""
-    number = stream.fileno()
-    kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+    Parameters
+    ----------
+    program
+        Name of the program, for messages.
+    main
+        Returns the exit code, or raises SystemExit with it.
+    """
+    with suppress(AttributeError):  # closed, or another kind of stream
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        os.dup2(nowhere, number)
-        stream.flush()
-    finally:
-        os.dup2(kept, number)
-        os.close(kept)
-        os.close(nowhere)
+        try:
+            code = main()
+        except SystemExit as end:  # argparse, or a signal
+            code = end.code if isinstance(end.code, int) else 2 * bool(end.code)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:  # before the work began
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        code = 0
+    except OSError as err:
+        say(f"{program}: error: standard output: {err.strerror}")
+        code = 1
+    # To take down an interpreter with torch in it takes half a second; nothing is left to do.
+    os._exit(code)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

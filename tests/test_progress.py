@@ -13,7 +13,7 @@ import time
 import pytest
 from tiny_job import TinyJob
 
-from bids_dtg.progress import Board, duration
+from bids_dtg.progress import Board
 
 
 @pytest.fixture
@@ -21,14 +21,6 @@ def clock(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (9e4, "25.0 h")],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_plain_lines_tell_how_far_all_is_every_minute(clock, capsys):

@@ -20,8 +20,7 @@ from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
-from bids_dtg.files.digest import sha256_of_file
-from bids_dtg.files.foreign import open_foreign
+from bids_dtg.files.foreign import open_foreign, sha256_of_file
 from bids_dtg.files.tensors import TensorFile
 
 _REMEDY = "fetch or make the bundle again"
@@ -146,16 +145,13 @@ def verify_file(path: Path, digest: str) -> None:
         Naming the file and both hashes.
     """
     try:
-        with open_foreign(path) as file:
-            found = sha256_of_file(file)
+        found = sha256_of_file(path)
     except MissingFileError as err:
         raise BundleError(
             f"{path} is missing", expected="it is in model.json", remedy=_REMEDY
         ) from err
     except ForeignFileError as err:
         raise err.as_kind(BundleError) from err
-    except OSError as err:
-        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
     if found != digest:
         raise BundleError(
             f"{path} has changed: its SHA-256 is {found}",

@@ -17,7 +17,7 @@ from bids_dtg.workflows import all_workflows
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart, ModelCard
-    from bids_dtg.files.download import FetchedFile, PinnedFile
+    from bids_dtg.files.download import PinnedFile
 
 
 class Check(NamedTuple):
@@ -70,7 +70,7 @@ class PublishedModel(ABC):
     @abstractmethod
     def convert(
         self,
-        files: Mapping[PinnedFile, FetchedFile],
+        files: Mapping[PinnedFile, Path],
         folder: Path,
         note: Callable[[str], None],
     ) -> Bundle[Any]:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.annex import require_content
-from bids_dtg.files.foreign import parse_table, read_text, reading
+from bids_dtg.files.foreign import parse_table, read_text, reading, require_contents
 from bids_dtg.inputs.run import RestRun
 
 
@@ -138,7 +137,7 @@ def read_components(
     path, noise_path = files
     try:
         with reading(f"{path} and {noise_path.name}"):
-            require_content(path, run.participant)
+            require_contents([path], run.participant)
             courses = read_text(path)
             mixing = _parse_mixing(path, courses)
             # An empty list: nothing is noise.

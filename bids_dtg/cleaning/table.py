@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import Table, parse_table, read_content
+from bids_dtg.files.foreign import Table, parse_table, read_bytes, require_contents
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
 
@@ -70,7 +70,8 @@ def read_rows(
     """
     who = f"sub-{run.participant}: "
     try:
-        content = read_content(path, run.participant)
+        require_contents([path], run.participant)
+        content = read_bytes(path)
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         # An editor's empty lines go; tabs at the end of the last line of cells stay.
         end = content.find(b"\n", len(content.rstrip()))

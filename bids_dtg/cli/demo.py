@@ -10,8 +10,8 @@ from typing import NoReturn
 from bids_dtg.cli.exits import EXIT_FAILED, Parser, call, require_new
 from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.temporary import check_temporary_folder
-from bids_dtg.streams import run_program
+from bids_dtg.files.paths import check_temporary_folder
+from bids_dtg.notices import run_program
 from bids_dtg.workflows import DEFAULT, Demo, all_workflows
 
 

@@ -28,7 +28,7 @@ from bids_dtg.errors import (
     internal_error,
 )
 from bids_dtg.extras import missing_extra
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.paths import expand_home
 from bids_dtg.notices import say, visible
 from bids_dtg.version import __version__
 

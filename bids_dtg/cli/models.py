@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import BundleError, DtgError, SettingsError, did_you_mean
-from bids_dtg.notices import say, show
-from bids_dtg.streams import run_program
+from bids_dtg.notices import run_program, say, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

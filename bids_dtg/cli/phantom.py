@@ -14,7 +14,7 @@ from typing import NoReturn
 from bids_dtg.cli.exits import Parser, call, require_new
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import SettingsError
-from bids_dtg.streams import run_program
+from bids_dtg.notices import run_program
 from bids_dtg.workflows import DEFAULT, Phantom, all_workflows
 
 _MOST_PARTICIPANTS = 999  # labels have three digits

@@ -9,7 +9,7 @@ from bids_dtg.cleaning.strategies import STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.engine.machine import available_cores, excess, limit_threads, own_threads
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.temporary import check_temporary_folder
+from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.workflows import (

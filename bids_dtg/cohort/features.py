@@ -22,8 +22,7 @@ from bids_dtg.cohort.kept_means import Figures, KeptMeans, figures_of_map
 from bids_dtg.cohort.measured_maps import choose_measured, read_measured
 from bids_dtg.cohort.people import GroupPeople, read_edges, read_map
 from bids_dtg.errors import DatasetError, DtgError, RunError, SettingsError
-from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.files.mapped_rows import MappedRows
+from bids_dtg.files.array_store import ArrayStore, MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import Atlas, choose_atlases

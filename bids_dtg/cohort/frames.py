@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import read_bytes, text_columns
+from bids_dtg.files.foreign import parse_table, read_bytes
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
 
@@ -153,7 +153,10 @@ def read_regions(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = text_columns(read_bytes(path), path, lambda name: not columns or name in columns)
+        wanted = parse_table(
+            read_bytes(path), path, wanted=lambda name: not columns or name in columns
+        )
+        table = pd.DataFrame(wanted.rows, columns=list(wanted.header), dtype=object)
         if missing := [name for name in ("contrast", "index", "name") if name not in table]:
             raise ValueError(f"it has no column {missing[0]}")
         for column in table.columns.difference(_TEXT):

@@ -18,7 +18,7 @@ from bids_dtg.files.derivatives import (
     check_output_location,
     refuse_model_folder,
 )
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.pages.analysis import AnalysisPageFacts

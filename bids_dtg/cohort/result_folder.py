@@ -30,11 +30,10 @@ from bids_dtg.files.derivatives import (
     SourceDataset,
     prepare_output_folder,
 )
-from bids_dtg.files.digest import digest_of
-from bids_dtg.files.foreign import reading
+from bids_dtg.files.foreign import reading, sha256_of_file
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import build_name
-from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import file_fingerprint, named_files, running_container
 from bids_dtg.files.text import read_json, write_json, write_text
 from bids_dtg.imaging.places import VoxelPlaces
@@ -251,7 +250,7 @@ class ResultFolder:
                 found[name] = (
                     file_fingerprint(path).ends_sha256
                     if path.name.endswith(_WITH_CHECKSUM)
-                    else digest_of(path, "sha256").hexadecimal
+                    else sha256_of_file(path)
                 )
         return found
 

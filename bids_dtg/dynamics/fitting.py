@@ -21,7 +21,7 @@ from bids_dtg.dynamics.recipe import DEFAULT, Recipe, find_recipe
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.dynamics.task import IDENTITY, NetworkTask
 from bids_dtg.errors import RunError
-from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.files.paths import temporary_folder
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
 

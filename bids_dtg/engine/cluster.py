@@ -14,10 +14,10 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bids_dtg.addresses import without_secrets
 from bids_dtg.engine.work import Backlog, End, Happened, Message, MessageReporter, Work, do_unit
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.extras import install_line
+from bids_dtg.notices import without_secrets
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -2,21 +2,15 @@
 
 - `names`: entities to names, names to entities
 - `atomic`: a file is whole under its final name, or it is not there
-- `path_names`: names that stand for folders of this machine in what others may read
 - `text`: JSON objects, tables and plain text of our own
-- `download`: files of known digest from elsewhere, verified
-- `mapped_rows`: rows of numbers that come one at a time, memory-mapped
-- `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
-- `regions`: tables of series of regions and of matrices between them, and what their rows are
-- `home`: paths that begin with somebody's home folder
-- `walk`: files below a folder that others made
-- `locks`: of several calls, one works on what cannot be shared
+- `foreign`: the one door for files that others made: found, known to be there, opened, read
+- `paths`: paths as people type them, for temporary files, and hidden in what others may read
 - `sidecars`: JSON sidecars, with inheritance
+- `regions`: tables of series of regions and of matrices between them, and what their rows are
 - `tensors`: files of tensors (safetensors)
-- `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum
+- `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum; npz files
+- `download`: files of known digest from elsewhere, verified
+- `locks`: of several calls, one works on what cannot be shared
 - `derivatives`: the output dataset
 - `provenance`: what was run, on what, with which result; failures
-- `annex`: files whose content is elsewhere: git-annex, git-LFS, broken links
-- `digest`: digests of files, by which they are pinned
-- `temporary`: the machine's folder for temporary files
 """

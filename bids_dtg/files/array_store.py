@@ -1,34 +1,29 @@
-"""A folder of arrays that are made once and read memory-mapped: each with facts and a checksum."""
+"""Arrays that are made once and read memory-mapped, and files of several arrays."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import shutil
-import tokenize
-import zipfile
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from bids_dtg.errors import ForeignFileError, OutputError
-from bids_dtg.files.atomic import output_error, temporary_name, write_atomic
-from bids_dtg.files.foreign import read_json_object
-from bids_dtg.files.text import write_json
+from bids_dtg.errors import OutputError
+from bids_dtg.files.atomic import atomic_file, output_error
+from bids_dtg.files.foreign import reading, sha256_of_file
+from bids_dtg.files.text import read_json, write_json
 
-_REMEDY = "remove it: the same command makes it again"
+_PIECE = 1 << 26  # bytes that are copied at once
 
 
 @dataclass(frozen=True)
 class ArrayStore:
-    """Arrays below one folder, by name; a name may have `/` in it."""
+    """Arrays below one folder, by name, each with facts and a checksum; a name may have `/`."""
 
     root: Path  # made as needed
 
@@ -57,37 +52,25 @@ class ArrayStore:
         OutputError
             The folder cannot be written.
         """
-        buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-        data = buffer.getbuffer()
-        write_atomic(self._array(name), data)
-        record = {"facts": facts, "notes": notes or {}, "sha256": hashlib.sha256(data).hexdigest()}
-        write_json(self._facts(name), {**record, "bytes": len(data)})
+        path = self._array(name)
+        with atomic_file(path) as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        record = {"facts": facts, "notes": notes or {}, "sha256": sha256_of_file(path)}
+        write_json(self._facts(name), {**record, "bytes": path.stat().st_size})
 
     def has(self, name: str, facts: Mapping[str, Any]) -> bool:
         """Return whether an array is there, whole by its size, and made from these facts."""
-        record = self._record(name)
-        if record.get("facts") != json.loads(json.dumps(facts)):
-            return False
-        try:
-            return self._array(name).stat().st_size == record.get("bytes")
-        except OSError:
-            return False
+        record, path = read_json(self._facts(name)), self._array(name)
+        made_so = record.get("facts") == json.loads(json.dumps(facts))
+        return made_so and path.is_file() and path.stat().st_size == record.get("bytes")
 
     def notes(self, name: str) -> Mapping[str, Any]:
         """Return the notes stored with an array; empty if the array is missing."""
-        found = self._record(name).get("notes", {})
+        found = read_json(self._facts(name)).get("notes", {})
         return found if isinstance(found, dict) else {}
 
-    def read(self, name: str, *, verify: bool = True) -> NDArray[Any]:
-        """Map an array into memory, read-only.
-
-        Parameters
-        ----------
-        name
-            Name of the array in the store.
-        verify
-            Whether to read all of it once and compare its SHA-256.
+    def read(self, name: str) -> NDArray[Any]:
+        """Map an array into memory, read-only, once all of it is compared with its checksum.
 
         Raises
         ------
@@ -95,43 +78,28 @@ class ArrayStore:
             It is not there, damaged, or not what was written.
         """
         path = self._array(name)
-        try:
-            if verify and _sha256(path) != self._record(name).get("sha256"):
-                raise OutputError(f"{path} has changed since it was written", remedy=_REMEDY)
+        with reading(path, OutputError):
+            if sha256_of_file(path) != read_json(self._facts(name)).get("sha256"):
+                raise OutputError(
+                    f"{path} has changed since it was written",
+                    remedy="remove it: the same command makes it again",
+                )
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, tokenize.TokenError) as err:
-            raise OutputError(f"{path} cannot be read: {err}", remedy=_REMEDY) from err
         return array
 
-    def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def create(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Make an array to be filled in place, without facts: work in progress, not a result.
 
         Raises
         ------
         OutputError
-            There is no place for it: to find that out later would end the process (SIGBUS).
+            There is no place for it.
         """
-        path = self._array(name)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                with path.open("r+b") as file:
-                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except OSError as err:
-            path.unlink(missing_ok=True)
-            raise OutputError(f"{path} cannot be written: {err.strerror or err}") from err
-        return made
+        return new_array(self._array(name), shape, dtype)
 
     def discard(self, folder: str) -> None:
         """Remove the arrays of a folder, whose names begin with it."""
         shutil.rmtree(self.root / folder, ignore_errors=True)
-
-    def _record(self, name: str) -> dict[str, Any]:
-        try:
-            return read_json_object(self._facts(name))
-        except ForeignFileError:
-            return {}
 
     def _array(self, name: str) -> Path:
         return self.root / f"{name}.npy"
@@ -140,65 +108,104 @@ class ArrayStore:
         return self.root / f"{name}.json"
 
 
-@dataclass(frozen=True)
-class Stream:
-    """An array whose rows are made one after the other."""
+def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Map a new file (.npy) of zeros, to be filled; who maps one that it replaces keeps that.
 
-    shape: tuple[int, ...]  # of all rows together
-    dtype: np.dtype[Any]  # of the file
-    rows: Iterable[NDArray[Any]]  # in their order
+    Raises
+    ------
+    OutputError
+        There is no place for it: to find that out later would end the process (SIGBUS).
+    """
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        made: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as err:
+        path.unlink(missing_ok=True)
+        raise output_error(path, err) from err
+    return made
 
 
-def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Stream]) -> None:
-    """Write an npz file that `numpy.load` reads; the same arrays give the same bytes.
+class MappedRows:
+    """Rows of numbers that come one at a time, in a temporary file: more than memory holds.
 
     Parameters
     ----------
     path
-        Of the file; whole under its name, or not there.
-    arrays
-        By key. Of a stream one row is in memory at a time.
+        Of the file; one that is there is replaced, and who maps it keeps it.
+    rows
+        The largest number of rows.
+    columns
+        Number of values in a row.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> rows = MappedRows(Path(mkdtemp(), "rows.npy"), 2, 3)
+    >>> rows.add(np.array([1, np.nan, 3]))
+    >>> rows.add(np.array([4, 5, 6]))
+    >>> rows.known().tolist()
+    [0, 2]
+    >>> rows.array(rows.known()).tolist()
+    [[1.0, 3.0], [4.0, 6.0]]
+    """
+
+    def __init__(self, path: Path, rows: int, columns: int) -> None:
+        self._path, self._count = path, 0
+        self._values = new_array(path, (rows, columns))
+        self._known = np.ones(columns, bool)
+
+    def add(self, row: NDArray[Any]) -> None:
+        """Add a row (columns,)."""
+        self._values[self._count] = row
+        self._known &= np.isfinite(row)
+        self._count += 1
+
+    def known(self) -> NDArray[np.intp]:
+        """Return the columns in which all rows have a finite value."""
+        return np.flatnonzero(self._known)
+
+    def array(self, columns: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Map some columns, (rows, columns); once all rows are added.
+
+        Raises
+        ------
+        OutputError
+            What is left of the columns cannot be written.
+        """
+        values = self._values[: self._count]
+        if len(columns) == len(self._known):
+            return values
+        found = new_array(self._path.with_suffix(".kept.npy"), (self._count, len(columns)))
+        step = max(1, _PIECE // (4 * len(self._known)))
+        for start in range(0, self._count, step):
+            found[start : start + step] = values[start : start + step, columns]
+        return found
+
+
+def write_npz(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
+    """Write an npz file that `numpy.load` reads, by key; the same arrays give the same bytes.
 
     Raises
     ------
     OutputError
         It cannot be written.
     """
-    temporary = path.parent / temporary_name()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file, zipfile.ZipFile(file, "w") as archive:
-            for key, array in arrays.items():
-                # Without the time of writing, and as on all systems.
-                entry = zipfile.ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0))
-                entry.create_system = 3
-                with archive.open(entry, "w", force_zip64=True) as member:
-                    _write_npy(member, array)
-        temporary.replace(path)
-    except OSError as err:
-        raise output_error(path, err) from err
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with atomic_file(path) as file:
+        np.savez(file, **dict[str, Any](arrays))
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays that `write_npz` wrote."""
     with np.load(path, allow_pickle=False) as held:
         return dict(held)
-
-
-def _write_npy(file: Any, array: NDArray[Any] | Stream) -> None:
-    if not isinstance(array, Stream):
-        np.lib.format.write_array(file, array, (1, 0), allow_pickle=False)
-        return
-    descr = np.lib.format.dtype_to_descr(array.dtype)
-    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    for row in array.rows:
-        file.write(np.ascontiguousarray(row, array.dtype).tobytes())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import os
 import re
@@ -11,32 +10,48 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from bids_dtg.errors import OutputError
 
 # No single file takes longer to write than this, so an older temporary has lost its writer.
 STALE_AFTER_SECONDS = 3600.0
-_TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})-.*\.tmp")
+_TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-.*\.tmp")
 _FLUSHES = 8  # files forced to the disk at the same time
 # What file systems answer that cannot be asked to, as some of FUSE's.
 _CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
+_PERMISSIONS = "choose a folder that you may write to, or change its permissions"
+_NAME_TAKEN = "remove or rename the file that has the name of one of these folders"
 _REMEDIES = {
     errno.ENOSPC: "free space on that disk, then run again: what is finished is kept",
     errno.EDQUOT: "free some of your quota, then run again: what is finished is kept",
     errno.EROFS: "choose another OUTPUT_DIR, or mount this one writable",
-    errno.EACCES: "choose a folder that you may write to, or change its permissions",
-    errno.EEXIST: "remove or rename the file that has the name of one of these folders",
-    errno.ENOTDIR: "remove or rename the file that has the name of one of these folders",
-    errno.EPERM: "choose a folder that you may write to, or change its permissions",
+    errno.EACCES: _PERMISSIONS,
+    errno.EPERM: _PERMISSIONS,
+    errno.EEXIST: _NAME_TAKEN,
+    errno.ENOTDIR: _NAME_TAKEN,
 }
 
 
 def write_atomic(path: Path, *data: bytes | bytearray | memoryview) -> None:
-    """Write data as a file under a hidden temporary name beside it, then rename it.
+    """Write data as a file, as `atomic_file` does.
+
+    Raises
+    ------
+    OutputError
+        As `atomic_file`.
+    """
+    with atomic_file(path) as stream:
+        stream.writelines(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file under a hidden temporary name beside it, and rename it once it is whole.
 
     Readers and other writers see the old file or the new one, never a part;
     of several writers the last one wins. Folders are made as needed. The data
@@ -55,7 +70,7 @@ def write_atomic(path: Path, *data: bytes | bytearray | memoryview) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: its files are 0600 whatever the umask, and output folders are shared.
         with temporary.open("xb") as stream:
-            stream.writelines(data)
+            yield stream
         temporary.replace(path)
     except OSError as err:
         raise output_error(path, err) from err
@@ -83,22 +98,16 @@ def flush_to_disk(paths: Iterable[Path]) -> None:
 def temporary_name() -> str:
     """Make a hidden name that says which process on which host (or in which container) writes."""
     # The name of the target is left out: it may already have the 255 bytes that are allowed.
-    return (
-        f".dtg-{this_host()}-{os.getpid()}-{_process_token(os.getpid())}-{secrets.token_hex(4)}.tmp"
-    )
-
-
-def discard_folder(folder: Path) -> None:
-    """Remove a folder with all that is in it; what cannot be removed stays."""
-    shutil.rmtree(folder, ignore_errors=True)
+    return f".dtg-{this_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
 def remove_stale_temporaries(folder: Path) -> list[Path]:
     """Remove temporaries below a participant's folder whose writer is gone.
 
     A temporary stays while its writer may be alive: its process runs on this
-    host, or it comes from another host (or container) and is less than an hour
-    old. Returns what was removed. A missing folder has none.
+    host, or it is less than an hour old and comes from another host (or container), or
+    from a process of this one's number, which a container's has each time. Returns what was
+    removed. A missing folder has none.
     """
     return [path for parent, _, _ in os.walk(folder) for path in remove_stale_in(Path(parent))]
 
@@ -160,16 +169,13 @@ def _is_stale(path: Path) -> bool:
     match = _TEMPORARY.fullmatch(path.name)
     if match is None:
         return False
-    if match["host"] != this_host():
-        with suppress(OSError):
-            return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
-        return False
-    # Its process is asked, not the clock, which may jump by years and have it look old.
     pid = int(match["pid"])
-    if pid == os.getpid():
-        # A container's process has the same number each time; the token tells its lives apart.
-        return match["token"] != _process_token(pid)
-    return not process_exists(pid)
+    if match["host"] == this_host() and pid != os.getpid():
+        # Its process is asked, not the clock, which may jump by years and have it look old.
+        return not process_exists(pid)
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
+    return False
 
 
 def _removed(path: Path) -> bool:
@@ -181,9 +187,3 @@ def _removed(path: Path) -> bool:
     except OSError:
         return False  # another process cleaned up first, or may not be helped
     return True
-
-
-@functools.cache
-def _process_token(pid: int) -> str:
-    # Keyed by the process number, so that a forked worker gets its own.
-    return secrets.token_hex(4)

@@ -22,8 +22,8 @@ from bids_dtg.errors import (
 )
 from bids_dtg.files.atomic import output_error, remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
-from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
+from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import encoded, read_json, write_json, write_text, write_tsv
 
 BIDS_VERSION = "1.11.1"

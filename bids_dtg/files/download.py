@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import DownloadError, OutputError, SettingsError
-from bids_dtg.files.digest import Digest, digest_of
+from bids_dtg.notices import without_secrets
 from bids_dtg.progress import Reporter
 from bids_dtg.version import __version__
 
@@ -18,19 +19,18 @@ MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
 # Below the folder that files are fetched for: downloads and the lock.
 WORK_FOLDER = ".downloads"
 
-_BLOCK = 1 << 16  # bytes
 _TIMEOUTS = 8.0, 30.0  # seconds: to connect, until the next bytes
 _RETRIES = 2
-# A busy server, or a gateway that lost its own; others will not answer better the next time.
-_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_LONGEST = 200  # characters of another program's message
+_IN_WORDS = {"git": "git's blob id", "md5": "MD5", "sha256": "SHA-256"}
 
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """A public file whose content is known by its digest."""
+    """A public file whose content is known by its digest, whichever host serves it."""
 
     location: str  # path below the base of a host's addresses
-    digest: Digest  # of its content
+    digest: str  # algorithm:hexadecimal; git: SHA-1 of b"blob <size>\0" and the content
     size: int | None = None  # bytes, where known
 
     @classmethod
@@ -38,7 +38,7 @@ class PinnedFile:
         cls, repository: str, commit: str, path: str, *, blob_id: str, size: int | None = None
     ) -> PinnedFile:
         """Pin a file of a repository (owner/name) on GitHub by its commit and git's id of it."""
-        return cls(f"{repository}/{commit}/{path}", Digest("git", blob_id), size)
+        return cls(f"{repository}/{commit}/{path}", f"git:{blob_id}", size)
 
     @property
     def name(self) -> str:
@@ -48,15 +48,24 @@ class PinnedFile:
     @property
     def local_name(self) -> str:
         """Return the name of a downloaded copy."""
-        return f"{self.digest.hexadecimal[:12]}-{self.name}"
+        return f"{self.digest.partition(':')[2][:12]}-{self.name}"
 
+    @property
+    def digest_in_words(self) -> str:
+        """The digest, for people."""
+        algorithm, _, digest = self.digest.partition(":")
+        return f"{_IN_WORDS[algorithm]} {digest}"
 
-@dataclass(frozen=True)
-class FetchedFile:
-    """A verified copy of a pinned file."""
-
-    path: Path  # of the copy
-    sha256: str  # of its content, in hexadecimal
+    def is_at(self, path: Path) -> bool:
+        """Return whether a file has the pinned content."""
+        algorithm, _, expected = self.digest.partition(":")
+        with path.open("rb") as file:
+            if algorithm == "git":
+                begun = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+                found = hashlib.file_digest(file, lambda: begun)
+            else:
+                found = hashlib.file_digest(file, algorithm)
+        return found.hexdigest() == expected
 
 
 def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
@@ -139,9 +148,7 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
         lock.release()
 
 
-def obtain_file(
-    file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: Reporter
-) -> FetchedFile:
+def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: Reporter) -> Path:
     """Return a verified copy of a file in `folder`, fetched if it is not there yet.
 
     Parameters
@@ -166,30 +173,37 @@ def obtain_file(
     import requests
 
     pooch.get_logger().setLevel("WARNING")  # else it shows addresses, with their passwords
+    download = pooch.HTTPDownloader(
+        progressbar=_Progress(file.name, reporter),
+        timeout=_TIMEOUTS,
+        headers={"User-Agent": f"bids_dtg/{__version__}", "Accept-Encoding": "identity"},
+    )
     path, answers = folder / file.local_name, []
     try:
-        if path.is_file():
-            try:
-                return FetchedFile(path, _verified_sha256(file, path))
-            except _RefusedError:
-                path.unlink()
+        if path.is_file():  # from an earlier call
+            if file.is_at(path):
+                return path
+            path.unlink()
         for host in hosts:
             url = f"{host}/{file.location}"
             store = pooch.create(
                 folder,
-                base_url="",
-                registry={path.name: None},
+                "",
+                registry={path.name: None},  # verified below: pooch does not know git's ids
                 urls={path.name: url},
                 retry_if_failed=_RETRIES,
             )
             try:
-                store.fetch(path.name, downloader=_receiver(file, reporter))
-            except (_RefusedError, requests.RequestException) as err:
-                answers.append(without_secrets(f"{url}: {_reason(err)}"))
-                continue
-            # pooch makes it for its owner alone, and the folder may be shared.
-            path.chmod(folder.stat().st_mode & 0o666)
-            return FetchedFile(path, _verified_sha256(file, path))
+                store.fetch(path.name, downloader=download)
+                if file.is_at(path):
+                    # pooch makes it for its owner alone, and the folder may be shared.
+                    path.chmod(folder.stat().st_mode & 0o666)
+                    return path
+                reason = f"wrong content, {path.stat().st_size} bytes"
+                path.unlink()
+            except (requests.RequestException, ValueError) as err:
+                reason = _reason(err)
+            answers.append(without_secrets(f"{url}: {reason}"))
     except OSError as err:
         raise OutputError(
             f"{file.name} cannot be kept in {folder}: {err.strerror or err}",
@@ -197,50 +211,9 @@ def obtain_file(
         ) from err
     raise DownloadError(
         f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
-        expected=f"the file with {file.digest}",
+        expected=f"the file with {file.digest_in_words}",
         remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
     )
-
-
-class _RefusedError(Exception):
-    """The host will not give the file, however often it is asked."""
-
-
-def _receiver(file: PinnedFile, reporter: Reporter) -> Callable[[str, str, object], None]:
-    """Return what fetches an address into a file, as pooch asks for it, and verifies the content.
-
-    What may pass with time is raised as it is: pooch tries it again.
-    """
-    import pooch
-    import requests
-
-    def receive(url: str, output: str, _: object) -> None:
-        headers = {"User-Agent": f"bids_dtg/{__version__}", "Accept-Encoding": "identity"}
-        download = pooch.HTTPDownloader(
-            progressbar=_Progress(file.name, reporter),
-            chunk_size=_BLOCK,
-            timeout=_TIMEOUTS,
-            headers=headers,
-        )
-        try:
-            download(url, output, None)
-        except (requests.RequestException, ValueError) as err:
-            if _may_pass(err):
-                raise
-            raise _RefusedError(_reason(err)) from err
-        _verified_sha256(file, Path(output))
-
-    return receive
-
-
-def _may_pass(err: Exception) -> bool:
-    """Say whether another attempt may bring the file: the network failed, or the host is busy."""
-    import requests
-
-    if isinstance(err, requests.HTTPError) and err.response is not None:
-        return err.response.status_code in _TRY_AGAIN
-    network = requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
-    return isinstance(err, network) and not isinstance(err, requests.exceptions.SSLError)
 
 
 class _Progress:
@@ -261,25 +234,14 @@ class _Progress:
         pass
 
 
-def _verified_sha256(file: PinnedFile, path: Path) -> str:
-    """Return the SHA-256 of a copy with the pinned content; anything else is refused."""
-    size, digest = path.stat().st_size, digest_of(path, file.digest.algorithm)
-    if digest != file.digest or size != (file.size or size):
-        raise _RefusedError(f"wrong content, {size} bytes with {digest}")
-    return digest_of(path, "sha256").hexadecimal
-
-
 def _reason(err: Exception) -> str:
     """Return the inmost cause in one line: the wrappers around it only repeat addresses."""
-    if isinstance(err, _RefusedError):
-        return str(err)
     response = getattr(err, "response", None)
-    if response is not None and not response.ok:
+    if response is not None:
         return f"HTTP {response.status_code} {response.reason or ''}".strip()
-    cause: BaseException = err
-    while (inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__) is not (
-        None
-    ) and isinstance(inner, BaseException):
+    cause: Any = err
+    while isinstance(
+        inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__, Exception
+    ):
         cause = inner
-    text = without_secrets(" ".join(str(cause).split())) or type(cause).__name__
-    return text if len(text) <= 200 else f"{text[:200]} ..."
+    return " ".join(str(cause).split())[:_LONGEST] or type(cause).__name__

@@ -1,4 +1,4 @@
-"""The one door for files that others wrote.
+"""The one door for files that others made: found, known to be there, opened and read.
 
 Whatever lies in a dataset, beside a model or on a command line passes here: JSON, TOML, tables and
 plain text are read, and `reading` turns all that a library raises on another file into one line.
@@ -7,39 +7,38 @@ plain text are read, and `reading` turns all that a library raises on another fi
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
+import os
 import re
+import shlex
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError
-from bids_dtg.files.annex import is_pointer, require_content
+from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError, RunError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+# Folders that network drives and systems keep among people's own, with copies, thumbnails or what
+# was removed, often by the same names: Synology's @eaDir and #recycle, QNAP's @Recycle, NetApp's
+# .snapshot and ~snapshot, Apple's .AppleDouble and __MACOSX, Windows' $RECYCLE.BIN.
+_OF_DRIVES = re.compile(
+    r"[.@#$~][^/]*|lost\+found|System Volume Information|Network Trash Folder|Temporary Items|"
+    "__MACOSX"
+)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_POINTER_BYTES = 1024
-GZIP_MAGIC = b"\x1f\x8b"
-# What libraries raise on files that are not as they say, as nibabel AssertionError; and their own
-# kinds, which need not be imported to be known.
-_OF_DAMAGE = (
-    *(OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, AssertionError),
-    *(OverflowError, RuntimeError, SyntaxError),
-)
-_LIBRARIES = frozenset(
-    {
-        *("_csv", "h5py", "igzip_lib", "nibabel", "pandas", "pickle", "pyexpat", "safetensors"),
-        *("struct", "tokenize", "torch", "xml", "zipfile", "zlib", "scipy", "_pickle"),
-    }
-)
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# git-annex itself takes nothing longer than 32 KiB for a pointer.
+_LONGEST_POINTER, _POINTER_START = 32_768, 1024
+_ANNEX, _LFS = b"/annex/objects/", b"version https://git-lfs"
+_NO_CONTENT = "has no content here: it is a broken link, or a git-annex or git-LFS pointer"
+_LONGEST = 200  # characters of another program's message: some quote all columns of a table
+_LONG_AGO = 2_000_000_000  # ns; times of files are as coarse as 2 s
+_hashed: dict[tuple[int, ...], str] = {}  # by the state of a file
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Table:
 def reading(
     source: Path | str, kind: type[DtgError] = ForeignFileError, *, as_what: str = ""
 ) -> Iterator[None]:
-    """Turn all that a library raises on a file into one line that names it: the one door.
+    """Turn all that is raised while a file is read into one line that names it: the one door.
 
     Parameters
     ----------
@@ -89,12 +88,159 @@ def reading(
         raise err.as_kind(kind) from err
     except MemoryError as err:
         raise kind(f"{source}: not enough memory to read it{as_what}") from err
+    except ImportError:
+        raise  # a package is missing
     except Exception as err:
-        of_library = type(err).__module__.partition(".")[0] in _LIBRARIES
-        if not of_library and not isinstance(err, _OF_DAMAGE):
-            raise  # a fault of this program
-        said = err.strerror if isinstance(err, OSError) else None
-        raise kind(f"{source} cannot be read{as_what}: {said or _shortened(err)}") from err
+        said = (err.strerror if isinstance(err, OSError) else None) or " ".join(str(err).split())
+        said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+        raise kind(f"{source} cannot be read{as_what}: {said or type(err).__name__}") from err
+
+
+# --- Files of a folder
+
+
+def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
+    """Yield the files below a folder in a steady order, without those that begin with a dot.
+
+    What network drives keep in folders of their own is left out. A folder is entered once: known
+    by its device and number, so that links do not lead round and round.
+
+    Parameters
+    ----------
+    root
+        Folder to walk through.
+    follow_links
+        Whether links to folders are followed.
+
+    Raises
+    ------
+    ForeignFileError
+        Folders lie in each other deeper than Python looks, some hundreds.
+    """
+    entered: set[tuple[int, int]] = set()
+    with reading(root):
+        for folder, folders, names in os.walk(root, followlinks=follow_links):
+            status = Path(folder).stat()
+            if (status.st_dev, status.st_ino) in entered:
+                folders.clear()
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            # Real folders come first, so that links to them are the ones that are left out.
+            folders[:] = sorted(
+                (name for name in folders if _OF_DRIVES.fullmatch(name) is None),
+                key=lambda name: (Path(folder, name).is_symlink(), name),
+            )
+            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def matching(root: Path, pattern: str) -> list[Path]:
+    """List what matches a pattern below a folder, sorted, without what network drives keep there.
+
+    Examples
+    --------
+    >>> matching(Path("there is no such folder"), "*/*.nii.gz")
+    []
+    """
+    return [
+        path
+        for path in sorted(root.glob(pattern))
+        if not any(
+            part != ".." and _OF_DRIVES.fullmatch(part) for part in path.relative_to(root).parts
+        )
+    ]
+
+
+# --- Files whose content may be elsewhere, or others
+
+
+def is_pointer(start: bytes) -> bool:
+    """Return whether a small file that starts so is a git-annex or git-LFS pointer.
+
+    git-annex leaves `/annex/objects/KEY`, or, where a file system has no links,
+    the text of a link: `../../.git/annex/objects/...`, as deep as the file is.
+
+    Examples
+    --------
+    >>> is_pointer(b"/annex/objects/MD5E-s12--abc.nii.gz")
+    True
+    """
+    first = start.split(b"\n", 1)[0]
+    # Images have NUL bytes from the start.
+    return first.startswith(_LFS) or (_ANNEX in first and b"\0" not in first)
+
+
+def is_stub(path: Path) -> bool:
+    """Return whether git-annex, DataLad or git-LFS have a file whose content is not here.
+
+    Examples
+    --------
+    >>> is_stub(Path("there is no such file"))
+    False
+    """
+    try:
+        if path.is_symlink() and not path.exists():
+            return True
+        # A pipe has size 0 too, and reading it waits for its writer.
+        if not 0 < path.stat().st_size <= _LONGEST_POINTER:
+            return False
+        with path.open("rb") as stream:
+            return is_pointer(stream.read(_POINTER_START))
+    except OSError:
+        return False
+
+
+def require_contents(paths: Iterable[Path], participant: str) -> None:
+    """Refuse a participant's files of which one is missing, a broken link, a pointer or empty.
+
+    Raises
+    ------
+    RunError
+        Where some could be fetched: with one `datalad get` for all of them.
+    """
+    who, paths = f"sub-{participant}: ", tuple(dict.fromkeys(paths))
+    if stubs := [str(path) for path in paths if is_stub(path)]:
+        others = f" (and so have {len(stubs) - 1} other files)" if len(stubs) > 1 else ""
+        raise RunError(
+            f"{who}{stubs[0]} {_NO_CONTENT}{others}",
+            expected="the file's content",
+            remedy=f"datalad get {shlex.join(stubs)}",
+        )
+    for path in paths:
+        with reading(f"{who}{path}", RunError):
+            size = path.stat().st_size
+        if not size:
+            raise RunError(f"{who}{path} is empty", remedy="copy it again, or rerun fMRIPrep")
+
+
+def file_state(status: os.stat_result) -> tuple[int, ...]:
+    """Return what is another one once a file was changed: device, inode, size and two times."""
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, *times
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 (hexadecimal) of a file.
+
+    That of a file which this process, or the one that forked it, has read before is remembered
+    while the file stays as it was, by its inode, size and times.
+
+    Raises
+    ------
+    MissingFileError, ForeignFileError
+        As `open_foreign`.
+    """
+    with reading(path), open_foreign(path) as file:
+        before, state = time.time_ns(), file_state(os.fstat(file.fileno()))
+        if state in _hashed:
+            return _hashed[state]
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    # A further change of a file that has just changed may leave its times as they are.
+    if before - max(state[-2:]) > _LONG_AGO:
+        _hashed[state] = found
+    return found
+
+
+# --- Reading them
 
 
 def open_foreign(path: Path) -> io.BufferedReader:
@@ -116,33 +262,14 @@ def open_foreign(path: Path) -> io.BufferedReader:
             kind = "a folder" if path.is_dir() else "no regular file"
             raise ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
         if path.is_symlink():
-            raise ForeignFileError(
-                f"{path} cannot be read: it is a broken link",
-                expected="the file's content",
-                remedy=f"datalad get {path}",
-            )
+            raise _no_content(path)
         raise MissingFileError(f"{path} cannot be read: No such file or directory")
 
 
-def inflated_start(raw: bytes, size: int) -> bytes:
-    """Inflate the first bytes of a file, if it is compressed; damage behind them is not seen.
-
-    Examples
-    --------
-    >>> import gzip
-    >>> inflated_start(gzip.compress(b"header and values"), 6), inflated_start(b"plain", 6)
-    (b'header', b'plain')
-    """
-    from isal import isal_zlib
-
-    if not raw.startswith(GZIP_MAGIC):
-        return raw
-    inflated = b""
-    while raw and len(inflated) < size:
-        member = isal_zlib.decompressobj(wbits=31)
-        inflated += member.decompress(raw, size - len(inflated))
-        raw = member.unused_data
-    return inflated
+def _no_content(path: Path) -> ForeignFileError:
+    return ForeignFileError(
+        f"{path} {_NO_CONTENT}", expected="the file's content", remedy=f"datalad get {path}"
+    )
 
 
 def read_bytes(path: Path) -> bytes:
@@ -157,12 +284,8 @@ def read_bytes(path: Path) -> bytes:
     """
     with reading(path), open_foreign(path) as file:
         content = file.read()
-    if is_pointer(content[:_POINTER_BYTES]):
-        raise ForeignFileError(
-            f"{path} holds only a git-annex or git-LFS pointer",
-            expected="the file's content",
-            remedy=f"datalad get {path}",
-        )
+    if is_pointer(content[:_POINTER_START]):
+        raise _no_content(path)
     return content
 
 
@@ -190,13 +313,12 @@ def as_text(content: bytes, path: Path) -> str:
     >>> as_text(b"\xef\xbb\xbfcsf", Path("t.tsv"))
     'csf'
     """
+    found = "binary, or UTF-16"  # as Excel exports "Unicode text"
     try:
         if "\0" not in (text := content.decode("utf-8-sig")):  # numpy drops those at the end
             return text
-        found = "binary, or UTF-16"
     except UnicodeDecodeError as err:
-        # As Excel exports "Unicode text".
-        found = "UTF-16" if content.startswith(_UTF16) else f"no UTF-8 at byte {err.start}"
+        found = f"no UTF-8 at byte {err.start}"
     raise ForeignFileError(
         f"{path} cannot be read as text: it is {found}",
         expected="text in UTF-8",
@@ -263,32 +385,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     MissingFileError, ForeignFileError
         As `read_text`; also where it is no TOML.
     """
-    return parse_toml(read_text(path), str(path))
-
-
-def parse_toml(text: str, source: str) -> dict[str, Any]:
-    """Parse TOML.
-
-    Parameters
-    ----------
-    text
-        Content of the file.
-    source
-        What errors name, usually the path of the file.
-
-    Raises
-    ------
-    ForeignFileError
-        It is no TOML.
-
-    Examples
-    --------
-    >>> parse_toml("window_seconds = 2.0", "a task file")
-    {'window_seconds': 2.0}
-    """
     import tomllib
 
-    with reading(source, as_what=" as TOML"):
+    text = read_text(path)
+    with reading(path, as_what=" as TOML"):
         return tomllib.loads(text)
 
 
@@ -366,60 +466,6 @@ def parse_table(
                 raise
             lines.seek(0)
             return _table(path, lines, delimiter, csv.QUOTE_NONE, wanted)
-
-
-def read_content(path: Path, participant: str) -> bytes:
-    """Read a participant's file whole, once it is known to have content.
-
-    Raises
-    ------
-    RunError
-        It is missing, a broken link, a pointer or empty.
-    ForeignFileError
-        As `read_bytes`.
-    """
-    require_content(path, participant)
-    return read_bytes(path)
-
-
-def text_columns(
-    content: bytes, path: Path, wanted: Callable[[str], bool] | None = None
-) -> pd.DataFrame:
-    """Parse a tab-separated table with a header; cells stay text, so that nothing is rounded.
-
-    Parameters
-    ----------
-    content
-        UTF-8; a spreadsheet may have put a mark before the header.
-    path
-        Where the table was read, as errors name it.
-    wanted
-        Whether the column of a name is kept; None keeps all. Only those take memory.
-
-    Raises
-    ------
-    ForeignFileError
-        It is no such table.
-    """
-    import pandas as pd
-
-    with reading(path, as_what=" as a table"):
-        return pd.read_csv(
-            io.BytesIO(content),
-            sep="\t",
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",
-            usecols=wanted,
-        )
-
-
-def _shortened(err: Exception, longest: int = 200) -> str:
-    """Shorten another program's message: some quote all columns of the table."""
-    text = " ".join(str(err).split())
-    text = text or type(err).__name__
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _table(

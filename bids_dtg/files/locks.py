@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.atomic import output_error
-from bids_dtg.notices import duration, visible
+from bids_dtg.notices import visible
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
-
-_SUFFIX = ".lock"
 
 
 class Locks:
@@ -43,7 +41,7 @@ class Locks:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._process = folder, os.getpid()
+        self._folder = folder
         self._held: dict[str, BaseFileLock] = {}
 
     def __enter__(self) -> Locks:
@@ -73,9 +71,11 @@ class Locks:
             lock.acquire(timeout=0)
             # Where the system has no locks, filelock writes what it needs to know.
             if not isinstance(lock, SoftFileLock):
-                path.write_bytes(_this_process())
+                path.write_text(_this_process())
         except Timeout:
-            return _owner(path)
+            with suppress(OSError, ValueError):
+                return " ".join(path.read_text().split()) or "a call that has just begun"
+            return "another call"
         except OSError as err:
             lock.release()
             raise output_error(path, err) from err
@@ -111,31 +111,19 @@ class Locks:
 
     def release(self, name: str) -> None:
         """Give a lock back, if this call holds it."""
-        # A forked process has the object, not the lock.
-        if os.getpid() != self._process or name not in self._held:
-            return
-        with suppress(OSError):
-            self._path(name).unlink()  # while nobody else can hold it
-        self._held[name].release()
-        # After its file: a signal in between has the end of the call give it back once more.
-        self._held.pop(name, None)
+        if name in self._held:
+            with suppress(OSError):
+                self._path(name).unlink()  # while nobody else can hold it
+            self._held[name].release()
+            # After its file: a signal in between has the end of the call give it back once more.
+            self._held.pop(name, None)
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name}{_SUFFIX}"
+        return self._folder / f"{name}.lock"
 
 
-def _this_process() -> bytes:
+def _this_process() -> str:
     # A path may hold bytes that are no text, and nobody could read them back from the file.
     command = visible(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    return f"{os.getpid()}\n{socket.gethostname()}\n\n{command}\n".encode()
-
-
-def _owner(path: Path) -> str:
-    """Return the process that holds a lock, in words."""
-    try:
-        seconds = max(0.0, time.time() - path.stat().st_mtime)
-        process, host, *more = path.read_bytes().decode(errors="replace").splitlines()
-    except (OSError, ValueError):
-        return "a call that has just begun"
-    command = f": {more[1]}" if len(more) > 1 else ""
-    return f"process {process} on {host} (begun {duration(seconds)} ago{command})"
+    begun = f"{datetime.now():%d %b %H:%M}"  # as the clock of its host has it
+    return f"process {os.getpid()} on {socket.gethostname()} (begun {begun}: {command})"

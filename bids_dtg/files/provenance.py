@@ -21,7 +21,7 @@ from bids_dtg.errors import ForeignFileError, MissingFileError, OutputError, Run
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, read_json_object, reading
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
 
 # Why a piece of work that has no record must be done.

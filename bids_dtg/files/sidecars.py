@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.annex import is_stub
-from bids_dtg.files.foreign import read_json_object
+from bids_dtg.files.foreign import is_stub, read_json_object
 from bids_dtg.files.names import (
     BidsName,
     build_name,

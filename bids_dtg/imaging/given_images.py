@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.annex import require_contents
+from bids_dtg.files.foreign import require_contents
 from bids_dtg.files.names import parse_name
+from bids_dtg.files.paths import temporary_error, temporary_folder
 from bids_dtg.files.sidecars import repetition_time
-from bids_dtg.files.temporary import temporary_error, temporary_folder
 from bids_dtg.inputs.dataset import find_dataset
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import run_of_file

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.foreign import open_foreign, reading
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.paths import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.inputs.participants import NONE, Families
 from bids_dtg.inputs.rest_sketch import sketch

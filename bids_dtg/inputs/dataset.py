@@ -12,11 +12,10 @@ from typing import Any
 
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, SettingsError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
-from bids_dtg.files.foreign import read_json_object
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.foreign import matching, read_json_object
 from bids_dtg.files.names import plain_label
+from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
-from bids_dtg.files.walk import matching
 from bids_dtg.inputs.regions.atlases import names_atlases
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
 from bids_dtg.notices import counted

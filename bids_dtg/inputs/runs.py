@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import is_stub, require_contents
+from bids_dtg.files.foreign import files_below, is_stub, require_contents
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
-from bids_dtg.files.walk import files_below
 from bids_dtg.inputs.index import filtered_names
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
-from bids_dtg.files.foreign import read_text, read_toml
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.foreign import files_below, matching, read_text, read_toml
 from bids_dtg.files.names import parse_name
+from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
-from bids_dtg.files.walk import files_below, matching
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
 from bids_dtg.inputs.selection import IMAGES, PARCEL_MAPS, PARCEL_SERIES, PARCELS
 from bids_dtg.inputs.space_choice import SPACE

@@ -17,10 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
-from bids_dtg.files.foreign import open_foreign, parse_table, read_text, reading
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.foreign import (
+    files_below,
+    matching,
+    open_foreign,
+    parse_table,
+    read_text,
+    reading,
+)
+from bids_dtg.files.paths import expand_home
 from bids_dtg.files.regions import is_number, read_numbers
-from bids_dtg.files.walk import files_below, matching
 from bids_dtg.inputs.dataset import MOUNT_REMINDER
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings

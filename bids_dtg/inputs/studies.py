@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.files.annex import require_contents
+from bids_dtg.files.foreign import require_contents
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.sidecars import applies_to, stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import RestRun, TransformFile

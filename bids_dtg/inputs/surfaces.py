@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import require_contents
-from bids_dtg.files.walk import matching
+from bids_dtg.files.foreign import matching, require_contents
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import TransformFile

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.errors import DownloadError, OutputError, RunError, SettingsError
-from bids_dtg.files.annex import is_pointer
-from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
     PinnedFile,
@@ -20,7 +18,7 @@ from bids_dtg.files.download import (
     download_hosts,
     obtain_file,
 )
-from bids_dtg.files.walk import matching
+from bids_dtg.files.foreign import is_pointer, matching
 from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
@@ -31,13 +29,13 @@ PINNED: Mapping[str, PinnedFile] = {
     for file in (
         PinnedFile(
             "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5",
-            Digest("md5", "b7130989291ddb85642e19940aaec4c1"),
+            "md5:b7130989291ddb85642e19940aaec4c1",
             size=204_735_104,
         ),
         PinnedFile(
             "tpl-MNI152NLin2009cAsym/"
             "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5",
-            Digest("md5", "1f9b29f2d5cb898cc97243fe92ee9304"),
+            "md5:1f9b29f2d5cb898cc97243fe92ee9304",
             size=204_735_104,
         ),
     )
@@ -220,7 +218,7 @@ class TemplateFlow:
                 hosts = download_hosts(os.environ, self.address)
                 fetched = obtain_file(file, work, hosts, board.lane(0))
                 path.parent.mkdir(parents=True, exist_ok=True)
-                fetched.path.replace(path)
+                fetched.replace(path)
         except (DownloadError, OutputError) as err:
             both = f"{err.remedy}, or {elsewhere}" if isinstance(err, DownloadError) else err.remedy
             failed = NotFetchedError(err.found, expected=err.expected, remedy=both)

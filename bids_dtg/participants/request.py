@@ -21,7 +21,7 @@ from bids_dtg.engine.machine import Capacity
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
-from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import (
     Fingerprint,
     input_fingerprints,

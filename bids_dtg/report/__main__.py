@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bids_dtg.errors import DtgError, internal_error
-from bids_dtg.streams import run_program
+from bids_dtg.notices import run_program
 
 _NICENESS = 10  # what is computed for the next participant goes first
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.paths import expand_home
+from bids_dtg.notices import without_secrets
 
 if TYPE_CHECKING:
     from bids_dtg.settings import Settings

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bids_dtg.errors import SettingsError, did_you_mean
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.paths import expand_home
 
 Row = TypeVar("Row")
 RESULTS, MODELS = "results", "models"  # what options change

@@ -18,7 +18,7 @@ from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.extras import install_line
-from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection

@@ -19,7 +19,7 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag

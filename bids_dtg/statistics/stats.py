@@ -23,7 +23,7 @@ from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import build_name
-from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.files.paths import temporary_folder
 from bids_dtg.inputs.participants import Column as Variable
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.files.paths import temporary_folder
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.foreign import parse_toml
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.events import read_task_file
 from bids_dtg.twin.task_fields import (
@@ -132,7 +132,7 @@ def find_task(name: str | Path) -> Task:
 @cache
 def _shipped(name: str) -> Task:
     file = f"{name}.toml"
-    return make_task(parse_toml(read_packaged("bids_dtg.twin", f"task_files/{file}"), file), file)
+    return make_task(tomllib.loads(read_packaged("bids_dtg.twin", f"task_files/{file}")), file)
 
 
 def make_task(content: Mapping[str, Any], source: str) -> Task:

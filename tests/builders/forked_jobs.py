@@ -193,7 +193,7 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     if child:
         return child
     from bids_dtg.cli.run import main
-    from bids_dtg.streams import run_program
+    from bids_dtg.notices import run_program
 
     sys.stdin.close()
     gc.disable()  # it would look through all that is imported, and all of that is shared
@@ -214,10 +214,8 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
 
 
 def spoil(number: int, state: str) -> None:
-    """Make a standard stream `closed`, its disk `full`, or the other end of its pipe `gone`."""
-    if state == "closed":
-        os.close(number)
-    elif state == "full":
+    """Make the disk of a standard stream `full`, or the other end of its pipe `gone`."""
+    if state == "full":
         os.dup2(os.open("/dev/full", os.O_RDWR), number)
     else:
         reader, writer = os.pipe()

@@ -22,7 +22,6 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import PinnedFile
 from bids_dtg.inputs.templateflow import PINNED
 
@@ -60,7 +59,7 @@ class ModelHost:
             content = gzip.compress(content, 1, mtime=0)
         self.files[f"/{file.location}"] = content
         self.faults[f"/{file.location}"] += faults
-        return replace(file, digest=Digest("git", blob_id(content)), size=None)
+        return replace(file, digest=f"git:{blob_id(content)}", size=None)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = re.sub(r"^http://[^/]+", "", request.path)  # a proxy is asked for whole addresses
@@ -137,7 +136,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedMaps) -> None:
 
 def pin_transform(monkeypatch: pytest.MonkeyPatch, host: ModelHost, content: bytes) -> None:
     """Serve a transform from fMRIPrep's default space, and have it pinned as the true one is."""
-    digest = Digest("md5", hashlib.md5(content).hexdigest())
+    digest = f"md5:{hashlib.md5(content).hexdigest()}"
     monkeypatch.setitem(PINNED, TRANSFORM, PinnedFile(TRANSFORM, digest, size=len(content)))
     host.files[f"/{TRANSFORM}"] = content
 

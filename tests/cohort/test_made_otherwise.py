@@ -12,7 +12,7 @@ import pytest
 from bids_dtg.cohort.result_folder import MODEL, ResultFolder
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import read_json, write_json, write_text
 from bids_dtg.settings import Settings
 

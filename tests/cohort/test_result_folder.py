@@ -15,7 +15,7 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces

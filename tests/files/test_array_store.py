@@ -1,3 +1,5 @@
+"""Arrays in folders: with facts and checksums, mapped, or of several in one file."""
+
 from __future__ import annotations
 
 import errno
@@ -5,9 +7,12 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from bids_dtg.errors import OutputError
-from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.array_store import ArrayStore, MappedRows, read_npz, write_npz
 
 FACTS = {"model": "abc", "runs": ["a", "b"]}
 
@@ -69,3 +74,31 @@ def test_work_in_progress_is_discarded_and_results_are_not(tmp_path):
     store.discard("work")
     store.discard("never made")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.npy"]
+
+
+ROWS = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 6), st.integers(1, 7)),
+    elements=st.one_of(st.just(np.nan), st.floats(-9, 9, width=32)),
+)
+
+
+@given(ROWS)
+def test_what_all_rows_have_is_kept(tmp_path_factory, values):
+    rows = MappedRows(tmp_path_factory.mktemp("rows") / "rows.npy", 7, values.shape[1])
+    for row in values:
+        rows.add(row)
+    known = np.flatnonzero(np.isfinite(values).all(axis=0))
+    assert np.array_equal(rows.known(), known)
+    if len(known):
+        np.testing.assert_array_equal(rows.array(known), values[:, known])
+
+
+def test_arrays_of_a_file_come_back_and_its_bytes_are_the_same_each_time(tmp_path):
+    arrays = {"people": ["01", "02"], "values": np.arange(6.0).reshape(2, 3)}
+    for name in ("a.npz", "b.npz"):
+        write_npz(tmp_path / name, arrays)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    found = read_npz(tmp_path / "a.npz")
+    assert found["people"].tolist() == arrays["people"]
+    np.testing.assert_array_equal(found["values"], arrays["values"])

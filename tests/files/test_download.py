@@ -14,7 +14,6 @@ import pytest
 from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
 
 from bids_dtg.errors import DownloadError, OutputError
-from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import PinnedFile, download_folder, obtain_file
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
@@ -60,32 +59,29 @@ def left(folder: Path) -> list[str]:
 def test_the_file_is_fetched_once_and_kept_under_its_id(obtain, host, tmp_path):
     tmp_path.chmod(0o755)
     fetched = obtain()
-    assert fetched.path.read_bytes() == CONTENT
-    assert fetched.sha256 == hashlib.sha256(CONTENT).hexdigest()
-    assert fetched.path.stat().st_mode & 0o777 == 0o644  # others read it, too
+    assert fetched.read_bytes() == CONTENT
+    assert fetched.stat().st_mode & 0o777 == 0o644  # others read it, too
     assert left(tmp_path) == [f"{blob_id(CONTENT)[:12]}-model.ckpt"]
     assert obtain() == fetched
     assert host.asked == [f"/owner/models/{'c' * 40}/sub/model.ckpt"]
-    fetched.path.write_bytes(OTHER)
-    assert obtain().path.read_bytes() == CONTENT
+    fetched.write_bytes(OTHER)
+    assert obtain().read_bytes() == CONTENT
     assert len(host.asked) == 2
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
 def test_other_digests_pin_as_well(obtain, algorithm):
-    right = Digest(algorithm, hashlib.new(algorithm, CONTENT).hexdigest())
-    file = PinnedFile("folder/field.h5", right, size=len(CONTENT))
-    assert obtain(file=file).path.read_bytes() == CONTENT
-    wrong = replace(file, digest=Digest(algorithm, "0" * len(right.hexadecimal)))
-    with pytest.raises(DownloadError, match=f"wrong content, 700000 bytes with {right}"):
-        obtain(file=wrong)
+    right = hashlib.new(algorithm, CONTENT).hexdigest()
+    file = PinnedFile("folder/field.h5", f"{algorithm}:{right}", size=len(CONTENT))
+    assert obtain(file=file).read_bytes() == CONTENT
+    with pytest.raises(DownloadError, match="wrong content, 700000 bytes"):
+        obtain(file=replace(file, digest=f"{algorithm}:{'0' * len(right)}"))
 
 
 @pytest.mark.parametrize(
     ("fault", "fact"),
     [
-        (Fault(content=OTHER), f"wrong content, 700000 bytes with git's blob id {blob_id(OTHER)}"),
-        (Fault(content=CONTENT[:-9]), "wrong content, 699991 bytes"),
+        (Fault(content=OTHER), "wrong content, 700000 bytes"),
         (Fault(content=b""), "wrong content, 0 bytes"),
         (Fault(cut=9, length=False), "wrong content, 9 bytes"),
         (Fault(404), "HTTP 404 Not Found"),
@@ -93,25 +89,25 @@ def test_other_digests_pin_as_well(obtain, algorithm):
         (Fault(302, "http://[x]/"), "cannot be fetched"),
     ],
 )
-def test_a_refusal_is_final_and_leaves_nothing(obtain, host, tmp_path, fault, fact):
+def test_a_refusal_names_the_reason_and_leaves_nothing(obtain, tmp_path, monkeypatch, fault, fact):
+    monkeypatch.setattr("bids_dtg.files.download._RETRIES", 0)
     with pytest.raises(DownloadError, match=rf"model\.ckpt: .*{fact}|{fact}") as caught:
         obtain(fault)
-    assert blob_id(CONTENT) in str(caught.value)
+    assert f"the file with git's blob id {blob_id(CONTENT)}" in str(caught.value)
     assert "s3cret" not in str(caught.value)
-    assert len(host.asked) == 1
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("fault", [Fault(cut=9000), Fault(503), Fault(429)])
+@pytest.mark.parametrize("fault", [Fault(cut=9000), Fault(503)])
 def test_what_may_pass_is_tried_again(obtain, host, fault):
-    assert obtain(fault).path.read_bytes() == CONTENT
+    assert obtain(fault).read_bytes() == CONTENT
     assert len(host.asked) == 2
 
 
 def test_hosts_are_asked_in_order_and_named_when_all_fail(obtain, host, address, monkeypatch):
     monkeypatch.setattr("bids_dtg.files.download._RETRIES", 0)
     with serve(ModelHost()) as empty:
-        obtain(hosts=[empty, address]).path.unlink()
+        obtain(hosts=[empty, address]).unlink()
         with pytest.raises(DownloadError) as caught:
             obtain(Fault(content=OTHER), hosts=[empty, AWAY, address])
     message = str(caught.value)
@@ -125,11 +121,11 @@ def test_hosts_are_asked_in_order_and_named_when_all_fail(obtain, host, address,
 
 def test_a_proxy_is_used_and_its_secrets_are_not_named(obtain, host, address, monkeypatch):
     monkeypatch.setenv("http_proxy", address)
-    assert obtain(hosts=["http://models.example"]).path.read_bytes() == CONTENT
+    assert obtain(hosts=["http://models.example"]).read_bytes() == CONTENT
     assert host.asked == [f"http://models.example/{PINNED.location}"]
     monkeypatch.setenv("http_proxy", "bobby:s3cret@[")
     with pytest.raises(DownloadError) as caught:
-        obtain(hosts=["http://models.example"], file=replace(PINNED, digest=Digest("git", "0")))
+        obtain(hosts=["http://models.example"], file=replace(PINNED, digest="git:0"))
     assert "s3cret" not in str(caught.value)
 
 

@@ -1,12 +1,19 @@
+"""Files that others made: found, known to be there, read, or refused in one line."""
+
 from __future__ import annotations
 
 import csv
+import gzip
+import hashlib
 import io
 import json
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +29,6 @@ READERS = {
     "toml": foreign.read_toml,
     "table": foreign.read_table,
     "table of any delimiter": lambda path: foreign.read_table(path, None),
-    "columns": lambda path: foreign.text_columns(foreign.read_bytes(path), path),
 }
 each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
@@ -30,7 +36,6 @@ each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 SPECIAL = {
     "no regular file": os.mkfifo,
     "a folder": Path.mkdir,
-    "a broken link": lambda path: path.symlink_to("nowhere"),
 }
 
 
@@ -52,17 +57,19 @@ def test_missing_files_are_an_error_of_their_own(tmp_path, read):
         read(tmp_path / "x" / "y")
 
 
-def test_pointers_are_named(tmp_path):
+def test_files_without_content_are_named(tmp_path):
     (tmp_path / "x").write_text("/annex/objects/MD5E-s12--abc.tsv\n")
-    with pytest.raises(ForeignFileError, match=r"pointer.*datalad get"):
-        foreign.read_table(tmp_path / "x")
+    (tmp_path / "y").symlink_to("nowhere")
+    for name in "xy":
+        with pytest.raises(ForeignFileError, match=rf"{name} has no content.*pointer.*datalad get"):
+            foreign.read_table(tmp_path / name)
 
 
 @pytest.mark.parametrize("read", [foreign.read_text, foreign.read_json, foreign.read_table])
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
-        ('{"Name": "Zürich"}'.encode("utf-16"), "it is UTF-16"),
+        ('{"Name": "Zürich"}'.encode("utf-16"), "no UTF-8 at byte 0"),
         ('{"Name": "Bern"}'.encode("utf-16-le"), "it is binary, or UTF-16"),
         ('{"Name": "Zürich"}'.encode("latin-1"), "no UTF-8 at byte 11"),
     ],
@@ -158,9 +165,89 @@ def test_too_little_memory_is_a_line(tmp_path, monkeypatch):
         foreign.read_json(tmp_path / "x")
 
 
-def test_a_participants_file_is_looked_at_first(tmp_path):
-    with pytest.raises(RunError, match=r"sub-01: .*broken link|cannot be read"):
-        foreign.read_content(tmp_path / "x", "01")
+KEY = b".git/annex/objects/zV/8w/MD5E-s1--abc.nii.gz/MD5E-s1--abc.nii.gz"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"/annex/objects/MD5E-s1--abc.nii.gz\n",
+        *(b"../" * depth + KEY for depth in (0, 4, 40)),  # links checked out as text
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    ],
+)
+def test_pointers_of_any_depth_are_known(tmp_path, content):
+    path = tmp_path / "bold.nii.gz"
+    path.write_bytes(content)
+    assert foreign.is_pointer(content)
+    with pytest.raises(RunError, match=rf"sub-01: .*pointer.*datalad get {path}"):
+        foreign.require_contents([path], "01")
+
+
+def test_files_that_mention_the_annex_are_no_pointers():
+    image = nib.Nifti1Image(np.zeros((1, 1, 1), np.uint8), np.eye(4))
+    image.header["descrip"] = b"x/annex/objects/x"
+    content = image.to_bytes()
+    for start in (content, gzip.compress(content), b"csf\tnote\n1\t/annex/objects/x\n", b""):
+        assert not foreign.is_pointer(start)
+
+
+def test_a_command_for_all_names_each_once_and_can_be_typed(tmp_path):
+    paths = [tmp_path / "my data" / name for name in ("a.nii.gz", "b.nii.gz", "whole.tsv", "none")]
+    paths[0].parent.mkdir()
+    for path in paths[:2]:
+        path.symlink_to("../.git/annex/objects/x")
+    paths[2].touch()
+    with pytest.raises(RunError, match=rf"To do: datalad get '{paths[0]}' '{paths[1]}'\.$"):
+        foreign.require_contents([*paths, *paths], "01")
+    with pytest.raises(RunError, match=r"sub-01: .*whole\.tsv is empty"):
+        foreign.require_contents(paths[2:], "01")
+    with pytest.raises(RunError, match=r"sub-01: .*none cannot be read: No such file"):
+        foreign.require_contents(paths[3:], "01")
+
+
+# Synology, QNAP, NetApp, Apple, Windows and ext4.
+DRIVES = [
+    *("@eaDir", "#recycle", "@Recycle", ".@__thumb", ".snapshot", "~snapshot", "__MACOSX"),
+    *("Network Trash Folder", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+]
+
+
+@pytest.mark.parametrize("drive", DRIVES)
+def test_folders_of_drives_are_not_entered(tmp_path, drive):
+    root = tmp_path / drive / "data"  # the data themselves may be in a snapshot
+    own = [root / "map.nii.gz", root / "a" / "map.nii.gz", root / "a@b" / "map.nii.gz"]
+    for path in own:
+        for place in (path, path.parent / drive / path.name, path.parent / drive / "a" / path.name):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+    assert sorted(foreign.files_below(root)) == sorted(own)
+    assert foreign.matching(root, "**/*.nii.gz") == sorted(own)
+    beside = [root / "a" / ".." / "map.nii.gz"]
+    assert foreign.matching(root / "a", "../map.nii.gz") == beside
+    assert foreign.matching(root / "a", f"../{drive}/*.nii.gz") == []
+
+
+def test_links_in_circles_are_entered_once_and_hidden_files_are_left_out(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("#1_map.nii.gz", "._1_map.nii.gz"):
+        (tmp_path / "a" / name).touch()
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert list(foreign.files_below(tmp_path)) == [tmp_path / "a" / "#1_map.nii.gz"]
+
+
+def test_a_file_is_hashed_anew_once_it_has_changed(tmp_path, monkeypatch):
+    path, later = tmp_path / "weights", time.time_ns() + 3600 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    for content in (b"weights", b"Weights"):
+        path.write_bytes(content)
+        before = path.stat()
+        assert foreign.sha256_of_file(path) == hashlib.sha256(content).hexdigest()
+        with monkeypatch.context() as patched:
+            patched.delattr(hashlib, "file_digest")
+            assert foreign.sha256_of_file(path) == hashlib.sha256(content).hexdigest()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_errors_keep_their_words_as_another_kind(tmp_path):

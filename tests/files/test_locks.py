@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,14 +55,13 @@ def test_a_call_on_names_of_any_bytes_gives_its_lock_back(folder, locks, monkeyp
     assert not [*folder.iterdir()]
 
 
-def test_the_second_is_refused_with_owner_host_and_age(folder, locks):
+def test_the_second_is_refused_with_owner_and_host(folder, locks):
     other = hold(folder)
     with pytest.raises(SettingsError) as caught:
         locks.require("model-own", what="/out/group/model-own", remedy="choose another name")
     line = str(caught.value)
     assert f"/out/group/model-own is in use by process {other.pid} on {os.uname()[1]}" in line
-    assert "(begun " in line
-    assert " s ago: -c " in line
+    assert re.search(r"\(begun \d\d \w+ \d\d:\d\d: -c ", line)
     assert "wait until it has ended, or choose another name" in line
     assert str(folder / "model-own.lock") in line
     assert locks.take("model-other") is None
@@ -87,17 +87,6 @@ def test_a_killed_process_blocks_nobody(folder, locks):
     other.kill()
     other.wait()
     assert locks.take("model-own") is None
-
-
-def test_a_forked_process_releases_nothing(folder, locks):
-    locks.take("a")
-    child = os.fork()
-    if not child:
-        locks.__exit__(None, None, None)
-        os._exit(0)
-    os.waitpid(child, 0)
-    with Locks(folder) as others:
-        assert others.take("a").startswith(f"process {os.getpid()} on ")
 
 
 @pytest.mark.slow
@@ -126,7 +115,7 @@ def test_without_flock_the_file_itself_is_the_lock(folder, monkeypatch):
     monkeypatch.setattr("warnings.warn", lambda *_, **__: None)
     with Locks(folder) as mine, Locks(folder) as others:
         assert mine.take("a") is None
-        assert others.take("a").startswith(f"process {os.getpid()} on {os.uname()[1]} (begun ")
+        assert others.take("a").startswith(f"{os.getpid()} {os.uname()[1]}")
         mine.release("a")
         assert others.take("a") is None
     assert not [*folder.iterdir()]

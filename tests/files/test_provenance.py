@@ -11,7 +11,7 @@ import pytest
 
 from bids_dtg.errors import OutputError, RunError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 from bids_dtg.files.provenance import (
     Failure,
     Fingerprint,

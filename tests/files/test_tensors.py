@@ -34,19 +34,10 @@ def test_a_prefix_is_left_out_of_names(file):
     np.testing.assert_array_equal(below.below("b.").read()["x"], TENSORS["a.b.x"])
 
 
-def test_names_are_in_the_header(file):
-    assert set(file.names()) == TENSORS.keys()
-    assert file.below("a.").names() == ("b.x", "y")
-    assert file.below("q").names() == ()
-    file.path.write_bytes((2).to_bytes(8, "little") + b"{]")
-    with pytest.raises(BundleError, match=r"some\.safetensors cannot be read as safetensors"):
-        file.names()
-
-
 def test_errors_name_the_file_and_the_whole_name(file):
     with pytest.raises(BundleError, match=r"some\.safetensors has no tensor a\.q"):
         file.below("a.").shape("q", axes=1)
-    with pytest.raises(BundleError, match=r"a\.b\.x has shape \(2, 3\)\. Expected: three axes"):
+    with pytest.raises(BundleError, match=r"a\.b\.x has shape \(2, 3\)\. Expected: 3 axes"):
         file.below("a.").shape("b.x", axes=3)
     file.path.write_bytes((2).to_bytes(8, "little") + b"{]")
     with pytest.raises(BundleError, match=r"some\.safetensors cannot be read as safetensors"):
@@ -83,7 +74,8 @@ def test_large_tensors_are_checked_without_a_copy(tmp_path):
 def test_rows_of_a_mapped_tensor_leave_the_memory_alone(tmp_path):
     path, values = tmp_path / "some.safetensors", np.ones((8, 2**18), np.float32)
     path.write_bytes(safetensors.numpy.save({"a": values}))
-    mapped = TensorFile(path).mapped("a")
+    mapped = TensorFile(path).read(["a"])["a"]
+    assert type(mapped) is np.memmap
 
     def in_memory() -> int:
         own = Path("/proc/self/smaps").read_text().partition(f"{path}\n")[2]
@@ -101,29 +93,20 @@ def test_rows_of_a_mapped_tensor_leave_the_memory_alone(tmp_path):
     assert values.all()
 
 
-def test_types_that_numpy_lacks_are_refused_by_name(tmp_path):
+def test_types_that_numpy_lacks_are_refused(tmp_path):
     path = tmp_path / "some.safetensors"
     path.write_bytes(safetensors.torch.save({"x": torch.tensor([1.0]).bfloat16()}))
-    with pytest.raises(BundleError, match=r"some\.safetensors .* x is of type BF16"):
+    with pytest.raises(
+        BundleError, match=r"some\.safetensors cannot be read as safetensors: 'BF16'"
+    ):
         TensorFile(path).read()
 
 
-def test_a_tensor_is_mapped_without_being_read(tmp_path):
-    path, values = tmp_path / "some.safetensors", np.arange(6, dtype=np.float16).reshape(2, 3)
-    path.write_bytes(safetensors.numpy.save({"a": np.zeros(5, np.float32), "b.x": values}))
-    mapped = TensorFile(path, "b.").mapped("x")
-    assert (type(mapped), mapped.dtype) == (np.memmap, np.float16)
-    np.testing.assert_array_equal(mapped, values)
-    with pytest.raises(BundleError, match=r"some.safetensors has no tensor b.y"):
-        TensorFile(path, "b.").mapped("y")
-    path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(BundleError, match="its header says"):
-        TensorFile(path, "b.").mapped("x")
-
-
-def test_a_tensor_whose_size_is_not_that_of_its_shape_is_not_mapped(tmp_path):
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-2], lambda data: data.replace(b"[2,3]", b"[2,2]")]
+)
+def test_tensors_of_other_sizes_than_their_shapes_are_refused(tmp_path, damage):
     path = tmp_path / "some.safetensors"
-    data = safetensors.numpy.save({"x": np.zeros((2, 3), np.float16)})
-    path.write_bytes(data.replace(b"[2,3]", b"[2,2]"))
-    with pytest.raises(BundleError, match="x has 12 bytes"):
-        TensorFile(path).mapped("x")
+    path.write_bytes(damage(safetensors.numpy.save({"x": np.zeros((2, 3), np.float16)})))
+    with pytest.raises(BundleError, match=r"some\.safetensors cannot be read as safetensors"):
+        TensorFile(path).read(["x"])

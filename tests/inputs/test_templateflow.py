@@ -9,7 +9,6 @@ import pytest
 from model_host import Fault, ModelHost, go_without_proxy, pin_transform, serve
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import WORK_FOLDER, PinnedFile
 from bids_dtg.inputs.templateflow import (
     ADDRESS,
@@ -50,7 +49,7 @@ def test_the_pins_are_those_of_the_published_files():
         back: "1f9b29f2d5cb898cc97243fe92ee9304",
     }
     assert {
-        name: PinnedFile(name, Digest("md5", digest), size=204_735_104)
+        name: PinnedFile(name, f"md5:{digest}", size=204_735_104)
         for name, digest in digests.items()
     } == PINNED
     assert ADDRESS == "https://templateflow.s3.amazonaws.com"
@@ -128,7 +127,7 @@ def test_what_is_not_the_pinned_file_never_gets_its_name(tmp_path, host, address
 
 def test_an_atlas_is_fetched_by_its_pin_where_that_is_allowed(tmp_path, host, address):
     name = f"tpl-{TO}/tpl-{TO}_res-02_atlas-A_dseg.nii.gz"
-    pinned = PinnedFile(name, Digest("md5", hashlib.md5(CONTENT).hexdigest()), size=len(CONTENT))
+    pinned = PinnedFile(name, f"md5:{hashlib.md5(CONTENT).hexdigest()}", size=len(CONTENT))
     host.files[f"/{name}"] = CONTENT
     with pytest.raises(RunError, match=r"dseg\.nii\.gz is not there.*bids_dtg fetches it"):
         TemplateFlow(tmp_path, address=address).atlas(pinned)

@@ -23,7 +23,7 @@ from tiny_bundle import TINY_AFFINE, forge
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.engine.machine import available_cores
-from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.sidecars import read_inherited
 
 FUNC = Path("sub-01", "func")

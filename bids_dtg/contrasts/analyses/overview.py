@@ -21,7 +21,7 @@ from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, parse_name
-from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.grid import Grid

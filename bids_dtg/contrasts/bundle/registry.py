@@ -16,7 +16,8 @@ from bids_dtg.bundles.kinds import PublishedModel
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.files.download import FetchedFile, PinnedFile
+from bids_dtg.files.download import PinnedFile
+from bids_dtg.files.foreign import sha256_of_file
 from bids_dtg.files.text import read_packaged
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class PublishedMaps(PublishedModel):
 
     def convert(
         self,
-        files: Mapping[PinnedFile, FetchedFile],
+        files: Mapping[PinnedFile, Path],
         folder: Path,
         note: Callable[[str], None],
     ) -> ModelBundle:
@@ -104,24 +105,25 @@ class PublishedMaps(PublishedModel):
         record = {"published_files": [_entry(file, files[file]) for file in self.files]}
         card = replace(self.card, record=record)
         return convert_checkpoint(
-            files[self.checkpoint].path,
+            files[self.checkpoint],
             folder,
             card,
-            maps=files[self.maps].path,
-            brain_mask=files[self.brain_mask].path,
-            mask=files[self.mask].path,
+            maps=files[self.maps],
+            brain_mask=files[self.brain_mask],
+            mask=files[self.mask],
             people=self.people,
         )
 
 
-def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
+def _entry(file: PinnedFile, path: Path) -> dict[str, Any]:
     """Return what the card records of an input file."""
+    algorithm, _, digest = file.digest.partition(":")
     return {
         "location": file.location,
-        "algorithm": file.digest.algorithm,
-        "digest": file.digest.hexadecimal,
-        "sha256": fetched.sha256,
-        "size": fetched.path.stat().st_size,
+        "algorithm": algorithm,
+        "digest": digest,
+        "sha256": sha256_of_file(path),
+        "size": path.stat().st_size,
     }
 
 

@@ -12,7 +12,7 @@ from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.panels.run import MeasuredRun
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import camel_case, cleaning_note, first_figures, rounded

@@ -13,7 +13,8 @@ from bids_dtg.dynamics.bundle.network import NetworkBundle
 from bids_dtg.dynamics.linear import covariances_of
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.errors import BundleError
-from bids_dtg.files.array_store import Stream, write_npz
+from bids_dtg.files.array_store import new_array, write_npz
+from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
@@ -107,15 +108,19 @@ def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Itera
     number = settings.modelling.simulations
     shape = (len(people.people), number, len(people.regions), people.frames)
     path = analysis.results.add(f"{_SERIES}.npz")
-    write_npz(
-        path,
-        {
-            "people": np.array(people.people),
-            "places": np.array(people.regions),
-            "tr_seconds": np.array(people.tr_seconds),
-            "simulated": Stream(shape, np.dtype("<f4"), found),
-        },
-    )
+    with temporary_folder() as folder:  # one person's series are in memory at a time
+        simulated = new_array(folder / "simulated.npy", shape)
+        for place, own in enumerate(found):
+            simulated[place] = own
+        write_npz(
+            path,
+            {
+                "people": people.people,
+                "places": people.regions,
+                "tr_seconds": people.tr_seconds,
+                "simulated": simulated,
+            },
+        )
     facts = {
         "Description": "Simulated series (people, simulations, places, frames) under the key "
         "simulated; people and places have the names. Simulated by a model, not measured",

@@ -17,11 +17,17 @@ from bids_dtg.errors import (
     SettingsError,
     did_you_mean,
 )
-from bids_dtg.files.foreign import Table, open_foreign, parse_table, read_json_object, read_table
-from bids_dtg.files.home import expand_home
+from bids_dtg.files.foreign import (
+    Table,
+    matching,
+    open_foreign,
+    parse_table,
+    read_json_object,
+    read_table,
+)
 from bids_dtg.files.names import BidsName, parse_name
+from bids_dtg.files.paths import expand_home
 from bids_dtg.files.sidecars import applies_to
-from bids_dtg.files.walk import matching
 from bids_dtg.inputs.regions.known_atlases import (
     FOLDER,
     KNOWN,

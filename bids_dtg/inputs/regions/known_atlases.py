@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import PinnedFile
 
 # What ships with the program: a BIDS data set of atlases.
@@ -78,7 +77,7 @@ def _templateflow(
     middle, md5, size = file.split()
     location = f"tpl-{SPACE}/tpl-{SPACE}_res-02_{middle}_dseg.nii.gz"
     return KnownAtlas(
-        name, entities, *terms, pinned=PinnedFile(location, Digest("md5", md5), size=int(size))
+        name, entities, *terms, pinned=PinnedFile(location, f"md5:{md5}", size=int(size))
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import textwrap
@@ -15,7 +16,7 @@ import numpy as np
 from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.foreign import open_foreign, parse_json
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import ParticipantFiles, RunFiles, find_participant
@@ -60,8 +61,8 @@ def read_flag_count(page: Path) -> FlagCount | None:
     try:
         with open_foreign(page) as file:
             found = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))
-        return FlagCount(**parse_json(found.group(1), str(page))) if found else None
-    except (ForeignFileError, OSError, TypeError):
+        return FlagCount(**json.loads(found.group(1))) if found else None
+    except (ForeignFileError, OSError, TypeError, ValueError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.figures import round_up
@@ -200,7 +200,7 @@ def run_evaluation(settings: Settings) -> int:
         else:
             judged = _judged_by_folds(analysis, fits, people, groups, place)
         _finish(analysis, lead, fits, judged, people)
-        discard_folder(place)
+        shutil.rmtree(place, ignore_errors=True)
     return 0
 
 

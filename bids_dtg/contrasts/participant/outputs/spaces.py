@@ -12,7 +12,7 @@ import numpy as np
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, map_path
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
-from bids_dtg.files.annex import require_contents
+from bids_dtg.files.foreign import require_contents
 from bids_dtg.files.names import same_label
 from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.nifti import read_header, require_one_form

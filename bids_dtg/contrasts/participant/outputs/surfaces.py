@@ -15,7 +15,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, Maps
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates

@@ -1,7 +1,7 @@
-"""Names that stand for folders of this machine in what others may read: `<input>/sub-01/…`.
+"""Paths of this machine: as people type them, for temporary files, and hidden in what others read.
 
 Paths hold names of people, laboratories and machines. Whoever runs the program sees them whole in
-its messages; tables, pages and sidecars have names in their place.
+its messages; tables, pages and sidecars have names in their place: `<input>/sub-01/…`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from bids_dtg.errors import SettingsError
 from bids_dtg.notices import visible
 
 ELSEWHERE = "<elsewhere>"
@@ -27,6 +28,67 @@ _END = r"(?![\w~+%@=\-]|\.\w)"
 # Paths that no name is known for: with blanks between quotes, else of two parts or more.
 _QUOTED = r"""(?<=')/[^'\n]*/[^'\n]*(?=')|(?<=")/[^"\n]*/[^"\n]*(?=")"""
 _UNKNOWN = r"(?:/[^\s/'\"<>|:;,]+){2,}/?"
+_NEEDED_BYTES = 1 << 22  # of a temporary file; a table of confounds may take as much
+
+
+def expand_home(text: str | Path, source: str) -> Path:
+    """Return a path with `~` replaced by the home folder that it stands for.
+
+    Parameters
+    ----------
+    text
+        Path as typed by a user.
+    source
+        The option, for the error.
+
+    Raises
+    ------
+    SettingsError
+        There is no such user, or no home.
+
+    Examples
+    --------
+    >>> expand_home("/data/~old", "BIDS_DIR").as_posix()
+    '/data/~old'
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as err:
+        raise SettingsError(
+            f"{source} is '{text}', and there is no such home folder",
+            remedy="write the path out; ./~NAME is a folder here",
+        ) from err
+
+
+def check_temporary_folder() -> None:
+    """Write a few megabytes and remove them: a full disk must not end each participant.
+
+    Raises
+    ------
+    SettingsError
+        No folder for temporary files can be used.
+    """
+    try:
+        with tempfile.TemporaryFile(prefix="dtg-") as file:
+            file.write(bytes(_NEEDED_BYTES))
+    except OSError as err:
+        raise temporary_error(err) from err
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is removed at the end, with all that is in it."""
+    with tempfile.TemporaryDirectory(prefix="dtg-") as folder:
+        yield Path(folder)
+
+
+def temporary_error(err: OSError) -> SettingsError:
+    """Make the error for a folder of temporary files that cannot be used."""
+    place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""  # else the error lists some
+    return SettingsError(
+        f"temporary files cannot be written{place}: {err.strerror or err}",
+        remedy="set TMPDIR to a folder that can be written to and has some megabytes free",
+    )
 
 
 @dataclass(frozen=True)
@@ -110,16 +172,10 @@ def machine_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Pa
     return {
         "templateflow": Path(templateflow) if templateflow else None,
         "home": None if home == "~" else Path(home),
-        "tmp": _temporary_folder(),
+        "tmp": Path(tempfile.gettempdir()),
         "program": Path(sys.prefix),
         "package": Path(__file__).parent.parent,
     }
-
-
-def _temporary_folder() -> Path | None:
-    with suppress(OSError):  # none can be written to
-        return Path(tempfile.gettempdir())
-    return None
 
 
 def _spellings(folder: Path | None) -> Iterator[str]:

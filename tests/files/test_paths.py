@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.paths import PathNames
 
 FOLDER_NAME = st.text("abcé_-. 7+%", min_size=1, max_size=5).filter(
     lambda name: name == name.strip() and set(name) - {"."}
