@@ -108,12 +108,15 @@ def test_download_replaces_a_stub(tmp_path, host, address, capsys):
     ("fault", "fact"),
     [
         (Fault(404), "HTTP 404"),
-        (Fault(content=b"<html>"), "wrong content, 6 bytes with MD5 "),
-        (Fault(content=bytes(1008)), "wrong content, 1008 bytes with MD5 "),
+        (Fault(content=b"<html>"), "wrong content, 6 bytes"),
+        (Fault(content=bytes(1008)), "wrong content, 1008 bytes"),
         (Fault(302, "file:///etc/passwd?token=s3cret"), "file:///etc/passwd"),
     ],
 )
-def test_what_is_not_the_pinned_file_never_gets_its_name(tmp_path, host, address, fault, fact):
+def test_what_is_not_the_pinned_file_never_gets_its_name(
+    tmp_path, host, address, monkeypatch, fault, fact
+):
+    monkeypatch.setattr("bids_dtg.files.download._RETRIES", 0)
     host.faults[f"/{NAME}"].append(fault)
     home = tmp_path / "home"
     with pytest.raises(
@@ -143,8 +146,9 @@ def test_an_atlas_is_fetched_by_its_pin_where_that_is_allowed(tmp_path, host, ad
     assert not path.exists()
 
 
-def test_one_process_asks_once_for_what_it_cannot_have(tmp_path, host, address):
+def test_one_process_asks_once_for_what_it_cannot_have(tmp_path, host, address, monkeypatch):
     """Not for each of a thousand participants."""
+    monkeypatch.setattr("bids_dtg.files.download._RETRIES", 0)
     host.faults[f"/{NAME}"].append(Fault(404))
     flow = TemplateFlow(tmp_path, download=True, address=address)
     for _ in range(3):

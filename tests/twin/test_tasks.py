@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.foreign import parse_toml
 from bids_dtg.twin import Task, find_task, read_trials
 from bids_dtg.twin.tasks import SHIPPED, make_task
 
@@ -57,7 +57,7 @@ def test_shipped_tasks_are_the_published_ones():
 
 def test_the_task_of_the_documentation_is_read():
     text = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
-    task = make_task(parse_toml(text, "docs"), "docs")
+    task = make_task(tomllib.loads(text), "docs")
     cells = {"event": "trial", "direction": ">", "flankers": "other", "key": "j", "rt": "512"}
     rows = [cells | {"onset": "3"}, cells | {"onset": "5", "key": "f"}, {**cells, "event": "rest"}]
     trials = read_trials(task, rows)

@@ -108,7 +108,8 @@ def test_a_full_temporary_folder_is_one_early_line(tmp_path, monkeypatch, capsys
     assert main(job.arguments()) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert f"{tmp_path / 'missing'}, /tmp cannot be used for temporary files: No usable" in error
+    assert "temporary files cannot be written: No usable temporary directory found in [" in error
+    assert f"'{tmp_path / 'missing'}'" in error
     assert "To do: set TMPDIR" in error
     assert not job.out.exists()
 
