@@ -21,9 +21,7 @@ from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
-from bids_dtg.files.foreign import is_pointer
-from bids_dtg.files.foreign import file_state
-from bids_dtg.files.foreign import open_foreign, reading
+from bids_dtg.files.foreign import file_state, is_pointer, open_foreign, reading
 from bids_dtg.imaging.grid import Grid, apply_affine, voxel_edge_mm
 from bids_dtg.imaging.sampling import LatticeSampling
 
