@@ -21,9 +21,8 @@ from bids_dtg.cli.help import (
 from bids_dtg.cli.spellings import add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import explained, legal_values, run_workflow
 from bids_dtg.engine.machine import wait_asleep
-from bids_dtg.notices import say
+from bids_dtg.notices import run_program, say
 from bids_dtg.settings import FIELDS, OPTIONS, Option, Settings, read_options
-from bids_dtg.notices import run_program
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT
 

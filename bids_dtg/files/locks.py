@@ -126,4 +126,4 @@ def _this_process() -> str:
     # A path may hold bytes that are no text, and nobody could read them back from the file.
     command = visible(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
     begun = f"{datetime.now():%d %b %H:%M}"  # as the clock of its host has it
-    return f"process {os.getpid()} on {socket.gethostname()} (begun {begun}: {command})"
+    return f"process {os.getpid()} on {socket.gethostname()} (begun {begun}: {command})\n"
