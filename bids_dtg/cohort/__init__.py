@@ -2,9 +2,7 @@
 
 - `features`: features of many people, one contrast at a time
 - `frames`: the content of an output folder, as a data frame
-- `kept_means`: means of maps over regions, made once a map and kept, and what is unusual about maps
-- `mean_maps`: mean and spread of all maps, in one pass over the files
-- `measured_maps`: reads a measured map at given places
+- `maps`: which maps of people count, their values at voxels, mean and spread
 - `region_people`: people whose regions have values: tables, array files, sets and folds
 - `people`: people whose maps are analysed together, and variables on them
 - `model_analysis`: one call of an analysis of a model of regions

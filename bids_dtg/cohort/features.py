@@ -1,50 +1,42 @@
 """Features of many people: (people, columns), one contrast at a time.
 
 They are in a memory-mapped file of a temporary folder: a contrast of 10,000 people at 2 mm is
-6 GB. Each person's files are read once.
+6 GB. Means of regions are kept in the output, so that each map is read once.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.frames import atlas_key, find_atlas_key, read_regions, region_tables
-from bids_dtg.cohort.kept_means import Figures, KeptMeans, figures_of_map
-from bids_dtg.cohort.measured_maps import choose_measured, read_measured
-from bids_dtg.cohort.people import GroupPeople, read_edges, read_map
-from bids_dtg.errors import DatasetError, DtgError, RunError, SettingsError
+from bids_dtg.cohort.maps import choose_measured, facts_of_files, read_map, read_measured
+from bids_dtg.cohort.people import GroupPeople, read_edges
+from bids_dtg.cohort.region_people import most_common
+from bids_dtg.errors import DatasetError, DtgError, OutputError, RunError, SettingsError
 from bids_dtg.files.array_store import ArrayStore, MappedRows
-from bids_dtg.files.names import parse_name, plain_label
+from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_rows
-from bids_dtg.imaging.atlas import Atlas, choose_atlases
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases, region_means
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.statmaps import (
-    StatMap,
-    chosen_contrasts,
-    plain_contrast,
-    statmaps_place,
-)
+from bids_dtg.inputs.statmaps import StatMap, chosen_contrasts, plain_contrast, statmaps_place
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.notices import counted, say, show
-from bids_dtg.report.contents import AverageFiles
-from bids_dtg.workflows import FeatureKind
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.stats.map_checks import LEAST_PEOPLE, SCALE_FACTOR, own_figures
+from bids_dtg.workflows import FeatureKind, find_workflow
 
 Row = NDArray[np.float32]
-Rows = tuple[tuple[Any, ...], ...]  # of a table of regions: contrast, index and name
-Value = TypeVar("Value", bound=Hashable)
+Files = Callable[[str, str], Sequence[Path]]  # of a person and contrast
 
-# First tables whose rows decide which rows all should have.
-_DECIDE = 9
-_KEYS = ("contrast", "index", "name")  # of a row of a table of regions
+_DECIDE = 9  # first people, most of whom decide which names all should have
+_FEWEST_VALUES = 20  # of a map: the spread of fewer is no scale
 _AGAIN = "call the participant level again for this participant"
 
 
@@ -81,10 +73,9 @@ class FeatureTable:
         """Return a value of each column at the voxels of the source; None where these are none."""
         if self.source.places is None:
             return None
-        atlas = self.source.atlas
-        number = len(self.source.names) or self.source.places.number
-        whole = np.full(number + 1, np.nan)
+        whole = np.full(self.source.columns + 1, np.nan)
         whole[self.kept] = values
+        atlas = self.source.atlas
         return whole[:-1] if atlas is None else whole[atlas.columns]
 
 
@@ -97,11 +88,13 @@ class FeatureSource:
     has: Mapping[str, Collection[str]]  # contrasts of each person with these features, by label
     read: Callable[[str, str], Row]  # returns a person's row of a contrast
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
-    places: VoxelPlaces | None = None  # that values lie at; None: at none that are known
+    places: VoxelPlaces | None = None  # that the values of maps lie at; None: they are no maps
     atlas: Atlas | None = None  # whose regions the columns are, at the places
-    # Files of a person's map of a contrast; None: rows are no maps, which are checked.
-    files: Callable[[str, str], Sequence[Path]] | None = None
-    statistic: str = ""  # of measured maps
+
+    @property
+    def columns(self) -> int:
+        """How many columns there are, before those that somebody lacks are left out."""
+        return len(self.names) or (0 if self.places is None else self.places.number)
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield the features of people, one contrast at a time.
@@ -125,7 +118,7 @@ class FeatureSource:
                 table = self._table(those, contrast, folder)
             except DatasetError as err:
                 left_out = err
-                people.findings.add(f"the contrast is left out: {err}", contrast)
+                people.note(f"the contrast is left out: {err}", contrast)
                 continue
             given = True
             yield table
@@ -135,33 +128,17 @@ class FeatureSource:
     def _table(self, people: GroupPeople, contrast: str, folder: Path) -> FeatureTable:
         """Read everybody's row into a mapped file, without columns in which a value is missing."""
         labels, failed = list[str](), dict[str, str]()
-        maps: dict[str, Figures] = {}
-        columns = len(self.names) or (self.places.number if self.places is not None else 0)
-        kept = None
-        if self.files is not None and self.atlas is not None:
-            assert self.places is not None
-            store = ArrayStore(people.output.path("group") / "cache" / "regions")
-            name = f"{self.kind.name}/{contrast}"
-            kept = KeptMeans(store, name, self.atlas, self.places, self.statistic)
-        rows = MappedRows(folder / "features.f32", len(people.labels), columns)
+        rows = MappedRows(folder / "features.f32", len(people.labels), self.columns)
         for label in people.labels:
             try:
-                if kept is not None and self.files is not None:
-                    read = partial(self.read, label, contrast)
-                    row, maps[label] = kept.means(self.files(label, contrast), read)
-                else:
-                    row = self.read(label, contrast)
-                    if self.files is not None:
-                        maps[label] = figures_of_map(row)
-                    elif not np.isfinite(row).any():
-                        raise RunError(f"sub-{label} has no value")
+                row = self.read(label, contrast)
+                if not np.isfinite(row).any():
+                    raise RunError(f"sub-{label} has no value")
             except DtgError as err:
                 failed[label] = str(err)
             else:
                 rows.add(row)
                 labels.append(label)
-        if kept is not None:
-            kept.write()
         words = self.kind.words
         if not labels:
             raise DatasetError(f"nobody's {words} can be read: {next(iter(failed.values()))}")
@@ -169,8 +146,28 @@ class FeatureSource:
             raise DatasetError(
                 f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
             )
-        people.findings.compare(maps, contrast)
-        return FeatureTable(self, contrast, tuple(labels), rows.array(known), known, failed)
+        values = rows.array(known)
+        for found in _odd_maps(labels, values) if self.places is not None else ():
+            people.note(found, contrast)
+        return FeatureTable(self, contrast, tuple(labels), values, known, failed)
+
+
+def _odd_maps(labels: Sequence[str], values: NDArray[np.float32]) -> Iterator[str]:
+    """Yield sentences on maps of another scale than most, and on people with equal maps."""
+    sds = np.array([row.std(dtype=np.float64) for row in values])
+    usual = np.median(sds[sds > 0]) if (sds > 0).any() else np.nan
+    same: dict[bytes, list[str]] = {}
+    for label, row, sd in zip(labels, values, sds, strict=True):
+        same.setdefault(hashlib.sha256(row.tobytes()).digest(), []).append(f"sub-{label}")
+        scale = sd / usual
+        usual_scale = not sd > 0 or 1 / SCALE_FACTOR <= scale <= SCALE_FACTOR
+        if min(len(labels) / LEAST_PEOPLE, len(row) / _FEWEST_VALUES) >= 1 and not usual_scale:
+            yield f"the scale of the map of sub-{label} is {scale:.3g} times the median"
+    for who in same.values():
+        if len(who) > 1:
+            everybody = len(who) == len(labels)
+            people = counted(len(who), "participant") if everybody else named(who)
+            yield f"{people} have one and the same map"
 
 
 def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
@@ -183,7 +180,7 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
     """
     found: list[FeatureSource] = []
     missing: list[DatasetError] = []
-    for kind in people.feature_kinds.values():
+    for kind in find_workflow(people.settings.inputs.workflow).features.values():
         try:
             found.append(kind.find(kind, people))
         except DatasetError as err:
@@ -216,79 +213,16 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
 
 def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     """Find predicted maps, which everybody has: by region, or by voxel with ``--voxels``."""
-    contrasts = _wanted(people, _labels(people))
-    if not people.settings.statistics.voxels:
-        tables = _region_source(kind, people)
-        if tables is not None:
-            return tables
+    contrasts = _wanted(people, [found.label for found in people.example.maps])
 
     def files(label: str, contrast: str) -> list[Path]:
-        paths = [_map_path(made, contrast) for made in people.averages[label]]
-        return [path for path in paths if path is not None]
+        maps = [found for made in people.averages[label] for found in made.maps]
+        return [found.path for found in maps if found.label == contrast]
 
     def read(label: str, contrast: str) -> Row:
         return _mean([read_map(path, people.places) for path in files(label, contrast)])
 
-    has = dict.fromkeys(people.labels, contrasts)
-    return _of_maps(FeatureSource(kind, contrasts, has, read, files=files), people)
-
-
-def _of_maps(source: FeatureSource, people: GroupPeople) -> FeatureSource:
-    """Return a source of maps with its columns: voxels, or regions that are averaged."""
-    if people.settings.statistics.voxels:
-        return dataclasses.replace(source, places=people.places)
-    if (atlas := find_atlas(people)) is None:
-        raise DatasetError(
-            "the default atlas has no region where the maps have values",
-            remedy="give --atlases, or --voxels for tests of voxels",
-        )
-    names = tuple(atlas.parcels.values())
-    return dataclasses.replace(source, names=names, places=people.places, atlas=atlas)
-
-
-def find_atlas(people: GroupPeople, key: str = "") -> Atlas | None:
-    """Return the first of ``--atlases``; None where it does not fit.
-
-    By default that is the default one, with the subcortical structures of HCP's beside it.
-
-    Parameters
-    ----------
-    people
-        People with maps.
-    key
-        Of tables of regions: of another atlas, None is returned.
-    """
-    asked, here = people.settings.outputs.atlases[:1], TemplateFlow.here()
-    try:
-        found = choose_atlases(asked, people.places, templateflow=here)
-    except SettingsError:
-        if not key:
-            raise
-        return None
-    if not found or key not in ("", found[0].key):
-        return None
-    return found[0] if asked or key else with_subcortex(found[0], people.places)
-
-
-def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
-    """Return an atlas with the subcortical structures of HCP's behind its parcels.
-
-    Parameters
-    ----------
-    cortex
-        The atlas, whose parcels stay where both have one.
-    places
-        Voxels that it is at.
-    """
-    try:
-        (below,) = choose_atlases(["HCP"], places, templateflow=TemplateFlow(None))
-    except SettingsError:  # another template, or nothing of it at these places
-        return cortex
-    first = max(cortex.parcels)
-    added = (cortex.labels == 0) & (below.labels > 0)
-    labels = np.where(added, below.labels + first, cortex.labels)
-    parcels = {**cortex.parcels, **{first + own: name for own, name in below.parcels.items()}}
-    return Atlas(cortex.entities, labels, parcels, np.concatenate([cortex.voxels, below.voxels]))
+    return _of_maps(kind, people, contrasts, dict.fromkeys(people.labels, contrasts), files, read)
 
 
 def find_measured(
@@ -315,7 +249,7 @@ def find_measured(
         raise DatasetError(
             "no folder of measured maps was given", expected="--derivatives statmaps=PATH"
         )
-    predicted = {plain_contrast(label): label for label in _labels(people)}
+    predicted = {plain_contrast(found.label): found.label for found in people.example.maps}
     asked = people.settings.inputs.session_label
     sessions = {None, *(plain_label(label, "ses") for label in asked)}
 
@@ -340,108 +274,134 @@ def find_measured(
     any_has = {contrast for own in has.values() for contrast in own}
     contrasts = _wanted(people, [label for label in predicted.values() if label in any_has])
 
-    def sources(label: str, contrast: str) -> Sequence[Path]:
-        return (chosen[label].target[plain_contrast(contrast)].files[statistic],)
+    def files(label: str, contrast: str) -> list[Path]:
+        return [chosen[label].target[plain_contrast(contrast)].files[statistic]]
 
     def read(label: str, contrast: str) -> Row:
         statmap = chosen[label].target[plain_contrast(contrast)]
         return read_measured(statmap, statistic, people.places.read)
 
-    source = FeatureSource(kind, contrasts, has, read, files=sources, statistic=statistic)
-    return _of_maps(source, people)
+    return _of_maps(kind, people, contrasts, has, files, read)
 
 
-def _region_source(kind: FeatureKind, people: GroupPeople) -> FeatureSource | None:
-    """Return means of regions in the tables of the participant level; None: not of everybody."""
-    tables = {
-        label: [
-            path
-            for made in averages
-            for path in region_tables(made.title, made.maps[0].path.parent)
-        ]
-        for label, averages in people.averages.items()
+def _of_maps(
+    kind: FeatureKind,
+    people: GroupPeople,
+    contrasts: tuple[str, ...],
+    has: Mapping[str, Collection[str]],
+    files: Files,
+    read: Callable[[str, str], Row],
+) -> FeatureSource:
+    """Return a source of maps by voxel, or by region."""
+
+    def read_usable(label: str, contrast: str) -> Row:
+        row = read(label, contrast)
+        if why := own_figures(row).unusable:
+            raise RunError(f"the map cannot be used: {why}")
+        return row
+
+    if people.settings.statistics.voxels:
+        return FeatureSource(kind, contrasts, has, read_usable, places=people.places)
+    atlas = _atlas_of(people)
+    store = ArrayStore(people.output.path("group") / "cache" / "regions" / kind.name)
+    places, grid = people.places.positions.astype("<i8"), people.places.grid
+    content = np.array(grid.shape, "<i8").tobytes() + np.asarray(grid.affine, "<f8").tobytes()
+    facts = {
+        "atlas": atlas.digest,
+        "places": hashlib.sha256(content + places.tobytes()).hexdigest(),
+        "coverage": MIN_COVERAGE,
     }
-    keys = list(dict.fromkeys(_key_of(path) for own in tables.values() for path in own))
-    asked = people.settings.outputs.atlases
-    if len(keys) > 1 and not asked:
-        say(f"tables of {len(keys)} atlases: Schaefer400 is used")
-        asked = ("Schaefer400",)
-    try:
-        wanted = find_atlas_key(asked[0], keys, people.output.root) if asked and keys else keys[0]
-    except (SettingsError, IndexError):  # no table is of it: regions are averaged from the maps
-        return None
-    paths = {
-        label: [path for path in own if _key_of(path) == wanted] for label, own in tables.items()
-    }
-    if any(len(own) < len(people.averages[label]) for label, own in paths.items()):
-        return None
 
-    def read_all(label: str) -> tuple[Rows, Row]:
-        (rows, *others), values = zip(*map(_region_means, paths[label]), strict=True)
-        if any(own != rows for own in others):
-            raise RunError(f"the tables of regions of sub-{label} differ in rows", remedy=_AGAIN)
-        return rows, _mean(values)
+    def means(label: str, contrast: str) -> Row:
+        values = read_usable(label, contrast)[None]
+        return np.asarray(region_means(values, atlas, MIN_COVERAGE)[0], np.float32)
 
-    usual = _usual(people.labels, lambda label: read_all(label)[0])
-    labels = list(dict.fromkeys(contrast for contrast, _, _ in usual))
-    regions = tuple(name for contrast, _, name in usual if contrast == labels[0])
-    if len(usual) != len(labels) * len(regions):
-        raise DatasetError(
-            f"the tables of regions in {people.output.root} have other rows of each contrast",
-            remedy="call the participant level again",
-        )
-    contrasts = _wanted(people, labels)
-    read_once: dict[str, Row] = {}
+    @cache
+    def of_person(label: str) -> Mapping[str, Row | DtgError]:
+        own = {name: partial(files, label, name) for name in contrasts if name in has[label]}
+        return _kept_rows(store, f"sub-{label}", facts, own, partial(means, label))
 
-    def read(label: str, contrast: str) -> Row:
-        if label not in read_once:
-            rows, read_once[label] = read_all(label)
-            if rows != usual:
-                path = paths[label][0]
-                found = f"{path} has other rows than most tables of this atlas"
-                raise RunError(found, remedy=_AGAIN)
-        start = labels.index(contrast) * len(regions)
-        return read_once[label][start : start + len(regions)]
+    def read_means(label: str, contrast: str) -> Row:
+        row = of_person(label)[contrast]
+        if isinstance(row, DtgError):
+            raise row
+        return row
 
-    atlas = find_atlas(people, wanted)
-    fits = atlas is not None and tuple(atlas.parcels.values()) == regions
-    has = dict.fromkeys(people.labels, contrasts)
-    places = people.places if fits else None
-    return FeatureSource(kind, contrasts, has, read, regions, places, atlas)
+    names = tuple(atlas.parcels.values())
+    return FeatureSource(kind, contrasts, has, read_means, names, people.places, atlas)
 
 
-def _key_of(path: Path) -> str:
-    return atlas_key(parse_name(path.name))
+def _kept_rows(
+    store: ArrayStore,
+    name: str,
+    facts: Mapping[str, Any],
+    files: Mapping[str, Callable[[], Sequence[Path]]],
+    make: Callable[[str], Row],
+) -> Mapping[str, Row | DtgError]:
+    """Return a person's rows by contrast, or why there is none; each is made once and kept.
 
-
-def _region_means(path: Path) -> tuple[Rows, Row]:
-    """Return contrast, index and name of all rows of a table of regions, and their means."""
-    try:
-        table = read_regions(path, (*_KEYS, "mean"))
-        with np.errstate(over="ignore"):  # infinity counts as no value
-            values = table["mean"].to_numpy(np.float32)
-    except DatasetError as err:
-        raise err.as_kind(RunError) from err
-    except (KeyError, ValueError) as err:
-        raise RunError(
-            f"{path} cannot be read: {err}", expected="a table of regions as the program writes it"
-        ) from err
-    return tuple(zip(*(table[name] for name in _KEYS), strict=True)), values
-
-
-def _usual(labels: Iterable[str], read: Callable[[str], Value]) -> Value:
-    """Return what most of the first readable people have, so that no damaged one decides alone."""
-    found, damaged = list[Value](), list[DtgError]()
-    for label in labels:
+    Parameters
+    ----------
+    store, name, facts
+        Where they are kept, and all that they depend on beside their files.
+    files
+        Returns the files of each contrast; once these have changed, the row is made anew.
+    make
+        Makes the row of a contrast.
+    """
+    kept: dict[str, tuple[Any, Row]] = {}
+    if store.has(name, facts):
+        with suppress(OutputError, ValueError):  # damaged, or just replaced: made anew
+            notes, rows = store.notes(name), np.array(store.read(name))
+            for (contrast, made_of), row in zip(notes["made_of"].items(), rows, strict=True):
+                kept[contrast] = made_of, row
+    found, is_new = dict[str, Row | DtgError](), False
+    for contrast, paths in files.items():
         try:
-            found.append(read(label))
-        except DtgError as err:  # reported where the participant is left out
-            damaged.append(err)
-        if len(found) == _DECIDE:
-            break
+            made_of = facts_of_files(paths())
+            if contrast not in kept or kept[contrast][0] != made_of:
+                kept[contrast], is_new = (made_of, make(contrast)), True
+            found[contrast] = kept[contrast][1]
+        except DtgError as err:
+            found[contrast] = err
+    if is_new:
+        of_files = {contrast: made_of for contrast, (made_of, _) in kept.items()}
+        rows = np.stack([row for _, row in kept.values()])
+        store.write(name, rows, facts, {"made_of": of_files})
+    return found
+
+
+def _atlas_of(people: GroupPeople) -> Atlas:
+    """Return the first of ``--atlases``, else the default one with HCP's subcortical structures."""
+    asked = people.settings.outputs.atlases[:1]
+    found = choose_atlases(asked, people.places, templateflow=TemplateFlow.here())
     if not found:
-        raise damaged[0]
-    return Counter(found).most_common(1)[0][0]
+        raise DatasetError(
+            "the default atlas has no region where the maps have values",
+            remedy="give --atlases, or --voxels for tests of voxels",
+        )
+    return found[0] if asked else with_subcortex(found[0], people.places)
+
+
+def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
+    """Return an atlas with the subcortical structures of HCP's behind its parcels.
+
+    Parameters
+    ----------
+    cortex
+        The atlas, whose parcels stay where both have one.
+    places
+        Voxels that it is at.
+    """
+    try:
+        (below,) = choose_atlases(["HCP"], places, templateflow=TemplateFlow(None))
+    except SettingsError:  # another template, or nothing of it at these places
+        return cortex
+    first = max(cortex.parcels)
+    added = (cortex.labels == 0) & (below.labels > 0)
+    labels = np.where(added, below.labels + first, cortex.labels)
+    parcels = {**cortex.parcels, **{first + own: name for own, name in below.parcels.items()}}
+    return Atlas(cortex.entities, labels, parcels, np.concatenate([cortex.voxels, below.voxels]))
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -451,50 +411,42 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     ------
     DatasetError
         Nobody has any.
-    ValueError
-        The kind names no file of runs.
     """
-    if kind.run_file is None:
-        raise ValueError(f"{kind.name} are read from files of runs, and none is named")
-    file, paths = kind.run_file(), {}
+    assert kind.run_file is not None
+    file, paths = kind.run_file(), dict[str, list[Path]]()
     for label, averages in people.averages.items():
         runs = {title for made in averages for title in made.runs}
-        own = [run for run in people.files[label].runs if run.title in runs]
-        files = [run.files.get(file) for run in own]
-        if files and None not in files:
-            paths[label] = tuple(path for path in files if path is not None)
+        own = [run.files for run in people.runs[label] if run.title in runs]
+        if own and all(file in files for files in own):
+            paths[label] = [files[file] for files in own]
     if not paths:
         raise DatasetError(
             f"{people.output.root} has no matrices of correlations between ROIs (_relmat.tsv)",
             remedy="call the participant level again",
         )
-    edges = _usual(paths, lambda label: len(read_edges(paths[label][0])))
 
-    def read(label: str, contrast: str) -> Row:
-        found = [read_edges(path) for path in paths[label]]
-        if wrong := [len(own) for own in found if len(own) != edges]:
-            raise RunError(f"sub-{label} has {wrong[0]} edges between ROIs", expected=f"{edges}")
-        return _mean(found)
+    def read(label: str) -> tuple[tuple[str, ...], Row]:
+        rows = [read_edges(path) for path in paths[label]]
+        if len({len(row) for row in rows}) > 1:
+            raise RunError(f"the runs of sub-{label} have matrices of other sizes", remedy=_AGAIN)
+        return _edge_names(len(rows[0])), _mean(rows)
 
-    rois = int((1 + np.sqrt(1 + 8 * edges)) / 2)
-    upper = np.triu_indices(rois, 1)
-    names = tuple(f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True))
-    return FeatureSource(kind, ("",), dict.fromkeys(paths, ("",)), read, names)
+    return _of_names(kind, tuple(paths), read)
+
+
+@cache
+def _edge_names(edges: int) -> tuple[str, ...]:
+    upper = np.triu_indices(int((1 + np.sqrt(1 + 8 * edges)) / 2), 1)
+    return tuple(f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True))
 
 
 def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find scores of runs in the tables that the kind names; a person has the mean over runs.
-
-    Raises
-    ------
-    DatasetError
-        Nobody has any.
-    """
+    """Find scores of runs in the tables that the kind names; a person has the mean over runs."""
 
     def rows(label: str) -> list[dict[str, str]]:
         return [row for made in people.averages[label] for row in read_rows(made.maps[0].path)]
 
-    return _of_scores(kind, people.labels, rows)
+    return _of_names(kind, people.labels, lambda label: _scores(kind, label, rows(label)))
 
 
 def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -516,57 +468,71 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     rows: dict[str, list[dict[str, str]]] = {}
     for row in read_rows(found[0]):
         rows.setdefault(row.get("participant_id", "").removeprefix("sub-"), []).append(row)
-    has = [label for label in people.labels if label in rows]
+    has = tuple(label for label in people.labels if label in rows)
     if not has:
         raise DatasetError(f"{found[0]} has nobody whose results are in {people.output.root}")
+    return _of_names(kind, has, lambda label: _scores(kind, label, rows[label]))
 
-    return _of_scores(kind, has, rows.__getitem__)
+
+def _scores(
+    kind: FeatureKind, label: str, rows: Sequence[Mapping[str, str]]
+) -> tuple[tuple[str, ...], Row]:
+    """Return the names of a person's scores in rows of tables, and their means over runs."""
+    *columns, value = kind.columns
+    cells: dict[str, list[float]] = {}
+    try:
+        for row in rows:
+            score = float("nan" if row[value] == "n/a" else row[value])
+            cells.setdefault("_".join(row[column] for column in columns), []).append(score)
+    except (KeyError, TypeError, ValueError) as err:
+        raise RunError(
+            f"{kind.words} of sub-{label} cannot be read: {err}",
+            expected=f"columns {', '.join(kind.columns)}",
+        ) from err
+    if len({len(own) for own in cells.values()}) != 1:
+        raise RunError(f"the runs of sub-{label} have different rows of {kind.words}, or none")
+    return tuple(cells), _mean(np.array([*cells.values()]).T)
 
 
-def _of_scores(
-    kind: FeatureKind, labels: Sequence[str], rows: Callable[[str], Sequence[Mapping[str, str]]]
+def _of_names(
+    kind: FeatureKind, labels: Sequence[str], read: Callable[[str], tuple[tuple[str, ...], Row]]
 ) -> FeatureSource:
-    """Return the scores in people's rows of tables, by the names of the rows; means over runs."""
-    *named, value = kind.columns
+    """Return a source of numbers under names: those of most of the first people, if not of all.
 
-    def scores(label: str) -> dict[str, float]:
-        cells: dict[str, list[float]] = {}
+    Parameters
+    ----------
+    kind, labels
+        Row of the kind, and the people who have such numbers.
+    read
+        Returns a person's names and numbers.
+    """
+    first, damaged = list[tuple[str, ...]](), list[DtgError]()
+    for label in labels:
         try:
-            for row in rows(label):
-                name = "_".join(row[column] for column in named)
-                cells.setdefault(name, []).append(
-                    float("nan" if row[value] == "n/a" else row[value])
-                )
-        except (KeyError, TypeError, ValueError) as err:
-            raise RunError(
-                f"{kind.words} of sub-{label} cannot be read: {err}",
-                expected=f"columns {', '.join(kind.columns)}",
-            ) from err
-        if len({len(own) for own in cells.values()}) != 1:
-            raise RunError(f"the runs of sub-{label} have different rows of {kind.words}, or none")
-        return {name: float(np.mean(own)) for name, own in cells.items()}
+            first.append(read(label)[0])
+        except DtgError as err:  # reported where the participant is left out
+            damaged.append(err)
+        if len(first) == _DECIDE:
+            break
+    if not first:
+        raise damaged[0]
+    names = most_common(first)
 
-    names = (*scores(labels[0]),)
-
-    def read(label: str, contrast: str) -> Row:
-        own = scores(label)
-        if [*own] != [*names]:
+    def row(label: str, contrast: str) -> Row:
+        own, values = read(label)
+        if own != names:
             raise RunError(
-                f"sub-{label} has other rows of {kind.words} than most people",
-                expected=", ".join(names),
+                f"sub-{label} has other {kind.words} than most people",
+                expected=named(names),
                 remedy=_AGAIN,
             )
-        return np.array([*own.values()], np.float32)
+        return values
 
-    return FeatureSource(kind, ("",), dict.fromkeys(labels, ("",)), read, names)
+    return FeatureSource(kind, ("",), dict.fromkeys(labels, ("",)), row, names)
 
 
-def _mean(rows: Sequence[NDArray[np.floating[Any]]]) -> Row:
+def _mean(rows: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]]) -> Row:
     return np.asarray(np.mean(rows, axis=0, dtype=np.float64), np.float32)
-
-
-def _labels(people: GroupPeople) -> list[str]:
-    return [found.label for found in people.example.maps]
 
 
 def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
@@ -577,7 +543,3 @@ def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
     tasks = {found.label: found.task for found in people.example.maps}
     wanted = chosen_contrasts(asked, {label: tasks.get(label, "") for label in there})
     return tuple(label for label in there if label in wanted)
-
-
-def _map_path(made: AverageFiles, contrast: str) -> Path | None:
-    return next((found.path for found in made.maps if found.label == contrast), None)

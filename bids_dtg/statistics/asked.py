@@ -19,7 +19,7 @@ from bids_dtg.inputs.participants import (
     plain_column,
 )
 from bids_dtg.notices import say
-from bids_dtg.stats.coding import Coded
+from bids_dtg.stats.coding import Coded, add_levels
 from bids_dtg.workflows import FeatureKind
 
 _LARGEST = 1e100  # of a phenotype: squares of larger values are not finite
@@ -49,7 +49,7 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
     for name in people.table.columns:
         if name in taken or plain_column(name) in addresses:
             continue
-        column = people.any_column(name)
+        column = people.table.columns[name].of(people.labels)
         if column.stray:
             say(f"{name} is no phenotype: it has {column.stray}, and numbers of the others")
         elif is_phenotype(column):
@@ -123,10 +123,16 @@ def covariates_of(
     asked = [people.column(own).name for own in people.settings.statistics.covariates]
     names = dict.fromkeys((*asked, *kind.covariates))
     differ = [own for own in names if len(set(people.column(own).texts.values())) > 1]
-    found, why = people.with_sites(people.labels, people.covariates(differ), name, tested)
-    if why:
-        tell(f"Sites: {why}")
-    return found
+    found, sites = people.covariates(differ), people.site_column
+    if sites is None or sites.name in asked:
+        return found
+    # Differences between sites, which then count as noise, hide what is tested within sites.
+    levels = [sites.texts.get(label, "") for label in people.labels]
+    try:
+        return add_levels(found, sites.name, levels, tested)
+    except ValueError as err:
+        tell(f"Sites: {sites.name} is no covariate of {name}: {err}")
+        return found
 
 
 def camel_case(words: str) -> str:

@@ -271,14 +271,13 @@ class _Tested:
         p = {"tests_fwe": self.below("p"), "tests_fdr": self.below("q")} if self.corrected else {}
         tested = int(np.isfinite(self.tests.t).sum())
         source = self.table.source
-        number = len(source.names) or (source.places.number if source.places is not None else 0)
         return {
             "features": source.kind.name,
             "contrast": self.table.contrast or None,
             "participants": len(self.table.labels),
             "dof": self.tests.design.dof,
             "tests": tested,
-            "dropped": number - tested,
+            "dropped": source.columns - tested,
             **p,
             "name": self.place(self.best),
             **self.cells(self.best),

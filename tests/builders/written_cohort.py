@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ def person_labels(people: int) -> tuple[str, ...]:
 
 
 class WrittenCohort(TinyJob):
-    """An output folder of people whose maps, edges and regions are what a test says.
+    """An output folder of people whose maps and edges are what a test says.
 
     One person goes through the participant level. What others have are copies of that person's
     files, with their label and their values.
@@ -72,7 +71,7 @@ class WrittenCohort(TinyJob):
 
         `maps` is (people, contrasts, places), `edges` (people, rois, rois).
         """
-        assert self.run("--atlases", self.atlas) == 0
+        assert self.run() == 0
         labels = person_labels(len(maps))
         for number, label in enumerate(labels):
             own = {} if fd_mean is None else {"fd_mean": f"{fd_mean[number]:.6f}"}
@@ -95,16 +94,17 @@ class WrittenCohort(TinyJob):
         return path
 
     def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
-        """Call an analysis of the group level."""
+        """Call an analysis of the group level, by the parcels of `atlas`."""
+        by = () if {"--atlases", "--voxels"} & set(more) else ("--atlases", self.atlas)
         words = [word for word in self.arguments(out=out) if word != "--no-reports"]
         words[2:5] = ["group", "--analysis", analysis]
         from bids_dtg.cli.run import main
 
-        return main([*words, *map(str, more)])
+        return main([*words, *map(str, (*by, *more))])
 
     def _write_atlas(self, shape: tuple[int, int, int], affine: np.ndarray) -> None:
         slabs = np.arange(shape[2]) * PARCELS // shape[2] + 1
-        image = np.broadcast_to(slabs, shape).astype(np.int16)
+        image = np.where(self.bundle.places.mask, slabs, 0).astype(np.int16)
         nib.save(nib.Nifti1Image(image, affine), self.atlas)
         self.parcels = image[self.bundle.places.mask]  # (places,), the parcel of each
 
@@ -127,20 +127,10 @@ class WrittenCohort(TinyJob):
                 header = source.read_text().splitlines()[0]
                 rows = ["\t".join(f"{value:.6f}" for value in row) for row in edges]
                 path.write_text("\n".join([header, *rows]) + "\n")
-            elif path.name.endswith("_desc-regions_statmap.tsv"):
-                path.write_text(self._region_text(source, by_label))
             elif path.suffix in (".tsv", ".json"):
                 path.write_text(_with_cells(source, own).replace(f"sub-{MODEL}", f"sub-{label}"))
             else:
                 path.write_bytes(source.read_bytes())
-
-    def _region_text(self, source: Path, maps: Mapping[str, np.ndarray]) -> str:
-        with source.open(newline="") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t"))
-        for row in rows:
-            inside = self.parcels == int(row["index"])
-            row["mean"] = f"{maps[row['contrast']][inside].mean():.7g}"
-        return "\n".join(["\t".join(rows[0]), *("\t".join(row.values()) for row in rows)]) + "\n"
 
 
 def _with_cells(source: Path, cells: Mapping[str, str]) -> str:

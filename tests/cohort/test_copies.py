@@ -197,7 +197,7 @@ def gathered(written: WrittenCohort, out: Path, **more: object) -> GroupPeople:
 
 def test_a_copied_session_is_refused_only_where_it_is_asked_for(written, tmp_path):
     out = tmp_path / "out"
-    shutil.copytree(written.out, out)
+    shutil.copytree(written.out, out, ignore=shutil.ignore_patterns("group"))
     for path in [path for path in out.rglob("*sub-P000*") if path.is_file()]:
         for session in ("1", "2"):
             with_session = f"sub-P000_ses-{session}_"

@@ -1,8 +1,6 @@
 """Whose maps are looked at together, and their numbers side by side."""
 
 import shutil
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import nibabel as nib
 import numpy as np
@@ -165,41 +163,16 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
     assert other.labels == LABELS
 
 
-def changed_first(cohort, pattern, change):
-    """Return whom a damaged file of the first participant leaves out, and whose values are read."""
-    path = next(cohort.out.glob(f"sub-01/func/{pattern}"))
-    whole = path.read_bytes()
-    path.write_bytes(change(whole.decode()).encode())
-    kind = "edges" if "relmat" in pattern else "maps"
-    try:
-        source = source_of(people_of(cohort, voxels=False), kind)
-        with TemporaryDirectory() as folder:
-            table = next(source.tables(people_of(cohort), Path(folder)))
-            return list(table.failed), table.labels
-    finally:
-        path.write_bytes(whole)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: "a\tb\n1\t2\n",
-        lambda text: "",
-        lambda text: text.splitlines()[0] + "\n",
-        lambda text: text + text.partition("\n")[2],
-        lambda text: "\n".join([text.split("\n")[0], *text.split("\n")[:0:-1]]),
-        lambda text: text.replace("\t1\t1\t", "\t1\tanother region\t"),
-        lambda text: text.replace("\t1\t1\t0.", "\t1\t1\t1_0."),
-    ],
-    ids=["header", "empty", "no row", "twice", "turned", "other name", "underscore"],
-)
-def test_the_first_table_of_regions_does_not_decide_alone(cohort, change):
-    assert changed_first(cohort, "*desc-regions_statmap.tsv", change) == (["01"], LABELS[1:])
-
-
 @pytest.mark.parametrize("change", [lambda text: "", lambda text: text[: len(text) // 2]])
-def test_the_first_matrix_does_not_decide_alone(cohort, change):
-    assert changed_first(cohort, "*_relmat.tsv", change) == (["01"], LABELS[1:])
+def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
+    path = next(cohort.out.glob("sub-01/func/*_relmat.tsv"))
+    whole = path.read_text()
+    path.write_text(change(whole))
+    try:
+        _, ((table, _),) = tables(cohort, "edges", tmp_path)
+    finally:
+        path.write_text(whole)
+    assert (list(table.failed), table.labels) == (["01"], LABELS[1:])
 
 
 @pytest.mark.parametrize(
@@ -222,28 +195,26 @@ def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(cohort
     assert all(values.shape[1] for _, values in found)
 
 
-def test_regions_are_averaged_from_maps_where_there_are_no_tables(cohort, tmp_path):
-    """Of predicted maps as the tables have them, and of measured maps in the same way."""
+def test_means_of_regions_are_those_of_the_maps_and_are_kept(cohort, tmp_path, monkeypatch):
     (atlas,) = cohort.folder.glob("atlas-Own*")
     options = {"voxels": False, "atlases": (str(atlas),), "contrast": ("languageMath",)}
     _, ((table, values),) = tables(cohort, "maps", tmp_path, **options)
-    paths = [path for path in cohort.out.rglob("*_desc-regions*") if path.is_file()]
-    whole = {path: path.read_bytes() for path in paths}
-    for path in paths:
-        path.unlink()
-    try:
-        _, ((again, means),) = tables(cohort, "maps", tmp_path, **options)
-    finally:
-        for path, content in whole.items():
-            path.write_bytes(content)
-    assert again.names == table.names
-    np.testing.assert_allclose(means, values, atol=1e-5)
-    _, ((measured, values),) = tables(cohort, "measured", tmp_path, **options)
-    parcels = image(atlas)
+    for label, row in zip(LABELS, values, strict=True):
+        (path,) = cohort.out.glob(f"sub-{label}/func/*_desc-regions_statmap.tsv")
+        rows = [own for own in read_table(path) if own["contrast"] == "languageMath"]
+        assert table.names == [own["name"] for own in rows]
+        np.testing.assert_allclose(row, [float(own["mean"]) for own in rows], atol=1e-5)
+    _, ((measured, means),) = tables(cohort, "measured", tmp_path, **options)
     (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
-    own = image(path)[parcels == 2]
     assert measured.names == table.names
-    assert values[1, 1] == pytest.approx(own.mean(), abs=1e-5)
+    assert means[1, 1] == pytest.approx(image(path)[image(atlas) == 2].mean(), abs=1e-5)
+    monkeypatch.setattr("bids_dtg.cohort.features.region_means", None)
+    _, ((_, again),) = tables(cohort, "maps", tmp_path, **options)
+    np.testing.assert_array_equal(again, values)
+    path = next(cohort.out.glob("sub-03/func/*contrast-languageMath_*synthetic_statmap.nii.gz"))
+    path.touch()
+    with pytest.raises(TypeError, match="not callable"):  # what has changed is read anew
+        tables(cohort, "maps", tmp_path, **options)
 
 
 def test_subcortical_structures_are_behind_the_cortex():

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_dtg.cohort.measured_maps import read_measured
+from bids_dtg.cohort.maps import read_measured
 from bids_dtg.errors import UnusableMapError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from tiny_job import TinyJob, add_rest, tree
 
-from bids_dtg.cohort.mean_maps import mean_of_averages
+from bids_dtg.cohort.maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.participants.reports import Reports

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
-from bids_dtg.cohort.measured_maps import choose_measured, read_measured
+from bids_dtg.cohort.maps import (
+    GroupMaps,
+    choose_averages,
+    choose_measured,
+    find_without_details,
+    mean_of_averages,
+    read_measured,
+    with_details,
+)
 from bids_dtg.cohort.people import require_own_dataset
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.contrast import hcp_tasks
@@ -24,8 +30,6 @@ from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_text, write_tsv
-from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmaps import plain_contrast, statmaps_place
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import existing_output, participants_asked
@@ -35,10 +39,8 @@ from bids_dtg.report.contents import (
     MapFile,
     Overlay,
     ParticipantFiles,
-    find_participant,
     find_participant_labels,
     sidecar_of,
-    with_what_counts,
 )
 from bids_dtg.report.flags import (
     VERDICTS,
@@ -71,8 +73,6 @@ _COMPARED_COLUMNS = (
     Column("r", "Correlation over voxels of the predicted with the measured mean map"),
     Column("dice", "Area under Dice overlap of their strongest 5 to 50 % of voxels", "Dice AUC"),
 )
-# Keys kept of the sidecar of each participant's first map.
-_KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy")
 # Keys that a mean map's sidecar copies from the participants' maps.
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
@@ -107,7 +107,7 @@ def run_group(settings: Settings) -> int:
     labels = participants_asked(
         settings.inputs.participant_label, find_participant_labels(output), output.root
     )
-    participants = [_what_counts(output, label) for label in labels]
+    participants = [find_without_details(output, label) for label in labels]
     rows = [
         dict(run.quality) for participant in participants for run in participant.runs if run.quality
     ]
@@ -150,7 +150,13 @@ def _gather(
             "-cifti-average makes them"
         )
     describe_inclusion(output)
-    maps = _average(averages, output) if averages else None
+    maps = None
+    if averages:
+        maps = mean_of_averages(
+            averages,
+            lambda title, share: say(f"{share:4.0%} {title}"),
+            lambda made: with_details(output, made),
+        )
     left_out = maps.left_out if maps else ()
     _report_left_out(left_out)
     means = tuple(_write_means(output, maps)) if maps else ()
@@ -208,25 +214,6 @@ def _is_volume(made: AverageFiles) -> bool:
     return bool(made.maps) and not made.maps[0].of_parcels
 
 
-def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:
-    """Find a participant's files, without long sidecars: 50 kB of memory each, not 630."""
-    found = find_participant(output, label)
-    return replace(
-        found,
-        averages=tuple(with_what_counts(made, _KEPT) for made in found.averages),
-        without_maps=tuple(with_what_counts(made, _KEPT) for made in found.without_maps),
-        runs=tuple(replace(run, facts={}) for run in found.runs),
-    )
-
-
-def _average(averages: Sequence[AverageFiles], output: DerivativeDataset) -> GroupMaps:
-    def whole(made: AverageFiles) -> AverageFiles:
-        label = made.title.partition("_")[0].removeprefix("sub-")
-        return next(s for s in find_participant(output, label).averages if s.title == made.title)
-
-    return mean_of_averages(averages, lambda title, share: say(f"{share:4.0%} {title}"), whole)
-
-
 def _print_plan(
     output: DerivativeDataset, rows: Sequence[Row], averages: Sequence[AverageFiles]
 ) -> int:
@@ -265,7 +252,7 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
     DatasetError
         Measured maps are of other spaces, or are several for one thing.
     """
-    places = _places_of(maps)
+    places = maps.places
     place, _ = statmaps_place(settings.inputs.derivatives)
     if place is None:
         return None
@@ -331,7 +318,7 @@ def _add_to_runs(
 
 def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
     """Write the mean and the spread of each contrast; yield them for the page."""
-    places, number = _places_of(maps), counted(len(maps.averages), "average")
+    places, number = maps.places, counted(len(maps.averages), "average")
     kinds = {_MEAN: ("Mean", maps.mean), GROUP_SPREAD.desc: ("Standard deviation", maps.sd)}
     for position, first in enumerate(maps.first):
         name = parse_name(first.path.name)
@@ -356,13 +343,6 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             write_json(sidecar_of(path), content)
         mean = paths.pop(_MEAN)
         yield MapFile(first.label, mean, {**first.sidecar, "Description": description}, paths)
-
-
-def _places_of(maps: GroupMaps) -> VoxelPlaces:
-    """Return the voxels of the mean maps."""
-    name, (i, j, k) = parse_name(maps.first[0].path.name), maps.mask.shape
-    grid = Grid((i, j, k), maps.affine, name.get("space") or "", name.get("res"))
-    return VoxelPlaces.within(grid, maps.mask)
 
 
 def robust_z(values: Values) -> Values:

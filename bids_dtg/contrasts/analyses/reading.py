@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.cohort.kept_means import facts_of_files
 from bids_dtg.cohort.known_people import copies_in_words, with_copies
-from bids_dtg.cohort.measured_maps import read_measured
+from bids_dtg.cohort.maps import facts_of_files, read_measured
 from bids_dtg.connectome.connectome import JoinedRuns
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.connectome.form import MARGINAL

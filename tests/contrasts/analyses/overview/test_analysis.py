@@ -13,7 +13,7 @@ from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.mean_maps import mean_of_averages
+from bids_dtg.cohort.maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import find_participant
 
@@ -188,9 +188,9 @@ def test_who_has_no_data_at_a_voxel_does_not_count_there(made, tmp_path):
         )
         for data in (dataset, intact)
     )
-    assert (found.mask == whole.mask).all()
+    assert (found.places.mask == whole.places.mask).all()
     kept = [find_participant(intact, label).averages[0].maps[0].path for label in PEOPLE]
-    maps = np.stack([nib.load(path).get_fdata()[whole.mask] for path in kept])
+    maps = np.stack([nib.load(path).get_fdata()[whole.places.mask] for path in kept])
     maps[0, 0] = maps[2, 5] = np.nan
     np.testing.assert_allclose(found.mean[0], np.nanmean(maps, axis=0), atol=1e-6)
     np.testing.assert_allclose(found.sd[0], np.nanstd(maps, axis=0, ddof=1), atol=1e-6)

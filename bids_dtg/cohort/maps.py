@@ -1,0 +1,407 @@
+"""People's maps: which count, those predicted and measured read at voxels, mean and spread."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.region_people import most_common
+from bids_dtg.errors import RunError, UnusableMapError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import FileKind, parse_name, plain_label
+from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.statmaps import (
+    PersonMaps,
+    Statistic,
+    StatMap,
+    choose_statistic,
+    find_statmaps,
+    in_space,
+    name_targets,
+    people_maps,
+)
+from bids_dtg.notices import say
+from bids_dtg.report.contents import (
+    AverageFiles,
+    MapFile,
+    ParticipantFiles,
+    find_participant,
+    with_what_counts,
+)
+from bids_dtg.settings import OPTIONS
+from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, too_large
+
+# Keys kept of sidecars: of thousands of people, memory holds no more.
+_KEPT = (
+    *("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference"),
+    *("ModelNotice", "NotForScience"),
+)
+# Most averages whose maps are compared with each other, as memory grows with their number.
+MOST_COMPARED = 400
+# Voxels, evenly spread, at which maps are compared: maps are far smoother than that.
+_COMPARED_VOXELS = 3000
+_SAME_MM = 1e-3  # affines that differ by less are equal: headers are of single precision
+# What an average differs in from most, in the order of `_kind`.
+_UNLIKE = ("made by another model", "made at another resolution", "has other maps than most")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMaps:
+    """Mean and spread of many sets of maps."""
+
+    averages: tuple[str, ...]  # titles of the averages, in order
+    people: int  # number of people; each counts once in mean and spread
+    left_out: tuple[tuple[str, str], ...]  # title and reason
+    first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
+    places: VoxelPlaces  # where the first average has values
+    mean: NDArray[np.float32]  # (contrasts, voxels)
+    sd: NDArray[np.float32] | None  # (contrasts, voxels), with n - 1 people; None of one
+    # (averages,), r with the mean of the other people; NaN if not known
+    to_mean: NDArray[np.float64]
+
+
+def find_without_details(
+    output: DerivativeDataset,
+    label: str,
+    of_runs: Sequence[FileKind] = (),
+    results: Sequence[FileKind] = (),
+) -> ParticipantFiles:
+    """Find a participant's files without long sidecars: 50 kB of memory each, not 630.
+
+    A copy of somebody's folder under another label is of nobody.
+    """
+    found = find_participant(output, label, of_runs, results=results)
+    return dataclasses.replace(
+        found,
+        averages=tuple(
+            with_what_counts(made, _KEPT)
+            for made in found.averages
+            if made.title.startswith(f"sub-{label}_")
+        ),
+        without_maps=tuple(with_what_counts(made, _KEPT) for made in found.without_maps),
+        runs=tuple(
+            dataclasses.replace(run, facts={k: own for k, own in run.facts.items() if k in _KEPT})
+            for run in found.runs
+            if run.title.startswith(f"sub-{label}_")
+        ),
+    )
+
+
+def with_details(output: DerivativeDataset, made: AverageFiles) -> AverageFiles:
+    """Return an average with the full sidecars of all its maps, in the order of pages."""
+    found = find_participant(output, _person(made).removeprefix("sub-")).averages
+    # Results that are no maps have one sidecar, which is in memory.
+    return next((own for own in found if own.title == made.title), made)
+
+
+def mean_of_averages(
+    averages: Sequence[AverageFiles],
+    progress: Callable[[str, float], None],
+    whole: Callable[[AverageFiles], AverageFiles] = lambda made: made,
+) -> GroupMaps:
+    """Read every average of maps once.
+
+    Parameters
+    ----------
+    averages
+        Those that `choose_averages` leaves out are left out; a person's are averaged first.
+    progress
+        Receives the title of the average being read, and the share that is done.
+    whole
+        Given the first average, returns it with the sidecars of all its maps, in their order.
+
+    Raises
+    ------
+    RunError
+        None can be read.
+    """
+    chosen, left_out = choose_averages(averages)
+    made, places = places_of(chosen)
+    first = whole(made).maps
+    shape = (len(first), places.number)
+    mean, squares, known = (np.zeros(shape, np.float32) for _ in range(3))
+    compared = np.linspace(0, shape[1] - 1, min(_COMPARED_VOXELS, shape[1]), dtype=np.intp)
+    titles, whose, samples = list[str](), list[int](), list[NDArray[np.float32]]()
+    by_person: dict[str, list[AverageFiles]] = {}
+    for files in chosen:
+        by_person.setdefault(_person(files), []).append(files)
+    # Sums over people (Welford): memory does not grow with their number.
+    for number, own_averages in enumerate(by_person.values()):
+        progress(own_averages[0].title, number / len(by_person))
+        total, read = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for files in own_averages:
+            paths = {found.label: found.path for found in files.maps}
+            try:
+                # All are read before any is added: an average is added completely or not at all.
+                maps = np.stack([read_map(paths[file.label], places) for file in first])
+            except RunError as err:
+                left_out.append((files.title, str(err)))
+                continue
+            titles.append(files.title)
+            if len(titles) <= MOST_COMPARED:
+                samples.append(np.nan_to_num(maps[:, compared]))
+                whose.append(number)
+            total += np.nan_to_num(maps)
+            read += ~np.isnan(maps)
+        known += read > 0
+        own = total / np.maximum(read, 1)
+        deviation = np.where(read > 0, own - mean, np.float32(0))
+        mean += deviation / np.maximum(known, 1)
+        squares += deviation * (own - mean)
+    people = len({title.partition("_")[0] for title in titles})
+    to_mean = np.full(len(titles), np.nan)
+    if people > 2:
+        to_mean[: len(samples)] = _to_mean(np.stack(samples), np.array(whose))
+    sd = np.sqrt(squares / np.maximum(known - 1, 1)) if people > 1 else None
+    return GroupMaps(tuple(titles), people, tuple(left_out), first, places, mean, sd, to_mean)
+
+
+def _to_mean(samples: NDArray[np.float32], whose: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return each average's r with the mean of the other people, (averages,), over all contrasts.
+
+    Parameters
+    ----------
+    samples
+        Values at some voxels, (averages, contrasts, voxels).
+    whose
+        Number of each average's person, (averages,).
+    """
+    _, whose = np.unique(whose, return_inverse=True)
+    found: NDArray[np.float64] = np.zeros(len(samples))
+    for contrast in range(samples.shape[1]):
+        maps = samples[:, contrast]
+        own = np.zeros((whose.max() + 1, maps.shape[1]), np.float32)
+        np.add.at(own, whose, maps)
+        own /= np.bincount(whose)[:, None]  # a person counts once
+        others = (own.sum(axis=0) - own)[whose]  # up to a factor, which r ignores
+        found += np.einsum("sv,sv->s", _normalised(maps), _normalised(others))
+    found /= samples.shape[1]
+    return found
+
+
+def _normalised(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = centred / np.where(norm > 0, norm, np.float32(1))
+    return unit
+
+
+def choose_averages(
+    averages: Sequence[AverageFiles],
+) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
+    """Choose the sets to average: one model, one cleaning, and each run of a person once.
+
+    Returns
+    -------
+    Averages to take the mean of, and title and reason of the others. Of a person's averages that
+    were made with different `--combine`, and contain the same runs, those made like most are kept.
+    """
+    kept, left_out = list(averages), list[tuple[str, str]]()
+    if not kept:
+        return kept, left_out
+
+    def keep(why: Callable[[AverageFiles], str]) -> list[AverageFiles]:
+        reasons = {made.title: why(made) for made in kept}
+        left_out.extend((title, reason) for title, reason in reasons.items() if reason)
+        return [made for made in kept if not reasons[made.title]]
+
+    usual = most_common([_kind(made) for made in kept])
+    kept = keep(lambda made: _unlike(_kind(made), usual))
+    way = dict(most_common([_cleaning(made) for made in kept]))
+    kept = keep(lambda made: _cleaned_otherwise(made, way))
+    combined = most_common([_combine(made) for made in kept])
+    ways: dict[str, list[str]] = {}
+    for made in kept:
+        ways.setdefault(_person(made), []).append(_combine(made))
+
+    def counted_twice(made: AverageFiles) -> str:
+        own, ways_of = _combine(made), ways[_person(made)]
+        stays = combined if combined in ways_of else ways_of[0]
+        words = f"made with --combine {own}, as averages of the same participant made with {stays} "
+        return "" if own == stays else f"{words}are used: a person counts once"
+
+    return keep(counted_twice), left_out
+
+
+def _kind(made: AverageFiles) -> tuple[object, ...]:
+    labels = tuple(sorted(found.label for found in made.maps))
+    return (made.common.get("ModelSHA256"), made.common.get("Resolution"), labels)
+
+
+def _unlike(kind: tuple[object, ...], usual: tuple[object, ...]) -> str:
+    """Return how an average differs from most, each as `_kind` gives them; empty: in nothing."""
+    pairs = list(zip(kind, usual, strict=True))
+    if any(own is None and most is not None for own, most in pairs):
+        return "the sidecar of its maps is missing or damaged"
+    differs = (words for (own, most), words in zip(pairs, _UNLIKE, strict=True) if own != most)
+    return next(differs, "")
+
+
+def _cleaning(made: AverageFiles) -> tuple[tuple[str, str], ...]:
+    """Return how the runs of an average were cleaned: options and value, the strategy first."""
+    recorded = made.record.get("Options")
+    options = recorded if isinstance(recorded, dict) else {}
+    # The least time and degrees of freedom of a run do not change its cleaning.
+    names = (
+        name
+        for name, option in OPTIONS.items()
+        if option.part == "cleaning" and name in options and not name.startswith("min_")
+    )
+    found = {"denoise_strategy": made.common.get("DenoiseStrategy")}
+    found |= {name: options[name] for name in names}
+    return tuple((name, str(value)) for name, value in found.items())
+
+
+def _cleaned_otherwise(made: AverageFiles, way: Mapping[str, str]) -> str:
+    for name, own in _cleaning(made):
+        if own != way.get(name, own):
+            return f"cleaned with --{name.replace('_', '-')} {own}, most with {way[name]}"
+    return ""
+
+
+def _combine(made: AverageFiles) -> str:
+    recorded = made.record.get("Options")
+    return str(recorded.get("combine")) if isinstance(recorded, dict) else "unknown"
+
+
+def _person(made: AverageFiles) -> str:
+    return made.title.partition("_")[0]
+
+
+def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlaces]:
+    """Return the first average whose maps can be read, and the voxels where one has a value.
+
+    Voxels in the mask of the model without data of the run, which are NaN, are among them.
+
+    Raises
+    ------
+    RunError
+        None can be read: why the first cannot.
+    """
+    damaged = RunError("no average of maps is there")
+    for number, made in enumerate(averages):
+        try:
+            return made, _places(made.maps)
+        except RunError as err:
+            damaged = err if number == 0 else damaged
+    raise damaged
+
+
+def _places(maps: Sequence[MapFile]) -> VoxelPlaces:
+    path = maps[0].path
+    if maps[0].of_parcels:
+        raise RunError(
+            f"{path} has maps of parcels",
+            expected="maps of voxels, which this analysis reads",
+            remedy="PALM and wb_command read such files",
+        )
+    values, affine = read_volume(path)
+    if values.ndim != 3:
+        raise RunError(f"{path} has sizes {values.shape}", expected="three sizes")
+    name, (i, j, k) = parse_name(path.name), values.shape
+    grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
+    known = [_volume(made.path, grid) != 0 for made in maps]
+    return VoxelPlaces.within(grid, np.any(known, axis=0))
+
+
+def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
+    """Read a map that the program wrote on the grid of the places, (voxels,).
+
+    Raises
+    ------
+    RunError
+        It cannot be read, has no value but 0 or NaN, or is of another grid.
+    """
+    values: NDArray[np.float32] = _volume(path, places.grid).reshape(-1)[places.positions]
+    return values
+
+
+def _volume(path: Path, grid: Grid) -> NDArray[np.float32]:
+    values, affine = read_volume(path)
+    name = parse_name(path.name)
+    space = name.get("space") or name.get("tpl") or ""  # of what is the same for all people
+    if (values.shape, space) != (grid.shape, grid.space) or not np.allclose(
+        affine, grid.affine, atol=_SAME_MM
+    ):
+        raise RunError(
+            f"{path} has other voxels than the first map: {values.shape} in {space or 'no space'}",
+            expected=f"one grid for all maps, {grid.shape} in {grid.space or 'no space'}",
+            remedy="call the participant level again for this participant",
+        )
+    if not np.nan_to_num(values).any():
+        raise RunError(f"{path} has no value but 0 or NaN")
+    return np.asarray(values, np.float32)
+
+
+def facts_of_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return names and fingerprints of files: equal while these are as they were."""
+    return [{"name": path.name, **dataclasses.asdict(file_fingerprint(path))} for path in paths]
+
+
+def choose_measured(
+    place: Path,
+    space: str,
+    tasks: Mapping[str, str],
+    sessions: Sequence[str],
+    is_wanted: Callable[[StatMap], bool],
+) -> tuple[dict[str, PersonMaps], Statistic]:
+    """Choose one measured map a person and contrast, and everybody's statistic; say what decided.
+
+    Parameters
+    ----------
+    place
+        Folder of the maps.
+    space
+        Template that they must be in.
+    tasks
+        The task of each contrast that is known, as `name_targets` takes it.
+    sessions
+        Labels of sessions that come before all others, in this order.
+    is_wanted
+        Whether a map is of a person and contrast that are asked for.
+
+    Raises
+    ------
+    DatasetError
+        They are of other spaces, several for one thing, or no statistic is everybody's.
+    """
+    maps, of_space = in_space(find_statmaps(place)[0], space)
+    maps, of_tasks = name_targets(maps, tasks)
+    preferred = [plain_label(label, "ses") for label in sessions]
+    chosen = people_maps(filter(is_wanted, maps), preferred)
+    for line in filter(None, (of_space, of_tasks)):
+        say(line)
+    return chosen, choose_statistic(chosen)
+
+
+def read_measured(
+    statmap: StatMap, statistic: Statistic, read: Callable[[Path], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Read a measured map at places, (places,), NaN where the file has no value.
+
+    Parameters
+    ----------
+    statmap, statistic
+        The map, and what is wanted of it.
+    read
+        Reads a file at the places, as `Places.read`.
+
+    Raises
+    ------
+    RunError
+        The file cannot be used.
+    """
+    path = statmap.files[statistic]
+    values = read(path)
+    if why := too_large(largest_value(values), LARGEST_VALUE):
+        raise UnusableMapError(f"of {path.name}: {why}")
+    return values
