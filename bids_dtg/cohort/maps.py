@@ -344,7 +344,7 @@ def _volume(path: Path, grid: Grid) -> NDArray[np.float32]:
 
 def facts_of_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Return names and fingerprints of files: equal while these are as they were."""
-    return [{"name": path.name, **dataclasses.asdict(file_fingerprint(path))} for path in paths]
+    return [{"name": path.name, **file_fingerprint(path)} for path in paths]
 
 
 def choose_measured(

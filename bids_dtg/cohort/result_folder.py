@@ -248,7 +248,7 @@ class ResultFolder:
         for name, path in (self.data or {}).items():
             with reading(path, DatasetError):
                 found[name] = (
-                    file_fingerprint(path).ends_sha256
+                    file_fingerprint(path)["ends_sha256"]
                     if path.name.endswith(_WITH_CHECKSUM)
                     else sha256_of_file(path)
                 )

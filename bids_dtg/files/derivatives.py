@@ -6,8 +6,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,17 +15,17 @@ from urllib.parse import quote, unquote
 from bids_dtg.errors import (
     DatasetError,
     ForeignFileError,
-    MissingFileError,
     OutputError,
     SettingsError,
 )
-from bids_dtg.files.atomic import output_error, remove_stale_in, temporary_name, write_atomic
-from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
+from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
+from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, reading
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import encoded, read_json, write_json, write_text, write_tsv
 
 BIDS_VERSION = "1.11.1"
+_DESCRIPTION, _PROGRAM = "dataset_description.json", "bids_dtg"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
 # it also covers the folders below sub-*; `log` is a file that some schedulers leave there.
 IGNORED = (
@@ -69,11 +68,6 @@ class SourceDataset:
     bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
     # Absolute; the raw dataset that it names or lies in, where BIDS_DIR is another.
     raw: Path | None = field(default=None, kw_only=True)
-
-    @property
-    def title(self) -> str:
-        """What it is, for messages."""
-        return "dataset"
 
 
 @dataclass(frozen=True)
@@ -130,7 +124,7 @@ class DerivativeDataset:
     @property
     def workflow(self) -> str | None:
         """Name of the workflow that made the dataset; None where none is written."""
-        name = _generator(read_json(self.root / "dataset_description.json")).get(_WORKFLOW)
+        name = _generator(read_json(self.root / _DESCRIPTION)).get(_WORKFLOW)
         return name if isinstance(name, str) else None
 
     def locks(self) -> Locks:
@@ -166,34 +160,29 @@ class DerivativeDataset:
             Image that the program runs in, where known (`provenance.running_container`).
 
         """
-        description = self._description(source, words, version, container)
-        description = self._with_others_entries(description)
-        content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        path = self.path("dataset_description.json")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Calls of two workflows may have begun in a new folder at once: the first has it.
-            with path.open("xb") as file:
-                file.write(encoded(content))
-        except FileExistsError:
-            made = _generator(read_json(path))
-            if made.get("Name") == "bids_dtg" and made.get(_WORKFLOW) != words.workflow:
-                raise SettingsError(
-                    f"OUTPUT_DIR {self.root} holds results of another workflow, whose call has "
-                    "just begun there",
-                    remedy="choose another OUTPUT_DIR",
-                ) from None
-            self.write_if_changed(path.name, content)
-        except OSError as err:
-            raise output_error(path, err) from err
-        links = description["DatasetLinks"]
-        places = _places(source).items()
-        far = {name: quote(os.fsencode(place)) for name, place in places if ":" in links[name]}
-        if far:
-            self.write_if_changed(_INPUT, json.dumps(far, indent=2) + "\n")
-        ignored = self._read(".bidsignore").splitlines()
-        missing = [line for line in IGNORED if line not in ignored]
-        self.write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
+        links = _links(source, self.root)
+        ours = {
+            "Name": words.name,
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": "derivative",
+            "GeneratedBy": [_this_program(words.workflow, version, container)],
+            "SourceDatasets": _sources(source, links),
+            "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
+            **_cited(source, words),
+        }
+        description = self._with_others_entries(ours)
+        places = {
+            name: quote(os.fsencode(place)) if ":" in links[name] else links[name]
+            for name, place in _places(source).items()
+        }
+        for name, content in ((_DESCRIPTION, description), (_INPUT, places)):
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            self.write_if_changed(name, text + "\n")
+        path = self.root / ".bidsignore"
+        with reading(path, OutputError):
+            lines = read_text(path).splitlines() if path.exists() else []
+        lines += [line for line in IGNORED if line not in lines]
+        self.write_if_changed(path.name, "\n".join(lines) + "\n")
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
             self.write_if_changed("README", words.readme)
 
@@ -212,68 +201,38 @@ class DerivativeDataset:
         """
         if not (self.root / "participants.json").exists():
             write_json(self.path("participants.json"), _PARTICIPANTS)
-        gone: tuple[str, ...] = ()
+        path, gone = self.path("participants.tsv"), tuple[str, ...]()
         for number in range(_TRIES):
             if number > 1:  # the first repetition only finds that nothing has changed since
                 time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2**number)))
-            columns, rows = _parse_participants(self._read("participants.tsv"))
+            with reading(path, OutputError):
+                table = read_table(path) if path.exists() else Table(path, (), ())
+            columns, rows = table.header, {row[0]: row for row in table.rows}
+            if columns[:1] != ("participant_id",):
+                columns, rows = ("participant_id",), {}
             # A dictionary is a set in order: a list is searched from its beginning for each row.
             wanted = dict.fromkeys(f"sub-{label}" for label in participants_in(self.root))
-            if columns and wanted.keys() == rows.keys():
+            if columns == table.header and wanted.keys() == rows.keys():
                 return gone
             gone = tuple(name for name in rows if name not in wanted) or gone
-            columns = columns or ["participant_id"]
-            absent = ["n/a"] * (len(columns) - 1)
-            table = [[name, *rows.get(name, absent)] for name in wanted]
-            write_tsv(self.path("participants.tsv"), columns, table)
+            absent = [None] * (len(columns) - 1)
+            write_tsv(path, columns, [rows.get(name, (name, *absent)) for name in wanted])
         raise OutputError(
-            f"{self.root / 'participants.tsv'} was changed {_TRIES} times while it was written",
+            f"{path} was changed {_TRIES} times while it was written",
             remedy="run again when fewer processes write there",
         )
 
-    def _description(
-        self, source: SourceDataset, words: DatasetWords, version: str, container: str | None
-    ) -> dict[str, Any]:
-        generator: dict[str, Any] = {"Name": "bids_dtg", "Version": version}
-        if words.workflow:
-            generator[_WORKFLOW] = words.workflow
-        if container:
-            kind, _, tag = container.partition(":")
-            tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
-            generator["Container"] = {"Type": kind, "Tag": tag}
-        links = _links(source, self.root)
-        return {
-            "Name": words.name,
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "derivative",
-            "GeneratedBy": [generator],
-            "SourceDatasets": _sources(source, links),
-            "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
-            **({} if (self.root / _CITATION).exists() else _cited(source, words)),
-        }
-
-    def _read(self, name: str) -> str:
-        try:
-            return read_text(self.root / name)
-        except MissingFileError:
-            return ""
-        except ForeignFileError as err:
-            raise err.as_kind(OutputError) from err
-
-    def _with_others_entries(self, description: Mapping[str, Any]) -> dict[str, Any]:
+    def _with_others_entries(self, ours: Mapping[str, Any]) -> dict[str, Any]:
         """Return the description with what others wrote into the one that is there."""
-        found = read_json(self.root / "dataset_description.json")
-        others = {k: v for k, v in found.items() if k not in (*description, *_CITED)}
-        merged = {**description, **others}
-        links = found.get("DatasetLinks")
-        if isinstance(links, dict):
+        found = read_json(self.root / _DESCRIPTION)
+        merged = {**found, **ours, **{key: found[key] for key in _EDITABLE if found.get(key)}}
+        if isinstance(links := found.get("DatasetLinks"), dict):
             more = {name: link for name, link in links.items() if not _is_local(link)}
-            merged["DatasetLinks"] = {**more, **description["DatasetLinks"]}
-        made = found.get("GeneratedBy")
-        more_made = made[1:] if isinstance(made, list) else []
-        merged["GeneratedBy"] = [*description["GeneratedBy"], *more_made]
-        if not (self.root / _CITATION).exists():
-            merged |= {key: found[key] for key in _EDITABLE if found.get(key)}
+            merged["DatasetLinks"] = {**more, **ours["DatasetLinks"]}
+        if isinstance(made := found.get("GeneratedBy"), list):
+            merged["GeneratedBy"] = [*ours["GeneratedBy"], *made[1:]]
+        if (self.root / _CITATION).exists():
+            merged = {key: value for key, value in merged.items() if key not in _CITED}
         return merged
 
 
@@ -309,33 +268,38 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     """
     output = expand_home(output_dir, "OUTPUT_DIR").resolve()
     source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
-    remedy = "choose another OUTPUT_DIR"
-    if bids_dir != source:
-        remedy = f"choose e.g. {bids_dir / 'derivatives' / 'bids_dtg'}"
-    derivatives = bids_dir / "derivatives"
-    inside = bids_dir in output.parents and derivatives not in output.parents
-    of_people = [
+    people = [
         folder
         for folder in (output, *output.parents)
-        if folder.name.startswith("sub-") and _is_dataset(folder.parent)
+        if folder.name.startswith("sub-") and (folder.parent / _DESCRIPTION).is_file()
     ]
     held = [folder for folder in (source, bids_dir) if output in folder.parents]
+    in_raw = bids_dir in output.parents and bids_dir / "derivatives" not in output.parents
+    description = read_json(output / _DESCRIPTION)
+    made_by = _generator(description).get("Name")
+    place = read_json(output / _INPUT).get(dataset.name)
+    earlier = (output / unquote(place)).resolve() if isinstance(place, str) else source
     wrong = {
         "is the input dataset itself": output in (bids_dir, source),
-        f"is inside the {dataset.title} {source}": source in output.parents,
-        f"is inside the participant's folder {next(iter(of_people), '')}": of_people,
-        f"is inside the raw dataset {bids_dir}, and not in its derivatives": inside,
+        f"is inside the dataset {source}": source in output.parents,
+        f"is inside the participant's folder {next(iter(people), '')}": people,
+        f"is inside the raw dataset {bids_dir}, and not in its derivatives": in_raw,
+        f"already holds another dataset ({made_by or 'a raw one'})": (
+            description and made_by != _PROGRAM
+        ),
+        # An input that moved is not there. One folder may be mounted at two places.
+        f"holds results from {earlier}, not {source}": (
+            earlier.is_dir() and not earlier.samefile(source)
+        ),
+        f"holds the input {next(iter(held), '')}": held,
     }
     for words, is_so in wrong.items():
         if is_so:
-            raise SettingsError(f"OUTPUT_DIR {output} {words}", remedy=remedy)
-    _refuse_other_dataset(output, dataset)
-    if held:
-        raise SettingsError(
-            f"OUTPUT_DIR {output} holds the input {held[0]}",
-            expected="a folder of its own: beside the input, or below it in derivatives",
-            remedy=remedy,
-        )
+            beside = f"e.g. {bids_dir / 'derivatives' / 'bids_dtg'}"
+            raise SettingsError(
+                f"OUTPUT_DIR {output} {words}",
+                remedy=f"choose {beside if bids_dir != source else 'another OUTPUT_DIR'}",
+            )
     return output
 
 
@@ -357,10 +321,10 @@ def refuse_other_workflow(output_dir: Path, workflow: str, *, unnamed: str) -> N
         Naming both workflows.
     """
     output = expand_home(output_dir, "OUTPUT_DIR").absolute()
-    generator = _generator(read_json(output / "dataset_description.json"))
+    generator = _generator(read_json(output / _DESCRIPTION))
     made_by = generator.get(_WORKFLOW) or unnamed
     # What other programs made is refused for that, with the rest that may be wrong with a folder.
-    if generator.get("Name") == "bids_dtg" and made_by != workflow:
+    if generator.get("Name") == _PROGRAM and made_by != workflow:
         raise SettingsError(
             f"OUTPUT_DIR {output} holds results of --workflow {made_by}",
             expected=f"an empty folder, or one that --workflow {workflow} made",
@@ -420,26 +384,21 @@ def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]:
-    """Take a table apart: columns, and the further cells of each participant."""
-    lines = [line.split("\t") for line in _lines(text) if line.strip()]
-    if not lines or lines[0][0] != "participant_id":
-        return [], {}
-    columns, *rows = lines
-    width = len(columns) - 1
-    return columns, {
-        name: (cells + ["n/a"] * width)[:width] for name, *cells in rows if name.startswith("sub-")
-    }
-
-
-def _lines(text: str) -> list[str]:
-    """Split at the line ends of all systems; what Python breaks lines at too may be in a cell."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+def _this_program(workflow: str | None, version: str, container: str | None) -> dict[str, Any]:
+    """Return what the description says of this program."""
+    program: dict[str, Any] = {"Name": _PROGRAM, "Version": version}
+    if workflow:
+        program[_WORKFLOW] = workflow
+    if container:
+        kind, _, tag = container.partition(":")
+        tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
+        program["Container"] = {"Type": kind, "Tag": tag}
+    return program
 
 
 def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
     """Return how results are cited: authors and licence are those of the data behind them."""
-    raw = read_json(source.bids_dir / "dataset_description.json")
+    raw = read_json(source.bids_dir / _DESCRIPTION)
     given = (description.get("Authors") for description in (source.description, raw))
     authors = next((names for names in given if _are_texts(names)), None)
     licence = source.description.get("License")
@@ -501,34 +460,3 @@ def _links(source: SourceDataset, root: Path) -> dict[str, str]:
             doi = source.description.get("DatasetDOI") if place == source.root else None
             links[name] = doi if isinstance(doi, str) and ":" in doi else f"urn:dataset:{name}"
     return links
-
-
-def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
-    path = output / "dataset_description.json"
-    try:
-        content = read_json_object(path)
-    except ForeignFileError:
-        return  # none yet, or broken: ours is written over it
-    name = _generator(content).get("Name")
-    if name != "bids_dtg":
-        raise SettingsError(
-            f"OUTPUT_DIR {output} already holds another dataset ({name or 'a raw one'})",
-            remedy="choose an empty folder, or one that bids_dtg made",
-        )
-    links = content.get("DatasetLinks")
-    link = links.get(source.name) if isinstance(links, dict) else None
-    if not isinstance(link, str) or ":" in link:  # no relative one
-        link = read_json(output / _INPUT).get(source.name)
-    other = source.root
-    with suppress(OSError, ValueError):  # no path of a folder
-        other = (output / unquote(link)).resolve() if isinstance(link, str) else other
-    # An input that moved is not there. One folder may be mounted at two places.
-    if other.is_dir() and not other.samefile(source.root):
-        raise SettingsError(
-            f"OUTPUT_DIR {output} holds results from {other}, not {source.root}",
-            remedy=f"choose another OUTPUT_DIR, or remove {path} if both are the same data",
-        )
-
-
-def _is_dataset(folder: Path) -> bool:
-    return (folder / "dataset_description.json").is_file()

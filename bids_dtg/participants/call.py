@@ -24,7 +24,13 @@ from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import participant_folder
-from bids_dtg.files.provenance import Failure, RunFolder, running_container
+from bids_dtg.files.provenance import (
+    Failure,
+    new_log,
+    running_container,
+    write_call,
+    write_outcome,
+)
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TransformPlannedError
@@ -87,7 +93,7 @@ class Level(Generic[Request]):
         if settings.resources.scheduler:
             elsewhere = with_whole_paths(settings).replace(scheduler=None)
             cluster = Cluster(settings.resources.scheduler, self, elsewhere)
-        folder = _open_output(request)
+        log = _open_output(request)
         counts, failures = Counter[str](), list[Failure]()
         people = counted(len(request.participants), "participant")
         try:
@@ -124,8 +130,7 @@ class Level(Generic[Request]):
             raise
         finally:
             try:
-                folder.write_timing(clock.seconds)
-                folder.write_failures(failures)
+                write_outcome(log, failures, clock.seconds)
             except OutputError as err:
                 # What became of the participants has been printed, and decides the exit code.
                 say(f"bids_dtg: warning: the log is incomplete: {err}")
@@ -137,7 +142,7 @@ class Level(Generic[Request]):
             f"{counts['skipped']} complete before, {counted(counts['failed'], 'participant')} "
             "failed"
             + (f", {left} not begun" if left else "")
-            + (f" ({folder.path / 'failures.tsv'})" if failures else "")
+            + (f" ({log / 'failures.tsv'})" if failures else "")
         )
         return counts["failed"]
 
@@ -174,7 +179,7 @@ def with_whole_paths(settings: Settings) -> Settings:
     return settings.replace(**changes)
 
 
-def _open_output(request: CallRequest) -> RunFolder:
+def _open_output(request: CallRequest) -> Path:
     container = running_container()
     prepare_output_folder(request.output.root)
     request.output.remove_stale_temporaries()
@@ -185,11 +190,10 @@ def _open_output(request: CallRequest) -> RunFolder:
         container=container,
     )
     write_methods(request)
-    folder = RunFolder.create(request.output)
+    log = new_log(request.output)
     # Whole paths: the file can be run again from any folder.
-    folder.write_configuration(to_toml(with_whole_paths(request.settings)))
-    folder.write_versions(__version__, container)
-    return folder
+    write_call(log, to_toml(with_whole_paths(request.settings)), __version__, container)
+    return log
 
 
 def _list_participants(request: CallRequest) -> None:

@@ -200,7 +200,7 @@ def test_participants_follow_the_folders_and_keep_columns(dataset):
     assert dataset.update_participants() == ("sub-09",)
     assert table.read_text() == "participant_id\tage\nsub-01\tn/a\nsub-02\t30\n"
     assert dataset.update_participants() == ()
-    table.write_bytes(b"nonsense")
+    table.write_text("nonsense")
     dataset.update_participants()
     assert table.read_text() == "participant_id\nsub-01\nsub-02\n"
 

@@ -194,13 +194,13 @@ def test_dataset_without_participants(tmp_path):
     [
         ("raw", "is the input dataset itself"),
         ("raw/derivatives/fmriprep", "is the input dataset itself"),
-        ("raw/derivatives/fmriprep/dtg", "inside the fMRIPrep derivatives"),
+        ("raw/derivatives/fmriprep/dtg", "inside the dataset"),
         ("raw/sub-01/dtg", "inside the participant's folder"),
         ("raw/dtg", "inside the raw dataset"),
         ("raw/derivatives", "inside the raw dataset"),
         ("raw/derivatives/other", r"already holds another dataset \(XCP-D\)"),
-        ("link/dtg", "inside the fMRIPrep derivatives"),
-        ("raw/derivatives/dtg/../fmriprep/x", "inside the fMRIPrep derivatives"),
+        ("link/dtg", "inside the dataset"),
+        ("raw/derivatives/dtg/../fmriprep/x", "inside the dataset"),
     ],
 )
 def test_places_where_output_may_not_go(raw, place, message):

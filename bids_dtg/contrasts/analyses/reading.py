@@ -218,7 +218,7 @@ def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
         maps = cohort.planned(label, side)
         spaces = sorted({statmap.space or "" for statmap in maps.values()} & set(cohort.ways))
         used = {space: file_fingerprint(cohort.ways[space]) for space in spaces}
-        transforms = {space: dataclasses.asdict(one) for space, one in used.items()}
+        transforms = {space: dict(one) for space, one in used.items()}
         facts = {
             "geometry": _geometry(cohort.bundle),
             "rows": cohort.rows,
@@ -244,7 +244,7 @@ def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
         },
         "version": __version__,
         "inputs": {
-            path: dataclasses.asdict(fingerprint)
+            path: dict(fingerprint)
             for plan in planned
             for path, fingerprint in request.fingerprints(plan).items()
         },

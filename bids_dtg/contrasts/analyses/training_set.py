@@ -42,7 +42,7 @@ def _hashes(cohort: Cohort, label: str) -> PersonHashes:
     digests = set[str]()
     with suppress(DtgError):  # a later step says why these data cannot be used
         # Other cleaning leaves the files of rest the same.
-        digests = {file_fingerprint(run.bold).ends_sha256 for run in cohort.request.runs(label)}
+        digests = {file_fingerprint(run.bold)["ends_sha256"] for run in cohort.request.runs(label)}
     return PersonHashes(
         person,
         tuple(hash_rest(digest) for digest in sorted(digests)),
