@@ -68,8 +68,8 @@ def test_only_files_of_the_same_average_go_whatever_its_record_names(job):
     path = job.out / "logs/complete/sub-01_task-rest.json"
     facts = json.loads(path.read_text())
     whole = set(facts["Outputs"])
-    whole = {"size": 3, "mtime_ns": 0, "sha256": ""}
-    more = {name: whole for name in (*kept, f"{start}_desc-old_statmap.json")}
+    one = {"size": 3, "mtime_ns": 0, "sha256": ""}
+    more = dict.fromkeys((*kept, f"{start}_desc-old_statmap.json"), one)
     path.write_text(json.dumps(facts | {"Outputs": facts["Outputs"] | more}))
     assert job.run() == 0
     assert [name for name in kept if not (job.out / name).exists()] == []
