@@ -24,8 +24,9 @@ from bids_dtg.errors import DatasetError, DtgError, OutputError, RunError, Setti
 from bids_dtg.files.array_store import ArrayStore, MappedRows
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_rows
-from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases, region_means
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.regions.known_atlases import DEFAULT
 from bids_dtg.inputs.statmaps import StatMap, chosen_contrasts, plain_contrast, statmaps_place
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say, show
@@ -374,13 +375,16 @@ def _kept_rows(
 def _atlas_of(people: GroupPeople) -> Atlas:
     """Return the first of ``--atlases``, else the default one with HCP's subcortical structures."""
     asked = people.settings.outputs.atlases[:1]
-    found = choose_atlases(asked, people.places, templateflow=TemplateFlow.here())
-    if not found:
+    if asked:
+        return find_atlas(asked[0], people.places)
+    try:
+        found = find_atlas(DEFAULT, people.places, templateflow=TemplateFlow(None))
+    except SettingsError as err:  # another template, or another part of the brain
         raise DatasetError(
             "the default atlas has no region where the maps have values",
             remedy="give --atlases, or --voxels for tests of voxels",
-        )
-    return found[0] if asked else with_subcortex(found[0], people.places)
+        ) from err
+    return with_subcortex(found, people.places)
 
 
 def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
@@ -394,7 +398,7 @@ def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
         Voxels that it is at.
     """
     try:
-        (below,) = choose_atlases(["HCP"], places, templateflow=TemplateFlow(None))
+        below = find_atlas("HCP", places, templateflow=TemplateFlow(None))
     except SettingsError:  # another template, or nothing of it at these places
         return cortex
     first = max(cortex.parcels)

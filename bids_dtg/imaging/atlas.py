@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
-from bids_dtg.inputs.regions.atlases import (
-    AtlasFile,
-    AtlasPlaces,
-    find_atlas_files,
-)
-from bids_dtg.inputs.regions.known_atlases import DEFAULT, atlas_key
+from bids_dtg.inputs.regions.atlases import AtlasFile, AtlasPlaces, find_atlas_files
+from bids_dtg.inputs.regions.known_atlases import atlas_key
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 # An image with more labels is a picture, not an atlas; the finest in use have some 1,000.
@@ -52,7 +51,7 @@ class Atlas:
 
     entities: Mapping[str, str]  # atlas, and seg and scale where it has several; atlas first
     labels: NDArray[np.int64]  # (places,), 0 outside every parcel
-    parcels: Mapping[int, str]  # label -> name, all parcels of the image in order
+    parcels: Mapping[int, str]  # label -> name, all parcels of the image by their labels
     # (parcels,), voxels of the model's lattice in each parcel, within the model's mask or not
     voxels: NDArray[np.int64]
     file: AtlasFile | None = None  # where it is from; None: made of arrays
@@ -81,7 +80,7 @@ class Atlas:
     @cached_property
     def columns(self) -> NDArray[np.intp]:
         """The parcel at each place as its number in `parcels`, (places,); their count for none."""
-        return _columns(self.labels, list(self.parcels))
+        return _columns(self.labels, self.parcels)
 
 
 def find_atlas(
@@ -132,29 +131,13 @@ def choose_atlases(
     templateflow: TemplateFlow,
     datasets: Sequence[Path] = (),
 ) -> tuple[Atlas, ...]:
-    """Read the atlases of a call at the model's voxels.
-
-    Parameters
-    ----------
-    asked
-        Names and files; none: the default, where it fits the model.
-    places
-        Voxels of the model: grid and mask.
-    templateflow
-        Folder that further atlases and transforms are looked for in.
-    datasets
-        BIDS data sets of atlases.
+    """Read the atlases of a call, by their names and files, at the model's voxels; as `find_atlas`.
 
     Raises
     ------
     SettingsError
-        One of those asked for cannot be had.
+        One of them cannot be had.
     """
-    if not asked:
-        try:
-            return (find_atlas(DEFAULT, places, templateflow=TemplateFlow(None)),)
-        except SettingsError:  # another template, or another part of the brain
-            return ()
     where = AtlasPlaces(places.grid.space, templateflow, tuple(datasets))
     return tuple(_read_atlas(file, places) for file in find_atlas_files(asked, where))
 
@@ -170,21 +153,13 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
         transforms = read_transforms(file.transforms)
     except RunError as err:
         raise err.as_kind(SettingsError, "--atlases: ") from err
-    indices = _present(volume, file.image)
+    parcels, stored = _parcels(volume, file), volume.ravel(order="F")
 
     def at(index: NDArray[np.intp]) -> NDArray[np.int64]:
         """Return the labels at voxels (n, 3) of the grid's lattice, (n,); 0 outside the image."""
-        steps = np.linalg.inv(affine)
-        if transforms:
-            points = index @ places.grid.affine[:3, :3].T + places.grid.affine[:3, 3]
-            found = map_points(points, transforms)
-        else:
-            found, steps = index.astype(np.float64), steps @ places.grid.affine
-        nearest = np.rint(found @ steps[:3, :3].T + steps[:3, 3])  # (n, 3), in the image
-        inside = ((nearest >= 0) & (nearest < np.asarray(volume.shape))).all(axis=1)
-        labels = np.zeros(len(nearest), np.int64)
-        labels[inside] = volume[tuple(nearest[inside].astype(np.intp).T)]
-        return labels
+        points = map_points(apply_affine(places.grid.affine, index), transforms)
+        found = LatticeSampling.nearest(volume.shape, affine, points)
+        return np.where(found.covered, stored[found.source], 0).astype(np.int64)
 
     labels = at(places.index)
     if not labels.any():
@@ -193,37 +168,39 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
             expected=f"a label image in {places.grid.space}",
         )
     # Voxels of the grid's lattice in each parcel, beyond the grid too.
-    counts = np.zeros(len(indices) + 1, np.int64)
+    counts = np.zeros(len(parcels) + 1, np.int64)
     steps = np.linalg.inv(places.grid.affine) @ affine
-    i, j, k = _lattice_box(volume, steps, places.grid.shape, warped=bool(transforms))
-    sheet = np.stack(np.meshgrid([0], j, k, indexing="ij"), axis=-1).reshape(-1, 3)
-    for number in i:
-        sheet[:, 0] = number
-        counts += np.bincount(_columns(at(sheet), indices), minlength=len(counts))
-    return Atlas(
-        entities=file.entities,
-        labels=labels,
-        parcels=_parcels(indices, file),
-        voxels=counts[:-1],
-        file=file,
-    )
+    first, last = _lattice_box(volume, steps, places.grid.shape, warped=bool(transforms))
+    sheet = np.indices([1, *(last - first)[1:] + 1]).reshape(3, -1).T + first
+    for _ in range(first[0], last[0] + 1):
+        counts += np.bincount(_columns(at(sheet), parcels), minlength=len(counts))
+        sheet[:, 0] += 1
+    return Atlas(file.entities, labels, parcels, counts[:-1], file)
 
 
-def _present(volume: NDArray[np.generic], path: Path) -> list[int]:
-    """Return the labels of an image in order, without the background."""
+def _parcels(volume: NDArray[np.generic], file: AtlasFile) -> dict[int, str]:
+    """Return the labels of an image without the background, and their names by its table."""
     # Sheet by sheet: all at once would take ten times as much memory.
     found = np.unique(np.concatenate([np.unique(sheet) for sheet in volume.T]))
-    numbers = found.astype(np.float64)
-    if not ((numbers >= 0) & (numbers <= _LARGEST) & (numbers == np.rint(numbers))).all():
+    numbers, names = found.astype(np.float64), file.names
+    are_whole = (numbers >= 0) & (numbers <= _LARGEST) & (numbers == np.rint(numbers))
+    if not are_whole.all() or len(found) > _MOST_PARCELS:
         raise SettingsError(
-            f"--atlases {path} is no label image", expected="one whole number a voxel, 0 or above"
+            f"--atlases {file.image} is no label image",
+            expected=f"one whole number a voxel, 0 or above, of at most {_MOST_PARCELS:,} parcels",
         )
-    if len(found) > _MOST_PARCELS:
+    indices = [int(label) for label in found if label]
+    if names is None:
+        return {index: str(index) for index in indices}
+    if lacking := [index for index in indices if index not in names]:
         raise SettingsError(
-            f"--atlases {path} is no label image: it has more than {_MOST_PARCELS} values",
-            expected="one number a parcel",
+            f"--atlases: the table {file.table} has no row for {len(lacking)} of the "
+            f"{len(indices)} labels in {file.image.name}, the first {lacking[0]}",
+            expected="a row for each label; a table that counts from 0 beside an image that "
+            "counts from 1 would name every parcel wrongly",
+            remedy="correct the column index of the table",
         )
-    return [int(label) for label in found if label]
+    return {index: names[index] for index in indices}
 
 
 def region_means(
@@ -240,7 +217,7 @@ def region_means(
     atlas
         Number of the parcel at each place, and the parcels' names.
     fewest
-        Share of a parcel that must have values, as `region_coverage` counts it.
+        Share of a parcel that must have values, of the voxels that it has in the whole image.
 
     Returns
     -------
@@ -255,9 +232,8 @@ def region_means(
     array([[ 2.,  5.],
            [ 3., nan]])
     """
-    known = _known(maps, atlas)
-    sums = _sums(maps if known.all() else np.where(known, maps, 0), atlas)
-    counts = _counts(known, atlas)
+    counts = region_voxels(maps, atlas)
+    sums = _sums((np.where(np.isnan(row), 0, row) for row in maps), atlas)
     with np.errstate(invalid="ignore"):
         means: NDArray[np.float64] = sums / counts
     return np.where(counts / np.maximum(atlas.voxels, 1) >= fewest, means, np.nan)
@@ -277,68 +253,25 @@ def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]
     -------
     (maps, parcels).
     """
-    counts = _counts(_known(maps, atlas), atlas)
-    return np.broadcast_to(counts, (len(maps), counts.shape[1])).astype(np.int64)
+    known = ~np.isnan(maps)
+    if (known == known[:1]).all():  # maps mostly lack the same places
+        known = known[:1]
+    counts = _sums(known, atlas).astype(np.int64)
+    return np.broadcast_to(counts, (len(maps), counts.shape[1]))
 
 
-def region_coverage(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.float64]:
-    """Return the share of each parcel that has a value.
-
-    Parameters
-    ----------
-    maps
-        (maps, places); NaN where a map has no value.
-    atlas
-        Parcels at the places, with the number of voxels that they have in the whole image.
-
-    Returns
-    -------
-    (maps, parcels), 0 to 1; 0 for a parcel that is too small for the model's voxels.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> parcels = {1: "a", 2: "b"}
-    >>> atlas = Atlas({"atlas": "A"}, np.array([1, 1, 2, 0]), parcels, np.array([2, 4]))
-    >>> region_coverage(np.array([[1.0, np.nan, 5.0, 9.0]]), atlas)
-    array([[0.5 , 0.25]])
-    """
-    return region_voxels(maps, atlas) / np.maximum(atlas.voxels, 1)
-
-
-def _known(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.bool_]:
-    """Return where maps have a value: (maps, places), or (1, places) where it is everywhere."""
-    if atlas.labels.shape != maps.shape[1:]:
-        raise ValueError(f"labels {atlas.labels.shape} do not fit maps {maps.shape}")
-    if not np.isnan(maps.min(initial=0)):  # a tenth of the time of asking each place
-        return np.ones((1, maps.shape[1]), bool)
-    known: NDArray[np.bool_] = ~np.isnan(maps)
-    return known
-
-
-def _sums(values: NDArray[np.floating | np.bool_], atlas: Atlas) -> NDArray[np.float64]:
-    """Sum values (maps, places) over each parcel in float64, (maps, parcels)."""
+def _sums(rows: Iterable[NDArray[np.floating | np.bool_]], atlas: Atlas) -> NDArray[np.float64]:
+    """Sum rows (places,) over each parcel in float64, (rows, parcels)."""
     parcels = len(atlas.parcels)
-    sums = [np.bincount(atlas.columns, row, minlength=parcels + 1)[:parcels] for row in values]
+    sums = [np.bincount(atlas.columns, row, minlength=parcels + 1)[:parcels] for row in rows]
     return np.stack(sums)
 
 
-def _counts(known: NDArray[np.bool_], atlas: Atlas) -> NDArray[np.float64]:
-    """Count the places with a value, (maps, parcels); maps mostly lack the same places."""
-    if known.all() or (known == known[0]).all():  # the first is ten times as fast
-        known = known[:1]
-    return _sums(known, atlas)
-
-
-def _columns(labels: NDArray[np.integer], parcels: Sequence[int]) -> NDArray[np.intp]:
+def _columns(labels: NDArray[np.integer], parcels: Mapping[int, str]) -> NDArray[np.intp]:
     """Return the position of each label among the parcels, their count for other labels."""
-    wanted = np.asarray(parcels)
-    order = np.argsort(wanted)
-    nearest = np.searchsorted(wanted, labels, sorter=order).clip(max=len(wanted) - 1)
-    found: NDArray[np.intp] = np.where(
-        wanted[order[nearest]] == labels, order[nearest], len(wanted)
-    )
-    return found
+    wanted = np.array(list(parcels))
+    found = np.searchsorted(wanted, labels)
+    return np.where(wanted.take(found, mode="clip") == labels, found, len(wanted))
 
 
 def _lattice_box(
@@ -347,8 +280,8 @@ def _lattice_box(
     shape: tuple[int, int, int],
     *,
     warped: bool,
-) -> list[NDArray[np.intp]]:
-    """Return the indices of a grid's lattice along i, j and k that labels may lie at.
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first and the last index of a grid's lattice, (3,), that labels may lie at.
 
     Parameters
     ----------
@@ -361,31 +294,12 @@ def _lattice_box(
     warped
         Whether the volume is in another space.
     """
-    ends = []
-    for axis in range(3):
-        others = tuple({0, 1, 2} - {axis})
-        filled = np.flatnonzero((volume != 0).any(axis=others))
-        ends.append((filled[0], filled[-1]))
-    corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
-    lattice = corners @ steps[:3, :3].T + steps[:3, 3]
+    there = volume != 0
+    filled = [np.flatnonzero(there.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    corners = np.array(list(itertools.product(*((along[0], along[-1]) for along in filled))))
+    lattice = apply_affine(steps, corners)
     # A voxel of the image may be larger than one of the lattice; templates differ by millimetres.
     about = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if warped else 1)
     first = np.maximum(np.floor(lattice.min(axis=0) - about), -_MARGIN)
     last = np.minimum(np.ceil(lattice.max(axis=0) + about), np.array(shape) + _MARGIN)
-    return [np.arange(low, high + 1) for low, high in zip(*(first, last), strict=True)]
-
-
-def _parcels(indices: Sequence[int], file: AtlasFile) -> dict[int, str]:
-    """Name the parcels of an image, by its table where it has one."""
-    names = file.names
-    if names is None:
-        return {index: str(index) for index in indices}
-    if lacking := [index for index in indices if index not in names]:
-        raise SettingsError(
-            f"--atlases: the table {file.table} has no row for {len(lacking)} of the "
-            f"{len(indices)} labels in {file.image.name}, the first {lacking[0]}",
-            expected="a row for each label; a table that counts from 0 beside an image that "
-            "counts from 1 would name every parcel wrongly",
-            remedy="correct the column index of the table",
-        )
-    return {index: names[index] for index in indices}
+    return first.astype(np.intp), last.astype(np.intp)

@@ -22,7 +22,7 @@ from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bu
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import SettingsError
-from bids_dtg.imaging.atlas import Atlas, find_atlas, region_coverage, region_means
+from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
 from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.imaging.given_images import ConfoundsLike, Image, ImageLike, as_run
 from bids_dtg.inputs.run import RestRun
@@ -368,7 +368,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             )
         atlas = self._atlas = self._atlas or find_atlas(self.atlas, self.bundle_.voxels)
         everywhere = np.ones((1, self.bundle_.places.number), np.float32)
-        share = region_coverage(everywhere, atlas)[0]
+        share = region_voxels(everywhere, atlas)[0] / np.maximum(atlas.voxels, 1)
         fillable: NDArray[np.bool_] = (share >= self.min_coverage) & (share > 0)
         if not fillable.any():
             raise SettingsError(
