@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 
 from bids_dtg.engine.child import can_fork, end_children, process_context, start_child
 from bids_dtg.engine.machine import available_cores
-from bids_dtg.imaging.nifti import NiftiHeader, open_values, read_exactly, read_header
+from bids_dtg.imaging.nifti import (
+    NiftiHeader,
+    open_values,
+    read_exactly,
+    read_header,
+    state_of,
+)
 from bids_dtg.imaging.sampling import LatticeSampling, Sampling
 
 Stored = NDArray[np.generic]
@@ -91,7 +97,7 @@ def _numbers(memory: mmap.mmap) -> NDArray[np.int64]:
 
 def _key(header: NiftiHeader, wanted: NDArray[np.intp]) -> bytes:
     """Return what is equal only where the file, its header and the wanted voxels are."""
-    facts = (str(header.path), header.state, header.shape, header.dtype.str, header.offset)
+    facts = (str(header.path), state_of(header.path), header.shape, header.dtype.str, header.offset)
     return hashlib.sha256(repr(facts).encode() + wanted.astype("<i8").tobytes()).digest()
 
 

@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import reading
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.imaging.begun import begun_frames
 from bids_dtg.imaging.nifti import (
-    READ_ERRORS,
     NiftiHeader,
     open_values,
     read_exactly,
     read_header,
-    require_unchanged,
 )
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.inputs.dataset import writes_wrong_times
@@ -179,7 +178,7 @@ def stream_blocks(
     Raises
     ------
     RunError
-        The file ends early, is damaged, cannot be read, or was changed since its header was read.
+        The file ends early, is damaged, or cannot be read.
     """
     fit = _BLOCK_BYTES // header.frame_bytes
     fit = max(fit, min(together, _MOST_TOGETHER_BYTES // header.frame_bytes))
@@ -214,7 +213,7 @@ def _fill(
 ) -> None:
     """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
     try:
-        with open_values(header) as file:
+        with reading(header.path, RunError), open_values(header) as file:
             done = 0
             while done < header.frames:
                 buffer = free.get()
@@ -223,18 +222,12 @@ def _fill(
                 block = buffer[: header.frames - done]
                 held = read_exactly(file, block.reshape(-1).view(np.uint8).data)
                 if held < block.nbytes:
-                    require_unchanged(header)
                     raise _truncated(header, done * header.frame_bytes + held)
                 done += len(block)
                 if done == header.frames:
                     file.read(1)  # reaches the gzip trailer, whose checksum is then compared
-                    require_unchanged(header)
                 ready.put((buffer, len(block)))
         ready.put(None)
-    except READ_ERRORS as err:
-        error = RunError(f"{header.path} is damaged: {err}", remedy="fetch or make the file anew")
-        error.__cause__ = err  # decides whether it may pass
-        ready.put(error)
     except BaseException as err:
         ready.put(err)
 
@@ -315,7 +308,6 @@ def _frames(
     if (begun := begun_frames(header, sampling, watched)) is not None:
         done = yield from begun
         if done == header.frames:
-            require_unchanged(header)
             return
     together = sampling.frames_at_once
     with closing(stream_blocks(header, frames_per_block, together=together)) as blocks:

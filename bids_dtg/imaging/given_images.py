@@ -8,9 +8,10 @@ leads to a connectome, whoever calls.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -94,29 +95,31 @@ def as_run(
         columns = None
         if isinstance(confounds, str | Path):
             changed["confounds"] = Path(confounds).expanduser().absolute()
-        elif hasattr(confounds, "columns"):
-            changed["confounds"] = _write_table(confounds, folder / "confounds.tsv")
         elif confounds is not None:
-            columns = _write_table(_frame(confounds), folder / "confounds.tsv")
+            is_table = hasattr(confounds, "columns")
+            frame: Any = confounds if is_table else _frame(confounds)
+            save = partial(frame.to_csv, sep="\t", index=False, na_rep="n/a")
+            table = _written(save, folder / "confounds.tsv")
+            if is_table:
+                changed["confounds"] = table
+            else:
+                columns = table
         yield replace(run, **changed), kind, columns
 
 
 def _run_of(path: Path, rule: SpaceRule) -> tuple[RestRun, InputType]:
     """Take a BOLD file as a run: with its companions where its name is BIDS."""
     root = next((p.parent for p in path.parents if p.name.startswith("sub-")), path.parent)
+    kind: InputType = "fmriprep"  # if nothing states another
     try:
         label = parse_name(path.name).get("sub")
     except ValueError:
         label = None
     if label is None:
-        return _plain_run(path, rule), "fmriprep"
-    kind: InputType = "fmriprep"  # if nothing states another
-    try:
+        return _plain_run(path, rule), kind
+    with suppress(DatasetError):
         dataset = find_dataset(root)
-        if dataset.root == root and dataset.input_type == "xcpd":
-            kind = "xcpd"
-    except DatasetError:
-        pass
+        kind = "xcpd" if (dataset.root, dataset.input_type) == (root, "xcpd") else kind
     return run_of_file(path, root, label, rule=rule, input_type=kind), kind
 
 
@@ -153,29 +156,17 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
             f"an image is a path, an image of nibabel or a run, not {type(image).__name__}"
         )
     own = image.get_filename()
-    if own is not None and _nib.is_proxy(image.dataobj) and _is_unchanged(image, own):
-        return Path(own).absolute()
+    if own is not None and _nib.is_proxy(image.dataobj):
+        with suppress(OSError, nib.filebasedimages.ImageFileError):
+            kept = _nib.load(own)
+            if np.array_equal(kept.affine, image.affine) and kept.header == image.header:
+                return Path(own).absolute()
     data = np.asanyarray(image.dataobj)
     # NIfTI has no truth values, and neither bool nor float16 loses anything so.
-    wider: dict[str, np.dtype[Any]] = {"?": np.dtype(np.uint8), "e": np.dtype(np.float32)}
-    stored: np.dtype[Any] = wider.get(data.dtype.char, data.dtype)
-    written: Any = _nib.Nifti1Image(data.astype(stored, copy=False), image.affine, image.header)
-    # A header that was taken over from a scaled file would round the values.
-    written.set_data_dtype(stored)
-    try:
-        nib.save(written, path)
-    except OSError as err:
-        raise temporary_error(err) from err
-    return path
-
-
-def _is_unchanged(image: Image, file: str) -> bool:
-    """Return whether an image's header and affine still are those of its file."""
-    try:
-        kept = _nib.load(file)
-    except (OSError, nib.filebasedimages.ImageFileError):
-        return False
-    return bool(np.array_equal(kept.affine, image.affine) and kept.header == image.header)
+    stored = {"?": np.uint8, "e": np.float32}.get(data.dtype.char, data.dtype)
+    # The header of a scaled file would round the values, but for the type.
+    written = _nib.Nifti1Image(data.astype(stored), image.affine, image.header, dtype=stored)
+    return _written(partial(_nib.save, written), path)
 
 
 def _frame(values: ArrayLike) -> pd.DataFrame:
@@ -186,14 +177,13 @@ def _frame(values: ArrayLike) -> pd.DataFrame:
     columns = columns[:, None] if columns.ndim == 1 else columns
     if columns.ndim != 2:
         raise TypeError(f"confounds are (frames, columns), not {columns.shape}")
-    names = [f"column{number:03d}" for number in range(1, columns.shape[1] + 1)]
-    return pd.DataFrame(columns, columns=names)
+    return pd.DataFrame(columns).add_prefix("column")
 
 
-def _write_table(table: Any, path: Path) -> Path:
-    """Write a data frame as a table of confounds: its numbers are read back as they are."""
+def _written(save: Callable[[Path], object], path: Path) -> Path:
+    """Write a temporary file; return its path."""
     try:
-        table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+        save(path)
     except OSError as err:
         raise temporary_error(err) from err
     return path

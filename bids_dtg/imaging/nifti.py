@@ -27,8 +27,6 @@ from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
 
-# What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
-READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error))
 _nib: Any = nib  # nibabel and igzip carry no types
 _IGzipFile: Any = igzip.IGzipFile
 _START_BYTES = 1024
@@ -62,7 +60,6 @@ class NiftiHeader:
     time: tuple[float, str | None]  # the fourth zoom, and its unit where the header names one
     # How far the qform puts a voxel from where the sform, which is used, does.
     forms_differ_mm: float
-    state: tuple[int, ...]  # of the file when it was read; another one once it was changed
 
     @property
     def frames(self) -> int:
@@ -91,12 +88,10 @@ def require_file(path: Path) -> bytes:
     Raises
     ------
     RunError
-        Missing, a folder, empty, unreadable, a broken link, or a git-annex or LFS pointer.
+        Missing, a folder, unreadable, a broken link, or a git-annex or LFS pointer.
     """
     with reading(path, RunError), open_foreign(path) as file:
         first = file.read(_START_BYTES)
-    if not first:
-        raise RunError(f"{path} is empty", expected="a NIfTI file (.nii or .nii.gz)")
     if is_pointer(first):
         raise RunError(
             f"{path} is a git-annex or LFS pointer without content",
@@ -139,7 +134,6 @@ def read_header(path: Path) -> NiftiHeader:
         affine, or two that contradict each other.
     """
     require_file(path)
-    state = state_of(path)
     try:
         with reading(path, as_what=" as NIfTI"):
             image = _nib.load(path)
@@ -175,7 +169,6 @@ def read_header(path: Path) -> NiftiHeader:
         offset=int(values.offset),
         time=(float(header["pixdim"][4]), unit),
         forms_differ_mm=_forms_differ(path, header, qform),
-        state=state,
     )
 
 
@@ -202,22 +195,6 @@ def require_one_form(header: NiftiHeader) -> None:
             expected="two forms that agree",
             remedy="find out which the transforms were made with and set the code of the other "
             "to 0",
-        )
-
-
-def require_unchanged(header: NiftiHeader) -> None:
-    """Refuse a file that somebody wrote to since its header was read: it may hold two runs.
-
-    Raises
-    ------
-    RunError
-        It is another file, or its size or a time of change differs.
-    """
-    if state_of(header.path) != header.state:
-        raise RunError(
-            f"{header.path} was changed while it was read",
-            expected="a file that nobody writes to",
-            remedy="wait until it is complete, and run the same command again",
         )
 
 
@@ -323,12 +300,9 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
 
 def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     stored = np.empty(math.prod(header.shape), header.dtype)
-    try:
-        with open_values(header) as file:
-            held = read_exactly(file, stored.view(np.uint8).data)
-            file.read(1)  # at the end of a compressed file its checksum is compared
-    except READ_ERRORS as err:
-        raise RunError(f"{header.path} is damaged: {err}", remedy="fetch or make it anew") from err
+    with reading(header.path, RunError), open_values(header) as file:
+        held = read_exactly(file, stored.view(np.uint8).data)
+        file.read(1)  # at the end of a compressed file its checksum is compared
     if held < stored.nbytes:
         raise RunError(
             f"{header.path} holds {held} bytes of values",

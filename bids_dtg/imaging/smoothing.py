@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log, sqrt
 
 import numpy as np
@@ -20,7 +19,6 @@ _PLANES = 16
 Float32 = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
 class MaskedSmoothing:
     """A Gaussian within a mask: what lies outside neither gives nor takes.
 
@@ -29,16 +27,7 @@ class MaskedSmoothing:
     one along each axis, and each of these is a product with a band matrix.
     """
 
-    used: NDArray[np.intp]  # (used voxels,), their places in a frame
-    places: NDArray[np.intp]  # (used voxels,), their flat places in the box around them
-    box: tuple[int, int, int]  # sizes of that box
-    bands: tuple[Float32, Float32, Float32]  # (n, n) Gaussian along each axis of the box
-    scale: Float32  # (used voxels,), 1 / K m
-
-    @classmethod
-    def within(
-        cls, voxels: VoxelPlaces, used: NDArray[np.bool_], fwhm_mm: float
-    ) -> MaskedSmoothing:
+    def __init__(self, voxels: VoxelPlaces, used: NDArray[np.bool_], fwhm_mm: float) -> None:
         """Prepare for a set of voxels.
 
         Parameters
@@ -52,29 +41,19 @@ class MaskedSmoothing:
         """
         if not fwhm_mm > 0:
             raise ValueError(f"a full width at half maximum is positive, not {fwhm_mm} mm")
-        if used.shape != (voxels.number,):
-            raise ValueError(f"{voxels.number} voxels and a mask of {used.shape}")
-        places = np.flatnonzero(used)
-        grid = voxels.grid
-        corners = np.stack(np.unravel_index(voxels.positions[places], grid.shape))
-        low = corners.min(axis=1, initial=max(grid.shape))
-        high = corners.max(axis=1, initial=0)
-        box = tuple(int(size) for size in np.maximum(high - low + 1, 1))
-        sizes = grid.voxel_sizes_mm
-        first, second, third = (
+        self._used = np.flatnonzero(used)  # (used voxels,), their places in a frame
+        # Flat places in the box around them, and its sizes.
+        corners = voxels.index[used].T
+        low = corners.min(axis=1, initial=max(voxels.grid.shape))
+        sizes = np.maximum(corners.max(axis=1, initial=0) - low + 1, 1).tolist()
+        self._box: tuple[int, ...] = tuple(sizes)
+        self._places = np.ravel_multi_index(tuple(corners - low[:, None]), self._box)
+        # (n, n) Gaussian along each axis of the box.
+        self._bands = [
             _band(count, fwhm_mm / _FWHM_PER_SD / size)
-            for count, size in zip(box, sizes, strict=True)
-        )
-        flat = np.ravel_multi_index(tuple(corners - low[:, None]), box)
-        bare = cls(
-            places,
-            np.asarray(flat, np.intp),
-            (box[0], box[1], box[2]),
-            (first, second, third),
-            np.ones(len(places), np.float32),
-        )
-        weight = bare._convolve(np.ones(len(places), np.float32))
-        return cls(bare.used, bare.places, bare.box, bare.bands, np.float32(1) / weight)
+            for count, size in zip(self._box, voxels.grid.voxel_sizes_mm, strict=True)
+        ]
+        self._weight = self._convolve(np.ones(len(self._used), np.float32))  # (used voxels,), K m
 
     def apply(self, frame: Float32) -> None:
         """Smooth a frame in place.
@@ -84,16 +63,16 @@ class MaskedSmoothing:
         frame
             (voxels,), finite at the mask's; the other voxels are neither read nor changed.
         """
-        if len(self.used):
-            frame[self.used] = self._convolve(frame[self.used]) * self.scale
+        if len(self._used):
+            frame[self._used] = self._convolve(frame[self._used]) / self._weight
 
     def _convolve(self, values: Float32) -> Float32:
         """Multiply (used voxels,) by the Gaussian; 0 outside the mask."""
-        count_i, _, count_k = self.box
-        volume = np.zeros(self.box, np.float32)
-        volume.reshape(-1)[self.places] = values
+        count_i, _, count_k = self._box
+        volume = np.zeros(self._box, np.float32)
+        volume.reshape(-1)[self._places] = values
         along_k, along_j = np.empty_like(volume), np.empty_like(volume)
-        band_i, band_j, band_k = self.bands
+        band_i, band_j, band_k = self._bands
         rows, filled = volume.reshape(-1, count_k), along_k.reshape(-1, count_k)
         for made, read in _slabs(band_k):
             np.matmul(rows[:, read], band_k[read, made], out=filled[:, made])
@@ -102,7 +81,7 @@ class MaskedSmoothing:
         planes, done = along_j.reshape(count_i, -1), volume.reshape(count_i, -1)
         for made, read in _slabs(band_i):
             np.matmul(band_i[made, read], planes[read], out=done[made])
-        smoothed: Float32 = volume.reshape(-1)[self.places]
+        smoothed: Float32 = volume.reshape(-1)[self._places]
         return smoothed
 
 

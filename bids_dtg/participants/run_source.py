@@ -281,7 +281,7 @@ def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing 
             expected="no smoothing, or series that were smoothed on the surface before",
             remedy="wb_command -cifti-smoothing",
         )
-    return partial(MaskedSmoothing.within, places, fwhm_mm=cleaning.smoothing_fwhm)
+    return partial(MaskedSmoothing, places, fwhm_mm=cleaning.smoothing_fwhm)
 
 
 def require_coverage(run: object, coverage: float, of: str) -> None:

@@ -271,7 +271,7 @@ ORDER = np.random.default_rng(9).permutation(VOXELS)
 
 def smoothing_of(fwhm: float):
     grid = Grid(SHAPE, np.diag([2.0, 2.0, 2.0, 1.0]))
-    return lambda usable: MaskedSmoothing.within(VoxelPlaces(grid, ORDER), usable, fwhm)
+    return lambda usable: MaskedSmoothing(VoxelPlaces(grid, ORDER), usable, fwhm)
 
 
 def smooth_plainly(bold: np.ndarray, data: np.ndarray, fwhm: float) -> np.ndarray:

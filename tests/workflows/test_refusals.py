@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from fmriprep_dataset import describe_dataset, make_image
-from isal import igzip
 from tiny_bundle import TINY_AFFINE, forge
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.imaging import bold
 
 FUNC = Path("sub-01", "func")
 BOLD = FUNC / "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
@@ -410,14 +410,14 @@ _PARENT = os.getpid()
 )
 def test_a_fault_stays_with_its_participant(tmp_path, capsys, monkeypatch, happens, fact):
     job = TinyJob(tmp_path, ("01", "02", "03"))
-    opened = igzip.IGzipFile.__init__
+    stream = bold.stream_blocks
 
-    def disturbed(self, path, *more):
-        if path.name.startswith("sub-02") and path.name.endswith("_bold.nii.gz"):
+    def disturbed(header, *more, **named):
+        if header.path.name.startswith("sub-02"):
             happens()
-        opened(self, path, *more)
+        return stream(header, *more, **named)
 
-    monkeypatch.setattr(igzip.IGzipFile, "__init__", disturbed)
+    monkeypatch.setattr(bold, "stream_blocks", disturbed)
     assert job.run() == 1
     assert re.search(rf"sub-02: failed: .*{fact}", the_line(capsys))
     assert {path.name[:6] for path in job.out.rglob("*statmap.nii.gz")} == {"sub-01", "sub-03"}

@@ -58,7 +58,7 @@ def test_nothing_is_sent_of_a_file_whose_checksum_is_wrong(job):
     content[-5] ^= 0xFF  # all frames are as they were
     path.write_bytes(content)
     sent: list[Any] = []
-    with pytest.raises(RunError, match="is damaged"):
+    with pytest.raises(RunError, match="cannot be read"):
         send_run(job, sent)
     assert not sent
 
