@@ -49,7 +49,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bids_dtg.cli.tables import run_workflow
+    from bids_dtg.cli.run import run_workflow
     from bids_dtg.cohort.frames import load_maps
     from bids_dtg.contrasts.bundle.bundle import load_bundle
     from bids_dtg.contrasts.fit_linear import fit_linear
@@ -87,7 +87,7 @@ _MODULES: Mapping[str, str] = {
     "measure_array": "bids_dtg.contrasts.participant.measure",
     "measure": "bids_dtg.contrasts.participant.measure",
     "predict_maps": "bids_dtg.contrasts.participant.model",
-    "run_workflow": "bids_dtg.cli.tables",
+    "run_workflow": "bids_dtg.cli.run",
 }
 
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from bids_dtg.cli.run import build_parser
+from bids_dtg.cli.parser import build_parser
 from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
 
@@ -29,7 +29,7 @@ def descriptor() -> dict[str, Any]:
     inputs = [_input(action) for action in actions]
     return {
         "name": "bids_dtg",
-        "description": parser.description,
+        "description": " ".join((parser.description or "").split()),
         "author": "The bids_dtg developers",
         "tool-version": __version__,
         "schema-version": "0.5",

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.cleaning.strategies import STRATEGIES
-from bids_dtg.cli.run import build_parser
-from bids_dtg.cli.spellings import ALIASES, flags_of
+from bids_dtg.cli.parser import ALIASES, build_parser
+from bids_dtg.settings import OPTIONS
 
 DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = DOCS.parent / "examples" / "gallery"
@@ -147,9 +147,9 @@ def strategies_markdown() -> str:
 def spellings_markdown() -> str:
     """Return the table of other programs' spellings."""
     lines = ["| spelling | option here |", "|---|---|"]
-    for row in ALIASES:
-        flags = ", ".join(f"`{flag}`" for flag in row.flags)
-        lines.append(f"| {flags} | `{max(flags_of(row.option), key=len)}` |")
+    for spelled, option, _ in ALIASES:
+        flags = ", ".join(f"`{flag}`" for flag in spelled)
+        lines.append(f"| {flags} | `{max(OPTIONS[option].flags, key=len)}` |")
     return "\n".join(lines)
 
 

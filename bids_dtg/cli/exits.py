@@ -45,18 +45,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options)
         self.register("type", Path, _path)
 
-    def add_version(self) -> None:
-        """Take ``--version``."""
+    def add_usual(self) -> None:
+        """Take ``-v`` and ``--version``, for programs without other options of this package."""
+        words = "-vv: show where an error comes from"
+        self.add_argument("-v", "--verbose", action="count", default=0, help=words)
         self.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
-
-    def add_verbose(self) -> None:
-        """Take ``-v``, for programs without other options of this package."""
-        self.add_argument(
-            *("-v", "--verbose"),
-            action="count",
-            default=0,
-            help="-vv: show where an error comes from",
-        )
 
     def error(self, message: str) -> NoReturn:
         if "arguments are required" in message:
@@ -159,13 +152,9 @@ def _end_by_signals(program: str, interrupted: str) -> None:
     """Make SIGTERM and SIGHUP (a closed terminal) print a line and end the program."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
-        line = f"{program}: ended by signal {number}; {interrupted}"
-        try:
-            say(line)
-        except RuntimeError:
-            # A line is being written, and its stream takes no other one until it has ended.
-            with suppress(OSError):
-                os.write(2, f"\n{line}\n".encode())
+        # Not by the stream: where a line is being written, it takes no other one.
+        with suppress(OSError):
+            os.write(2, f"\n{program}: ended by signal {number}; {interrupted}\n".encode())
         raise SystemExit(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):  # SIGHUP: not on Windows
@@ -184,9 +173,3 @@ def _check_working_folder() -> None:
             expected="a folder that exists",
             remedy="change to another folder, and run the same command",
         ) from err
-
-
-def require_new(out: Path) -> None:
-    """Refuse a folder that is there and not empty."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
-from bids_dtg.errors import BundleError, DtgError, SettingsError, did_you_mean
+from bids_dtg.errors import BundleError, DtgError
 from bids_dtg.notices import run_program, say, show
+from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,46 +49,61 @@ example, for the published HCP-YA model:
     --name hcp-ya --maps melodic_IC_MNI_2mm.nii.gz \\
     --brain-mask MNI_2mm_brain_mask.nii --mask MNI_2mm_GM_mask_crop.nii
 {_TERMS}"""
-# Facts that the program takes from the published models where they are not given.
+# Facts of a converted model that are not given: the first are those of the published models.
 _ASSUMED: dict[str, Any] = {
     "space": "MNI152NLin6Asym",
     "resolution": "2",
     "segment_seconds": 432.0,
+    "model_version": "1",
+    **dict.fromkeys(("licence", "training_data", "training_cleaning"), "unknown"),
+    **dict.fromkeys(("citation", "description", "notice"), ""),
+    **dict.fromkeys(("training_tr", "training_participants"), None),
+}
+# Facts of a card by the options that state them.
+_STATED = {
+    **{name: name for name in ("licence", "citation", "description")},
+    "training_data": "training.data",
+    "training_tr": "training.repetition_time_s",
+    "training_cleaning": "training.cleaning",
+    "training_participants": "training.participants",
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
     parser = Parser(prog="dtg-models", description="Fetch, list, verify and convert models.")
-    parser.add_version()
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.add_usual()
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    def command(
+        do: Callable[[argparse.Namespace], None], description: str, epilog: str | None = None
+    ) -> argparse.ArgumentParser:
         added: Parser = commands.add_parser(
-            name,
+            do.__name__.removeprefix("_"),
             help=description,
             description=f"{description[0].upper()}{description[1:]}.",
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.add_verbose()
+        added.set_defaults(do=do)
+        added.add_usual()
         return added
 
     metavar, which = "PATH|NAME", "a bundle's folder, or an installed name"
-    command("list", "list the models that --model finds by name, and the published ones")
-    fetch = command("fetch", "fetch published models", _FETCH_EPILOG)
+    command(_list, "list the models that --model finds by name, and the published ones")
+    fetch = command(_fetch, "fetch published models", _FETCH_EPILOG)
     fetch.add_argument("models", nargs="+", metavar="NAME", help="hcp-ya, hcp-d or ukb")
     fetch.add_argument(
         "--into", type=Path, metavar="FOLDER", help="folder of models (default: the user's cache)"
     )
     verify = command(
-        "verify", "compare models with their cards, and check their maps", _VERIFY_EPILOG
+        _verify, "compare models with their cards, and check their maps", _VERIFY_EPILOG
     )
     verify.add_argument("models", nargs="*", metavar=metavar, help=f"{which} (default: all)")
-    info = command("info", "show the card of a model")
+    info = command(_info, "show the card of a model")
     info.add_argument("model", metavar=metavar, help=which)
     _add_convert_options(
-        command("convert", "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG)
+        command(_convert, "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG)
     )
     return parser
 
@@ -95,16 +111,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dtg-models`` and return its exit code."""
     arguments = build_parser().parse_args(argv)
-    commands = {
-        "list": _list,
-        "fetch": _fetch,
-        "verify": _verify,
-        "info": _info,
-        "convert": _convert,
-    }
 
     def action() -> int:
-        commands[arguments.command](arguments)
+        arguments.do(arguments)
         return 0
 
     left = "a broken download is resumed the next time, nothing else is left"
@@ -132,34 +141,33 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         ("--maps", "4-D NIfTI, one volume a ROI"),
         ("--brain-mask", "where ROI series are made"),
         ("--mask", "grey matter; defines the grid"),
+        (
+            "--contrasts",
+            "table with a column label, one line an output (default: the 47 HCP-YA contrasts)",
+        ),
     ):
-        inputs.add_argument(flag, type=Path, required=True, metavar="FILE", help=words)
-    inputs.add_argument(
-        "--contrasts",
-        type=Path,
-        metavar="FILE",
-        help="table with a column label, one line an output (default: the 47 HCP-YA contrasts)",
-    )
+        required = flag != "--contrasts"
+        inputs.add_argument(flag, type=Path, required=required, metavar="FILE", help=words)
     card = parser.add_argument_group("what the model card says")
     card.add_argument("--name", required=True, help="the model's name")
-    for flag, metavar, words in (
-        ("--model-version", "TEXT", "(default: 1)"),
-        ("--space", "SPACE", "(default: MNI152NLin6Asym)"),
-        ("--resolution", "LABEL", "of res- (default: 2)"),
-        ("--licence", "TEXT", "terms of use"),
-        ("--citation", "TEXT", "what users should cite"),
-        ("--description", "TEXT", "one line in plain words"),
-        ("--training-data", "TEXT", "its data set"),
-        ("--training-cleaning", "TEXT", "in words"),
-        ("--notice", "TEXT", "a line that users see at each use"),
+    for flag, kind, metavar, words in (
+        ("--model-version", str, "TEXT", "(default: 1)"),
+        ("--space", str, "SPACE", "(default: MNI152NLin6Asym)"),
+        ("--resolution", str, "LABEL", "of res- (default: 2)"),
+        ("--licence", str, "TEXT", "terms of use"),
+        ("--citation", str, "TEXT", "what users should cite"),
+        ("--description", str, "TEXT", "one line in plain words"),
+        ("--training-data", str, "TEXT", "its data set"),
+        ("--training-cleaning", str, "TEXT", "in words"),
+        ("--notice", str, "TEXT", "a line that users see at each use"),
+        ("--training-participants", int, "N", "how many people"),
+        ("--training-tr", _seconds, "SECONDS", "seconds a frame"),
+        (
+            *("--segment-seconds", _seconds, "SECONDS"),
+            "rest in one training sample (default: 432)",
+        ),
     ):
-        card.add_argument(flag, metavar=metavar, help=words)
-    card.add_argument("--training-participants", type=int, metavar="N", help="how many people")
-    for flag, words in (
-        ("--training-tr", "seconds a frame"),
-        ("--segment-seconds", "rest in one training sample (default: 432)"),
-    ):
-        card.add_argument(flag, type=_seconds, metavar="SECONDS", help=words)
+        card.add_argument(flag, type=kind, metavar=metavar, help=words)
     card.add_argument(
         "--not-for-science", action="store_true", help="mark every output; needs --notice"
     )
@@ -182,14 +190,8 @@ def _fetch(arguments: argparse.Namespace) -> None:
     from bids_dtg.progress import Board
 
     published = all_published()
-    for name in arguments.models:
-        if name not in published:
-            raise SettingsError(
-                f"no published model is called {name!r}",
-                expected=f"{', '.join(published)} (demo is part of the program)",
-                remedy=did_you_mean(name, published),
-            )
-    models = [published[name] for name in dict.fromkeys(arguments.models)]
+    names = dict.fromkeys(arguments.models)
+    models = [find_row(published, "NAME of a published model", name) for name in names]
     with Board(1) as board:
         bundles = fetch_models(models, arguments.into or require_user_cache(), board.lane(0))
     for bundle in bundles:
@@ -273,55 +275,39 @@ def _convert(arguments: argparse.Namespace) -> None:
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     taken = {**_ASSUMED, **given}
     contrasts = read_contrasts(arguments.contrasts) if arguments.contrasts else ()
+    # Of what was not given there is nothing, but for what has a default.
+    sources = {fact: "stated" for option, fact in _STATED.items() if option in given}
+    for fact, options in (
+        ("grid", {"space", "resolution"}),
+        ("segment_seconds", {"segment_seconds"}),
+        ("contrasts", {"contrasts"}),
+    ):
+        sources[fact] = "stated" if options <= given.keys() else "inferred"
     card = ModelCard(
-        name=arguments.name,
-        version=given.get("model_version", "1"),
+        name=taken["name"],
+        version=taken["model_version"],
         kind=ATTENTION_UNET.name,
         part=MapsPart(contrasts, segment_seconds=taken["segment_seconds"]),
-        licence=given.get("licence", "unknown"),
-        citation=given.get("citation", ""),
-        description=given.get("description", ""),
+        licence=taken["licence"],
+        citation=taken["citation"],
+        description=taken["description"],
         training=TrainingData(
-            data=given.get("training_data", "unknown"),
-            repetition_time_s=arguments.training_tr,
-            cleaning=given.get("training_cleaning", "unknown"),
-            participants=arguments.training_participants,
+            data=taken["training_data"],
+            repetition_time_s=taken["training_tr"],
+            cleaning=taken["training_cleaning"],
+            participants=taken["training_participants"],
         ),
-        for_science=not arguments.not_for_science,
-        notice=given.get("notice", ""),
-        sources=_sources(given),
+        for_science=not taken["not_for_science"],
+        notice=taken["notice"],
+        sources=sources,
     )
     bundle = convert_checkpoint(
-        arguments.checkpoint,
-        arguments.out,
-        card,
-        maps=arguments.maps,
-        brain_mask=arguments.brain_mask,
-        mask=arguments.mask,
-        space=taken["space"],
+        *(arguments.checkpoint, arguments.out, card),
+        **{name: taken[name] for name in ("maps", "brain_mask", "mask", "space")},
         resolution=taken["resolution"] or None,
     )
     _print(bundle_lines(bundle))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
-
-
-def _sources(given: dict[str, Any]) -> dict[str, str]:
-    """Return which facts were given, and which the program takes from the published models."""
-    of_training = {
-        "training_data": "training.data",
-        "training_tr": "training.repetition_time_s",
-        "training_cleaning": "training.cleaning",
-        "training_participants": "training.participants",
-    }
-    stated = {name: name for name in ("licence", "citation", "description")} | of_training
-    assumed = {
-        "grid": {"space", "resolution"} <= given.keys(),
-        "segment_seconds": "segment_seconds" in given,
-        "contrasts": "contrasts" in given,
-    }
-    # Of what was not given there is nothing, but for what has a default.
-    known = {name: "stated" for option, name in stated.items() if option in given}
-    return known | {name: "stated" if here else "inferred" for name, here in assumed.items()}
 
 
 def _print(lines: Iterable[str]) -> None:

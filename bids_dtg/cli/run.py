@@ -1,4 +1,4 @@
-"""The command line of ``bids_dtg``: arguments to settings, settings to work."""
+"""The command line of ``bids_dtg``: arguments to settings, settings to a workflow's work."""
 
 from __future__ import annotations
 
@@ -6,186 +6,150 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Any, NoReturn
 
-from bids_dtg.cli.exits import Parser, call
-from bids_dtg.cli.help import (
-    USAGE,
-    HelpAction,
+from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
+from bids_dtg.cli.parser import (
+    ROWS,
     Topic,
-    default_shown,
+    add_spellings,
+    build_parser,
     find_topic,
+    legal_values,
     overview,
+    with_hyphens,
 )
-from bids_dtg.cli.spellings import add_spellings, flags_of, with_hyphens
-from bids_dtg.cli.tables import explained, legal_values, run_workflow
-from bids_dtg.engine.machine import wait_asleep
+from bids_dtg.engine.machine import (
+    available_cores,
+    excess,
+    limit_threads,
+    own_threads,
+    wait_asleep,
+)
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program, say
-from bids_dtg.settings import FIELDS, OPTIONS, Option, Settings, read_options
-from bids_dtg.version import __version__
-from bids_dtg.workflows import DEFAULT
-
-_GROUPS = {
-    "selection": "what to process",
-    "model": "model",
-    "cleaning": "cleaning of the resting runs",
-    "output": "outputs",
-    "modelling": "analyses and models of your own (group level)",
-    "statistics": "statistics over participants (group level)",
-    "dynamics": "models of regions (--workflow dynamics)",
-    "twin": "digital twin (--workflow twin)",
-    "resources": "resources",
-    "behaviour": "behaviour",
-}
-
-_EXAMPLES = """\
-examples:
-  bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --dry-run
-  bids_dtg /data/fmriprep /out participant --participant-label 01 02 --nprocs 2
-  bids_dtg /data/fmriprep /out group --analysis stats --help
-"""
-_EPILOG = f"""\
-{_EXAMPLES}
-exit codes: 0 done; 1 at least one participant failed, the others are complete;
-2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
-"""
+from bids_dtg.settings import FIELDS, OPTIONS, Settings, read_options
+from bids_dtg.workflows import DEFAULT, Run, Workflow, all_workflows, find_workflow
 
 
-_INDENT = 24  # columns before what an option does
+def chosen(workflow: Workflow, settings: Settings) -> Run:
+    """Return what the options ask a workflow for.
+
+    Raises
+    ------
+    SettingsError
+        The workflow has no such level, analysis or recipe, or the analysis lacks something.
+    """
+    name, level = settings.modelling.analysis, settings.inputs.analysis_level
+    for option in ROWS:
+        _require(workflow, option, settings.options[option])
+    if level == "group" and name is None and workflow.group is None:
+        raise SettingsError(
+            f"--workflow {workflow.name} was given with group and no --analysis",
+            expected=f"group --analysis {'|'.join(workflow.analyses)}",
+        )
+    if name is not None:
+        _require_model(workflow, name, settings)
+        return workflow.analyses[name].run
+    if level == "group":
+        assert workflow.group is not None
+        return workflow.group
+    if settings.behaviour.reports_only:
+        return workflow.participants.reports
+    level_row = workflow.participants
+    return level_row.verify if settings.behaviour.verify else level_row.results
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str, **_: Any) -> None:
-        super().__init__(prog, max_help_position=_INDENT)
-
-    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
-        if action.nargs == "+":
-            return f"{self._metavar_formatter(action, default_metavar)(1)[0]} ..."
-        return super()._format_args(action, default_metavar)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        """Return all flags before one value, as argparse does from Python 3.13 on."""
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        default = self._get_default_metavar_for_optional(action)
-        return f"{', '.join(action.option_strings)} {self._format_args(action, default)}"
+def _require(workflow: Workflow, option: str, name: str | None) -> None:
+    """Refuse a value that the workflow does not have; where it has none at all, none is read."""
+    legal = workflow.legal(option)
+    if name is None or name in legal or not legal:
+        return
+    others = [row.name for row in all_workflows() if name in row.legal(option)]
+    raise SettingsError(
+        f"--{option} {name} was given with --workflow {workflow.name}",
+        expected=f"one of {', '.join(legal)}",
+        remedy=f"--workflow {' or '.join(others)} has --{option} {name}" if others else "",
+    )
 
 
-def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
-    """Return the parser, made from the fields of `Settings`.
+def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:
+    row, unnamed = workflow.analyses[name], settings.inputs.model == OPTIONS["model"].default
+    instead = row.instead_of_model and settings.options[row.instead_of_model] is not None
+    if row.needs_model and unnamed and not instead:
+        other = f", or --{row.instead_of_model}" if row.instead_of_model else ""
+        raise SettingsError(
+            f"--workflow {workflow.name} --analysis {name} was given without --model",
+            expected=f"a model that --workflow {workflow.name} --analysis train has made{other}",
+        )
+
+
+def run_workflow(settings: Settings) -> int:
+    """Do what the options ask for, as ``bids_dtg`` does.
 
     Parameters
     ----------
-    topic
-        What is typed; the parser has only the options that a call on it reads. None: all options.
+    settings
+        All options of the call.
+
+    Returns
+    -------
+    int
+        Exit code: 0 where all is done, 1 where at least one participant failed.
+
+    Raises
+    ------
+    DtgError
+        Nothing was started: wrong options, dataset or model.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> settings = Settings.of(
+    ...     bids_dir=Path("nowhere"), output_dir=Path("out"), analysis_level="participant"
+    ... )
+    >>> from bids_dtg.errors import DatasetError
+    >>> try:
+    ...     run_workflow(settings)
+    ... except DatasetError as err:
+    ...     print(err.found.rpartition("/")[2])
+    nowhere does not exist
     """
-    parser = Parser(
-        prog="bids_dtg",
-        usage=USAGE if topic is None else topic.usage,
-        description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
-        "derivatives, writes one map for each contrast of the model as BIDS derivatives. With "
-        "--workflow dynamics: a model of the activity of people's networks. With "
-        "--workflow twin: networks made from connectomes that perform people's tasks."
-        if topic is None
-        else topic.description,
-        epilog=_EPILOG if topic is None else topic.epilog,
-        formatter_class=_Formatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    for name in ("bids_dir", "output_dir"):
-        parser.add_argument(name, metavar=name.upper(), help=OPTIONS[name].help)
-    parser.add_argument(
-        "analysis_level",
-        choices=get_args(OPTIONS["analysis_level"].hint),
-        help=OPTIONS["analysis_level"].help,
-    )
-    workflow, names = (None, ()) if topic is None else (topic.workflow, topic.names)
-    choices, words = legal_values(workflow), explained(workflow)
-    shown = OPTIONS if topic is None else topic.options
-    typed = () if topic is None else ("workflow", "analysis")  # its help need not repeat them
-    for group, title in _GROUPS.items():
-        section = parser.add_argument_group(title)
-        for name, option in shown.items():
-            if option.group == group:
-                explanation = "; ".join([option.help, *words.get(name, ())])
-                _add_option(
-                    section,
-                    option,
-                    choices.get(name),
-                    argparse.SUPPRESS if name in typed else explanation,
-                    names,
-                )
-    section.add_argument(
-        "--config-file",
-        metavar="FILE",
-        type=Path,
-        help="TOML file of options; the command line wins",
-    )
-    section.add_argument(
-        "-h",
-        "--help",
-        action=HelpAction,
-        page=_help_page,
-        help="the options that most calls need; after --workflow or --analysis, those that it "
-        "reads",
-    )
-    section.add_argument("--help-all", action=HelpAction, page=_all_help, help="all options")
-    section.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
-    return parser
+    from bids_dtg.bundles.store import model_of_output
+    from bids_dtg.files.derivatives import refuse_other_workflow
+    from bids_dtg.inputs.dataset import require_bids_dir
 
-
-def _help_page(given: argparse.Namespace) -> str:
-    """Return the page of the workflow or the analysis that was typed, else the overview."""
-    topic = find_topic(vars(given))
-    if topic is None:
-        return overview(build_parser(), _EXAMPLES)
-    return build_parser(topic).format_help()
-
-
-def _all_help(_given: argparse.Namespace) -> str:
-    return build_parser().format_help()
-
-
-def _add_option(
-    section: argparse._ArgumentGroup,
-    option: Option,
-    choices: Sequence[str] | None,
-    words: str,
-    names: Sequence[str],
-) -> None:
-    """Add an option, with its default in what `names` says; none: in every workflow."""
-    hint = option.hint
-    default = default_shown(option, names)
-    shown = f" (default: {default})" if default else ""
-    help_text = words if words == argparse.SUPPRESS else (words + shown).replace("%", "%%")
-    arguments: dict[str, Any] = {"dest": option.name, "help": help_text}
-    if get_origin(hint) in (Union, UnionType):
-        hint = next(arg for arg in get_args(hint) if arg is not type(None))
-    if hint is bool:
-        arguments["action"] = "store_true"
-    elif option.name == "verbose":
-        arguments["action"] = "count"
-    elif choices is not None or get_origin(hint) is Literal:
-        arguments["choices"] = choices or get_args(hint)
-    else:
-        arguments["metavar"] = option.metavar or {int: "N", Path: "FILE"}.get(hint)
-    if get_origin(hint) is tuple:
-        # `-d a b` and `-d a -d b` are the same.
-        arguments |= {"nargs": "+", "action": "extend"}
-    section.add_argument(*flags_of(option.name), **arguments)
+    workflow = find_workflow(settings.inputs.workflow)
+    run = chosen(workflow, settings)
+    resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
+    refuse_other_workflow(settings.inputs.output_dir, workflow.name, unnamed=DEFAULT)
+    if run is workflow.participants.results:  # others may do without it
+        require_bids_dir(settings.inputs.bids_dir)  # before what takes a second to import
+    resources = settings.resources
+    if resources.scheduler is None:  # its workers' machines may be larger
+        for line in excess(resources):
+            say(f"bids_dtg: note: {line}")
+    limit_threads(own_threads(resources) or available_cores())
+    check_temporary_folder()
+    # A model that was trained in OUTPUT_DIR is named as an installed one is.
+    own = model_of_output(settings.inputs.model, settings.inputs.output_dir)
+    if own is not None:
+        settings = settings.replace(model=str(own))
+    return EXIT_FAILED if run(settings) else 0
 
 
 def _first(words: Sequence[str]) -> dict[str, Any]:
-    """Return what decides how the rest is read: workflow, analysis, file of options, -v."""
+    """Return what decides how the rest is read: workflow, analysis, file of options, help, -v."""
     parser = Parser(prog="bids_dtg", add_help=False, allow_abbrev=False)
     own: dict[str, Any] = {"nargs": "?", "default": argparse.SUPPRESS}
     parser.add_argument("--workflow", **own)
     parser.add_argument("--analysis", **own)
     parser.add_argument("--config-file", "--config_file", type=Path, **own)
     parser.add_argument("-v", "--verbose", action="count", default=0)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--help-all", "--help_all", action="store_true")
     return vars(parser.parse_known_args(words)[0])
 
 
@@ -204,10 +168,21 @@ def _parse(words: Sequence[str], topic: Topic | None, *, with_file: bool) -> dic
     return {name: value for name, value in typed.items() if value is not None}
 
 
+def _help(first: dict[str, Any], level: str) -> str:
+    """Return the page of all options, of the workflow or analysis that was typed, or overview."""
+    topic = find_topic({**first, "analysis_level": level})
+    if first["help_all"] or topic is not None:
+        return build_parser(None if first["help_all"] else topic).format_help()
+    return overview()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     first = _first(words)
+    if first["help"] or first["help_all"]:
+        sys.stdout.write(_help(first, "group" if "group" in words else "participant"))
+        return 0
 
     def action() -> int:
         file = first.get("config_file")

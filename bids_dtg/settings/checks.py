@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import expand_home
 from bids_dtg.notices import without_secrets
+from bids_dtg.settings.option import flag
 
 if TYPE_CHECKING:
     from bids_dtg.settings import Settings
@@ -72,15 +73,15 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
         value = options[name]
         if isinstance(value, int) and not least <= value <= most:
             words = f"{least} or more" if value < least else f"{most:,} or less"
-            yield f"{_flag(name)} is {value}", words
+            yield f"{flag(name)} is {value}", words
     for name, zero in _MEASURES.items():
         value = options[name]
         if value is not None and not (0 < value < math.inf or (zero and value == 0)):
             words = "0 or more, and finite" if zero else "a finite number above 0"
-            yield f"{_flag(name)} is {value}", words
+            yield f"{flag(name)} is {value}", words
     for name, (pattern, words) in _FORMS.items():
         if options[name] is not None and not re.fullmatch(pattern, options[name], re.ASCII):
-            yield f"{_flag(name)} is '{options[name]}'", words
+            yield f"{flag(name)} is '{options[name]}'", words
     address = settings.resources.scheduler
     if address is not None and (shown := without_secrets(address)) != address:
         words = "an address such as tcp://node01:8786, without user name, password or query"
@@ -95,7 +96,7 @@ def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
         yield f"--analysis {analysis} was given with {level}", "group"
     for name in ("verify", "reports_only"):
         if level == "group" and options[name]:
-            yield f"{_flag(name)} was given with group", "participant"
+            yield f"{flag(name)} was given with group", "participant"
     of_halves = settings.inputs.workflow == "twin" and analysis == "evaluate"
     if statistics.folds == "halves" and not of_halves:
         yield "--folds is halves", "a number, or --workflow twin --analysis evaluate"
@@ -107,14 +108,10 @@ def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
         yield f"{both} is given as --phenotype and as --covariates", "one of them"
     for one, other, words in _EXCLUSIVE:
         if options[one] and options[other]:
-            yield f"{_flag(one)} and {_flag(other)} were given", words
+            yield f"{flag(one)} and {flag(other)} were given", words
     keys, structural = options["array_key"], options["structural_connectivity"]
     if keys and not (options["input_arrays"] or structural):
         yield "--array-key was given", "--input-arrays with it"
     others = [text for text in keys if not text.startswith("structural=")]
     if structural and others:
         yield f"--array-key is '{others[0]}'", "structural=KEY with --structural-connectivity"
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -29,7 +29,7 @@ class Option:
     help: str  # one sentence; up to its first semicolon, for the overview
     # What changes with it: `RESULTS` of participants, whose hash it enters, and `MODELS`.
     shapes: tuple[str, ...]
-    flags: tuple[str, ...] = ()  # spellings; empty: the one that follows from its name
+    flags: tuple[str, ...]  # spellings; none: it is an argument without one
     metavar: str | None = None  # name of the value in ``--help``
     # What ``--help`` prints as the default where the value itself says little; where single
     # workflows or analyses have another one, by their names, and under "" that of all others.
@@ -38,9 +38,7 @@ class Option:
     @property
     def typed(self) -> str:
         """How it is typed: its flag, or the name of an argument without one."""
-        if self.default is REQUIRED:
-            return self.name.upper()
-        return "--" + self.name.replace("_", "-")
+        return self.name.upper() if self.default is REQUIRED else flag(self.name)
 
 
 def option(default: Any, help_text: str, **facts: Any) -> Any:
@@ -63,7 +61,14 @@ def options_of(part: str, options: type) -> Iterator[Option]:
     hints = get_type_hints(options)
     usual = {"group": vars(options)["GROUP"], "shapes": vars(options).get("SHAPES", ())}
     for own in dataclasses.fields(options):
-        yield Option(own.name, part, hints[own.name], own.default, **{**usual, **own.metadata})
+        flags = () if own.default is REQUIRED else (flag(own.name),)
+        facts = {"flags": flags, **usual, **own.metadata}
+        yield Option(own.name, part, hints[own.name], own.default, **facts)
+
+
+def flag(name: str) -> str:
+    """Return the flag that follows from the name of an option."""
+    return "--" + name.replace("_", "-")
 
 
 def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:

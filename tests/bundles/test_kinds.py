@@ -19,7 +19,7 @@ from bids_dtg.bundles.kinds import Kind, all_kinds
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.bundles.writer import write_files
 from bids_dtg.cli.models import main
-from bids_dtg.cli.tables import legal_values
+from bids_dtg.cli.parser import legal_values
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind, find_kind
 from bids_dtg.errors import BundleError, SettingsError

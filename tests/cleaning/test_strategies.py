@@ -18,7 +18,7 @@ from nuisance_tables import nuisance_columns, write_aroma, write_nuisance, write
 from bids_dtg.cleaning.confounds import confound_files, load_confounds
 from bids_dtg.cleaning.strategies import STRATEGIES, Strategy, resolve
 from bids_dtg.cleaning.words import PART_WORDS, cleaning_text
-from bids_dtg.cli.run import build_parser
+from bids_dtg.cli.parser import build_parser
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs

@@ -23,8 +23,8 @@ PROGRAM = Path(sys.executable).with_name("dtg-demo")
         ("--participants 100", "--participants is 100. Expected: 1 to 99"),
         ("--workflow dynamics --published --participants 1", "Expected: 2 to 99"),
         ("--workflow twin --participants 29", "--participants is 29. Expected: 30 to 999"),
-        ("--seed 1", "--seed is 1 with --workflow contrasts"),
-        ("--workflow twin --seed -1", "--seed is -1 with --workflow twin"),
+        ("--seed 1", "--seed was given with --workflow contrasts"),
+        ("--workflow twin --seed -1", "--seed is -1. Expected: 0 or more"),
         ("--workflow dynamics --broken-run", "--broken-run was given with --workflow dynamics"),
     ],
 )

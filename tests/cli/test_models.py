@@ -168,7 +168,7 @@ def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
 def test_fetch_knows_the_published_models_only(published, name, capsys):
     assert main(["fetch", name]) == 2
     line = error_line(capsys)
-    assert f"no published model is called '{name}'" in line
+    assert f"NAME of a published model is '{name}'" in line
     assert "hcp-ya, hcp-d, ukb" in line
     assert ("did you mean hcp-ya?" in line) == (name == "hcp_ya")
     assert published.asked == []

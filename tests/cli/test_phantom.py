@@ -45,8 +45,8 @@ def test_participants_are_written_one_by_one(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--participants", "0"], "--participants 0. Expected: 1 to 999"),
-        (["--seed", "-1"], "--seed -1"),
+        (["--participants", "0"], "--participants is 0. Expected: 1 to 999"),
+        (["--seed", "-1"], "--seed is -1"),
         (["--frames", "10"], "50 frames or more of 0.2 to 10 s, not 10 of 1.5 s"),
         (["--repetition-time", "1500"], "not 300 of 1500 s"),
         (["--workflow", "dynamics", "--frames", "50"], "not 50 of 1.5 s"),

@@ -69,7 +69,7 @@ run()
     [
         (
             ["/b", "/o", "participant", "--partic", "01"],
-            "there is no option --partic; near ones are --participant-label",
+            "there is no option --partic; did you mean --participant-label?",
         ),
         (["/b", "/o", "participant", "--combine", "all"], "invalid choice: 'all'"),
         (["/b", "/o", "group", "--analysis", "stat"], "; did you mean stats? (see"),

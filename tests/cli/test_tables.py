@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bids_dtg.cli.parser import legal_values
 from bids_dtg.cli.run import main
-from bids_dtg.cli.tables import legal_values
 from bids_dtg.settings import Settings, read_options, to_toml
 
 DYNAMICS = "--workflow dynamics"

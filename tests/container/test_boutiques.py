@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.cli.run import build_parser
+from bids_dtg.cli.parser import build_parser
 
 ROOT = Path(__file__).parents[2]
 BOSH = Path(sys.executable).parent / "bosh"

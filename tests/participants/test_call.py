@@ -175,7 +175,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
     assert with_whole_paths(default).inputs.model == "hcp-ya"
     twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
-    assert with_whole_paths(twins).twin.task_file == (own, "faces")
+    assert with_whole_paths(twins).modelling.task_file == (own, "faces")
 
 
 def test_a_level_that_was_sent_to_a_process_is_the_same():

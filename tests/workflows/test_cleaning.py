@@ -15,7 +15,7 @@ from tiny_bundle import TINY_SHAPE, write_tiny_bundle
 from tiny_job import add_rest
 
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.cli.run import build_parser
+from bids_dtg.cli.parser import build_parser
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.errors import RunError

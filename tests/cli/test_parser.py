@@ -10,20 +10,16 @@ from pathlib import Path
 import pytest
 from tiny_job import TinyJob
 
-from bids_dtg.cli.run import build_parser, main
-from bids_dtg.cli.spellings import (
-    add_spellings,
-    flags_of,
-    with_hyphens,
-)
+from bids_dtg.cli.parser import add_spellings, build_parser, with_hyphens
+from bids_dtg.cli.run import main
 from bids_dtg.settings import OPTIONS, read_options
 
 PLACES = ["BIDS", "OUT", "participant"]
 LONG = sorted(
     flag
-    for name, option in OPTIONS.items()
+    for option in OPTIONS.values()
     if option.group != "input"
-    for flag in flags_of(name)
+    for flag in option.flags
     if flag.startswith("--")
 )
 
@@ -111,7 +107,7 @@ def test_what_is_no_flag_keeps_its_underscores():
 )
 def test_an_unknown_option_names_near_ones(capsys, word, near):
     flag = word.partition("=")[0]
-    assert f"there is no option {flag}; near ones are {near}" in refused(capsys, word, "x")
+    assert f"there is no option {flag}; did you mean {near}?" in refused(capsys, word, "x")
 
 
 # --- other programs'

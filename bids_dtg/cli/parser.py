@@ -1,0 +1,458 @@
+"""The options of ``bids_dtg`` as a parser, how other programs spell them, and ``--help``.
+
+All of it is made from the table of options and from the rows of the workflows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
+from bids_dtg.cleaning.strategies import STRATEGIES
+from bids_dtg.cli.exits import Parser
+from bids_dtg.errors import did_you_mean
+from bids_dtg.settings import OPTIONS, Option
+from bids_dtg.version import __version__
+from bids_dtg.workflows import DEFAULT, WORKFLOWS, Workflow, all_workflows
+
+_GROUPS = {
+    "selection": "what to process",
+    "model": "model",
+    "cleaning": "cleaning of the resting runs",
+    "output": "outputs",
+    "modelling": "analyses and models of your own (group level)",
+    "statistics": "statistics over participants (group level)",
+    "dynamics": "models of regions (--workflow dynamics)",
+    "twin": "digital twin (--workflow twin)",
+    "resources": "resources",
+    "behaviour": "behaviour",
+}
+# The options of the overview, in the order of `OPTIONS`.
+EVERYDAY = frozenset(
+    (
+        *("participant_label", "session_label", "task_id", "derivatives", "workflow", "model"),
+        *("denoise_strategy", "analysis", "output_spaces", "surfaces", "atlases", "device"),
+        *("nprocs", "mem_gb", "dry_run"),
+    )
+)
+# Options whose values are a workflow's own.
+ROWS = ("analysis", "recipe", "architecture")
+_PLACES = "BIDS_DIR OUTPUT_DIR"
+_USAGE = f"bids_dtg {_PLACES} {{participant,group}} [options]"
+_DESCRIPTION = (
+    "Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep derivatives, writes "
+    "one map for each contrast of the model as BIDS derivatives. With --workflow dynamics: a model "
+    "of the activity of people's networks. With --workflow twin: networks made from connectomes "
+    "that perform people's tasks."
+)
+_EXAMPLES = """\
+examples:
+  bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --dry-run
+  bids_dtg /data/fmriprep /out participant --participant-label 01 02 --nprocs 2
+  bids_dtg /data/fmriprep /out group --analysis stats --help
+"""
+_EPILOG = f"""\
+{_EXAMPLES}
+exit codes: 0 done; 1 at least one participant failed, the others are complete;
+2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
+"""
+_WIDTH = 80  # columns of a page
+_INDENT, _WIDE_INDENT = 24, 32  # columns before what an option does
+_SHORT = 10  # letters of a default that has room in the overview
+
+# Bytes in a unit of --mem, as fMRIPrep has them; without one they are megabytes.
+_UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+# Runners of BIDS-Apps pass them, and they change nothing: no input is validated, nothing tracked,
+# no intermediate file kept, and maps are made without chance.
+_IGNORED = ("--skip-bids-validation", "--notrack")
+_IGNORED_WITH_VALUE = ("-w", "--work-dir", "--random-seed")
+
+
+def _gigabytes(text: str) -> str:
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([BKMGT]?)B?", text.strip().upper())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no memory. Expected: megabytes, or e.g. 16G")
+    return f"{float(found[1]) * _UNITS[found[2]] / 1e9:g}"
+
+
+def _minutes(text: str) -> str:
+    try:
+        return f"{max(0.0, float(text)) / 60:g}"
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds") from err
+
+
+# Other programs' spellings: flags, the option that they stand for, and how its value is converted.
+ALIASES: tuple[tuple[tuple[str, ...], str, Callable[[str], str]], ...] = (
+    (("--mem", "--mem-mb"), "mem_gb", _gigabytes),
+    (("--fd-thresh", "-f"), "fd_threshold", str),
+    (("--smoothing",), "smoothing_fwhm", str),
+    (("--lower-bpf",), "high_pass", str),
+    (("--upper-bpf",), "low_pass", str),
+    (("--min-time",), "min_minutes", _minutes),
+    (("-c",), "custom_confounds", str),
+)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A level of a workflow, or one of its analyses, that somebody asks about."""
+
+    workflow: Workflow
+    analysis: str | None = None
+    level: str = "participant"
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """The options that a call on the topic reads; at the group level those of all analyses."""
+        row, which = self.workflow, [self.analysis]
+        if self.level == "group" and self.analysis is None:
+            which = [None, *row.analyses] if row.group else [*row.analyses]
+        read = frozenset[str]().union(*map(row.reads, which))
+        return {name: option for name, option in OPTIONS.items() if name in read}
+
+    @property
+    def call(self) -> str:
+        """The workflow and the analysis, as they are typed."""
+        own = "" if self.analysis is None else f" --analysis {self.analysis}"
+        return f"--workflow {self.workflow.name}{own}"
+
+    @property
+    def usage(self) -> str:
+        """How a call on the topic is typed."""
+        chosen = self.call.removeprefix(f"--workflow {DEFAULT}").lstrip()
+        if self.level == "group" and self.analysis is None:
+            chosen += " [--analysis NAME]"
+        return " ".join(f"bids_dtg {_PLACES} {self.level} {chosen} [options]".split())
+
+    @property
+    def description(self) -> str:
+        """What it does, and what it needs."""
+        if self.analysis is None:
+            return f"{self.workflow.name}: {self.workflow.help}."
+        row = self.workflow.analyses[self.analysis]
+        words = f"{self.analysis}: {row.help}."
+        if row.needs_model:
+            instead = f" or --{row.instead_of_model}" if row.instead_of_model else ""
+            words += f" It needs --model{instead}."
+        others = [other.name for other in all_workflows() if self.analysis in other.analyses]
+        others.remove(self.workflow.name)
+        if others:
+            words += f" Workflows with their own {self.analysis}: {', '.join(others)}."
+        return words
+
+    @property
+    def epilog(self) -> str:
+        """Where to read on."""
+        if self.analysis is not None:
+            return "bids_dtg --help-all prints all options."
+        rows = [(name, row.help) for name, row in self.workflow.analyses.items()]
+        return (
+            f"values of --analysis, at the level group:\n{_columns(rows)}\n\n"
+            "--help after --analysis NAME prints the options of that one; bids_dtg --help-all\n"
+            "prints all options."
+        )
+
+    def readers(self, option: str) -> str:
+        """Return what reads an option, in words: of the topic's workflow, else other workflows."""
+        row = self.workflow
+        words = ["the participant level"] * (option in row.reads())
+        if able := [name for name in row.analyses if option in row.reads(name)]:
+            words.append(f"--analysis {' or '.join(able)}")
+        others = [
+            other.name
+            for other in all_workflows()
+            if any(option in other.reads(name) for name in (None, *other.analyses))
+        ]
+        return " and by ".join(words) or f"--workflow {' or '.join(others)}"
+
+
+def find_topic(given: Mapping[str, Any]) -> Topic | None:
+    """Return what somebody asks about; None where the words name neither or there is none such.
+
+    Parameters
+    ----------
+    given
+        Values of ``workflow``, ``analysis`` and ``analysis_level``, as far as they were typed.
+    """
+    name, analysis = given.get("workflow"), given.get("analysis")
+    level = "group" if analysis else given.get("analysis_level", "participant")
+    if name is None and analysis is None:
+        return None
+    for row in all_workflows():
+        if name in (None, row.name) and (analysis is None or analysis in row.analyses):
+            return Topic(row, analysis, level)
+    return None
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str, *, indent: int, **_: Any) -> None:
+        super().__init__(prog, max_help_position=indent, width=_WIDTH)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs == "+":
+            return f"{self._metavar_formatter(action, default_metavar)(1)[0]} ..."
+        return super()._format_args(action, default_metavar)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """Return all flags before one value, as argparse does from Python 3.13 on."""
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        default = self._get_default_metavar_for_optional(action)
+        return f"{', '.join(action.option_strings)} {self._format_args(action, default)}"
+
+
+def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
+    """Return the parser, made from the fields of `Settings`.
+
+    Parameters
+    ----------
+    topic
+        What is typed; the parser has only the options that a call on it reads. None: all options.
+    """
+    workflow, shown, names, unsaid = None, OPTIONS, tuple[str, ...](), tuple[str, ...]()
+    parser = _with_places(_USAGE, _DESCRIPTION, _EPILOG)
+    if topic is not None:
+        parser = _with_places(topic.usage, topic.description, topic.epilog)
+        workflow, shown = topic.workflow, topic.options
+        names = tuple(filter(None, (topic.analysis, workflow.name)))
+        unsaid = ("workflow", "analysis")  # they are typed
+    choices, words = legal_values(workflow), _explained(workflow)
+    for group, title in _GROUPS.items():
+        section = parser.add_argument_group(title)
+        for name, option in shown.items():
+            if option.group == group:
+                default = default_shown(option, names)
+                said = "; ".join([option.help, *words.get(name, ())])
+                said += f" (default: {default})" if default else ""
+                help_text = argparse.SUPPRESS if name in unsaid else said
+                _add_option(section, option, help_text, option.flags, choices.get(name))
+    section.add_argument(
+        "--config-file",
+        metavar="FILE",
+        type=Path,
+        help="TOML file of options; the command line wins",
+    )
+    section.add_argument(
+        "-h",
+        "--help",
+        action="store_true",
+        help="the options that most calls need; after --workflow or --analysis, those that it "
+        "reads",
+    )
+    section.add_argument("--help-all", action="store_true", help="all options")
+    section.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    return parser
+
+
+def overview() -> str:
+    """Return one screen: the everyday options, and where the rest is."""
+    analyses = dict.fromkeys(name for row in all_workflows() for name in row.analyses)
+    more = [
+        ("--workflow NAME --help", "options of a workflow, and its analyses"),
+        ("--analysis NAME --help", f"options of {', '.join(analyses)}"),
+        ("--help-all", "all options, and exit codes"),
+    ]
+    epilog = f"the rest:\n{_columns(more)}\n\n{_EXAMPLES}"
+    parser = _with_places(_USAGE, _DESCRIPTION, epilog, brief=True)
+    section, choices = parser.add_argument_group("options that most calls need"), legal_values()
+    for name, option in OPTIONS.items():
+        if name in EVERYDAY:
+            default = default_shown(option, (DEFAULT,))
+            values = ", ".join(choices.get(name, ()))
+            said = option.help.partition(";")[0]
+            # Of more values there is a list below.
+            said += f": {values}" if 0 < len(values) <= _WIDTH else ""
+            said += f" (default: {default})" if 0 < len(default) <= _SHORT else ""
+            _add_option(section, option, said, [max(option.flags, key=len)])
+    return parser.format_help()
+
+
+def _with_places(usage: str, description: str, epilog: str, *, brief: bool = False) -> Parser:
+    """Return a parser of the three places before all options."""
+    parser = Parser(
+        prog="bids_dtg",
+        usage=usage,
+        description=textwrap.fill(description, _WIDTH),
+        epilog=epilog,
+        formatter_class=partial(_Formatter, indent=_WIDE_INDENT if brief else _INDENT),
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    for name in ("bids_dir", "output_dir", "analysis_level"):
+        option = OPTIONS[name]
+        choices = get_args(option.hint) or None
+        metavar = None if choices else name.upper()
+        words = option.help.partition(";")[0] if brief else option.help
+        parser.add_argument(name, metavar=metavar, choices=choices, help=words)
+    return parser
+
+
+def _add_option(
+    section: argparse._ArgumentGroup,
+    option: Option,
+    help_text: str,
+    flags: Sequence[str],
+    choices: Sequence[str] | None = None,
+) -> None:
+    hint = option.hint
+    if help_text != argparse.SUPPRESS:
+        help_text = help_text.replace("%", "%%")
+    arguments: dict[str, Any] = {"dest": option.name, "help": help_text}
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    if hint is bool:
+        arguments["action"] = "store_true"
+    elif option.name == "verbose":
+        arguments["action"] = "count"
+    elif choices is not None or get_origin(hint) is Literal:
+        arguments["choices"] = choices or get_args(hint)
+    else:
+        arguments["metavar"] = option.metavar or {int: "N", Path: "FILE"}.get(hint, "NAME")
+    if get_origin(hint) is tuple:
+        # `-d a b` and `-d a -d b` are the same.
+        arguments |= {"nargs": "+", "action": "extend"}
+    section.add_argument(*flags, **arguments)
+
+
+def default_shown(option: Option, names: Sequence[str] = ()) -> str:
+    """Return an option's default in words; empty where that goes without saying.
+
+    Parameters
+    ----------
+    option
+        The option.
+    names
+        Of an analysis and its workflow, whose default is wanted; none: all that there are.
+
+    Examples
+    --------
+    >>> default_shown(OPTIONS["epochs"], ("train", "twin"))
+    'that of --recipe'
+    """
+    shown = option.shown
+    special = dict(shown) if isinstance(shown, Mapping) else {"": shown}
+    usual = special.pop("", None) or option.default
+    for name in names:
+        if name in special:
+            return str(special[name])
+    # Of a flag, and of how often one is given, everybody knows it.
+    unsaid = usual in (None, (), "") or option.hint is bool or option.name == "verbose"
+    parts = ["" if unsaid else str(usual)]
+    for words in () if names else dict.fromkeys(special.values()):
+        alike = [name for name, other in special.items() if other == words]
+        flag = "--workflow" if alike[0] in WORKFLOWS else "--analysis"
+        parts.append(f"with {flag} {' or '.join(alike)} {words}")
+    return "; ".join(parts)
+
+
+def legal_values(workflow: Workflow | None = None) -> dict[str, tuple[str, ...]]:
+    """Return the legal values of the options that choose a row of a table, by name.
+
+    Parameters
+    ----------
+    workflow
+        Whose values are wanted; None: those of all workflows.
+    """
+    rows = tuple(all_workflows()) if workflow is None else (workflow,)
+
+    def together(tables: Iterable[Iterable[str]]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for table in tables for name in table))
+
+    return {
+        "workflow": tuple(WORKFLOWS),
+        "denoise_strategy": (AUTO_STRATEGY, *STRATEGIES),
+        "write": together(row.writes for row in rows),
+        **{name: together(row.legal(name) for row in rows) for name in ROWS},
+    }
+
+
+def _explained(workflow: Workflow | None) -> dict[str, tuple[str, ...]]:
+    """Return words on single values of these options; None: without what takes most room."""
+    rows = tuple(all_workflows()) if workflow is None else (workflow,)
+    words: dict[str, Mapping[str, str]] = {
+        "workflow": {row.name: row.help.partition(";")[0] for row in rows},
+        "write": {name: help_text for row in rows for name, help_text in row.writes.items()},
+    }
+    if workflow is not None:
+        words["architecture"] = workflow.architectures
+        words["denoise_strategy"] = {row.name: row.help for row in STRATEGIES.values()}
+    return {
+        name: tuple(f"{value}: {meaning}" for value, meaning in row.items() if meaning)
+        for name, row in words.items()
+    }
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> str:
+    """Return names beside what they are, wrapped."""
+    indent = " " * _WIDE_INDENT
+    return "\n".join(
+        f"  {name}".ljust(_WIDE_INDENT)
+        + textwrap.fill(
+            *(words, _WIDTH),
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_on_hyphens=False,
+        )[_WIDE_INDENT:]
+        for name, words in rows
+    )
+
+
+def add_spellings(parser: argparse.ArgumentParser) -> None:
+    """Have a parser understand other programs' spellings too; its help does not show them."""
+    hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
+    own = {action.dest for action in parser._actions}
+    for flags, option, convert in ALIASES:
+        if option in own:
+            parser.add_argument(*flags, dest=option, type=convert, **hidden)
+    # What was given and changes nothing, in `ignored`.
+    for flag in _IGNORED:
+        parser.add_argument(flag, dest="ignored", action="append_const", const=flag, **hidden)
+    for flag in _IGNORED_WITH_VALUE:
+        parser.add_argument(flag, dest="ignored", action="append", type=_always(flag), **hidden)
+
+
+def _always(flag: str) -> Callable[[str], str]:
+    return lambda _value: flag
+
+
+def with_hyphens(
+    words: Sequence[str], parser: argparse.ArgumentParser, topic: Topic | None = None
+) -> list[str]:
+    """Write flags of a parser that were typed with `_` in place of `-` as it knows them.
+
+    Parameters
+    ----------
+    words
+        As the shell hands them on. What follows `--` is left alone.
+    parser
+        Whose flags are meant. It ends the program where a flag is of no option.
+    topic
+        What the parser's options are for; None: everything.
+    """
+    known = {flag for action in parser._actions for flag in action.option_strings}
+    option_of = {flag: option for flags, option, _ in ALIASES for flag in flags}
+    option_of |= {flag: name for name, option in OPTIONS.items() for flag in option.flags}
+    end = words.index("--") if "--" in words else len(words)
+    plain = []
+    for word in words[:end]:
+        typed, equals, value = word.partition("=")
+        is_flag = typed.startswith("--") and " " not in typed
+        flag = typed.replace("_", "-") if is_flag else typed
+        if flag not in known and topic is not None and flag in option_of:
+            readers = topic.readers(option_of[flag])
+            parser.error(f"{flag} is not read by {topic.call}, but by {readers}")
+        if flag not in known and is_flag:
+            near = did_you_mean(flag, option_of)
+            parser.error(f"there is no option {typed}" + (f"; {near}" if near else ""))
+        plain.append(f"{flag}{equals}{value}")
+    return [*plain, *words[end:]]
