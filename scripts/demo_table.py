@@ -21,7 +21,7 @@ from demo_people import (
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
+from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
@@ -190,6 +190,6 @@ def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> ModelPeopl
     for cohort, count in counts.items():
         name = dataset_name(phantom, cohort, CONTENTS["fmriprep"])
         sets[cohort.name.lower()] = tuple(
-            PersonHashes(hash_person(name, participant_label(index))) for index in range(count)
+            (hash_person(name, participant_label(index)),) for index in range(count)
         )
     return ModelPeople(sets)

@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from bids_dtg.bundles.people import UNCERTAIN, ModelPeople, PersonHashes, hash_person
+from bids_dtg.bundles.people import UNCERTAIN, ModelPeople, hash_person
 
 FOLDER = Path(__file__).parent.parent / "bids_dtg" / "contrasts" / "bundle"
 OUT = FOLDER / "published_people.json"
@@ -43,7 +43,7 @@ def read_lists(begin: Path, data_set: str) -> ModelPeople:
     """Read a data set's lists, whose names begin with `begin`."""
     sets = {
         name: tuple(
-            PersonHashes(hash_person(data_set, label))
+            (hash_person(data_set, label),)
             for label in Path(f"{begin}_{end}_ids.txt").read_text().split()
         )
         for name, end in SETS.items()

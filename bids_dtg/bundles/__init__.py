@@ -1,12 +1,10 @@
 """Bundles of any kind: folders that hold a model and all that its use needs.
 
-- `bundle`: a verified model of any kind
-- `card`: what a bundle says about itself, in `model.json`
-- `fields`: checked access to the fields of that file
+- `bundle`: a verified model of any kind; written whole, or not at all
+- `card`: what a bundle says about itself, in `model.json`, whose fields it checks
 - `kinds`: what is known of any kind of model and of published ones, and the look-up of all
 - `fitted`: what bundles of models fitted to people's regions share
 - `people`: the people used to make a model, as hashes
-- `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them
 - `fetch`: fetches, verifies and converts these
 - `overview`: lines and tables that ``dtg-models`` prints

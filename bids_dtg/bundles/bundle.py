@@ -1,29 +1,31 @@
-"""A bundle of any kind: a folder that holds a model and all that its use needs, verified."""
+"""A bundle of any kind: a folder that holds a model and all that its use needs.
+
+It is verified when it is loaded; it is written whole under its final name, or is not there.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-import safetensors.numpy
-from numpy.typing import NDArray
-from safetensors import SafetensorError
+from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, Part, read_card
+from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part, read_card
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
-from bids_dtg.files.foreign import open_foreign, sha256_of_file
+from bids_dtg.errors import BundleError
+from bids_dtg.files.atomic import output_error, temporary_name
+from bids_dtg.files.foreign import reading, sha256_of_file
 from bids_dtg.files.tensors import TensorFile
+from bids_dtg.files.text import encoded
 
-_REMEDY = "fetch or make the bundle again"
+AnyBundle = TypeVar("AnyBundle", bound="Bundle[Any]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +73,7 @@ def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
         If there is no such bundle, or it is not whole.
     """
     folder = find_bundle(name_or_path)
-    card, _ = read_card(folder)
-    return all_kinds()[card.kind].load(folder)
+    return all_kinds()[read_card(folder)[0].kind].load(folder)
 
 
 def kind_of(name_or_path: str | Path) -> str:
@@ -92,20 +93,8 @@ def kind_of(name_or_path: str | Path) -> str:
 def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
     """Read a bundle's card, and compare all files with it.
 
-    Returns and errors are those of `verified_card`.
-    """
-    with verified_card(folder, part) as found:
-        return found
-
-
-@contextmanager
-def verified_card(folder: Path, part: type[Part]) -> Iterator[tuple[ModelCard[Part], str]]:
-    """Read a bundle's card, and compare all files with it: the weights while others are read.
-
-    That the weights have changed goes before an error in the meantime.
-
-    Yields
-    ------
+    Returns
+    -------
     The card, and the bundle's identity.
 
     Raises
@@ -113,7 +102,7 @@ def verified_card(folder: Path, part: type[Part]) -> Iterator[tuple[ModelCard[Pa
     BundleError
         If the card cannot be read or its part is another one, or a file is missing or has changed.
     """
-    card, raw_card = read_card(folder)
+    card, raw = read_card(folder)
     if not (folder / PEOPLE_FILE).exists():  # deleted before the bundle was published
         files = {name: digest for name, digest in card.files.items() if name != PEOPLE_FILE}
         card = replace(card, files=files)
@@ -125,15 +114,9 @@ def verified_card(folder: Path, part: type[Part]) -> Iterator[tuple[ModelCard[Pa
             expected=f"one that predicts {wanted.predicts}",
             remedy=kinds[card.kind].remedy,
         )
-    with ThreadPoolExecutor(1) as thread:
-        weights = thread.submit(verify_file, folder / WEIGHTS_FILE, card.files[WEIGHTS_FILE])
-        for name, digest in card.files.items():
-            if name != WEIGHTS_FILE:
-                verify_file(folder / name, digest)
-        try:
-            yield card, hashlib.sha256(raw_card).hexdigest()
-        finally:
-            weights.result()
+    for name, digest in card.files.items():
+        verify_file(folder / name, digest)
+    return card, hashlib.sha256(raw).hexdigest()
 
 
 def verify_file(path: Path, digest: str) -> None:
@@ -144,19 +127,13 @@ def verify_file(path: Path, digest: str) -> None:
     BundleError
         Naming the file and both hashes.
     """
-    try:
+    with reading(path, BundleError):
         found = sha256_of_file(path)
-    except MissingFileError as err:
-        raise BundleError(
-            f"{path} is missing", expected="it is in model.json", remedy=_REMEDY
-        ) from err
-    except ForeignFileError as err:
-        raise err.as_kind(BundleError) from err
     if found != digest:
         raise BundleError(
             f"{path} has changed: its SHA-256 is {found}",
             expected=f"{digest} (model.json)",
-            remedy=_REMEDY,
+            remedy="fetch or make the bundle again",
         )
 
 
@@ -170,16 +147,116 @@ def read_tensors(
     BundleError
         If the file is damaged or holds something else, or a value is not finite.
     """
-    try:
-        with open_foreign(path) as file:  # the library takes no name that is not UTF-8
-            tensors = safetensors.numpy.load(file.read())
-    except (SafetensorError, OSError) as err:
-        raise BundleError(f"{path} cannot be read: {err}") from err
+    tensors = TensorFile(path).read()
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             here, wanted = found.get(name, "missing"), expected.get(name, "no such tensor")
-            raise BundleError(f"{path}: {name} is {here}", expected=f"{wanted}", remedy=_REMEDY)
-        if not np.isfinite(tensors[name]).all():
-            raise BundleError(f"{path} has values that are not finite in {name}")
+            raise TensorFile(path).error(f": {name} is {here}", expected=f"{wanted}")
     return tensors
+
+
+def write_files(
+    folder: Path,
+    card: ModelCard[Any],
+    files: Mapping[str, bytes],
+    load: Callable[[Path], AnyBundle],
+) -> AnyBundle:
+    """Write the files of a bundle of any kind, and its card, which lists them.
+
+    Parameters
+    ----------
+    folder
+        Where the bundle goes. If the same bundle is there already, nothing is done; one that
+        differs in its scores alone (`evaluation`) is the same, as scores made again may be
+        rounded otherwise.
+    card
+        What the model says about itself; `files` is filled in here.
+    files
+        What each holds, by name.
+    load
+        What loads a bundle of this kind.
+
+    Raises
+    ------
+    BundleError
+        If something else is at `folder`, or the files are no whole bundle.
+    OutputError
+        If the folder cannot be written.
+    """
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    card = replace(card, files=hashes)
+    hidden = folder.parent / temporary_name()
+    try:
+        there = folder.is_symlink() or folder.is_file()
+        if there or (folder.is_dir() and any(folder.iterdir())):
+            return _same_bundle(folder, card, load)
+        hidden.mkdir(parents=True)
+        for name, data in {**files, CARD_FILE: encoded(card.to_json())}.items():
+            (hidden / name).write_bytes(data)
+        return move_bundle(load(hidden), folder)
+    except BundleError as err:
+        found = err.found.replace(str(hidden), str(folder))
+        raise BundleError(found, expected=err.expected, remedy=err.remedy) from err
+    except OSError as err:
+        raise output_error(folder, err) from err
+    finally:
+        # Nothing is left to remove after the move; on any failure, Ctrl-C included, it goes.
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def move_bundle(bundle: AnyBundle, folder: Path) -> AnyBundle:
+    """Give a bundle's folder its final name, on the same disk; the bundle with its new path.
+
+    Raises
+    ------
+    OutputError
+        If something else is there, or the place cannot be written.
+    """
+    try:
+        bundle.path.rename(folder)
+    except OSError as err:
+        raise output_error(folder, err) from err
+    return replace(bundle, path=folder)
+
+
+def _same_bundle(
+    folder: Path, card: ModelCard[Any], load: Callable[[Path], AnyBundle]
+) -> AnyBundle:
+    """Load what is at the folder, refused where it is not the bundle to be written."""
+    remedy = "choose another folder, or remove it"
+    try:
+        found = load(folder)
+    except BundleError as err:
+        raise BundleError(
+            f"{folder} exists and is not a whole bundle: {err.found}", remedy=remedy
+        ) from err
+    if len({replace(each, evaluation=None).to_json() for each in (found.card, card)}) > 1:
+        raise BundleError(
+            f"{folder} holds another bundle, {found.card.name} {found.card.version}",
+            expected="a folder that does not exist yet, or this same bundle",
+            remedy=remedy,
+        )
+    return found
+
+
+def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
+    """Refuse to write a model with values that are not finite.
+
+    Parameters
+    ----------
+    tensors
+        Values of the file, by the tensors' names.
+    remedy
+        What to do about it.
+
+    Raises
+    ------
+    BundleError
+        Naming the tensor.
+    """
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            raise BundleError(
+                f"the model was not written: {name} has values that are not finite", remedy=remedy
+            )

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.bundles.bundle import Bundle, load_any_bundle
+from bids_dtg.bundles.bundle import Bundle, load_any_bundle, move_bundle
 from bids_dtg.bundles.kinds import PublishedModel
-from bids_dtg.bundles.writer import move_bundle
 from bids_dtg.errors import BundleError, DownloadError
 from bids_dtg.extras import require
 from bids_dtg.files.download import (

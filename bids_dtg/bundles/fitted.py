@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -18,12 +18,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import Bundle, read_tensors, read_verified_card
-from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard, TrainingData, without_times
-from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.bundle import (
+    Bundle,
+    read_tensors,
+    read_verified_card,
+    require_finite,
+    write_files,
+)
+from bids_dtg.bundles.card import (
+    WEIGHTS_FILE,
+    CardPart,
+    JsonFields,
+    ModelCard,
+    TrainingData,
+    without_times,
+)
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_family, hash_person
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
@@ -35,15 +46,13 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 FITTED_FILE = "fitted.safetensors"  # names of regions, and the training set
+REGIONS = "regions"  # its tensor of the regions' names
 Shapes = Mapping[str, tuple[int, ...]]
 Sketches = Mapping[str, Collection[str]]  # of people's data, by label
 NO_SKETCHES: Sketches = MappingProxyType({})
 
-_PEOPLE = "people"  # the tensor of hashes
+_PEOPLE = "people"  # its tensor of hashes
 _HASH_BYTES = 16
-_OF_ATLAS = ("atlas", "atlas_digest")
-_OF_CARD = ("name", "citation", "description", "for_science", "notice")
-_REMEDY = "fetch or make the bundle again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,60 +78,6 @@ class FittedPart(CardPart):
 
 FittedTo = TypeVar("FittedTo", bound=FittedPart)
 Made = TypeVar("Made", bound="FittedBundle[Any]")
-
-
-@dataclass(frozen=True)
-class FittedFacts:
-    """What the card of such a model says that its fit does not know."""
-
-    name: str  # letters, digits, dot, dash and underscore
-    recipe_name: str = "default"  # what --recipe named
-    data_set: str = ""  # its name, which people are hashed with; empty: it has none
-    cleaning: str = "unknown"  # how the runs of rest were cleaned, in words
-    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
-    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
-    citation: str = ""  # what users are asked to cite
-    description: str = ""  # a line or two in plain words
-    for_science: bool = True  # False: as of simulated people; needs a notice
-    notice: str = ""  # shown to users at each use; may be empty
-
-    @property
-    def shared(self) -> dict[str, str]:
-        """Facts that the card's part also has, by its fields."""
-        return {name: getattr(self, name) for name in ("recipe_name", "data_set", *_OF_ATLAS)}
-
-    def card(
-        self,
-        kind: str,
-        part: FittedTo,
-        record: Mapping[str, Any],
-        repetition_time_s: float | None = None,
-    ) -> ModelCard[FittedTo]:
-        """Return the card, without the files.
-
-        Parameters
-        ----------
-        kind
-            Name of the model's kind.
-        part
-            What the kind says of it.
-        record
-            Record of how the model was fitted, for the card.
-        repetition_time_s
-            Seconds between frames; None: the model has no frames.
-        """
-        own = {name: getattr(self, name) for name in _OF_CARD}
-        training = TrainingData(
-            self.data_set or "unknown", repetition_time_s, self.cleaning, part.people
-        )
-        return ModelCard(
-            version="1",
-            kind=kind,
-            part=part,
-            training=training,
-            record=without_times(record),
-            **own,
-        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -158,33 +113,35 @@ class FittedBundle(Bundle[FittedTo]):
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
         with reading(folder / FITTED_FILE, BundleError):
-            fitted = cls.read_fitted(folder / FITTED_FILE, card.part)
-        bundle = cls(
-            path=folder,
-            card=card,
-            identity=identity,
-            people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-            **fitted,
-        )
-        for name, listed in (("people", bundle.fitted_people), ("regions", bundle.regions)):
+            people, names, arrays = read_fitted(folder / FITTED_FILE)
+            more = cls.of_fitted(names, arrays, card.part)
+        regions = names.get(REGIONS, ())
+        for name, listed in (("people", people), ("regions", regions)):
             if listed and len(listed) != (number := getattr(card.part, name)):
                 raise BundleError(
                     f"{folder / FITTED_FILE} lists {len(listed)} {name}",
                     expected=f"{number}, as the card says",
-                    remedy=_REMEDY,
+                    remedy="fetch or make the bundle again",
                 )
-        return bundle
+        return cls(
+            path=folder,
+            card=card,
+            identity=identity,
+            regions=regions,
+            fitted_people=people,
+            people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+            **more,
+        )
 
     @classmethod
-    def read_fitted(cls, path: Path, part: FittedTo) -> dict[str, Any]:
-        """Return what `FITTED_FILE` holds, by the fields of a bundle of the kind.
-
-        Raises
-        ------
-        BundleError
-            If the file is damaged, or does not fit the card.
-        """
-        raise NotImplementedError
+    def of_fitted(
+        cls,
+        names: Mapping[str, tuple[str, ...]],
+        arrays: Mapping[str, NDArray[Any]],
+        part: FittedTo,
+    ) -> dict[str, Any]:
+        """Return the further fields of a bundle of the kind, of what `read_fitted` returns."""
+        return {}
 
     @property
     def by_content(self) -> bool:
@@ -219,17 +176,15 @@ class FittedBundle(Bundle[FittedTo]):
         sketches
             Of the data of these people, where they are known.
         """
-        name = self.part.data_set if data_set is None else data_set
-        hashes, known = [hash_person(name, label) for label in labels], set(self.fitted_people)
-        if self.people is None:
-            return hashes
-        asked = [(label, own) for label in labels for own in sketches.get(label, ())]
-        found = self.people.persons_alike([own for _, own in asked])
-        alike = {label: own for (label, _), own in zip(asked, found, strict=True) if own in known}
-        return [
-            own if own in known else alike.get(label, own)
-            for label, own in zip(labels, hashes, strict=True)
-        ]
+        name, known = self.part.data_set if data_set is None else data_set, set(self.fitted_people)
+        found = []
+        for label in labels:
+            own = hash_person(name, label)
+            if own not in known and self.people is not None:
+                alike = self.people.persons_alike([*sketches.get(label, ())])
+                own = next((person for person in alike if person in known), own)
+            found.append(own)
+        return found
 
     def in_training_set(
         self,
@@ -237,13 +192,9 @@ class FittedBundle(Bundle[FittedTo]):
         data_set: str | None = None,
         sketches: Sketches = NO_SKETCHES,
     ) -> tuple[str, ...]:
-        """Return the labels that were in the training set: evaluations leave them out.
+        """Return the labels that were in the training set, parameters as for `hashes`.
 
-        Parameters
-        ----------
-        labels, data_set, sketches
-            Labels of people, the name of their data set, and sketches of their data, as for
-            `hashes`.
+        Evaluations leave them out.
         """
         known, hashes = set(self.fitted_people), self.hashes(labels, data_set, sketches)
         return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
@@ -263,9 +214,10 @@ class FittedBundle(Bundle[FittedTo]):
             The same, where copies of a person are one family.
         """
         known = self.people or ModelPeople({})
-        hashes = {label: hash_family(data_set, table.get(label, "")) for label in labels}
         found = families.relatives(
-            label for label, own in hashes.items() if known.find((), family=own).related
+            label
+            for label in labels
+            if known.find([hash_family(data_set, table.get(label, ""))])[1]
         )
         return tuple(label for label in labels if label in found)
 
@@ -294,13 +246,15 @@ class FittedBundle(Bundle[FittedTo]):
             Number, names, order or parcels differ.
         """
         part, name = self.part, self.card.name
-        if not self._fits(regions):
-            found, remedy = self._regions_in_words()
+        if not self.fits(regions):
+            own = f" ({named(self.regions)})" if self.regions else ""
             raise BundleError(
                 f"there are {counted(len(regions), 'region')} ({named(regions)}) and the model "
-                f"{name} {found}",
+                f"{name} was fitted to {self.fitted_to}{own}",
                 expected="the same regions in the same order",
-                remedy=f"choose its atlas {part.atlas} with --atlases" if part.atlas else remedy,
+                remedy=f"choose its atlas {part.atlas} with --atlases"
+                if part.atlas
+                else "give data of these regions, and in arrays their names under the key places",
             )
         if part.atlas_digest and atlas_digest and part.atlas_digest != atlas_digest:
             raise BundleError(
@@ -310,12 +264,14 @@ class FittedBundle(Bundle[FittedTo]):
                 remedy="choose the file that the model was fitted with, with --atlases",
             )
 
-    def _fits(self, regions: Sequence[str]) -> bool:
+    def fits(self, regions: Sequence[str]) -> bool:
+        """Return whether data of these regions are of the model's, as far as it knows its own."""
         return tuple(regions) == self.regions
 
-    def _regions_in_words(self) -> tuple[str, str]:
-        """Return the regions of the fit, and the remedy for input without an atlas."""
-        raise NotImplementedError
+    @property
+    def fitted_to(self) -> str:
+        """What it reads of a person, counted, in words."""
+        return counted(len(self.regions), "region")
 
     def check_weights(self) -> None:
         """Read all of the weights, without torch.
@@ -351,55 +307,94 @@ class FittedBundle(Bundle[FittedTo]):
         return {name: torch.from_numpy(array) for name, array in self.tensors().items()}
 
 
-@dataclass(frozen=True, eq=False)
-class FittedFile:
-    """What a file of what a model was fitted to holds."""
+def fitted_card(
+    kind: str,
+    part: type[FittedTo],
+    fit: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> ModelCard[FittedTo]:
+    """Return the card of a fitted model, without the files.
 
-    people: tuple[str, ...]  # hashes
-    names: Mapping[str, Sequence[str]]  # of regions, by their tensor
-    arrays: Mapping[str, NDArray[Any]]  # what else, by name
+    Parameters
+    ----------
+    kind, part
+        Name of the model's kind, and class of its part of the card.
+    fit
+        Fields of the part that the fit knows.
+    facts
+        What the fit does not know: further fields of the part and of the card, and `cleaning` of
+        the runs, in words.
+    record
+        Record of how the model was fitted.
+    """
+    names = {own.name for own in fields(part)}
+    of_part = part(**fit, **{name: fact for name, fact in facts.items() if name in names})
+    return ModelCard(
+        version="1",
+        kind=kind,
+        part=of_part,
+        training=TrainingData(
+            data=of_part.data_set or "unknown",
+            repetition_time_s=getattr(of_part, "tr_seconds", None),
+            cleaning=facts.get("cleaning", "unknown"),
+            participants=of_part.people,
+        ),
+        record=without_times(record),
+        **{name: fact for name, fact in facts.items() if name not in names | {"cleaning"}},
+    )
 
-    def encode(self) -> bytes:
-        """Make the file's bytes; equal content gives equal bytes.
 
-        Raises
-        ------
-        BundleError
-            Somebody is in it twice, or a region's name is one that a list cannot hold.
-        """
-        if len(set(self.people)) < len(self.people):
-            raise BundleError("the model was not written: it was fitted to somebody twice")
-        for listed in self.names.values():
-            for name, number in Counter(listed).items():
-                if number > 1 or not name.strip() or not name.isprintable():
-                    raise BundleError(
-                        f"a region is called {name!r}",
-                        expected="names of visible characters, each of one region",
-                    )
-        rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in self.people]
-        people = np.array(rows, np.uint8).reshape(len(rows), _HASH_BYTES)
-        letters = {
-            tensor: np.frombuffer("\n".join(listed).encode(), np.uint8)
-            for tensor, listed in self.names.items()
-        }
-        return encode_arrays({_PEOPLE: people, **letters, **self.arrays})
+def encode_fitted(
+    people: Sequence[str], names: Mapping[str, Sequence[str]], arrays: Mapping[str, NDArray[Any]]
+) -> bytes:
+    """Make the bytes of a file of what a model was fitted to; equal content gives equal bytes.
 
-    @classmethod
-    def read(cls, path: Path) -> FittedFile:
-        """Read a file as `encode` makes it: lists of names are its bytes along one axis.
+    Parameters
+    ----------
+    people
+        Hashes.
+    names
+        Lists of names, as of regions, by their tensor.
+    arrays
+        What else, by name.
 
-        Raises
-        ------
-        BundleError
-            If the file is damaged.
-        """
-        found = TensorFile(path).read()
-        people = tuple(row.tobytes().hex() for row in found.pop(_PEOPLE))
-        letters = {
-            own for own, array in found.items() if array.dtype == np.uint8 and array.ndim == 1
-        }
-        names = {own: tuple(found.pop(own).tobytes().decode().split("\n")) for own in letters}
-        return cls(people, names, found)
+    Raises
+    ------
+    BundleError
+        Somebody is in it twice, or a region's name is one that a list cannot hold.
+    """
+    if len(set(people)) < len(people):
+        raise BundleError("the model was not written: it was fitted to somebody twice")
+    for listed in names.values():
+        for name, number in Counter(listed).items():
+            if number > 1 or not name.strip() or not name.isprintable():
+                raise BundleError(
+                    f"a region is called {name!r}",
+                    expected="names of visible characters, each of one region",
+                )
+    letters = {own: np.frombuffer("\n".join(names[own]).encode(), np.uint8) for own in names}
+    rows = np.frombuffer(bytes.fromhex("".join(people)), np.uint8).reshape(-1, _HASH_BYTES)
+    return encode_arrays({_PEOPLE: rows, **letters, **arrays})
+
+
+def read_fitted(
+    path: Path,
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:
+    """Return people, names and arrays of a file as `encode_fitted` makes it.
+
+    Lists of names are its bytes along one axis.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged.
+    """
+    arrays = TensorFile(path).read()
+    people = tuple(row.tobytes().hex() for row in arrays.pop(_PEOPLE))
+    letters = [own for own, array in arrays.items() if array.dtype == np.uint8 and array.ndim == 1]
+    names = {own: tuple(arrays.pop(own).tobytes().decode().split("\n")) for own in letters}
+    return people, names, arrays
 
 
 def state_arrays(model: Module) -> dict[str, NDArray[Any]]:
@@ -411,7 +406,7 @@ def write_fitted(
     folder: str | Path,
     card: ModelCard[Any],
     weights: Mapping[str, NDArray[Any]],
-    fitted: FittedFile,
+    fitted: bytes,
     people: ModelPeople | None,
     load: Callable[[Path], Made],
 ) -> Made:
@@ -429,7 +424,7 @@ def write_fitted(
     weights
         Tensors of the model by name, as of `state_arrays`.
     fitted
-        What it was fitted to.
+        What it was fitted to, as of `encode_fitted`.
     people
         The same people by name and rest; None: the bundle does not know them.
     load
@@ -444,7 +439,7 @@ def write_fitted(
         If the folder cannot be written.
     """
     require_finite(weights, remedy="train with a lower learning rate")
-    files = {WEIGHTS_FILE: encode_arrays(weights), FITTED_FILE: fitted.encode()}
+    files = {WEIGHTS_FILE: encode_arrays(weights), FITTED_FILE: fitted}
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     return write_files(Path(folder), card, files, load)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.errors import BundleError, ForeignFileError
+from bids_dtg.bundles.card import JsonFields
+from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import read_text, reading
+from bids_dtg.files.text import encoded
 from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.stats.splits import SETS
 
@@ -27,33 +27,12 @@ UNCERTAIN = "uncertain"
 _SETS = (*SETS, UNCERTAIN)
 _FORMAT = 1
 _PREFIX = "bids_dtg person 1"  # another one would make other hashes
-_HASH = re.compile(r"[0-9a-f]{32}")
-_SKETCH = re.compile(r"[0-9a-f]{64}")
-_FAMILY = re.compile(r"[0-9a-f]{40}")
-_REMEDY = "fetch or make the bundle again"
+# Hexadecimal digits of a hash of a person or of rest, of a family, and of a sketch.
+_OF_PERSON, _OF_FAMILY, _OF_SKETCH = 32, 40, 64
 
-
-@dataclass(frozen=True, order=True)
-class PersonHashes:
-    """One person as hashes, 32 hexadecimal digits each but for sketches and family."""
-
-    person: str = ""  # of the data set's name and the id; empty: the data set has no name
-    rest: tuple[str, ...] = ()  # of the content of each file of rest
-    sketches: tuple[str, ...] = ()  # of values of rest, or edges (`bids_dtg.inputs.rest_sketch`)
-    family: str = ""  # of the data set's name and the family's, 40 digits; empty: not known
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """All that are known."""
-        return tuple(filter(None, (self.person, *self.rest, *self.sketches, self.family)))
-
-
-@dataclass(frozen=True)
-class PersonMatch:
-    """The sets of a model that a person is in."""
-
-    sets: frozenset[str] = frozenset()  # by data set and id, or by rest
-    related: frozenset[str] = frozenset()  # sets that a relative is in
+# One person as hashes: of the data set's name and the id (empty: the data set has no name); of the
+# content of each file of rest; sketches of rest or edges; and of the family, where it is known.
+Person = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,13 +41,12 @@ class ModelPeople:
 
     Examples
     --------
-    >>> ann = PersonHashes(hash_person("My study", "01"))
-    >>> seen = ModelPeople({"training": (ann,)})
-    >>> sorted(seen.find([hash_person("my-study", "01")]).sets)
+    >>> seen = ModelPeople({"training": ((hash_person("My study", "01"),),)})
+    >>> sorted(seen.find([hash_person("my-study", "01")])[0])
     ['training']
     """
 
-    sets: Mapping[str, tuple[PersonHashes, ...]]  # by `SETS`, and `UNCERTAIN`
+    sets: Mapping[str, tuple[Person, ...]]  # by `SETS`, and `UNCERTAIN`
     unlisted: tuple[str, ...] = ()  # others, in words: nobody has a list of them
     by_content: bool = True  # whether all are known by their rest, whatever their labels
 
@@ -91,14 +69,14 @@ class ModelPeople:
             Names of families by label, of those who have one.
         """
         people = [
-            PersonHashes(
+            (
                 hash_person(data_set, label),
-                sketches=tuple(sorted(filter(None, own))),
-                family=hash_family(data_set, families.get(label, "")),
+                *sorted(filter(None, own)),
+                *filter(None, [hash_family(data_set, families.get(label, ""))]),
             )
             for label, own in sketches.items()
         ]
-        return cls({"training": _sorted(people)}, by_content=all(own.sketches for own in people))
+        return cls({"training": _sorted(people)}, by_content=all(map(any, sketches.values())))
 
     def count(self, name: str) -> int:
         """Return how many people are in a set."""
@@ -109,48 +87,42 @@ class ModelPeople:
         both = {
             name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ()))) for name in _SETS
         }
-        sets = {name: people for name, people in both.items() if people}
         return ModelPeople(
-            sets,
+            {name: people for name, people in both.items() if people},
             tuple(dict.fromkeys((*self.unlisted, *other.unlisted))),
             self.by_content and other.by_content,
         )
 
-    def find(
-        self,
-        persons: Collection[str],
-        rest: Collection[str] = (),
-        sketches: Collection[str] = (),
-        family: str = "",
-    ) -> PersonMatch:
-        """Look somebody up.
+    def find(self, person: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Look somebody up by any of the person's hashes.
 
-        Parameters
-        ----------
-        persons
-            Hashes of the names that the data set may have, and the id; empty: it has no name.
-        rest
-            Hashes of the content of each file of rest.
-        sketches
-            What `bids_dtg.inputs.rest_sketch` makes of the values of rest: other bytes of the same
-            values have the same sketch.
-        family
-            Hash of the family; empty: not known.
+        Sketches are alike where values of rest are, whatever bytes they are stored in
+        (`bids_dtg.inputs.rest_sketch`).
+
+        Returns
+        -------
+        The sets that the person is in, and those that a relative is in.
         """
-        sets = self._sets_of_hashes
-        sure = {name for own in (*persons, *rest) for name in sets.get(own, ())}
-        known = [own for own in sets if _SKETCH.fullmatch(own)] if sketches else []
-        for number in alike(known, list(sketches)):
-            sure |= sets[known[number - 1]] if number else set()
-        return PersonMatch(frozenset(sure), frozenset(sets.get(family, ())))
+        known = self._sets_of_hashes
+        sketches = [own for own in person if len(own) == _OF_SKETCH]
+        listed = [own for own in known if len(own) == _OF_SKETCH] if sketches else []
+        own = [digest for digest in person if len(digest) == _OF_PERSON]
+        own += [listed[number - 1] for number in alike(listed, sketches) if number]
+        family = [digest for digest in person if len(digest) == _OF_FAMILY]
+        found, related = (
+            frozenset(name for digest in digests for name in known.get(digest, ()))
+            for digests in (own, family)
+        )
+        return found, related
 
     def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
         """Return the first hash of the person that each sketch is of; empty: of nobody here."""
         person_of = {
-            own: person.person
+            own: person[0]
             for people in self.sets.values()
             for person in people
-            for own in person.sketches
+            for own in person
+            if len(own) == _OF_SKETCH
         }
         known = list(person_of)
         return tuple(
@@ -159,10 +131,10 @@ class ModelPeople:
 
     @cached_property
     def _sets_of_hashes(self) -> dict[str, set[str]]:
-        """The sets that a hash of whatever kind is in; kinds differ in digits, or in prefixes."""
+        """The sets that each hash is in."""
         found: dict[str, set[str]] = {}
         for name, people in self.sets.items():
-            for own in (own for person in people for own in person.listed):
+            for own in (own for person in people for own in person):
                 found.setdefault(own, set()).add(name)
         return found
 
@@ -171,66 +143,31 @@ class ModelPeople:
         content = {
             "format_version": _FORMAT,
             "by_content": self.by_content,
-            "sets": {
-                name: [
-                    [person.person, *person.listed[bool(person.person) :]]
-                    for person in _sorted(self.sets[name])
-                ]
-                for name in _SETS
-                if self.sets.get(name)
-            },
+            "sets": {name: _sorted(self.sets[name]) for name in _SETS if self.sets.get(name)},
             "unlisted": list(self.unlisted),
         }
-        return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode(
-            "utf-8", "backslashreplace"
-        )
+        return encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> ModelPeople:
-        """Read the file.
-
-        Raises
-        ------
-        BundleError
-            If it cannot be read, or is of another format.
-        """
-        try:
-            with reading(path):
-                return cls.of(JsonFields.parse(read_text(path), str(path)))
-        except ForeignFileError as err:
-            raise err.as_kind(BundleError, remedy=_REMEDY) from err
+        """Read the file; BundleError where it cannot be read, or is of another format."""
+        with reading(path, BundleError):
+            return cls.of(JsonFields.parse(read_text(path), str(path)))
 
     @classmethod
     def of(cls, fields: JsonFields) -> ModelPeople:
-        """Read the fields of the file.
-
-        Raises
-        ------
-        BundleError
-            If they are not what they should be.
-        """
+        """Read the fields of the file; BundleError where they are not what they should be."""
         version = fields.whole("format_version")
         if version != _FORMAT:
             raise BundleError(
                 f"{fields.source} has format version {version}",
                 expected=str(_FORMAT),
-                remedy=_REMEDY,
+                remedy="fetch or make the bundle again",
             )
-        listed = dict(fields.nested("sets").items())
+        listed = fields.nested("sets").items()
         unlisted, by_content = fields.value("unlisted"), fields.flag("by_content")
         fields.refuse_unknown()
-        sets = {
-            name: tuple(
-                PersonHashes(
-                    hashes[0],
-                    tuple(own for own in hashes[1:] if _HASH.fullmatch(own)),
-                    tuple(own for own in hashes[1:] if _SKETCH.fullmatch(own)),
-                    next(filter(_FAMILY.fullmatch, hashes[1:]), ""),
-                )
-                for hashes in people
-            )
-            for name, people in listed.items()
-        }
+        sets = {name: tuple(map(tuple, people)) for name, people in listed.items()}
         return cls(sets, tuple(unlisted), by_content)
 
 
@@ -249,7 +186,7 @@ def hash_family(data_set: str, family: str) -> str:
     """Return the hash of a data set's name, as for `hash_person`, and a family; empty: of none."""
     if not data_set or not family:
         return ""
-    return _hash("family", _plain(data_set), family, digits=40)
+    return _hash("family", _plain(data_set), family, digits=_OF_FAMILY)
 
 
 def hash_rest(content: str) -> str:
@@ -261,11 +198,11 @@ def _plain(data_set: str) -> str:
     return "".join(letter for letter in data_set.casefold() if letter.isalnum())
 
 
-def _hash(*parts: str, digits: int = 32) -> str:
+def _hash(*parts: str, digits: int = _OF_PERSON) -> str:
     text = "\0".join((_PREFIX, *parts))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
-def _sorted(people: Iterable[PersonHashes]) -> tuple[PersonHashes, ...]:
+def _sorted(people: Iterable[Person]) -> tuple[Person, ...]:
     """Return people in the order of their hashes, which tells nothing, and each once."""
     return tuple(sorted(set(people)))

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.fields import finite_or_none
+from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
 from bids_dtg.contrasts.people import FittedModel, Float, MeanMaps, Person, mean_segments

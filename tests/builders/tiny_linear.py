@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.dynamics.bundle.linear import CoreFacts, LinearBundle, write_linear_bundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle, write_linear_bundle
 from bids_dtg.dynamics.components import Components, find_components
 from bids_dtg.dynamics.linear import LinearModel, TrainingPerson, fit_core
 
@@ -33,7 +33,7 @@ def tiny_fitted() -> tuple[LinearModel, Components | None]:
 def write_tiny_linear(
     folder: Path, people: ModelPeople | None = None, **facts: Any
 ) -> LinearBundle:
-    """Write the bundle of a small linear core; `facts` as in CoreFacts."""
-    given: dict[str, Any] = {"people": TINY_PEOPLE, "regions": TINY_REGIONS}
+    """Write the bundle of a small linear core; `facts` for its card."""
+    given: dict[str, Any] = {"labels": TINY_PEOPLE, "regions": TINY_REGIONS}
     given |= {"frames": TINY_FRAMES, "tr_seconds": 0.72, **TINY_FACTS, **facts}
-    return write_linear_bundle(folder, *tiny_fitted(), CoreFacts(**given), people)
+    return write_linear_bundle(folder, *tiny_fitted(), people, **given)

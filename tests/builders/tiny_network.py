@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.dynamics.bundle.network import NetworkBundle, NetworkFacts, write_network_bundle
+from bids_dtg.dynamics.bundle.network import NetworkBundle, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
@@ -19,13 +18,13 @@ TINY_RECIPE = Recipe(
     states=2, region_parameters=2, person_parameters=1, hidden=5, encoder_units=3, epochs=2
 )
 TINY_REGIONS = ("L insula", "R insula", "L café", "R café")
-TINY_FACTS = NetworkFacts(
-    name="tiny",
-    data_set="Tiny study",
-    session="REST1",
-    for_science=False,
-    notice="random weights, for tests",
-)
+TINY_FACTS: dict[str, Any] = {
+    "name": "tiny",
+    "data_set": "Tiny study",
+    "session": "REST1",
+    "for_science": False,
+    "notice": "random weights, for tests",
+}
 
 
 def tiny_fitted(recipe: Recipe = TINY_RECIPE, frames: int = 20, seed: int = 0) -> Fitted:
@@ -46,5 +45,5 @@ def tiny_fitted(recipe: Recipe = TINY_RECIPE, frames: int = 20, seed: int = 0) -
 def write_tiny_network(
     folder: Path, recipe: Recipe = TINY_RECIPE, people: ModelPeople | None = None, **facts: Any
 ) -> NetworkBundle:
-    """Write the bundle of a small network model; `facts` as in NetworkFacts."""
-    return write_network_bundle(folder, tiny_fitted(recipe), replace(TINY_FACTS, **facts), people)
+    """Write the bundle of a small network model; `facts` for its card."""
+    return write_network_bundle(folder, tiny_fitted(recipe), people, **{**TINY_FACTS, **facts})

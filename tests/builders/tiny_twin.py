@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.twin.bold import BoldReadout
-from bids_dtg.twin.bundle.bundle import TwinBundle, TwinFacts, write_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, empty_twin
 from bids_dtg.twin.network import HyperNetwork, LowRank
 from bids_dtg.twin.recipe import Recipe
@@ -20,14 +19,14 @@ from bids_dtg.twin.trial_series import TaskSet
 
 TINY_TWIN_RECIPE = Recipe(units=5, rank=3, hyper_units=6)
 TINY_TWIN_REGIONS = ("L insula", "R insula", "L café", "R café")
-TINY_TWIN_FACTS = TwinFacts(
-    name="tiny",
-    connectome="Pearson's r, Fisher z",
-    regions=TINY_TWIN_REGIONS,
-    data_set="Tiny study",
-    for_science=False,
-    notice="random weights, for tests",
-)
+TINY_TWIN_FACTS: dict[str, Any] = {
+    "name": "tiny",
+    "connectome": "Pearson's r, Fisher z",
+    "regions": TINY_TWIN_REGIONS,
+    "data_set": "Tiny study",
+    "for_science": False,
+    "notice": "random weights, for tests",
+}
 
 
 def tiny_fitted_twin(
@@ -88,6 +87,6 @@ def write_tiny_twin(
     people: ModelPeople | None = None,
     **facts: Any,
 ) -> TwinBundle:
-    """Write the bundle of a small digital twin; `facts` as in TwinFacts."""
+    """Write the bundle of a small digital twin; `facts` for its card."""
     fitted = fitted or tiny_fitted_twin()
-    return write_twin_bundle(folder, fitted, replace(TINY_TWIN_FACTS, **facts), people)
+    return write_twin_bundle(folder, fitted, people, **{**TINY_TWIN_FACTS, **facts})

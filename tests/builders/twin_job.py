@@ -55,7 +55,7 @@ class TwinJob(NetworkJob):
         bold: bool = False,
         **facts: object,
     ) -> Path:
-        """Write the bundle of a small twin of the job's parcels; `facts` as in TwinFacts."""
+        """Write the bundle of a small twin of the job's parcels; `facts` for its card."""
         given = {"name": name, "regions": REGIONS}
         fitted = tiny_fitted_twin(architecture, edges=EDGES, bold=bold)
         if architecture == "lowrank":  # random weights alone answer hardly any trial

@@ -120,7 +120,7 @@ def test_recentring_needs_its_file():
     [
         ("format_version", 9, "model.json has format version 9. Expected: 1. .*make the bundle ag"),
         ("format_version", ..., "no field format_version"),
-        ("kind", "vnet", "a model of kind vnet. Expected: one of linear, attention"),
+        ("kind", "vnet", 'kind is "vnet". Expected: one of linear, attention'),
         ("half_width", [], "half_width is \\[\\]"),
         ("gains", [1.0], r"gains is \[1.0\]. Expected: 47 finite numbers"),
         ("gains", [1.0] * 47, "gains is .*Expected: gains and recentring, or neither"),
@@ -156,10 +156,14 @@ def test_recentring_needs_its_file():
         ("segment_seconds", -1, "segment_seconds is -1. Expected: a number above 0"),
         ("statistic", "z/t", "statistic is .*letters and digits"),
         ("for_science", False, "notice is .*Expected: a notice"),
-        ("files", {}, "lists no weights.safetensors and no brain_mask.nii.gz"),
-        ("files", {"../../etc/passwd": "0" * 64}, "lists a file '../../etc/passwd'. Expected: a"),
-        ("files", {"model.json": "0" * 64}, "lists a file 'model.json'"),
-        ("files", {"mask.nii.gz": "0" * 63}, "files.mask.nii.gz is .*SHA-256"),
+        ("files", {}, "lists no .* and no mask.nii.gz and no weights.safetensors"),
+        (
+            "files",
+            {"../../etc/passwd": "0" * 64},
+            "files is .*passwd.*Expected: plain names",
+        ),
+        ("files", {"model.json": "0" * 64}, "files is .*model.json.*Expected: plain names"),
+        ("files", {"mask.nii.gz": "0" * 63}, "files is .*mask.nii.gz.*SHA-256"),
     ],
 )
 def test_wrong_fields_are_named(path, value, fact):
@@ -190,9 +194,7 @@ def test_text_that_is_no_object(text, fact):
 
 
 def test_read_card_names_the_folder(tmp_path):
-    with pytest.raises(BundleError, match="absent is not a folder"):
-        read_card(tmp_path / "absent")
-    with pytest.raises(BundleError, match=f"{tmp_path.name} has no model.json"):
+    with pytest.raises(BundleError, match=f"{tmp_path.name}/model.json cannot be read: No such"):
         read_card(tmp_path)
     (tmp_path / "model.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(BundleError, match=r"model\.json cannot be read as text"):
@@ -200,9 +202,3 @@ def test_read_card_names_the_folder(tmp_path):
     (tmp_path / "model.json").write_text(make_card().to_json(), encoding="utf-8")
     card, raw = read_card(tmp_path)
     assert (card.name, raw.decode()) == ("hcp-ya", make_card().to_json())
-
-
-@pytest.mark.parametrize("sources", [{"licence": "guessed"}, {"a b": "stated"}])
-def test_wrong_sources_are_refused(sources):
-    with pytest.raises(BundleError, match="Expected: a fact's field, and stated or inferred"):
-        ModelCard.from_json(edited("sources", sources))

@@ -69,7 +69,7 @@ def test_who_judged_it_has_not_made_it(demo):
         "calibration": 40,
         "test": 40,
     }
-    assert len({person.person for people in sets.values() for person in people}) == 360
+    assert len({person[0] for people in sets.values() for person in people}) == 360
 
 
 @pytest.mark.slow

@@ -13,11 +13,10 @@ from tiny_linear import write_tiny_linear
 from tiny_network import write_tiny_network
 from tiny_twin import write_tiny_twin
 
-from bids_dtg.bundles.bundle import Bundle, load_any_bundle, read_verified_card
+from bids_dtg.bundles.bundle import Bundle, load_any_bundle, read_verified_card, write_files
 from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard
 from bids_dtg.bundles.kinds import Kind, all_kinds
 from bids_dtg.bundles.overview import bundle_lines
-from bids_dtg.bundles.writer import write_files
 from bids_dtg.cli.models import main
 from bids_dtg.cli.parser import legal_values
 from bids_dtg.contrasts.bundle.bundle import load_bundle

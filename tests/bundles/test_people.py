@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import extend_bundle, write_tiny_bundle
 
-from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.card import JsonFields
 from bids_dtg.bundles.people import (
     PEOPLE_FILE,
     UNCERTAIN,
     ModelPeople,
-    PersonHashes,
     hash_family,
     hash_person,
     hash_rest,
@@ -28,10 +27,10 @@ from bids_dtg.stats.splits import SETS
 
 labels = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=8)
 one = st.builds(
-    lambda name, label, files, sketches: PersonHashes(
+    lambda name, label, files, sketches: (
         hash_person(name, label) if name else "",
-        tuple(hash_rest(file) for file in sorted(files)),
-        tuple(sorted(sketches)),
+        *(hash_rest(file) for file in sorted(files)),
+        *sorted(sketches),
     ),
     st.none() | labels,
     labels,
@@ -56,19 +55,19 @@ def test_what_is_written_is_read(people):
 
 def test_relatives_are_known_by_the_name_of_the_family_alone():
     own = hash_family("Our study", "Smith")
-    people = ModelPeople({"training": (PersonHashes(hash_person("Our study", "1"), family=own),)})
+    people = ModelPeople({"training": ((hash_person("Our study", "1"), own),)})
     text = people.encode().decode()
     assert json.loads(text)["format_version"] == 1
     assert "Smith" not in text
     again = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))
     assert again == people
-    assert again.find((), family=hash_family("our-study", "Smith")).related == {"training"}
+    assert again.find([hash_family("our-study", "Smith")]) == (frozenset(), {"training"})
     for other in (hash_family("Another", "Smith"), hash_family("Our study", "Jones"), ""):
-        assert not again.find([hash_person("Our study", "2")], family=other).related
+        assert not again.find([hash_person("Our study", "2"), other])[1]
 
 
 def test_people_may_be_deleted_before_a_bundle_is_published(tmp_path, capsys):
-    seen = ModelPeople({"training": (PersonHashes(hash_person("Our study", "1")),)})
+    seen = ModelPeople({"training": ((hash_person("Our study", "1"),),)})
     path = extend_bundle(write_tiny_bundle(tmp_path / "tiny"), tmp_path / "own", people=seen).path
     assert load_bundle(path).people == seen
     (path / PEOPLE_FILE).unlink()
@@ -95,17 +94,20 @@ def test_another_content_is_refused(tmp_path, change, fact):
 
 def test_rest_is_found_whatever_the_label():
     rest = np.random.default_rng(1).standard_normal((9, 200))
-    known = PersonHashes(hash_person("study", "ann"), (hash_rest("a"),), (sketch(rest),))
+    known = (hash_person("study", "ann"), hash_rest("a"), sketch(rest))
     seen = ModelPeople({"training": (known,)})
     other = hash_person("elsewhere", "bob")
-    assert seen.find([other]).sets == frozenset()
-    assert seen.find([other], sketches=[sketch(10 * rest[::-1])]).sets == {"training"}
-    assert seen.find([other], rest=[hash_rest("a")]).sets == {"training"}
-    assert seen.find([other], sketches=[sketch(rest[:, ::-1])]).sets == frozenset()
+    for more, sets in (
+        ([], set()),
+        ([sketch(10 * rest[::-1])], {"training"}),
+        ([hash_rest("a")], {"training"}),
+        ([sketch(rest[:, ::-1])], set()),
+    ):
+        assert seen.find([other, *more]) == (sets, frozenset())
 
 
 def test_a_bundle_keeps_its_people(tmp_path):
-    people = ModelPeople({"training": (PersonHashes(hash_person("study", "01")),)})
+    people = ModelPeople({"training": ((hash_person("study", "01"),),)})
     tiny = write_tiny_bundle(tmp_path / "tiny")
     assert tiny.people is None
     made = extend_bundle(tiny, tmp_path / "made", people=people)
@@ -129,7 +131,7 @@ def test_the_published_lists_are_there_and_hashes_hide_nothing():
     young = PUBLISHED["hcp-ya"].people
     found = dict.fromkeys((*SETS, UNCERTAIN), 0)
     for digits in product(range(10), repeat=4):
-        for name in young.find([hash_person("HCP-YA", with_checksum(digits))]).sets:
+        for name in young.find([hash_person("HCP-YA", with_checksum(digits))])[0]:
             found[name] += 1
     sizes = {"training": 827, "validation": 92, "calibration": 0, "test": 34, UNCERTAIN: 34}
     assert found == sizes

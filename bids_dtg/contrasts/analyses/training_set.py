@@ -8,8 +8,7 @@ from contextlib import suppress
 from bids_dtg.bundles.people import (
     UNCERTAIN,
     ModelPeople,
-    PersonHashes,
-    PersonMatch,
+    Person,
     hash_family,
     hash_person,
     hash_rest,
@@ -31,7 +30,7 @@ from bids_dtg.notices import counted, named, say
 _SHAPING = {"training": TRAINED, "validation": TUNED}
 
 
-def _hashes(cohort: Cohort, label: str) -> PersonHashes:
+def _hashes(cohort: Cohort, label: str) -> Person:
     """Return a person's hashes, as a bundle stores them."""
     name = _data_name(cohort)
     known = name and canonical_name(name)
@@ -43,11 +42,12 @@ def _hashes(cohort: Cohort, label: str) -> PersonHashes:
     with suppress(DtgError):  # a later step says why these data cannot be used
         # Other cleaning leaves the files of rest the same.
         digests = {file_fingerprint(run.bold)["ends_sha256"] for run in cohort.request.runs(label)}
-    return PersonHashes(
+    family = hash_family(known or name or "", cohort.table_families.by_label.get(label, ""))
+    return (
         person,
-        tuple(hash_rest(digest) for digest in sorted(digests)),
-        tuple(sorted(cohort.sketches.get(label, {}).values())),
-        hash_family(known or name or "", cohort.table_families.by_label.get(label, "")),
+        *(hash_rest(digest) for digest in sorted(digests)),
+        *sorted(cohort.sketches.get(label, {}).values()),
+        *filter(None, [family]),
     )
 
 
@@ -101,18 +101,17 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
     seen = _known(cohort.bundle)
     matches, by_form = {}, []
     for label in labels:
-        own = _hashes(cohort, label)
-        sure = seen.find(_published(cohort, label)).sets
-        found = seen.find([own.person] if own.person else [], own.rest, own.sketches, own.family)
-        matches[label] = PersonMatch(found.sets | sure, found.related)
+        sure, _ = seen.find(_published(cohort, label))
+        found, relatives = seen.find(_hashes(cohort, label))
+        matches[label] = found | sure, relatives
         by_form += [label] if sure else []
     related = cohort.families.relatives(
-        label for label, match in matches.items() if match.related & _SHAPING.keys()
+        label for label, (_, relatives) in matches.items() if relatives & _SHAPING.keys()
     )
     why = {
-        label: next((words for name, words in _SHAPING.items() if name in match.sets), RELATED)
-        for label, match in matches.items()
-        if match.sets & _SHAPING.keys() or label in related
+        label: next((words for name, words in _SHAPING.items() if name in sets), RELATED)
+        for label, (sets, _) in matches.items()
+        if sets & _SHAPING.keys() or label in related
     }
     say_left_out(why)
     by_form = [label for label in by_form if why.get(label, RELATED) != RELATED]
@@ -123,13 +122,11 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
             "those people"
         )
     if warns:
-        _warn(cohort, seen, matches, [label for label in labels if label not in why])
+        _warn(cohort, seen, {own: sets for own, (sets, _) in matches.items() if own not in why})
     return why
 
 
-def _warn(
-    cohort: Cohort, seen: ModelPeople, matches: Mapping[str, PersonMatch], kept: Sequence[str]
-) -> None:
+def _warn(cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]]) -> None:
     """Warn where it is uncertain whether people who are kept were among those of the model."""
     bundle = cohort.bundle
     for text in seen.unlisted:
@@ -139,7 +136,7 @@ def _warn(
         )
     if seen.sets and not seen.by_content:
         say(f"warning: {labels_alone(bundle.card.name)}")
-    uncertain = [label for label in kept if UNCERTAIN in matches[label].sets]
+    uncertain = [label for label, sets in kept.items() if UNCERTAIN in sets]
     if uncertain:
         say(
             f"warning: {counted(len(uncertain), 'participant')} may have been trained on "

@@ -22,8 +22,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import read_tensors
-from bids_dtg.bundles.card import CARD_FILE
-from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.card import CARD_FILE, JsonFields
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     GAIN_DIGITS,

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bundles.bundle import Bundle, read_tensors, verified_card
+from bids_dtg.bundles.bundle import (
+    Bundle,
+    read_tensors,
+    read_verified_card,
+    require_finite,
+    write_files,
+)
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.contrasts.bundle.arrays import (
     OFFSET,
     encode_half_widths,
@@ -257,30 +262,30 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     ('demo', 50, 47)
     """
     folder = find_bundle(name_or_path)
-    with verified_card(folder, MapsPart) as (card, identity):
-        weights = TensorFile(folder / WEIGHTS_FILE)
-        rois, outputs = KINDS[card.kind].module().channels(weights)
-        if outputs != len(card.part.contrasts):
-            raise BundleError(
-                f"{weights.path} predicts {outputs} maps",
-                expected=f"{len(card.part.contrasts)}, as model.json lists",
-            )
-        part = card.part
-        brain, places, roi_maps, combine = read_geometry(folder, part, rois)
-        mean = None
-        if MEAN_FILE in card.files:
-            shape = outputs, places.number
-            mean = read_tensors(folder / MEAN_FILE, {"mean": ("float32", shape)})["mean"]
-        correction = read_correction(folder, part, places.number)
-        return ModelBundle(
-            *(folder, card, identity, brain, places, roi_maps, correction),
-            half_widths=None
-            if part.half_width is None
-            else read_half_widths(folder, part.half_width, places, outputs),
-            people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-            mean=mean,
-            combine=combine,
+    card, identity = read_verified_card(folder, MapsPart)
+    weights = TensorFile(folder / WEIGHTS_FILE)
+    rois, outputs = KINDS[card.kind].module().channels(weights)
+    if outputs != len(card.part.contrasts):
+        raise BundleError(
+            f"{weights.path} predicts {outputs} maps",
+            expected=f"{len(card.part.contrasts)}, as model.json lists",
         )
+    part = card.part
+    brain, places, roi_maps, combine = read_geometry(folder, part, rois)
+    mean = None
+    if MEAN_FILE in card.files:
+        shape = outputs, places.number
+        mean = read_tensors(folder / MEAN_FILE, {"mean": ("float32", shape)})["mean"]
+    correction = read_correction(folder, part, places.number)
+    return ModelBundle(
+        *(folder, card, identity, brain, places, roi_maps, correction),
+        half_widths=None
+        if part.half_width is None
+        else read_half_widths(folder, part.half_width, places, outputs),
+        people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+        mean=mean,
+        combine=combine,
+    )
 
 
 @dataclass(frozen=True, eq=False)

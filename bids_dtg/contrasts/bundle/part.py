@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.card import CardPart
-from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.card import CardPart, JsonFields
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
@@ -30,7 +28,7 @@ HALF_WIDTH_FILE, MEAN_FILE = "half_width.safetensors", "mean.safetensors"
 
 RUN, SESSION = "run", "session"  # what a sample is
 GAIN_DIGITS = 4  # a hundredth of the precision that the measured people allow
-_LABEL = re.compile(r"[A-Za-z0-9]+")
+_LABEL = "[A-Za-z0-9]+"
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,6 @@ class Recentring:
 class MapsPart(CardPart):
     """The part of the card of models of contrast maps, of any kind."""
 
-    ORDER: ClassVar[tuple[str, ...]] = (
-        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
-        *("training", "sources", "for_science", "notice", "files", "statistic", "units", "grid"),
-        *("places", "parcels", "connectome", "rois", "sample", "segment_seconds"),
-        *("contrasts", "same_for_all", "recentring", "gains", "half_width"),
-    )
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
     grid: Grid | None = None  # where its maps and masks lie; None: at names, or parcels
     places: int | None = None  # how many places it has, without a grid; None: it has a grid
@@ -167,8 +159,8 @@ class MapsPart(CardPart):
             contrasts=contrasts,
             grid=None if listed else _grid(fields.nested("grid")),
             places=fields.whole("places") if listed else None,
-            segment_seconds=fields.positive("segment_seconds"),
-            statistic=fields.matching("statistic", _LABEL, "letters and digits"),
+            segment_seconds=fields.number("segment_seconds"),
+            statistic=fields.text("statistic", _LABEL, "letters and digits"),
             units=fields.text("units"),
             recentring=None
             if fields.absent("recentring")
@@ -201,13 +193,13 @@ def _grid(fields: JsonFields) -> Grid:
     affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
         raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")
-    resolution = None if fields.absent("resolution") else fields.text("resolution")
-    if resolution is not None and not _LABEL.fullmatch(resolution):
-        raise fields.wrong("resolution", resolution, "letters and digits, or null")
+    resolution = None
+    if not fields.absent("resolution"):
+        resolution = fields.text("resolution", _LABEL, "letters and digits, or null")
     grid = Grid(
         shape=(shape[0], shape[1], shape[2]),
         affine=affine,
-        space=fields.matching("space", _LABEL, "letters and digits"),
+        space=fields.text("space", _LABEL, "letters and digits"),
         resolution=resolution,
     )
     fields.refuse_unknown()

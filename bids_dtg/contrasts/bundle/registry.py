@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.card import JsonFields, ModelCard, TrainingData
 from bids_dtg.bundles.kinds import PublishedModel
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET

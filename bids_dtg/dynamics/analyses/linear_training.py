@@ -12,7 +12,7 @@ from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.bundle.kind import NETWORK
-from bids_dtg.dynamics.bundle.linear import CoreFacts, write_linear_bundle
+from bids_dtg.dynamics.bundle.linear import LinearPart, write_linear_bundle
 from bids_dtg.dynamics.components import MOST_PEOPLE, Components, find_components
 from bids_dtg.dynamics.linear import (
     FEWEST_PEOPLE,
@@ -86,14 +86,6 @@ def run_linear_training(settings: Settings) -> int:
         return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
-    facts = CoreFacts(
-        **analysis.card_facts,
-        people=labels,
-        regions=people.regions,
-        frames=people.frames_of(session),
-        tr_seconds=people.tr_seconds,
-        description=f"A linear core of {counted(len(labels), 'participant')}, made by bids_dtg",
-    )
     known = ModelPeople.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
@@ -105,9 +97,20 @@ def run_linear_training(settings: Settings) -> int:
         components = find_components(training.drawn(MOST_PEOPLE, settings.modelling.seed))
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
-        bundle = write_linear_bundle(target, model, components, facts, known)
+        bundle = write_linear_bundle(
+            target,
+            model,
+            components,
+            known,
+            labels=labels,
+            regions=people.regions,
+            frames=people.frames_of(session),
+            tr_seconds=people.tr_seconds,
+            description=f"A linear core of {counted(len(labels), 'participant')}, made by bids_dtg",
+            **analysis.card_facts,
+        )
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {target}")
-        _write_results(analysis, model, components, facts)
+        _write_results(analysis, model, components, bundle.part)
     return 0
 
 
@@ -174,10 +177,10 @@ def require_enough(
 
 
 def _write_results(
-    analysis: DynamicsAnalysis, model: LinearModel, components: Components | None, facts: CoreFacts
+    analysis: DynamicsAnalysis, model: LinearModel, components: Components | None, part: LinearPart
 ) -> None:
     """Write tables and page."""
-    tables = {_SHRINKAGE_FILE: _shrinkage_table(model, facts.tr_seconds)}
+    tables = {_SHRINKAGE_FILE: _shrinkage_table(model, part.tr_seconds)}
     if components is not None:
         tables[_COMPONENTS_FILE] = _components_table(components)
     process = model.infer_group()
@@ -185,7 +188,7 @@ def _write_results(
         f"{counted(lag, 'frame')} before": values
         for lag, values in enumerate(process.transitions, 1)
     }
-    sections = [_shrinkage_section(model, facts.frames, tables[_SHRINKAGE_FILE])]
+    sections = [_shrinkage_section(model, part.frames, tables[_SHRINKAGE_FILE])]
     if components is not None:
         words = "Scores of components are features for statistics: they are of covariances that "
         shown = tables[_COMPONENTS_FILE].on_page("Components")
@@ -199,9 +202,9 @@ def _write_results(
     )
     analysis.write_page(
         tables,
-        f"A linear core of {counted(len(facts.people), 'participant')} of {analysis.data_set}, "
-        f"{counted(len(facts.regions), 'region')}, {facts.frames} frames of "
-        f"{facts.tr_seconds:g} s.",
+        f"A linear core of {counted(part.people, 'participant')} of {analysis.data_set}, "
+        f"{counted(part.regions, 'region')}, {part.frames} frames of "
+        f"{part.tr_seconds:g} s.",
         (*sections, mean),
         _flags(model),
     )

@@ -13,7 +13,7 @@ from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.parameters import PARAMETERS, PARTICIPANT, USE, in_words, uses
-from bids_dtg.dynamics.bundle.network import NetworkFacts, write_network_bundle
+from bids_dtg.dynamics.bundle.network import write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart, fit, require_continuable
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
@@ -124,7 +124,7 @@ def run_training(settings: Settings) -> int:
         )
         facts = _facts(analysis, fitted)
         analysis.results.add(f"{BUNDLE}/")
-        card = write_network_bundle(analysis.results.bundle, fitted, facts, known).card
+        card = write_network_bundle(analysis.results.bundle, fitted, known, **facts).card
         say(f"{card.name} {card.version} ({card.kind}): {analysis.results.bundle}")
         _write_results(analysis, networks, fitted)
     return 0
@@ -146,15 +146,16 @@ def chosen_recipe(settings: Settings) -> Recipe:
     return dataclasses.replace(find_recipe(own.recipe), **changes)
 
 
-def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> NetworkFacts:
+def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> dict[str, Any]:
+    """Return what the bundle says beside the fit."""
     recipe, hours = fitted.recipe, sum(_hours(restart) for restart in fitted.restarts)
-    return NetworkFacts(
+    return {
         **analysis.card_facts,
-        recipe_name=analysis.settings.modelling.recipe,
-        description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')}: "
+        "recipe_name": analysis.settings.modelling.recipe,
+        "description": f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')}: "
         f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}, "
         f"{hours:.1f} hours",
-    )
+    }
 
 
 def _hours(restart: Restart) -> float:

@@ -14,22 +14,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.card import JsonFields
 from bids_dtg.bundles.fitted import (
-    FittedFacts,
-    FittedFile,
+    REGIONS,
+    FittedBundle,
     FittedPart,
     Shapes,
+    encode_fitted,
+    fitted_card,
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS, REFERENCES_OF_CORES
-from bids_dtg.dynamics.bundle.network import SeriesBundle
 from bids_dtg.dynamics.components import COMPONENTS, Components
 from bids_dtg.dynamics.linear import LAGS, LinearModel, Shrinkage
 from bids_dtg.notices import counted
 
-_REGIONS = "regions"  # tensor of `FITTED_FILE`
 # Tensors of the weights: mean covariances, and fields of `Components`.
 _GROUP = "group"
 _LOADINGS, _MEAN, _SD = "component_loadings", "component_mean", "component_sd"
@@ -38,14 +38,6 @@ _LOADINGS, _MEAN, _SD = "component_loadings", "component_mean", "component_sd"
 @dataclass(frozen=True, kw_only=True)
 class LinearPart(FittedPart):
     """The part of the card of linear cores."""
-
-    ORDER: ClassVar[tuple[str, ...]] = (
-        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
-        *("training", "recipe_name", "regions", "people", "frames", "tr_seconds", "order"),
-        *("process_shrinkage", "connectivity_shrinkage", "chosen_by", "diagonal_share"),
-        *("components", "component_icc"),
-        *("data_set", "session", "atlas", "atlas_digest", "for_science", "notice", "files"),
-    )
 
     regions: int  # number of regions of each person
     frames: int  # of each series
@@ -102,16 +94,10 @@ class LinearPart(FittedPart):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearBundle(SeriesBundle[LinearPart]):
+class LinearBundle(FittedBundle[LinearPart]):
     """A verified linear core."""
 
     PART: ClassVar[type[FittedPart]] = LinearPart
-
-    @classmethod
-    def read_fitted(cls, path: Path, part: LinearPart) -> dict[str, Any]:
-        """Return names of regions and hashes of people."""
-        found = FittedFile.read(path)
-        return {"regions": found.names[_REGIONS], "fitted_people": found.people}
 
     def model(self) -> LinearModel:
         """Read the model.
@@ -152,24 +138,15 @@ def load_linear_bundle(name_or_path: str | Path) -> LinearBundle:
     return LinearBundle.load(name_or_path)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CoreFacts(FittedFacts):
-    """What the card of a linear core says that the model does not know."""
-
-    people: Sequence[str]  # labels of those it was fitted to
-    regions: Sequence[str]  # names
-    frames: int  # of each series
-    tr_seconds: float  # time between frames
-    session: str = ""  # session of the series; empty: not stated
-    citation: str = "; ".join(REFERENCES_OF_CORES)  # what users are asked to cite
-
-
 def write_linear_bundle(
     folder: str | Path,
     model: LinearModel,
     components: Components | None,
-    facts: CoreFacts,
     people: ModelPeople | None = None,
+    *,
+    labels: Sequence[str],
+    regions: Sequence[str],
+    **facts: Any,
 ) -> LinearBundle:
     """Write the bundle of a linear core, and load it back from where it was written.
 
@@ -181,10 +158,12 @@ def write_linear_bundle(
         The model.
     components
         In which its people differ; None: in none.
-    facts
-        What the card says beside these.
     people
         Hashes of everybody used to make the model, by name and rest; None: by name alone.
+    labels, regions
+        Of the people that it was fitted to, and names of their regions.
+    **facts
+        For the card, as of `fitted_card`; `frames` and `tr_seconds` of the series among them.
 
     Raises
     ------
@@ -196,23 +175,20 @@ def write_linear_bundle(
     shrinkage, weights = model.shrinkage, {_GROUP: model.group}
     if components is not None:
         weights |= {_LOADINGS: components.loadings, _MEAN: components.mean, _SD: components.sd}
-    part = LinearPart(
-        regions=len(facts.regions),
-        people=len(facts.people),
-        frames=facts.frames,
-        tr_seconds=facts.tr_seconds,
-        order=model.order,
-        process_shrinkage=shrinkage.process,
-        connectivity_shrinkage=shrinkage.connectivity,
-        chosen_by=shrinkage.chosen_by,
-        diagonal_share=model.diagonal_share,
-        session=facts.session,
-        components=0 if components is None else len(components.loadings),
-        component_icc=() if components is None else components.reliability,
-        **facts.shared,
-    )
-    card = facts.card(LINEAR_DYNAMICS.name, part, {}, facts.tr_seconds)
-    hashes = tuple(hash_person(facts.data_set, label) for label in facts.people)
-    fitted = FittedFile(hashes, {_REGIONS: facts.regions}, {})
+    fit = {
+        "regions": len(regions),
+        "people": len(labels),
+        "order": model.order,
+        "process_shrinkage": shrinkage.process,
+        "connectivity_shrinkage": shrinkage.connectivity,
+        "chosen_by": shrinkage.chosen_by,
+        "diagonal_share": model.diagonal_share,
+        "components": 0 if components is None else len(components.loadings),
+        "component_icc": () if components is None else components.reliability,
+    }
+    facts = {"citation": "; ".join(REFERENCES_OF_CORES), **facts}
+    card = fitted_card(LINEAR_DYNAMICS.name, LinearPart, fit, facts, {})
+    hashes = [hash_person(card.part.data_set, label) for label in labels]
+    fitted = encode_fitted(hashes, {REGIONS: regions}, {})
     singles = {name: array.astype(np.float32) for name, array in weights.items()}
     return write_fitted(folder, card, singles, fitted, people, load_linear_bundle)

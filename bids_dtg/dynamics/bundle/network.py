@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.fields import JsonFields, finite_or_none
+from bids_dtg.bundles.card import JsonFields, finite_or_none
 from bids_dtg.bundles.fitted import (
     NO_SKETCHES,
+    REGIONS,
     FittedBundle,
-    FittedFacts,
-    FittedFile,
     FittedPart,
-    FittedTo,
     Shapes,
     Sketches,
+    encode_fitted,
+    fitted_card,
     state_arrays,
     write_fitted,
 )
@@ -34,34 +34,19 @@ from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, REFERENCES_OF_NETWORKS
 from bids_dtg.dynamics.recipe import DEFAULT, Recipe
 from bids_dtg.errors import BundleError
-from bids_dtg.notices import counted, named
+from bids_dtg.notices import counted
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.fitting import Fitted
     from bids_dtg.dynamics.model import NetworkModel
 
 SAME_TR = 0.05  # largest relative difference from the model's time between frames
-_REGIONS, _TRAINED = "regions", "trained"  # tensors of `FITTED_FILE`
-
-
-class SeriesBundle(FittedBundle[FittedTo]):
-    """A verified model of regions' series, a step of which is a frame."""
-
-    def _regions_in_words(self) -> tuple[str, str]:
-        found = f"has {counted(len(self.regions), 'region')} ({named(self.regions)})"
-        return found, "give their names under the key places"
+_TRAINED = "trained"  # tensor of `FITTED_FILE`
 
 
 @dataclass(frozen=True)
 class NetworkPart(FittedPart):
     """The part of the card of network models."""
-
-    ORDER: ClassVar[tuple[str, ...]] = (
-        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
-        *("training", "recipe_name", "recipe", "regions", "people", "frames", "tr_seconds"),
-        *("data_set", "session", "atlas", "atlas_digest"),
-        *("for_science", "notice", "files"),
-    )
 
     recipe: Recipe  # architecture and training of the model, with every doubtful point
     recipe_name: str = field(default=DEFAULT, kw_only=True)  # what --recipe named
@@ -125,25 +110,14 @@ class NetworkPart(FittedPart):
 
 
 def _recipe(given: JsonFields) -> Recipe:
-    values = given.scalars(Recipe, zero=True)
-    given.refuse_unknown()
     try:
-        return Recipe(**values)
+        return given.record(Recipe, zero=True)
     except ValueError as err:
         raise BundleError(f"{given.source}: recipe: {err}") from err
 
 
-@dataclass(frozen=True)
-class NetworkFacts(FittedFacts):
-    """Facts for the card of a network model that its fit does not know."""
-
-    citation: str = "; ".join(REFERENCES_OF_NETWORKS)  # what users are asked to cite
-    recipe_name: str = DEFAULT  # what --recipe named
-    session: str = ""  # session of the series; empty: not stated
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NetworkBundle(SeriesBundle[NetworkPart]):
+class NetworkBundle(FittedBundle[NetworkPart]):
     """A verified network model; `fitted_people` are in the order of the model's tables."""
 
     PART: ClassVar[type[FittedPart]] = NetworkPart
@@ -151,14 +125,14 @@ class NetworkBundle(SeriesBundle[NetworkPart]):
     trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
 
     @classmethod
-    def read_fitted(cls, path: Path, part: NetworkPart) -> dict[str, Any]:
-        """Return names of regions, hashes of people, and which series were trained on."""
-        found = FittedFile.read(path)
-        return {
-            "regions": found.names[_REGIONS],
-            "fitted_people": found.people,
-            "trained": found.arrays[_TRAINED].astype(bool),
-        }
+    def of_fitted(
+        cls,
+        names: Mapping[str, tuple[str, ...]],
+        arrays: Mapping[str, NDArray[Any]],
+        part: NetworkPart,
+    ) -> dict[str, Any]:
+        """Return which series were trained on."""
+        return {"trained": arrays[_TRAINED].astype(bool)}
 
     def known(
         self,
@@ -218,7 +192,7 @@ def load_network_bundle(name_or_path: str | Path) -> NetworkBundle:
 
 
 def write_network_bundle(
-    folder: str | Path, fitted: Fitted, facts: NetworkFacts, people: ModelPeople | None = None
+    folder: str | Path, fitted: Fitted, people: ModelPeople | None = None, **facts: Any
 ) -> NetworkBundle:
     """Write the bundle of a fitted network model, and load it back from where it was written.
 
@@ -231,11 +205,11 @@ def write_network_bundle(
         Where the bundle goes. If the same bundle is there already, nothing is done.
     fitted
         Result of `bids_dtg.dynamics.fit`.
-    facts
-        Further facts for the card.
     people
         Hashes of everybody used to make the model, by name and rest; None: the bundle lists only
         the people in the rows of its tables.
+    **facts
+        For the card, as of `fitted_card`.
 
     Raises
     ------
@@ -245,15 +219,13 @@ def write_network_bundle(
     OutputError
         If the folder cannot be written.
     """
-    part = NetworkPart(
-        recipe=fitted.recipe,
-        regions=len(fitted.regions),
-        people=len(fitted.people),
-        frames=fitted.frames,
-        tr_seconds=float(fitted.tr_seconds),
-        session=facts.session,
-        **facts.shared,
-    )
+    fit = {
+        "recipe": fitted.recipe,
+        "regions": len(fitted.regions),
+        "people": len(fitted.people),
+        "frames": fitted.frames,
+        "tr_seconds": float(fitted.tr_seconds),
+    }
     restarts = [
         {
             "seed": restart.seed,
@@ -264,10 +236,11 @@ def write_network_bundle(
         for restart in fitted.restarts
     ]
     record = {"chosen": fitted.chosen, "restarts": restarts}
-    card = facts.card(NETWORK_MODEL.name, part, record, part.tr_seconds)
-    hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
-    arrays = {_TRAINED: fitted.trained.astype(np.uint8)}
-    listed = FittedFile(hashes, {_REGIONS: fitted.regions}, arrays)
+    facts = {"citation": "; ".join(REFERENCES_OF_NETWORKS), **facts}
+    card = fitted_card(NETWORK_MODEL.name, NetworkPart, fit, facts, record)
+    hashes = [hash_person(card.part.data_set, label) for label in fitted.people]
+    trained = fitted.trained.astype(np.uint8)
+    listed = encode_fitted(hashes, {REGIONS: fitted.regions}, {_TRAINED: trained})
     return write_fitted(
         folder, card, state_arrays(fitted.model), listed, people, load_network_bundle
     )

@@ -32,7 +32,7 @@ from bids_dtg.twin.analyses.analysis import (
     trials_on_page,
 )
 from bids_dtg.twin.bold import fit_bold
-from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
+from bids_dtg.twin.bundle.bundle import write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.participant.connectomes import connectome_notes
@@ -110,8 +110,9 @@ def run_training(settings: Settings) -> int:
         bundle = write_twin_bundle(
             analysis.results.bundle,
             fitted,
-            dataclasses.replace(_facts(analysis, fitted), adjustment=adjustment),
             model_people,
+            adjustment=adjustment,
+            **_facts(analysis, fitted),
         )
         history = [
             {"stage": stage, **record, "epoch": int(record["epoch"]) + 1}
@@ -213,23 +214,24 @@ def chosen_recipe(settings: Settings) -> Recipe:
     return dataclasses.replace(find_recipe(architecture, modelling.recipe), **given)
 
 
-def _facts(analysis: TwinAnalysis, fitted: Fitted) -> TwinFacts:
+def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:
+    """Return what the bundle says beside the fit."""
     settings, people = analysis.settings, analysis.people
     source = people.source
     epochs = sum(map(len, fitted.history.values()))
-    return TwinFacts(
-        name=analysis.name,
-        recipe_name=settings.modelling.recipe,
-        connectome=source.words,
-        regions=source.regions if source.places_named else (),
-        atlas=source.atlas,
-        atlas_digest=source.atlas_digest,
-        cleaning=source.cleaning,
-        data_set=analysis.data_set,
-        description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "
+    return {
+        "name": analysis.name,
+        "recipe_name": settings.modelling.recipe,
+        "connectome": source.words,
+        "regions": source.regions if source.places_named else (),
+        "atlas": source.atlas,
+        "atlas_digest": source.atlas_digest,
+        "cleaning": source.cleaning,
+        "data_set": analysis.data_set,
+        "description": f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "
         f"performed {', '.join(people.tasks.names)}: {fitted.architecture}, "
         f"{counted(epochs, 'epoch')}",
-    )
+    }
 
 
 def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> AnalysisPageFacts:

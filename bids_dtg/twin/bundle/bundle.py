@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.fields import finite_or_none
+from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.bundles.fitted import (
+    REGIONS,
     FittedBundle,
-    FittedFacts,
-    FittedFile,
     FittedPart,
+    encode_fitted,
+    fitted_card,
     state_arrays,
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.errors import BundleError
-from bids_dtg.notices import counted, named
+from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
 from bids_dtg.twin.tasks import make_task
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 Values = NDArray[np.float32]
 
 # Tensors of `FITTED_FILE`; all may be absent.
-_REGIONS = "regions"
 _COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
 _BOLD = "bold_"  # first part of the names of the read-out's arrays
 _BOLD_REGIONS = "bold_regions"
@@ -48,16 +48,6 @@ CITATION = (
     "Behavior from Connectomes for Personalized Therapy. BME Frontiers 7, 0231. "
     "https://doi.org/10.34133/bmef.0231"
 )
-
-
-@dataclass(frozen=True)
-class TwinFacts(FittedFacts):
-    """Facts of a digital twin's card that the fit does not know."""
-
-    citation: str = CITATION  # what users are asked to cite
-    connectome: str = "unknown"  # how it was made, in words
-    regions: tuple[str, ...] = ()  # of a connectome: edges are pairs, row by row; (): no names
-    adjustment: Adjustment | None = None  # of the connectomes that the fit got; None: as measured
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,32 +61,34 @@ class TwinBundle(FittedBundle[TwinPart]):
     bold_arrays: Mapping[str, NDArray[np.float64]]  # of the read-out, by name
 
     @classmethod
-    def read_fitted(cls, path: Path, part: TwinPart) -> dict[str, Any]:
-        """Read the fields of a bundle that are stored in `FITTED_FILE`."""
-        found = FittedFile.read(path)
+    def of_fitted(
+        cls,
+        names: Mapping[str, tuple[str, ...]],
+        arrays: Mapping[str, NDArray[Any]],
+        part: TwinPart,
+    ) -> dict[str, Any]:
+        """Return the fields of a bundle that `FITTED_FILE` has beside regions and people."""
         adjustment = None
         if part.covariates:
-            arrays = found.arrays[_MEAN], found.arrays[_SLOPES]
-            adjustment = Adjustment(tuple(found.names[_COVARIATES]), *arrays)
+            adjustment = Adjustment(names[_COVARIATES], arrays[_MEAN], arrays[_SLOPES])
         return {
             "adjustment": adjustment,
-            "fitted_people": found.people,
-            "regions": found.names.get(_REGIONS, ()),
-            "bold_regions": found.names.get(_BOLD_REGIONS, ()),
+            "bold_regions": names.get(_BOLD_REGIONS, ()),
             "bold_arrays": {
                 name.removeprefix(_BOLD): values
-                for name, values in found.arrays.items()
+                for name, values in arrays.items()
                 if name.startswith(_BOLD)
             },
         }
 
-    def _fits(self, regions: Sequence[str]) -> bool:
+    def fits(self, regions: Sequence[str]) -> bool:
+        """Return whether data of these regions are of the model's, as far as it knows its own."""
         return pairs_of(len(regions)) == self.part.edges and self.regions in ((), tuple(regions))
 
-    def _regions_in_words(self) -> tuple[str, str]:
-        known = f" ({named(self.regions)})" if self.regions else ""
-        found = f"was fitted to connectomes of {counted(self.part.edges, 'edge')}{known}"
-        return found, "train a model on connectomes of these regions"
+    @property
+    def fitted_to(self) -> str:
+        """What it reads of a person, counted, in words."""
+        return f"connectomes of {counted(self.part.edges, 'edge')}"
 
     def fitted(self) -> Fitted:
         """Return the twin as `bids_dtg.twin.fitting.fit` returned it, with hashes for people.
@@ -163,8 +155,11 @@ def load_twin_bundle(name_or_path: str | Path) -> TwinBundle:
 def write_twin_bundle(
     folder: str | Path,
     fitted: Fitted,
-    facts: TwinFacts,
     people: ModelPeople | None = None,
+    *,
+    regions: Sequence[str] = (),
+    adjustment: Adjustment | None = None,
+    **facts: Any,
 ) -> TwinBundle:
     """Write the bundle of a fitted digital twin, and load it back from where it was written.
 
@@ -177,11 +172,15 @@ def write_twin_bundle(
         Where the bundle goes. If the same bundle is there already, nothing is done.
     fitted
         A twin that `bids_dtg.twin.fitting.fit` returned.
-    facts
-        Facts for the card that the fit does not know.
     people
         Hashes of everybody used to make the model, by name and rest; None: the bundle lists the
         training participants alone.
+    regions
+        Names of a connectome's: its edges are their pairs, row by row; (): they have no names.
+    adjustment
+        Of the connectomes that the fit got; None: they are as measured.
+    **facts
+        For the card, as of `fitted_card`.
 
     Raises
     ------
@@ -197,9 +196,32 @@ def write_twin_bundle(
                 f"the model was not written: no task file describes the task {task.name}",
                 expected="tasks that find_task returns, or make_task",
             )
-    card = facts.card(DIGITAL_TWIN.name, _part(fitted, facts), record_of(fitted))
-    weights, listed = state_arrays(fitted.twin), _fitted_file(fitted, facts)
-    return write_fitted(folder, card, weights, listed, people, load_twin_bundle)
+    edges, bold = len(fitted.twin.edge_mean), fitted.bold
+    names: dict[str, Sequence[str]] = {REGIONS: regions} if regions else {}
+    arrays: dict[str, NDArray[Any]] = {}
+    fit = {
+        "architecture": fitted.architecture,
+        "recipe": fitted.recipe,
+        "tasks": fitted.tasks.tasks,
+        "edges": edges,
+        "people": len(fitted.people),
+        "regions": _number_of_regions(edges, regions),
+        "seed": fitted.seed,
+    }
+    if adjustment is not None:
+        fit["covariates"] = len(adjustment.names)
+        names[_COVARIATES] = adjustment.names
+        arrays |= {_MEAN: adjustment.mean, _SLOPES: adjustment.slopes}
+    if bold is not None:
+        fit |= {"bold_regions": len(bold.regions), "bold_open": int(bold.open.sum())}
+        fit["bold_tr_seconds"] = bold.tr_seconds
+        names[_BOLD_REGIONS] = bold.regions
+        arrays |= {f"{_BOLD}{name}": values for name, values in bold.tensors().items()}
+    facts = {"citation": CITATION, **facts}
+    card = fitted_card(DIGITAL_TWIN.name, TwinPart, fit, facts, record_of(fitted))
+    hashes = sorted(hash_person(card.part.data_set, label) for label in fitted.people)
+    listed = encode_fitted(hashes, names, arrays)
+    return write_fitted(folder, card, state_arrays(fitted.twin), listed, people, load_twin_bundle)
 
 
 def record_of(fitted: Fitted) -> dict[str, Any]:
@@ -214,26 +236,7 @@ def record_of(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
-    edges = len(fitted.twin.edge_mean)
-    return TwinPart(
-        architecture=fitted.architecture,
-        recipe=fitted.recipe,
-        tasks=fitted.tasks.tasks,
-        edges=edges,
-        people=len(fitted.people),
-        regions=_regions(edges, facts.regions),
-        connectome=facts.connectome,
-        covariates=0 if facts.adjustment is None else len(facts.adjustment.names),
-        seed=fitted.seed,
-        bold_regions=0 if fitted.bold is None else len(fitted.bold.regions),
-        bold_open=0 if fitted.bold is None else int(fitted.bold.open.sum()),
-        bold_tr_seconds=0.0 if fitted.bold is None else fitted.bold.tr_seconds,
-        **facts.shared,
-    )
-
-
-def _regions(edges: int, names: Sequence[str]) -> int:
+def _number_of_regions(edges: int, names: Sequence[str]) -> int:
     """Return the number of regions whose pairs are the edges; 0: there is no such number.
 
     Raises
@@ -249,16 +252,3 @@ def _regions(edges: int, names: Sequence[str]) -> int:
         )
     number = int((1 + np.sqrt(1 + 8 * edges)) / 2)
     return number if edges and pairs_of(number) == edges else 0
-
-
-def _fitted_file(fitted: Fitted, facts: TwinFacts) -> FittedFile:
-    hashes = sorted(hash_person(facts.data_set, label) for label in fitted.people)
-    arrays: dict[str, NDArray[Any]] = {}
-    names: dict[str, Sequence[str]] = {_REGIONS: facts.regions} if facts.regions else {}
-    if (adjustment := facts.adjustment) is not None:
-        names[_COVARIATES] = adjustment.names
-        arrays |= {_MEAN: adjustment.mean, _SLOPES: adjustment.slopes}
-    if (bold := fitted.bold) is not None:
-        names[_BOLD_REGIONS] = bold.regions
-        arrays |= {f"{_BOLD}{name}": values for name, values in bold.tensors().items()}
-    return FittedFile(tuple(hashes), names, arrays)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.card import JsonFields
 from bids_dtg.bundles.fitted import FittedPart, Shapes
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.errors import BundleError, SettingsError
@@ -25,32 +25,6 @@ _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bit
 @dataclass(frozen=True)
 class TwinPart(FittedPart):
     """The fields of a card that digital twins have."""
-
-    ORDER: ClassVar[tuple[str, ...]] = (
-        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
-        *(
-            "training",
-            "architecture",
-            "recipe_name",
-            "recipe",
-            "seed",
-            "edges",
-            "bold_regions",
-            "bold_open",
-            "bold_tr_seconds",
-        ),
-        *(
-            "regions",
-            "connectome",
-            "covariates",
-            "atlas",
-            "atlas_digest",
-            "people",
-            "data_set",
-        ),
-        "tasks",
-        *("for_science", "notice", "files"),
-    )
 
     architecture: str  # a row of `bids_dtg.twin.recipe.ARCHITECTURES`
     recipe: Recipe  # how large networks are, and how they were trained
@@ -143,7 +117,7 @@ class TwinPart(FittedPart):
         known = fields.scalars(cls)
         fields.one_of("architecture", ARCHITECTURES)
         part = cls(
-            recipe=_recipe(fields.nested("recipe")),
+            recipe=fields.nested("recipe").record(Recipe, zero=True),
             tasks=_read_tasks(fields),
             **known,
         )
@@ -188,12 +162,6 @@ def _task(content: Mapping[str, Any], source: str) -> Task:
         return make_task(content, source)
     except SettingsError as err:
         raise BundleError(err.found, expected=err.expected) from err
-
-
-def _recipe(fields: JsonFields) -> Recipe:
-    recipe = Recipe(**fields.scalars(Recipe, zero=True))
-    fields.refuse_unknown()
-    return recipe
 
 
 def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:

@@ -16,7 +16,6 @@ from tiny_job import read_table
 from bids_dtg.bundles.people import (
     UNCERTAIN,
     ModelPeople,
-    PersonHashes,
     hash_person,
 )
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -159,7 +158,7 @@ class TestPublishedLists:
         """Make a model that has seen four people of HCP-YA, and perhaps a fifth."""
 
         def listed(*numbers):
-            return tuple(PersonHashes(hash_person("HCP-YA", IDS[n])) for n in numbers)
+            return tuple((hash_person("HCP-YA", IDS[n]),) for n in numbers)
 
         sets = {"training": listed(0, 1, 2), "validation": listed(3), UNCERTAIN: listed(4)}
         seen = ModelPeople(sets, ("5 of the 39 test people of HCP-YA",))

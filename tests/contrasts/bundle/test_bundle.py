@@ -122,7 +122,7 @@ def test_that_weights_have_changed_goes_before_what_is_wrong_with_them(bundle_fo
 @pytest.mark.parametrize("name", FILES)
 def test_missing_files_are_named(bundle_folder, name):
     (bundle_folder / name).unlink()
-    with pytest.raises(BundleError, match=f"{name} is missing"):
+    with pytest.raises(BundleError, match=f"{name} cannot be read: No such"):
         load_bundle(bundle_folder)
     (bundle_folder / name).symlink_to(".git/annex/objects/absent")
     with pytest.raises(BundleError, match=f"{name} cannot be read: it is a broken link"):

@@ -51,12 +51,14 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
 
 
 def test_series_of_other_regions_are_refused(tmp_path):
-    facts = replace(TINY_FACTS, atlas="Mine", atlas_digest="a")
-    bundle = write_network_bundle(tmp_path / "tiny", tiny_fitted(), facts)
+    facts = TINY_FACTS | {"atlas": "Mine", "atlas_digest": "a"}
+    bundle = write_network_bundle(tmp_path / "tiny", tiny_fitted(), **facts)
     assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
     bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="a")
     bundle.require_regions(TINY_REGIONS, atlas="", atlas_digest="")  # it is not known
-    with pytest.raises(BundleError, match=r"there are 3 regions .* has 4 regions .*same order"):
+    with pytest.raises(
+        BundleError, match=r"there are 3 regions .* fitted to 4 regions .*same order"
+    ):
         bundle.require_regions(TINY_REGIONS[:3], atlas="Mine", atlas_digest="a")
 
 
