@@ -23,8 +23,7 @@ from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet, on_grid
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.engine.ahead import run_ahead
-from bids_dtg.training.chance import borrowed_chance
-from bids_dtg.training.loop import Report, Schedule, Task, Workplace, run_epochs
+from bids_dtg.training.loop import Report, Schedule, Task, Workplace, borrowed_chance, run_epochs
 
 # Numbers of voxels of a mask, in C order; a slice of all of them needs no copy.
 Voxels = NDArray[np.intp] | slice

@@ -22,7 +22,6 @@ from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.dynamics.task import IDENTITY, NetworkTask
 from bids_dtg.errors import RunError
 from bids_dtg.files.paths import temporary_folder
-from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
 
 _HELD_OUT = 4  # a stream of random numbers, added to the seed
@@ -249,8 +248,7 @@ def _train(
         identity=_identity(networks, recipe, seed),
     )
     place = replace(workplace, folder=_place(workplace.folder, number))
-    with borrowed_chance(workplace.device):  # each epoch sets its own seed
-        best = run_epochs(make, Schedule(recipe.epochs, "epoch", "max"), place, report)
+    best = run_epochs(make, Schedule(recipe.epochs, "epoch", "max"), place, report)
     last = best.history[-1]
     return Restart(
         seed=seed + number,

@@ -188,7 +188,6 @@ def parameter_effects(
     --------
     >>> import torch
     >>> from bids_dtg.dynamics.recipe import Recipe
-    >>> from bids_dtg.training.chance import borrowed_chance
     >>> rng = np.random.default_rng(0)
     >>> networks = Networks(
     ...     people=("01",),
@@ -197,7 +196,7 @@ def parameter_effects(
     ...     weights=np.ones((1, 2, 2), "f4") - np.eye(2, dtype="f4"),
     ...     tr_seconds=2.0,
     ... )
-    >>> with borrowed_chance():
+    >>> with torch.random.fork_rng([]):
     ...     _ = torch.manual_seed(0)
     ...     model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
     >>> found, _ = parameter_effects(model, networks, simulations=20)

@@ -17,8 +17,7 @@ from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.training.chance import borrowed_chance
-from bids_dtg.training.loop import Task
+from bids_dtg.training.loop import Task, borrowed_chance
 
 # Streams of random numbers, added to the seed.
 _WEIGHTS, _BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3

@@ -8,23 +8,18 @@ from __future__ import annotations
 import io
 import logging
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
+import numpy as np
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    ModelCheckpoint,
-    RichProgressBar,
-    Timer,
-)
+from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar, Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
@@ -32,7 +27,6 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 
 _BEST, _LAST = "best.ckpt", "last.ckpt"
-_HERE = "."  # a folder, in what its files say of it
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names it
 
 
@@ -90,6 +84,8 @@ def run_epochs(
 ) -> Best:
     """Train, or go on where an earlier call on the same folder was stopped.
 
+    torch's random state is given back at the end.
+
     Parameters
     ----------
     make_task
@@ -109,10 +105,11 @@ def run_epochs(
         A checkpoint cannot be written.
     """
     past = past_epochs(workplace.folder, schedule.epochs)
-    if not _is_finished(past["history"], schedule):
-        _fit(make_task, schedule, workplace, report)
-    else:  # is it of this task?
-        make_task(report=report).on_load_checkpoint(dict(past))
+    with borrowed_chance(workplace.device):
+        if not _is_finished(past["history"], schedule):
+            _fit(make_task, schedule, workplace, report)
+        else:  # is it of this task?
+            make_task(report=report).on_load_checkpoint(dict(past))
     best = _read(workplace.folder / _BEST)
     return Best(
         state=best["state_dict"],
@@ -155,6 +152,12 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     task = make_task(report=report)
     kind, _, number = workplace.device.partition(":")
+    callbacks: list[Callback] = [_Keeper(schedule, workplace.folder)]
+    if schedule.minutes is not None:
+        limit = timedelta(minutes=schedule.minutes)
+        callbacks.append(Timer(limit, interval="epoch", verbose=False))
+    if workplace.progress:
+        callbacks.append(RichProgressBar())
     trainer = lightning.Trainer(
         accelerator="gpu" if kind == "cuda" else "cpu",
         devices=[int(number)] if number else 1,
@@ -162,7 +165,7 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
         plugins=[LightningEnvironment(), _CheckpointFiles()],
         precision=schedule.precision,
         max_epochs=schedule.epochs,
-        callbacks=_callbacks(schedule, workplace),
+        callbacks=callbacks,
         logger=False,
         enable_model_summary=False,
         enable_progress_bar=workplace.progress,
@@ -181,38 +184,33 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
         raise
 
 
-def _callbacks(schedule: Schedule, workplace: Workplace) -> list[Callback]:
-    kept = partial(
-        _Checkpoint, workplace.folder, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    callbacks: list[Callback] = [
-        kept(filename="best", monitor=schedule.monitor, mode=schedule.better),
-        kept(filename="last"),
-    ]
-    if schedule.minutes is not None:
-        limit = timedelta(minutes=schedule.minutes)
-        callbacks.append(Timer(limit, interval="epoch", verbose=False))
-    if schedule.stop_after is not None:
-        callbacks.append(
-            EarlyStopping(
-                schedule.monitor,
-                patience=schedule.stop_after,
-                mode=schedule.better,
-                check_on_train_epoch_end=True,
-            )
-        )
-    if workplace.progress:
-        callbacks.append(RichProgressBar())
-    return callbacks
+def _best(history: Sequence[Mapping[str, float]], schedule: Schedule) -> int:
+    """Return which epoch is the first of the best; one without a finite value is the worst."""
+    values = np.array([epoch[schedule.monitor] for epoch in history])
+    values = values if schedule.better == "max" else -values
+    return int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
 
 
 def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> bool:
-    """Say whether an earlier call has trained for all epochs, or until nothing got better."""
-    if not history or schedule.stop_after is None:
-        return len(history) >= schedule.epochs
-    sign = 1 if schedule.better == "max" else -1
-    best = max(range(len(history)), key=lambda n: (sign * history[n][schedule.monitor], -n))
-    return len(history) >= schedule.epochs or len(history) - 1 - best >= schedule.stop_after
+    """Say whether training has lasted for all epochs, or until nothing got better."""
+    done = len(history)
+    if not done or schedule.stop_after is None:
+        return done >= schedule.epochs
+    return done >= schedule.epochs or done - 1 - _best(history, schedule) >= schedule.stop_after
+
+
+class _Keeper(Checkpoint):
+    """Keeps the last epoch and the best one, a file each, and ends training that is finished."""
+
+    def __init__(self, schedule: Schedule, folder: Path) -> None:
+        self._schedule, self._folder = schedule, folder
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, task: Any) -> None:
+        """Write what a further call goes on from: `task` has recorded its epoch before."""
+        if _best(task.history, self._schedule) == len(task.history) - 1:
+            trainer.save_checkpoint(self._folder / _BEST)
+        trainer.save_checkpoint(self._folder / _LAST)
+        trainer.should_stop |= _is_finished(task.history, self._schedule)
 
 
 class _CheckpointFiles(TorchCheckpointIO):
@@ -230,30 +228,6 @@ class _CheckpointFiles(TorchCheckpointIO):
         write_atomic(Path(path), content.getbuffer())
 
 
-class _Checkpoint(ModelCheckpoint):
-    """Keeps the best epoch, or the last, in one file; its state says nothing of where that lies."""
-
-    def state_dict(self) -> dict[str, Any]:
-        scores = list(self.best_k_models.values())
-        return {**super().state_dict(), **self._of(_HERE, scores)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        # Lightning removes files that a checkpoint names, and a checkpoint may be anybody's.
-        scores = list(state_dict["best_k_models"].values())
-        super().load_state_dict({**state_dict, **self._of(str(self.dirpath), scores)})
-
-    def _of(self, folder: str, scores: Sequence[Any]) -> dict[str, Any]:
-        """Return what names files in the state, of this file alone."""
-        own = f"{folder}/{self.filename}{self.FILE_EXTENSION}"
-        return {
-            "dirpath": folder,
-            "best_model_path": own,
-            "best_k_models": dict(zip([own], scores, strict=False)),
-            "kth_best_model_path": own if scores else "",
-            "last_model_path": "",
-        }
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -264,3 +238,28 @@ def _read(path: Path) -> dict[str, Any]:
             remedy=f"remove {path.parent} to begin anew",
         ) from err
     return content
+
+
+@contextmanager
+def borrowed_chance(device: str = "cpu") -> Iterator[None]:
+    """Give torch's random state back after a block: that of the CPU, and of the GPU in use.
+
+    `torch.random.fork_rng` by itself takes hold of every GPU of the machine, of those too that
+    other programs work on, and fails in a process that was forked after the GPU was in use.
+
+    Parameters
+    ----------
+    device
+        What the block computes on: cpu, cuda or cuda:N. No other GPU is touched.
+
+    Examples
+    --------
+    >>> before = torch.get_rng_state()
+    >>> with borrowed_chance():
+    ...     _ = torch.manual_seed(1), torch.rand(3)
+    >>> bool((torch.get_rng_state() == before).all())
+    True
+    """
+    kind, _, number = device.partition(":")
+    with torch.random.fork_rng([int(number or 0)] if kind == "cuda" else [], device_type="cuda"):
+        yield

@@ -18,8 +18,7 @@ from torch import Tensor
 from bids_dtg.errors import RunError
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.stats.splits import family_numbers
-from bids_dtg.training.chance import borrowed_chance
-from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
+from bids_dtg.training.loop import Best, Schedule, Workplace, borrowed_chance, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.twin.bold import BoldReadout, bold_targets
 from bids_dtg.twin.bold_runs import People as Bold
@@ -334,8 +333,7 @@ class _Run:
             stop_after=self.recipe.patience,
         )
         place = replace(self.workplace, folder=self.workplace.folder / stage)
-        with borrowed_chance(place.device):  # each epoch begins with a seed of its own
-            best = run_epochs(task, schedule, place, self.report)
+        best = run_epochs(task, schedule, place, self.report)
         if not np.isfinite(best.history[best.epoch]["validation_loss"]):
             raise RunError(
                 "no epoch of the training has a finite loss",

@@ -231,9 +231,6 @@ class TwinTask(TrainingTask):
         }
         self.train()
         self.history.append(epoch)
-        # The best epoch needs a finite loss: one that is not finite counts as the worst.
-        shown = epoch["validation_loss"] if math.isfinite(epoch["validation_loss"]) else 1e9
-        self.log("validation_loss", shown)
         self._report(
             f"epoch {self.current_epoch + 1} of at most {self.epochs}: "
             f"loss {epoch['loss']:.4f}, "

@@ -12,16 +12,19 @@ pytest.importorskip("lightning", reason="needs the extra [train]")
 
 import torch
 
+from bids_dtg.contrasts.network.kind import with_new_outputs
+from bids_dtg.dynamics.model import NetworkModel, restored
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import OutputError, RunError
-from bids_dtg.training.loop import Schedule, Task, Workplace, run_epochs
+from bids_dtg.training.loop import Schedule, Task, Workplace, borrowed_chance, run_epochs
 
 
 class Lowering(Task):
     """Lowers a square by one step an epoch; what is to be raised ends it in an epoch."""
 
-    def __init__(self, end: tuple[int, BaseException] | None, report) -> None:
+    def __init__(self, end: tuple[int, BaseException] | None, report, said=()) -> None:
         super().__init__()
-        self.weight, self._end = torch.nn.Parameter(torch.ones(1)), end
+        self.weight, self._end, self._said = torch.nn.Parameter(torch.ones(1)), end, said
 
     def train_dataloader(self):
         return torch.utils.data.DataLoader(torch.ones(1), batch_size=1)
@@ -32,9 +35,9 @@ class Lowering(Task):
         return (self.weight * batch).square().sum()
 
     def on_train_epoch_end(self):
-        loss = self.weight.detach().square().sum()
-        self.log("loss", loss)
-        self.history.append({"epoch": self.current_epoch + 1, "loss": float(loss)})
+        loss = float(self.weight.detach().square().sum())
+        said = self._said[self.current_epoch] if self._said else loss
+        self.history.append({"epoch": self.current_epoch + 1, "loss": loss, "said": said})
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
@@ -44,6 +47,30 @@ def fit(folder, lines, end=None):
     return run_epochs(
         partial(Lowering, end), Schedule(4, "loss", "min"), Workplace(folder), lines.append
     )
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("said", "better", "best", "epochs"),
+    [
+        ((3, 1, 2, 1, 0), "min", 2, 4),  # none is better for two epochs
+        ((1, 2, NAN, 2, 3), "max", 2, 4),
+        ((NAN, NAN, NAN, 0, 0), "max", 1, 3),
+        ((5, 4, 3, 2, 1), "min", 5, 5),
+    ],
+)
+def test_the_first_of_the_best_epochs_is_kept(tmp_path, said, better, best, epochs):
+    def train(folder, longest):
+        plan = Schedule(longest, "said", better, stop_after=2)
+        return run_epochs(partial(Lowering, None, said=said), plan, Workplace(folder), print)
+
+    found = train(tmp_path, 5)
+    assert (found.epoch, found.updates, len(found.history)) == (best, best, epochs)
+    assert float(found.state["weight"].square()) == pytest.approx(found.history[best - 1]["loss"])
+    train(tmp_path / "parts", 2)
+    assert str(train(tmp_path / "parts", 5)) == str(found)
 
 
 @pytest.mark.parametrize(
@@ -84,23 +111,6 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
         fit(tmp_path, [])
 
 
-def test_a_checkpoint_removes_no_file_that_it_names(tmp_path):
-    """It may have come with somebody else's folder."""
-    folder, lines = tmp_path / "fit", []
-    with pytest.raises(KeyboardInterrupt):
-        fit(folder, lines, (2, KeyboardInterrupt()))
-    (tmp_path / "participants.tsv").write_text("own")
-    last = torch.load(folder / "last.ckpt", weights_only=True)
-    for state in last["callbacks"].values():
-        name = f"{state['dirpath']}/../participants.tsv"
-        scores = {name: torch.tensor(9.0)} if state["best_k_models"] else {}
-        state |= {"best_model_path": name, "kth_best_model_path": name, "best_k_models": scores}
-    torch.save(last, folder / "last.ckpt")
-    fit(folder, lines)
-    assert (tmp_path / "participants.tsv").read_text() == "own"
-    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
-
-
 @pytest.mark.slow
 def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     fit(tmp_path, [], end=None)
@@ -115,3 +125,46 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# --- random numbers that are borrowed come back, and no GPU is touched that nobody computes on
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[int]:
+    """Return a list of the GPUs, of two, whose state somebody asks for or sets."""
+    numbers: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", numbers.append)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda _state, number: numbers.append(number))
+    return numbers
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", []), ("cuda", [0, 0]), ("cuda:1", [1, 1])])
+def test_only_the_gpu_in_use_is_asked(asked, device, gpus):
+    with borrowed_chance(device):
+        torch.manual_seed(5)
+    assert asked == gpus
+
+
+@borrowed_chance()
+def draw_and_fail() -> None:
+    torch.rand(7)
+    raise ZeroDivisionError
+
+
+def test_the_state_comes_back_after_an_error_too():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with pytest.raises(ZeroDivisionError):
+        draw_and_fail()
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_models_that_are_made_on_the_cpu_touch_no_gpu(asked):
+    with_new_outputs({"out_block.1.weight": torch.zeros(2, 3, 1, 1, 1)}, 4, seed=0)
+    recipe = Recipe(states=2, region_parameters=2, hidden=4, encoder_units=4)
+    restored(recipe, (2, 3, 9), NetworkModel(recipe, 2, 3, 9).state_dict())
+    assert asked == []

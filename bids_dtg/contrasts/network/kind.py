@@ -280,10 +280,8 @@ def with_new_outputs(state: Mapping[str, Tensor], contrasts: int, seed: int) -> 
     """Return weights with a random output layer for so many contrasts, initialised as in torch."""
     import torch
 
-    from bids_dtg.training.chance import borrowed_chance
-
     channels = state[_WEIGHT].shape[1]
-    with borrowed_chance():
+    with torch.random.fork_rng([]):  # of the CPU: no GPU is touched
         torch.manual_seed(seed)
         layer = torch.nn.Conv3d(channels, contrasts, kernel_size=1)
     assert layer.bias is not None
