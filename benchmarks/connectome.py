@@ -141,7 +141,9 @@ def run_one_pass(
     high, low = band_hz or (None, None)
     band = stop_band(header.frames, TR_SECONDS, high_pass_hz=high, low_pass_hz=low)
     design = TemporalDesign.build(confounds, names, keep, TR_SECONDS, stop_band=band)
-    smoothing = fwhm_mm and partial(MaskedSmoothing, VoxelPlaces(grid, voxels), fwhm_mm=fwhm_mm)
+    smoothing = fwhm_mm and (
+        lambda data: MaskedSmoothing(VoxelPlaces(grid, voxels), data, fwhm_mm).apply
+    )
     moments = measure_run(
         lambda: stream_voxels(header, sampling),
         design,

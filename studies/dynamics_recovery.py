@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.signal import find_peaks, periodogram
 
-from bids_dtg.connectome.edges import fc_strength
+from bids_dtg.connectome.parcels import fc_strength
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.measures import connectivity, fc_fit
 from bids_dtg.dynamics.networks import Networks, normalised

@@ -14,7 +14,7 @@ docs/reference/reports.md lists those that the reports flag. None of them leaves
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -30,9 +30,6 @@ Array = NDArray[np.float32]
 Float = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-_NONE = -1
-# Places or pairs of them handled at a time, so that what is made of them stays in the cache.
-_AT_A_TIME = 2048
 # Series and maps resemble each other: this share of their size is added where they are solved for.
 _RIDGE = 0.01
 _MOST_PAIRS = 10_000  # of places; more add hardly anything
@@ -103,7 +100,8 @@ class RunCheck:
 def judge_run(
     run: RunConnectomes,
     mask_overlap: float | None,
-    places: PatternPlaces,
+    maps: Array,
+    mirror: Indices,
     *,
     simulated: bool = False,
 ) -> RunCheck:
@@ -115,124 +113,102 @@ def judge_run(
         Connectomes over the model's places.
     mask_overlap
         Dice of the run's brain mask and the model's; None where it is not known.
-    places
-        Of the model.
+    maps
+        (rois, places), the model's ROI maps.
+    mirror
+        (places,), the place on the other side; -1: none.
     simulated
         Whether the model's training people were.
     """
     connectomes = [segment.marginal for segment in run.segments]
-    patterns = [map_identity_and_symmetry(r, run.covered, places) for r in connectomes]
-    identity, symmetry = np.mean(patterns, axis=0)
+    own, pairs = standardised(maps[:, run.covered]), pairs_of_sides(mirror, run.covered)
     sd = run.series.std(axis=0)
     sd = sd[sd > 0]
     figures = {
-        "roi_map_identity": float(identity),
-        "hemispheric_similarity": float(symmetry),
+        "roi_map_identity": np.mean([map_identity(r[:, run.covered], own) for r in connectomes]),
+        "hemispheric_similarity": np.mean([symmetry(r, pairs) for r in connectomes]),
         "coverage": run.coverage,
-        "roi_coverage_min": float(run.roi_coverage.min()),
-        "mask_overlap": float("nan") if mask_overlap is None else mask_overlap,
-        "roi_sd_ratio": float(sd.max() / sd.min()) if len(sd) else float("nan"),
-        "mirrored_gain": mirrored_gain(connectomes, run.roi_r, run.covered, places),
+        "roi_coverage_min": run.roi_coverage.min(),
+        "mask_overlap": np.nan if mask_overlap is None else mask_overlap,
+        "roi_sd_ratio": sd.max() / sd.min() if len(sd) else np.nan,
+        "mirrored_gain": mirrored_gain(connectomes, run.roi_r, maps, pairs),
     }
     found = [
-        (_ORDER[LIMITS[figure].steps(figures[figure])], text.format(value=figures[figure]))
+        (_ORDER[LIMITS[figure].steps(float(figures[figure]))], text.format(value=figures[figure]))
         for figure, text in CHECKS.items()
     ]
     found.sort(key=lambda finding: -_ORDER.index(finding[0]))
     if simulated and found[0][0] != "inside":
         found.insert(0, (found[0][0], OF_SIMULATED_PEOPLE))
     reasons = tuple(text for verdict, text in found if verdict != "inside")
-    return RunCheck(found[0][0], figures, reasons)
+    return RunCheck(found[0][0], {key: float(value) for key, value in figures.items()}, reasons)
 
 
-@dataclass(frozen=True, eq=False)
-class PatternPlaces:
-    """A model's places: their ROI maps and mirror images."""
+def standardised(rows: Array) -> Array:
+    """Return rows of mean 0 and length 1; NaN where they are constant.
 
-    maps: Array  # (rois, places), or more, where `columns` say which
-    mirror: Indices  # (places,), the place on the other side, -1 for none
-    columns: Indices | None = None  # (places,), of `maps`; None: they are in the places' order
+    Examples
+    --------
+    >>> standardised(np.array([[1.0, 3, 1, 3]]))
+    array([[-0.5,  0.5, -0.5,  0.5]])
+    """
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(norms > 0, norms, np.nan))
 
-    def maps_at(self, places: Indices | slice) -> Array:
-        """Return the maps at some places, (rois, places)."""
-        return self.maps[:, places if self.columns is None else self.columns[places]]
+
+def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Return the places that have a place on the other side, and that, both with signal."""
+    here = np.flatnonzero(covered & (mirror >= 0))
+    here = here[covered[mirror[here]]]
+    return here, mirror[here]
 
 
-def map_identity_and_symmetry(
-    r: Array, covered: NDArray[np.bool_], places: PatternPlaces
-) -> tuple[float, float]:
-    """Return how a connectome fits the ROI maps, and how alike its two sides are.
+def map_identity(rows: Array, maps: Array) -> float:
+    """Return the share of ROIs whose row resembles their own map most of all maps.
+
+    Parameters
+    ----------
+    rows
+        (rois, places) Pearson correlations.
+    maps
+        (rois, places), `standardised`.
+
+    Returns
+    -------
+    NaN where no row varies.
+    """
+    matches = standardised(rows) @ maps.T
+    defined = np.isfinite(np.diagonal(matches))
+    best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
+    own = (best == np.arange(len(best)))[defined]
+    return float(own.mean()) if len(own) else float("nan")
+
+
+def symmetry(r: Array, pairs: tuple[Indices, Indices]) -> float:
+    """Return the mean over ROIs of the correlation of a row with its mirror image.
 
     Parameters
     ----------
     r
         (rois, places) Pearson correlations.
-    covered
-        (places,), where there is signal.
-    places
-        Maps and mirror images of the same places.
+    pairs
+        Places of one side and of the other, from `pairs_of_sides`.
 
     Returns
     -------
-    map_identity
-        Share of ROIs whose row resembles their own map most of all maps; NaN: not defined.
-    symmetry
-        Mean over ROIs of the correlation of a row with its mirror image; NaN: not defined.
+    NaN where no row varies.
     """
-    if not covered.any():
-        return float("nan"), float("nan")
-    # What belongs to a place lies together; about one of them, so that a constant row is 0.
-    by_place = np.empty(r.T.shape, np.float32)
-    np.subtract(r.T, r[:, np.argmax(covered)], out=by_place)
-    by_place[~covered] = 0
-    about = places.maps_at(np.flatnonzero(covered)[:1]).T
-    parts = [slice(low, low + _AT_A_TIME) for low in range(0, len(covered), _AT_A_TIME)]
-    matches = _correlations(
-        (
-            (by_place[here], (places.maps_at(here).T - about) * covered[here, None])
-            for here in parts
-        ),
-        *(len(r), int(np.count_nonzero(covered))),
-    )
-    defined = np.isfinite(np.diagonal(matches))
-    if not defined.any():
-        return float("nan"), float("nan")
-    best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
-    identity = float((best == np.arange(len(r)))[defined].mean())
-    there = np.flatnonzero(places.mirror != _NONE)
-    there = there[covered[there] & covered[places.mirror[there]]]
-    if len(there) < 2:
-        return identity, float("nan")
-    some = np.array_split(there, range(_AT_A_TIME, len(there), _AT_A_TIME))
-    pairs = ((by_place[here], by_place[places.mirror[here]]) for here in some)
-    sides = _correlations(pairs, len(r), len(there))
-    alike = np.diagonal(sides)[np.isfinite(np.diagonal(sides))]
-    return identity, float(alike.mean()) if len(alike) else float("nan")
-
-
-def _correlations(parts: Iterable[tuple[Array, Array]], rois: int, count: int) -> Float:
-    """Correlate two sets of rows over so many places, given part by part as (places, rois).
-
-    (rois, rois), NaN where a row is constant.
-    """
-    products, sums, squares = np.zeros((rois, rois)), np.zeros((2, rois)), np.zeros((2, rois))
-    for part in parts:
-        products += part[0].T @ part[1]
-        for n, own in enumerate(part):
-            sums[n] += own.sum(axis=0)
-            squares[n] += np.einsum("pr,pr->r", own, own)
-    means = sums / count
-    norms = np.sqrt(np.outer(*np.maximum(squares / count - means**2, 0.0)))
-    above = products / count - np.outer(*means)
-    found: Float = np.divide(above, norms, out=np.full_like(above, np.nan), where=norms > 0)
-    return found
+    if len(pairs[0]) < 2:
+        return float("nan")
+    one, other = (standardised(r[:, side]) for side in pairs)
+    alike = np.einsum("rp,rp->r", one, other)
+    alike = alike[np.isfinite(alike)]
+    return float(alike.mean()) if len(alike) else float("nan")
 
 
 def mirrored_gain(
-    connectomes: Sequence[Array],
-    roi_r: NDArray[np.float64],
-    covered: NDArray[np.bool_],
-    places: PatternPlaces,
+    connectomes: Sequence[Array], roi_r: Float, maps: Array, pairs: tuple[Indices, Indices]
 ) -> float:
     """Return what mirroring gains, as a share of the mean correlation of ROIs' rows and maps.
 
@@ -242,32 +218,29 @@ def mirrored_gain(
         Of the run's segments, each (rois, places); their mean is taken.
     roi_r
         (rois, rois), Pearson r of the ROI series.
-    covered
-        (places,), where there is signal.
-    places
-        Neighbours and mirror of the model's places.
+    maps
+        (rois, places), the model's ROI maps.
+    pairs
+        Places of one side and of the other, from `pairs_of_sides`.
 
     Returns
     -------
     NaN where that may be chance, and where the maps have no other side, or are the same there.
     """
-    there = np.flatnonzero((places.mirror >= 0) & covered)
-    there = there[covered[places.mirror[there]]]
-    there = there[:: -(-len(there) // _MOST_PAIRS)] if len(there) else there
-    here = places.mirror[there]
-    nothing, varying = float("nan"), np.diag(roi_r) > 0
-    if len(there) <= len(roi_r) or varying.sum() < 3:
-        return nothing
-    both = np.concatenate([there, here])
+    each = max(1, -(-len(pairs[0]) // _MOST_PAIRS))
+    both = np.concatenate([side[::each] for side in pairs])
+    varying = np.diag(roi_r) > 0
+    if len(both) <= 2 * len(roi_r) or varying.sum() < 3:
+        return float("nan")
     rows = np.stack([r[:, both][varying] for r in connectomes]).mean(axis=0, dtype=np.float64)
-    maps = places.maps_at(both)[varying].astype(np.float64)
-    match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], maps)
+    of_maps = maps[:, both][varying].astype(np.float64)
+    match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], of_maps)
     gains = mirrored - match
     gains = gains[np.isfinite(gains)]
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) >= 3 else 0.0
     of_match = np.nanmean(match) if len(gains) else 0.0
     if not of_match > 0 or not error > 0 or gains.mean() / error <= _LEAST_EVIDENCE:
-        return nothing
+        return float("nan")
     return float(np.nanmean(mirrored) / of_match - 1)
 
 

@@ -1,25 +1,29 @@
 """Connectomes of a run, its segments and its halves, from the sums of one pass.
 
-Cleaned ROI series, and correlations of cleaned voxels with them, follow by algebra. A cleaned voxel
-is y - Z b. Where the sums are with what cleaning removes, Z are its time courses, and b = L Z'y
-follows from the sums. Sums with what it leaves, T'y, hold the cleaned voxels themselves, E T'y:
-then y counts as 0, Z is -E, and b are the sums.
+Cleaned ROI series, and correlations of cleaned voxels with them, follow by algebra: a cleaned voxel
+is y - Z b, with Z the time courses that cleaning removes, and b = L Z'y follows from the sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import Retention
-from bids_dtg.connectome.effective_dof import effective_dof
+from bids_dtg.connectome.design import TemporalDesign, effective_dof
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE, RunMoments, RunVoxels
+from bids_dtg.connectome.moments import (
+    RESIDUAL_TOLERANCE,
+    RunMoments,
+    RunVoxels,
+    measure_run,
+    ratio,
+)
+from bids_dtg.connectome.passes import Blocks
 from bids_dtg.engine.machine import one_blas_thread
 
 Float = NDArray[np.float64]
@@ -28,8 +32,8 @@ Float = NDArray[np.float64]
 MAPS_TOLERANCE = 1e-6
 # Voxels turned to float64 at a time.
 VOXELS_AT_A_TIME = 2048
-_ROWS_AT_A_TIME = 32  # of a connectome, that a thread puts in order
 _LEAST_TSNR = 1.0  # below it the mean was subtracted before: measured BOLD has ten times as much
+_FRAMES = 64  # of an array, taken at a time
 
 
 Pieces = tuple[int, ...]  # of a run, from 0
@@ -76,6 +80,51 @@ class Connectome:
             return self.r
         found = self.form.marginal(self.r, self.roi_r)
         return found.astype(np.float32, copy=False)
+
+    def joined(self, other: Connectome) -> Connectome:
+        """Return the connectome of the frames of two runs, each about its own means.
+
+        Sums of products add up over runs, and correlations are quotients of such sums: it follows
+        from both connectomes and their `scatter`.
+
+        Examples
+        --------
+        Twice the same run has the correlations of the run, of twice the frames:
+
+        >>> import numpy as np
+        >>> r = np.array([[0.5, -0.2]], np.float32)
+        >>> run = Connectome(r, 100, 200.0, scatter=(np.array([9.0, 4.0]), np.ones(1)))
+        >>> joined = run.joined(run)
+        >>> joined.r.tolist() == r.tolist(), joined.frames
+        (True, 200)
+        """
+        assert self.scatter is not None
+        assert other.scatter is not None
+        places, rois = (one + two for one, two in zip(self.scatter, other.scatter, strict=True))
+        r = np.zeros(self.r.shape, np.float32)
+        roi_r = np.zeros((len(rois), len(rois)))
+        for run, scatter in ((self, self.scatter), (other, other.scatter)):
+            of_places, of_rois = (
+                np.sqrt(ratio(scatter[0], places)),
+                np.sqrt(ratio(scatter[1], rois)),
+            )
+            products = run.marginal * of_rois[:, None].astype(np.float32)
+            products *= of_places.astype(np.float32)
+            r += products
+            if run.roi_r is not None:
+                roi_r += run.roi_r * np.outer(of_rois, of_rois)
+        np.clip(r, -1.0, 1.0, out=r)
+        if self.form.joint:
+            r[:] = self.form.mixing(roi_r).T.astype(np.float32) @ r
+        return replace(
+            self,
+            r=r,
+            frames=self.frames + other.frames,
+            seconds=self.seconds + other.seconds,
+            residual_dof=self.residual_dof + other.residual_dof,
+            roi_r=None if self.roi_r is None else roi_r,
+            scatter=(places, rois),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,123 +216,99 @@ def profile_agreement(
 
 
 def run_connectomes(
-    moments: RunMoments,
-    *,
-    form: Form = MARGINAL,
-    every_part: bool = True,
-    scatter: bool = False,
-    threads: int = 1,
+    moments: RunMoments, *, every_part: bool = True, scatter: bool = False, threads: int = 1
 ) -> RunConnectomes:
     """Solve the ROI series, clean, and correlate, for the whole run and its parts.
+
+    Figures of the run's quality, as the agreement of its halves, are of the marginal form whatever
+    the connectomes are: so runs of all models compare.
 
     Parameters
     ----------
     moments
-        The sums of a whole run.
-    form
-        Of the connectomes. Figures of the run's quality, as the agreement of its halves,
-        are of the marginal form whatever the connectomes are: so runs of all models compare.
+        The sums of a whole run; its voxels say in which form connectomes are.
     every_part
         Keep the connectomes of the whole run and of its halves beside those of the segments.
     scatter
         Keep sums of squares beside each connectome, by which runs are joined.
     threads
         Number of threads to compute with.
-
-    Raises
-    ------
-    ValueError
-        Some kept frames have not been added, or the form has other sets of ROIs than the sums.
     """
-    if not moments.seen.all():
-        raise ValueError(f"{moments.seen.sum()} of {len(moments.seen)} kept frames were added")
-    if form.sets != moments.voxels.sets:
-        raise ValueError(f"a form of sets {form.sets}, and sums of sets {moments.voxels.sets}")
-    algebra, cut, shape = _Algebra(moments), moments.segments, moments.voxels.rois
-    halves, joint = (cut.odd, cut.even), form.joint
+    voxels, cut, design = moments.voxels, moments.segments, moments.design
+    form, order, rois, grey = voxels.form, voxels.order, voxels.rois, voxels.grey_voxels
+    series, weights = _solve(moments)
+    halves = cut.odd, cut.even
     wanted = {*cut.sets, *((cut.whole, *halves) if every_part else ())}
+    # The agreement of the halves is of one set of ROIs.
+    every = np.eye(rois)
+    profile = every[:, form.one_set(rois)]
     made, parts = dict[Pieces, Connectome](), dict[Pieces, _Part]()
-    # The agreement of the halves is of the marginal form, and of one set of ROIs.
-    every = np.eye(shape)
-    profile = every[:, form.one_set(shape)]
     for pieces in {*wanted, *halves, cut.whole}:
-        series, mixings = algebra.series[algebra.rows(pieces)], []
+        mixings = [every[:, :0]]
         if pieces in wanted:
-            made[pieces] = begun = _begin(moments, pieces, series, form, scatter=scatter)
-            mixing = None if begun.roi_r is None else form.mixing(begun.roi_r)
-            mixings.append(every if mixing is None else mixing)
-        if pieces in halves and (joint or pieces not in wanted):
+            made[pieces] = begun = _begin(moments, pieces, series, scatter=scatter)
+            mixings.append(every if begun.roi_r is None else form.mixing(begun.roi_r))
+        if pieces in halves and (form.joint or pieces not in wanted):
             mixings.append(profile)
-        parts[pieces] = _Part(algebra, pieces, np.hstack([every[:, :0], *mixings]))
-    agreement, tsnr = _fill(algebra, parts, made, profile.shape[1], joint=joint, threads=threads)
+        parts[pieces] = _Part(moments, pieces, series, np.hstack(mixings), weights)
+    agreement, tsnr = (np.zeros(grey, np.float32) for _ in range(2))
+    mean = moments.mean
+
+    def fill(low: int) -> None:
+        here = slice(low, min(low + VOXELS_AT_A_TIME, grey))
+        there = here if order is None else order[here]
+        (cross, betas), of_halves = moments.sums(here), []
+        for pieces, part in parts.items():
+            r, squares = part.correlate(here, cross, betas)
+            if not form.joint:
+                np.clip(r, -1.0, 1.0, out=r)
+            if (found := made.get(pieces)) is not None:
+                found.r[:, here] = r[:, :rois].T
+                if found.scatter is not None:
+                    found.scatter[0][there] = squares
+            if pieces in halves:
+                of_halves.append(np.clip(r[:, -profile.shape[1] :], -1.0, 1.0))
+            if pieces == cut.whole:
+                sd = np.sqrt(squares / (design.frames_kept - design.rank))
+                tsnr[there] = ratio(mean[here], sd)
+        agreement[there] = profile_agreement(*of_halves)
+
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, range(0, grey, VOXELS_AT_A_TIME)))
+        if order is not None:  # row by row: several times faster than voxel by voxel
+            rows = (row for found in made.values() for row in found.r)
+            list(pool.map(_reorder, rows, repeat(np.argsort(order))))
     covered = moments.varying & ~moments.lost
     segments = tuple(made[pieces] for pieces in cut.sets)
-    whole = segments[0] if len(segments) == 1 else made[cut.whole] if every_part else None
-    odd, even = (made[half] if every_part else None for half in halves)
     return RunConnectomes(
         segments=segments,
-        whole=whole,
-        odd=odd,
-        even=even,
+        whole=segments[0] if len(segments) == 1 else made.get(cut.whole),
+        odd=made.get(cut.odd) if every_part else None,
+        even=made.get(cut.even) if every_part else None,
         agreement=agreement,
-        covered=moments.voxels.ordered(covered[: moments.grey_voxels]),
-        roi_coverage=_roi_coverage(moments.voxels, covered, threads),
-        series=algebra.series,
-        roi_r=_correlation(algebra.series),
+        covered=voxels.ordered(covered[:grey]),
+        roi_coverage=_roi_coverage(voxels, covered, threads),
+        series=series,
+        roi_r=_correlation(series),
         tsnr=tsnr,
-        residual_dof=moments.design.residual_dof(),
-        effective_dof=effective_dof(algebra.series, moments.design),
+        residual_dof=design.residual_dof(),
+        effective_dof=effective_dof(series, design),
     )
 
 
-def _begin(
-    moments: RunMoments, pieces: Pieces, series: Float, form: Form, *, scatter: bool
-) -> Connectome:
+def _begin(moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool) -> Connectome:
     """Return the connectome of some pieces, whose values are still to be filled in."""
-    design, grey = moments.design, moments.grey_voxels
-    squares = ((series - series.mean(axis=0)) ** 2).sum(axis=0)
+    design, voxels, rows = moments.design, moments.voxels, moments.segments.rows(pieces)
+    centred = series[rows] - series[rows].mean(axis=0)
     return Connectome(
-        np.zeros((moments.voxels.rois, grey), np.float32),
-        len(series),
-        len(series) * design.tr_seconds,
-        design.residual_dof(moments.segments.rows(pieces)),
-        form,
-        _correlation(series) if form.joint else None,
-        (np.zeros(grey), squares) if scatter else None,
+        np.zeros((voxels.rois, voxels.grey_voxels), np.float32),
+        len(rows),
+        len(rows) * design.tr_seconds,
+        design.residual_dof(rows),
+        voxels.form,
+        _correlation(centred) if voxels.form.joint else None,
+        (np.zeros(voxels.grey_voxels), (centred**2).sum(axis=0)) if scatter else None,
     )
-
-
-class _Algebra:
-    """Cleaned ROI series, and how the sums of a run turn into cleaned voxels."""
-
-    def __init__(self, moments: RunMoments) -> None:
-        self.moments, cleaning, features = moments, moments.cleaning, moments.features
-        weights = series_weights(moments)
-        maps = len(weights)
-        raw = features[:, :maps] @ weights
-        self.intercept = float(features[0, maps])  # of the constant time course
-        self.first = 0  # features before the time courses: projections and the sum over voxels
-        # (features, rois), series = features @ weights; (time courses, time courses), b = Z'y @ …
-        self.weights: Float | None = None
-        self.inverse: Float = np.zeros((0, 0))
-        if isinstance(cleaning, Retention):
-            self.columns = -cleaning.courses
-            left = cleaning.courses @ (cleaning.columns[:, 1:].T @ raw)
-        else:
-            self.first, self.columns = maps, features[:, maps:]
-            # Z is orthonormal up to the rounding of its stored type.
-            self.inverse = np.linalg.inv(self.columns.T @ self.columns) @ cleaning.weights.T
-            gamma = self.inverse.T @ (self.columns.T @ raw)
-            self.weights = np.vstack([weights, -gamma])
-            left = raw - self.columns @ gamma
-        # ROIs that the confounds explain are blanked: their rounding correlates with anything.
-        size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
-        left[:, (left**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
-        self.series: Float = left  # (frames kept, rois)
-
-    def rows(self, pieces: Pieces) -> NDArray[np.intp]:
-        """Positions of the pieces' frames among the kept ones."""
-        return self.moments.segments.rows(pieces)
 
 
 class _Part:
@@ -293,134 +318,89 @@ class _Part:
     columns): a regression on all series costs no more than correlations do.
     """
 
-    def __init__(self, algebra: _Algebra, pieces: Pieces, mixing: Float) -> None:
-        self.pieces, rows = pieces, algebra.rows(pieces)
-        self.frames = len(rows)
-        series, columns = algebra.series[rows], algebra.columns[rows]
-        mean = series.mean(axis=0)
-        norms = np.sqrt(((series - mean) ** 2).sum(axis=0))
-        scaled = ratio(mixing, np.broadcast_to(norms[:, None], mixing.shape))
-        self.taken = columns.T @ ((series - mean) @ scaled)  # of voxels, by b
-        self.products, self.sums = columns.T @ columns, columns.sum(axis=0)
-        self.weights: Float | None = None  # of the sums, where cleaning is by what is removed
-        if algebra.weights is not None:
-            self.weights = algebra.weights @ scaled
+    def __init__(
+        self, moments: RunMoments, pieces: Pieces, series: Float, mixing: Float, weights: Float
+    ) -> None:
+        self.moments, self.pieces, self.rows = moments, list(pieces), moments.segments.rows(pieces)
+        mean = series[self.rows].mean(axis=0)
+        centred = series[self.rows] - mean
+        scaled = ratio(mixing, np.sqrt((centred**2).sum(axis=0))[:, None])
+        self.series = centred @ scaled
+        if moments.held is None:
+            maps = len(weights) - len(moments.inverse)
+            columns = moments.features[self.rows, maps:]
+            self.taken, self.products = columns.T @ self.series, columns.T @ columns
+            self.sums = columns.sum(axis=0)
+            self.weights = weights @ scaled
             # The first time course is constant: it takes the mean away.
-            self.weights[algebra.first] -= (mean @ scaled) / algebra.intercept
+            self.weights[maps] -= (mean @ scaled) * moments.design.frames_kept**0.5
+
+    def correlate(self, here: slice, cross: Float, betas: Float) -> tuple[Float, Float]:
+        """Return correlations (voxels, columns), and sums of squares (voxels,) about their mean.
+
+        Both are 0 of voxels without data, or of which cleaning leaves nothing but rounding.
+
+        Parameters
+        ----------
+        here
+            Which voxels.
+        cross, betas
+            Their sums, and (voxels, time courses) what cleaning takes, where frames are not held.
+        """
+        moments, raw = self.moments, self.moments.squares[self.pieces, here].sum(axis=0)
+        if moments.held is not None:
+            values = moments.held[self.rows, here].astype(np.float64)
+            values -= values.mean(axis=0)
+            r, squares = values.T @ self.series, np.einsum("tv,tv->v", values, values)
+        else:
+            own = cross[self.pieces].sum(axis=0)
+            of_columns = own[:, -len(self.sums) :]
+            sums = of_columns[:, 0] * moments.design.frames_kept**0.5 - betas @ self.sums
+            r = own @ self.weights - betas @ self.taken
+            squares = raw - sums**2 / len(self.rows)
+            squares += np.einsum("vc,vc->v", betas, betas @ self.products - 2 * of_columns)
+        squares[moments.lost[here] | (squares <= RESIDUAL_TOLERANCE * raw)] = 0.0
+        r *= ratio(np.ones(len(r)), np.sqrt(squares))[:, None]
+        return r, squares
 
 
-def _fill(
-    algebra: _Algebra,
-    parts: Mapping[Pieces, _Part],
-    made: Mapping[Pieces, Connectome],
-    profile: int,
-    *,
-    joint: bool,
-    threads: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Go through the grey-matter voxels once: fill in the connectomes of the pieces.
+def _solve(moments: RunMoments) -> tuple[Float, Float]:
+    """Solve and clean the ROI series, (frames kept, rois).
 
-    Returns the agreement of the halves by so many ROIs, and tSNR, both (voxels,).
+    Returns also (features, rois) weights, series = features @ weights.
     """
-    moments = algebra.moments
-    voxels, order, cut = moments.grey_voxels, moments.voxels.order, moments.segments
-    agreement, tsnr = (np.zeros(voxels, np.float32) for _ in range(2))
-    design, first = moments.design, algebra.first
-
-    def fill(low: int) -> None:
-        high = min(low + VOXELS_AT_A_TIME, voxels)
-        here = slice(low, high) if order is None else order[low:high]
-        cross, halves = moments.cross(low, high), []
-        total = cross.sum(axis=0)[:, first:]
-        betas = total[:, 1:] if algebra.weights is None else total @ algebra.inverse
-        for pieces, part in parts.items():
-            own = cross[0] if algebra.weights is None else cross[list(pieces)].sum(axis=0)
-            squares = _squares_left(algebra, part, own[:, first:], betas, low)
-            r = betas @ part.taken
-            r = -r if part.weights is None else own @ part.weights - r
-            r *= ratio(np.ones(len(r)), np.sqrt(squares))[:, None]
-            if not joint:
-                np.clip(r, -1.0, 1.0, out=r)
-            if (found := made.get(pieces)) is not None:
-                found.r[:, low:high] = r[:, : len(found.r)].T
-                if found.scatter is not None:
-                    found.scatter[0][here] = squares
-            if pieces in (cut.odd, cut.even):
-                halves.append(np.clip(r[:, -profile:], -1.0, 1.0))
-            if pieces == cut.whole:
-                mean = moments.subtracted[low:high]
-                mean = mean + total[:, 0] / algebra.intercept / design.frames_kept
-                dof = design.frames_kept - design.rank
-                tsnr[here] = ratio(mean, np.sqrt(squares / dof))
-        agreement[here] = profile_agreement(*halves)
-
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))
-        if order is not None:
-            # Row by row, as a row fits the cache: several times faster than voxel by voxel.
-            rows = [
-                found.r[low : low + _ROWS_AT_A_TIME]
-                for found in made.values()
-                for low in range(0, len(found.r), _ROWS_AT_A_TIME)
-            ]
-            list(pool.map(partial(_reorder, np.argsort(order)), rows))
-    return agreement, tsnr
+    weights, features = series_weights(moments), moments.features
+    raw, columns = features[:, : len(weights)] @ weights, features[:, len(weights) :]
+    if moments.voxels.form.joint:  # of cleaned frames
+        return raw, weights
+    gamma = moments.inverse.T @ (columns.T @ raw)
+    left: Float = raw - columns @ gamma
+    # ROIs that the confounds explain are blanked: their rounding correlates with anything.
+    size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
+    left[:, (left**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
+    return left, np.vstack([weights, -gamma])
 
 
-def _squares_left(algebra: _Algebra, part: _Part, own: Float, betas: Float, low: int) -> Float:
-    """Sum of squares (voxels,) of cleaned voxels about their mean; 0: rounding, or no data.
-
-    Parameters
-    ----------
-    algebra, part
-        Of the run, and of some pieces.
-    own
-        (voxels, time courses), their sums there.
-    betas, low
-        (voxels, time courses) what cleaning takes, and the first voxel.
-    """
-    moments, high = algebra.moments, low + len(betas)
-    sums, products = -betas @ part.sums, betas @ part.products
-    if part.weights is None:
-        share = part.frames / moments.design.frames_kept
-        total, squares = np.zeros(len(betas)), moments.squares[0, low:high] * share
-    else:
-        total = squares = moments.squares[list(part.pieces), low:high].sum(axis=0)
-        sums += own[:, 0] / algebra.intercept
-        products -= 2 * own
-    left: Float = total - sums**2 / part.frames + np.einsum("vc,vc->v", betas, products)
-    left[moments.lost[low:high] | (left <= RESIDUAL_TOLERANCE * squares)] = 0.0
-    return left
-
-
-def _reorder(first: NDArray[np.intp], rows: NDArray[np.float32]) -> None:
-    ordered = np.empty_like(rows[0])
-    for row in rows:
-        row[:] = np.take(row, first, out=ordered, mode="clip")  # which writes to `out` at once
+def _reorder(row: NDArray[np.float32], first: NDArray[np.intp]) -> None:
+    row[:] = row[first]
 
 
 def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_], threads: int) -> Float:
-    maps, counted = voxels.maps, np.stack([np.ones(len(covered)), covered], axis=1)
-    mixed: list[tuple[NDArray[np.floating], NDArray[np.intp]]] = []
-    if voxels.combine is not None:  # they are of grey matter alone
-        maps = maps[:, : voxels.grey_voxels]
-        # The maps that those of a set are combinations of: few where there are many sets.
-        for rows in voxels.set_rows:
-            of = np.flatnonzero(voxels.combine[rows].any(axis=0))
-            mixed.append((voxels.combine[rows][:, of].astype(np.float32, copy=False), of))
+    """Return the share of each map's absolute weight that lies on covered voxels, (rois,)."""
+    combine = voxels.combine
+    maps = voxels.maps if combine is None else voxels.maps[:, : voxels.grey_voxels]
+    counted = np.stack([np.ones(len(covered)), covered], axis=1)
 
     def held(low: int) -> Float:
         part = maps[:, low : low + VOXELS_AT_A_TIME]
-        if mixed:
-            part = np.concatenate([combine @ part[of] for combine, of in mixed])
-        weight = np.abs(part).astype(np.float64)
+        weight = np.abs(part if combine is None else combine @ part).astype(np.float64)
         found: Float = weight @ counted[low : low + part.shape[1]]
         return found
 
     firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        total, of_covered = sum(pool.map(held, firsts), start=np.zeros((voxels.rois, 2))).T
-    return ratio(of_covered, total)
+        shares: Float = np.sum([*pool.map(held, firsts)], axis=0)
+    return ratio(shares[:, 1], shares[:, 0])
 
 
 def _correlation(series: Float) -> Float:
@@ -430,44 +410,29 @@ def _correlation(series: Float) -> Float:
     return np.clip(ratio(covariance, np.outer(norms, norms)), -1.0, 1.0)
 
 
-def raw_series(moments: RunMoments) -> Float:
-    """ROI series before cleaning, of mean zero: stage 1 of dual regression.
-
-    Returns
-    -------
-    (frames kept, rois): pinv of the spatially demeaned maps times the temporally demeaned BOLD.
-    """
-    weights = series_weights(moments)
-    series = moments.features[:, : len(weights)] @ weights
-    centred: Float = series - series.mean(axis=0)
-    return centred
-
-
-def cleaned_courses(moments: RunMoments) -> NDArray[np.float32]:
-    """Return series of grey-matter voxels from sums with what cleaning leaves.
+def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
+    """Return cleaned series of grey-matter voxels, of a run whose frames are held.
 
     Parameters
     ----------
     moments
-        Of a whole run, whose cleaning is a `Retention`.
+        Of a whole run.
+    most
+        Of more frames, return so many means in a row, each times the root of its number of frames:
+        the variance of noise is kept.
 
     Returns
     -------
-    (grey voxels, frames), in the order in which they are wanted; 0 where there is nothing but
-    rounding.
+    (grey voxels, frames or means), in the order in which they are wanted; 0 where there is nothing
+    but rounding.
     """
-    assert isinstance(moments.cleaning, Retention)
-    voxels, order, readout = moments.grey_voxels, moments.voxels.order, moments.cleaning.readout
-    found = np.zeros((voxels, len(readout)), np.float32)
-    for low in range(0, voxels, VOXELS_AT_A_TIME):
-        high = min(low + VOXELS_AT_A_TIME, voxels)
-        (sums,) = moments.cross(low, high)
-        left = sums[:, 1:]
-        real = (left**2).sum(axis=1) > RESIDUAL_TOLERANCE * moments.squares[0, low:high]
-        real &= ~moments.lost[low:high]
-        here = slice(low, high) if order is None else order[low:high]
-        found[here] = np.where(real[:, None], left @ readout.T, 0.0)
-    return found
+    assert moments.held is not None
+    held = np.where(moments.lost[: moments.grey_voxels], 0, moments.held)
+    frames = len(held)
+    if frames > most:
+        edges = np.rint(np.linspace(0, frames, most + 1)).astype(np.intp)
+        held = np.add.reduceat(held, edges[:-1], axis=0) / np.sqrt(np.diff(edges))[:, None]
+    return np.ascontiguousarray(moments.voxels.ordered(held.T), np.float32)
 
 
 def series_weights(moments: RunMoments) -> Float:
@@ -478,9 +443,9 @@ def series_weights(moments: RunMoments) -> Float:
     solved by itself.
     """
     voxels = moments.voxels
-    gram, mean = _demeaned_gram(moments.maps, moments.solved)
+    gram, mean = _demeaned_gram(voxels.maps, moments.solved)
     inverse = np.zeros((len(gram), voxels.rois))
-    for rows in voxels.set_rows:
+    for rows in voxels.form.set_rows(voxels.rois).values():
         if voxels.combine is None:
             inverse[rows, rows] = _inverse(gram[rows, rows])
         else:
@@ -513,81 +478,166 @@ def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tup
     return gram, mean
 
 
-def ratio(above: NDArray[np.floating], below: NDArray[np.floating]) -> Float:
-    """Divide; 0 where that is undefined.
+def roi_series(bold: NDArray[np.floating], maps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Reduce BOLD to ROI series: stage 1 of dual regression (Serin et al. 2025, Methods).
+
+    Parameters
+    ----------
+    bold
+        (frames, voxels); voxels with a value that is not finite are left out.
+    maps
+        (rois, voxels) spatial maps, dimensionless weights.
+
+    Returns
+    -------
+    (frames, rois) regression weights, not ROI means: the pseudo-inverse of the spatially
+    demeaned maps times the temporally demeaned BOLD.
 
     Examples
     --------
     >>> import numpy as np
-    >>> ratio(np.array([1.0, 2.0]), np.array([0.0, 4.0]))
-    array([0. , 0.5])
+    >>> maps = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0]])
+    >>> course = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
+    >>> np.allclose(roi_series(course @ maps, maps), course)
+    True
     """
-    defined = below > 0
-    divided: Float = np.where(defined, above, 0.0) / np.where(defined, below, 1.0)
-    return divided
+    moments = _measure(bold, maps, None, None)
+    weights = series_weights(moments)
+    series = moments.features[:, : len(weights)] @ weights
+    centred: Float = series - series.mean(axis=0)
+    return centred
 
 
-class JoinedRuns:
-    """Adds up runs, each about its own means, to the connectome of all their frames.
+def voxel_to_roi(
+    bold: NDArray[np.floating],
+    maps: NDArray[np.floating],
+    confounds: NDArray[np.floating] | None = None,
+    keep: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Correlate each voxel with each ROI, after cleaning both.
 
-    Sums of products add up over runs, and correlations are quotients of such sums. So the joined
-    connectome follows from those of the runs and their sums of squares, and no run is read twice.
+    Parameters
+    ----------
+    bold
+        (frames, voxels) BOLD signal, in any unit.
+    maps
+        (rois, voxels) spatial maps, dimensionless weights.
+    confounds
+        (frames, columns) to regress out; an intercept always is.
+    keep
+        (frames,), False for frames to remove; all are kept by default.
+
+    Returns
+    -------
+    (rois, voxels) Pearson r; 0 where undefined (constant voxels, or values that are not finite).
 
     Examples
     --------
-    Twice the same run has the correlations of the run, of twice the frames:
-
     >>> import numpy as np
-    >>> r = np.array([[0.5, -0.2]], np.float32)
-    >>> run = Connectome(r, 100, 200.0, scatter=(np.array([9.0, 4.0]), np.ones(1)))
-    >>> joined = JoinedRuns()
-    >>> for _ in range(2):
-    ...     joined.add(run)
-    >>> joined.connectome().r.tolist() == r.tolist(), joined.connectome().frames
-    (True, 200)
+    >>> rng = np.random.default_rng(0)
+    >>> bold, maps = rng.standard_normal((100, 30)), rng.random((4, 30))
+    >>> voxel_to_roi(bold, maps).shape
+    (4, 30)
     """
+    return run_connectomes(_measure(bold, maps, confounds, keep)).segments[0].r
 
-    def __init__(self) -> None:
-        self._sum: Connectome | None = None  # of which `r` and `roi_r` are sums of products
 
-    @property
-    def begun(self) -> bool:
-        """Whether there is a run."""
-        return self._sum is not None
-
-    def add(self, run: Connectome) -> None:
-        """Add a run's connectome, which has `scatter`, in the form of the others."""
-        assert run.scatter is not None
-        places, rois = run.scatter
-        products = run.marginal * np.sqrt(rois)[:, None].astype(np.float32)
-        products *= np.sqrt(places).astype(np.float32)
-        roi_products = None if run.roi_r is None else run.roi_r * np.sqrt(np.outer(rois, rois))
-        own = replace(run, r=products, roi_r=roi_products)
-        if (one := self._sum) is None:
-            self._sum = own
-            return
-        assert one.scatter is not None
-        products += one.r
-        self._sum = replace(
-            own,
-            frames=one.frames + run.frames,
-            seconds=one.seconds + run.seconds,
-            residual_dof=one.residual_dof + run.residual_dof,
-            roi_r=None if roi_products is None or one.roi_r is None else one.roi_r + roi_products,
-            scatter=(one.scatter[0] + places, one.scatter[1] + rois),
+def _measure(
+    bold: NDArray[np.floating],
+    maps: NDArray[np.floating],
+    confounds: NDArray[np.floating] | None,
+    keep: NDArray[np.bool_] | None,
+) -> RunMoments:
+    bold, maps = real_numbers(bold, "bold"), real_numbers(maps, "maps")
+    if bold.ndim != 2 or maps.ndim != 2 or bold.shape[1] != maps.shape[1]:
+        raise ValueError(
+            f"bold is (frames, voxels) and maps (rois, voxels), not {bold.shape} and {maps.shape}"
         )
+    if not np.isfinite(maps).all():
+        raise ValueError("the maps hold values that are not finite")
+    frames, voxels = bold.shape
+    finite = np.abs(bold, where=np.isfinite(bold), out=np.zeros(bold.shape))
+    if finite.size and finite.max() > np.finfo(np.float32).max:
+        raise ValueError("bold holds values beyond the range of float32. Expected: smaller units")
+    # Seconds mean nothing here: one segment.
+    design = array_design(confounds, keep, frames, 1.0)
+    dtype = np.float32 if bold.dtype == np.float32 else np.float64
 
-    def connectome(self) -> Connectome:
-        """Return the connectome of all runs together, of which there is one, in their form."""
-        assert self._sum is not None
-        assert self._sum.scatter is not None
-        found, (places, rois) = self._sum, self._sum.scatter
-        r, sizes = np.empty_like(found.r), np.sqrt(places)
-        for row, (products, size) in enumerate(zip(found.r, np.sqrt(rois), strict=True)):
-            r[row] = np.clip(ratio(products, size * sizes), -1.0, 1.0)
-        if found.roi_r is None:
-            return replace(found, r=r, scatter=None)
-        roi_r = np.clip(ratio(found.roi_r, np.sqrt(np.outer(rois, rois))), -1.0, 1.0)
-        if (mixing := found.form.mixing(roi_r)) is not None:
-            r = mixing.T.astype(np.float32) @ r
-        return replace(found, r=r, roi_r=roi_r, scatter=None)
+    def blocks() -> Blocks:
+        for first in range(0, frames, _FRAMES):
+            yield first, bold[first : first + _FRAMES].astype(dtype)
+
+    return measure_run(
+        blocks,
+        design,
+        RunVoxels(maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False),
+        outside=np.zeros(voxels, dtype=bool),
+        segments=design.segments(float(2 * frames)),
+    )
+
+
+def real_numbers(values: object, name: str) -> NDArray[Any]:
+    """Return an array of real numbers as it is.
+
+    Parameters
+    ----------
+    values
+        What was given for it.
+    name
+        Of the array, for the error.
+
+    Raises
+    ------
+    TypeError
+        It holds texts, objects or complex numbers, or some of its values are masked.
+
+    Examples
+    --------
+    >>> real_numbers([1, 2], "bold").tolist()
+    [1, 2]
+    >>> real_numbers([1j], "bold")
+    Traceback (most recent call last):
+    TypeError: bold holds complex128. Expected: real numbers
+    """
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise TypeError(f"{name} has masked values. Expected: an array with NaN there (filled)")
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} holds {array.dtype}. Expected: real numbers")
+    return array
+
+
+def array_design(confounds: object, keep: object, frames: int, tr_seconds: float) -> TemporalDesign:
+    """Turn the confounds (frames, columns) of arrays, and the frames that are kept, into a design.
+
+    Parameters
+    ----------
+    confounds
+        None: no columns.
+    keep
+        (frames,), None: all.
+    frames, tr_seconds
+        Number of frames, and seconds from one to the next.
+
+    Raises
+    ------
+    TypeError
+        Confounds are no real numbers, or `keep` no truth values: indices would be taken for these.
+    ValueError
+        They have another shape, a column has no finite number, or too few frames are left.
+    """
+    table = np.zeros((frames, 0))
+    if confounds is not None:
+        table = real_numbers(confounds, "confounds").astype(np.float64)
+    if table.ndim != 2 or len(table) != frames:
+        raise ValueError(f"confounds are {table.shape}. Expected: ({frames}, columns)")
+    empty = np.flatnonzero(~np.isfinite(table).any(axis=0))
+    if len(empty):
+        raise ValueError(f"column {empty[0]} of the confounds has no finite number")
+    kept = np.ones(frames, dtype=bool) if keep is None else np.asarray(keep)
+    if kept.dtype != np.bool_:
+        raise TypeError(f"keep holds {kept.dtype}. Expected: True or False for each frame")
+    if kept.shape != (frames,):
+        raise ValueError(f"keep is {kept.shape}. Expected: ({frames},)")
+    names = [f"column {index}" for index in range(table.shape[1])]
+    return TemporalDesign.build(table, names, kept, tr_seconds)

@@ -46,16 +46,12 @@ class Form:
 
     @property
     def joint(self) -> bool:
-        """Whether all ROIs explain a place together; else each is taken alone."""
-        return self.name == "partial"
+        """Whether all ROIs explain a place together; else each is taken alone.
 
-    @property
-    def standardised(self) -> bool:
-        """Whether each place's series is standardised in time before ROI series are solved.
-
-        Else places of a large variance, as near vessels, make most of them.
+        Then each place's series is standardised in time before ROI series are solved: places of a
+        large variance, as near vessels, would make most of them.
         """
-        return self.joint
+        return self.name == "partial"
 
     @property
     def statistic(self) -> str:
@@ -96,8 +92,8 @@ class Form:
         rows = self.set_rows(rois).values()
         return min(rows, key=lambda row: abs(row.stop - row.start - _USUAL_ROIS))
 
-    def mixing(self, roi_r: Float) -> Float | None:
-        """Return the matrix that turns correlations with ROIs into values of the form.
+    def mixing(self, roi_r: Float) -> Float:
+        """Return the matrix that turns correlations with ROIs into values of the partial form.
 
         Parameters
         ----------
@@ -106,7 +102,7 @@ class Form:
 
         Returns
         -------
-        (rois, rois): values = correlations (places, rois) @ mixing. None: they stay as they are.
+        (rois, rois): values = correlations (places, rois) @ mixing.
 
         Examples
         --------
@@ -117,8 +113,6 @@ class Form:
         """
         import numpy as np
 
-        if not self.joint:
-            return None
         gram = self._gram(roi_r)
         # An ROI without signal has no part in the others, and coefficients of 0.
         live = np.flatnonzero(np.diagonal(roi_r))

@@ -1,22 +1,20 @@
-"""Mean series of an atlas' parcels from one pass over a run: cleaned, standardised, correlated."""
+"""Mean series of an atlas' parcels from one pass over a run, their correlations and edges.
+
+Edges of connectomes between parcels are those above the diagonal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE
-from bids_dtg.connectome.passes import (
-    Block,
-    Blocks,
-    InvalidVoxelsError,
-    MakeSmoothing,
-    add_up,
-)
+from bids_dtg.connectome.passes import Block, Blocks, MakeSmoothing, add_up
 
 Float = NDArray[np.float64]
 
@@ -36,15 +34,13 @@ class ParcelSums:
         (voxels,), number of the parcel of each, never decreasing.
     sizes
         (parcels,), voxels of each parcel, read or not.
-    valid
-        (voxels,), that may have data; the others are never read.
     subtracted
-        (voxels,) volume that was subtracted from the frames before they are added; None: none.
+        (voxels,) volume that was subtracted from the frames before they are added.
 
     Examples
     --------
     >>> design = TemporalDesign.build(None, (), np.ones(4, bool), tr_seconds=2.0)
-    >>> sums = ParcelSums(design, np.array([0, 0, 1]), np.array([2, 1]), np.ones(3, bool))
+    >>> sums = ParcelSums(design, np.array([0, 0, 1]), np.array([2, 1]), np.zeros(3))
     >>> sums.add(np.array([[1.0, 3, 0], [2, 4, 0], [3, 5, 0], [4, 6, 0]]), 0)
     >>> sums.means()[:, 0].tolist(), sums.coverage.tolist()
     ([2.0, 3.0, 4.0, 5.0], [1.0, 0.0])
@@ -55,51 +51,22 @@ class ParcelSums:
         design: TemporalDesign,
         parcel: NDArray[np.intp],
         sizes: NDArray[np.int64],
-        valid: NDArray[np.bool_],
-        *,
-        subtracted: NDArray[np.floating] | None = None,
+        subtracted: NDArray[np.floating],
     ) -> None:
         self.design, self._parcel, self._sizes = design, parcel, sizes
-        self.seen = np.zeros(design.frames_kept, dtype=bool)
-        self._subtracted = np.zeros(len(parcel)) if subtracted is None else subtracted
-        # (voxels,), with a value other than 0 in a kept frame so far; what is constant has become
-        # 0 where a volume was subtracted, and has data nevertheless.
-        self.with_data = valid & (self._subtracted != 0)
-        self._position = np.where(design.keep, np.cumsum(design.keep) - 1, -1)
+        self._subtracted = subtracted
+        # (voxels,), with a value other than 0 in a kept frame so far.
+        self.with_data = subtracted != 0
         self._sums = np.zeros((design.frames_kept, len(sizes)))
-        self._absent = np.flatnonzero(~valid)
         self._filled, self._starts = np.unique(parcel, return_index=True)
 
-    def add(self, block: Block, first_frame: int) -> None:
-        """Add consecutive frames.
-
-        Parameters
-        ----------
-        block
-            (frames, voxels). Voxels that are not valid are set to 0 in it.
-        first_frame
-            Index of its first frame in the run, censored frames counted.
-
-        Raises
-        ------
-        InvalidVoxelsError
-            Valid voxels are not finite in a kept frame; the sums are as before the call.
-        """
-        position = self._position[first_frame : first_frame + len(block)]
-        kept = np.flatnonzero(position >= 0)
-        if not len(kept):
-            return
-        block[:, self._absent] = 0
-        found = np.zeros((len(kept), len(self._starts)))
-        for row, frame in zip(found, kept, strict=True):
-            if len(row):
-                np.add.reduceat(block[frame].astype(np.float64), self._starts, out=row)
-        if not np.isfinite(found).all():
-            raise InvalidVoxelsError("values at valid voxels are not finite")
-        self._sums[np.ix_(position[kept], self._filled)] = found
+    def add(self, frames: Block, first: int) -> None:
+        """Add consecutive kept frames, (frames, voxels), the first at a place among them."""
+        if len(self._starts):
+            sums = np.add.reduceat(frames, self._starts, axis=1, dtype=np.float64)
+            self._sums[first : first + len(frames), self._filled] = sums
         still = np.flatnonzero(~self.with_data)  # few after the first block
-        self.with_data[still] = (block[np.ix_(kept, still)] != 0).any(axis=0)
-        self.seen[position[kept]] = True
+        self.with_data[still] = (frames[:, still] != 0).any(axis=0)
 
     @property
     def count(self) -> NDArray[np.intp]:
@@ -114,23 +81,13 @@ class ParcelSums:
     def means(self) -> Float:
         """Mean of each parcel's voxels with data, (frames kept, parcels); NaN where none has."""
         count, means = self.count, np.full(self._sums.shape, np.nan)
-        np.divide(self._sums, count, out=means, where=count > 0)
+        level = np.bincount(self._parcel, self._subtracted, minlength=len(self._sizes))
+        np.divide(self._sums + level, count, out=means, where=count > 0)
         return means
 
     def series(self, min_coverage: float = 0.0) -> ParcelSeries:
-        """Clean and standardise what was added.
-
-        Parameters
-        ----------
-        min_coverage
-            Share of a parcel's voxels; parcels with less have no series.
-        """
-        where, weights = self._parcel[self.with_data], self._subtracted[self.with_data]
-        taken = np.bincount(where, weights, minlength=len(self._sizes))
-        return ParcelSeries.of(
-            *(self.means(), self.design, self.coverage, min_coverage),
-            subtracted=taken / np.maximum(self.count, 1),
-        )
+        """Clean and standardise what was added; as `ParcelSeries.of`."""
+        return ParcelSeries.of(self.means(), self.design, self.coverage, min_coverage)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +112,6 @@ class ParcelSeries:
         design: TemporalDesign,
         coverage: NDArray[np.floating],
         min_coverage: float = 0.0,
-        *,
-        subtracted: NDArray[np.floating] | float = 0.0,
     ) -> ParcelSeries:
         """Clean and standardise mean series.
 
@@ -173,8 +128,6 @@ class ParcelSeries:
             (parcels,), share of each parcel with signal.
         min_coverage
             Least share of a parcel that has a series.
-        subtracted
-            (parcels,), what `means` lack of the mean signal.
 
         Examples
         --------
@@ -192,7 +145,7 @@ class ParcelSeries:
         real = left > RESIDUAL_TOLERANCE * size
         scaled = cleaned[:, real] * np.sqrt(len(cleaned) / left[real])
         values[np.ix_(wanted[real], np.flatnonzero(design.keep))] = scaled.T
-        sd, level = np.full(means.shape[1], np.nan), means.mean(axis=0) + subtracted
+        sd, level = np.full(means.shape[1], np.nan), means.mean(axis=0)
         sd[wanted[real]] = np.sqrt(left[real] / len(cleaned))
         percent = np.divide(100 * sd, level, out=np.full(sd.shape, np.nan), where=level > sd)
         return cls(
@@ -263,35 +216,106 @@ def parcel_sums(
     valid: NDArray[np.bool_],
     *,
     smoothing: MakeSmoothing | None = None,
-    leave: bool = True,
+    outside: NDArray[np.bool_] | None = None,
 ) -> ParcelSums:
     """Add up one run over parcels in one pass, as `add_up` does.
 
     A voxel with NaN or infinity in a kept frame, or one that leaves the field of view, is left out
-    of all frames; where that shows after the first block, the pass is repeated once without it.
+    of all frames: a single one is a large share of its parcel.
 
     Parameters
     ----------
-    open_blocks
-        Starts reading the run: yields (first frame, (frames, voxels) block), all frames in order.
-        Blocks are changed.
-    design, parcel, sizes, valid
+    open_blocks, valid, smoothing, outside
+        As for `add_up`.
+    design, parcel, sizes
         As for `ParcelSums`.
-    smoothing
-        Makes the operator that smooths each frame before it is added. Voxels that are 0 in the
-        whole first block have no data then: zeros would be drawn in.
-    leave
-        Whether blocks are searched for voxels that leave the field of view.
-
-    Raises
-    ------
-    ValueError
-        No frame is kept, or frames are missing or hold values that cannot be summed.
     """
 
-    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> ParcelSums:
-        of_frames = None if smoothing is None else subtracted
-        return ParcelSums(design, parcel, sizes, usable, subtracted=of_frames)
+    def start(subtracted: Block, _: NDArray[np.bool_]) -> ParcelSums:
+        return ParcelSums(design, parcel, sizes, subtracted)
 
-    # A voxel is a large share of its parcel: a single one that leaves is left out.
-    return add_up(open_blocks, design, start, valid, smoothing=smoothing, leave=leave)[0]
+    given = open_blocks, design, start, valid
+    return add_up(*given, smoothing=smoothing, outside=outside)[0]
+
+
+def fisher_z(correlation: NDArray[np.floating[Any]]) -> Float:
+    """Return Fisher z of correlations (regions, regions), NaN on the diagonal.
+
+    NaN also where there is no correlation, and where it is 1 or -1, whose z is not finite
+    (Fisher 1915, doi:10.2307/2331838).
+
+    Examples
+    --------
+    >>> fisher_z(np.array([[1, 0.5], [0.5, 1]])).round(4)
+    array([[   nan, 0.5493],
+           [0.5493,    nan]])
+    """
+    r = np.asarray(correlation, np.float64)
+    inside = (np.abs(r) < 1) & ~np.eye(len(r), dtype=bool)
+    z: Float = np.arctanh(np.where(inside, r, np.nan))
+    return z
+
+
+def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
+    """Average edges over runs, weighted; what a run has not is the mean of the others.
+
+    Parameters
+    ----------
+    edges
+        (regions, regions) of each run, NaN where it has no value.
+    weights
+        Of the runs, above 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        (regions, regions), NaN where no run has a value.
+
+    Examples
+    --------
+    >>> first, second = np.array([[np.nan, 0.2], [0.2, np.nan]]), np.full((2, 2), np.nan)
+    >>> mean_edges([first, first + 0.4], [3.0, 1.0]).round(2)[0, 1]
+    np.float64(0.3)
+    >>> mean_edges([first, second], [3.0, 1.0]).round(2)[0, 1]
+    np.float64(0.2)
+    """
+    mean: Any = np.ma.average(np.ma.masked_invalid(np.stack(edges)), axis=0, weights=weights)
+    filled: Float = mean.filled(np.nan)
+    return filled
+
+
+def upper_edges(matrices: NDArray[Any]) -> NDArray[Any]:
+    """Return the entries above the diagonal, (..., regions, regions) to (..., edges), row by row.
+
+    Examples
+    --------
+    >>> upper_edges(np.arange(9).reshape(3, 3))
+    array([1, 2, 5])
+    """
+    rows, columns = np.triu_indices(matrices.shape[-1], 1)
+    return matrices[..., rows, columns]
+
+
+def fc_strength(connectivities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the mean entry above the diagonal, (..., regions, regions) to (...); NaN is left out.
+
+    Examples
+    --------
+    >>> float(fc_strength(np.array([[1.0, 0.25], [0.25, 1.0]])))
+    0.25
+    """
+    return finite_mean(upper_edges(connectivities))
+
+
+def finite_mean(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the mean over the last axis of what is finite; NaN where nothing is.
+
+    Examples
+    --------
+    >>> finite_mean(np.array([[1.0, 3.0, np.nan], [np.nan, np.nan, np.nan]]))
+    array([ 2., nan])
+    """
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    count = known.sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
@@ -12,56 +12,24 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.design import TemporalDesign
 
 Block = NDArray[np.floating]
-# Its value at the end: (voxels,), that leave the field of view, where the voxels of the file say
-# so; None: blocks alone do.
-Blocks = Generator[tuple[int, Block], None, Any]
+Blocks = Generator[tuple[int, Block], None, None]
+# From the voxels with data, (voxels,), to what smooths a frame (voxels,) among them, in place.
+MakeSmoothing = Callable[[NDArray[np.bool_]], Callable[[NDArray[np.float32]], None]]
 # A mean above this share of the median voxel's is a signal, and not the noise around a head.
 _SIGNAL = 0.05
-# Share of voxels that are 0 together in a frame, as beyond the field of view. Where as many leave
-# it in a run, ROI series are made without them.
-OUTSIDE = 0.001
-_CHANCE_SD = 5  # by which numbers of voxels that are 0 by chance do not differ
+OUTSIDE = 0.001  # share of voxels: where as many leave the field of view, ROI series lack them
 _SAMPLED = 256  # voxels by which it is seen whether a run has a mean
-
-
-class Reading:
-    """The blocks of a run to go through, and what their value was at the end."""
-
-    def __init__(self, blocks: Blocks) -> None:
-        self._blocks = blocks
-        self.value: Any = None
-
-    def __iter__(self) -> Iterator[tuple[int, Block]]:
-        self.value = yield from self._blocks
-
-
-class InvalidVoxelsError(ValueError):
-    """A frame holds NaN or infinite values at voxels that were taken as valid."""
-
-
-class Smoothing(Protocol):
-    """A linear operator on the voxels of a frame."""
-
-    def apply(self, frame: NDArray[np.float32]) -> None:
-        """Smooth (voxels,) in place."""
-
-
-# From the voxels with data, (voxels,), to what smooths among them.
-MakeSmoothing = Callable[[NDArray[np.bool_]], Smoothing]
+MOST_COLUMNS = 600  # of a carpet: a page shows no more
 
 
 class Sums(Protocol):
     """What a pass adds frames to."""
 
-    seen: NDArray[np.bool_]  # (frames kept,), which were added
+    def add(self, frames: Block, first: int) -> None:
+        """Add consecutive kept frames, (frames, voxels), less the volume that was subtracted.
 
-    def add(self, block: Block, first_frame: int) -> None:
-        """Add consecutive frames, (frames, voxels), whose memory may be changed.
-
-        Raises
-        ------
-        InvalidVoxelsError
-            Valid voxels are not finite in a kept frame; the sums are as before the call.
+        `first` is the place of the first one among the kept frames. Voxels without data are 0. The
+        memory may be changed.
         """
 
 
@@ -72,6 +40,7 @@ class PartlyZero:
     """Finds voxels that are 0 in some kept frames and have a signal in others.
 
     A head that moves takes voxels out of the field of view, and programs fill frames with 0 there.
+    In a series without a mean, 0 is a value like others: none is found there.
 
     Parameters
     ----------
@@ -87,26 +56,16 @@ class PartlyZero:
     """
 
     def __init__(self, valid: NDArray[np.bool_]) -> None:
-        self._valid, self._number = valid, int(np.count_nonzero(valid))
-        self._sum = np.zeros(len(valid))
-        # (voxels,): in how many frames it is 0, and how many voxels are in one of these at most.
-        self._times, self._most = np.zeros((2, len(valid)), np.int32)
-        self._counts: list[int] = []  # (frames,), voxels that are 0
-        self._some = np.flatnonzero(valid)[:: max(1, self._number // _SAMPLED)]
+        self._valid, self._frames = valid, 0
+        self._sum, self._zeros = np.zeros(len(valid)), np.zeros(len(valid), np.int32)
+        self._some = np.flatnonzero(valid)[:: max(1, np.count_nonzero(valid) // _SAMPLED)]
         self._moments = np.zeros((2, len(self._some)))  # sums of values, and of squares
 
     def add(self, frames: NDArray[Any]) -> None:
         """Add kept frames (frames, voxels), of any type of numbers."""
-        is_zero = np.empty(len(self._valid), bool)
+        self._frames += len(frames)
         for frame in frames:
-            np.equal(frame, 0, out=is_zero)
-            is_zero &= self._valid
-            number = int(np.count_nonzero(is_zero))
-            self._counts.append(number)
-            if number:
-                these = np.flatnonzero(is_zero)
-                self._times[these] += 1
-                self._most[these] = np.maximum(self._most[these], number)
+            self._zeros += frame == 0
         with np.errstate(over="ignore", invalid="ignore"):
             ones = np.ones(len(frames), np.result_type(frames, np.float32))
             self._sum += ones @ frames.astype(ones.dtype, copy=False)
@@ -116,38 +75,16 @@ class PartlyZero:
     @property
     def found(self) -> NDArray[np.bool_]:
         """(voxels,), that left the field of view."""
-        frames = len(self._counts)
-        always = self._times == frames  # none of those that are not valid
-        partly = (self._times > 0) & ~always
-        if not partly.any():
-            return np.asarray(partly)
-        if not self._have_mean:
-            return np.asarray(partly & self._together(int(np.count_nonzero(always))))
-        mean = self._sum / frames
-        with_data = self._valid & ~always & np.isfinite(mean)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(partly & (mean > _SIGNAL * _median(mean[with_data])))
-
-    def _together(self, always: int) -> NDArray[np.bool_]:
-        """Return the voxels (voxels,) that are 0 with many others, and more than by chance.
-
-        Whole numbers about a mean of 0 are 0 by chance in each frame, about as many in one as in
-        another. What is 0 in most frames is so in no frame by chance.
-        """
-        usual = float(np.median(self._counts)) - always
-        more = self._most - always
-        by_chance = 2 * usual + _CHANCE_SD * np.sqrt(usual)
-        unusual = (more >= by_chance) | (2 * self._times > len(self._counts))
-        return np.asarray((more >= OUTSIDE * self._number) & unusual)
-
-    @property
-    def _have_mean(self) -> bool:
-        """Whether means of voxels are larger than what varies about them."""
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, square = self._moments / len(self._counts)
+            mean, square = self._moments / self._frames
             spread = np.sqrt(np.maximum(square - mean**2, 0))
-        known = np.isfinite(spread) & (square > 0)
-        return _median(np.abs(mean[known])) > _median(spread[known])
+            known = np.isfinite(spread) & (square > 0)
+            level = self._sum / self._frames
+            partly = self._valid & (self._zeros > 0) & (self._zeros < self._frames)
+            if not partly.any() or _median(np.abs(mean[known])) <= _median(spread[known]):
+                return np.zeros(len(partly), bool)
+            with_data = self._valid & (self._zeros < self._frames) & np.isfinite(level)
+            return np.asarray(partly & (level > _SIGNAL * _median(level[with_data])))
 
 
 def _median(values: NDArray[np.float64]) -> float:
@@ -157,11 +94,11 @@ def _median(values: NDArray[np.float64]) -> float:
 def add_up(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
-    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], S],
+    start: Callable[[Block, NDArray[np.bool_]], S],
     valid: NDArray[np.bool_],
     *,
     smoothing: MakeSmoothing | None = None,
-    leave: bool = False,
+    outside: NDArray[np.bool_] | None = None,
     few: float = 0.0,
 ) -> tuple[S, NDArray[np.bool_]]:
     """Add up all kept frames of a run, a second time where voxels turn out to have no data.
@@ -176,14 +113,16 @@ def add_up(
     design
         Which frames are kept.
     start
-        Begins the sums with the volume (voxels,) that is subtracted, or has been where there is
-        smoothing, and which voxels are valid.
+        Begins the sums with the volume (voxels,) that is subtracted from the frames, and which
+        voxels are valid; the volume is 0 at others.
     valid
         (voxels,) that may have data.
     smoothing
-        Makes what smooths each frame.
-    leave
-        Whether blocks are searched for voxels that leave the field of view.
+        Makes what smooths each frame. Voxels that are 0 in all of the first block have no data
+        then: zeros would be drawn in.
+    outside
+        (voxels,), that leave the field of view; set once all blocks have been read. None: they are
+        searched for in the blocks.
     few
         Share of the voxels below which those that leave it stay in the sums.
 
@@ -196,14 +135,18 @@ def add_up(
     ValueError
         No frame is kept, or frames are missing or hold values that cannot be summed.
     """
-    given = open_blocks, design, start
-    sums, finite, lost = _once(*given, valid, smoothing, leave=leave)
-    usable = valid & finite
-    if np.count_nonzero(lost) >= few * np.count_nonzero(valid):
-        usable &= ~lost
-    if not np.array_equal(usable, valid):
-        sums, _, lost = _once(*given, usable, smoothing, leave=leave)
-    if not sums.seen.all():
+    for _ in range(2):
+        zeros = PartlyZero(valid)
+        searched = zeros if outside is None else None
+        sums, finite, whole = _once(open_blocks, design, start, valid, smoothing, searched)
+        lost = zeros.found if outside is None else outside & valid
+        usable = valid & finite
+        if np.count_nonzero(lost) >= few * np.count_nonzero(valid):
+            usable &= ~lost
+        if np.array_equal(usable, valid):
+            break
+        valid = usable
+    if not whole:
         raise ValueError("the frames hold values beyond the range of float32, or are not all there")
     return sums, lost
 
@@ -211,75 +154,117 @@ def add_up(
 def _once(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
-    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], S],
+    start: Callable[[Block, NDArray[np.bool_]], S],
     valid: NDArray[np.bool_],
     smoothing: MakeSmoothing | None,
-    *,
-    leave: bool,
-) -> tuple[S, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Read the run once: the sums, which voxels are finite, and which left the field of view.
+    zeros: PartlyZero | None,
+) -> tuple[S, NDArray[np.bool_], bool]:
+    """Read the run once: the sums, which voxels are finite, and whether all frames were added.
 
-    From the first late invalid voxel on, it is only looked for more.
+    From the first block with values that are not finite on, these are only looked for.
     """
     sums: S | None = None
-    smooth: Callable[[Block, NDArray[np.bool_]], None] | None = None
-    finite, adding = np.ones(len(valid), dtype=bool), True
-    zeros = PartlyZero(valid) if leave else None
+    finite = np.ones(len(valid), bool)
+    smooth: Callable[[NDArray[np.float32]], None] | None = None
+    added, adding = 0, True
     with closing(open_blocks()) as blocks:
-        reading = Reading(blocks)
-        for first, block in reading:
+        for first, block in blocks:
             keep = design.keep[first : first + len(block)]
-            if sums is None and keep.any():
-                # The mean of the first block's kept frames is subtracted.
-                with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
-                    kept = block if keep.all() else block[keep]
-                    mean = kept.mean(axis=0, dtype=np.float64).astype(block.dtype)
-                usable = valid & np.isfinite(mean)
-                if smoothing is not None:
-                    usable &= (np.isfinite(block) & (block != 0)).any(axis=0)
-                    mean, smooth = _centred(smoothing(usable), usable, mean)
-                sums = start(mean, usable)
-            if sums is None:
+            kept = block if keep.all() else block[keep]
+            if not len(kept):
                 continue
             if zeros is not None:
-                zeros.add(block if keep.all() else block[keep])
-            if adding:
-                try:
-                    if smooth is not None:
-                        smooth(block, keep)
-                    sums.add(block, first)
-                except InvalidVoxelsError:
-                    adding = False
+                zeros.add(kept)
+            if sums is None:
+                with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
+                    mean = kept.mean(axis=0, dtype=np.float64).astype(kept.dtype)
+                usable = valid & np.isfinite(mean)
+                if smoothing is not None:
+                    usable &= (kept != 0).any(axis=0)
+                absent = np.flatnonzero(~usable)
+                mean[absent] = 0
+                subtracted = mean.copy()
+                if smoothing is not None:
+                    smooth = smoothing(usable)
+                    smooth(subtracted)
+                sums = start(subtracted, usable)
+            kept[:, absent] = 0
+            with np.errstate(over="ignore", invalid="ignore"):
+                kept -= mean  # little cancels later, and smoothing rounds less
+                adding = adding and bool(np.isfinite(kept.sum()))
             if not adding:
-                finite &= np.isfinite(block[keep]).all(axis=0)
+                finite &= np.isfinite(kept).all(axis=0)
+                continue
+            if smooth is not None:
+                for frame in kept:
+                    smooth(frame)
+            sums.add(kept, added)
+            added += len(kept)
     if sums is None:
         raise ValueError("no frame is kept")
-    lost = np.zeros(len(valid), dtype=bool) if zeros is None else zeros.found
-    if reading.value is not None:
-        lost |= reading.value & valid
-    return sums, finite, lost
+    return sums, finite, added == design.frames_kept
 
 
-def _centred(
-    operator: Smoothing, usable: NDArray[np.bool_], mean: Block
-) -> tuple[Block, Callable[[Block, NDArray[np.bool_]], None]]:
-    """Return the smoothed mean, and what smooths what frames have beside it: rounding is less.
+class Carpet:
+    """Values of voxels over the frames of a run; neighbouring frames of a long run are averaged.
 
-    It takes the mean off kept frames and smooths them in place, up to one that is not finite: that
-    raises `InvalidVoxelsError`; it and the later frames are as they were, but for voxels without
-    data.
+    Its size does not grow with the length of the run, nor with the number of voxels read.
+
+    Parameters
+    ----------
+    voxels
+        (rows,), positions of the voxels in the blocks.
+    frames
+        Number of frames of the run.
+
+    Examples
+    --------
+    >>> carpet = Carpet(np.array([0, 2]), frames=4)
+    >>> block = np.array([[1.0, 5, 9], [2, 5, 9], [1, 5, 9], [2, 5, 9]])
+    >>> len(list(carpet.watching((0, block) for _ in range(1))))
+    1
+    >>> np.allclose(carpet.standardised(np.ones(4, bool))[0], [-0.4, 1.3, -1.3, 0.4], atol=0.1)
+    True
     """
-    absent, mean = np.flatnonzero(~usable), np.where(usable, mean, 0).astype(np.float32)
 
-    def smooth(block: Block, keep: NDArray[np.bool_]) -> None:
-        for position in np.flatnonzero(keep):
-            frame = block[position]
-            frame[absent] = 0
-            if not np.isfinite(frame.sum(dtype=np.float64)):
-                raise InvalidVoxelsError("values at valid voxels are not finite")
-            frame -= mean
-            operator.apply(frame)
+    def __init__(self, voxels: NDArray[np.intp], frames: int) -> None:
+        self.each = max(1, -(-frames // MOST_COLUMNS))  # frames of a column
+        self._voxels, self._columns = voxels, np.arange(frames) // self.each
+        self._sums = np.zeros((-(-frames // self.each), len(voxels)), np.float32)
 
-    subtracted = mean.copy()
-    operator.apply(subtracted)
-    return subtracted, smooth
+    def watching(self, blocks: Blocks) -> Blocks:
+        """Yield blocks as they are, and take what is wanted of each; a second pass begins anew."""
+        self._sums[:] = 0
+        with closing(blocks):
+            for first, block in blocks:
+                values = block[:, self._voxels].astype(np.float32)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    np.add.at(self._sums, self._columns[first : first + len(block)], values)
+                yield first, block
+
+    def standardised(self, keep: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return values less their linear trend, in standard deviations; both of kept frames.
+
+        Parameters
+        ----------
+        keep
+            (frames,), which frames are kept.
+
+        Returns
+        -------
+        (rows, columns); NaN in rows without signal.
+        """
+        counts = np.bincount(self._columns).astype(np.float32)
+        kept = np.bincount(self._columns, weights=keep) > 0.5 * counts  # more frames than not
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = self._sums / counts[:, None]
+            values[:, ~np.isfinite(values).all(axis=0)] = np.nan
+            time = np.linspace(-1, 1, len(values))
+            design = np.stack([np.ones_like(time), time], axis=1)
+            if kept.sum() <= design.shape[1]:
+                kept = np.ones_like(kept)
+            scale = np.abs(values).max(axis=0)
+            values = values - design @ (np.linalg.pinv(design[kept]) @ values[kept])
+            spread = values[kept].std(axis=0)
+            found = values / np.where(spread > 1e-6 * scale, spread, np.nan)
+        return found.T.astype(np.float32)

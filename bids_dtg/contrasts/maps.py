@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.effective_dof import segment_weight
+from bids_dtg.connectome.design import segment_weight
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast

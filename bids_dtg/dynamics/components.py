@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.linear import FEWEST_CHOSEN, LagCovariances, TrainingPerson
 from bids_dtg.stats.agreement import agreement
 

@@ -159,7 +159,7 @@ class SeriesReader:
                 planned.design,
                 *(self.parcel, self.atlas.voxels, source.valid),
                 smoothing=smoothing_among(self.places, self.cleaning),
-                leave=not source.between,
+                outside=source.outside,
             )
         except ValueError as err:
             raise RunError(f"{source.header.path} cannot be used: {err}") from err

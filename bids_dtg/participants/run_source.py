@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from bids_dtg.cleaning.confounds import Confounds, load_confounds
 from bids_dtg.cleaning.design import design_run
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero, Reading
+from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
     Stored,
@@ -42,7 +41,7 @@ from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]
-Frames = Generator[tuple[int, NDArray[np.float32]], None, Any]  # as `Blocks`
+Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
 
@@ -119,6 +118,9 @@ class RunSource:
     # Reads the frames at the places; its first argument is called with whole frames as stored,
     # where there are any: with so many of the first ones at least.
     stream: Callable[[Watch, int | None], Frames]
+    # (places,), that have a neighbour which leaves the field of view: set once all frames are read.
+    # None: places are voxels of the file, and blocks say so.
+    outside: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -163,22 +165,18 @@ class RunSource:
                 "The header's sform was used; its qform, of another space, puts a voxel up to "
                 f"{header.forms_differ_mm:.3g} mm elsewhere."
             )
+        outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
 
         def stream(watch: Watch, watched: int | None) -> Frames:
-            if _is_between(method):
+            if outside is not None:
                 around = sampling
                 if not isinstance(around, LinearSampling):
                     around = LinearSampling(header.shape, header.affine, placement.points)
                 keep = planned.design.keep
-                return _stream_between(header, sampling, around, keep=keep, watch=watch)
+                return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
             return stream_voxels(header, sampling, watch=watch, watched=watched)
 
-        return cls(header, sampling.covered, in_mask, method, tuple(notes), stream)
-
-    @property
-    def between(self) -> bool:
-        """Whether values are interpolated, and the file's voxels say what leaves the view."""
-        return _is_between(self.interpolation)
+        return cls(header, sampling.covered, in_mask, method, tuple(notes), stream, outside)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -206,16 +204,13 @@ class RunSource:
         watched
             How many of the first frames it must be called with; None: all.
         """
-        stream = self.stream(watch, watched)
-        reading = Reading(stream)
-        frames = iter(reading)
-        with closing(stream):
+        with closing(self.stream(watch, watched)) as frames:
             while True:
                 # What is not hidden behind the sums.
                 with clock.time("wait for file"):
                     item = next(frames, None)
                 if item is None:
-                    return reading.value
+                    return
                 first, block = item
                 progress((first + len(block)) / self.header.frames)
                 start = time.perf_counter()
@@ -223,21 +218,18 @@ class RunSource:
                 clock.seconds["sums"] += time.perf_counter() - start
 
 
-def _is_between(method: Method) -> bool:
-    return method in ("linear", "cubic")
-
-
 def _stream_between(
     header: NiftiHeader,
     sampling: Sampling,
     around: LinearSampling,
+    outside: NDArray[np.bool_],
     *,
     keep: NDArray[np.bool_],
     watch: Watch,
 ) -> Frames:
     """Read frames at places between a file's voxels.
 
-    Its value is which places (places,) have a neighbour that leaves the field of view: what is
+    At the end, `outside` (places,) is which have a neighbour that leaves the field of view: what is
     interpolated there is not 0. Neighbours are the eight voxels `around` a place.
     """
     zeros = PartlyZero(np.ones(len(around.needed), bool))
@@ -255,7 +247,7 @@ def _stream_between(
         zeros.add(values)
 
     yield from stream_voxels(header, sampling, watch=see)
-    return around.beside(zeros.found)
+    outside[:] = around.beside(zeros.found)
 
 
 def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing | None:
@@ -273,15 +265,15 @@ def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing 
     SettingsError
         The places are no voxels.
     """
-    if cleaning.smoothing_fwhm is None:
+    if (fwhm := cleaning.smoothing_fwhm) is None:
         return None
     if not isinstance(places, VoxelPlaces):
         raise SettingsError(
-            f"--smoothing-fwhm {cleaning.smoothing_fwhm:g} was given for series of parcels",
+            f"--smoothing-fwhm {fwhm:g} was given for series of parcels",
             expected="no smoothing, or series that were smoothed on the surface before",
             remedy="wb_command -cifti-smoothing",
         )
-    return partial(MaskedSmoothing, places, fwhm_mm=cleaning.smoothing_fwhm)
+    return lambda data: MaskedSmoothing(places, data, fwhm).apply
 
 
 def require_coverage(run: object, coverage: float, of: str) -> None:

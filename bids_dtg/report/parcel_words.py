@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.edges import fc_strength
+from bids_dtg.connectome.parcels import fc_strength
 from bids_dtg.files.regions import SERIES
 from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.notices import counted

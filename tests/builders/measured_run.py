@@ -10,9 +10,9 @@ from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
 
 from bids_dtg.cleaning.confounds import Confounds, DroppedFrames
-from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.imaging.bold import MeanFrame, read_bold_header, stream_blocks

@@ -1,82 +1,76 @@
 from __future__ import annotations
 
+import re
+import shutil
+from dataclasses import replace
+
+import nibabel as nib
 import numpy as np
 import pytest
 
 from bids_dtg.connectome.checks import (
     LIMITS,
     Limit,
-    PatternPlaces,
-    map_identity_and_symmetry,
+    map_identity,
+    mirrored_gain,
+    pairs_of_sides,
+    standardised,
+    symmetry,
 )
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import CleaningOptions
 
-SHAPE = (9, 8, 7)
-AFFINE = np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
-MASK = np.ones(SHAPE, bool)
-VOXELS = MASK.size
-EVERYWHERE = np.ones(VOXELS, bool)
+SHAPE = (12, 10, 8)
+AFFINE = np.array([[-2.0, 0, 0, 11], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
+PLACES = VoxelPlaces.within(Grid(SHAPE, AFFINE), np.ones(SHAPE, bool))
+ROIS, FRAMES = 8, 400
+COVERED = np.ones(PLACES.number, bool)
+PAIRS = pairs_of_sides(PLACES.mirror(), COVERED)
 
 
-def smooth_maps(rois: int = 5, seed: int = 0) -> np.ndarray:
-    """Bumps, most of them on one side."""
+def blobs(seed: int = 0, asymmetry: float = 0.5) -> np.ndarray:
+    """Maps on both sides; on the left, stronger by so much."""
     rng = np.random.default_rng(seed)
-    index = np.argwhere(MASK)
-    centres = index[rng.permutation(len(index))[:rois]]
+    index = np.argwhere(np.ones(SHAPE, bool))
+    centres = index[rng.permutation(len(index))[:ROIS]]
     squared = ((index[None] - centres[:, None]) ** 2).sum(axis=2)
-    return np.exp(-squared / 6.0).astype(np.float32)
+    own = np.exp(-squared / 8.0)
+    return (own * (0.5 + asymmetry) + flipped(own) * (0.5 - asymmetry)).astype(np.float32)
 
 
-def pattern_places(maps: np.ndarray, mask: np.ndarray) -> PatternPlaces:
-    voxels = VoxelPlaces.within(Grid(SHAPE, AFFINE), mask)
-    return PatternPlaces(maps, voxels.mirror())
+def flipped(rows: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(rows.reshape(-1, *SHAPE)[:, ::-1].reshape(len(rows), -1))
 
 
-@pytest.fixture(scope="module")
-def places() -> PatternPlaces:
-    return pattern_places(smooth_maps(), MASK)
-
-
-def flipped(r: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(r.reshape(-1, *SHAPE)[:, ::-1].reshape(len(r), -1))
-
-
-def test_a_connectome_that_is_its_maps_is_told_by_them_and_its_mirror_image_less(places):
-    assert map_identity_and_symmetry(2 * places.maps + 0.1, EVERYWHERE, places)[0] == 1
-    assert map_identity_and_symmetry(flipped(places.maps), EVERYWHERE, places)[0] < 1
-
-
-def test_symmetry_is_one_where_both_sides_are_the_same(places):
-    maps = places.maps + flipped(places.maps)
-    assert map_identity_and_symmetry(maps, EVERYWHERE, places)[1] == pytest.approx(1)
-
-
-def test_what_is_not_covered_does_not_count(places):
-    covered = EVERYWHERE.copy()
-    covered[:100] = False
-    r = places.maps.copy()
-    r[:, :100] = 9 * np.random.default_rng(0).normal(size=(len(r), 100))
-    assert map_identity_and_symmetry(r, covered, places)[0] == 1
-    assert np.isnan(map_identity_and_symmetry(r, ~EVERYWHERE, places)).all()
+def test_a_connectome_that_is_its_maps_is_told_by_them_and_its_mirror_image_less():
+    maps = blobs()
+    assert map_identity(2 * maps + 0.1, standardised(maps)) == 1
+    assert map_identity(flipped(maps), standardised(maps)) < 1
+    assert np.isnan(map_identity(np.zeros_like(maps), standardised(maps)))
+    assert symmetry(maps + flipped(maps), PAIRS) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6])
-def test_figures_are_those_of_plain_formulas(places, share):
-    rng = np.random.default_rng(5)
-    r = rng.normal(0.2, 0.3, places.maps.shape).astype(np.float32) + 0.5 * places.maps
-    covered = rng.random(VOXELS) < share
-    r[:, ~covered] = 0
-    rows, maps = r.astype(float), places.maps.astype(float)
-    with_maps = np.corrcoef(rows[:, covered], maps[:, covered])[:5, 5:]
-    pairs = np.argwhere(places.mirror >= 0)[:, 0]
-    pairs = pairs[covered[pairs] & covered[places.mirror[pairs]]]
-    sides = zip(rows[:, pairs], rows[:, places.mirror[pairs]], strict=True)
+def test_figures_are_those_of_plain_formulas(share):
+    """Places that are not covered do not count."""
+    rng, maps, mirror = np.random.default_rng(5), blobs(), PLACES.mirror()
+    r = rng.normal(0.2, 0.3, maps.shape).astype(np.float32) + 0.5 * maps
+    covered = rng.random(PLACES.number) < share
+    with_maps = np.corrcoef(r[:, covered], maps[:, covered])[:ROIS, ROIS:]
+    pairs = [n for n in np.flatnonzero(covered) if mirror[n] >= 0 and covered[mirror[n]]]
+    sides = zip(r[:, pairs], r[:, mirror[pairs]], strict=True)
     expected = (
-        (with_maps.argmax(axis=1) == np.arange(5)).mean(),
+        (with_maps.argmax(axis=1) == np.arange(ROIS)).mean(),
         np.mean([np.corrcoef(a, b)[0, 1] for a, b in sides]),
     )
-    found = map_identity_and_symmetry(r, covered, places)
+    found = (
+        map_identity(r[:, covered], standardised(maps[:, covered])),
+        symmetry(r, pairs_of_sides(mirror, covered)),
+    )
     assert found == pytest.approx(expected, abs=1e-5)
 
 
@@ -93,3 +87,76 @@ def test_a_value_at_the_limit_is_beyond_it_only_where_that_is_asked_for():
     assert [limit.steps(value) for value in (0.8, 0.5)] == [0, 1]
     assert [limit.steps(value, included=True) for value in (0.8, 0.5)] == [1, 2]
     assert limit.steps(float("nan"), included=True) == 0
+
+
+# --- sides that are exchanged
+
+
+def read(brain: np.ndarray, maps: np.ndarray, seed: int, *, mirrored: bool = False) -> float:
+    """Simulate a run of a brain with such networks, and read it with a model's maps."""
+    rng = np.random.default_rng(seed)
+    frames = rng.standard_normal((FRAMES, ROIS)) @ brain + 0.5 * rng.standard_normal(
+        (FRAMES, brain.shape[1])
+    )
+    if mirrored:
+        frames = flipped(frames)
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    series = frames @ np.linalg.pinv(centred.astype(np.float64))
+    both = np.corrcoef(series.T, frames.T)
+    r = both[:ROIS, ROIS:].astype(np.float32)
+    return mirrored_gain([r], both[:ROIS, :ROIS], maps, PAIRS)
+
+
+def test_the_other_reading_follows_from_the_connectome():
+    """What is computed for a mirrored run is what the run shows the right way round."""
+    maps = blobs(0, asymmetry=0.4)
+    stored, mirrored = (read(maps, maps, 1, mirrored=mirrored) for mirrored in (False, True))
+    assert np.isnan(stored)
+    assert mirrored > LIMITS["mirrored_gain"].outside
+
+
+@pytest.mark.parametrize("asymmetry", [0.0, 0.01])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_where_maps_are_nearly_symmetric_nothing_is_said(asymmetry, mirrored):
+    """Finding D16."""
+    for seed in range(12):
+        maps = blobs(seed, asymmetry)
+        gain = read(maps, maps, seed, mirrored=mirrored)
+        assert LIMITS["mirrored_gain"].steps(gain) == 0
+
+
+def test_maps_without_another_side_tell_nothing():
+    half = np.zeros(SHAPE, bool)
+    half[:5] = True
+    places = VoxelPlaces.within(Grid(SHAPE, AFFINE), half)
+    maps = blobs(0, 0.4)[:, half.ravel()]
+    pairs = pairs_of_sides(places.mirror(), np.ones(places.number, bool))
+    assert np.isnan(mirrored_gain([maps], np.eye(ROIS), maps, pairs))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_nothing_is_said_of_the_sides_of_a_real_brain_read_with_the_demo_s_maps(
+    shared, tmp_path, mirrored
+):
+    """Finding D16: all real people were asked to check their sides; mirrored, they fit alike."""
+    root = shared / "data/real/fmriprep_like"
+    if not root.is_dir():
+        pytest.skip(f"no {root}")
+    (run,) = (run for run in find_runs(root, "HAPPYTEST") if run.space == "MNI152NLin6Asym")
+    if mirrored:
+        run = replace(run, bold=_mirror(run.bold, tmp_path), mask=_mirror(run.mask, tmp_path))
+    cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
+    reader = Reader(load_bundle("demo"), cleaning)
+    measured = reader.measure(run)
+    judged = reader.judge(measured.connectomes, measured.mask_overlap)
+    assert not any(re.search(r"\bsides?\b", reason) for reason in judged.reasons)
+
+
+def _mirror(path, folder):
+    image = nib.load(path)
+    copy = folder / path.name
+    nib.save(nib.Nifti1Image(image.dataobj, np.diag([-1.0, 1, 1, 1]) @ image.affine), copy)
+    for sidecar in path.parent.glob(path.name.removesuffix(".nii.gz") + ".json"):
+        shutil.copy(sidecar, folder)
+    return copy

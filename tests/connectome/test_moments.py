@@ -75,16 +75,14 @@ def test_a_voxel_with_one_value_that_is_not_finite_is_as_one_outside_the_mask(fr
     opened: list[int] = []
     moments = measure_run(reader(bold, 16, opened), design, all_of(maps))
     np.testing.assert_allclose(run_connectomes(moments).whole.r, expected.whole.r, atol=5e-6)
-    np.testing.assert_array_equal(moments.valid, valid)
+    np.testing.assert_array_equal(moments.voxels.valid, valid)
     assert len(opened) == 2
 
 
 def test_a_run_that_is_not_whole_is_refused():
     bold, maps, design = example()
-    made = RunMoments(design, all_of(maps), design.segments(), subtracted=bold[0], dtype=np.float32)
-    made.add(bold[:33].copy(), 0)
-    with pytest.raises(ValueError, match="kept frames were added"):
-        run_connectomes(made)
+    with pytest.raises(ValueError, match="or are not all there"):
+        measure(bold[:33], maps, design)
 
 
 def test_zero_filled_voxels_have_no_data_but_constant_ones_have():

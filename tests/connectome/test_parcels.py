@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.parcels import ParcelSeries, ParcelSums, parcel_sums
+from bids_dtg.connectome.parcels import (
+    ParcelSeries,
+    ParcelSums,
+    fisher_z,
+    mean_edges,
+    parcel_sums,
+    upper_edges,
+)
 
 FRAMES, VOXELS, PARCELS = 80, 60, 5
 PARCEL = np.sort(np.arange(VOXELS) % PARCELS)
@@ -63,10 +70,6 @@ def test_values_in_percent_are_those_of_the_means_whatever_was_subtracted():
     left -= left.mean(axis=1, keepdims=True)
     percent = found.values[:, design.keep] * found.percent[:, None]
     np.testing.assert_allclose(percent, 100 * left / means.mean(1, keepdims=True), atol=1e-5)
-    volume = bold[0].astype(np.float32)
-    sums = ParcelSums(design, PARCEL, SIZES, EVERY, subtracted=volume)
-    sums.add(bold - volume, 0)
-    np.testing.assert_allclose(sums.series().percent, found.percent, rtol=1e-6)
     centred = measure(bold - bold.mean(axis=0), design).series()
     assert np.isnan(centred.percent).all()
 
@@ -124,19 +127,18 @@ def test_parcels_below_the_coverage_and_those_without_signal_have_no_series():
 
 
 def test_frames_are_smoothed_before_they_are_averaged():
-    class Mixing:
-        def __init__(self, used):
-            self.used = used
+    def mixing(used):
+        def mix(frame):
+            frame[used] = 0.5 * frame[used] + 0.5 * frame[used].mean()
 
-        def apply(self, frame):
-            frame[self.used] = 0.5 * frame[self.used] + 0.5 * frame[self.used].mean()
+        return mix
 
     bold, design, _ = example()
     bold = bold.astype(np.float32)
     bold[:, 0] = 0
     used = np.arange(VOXELS) != 0
     smoothed = 0.5 * bold + 0.5 * bold[:, used].mean(axis=1, keepdims=True)
-    sums = measure(bold, design, smoothing=Mixing)
+    sums = measure(bold, design, smoothing=mixing)
     np.testing.assert_allclose(
         sums.series().values[:, design.keep], plain(smoothed, design, used), atol=1e-4
     )
@@ -160,3 +162,25 @@ def test_gaps_between_kept_frames_are_filled_by_a_line(keep):
     lines = [np.interp(np.arange(kept[0], kept[-1] + 1), kept, row[kept]) for row in series.values]
     for row, line in zip(filled, lines, strict=True):
         assert np.corrcoef(row, line)[0, 1] == pytest.approx(1)
+
+
+def test_a_perfect_correlation_has_no_edge():
+    z = fisher_z(np.array([[1, 1, 0.5], [1, 1, np.nan], [0.5, np.nan, np.nan]]))
+    assert np.isnan(z).sum() == 7
+    assert z[0, 2] == pytest.approx(np.arctanh(0.5))
+
+
+def test_runs_count_by_their_weights_and_what_one_lacks_is_that_of_the_others():
+    one, other = np.random.default_rng(0).normal(size=(2, 4, 4))
+    expected = (3 * one + 2 * other) / 5
+    np.testing.assert_allclose(mean_edges([one, other], [3.0, 2.0]), expected)
+    other[:2] = np.nan
+    mean = mean_edges([one, other], [3.0, 2.0])
+    np.testing.assert_allclose(mean, np.vstack([one[:2], expected[2:]]))
+    assert np.isnan(mean_edges([other, other], [1.0, 2.0])[:2]).all()
+
+
+def test_edges_go_row_by_row():
+    matrices = np.arange(32).reshape(2, 4, 4)
+    assert upper_edges(matrices[0]).tolist() == [1, 2, 3, 6, 7, 11]
+    assert (upper_edges(matrices)[1] == upper_edges(matrices[0]) + 16).all()

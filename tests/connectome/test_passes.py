@@ -8,11 +8,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
+from scipy.signal import detrend
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
 from tiny_job import TR, add_rest, tiny_bold
 
 from bids_dtg import measure_array
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.passes import MOST_COLUMNS, Carpet
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings import CleaningOptions
@@ -46,11 +48,10 @@ def r_of(bundle, bold: np.ndarray, **options) -> np.ndarray:
     return found.r
 
 
-@pytest.mark.parametrize("mean", [1000.0, 0.0])
 @pytest.mark.parametrize("first", [0, LATE])
-def test_a_hundredth_of_the_voxels_is_left_out_as_where_they_are_nan(bundle, mean, first):
-    """On the series from which the mean was taken, too; the first frames, or late ones, are 0."""
-    bold, chosen = bold_of(bundle, mean), leaving(bundle, 0.01)
+def test_a_hundredth_of_the_voxels_is_left_out_as_where_they_are_nan(bundle, first):
+    """The first frames, or late ones, are 0."""
+    bold, chosen = bold_of(bundle), leaving(bundle, 0.01)
     frames = slice(first, first + 10)
     bold[chosen, frames] = 0
     found = r_of(bundle, bold)
@@ -69,48 +70,19 @@ def test_of_fewer_voxels_nothing_is_shown_and_the_others_stay_as_they_are(bundle
     np.testing.assert_allclose(found[:, ~grey], r_of(bundle, bold)[:, ~grey], rtol=0, atol=1e-4)
 
 
-def test_what_is_0_for_another_reason_is_data(bundle):
-    """Of a low signal, in frames that are left out, and by chance where a series has no mean."""
-    chosen, keep = leaving(bundle, 0.01), np.arange(FRAMES) < LATE
-    for bold, options in (
-        (np.where(chosen[..., None], bold_of(bundle, 0) % 90, bold_of(bundle)), {}),
-        (bold_of(bundle), {"keep": keep}),
-        (bold_of(bundle, 0), {}),
-    ):
-        near = bold.copy()
-        if len(options):
-            near[chosen, LATE:] = 0
-        elif bold.mean() > 500:
-            near[chosen, 3] = 0
-        else:
-            near[chosen, np.arange(chosen.sum()) % FRAMES] = 0  # each in a frame of its own
-        bold[near == 0] = 1e-9
-        found = r_of(bundle, near, **options)
-        np.testing.assert_allclose(found, r_of(bundle, bold, **options), rtol=0, atol=1e-6)
-        assert found.any(axis=0).all()
-
-
-@pytest.mark.parametrize("step", [1.0, 0.1, 0.08])
-def test_values_that_are_0_by_chance_are_data(bundle, step):
-    """A series without a mean, of sd 10, in steps as whole numbers or few decimals have."""
-    bold = np.round(bold_of(bundle, 0) / 7.6 / step) * step
-    assert (np.mean(bold == 0, axis=(0, 1, 2)) > 0.001).all()
-    found = r_of(bundle, bold)
+@pytest.mark.parametrize("why", ["a low signal", "frames left out", "no mean"])
+def test_what_is_0_for_another_reason_is_data(bundle, why):
+    chosen, keep = leaving(bundle, 0.01), np.ones(FRAMES, bool)
+    bold = bold_of(bundle, 0 if why == "no mean" else 1000)
+    if why == "a low signal":
+        bold[chosen] %= 40
+    if why == "frames left out":
+        keep[LATE:] = False
+    bold[chosen, LATE:] = 0
+    found = r_of(bundle, bold, keep=keep)
     bold[bold == 0] = 1e-9
-    np.testing.assert_allclose(found, r_of(bundle, bold), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, r_of(bundle, bold, keep=keep), rtol=0, atol=1e-6)
     assert found.any(axis=0).all()
-
-
-@pytest.mark.parametrize(("share", "frames"), [(0.01, 45), (0.2, 10)])
-def test_what_is_0_in_most_frames_or_with_many_others_is_no_data(bundle, share, frames):
-    """The first in the series without a mean, where so many zeros are usual."""
-    bold, chosen = bold_of(bundle, 0), leaving(bundle, share)
-    always = leaving(bundle, 0.05) & ~chosen
-    bold[always] = 0
-    bold[chosen, :frames] = 0
-    found = r_of(bundle, bold)
-    bold[chosen] = np.nan
-    np.testing.assert_allclose(found, r_of(bundle, bold), rtol=0, atol=1e-6)
 
 
 def measured(root, bold: np.ndarray, form: Form = MARGINAL, affine=TINY_AFFINE, **options):
@@ -136,8 +108,7 @@ def rest_with(frames: int, share: float = 0.01) -> tuple[np.ndarray, np.ndarray]
     [
         (60, MARGINAL, {"smoothing_fwhm": 5.0}),
         (90, Form("partial"), {"low_pass": 0.04}),
-        (90, Form("partial"), {}),  # all frames say how much places vary
-        (320, Form("partial"), {}),  # the first ones do
+        (90, Form("partial"), {}),
     ],
 )
 def test_runs_of_files_are_read_as_where_voxels_are_nan(tmp_path, frames, form, options):
@@ -211,3 +182,51 @@ def test_stored_whole_numbers_are_what_they_stand_for(tmp_path, slope):
     found = Reader(write_tiny_bundle(tmp_path / "tiny"), cleaning).measure(run).connectomes
     np.testing.assert_array_equal(found.covered, wanted.covered)
     assert 0.8 < found.coverage < 1
+
+
+# --- the carpet
+
+
+def passed(carpet, values, *, size=7):
+    """Let a run pass by in blocks whose memory changes afterwards."""
+    for _, block in carpet.watching(
+        (first, values[first : first + size].copy()) for first in range(0, len(values), size)
+    ):
+        block[:] = -1
+    return carpet
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(0).normal(50, 3, (60, 9)).cumsum(axis=0)
+
+
+def test_rows_are_detrended_and_in_standard_deviations(values):
+    carpet, every = Carpet(np.array([1, 4]), 60), np.ones(60, bool)
+    expected = detrend(values[:, [1, 4]], axis=0)
+    expected /= expected.std(axis=0)
+    for _ in range(2):  # a second pass begins anew
+        found = passed(carpet, values).standardised(every)
+        np.testing.assert_allclose(found, expected.T, atol=1e-3)
+
+
+def test_frames_left_out_do_not_count(values):
+    keep = np.arange(60) >= 5
+    values[:5] += 1e4
+    found = passed(Carpet(np.array([1]), 60), values).standardised(keep)
+    expected = detrend(values[5:, 1])
+    np.testing.assert_allclose(found[0, 5:], expected / expected.std(), atol=1e-2)
+    assert (found[0, :5] > 100).all()
+
+
+def test_a_long_run_is_averaged_and_a_voxel_without_signal_is_none():
+    frames = 2 * MOST_COLUMNS + 3
+    values = np.random.default_rng(0).normal(size=(frames, 3)).astype(np.float32)
+    values[:, 1], values[9, 2] = 7.5, np.nan
+    carpet = passed(Carpet(np.arange(3), frames), values)
+    found = carpet.standardised(np.ones(frames, bool))
+    assert carpet.each == 3  # frames of a column
+    assert found.shape == (3, -(-frames // 3))
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+    assert np.corrcoef(found[0], values[:, 0].reshape(-1, 3).mean(axis=1))[0, 1] > 0.99

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from network_people import real_networks
 
-from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.linear import (
     FIXED,
     GRID,

@@ -7,7 +7,7 @@ import pytest
 from network_people import real_networks
 from scipy.stats import ks_2samp
 
-from bids_dtg.connectome.edges import fc_strength, upper_edges
+from bids_dtg.connectome.parcels import fc_strength, upper_edges
 from bids_dtg.dynamics.measures import (
     FCD_GRID,
     autocorrelation,

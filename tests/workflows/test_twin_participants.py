@@ -13,7 +13,7 @@ from tiny_job import tree
 from twin_job import EDGES, FACES, STROOP, TwinJob
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.files.regions import read_relmat, read_series
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.twin.adjustment import Adjustment

@@ -22,8 +22,8 @@ from scipy.linalg import block_diag
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cohort.known_people import copies_in_words, with_copies
 from bids_dtg.cohort.maps import facts_of_files, read_measured
-from bids_dtg.connectome.connectome import JoinedRuns
-from bids_dtg.connectome.effective_dof import segment_weight
+from bids_dtg.connectome.connectome import Connectome
+from bids_dtg.connectome.design import segment_weight
 from bids_dtg.connectome.form import MARGINAL
 from bids_dtg.contrasts import group_ica
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, WORK, Cohort
@@ -488,7 +488,7 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
     rows = rows_of([bundle.rois for bundle in (cohort.bundle, *cohort.folds)])
     segments, times, fd = [], [], []
     sketches: list[dict[str, str]] = [{} for _ in rows]
-    sessions: dict[str | None, JoinedRuns] = {}
+    sessions: dict[str | None, Connectome] = {}
     planned = cohort.request.averages(label)
     for run in (run for plan in planned for run in plan.runs):
         try:
@@ -502,10 +502,11 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
             own[run.title] = sketch(measured.connectomes.series[:, some].T)
         for segment in measured.connectomes.segments:
             if part.of_sessions:
-                sessions.setdefault(run.session, JoinedRuns()).add(segment)
+                joined = sessions.get(run.session)
+                sessions[run.session] = segment if joined is None else joined.joined(segment)
             else:
                 segments.append(segment)
-    segments += [joined.connectome() for joined in sessions.values()]
+    segments += sessions.values()
     if not segments:
         raise _too_short(label)
     ways = "--session-label, --bids-filter-file"

@@ -77,7 +77,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         rois=bundle.rois,
         contrasts=len(bundle.contrasts),
         sets=said["sets"].format(first=", ".join(first), last=last) if form.sets else "",
-        where=said["standardised"].format(places=places) if form.standardised else where,
+        where=said["standardised"].format(places=places) if form.joint else where,
         connected=said["partial" if form.joint else "marginal"].format(
             number=bundle.places.number, places=places, penalty=PENALTY
         ),

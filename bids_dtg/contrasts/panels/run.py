@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
@@ -214,9 +214,7 @@ def _keep_coverage(data: MeasuredRun) -> Kept | None:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
-    labels = _WORDS["labels"] | (
-        {"3": _STANDARDISED} if bundle.card.part.connectome.standardised else {}
-    )
+    labels = _WORDS["labels"] | ({"3": _STANDARDISED} if bundle.card.part.connectome.joint else {})
     return keep_volume(
         COVERAGE_FILE,
         tissue,

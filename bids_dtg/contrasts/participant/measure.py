@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,19 +14,18 @@ from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.connectome.carpet import Carpet
-from bids_dtg.connectome.checks import PatternPlaces, RunCheck, judge_run
+from bids_dtg.connectome.checks import RunCheck, judge_run
 from bids_dtg.connectome.connectome import (
     Connectome,
     RunConnectomes,
+    array_design,
     cleaned_courses,
+    real_numbers,
     run_connectomes,
 )
-from bids_dtg.connectome.design import Retention
-from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.form import FORMS, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
-from bids_dtg.connectome.passes import Blocks
-from bids_dtg.connectome.series import array_design, real_numbers
+from bids_dtg.connectome.passes import Blocks, Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import GREY, PARCEL, REST, MeasuredRun
 from bids_dtg.engine.machine import one_blas_thread
@@ -131,45 +131,37 @@ class Reader:
         strongest = np.abs(self.maps[:, places]).argmax(axis=0)
         return places[np.argsort(strongest, kind="stable")]
 
-    @cached_property
-    def pattern_places(self) -> PatternPlaces:
-        """The model's places, as patterns of connectomes are sampled; of sets, the usual one."""
-        combine = self.bundle.combine
-        if combine is None:
-            maps = self.maps[self.form.one_set(len(self.maps))]
-        else:
-            rows = self.form.one_set(len(combine))
-            # What belongs to a voxel lies together, as patterns are taken.
-            maps = (self.maps.T @ combine[rows].T.astype(np.float32)).T
-        maps = maps.astype(np.float32, copy=False)
-        return PatternPlaces(maps, self.bundle.places.mirror(), np.argsort(self.order))
-
-    def of_run(self, valid: NDArray[np.bool_], *, between: bool = False) -> RunVoxels:
+    def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
         """Return the arrays that are summed over a run: connectomes are of the model's places.
 
         Parameters
         ----------
         valid
             (places,), whether the run has signal there.
-        between
-            Whether values are interpolated, as `RunSource.between`.
         """
         return RunVoxels(
             self.maps,
             len(self.order),
             valid,
             brain=self.in_brain,
-            leave=not between,
             order=self.order,
-            sets=self.form.sets,
-            standardised=self.form.standardised,
+            form=self.form,
             combine=self.bundle.combine,
         )
 
     def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
         """Judge a run, of one set of ROIs, by checks that need no training."""
+        combine, rows = self.bundle.combine, self.form.one_set(self.bundle.rois)
+        maps = self.maps[:, : len(self.order)]
+        maps = maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
+        maps = maps[:, np.argsort(self.order)]  # as the model's places are
         simulated = self.bundle.card.training.simulated
-        return judge_run(run, mask_overlap, self.pattern_places, simulated=simulated)
+        return judge_run(run, mask_overlap, maps, self.mirror, simulated=simulated)
+
+    @cached_property
+    def mirror(self) -> NDArray[np.intp]:
+        """(places,), the model's place on the other side; -1: none."""
+        return self.bundle.places.mirror()
 
     def measure(
         self,
@@ -218,15 +210,16 @@ class Reader:
         with _as_run_error(run):
             moments = measure_run(
                 lambda: carpet.watching(source.blocks(clock, progress, **watch)),
-                *(design, self.of_run(source.valid, between=source.between)),
+                *(design, self.of_run(source.valid)),
+                outside=source.outside,
                 segments=design.segments(self.bundle.card.part.cut_seconds),
                 smoothing=smoothing_among(self.places, cleaning),
+                threads=self.threads,
             )
         # Sets make many small products.
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
                 moments,
-                form=self.form,
                 every_part=self.every_part,
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
@@ -247,7 +240,7 @@ class Reader:
             cleaning={
                 **design.decisions,
                 **frequency_facts(cleaning),
-                **({"places_standardised_by": "all frames"} if self.form.standardised else {}),
+                **({"places_standardised_by": "all frames"} if self.form.joint else {}),
             },
             confounds=confounds,
             sampled=source.interpolation,
@@ -281,13 +274,12 @@ class Reader:
         """
         planned = plan_run(run, self.bundle.space, self.cleaning, keep)
         source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
-        cleaning = Retention.of(planned.design, most)
         voxels = RunVoxels(
             np.zeros((0, self.places.number), np.float32),
             len(self.order),
             source.valid,
-            leave=not source.between,
             order=self.order,
+            form=FORMS["partial"],
         )
         with _as_run_error(run):
             moments = measure_run(
@@ -295,11 +287,12 @@ class Reader:
                 *(planned.design, voxels),
                 segments=planned.design.segments(math.inf),
                 smoothing=smoothing_among(self.places, self.cleaning),
-                cleaning=cleaning,
+                outside=source.outside,
+                threads=self.threads,
             )
         coverage = float(moments.varying[: len(self.order)].mean())
         require_coverage(run.bold, coverage, "the model's grey matter")
-        return cleaned_courses(moments)
+        return cleaned_courses(moments, most)
 
     def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
         """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
@@ -479,10 +472,9 @@ def measure_array(
     moments = measure_run(
         blocks,
         design,
-        reader.of_run(sampling.covered),
+        replace(reader.of_run(sampling.covered), maps=reader.maps.astype(np.float64)),
         segments=design.segments(math.inf),
-        dtype=np.float64,
     )
-    found = run_connectomes(moments, form=reader.form)
+    found = run_connectomes(moments)
     require_coverage("the array", found.coverage, "the model's grey matter")
     return found.segments[0]

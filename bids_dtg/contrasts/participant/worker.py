@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from bids_dtg.connectome.connectome import Connectome, JoinedRuns, RunConnectomes
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps
@@ -86,9 +85,7 @@ class ParticipantWork(LevelWork):
         request, reader = self.request, self.reader
         start = time.perf_counter()
         # Other threads inflate and compute.
-        with one_blas_thread(), ThreadPoolExecutor(1) as thread:
-            # What runs are judged by, while the file is waited for.
-            thread.submit(getattr, reader, "pattern_places")
+        with one_blas_thread():
             measured = reader.measure(run, clock=clock, progress=progress)
             result, seconds = measured.connectomes, time.perf_counter() - start
             return_memory()  # of the sums: the network needs it
@@ -121,7 +118,8 @@ class ParticipantWork(LevelWork):
         runs, files, seconds = list[RunSummary](), list[PurePosixPath](), 0.0
         maps = MapAverage(by_dof=planned.by_dof)
         # Of a model that reads all runs of a session together: they come session by session.
-        joined, session = JoinedRuns(), None
+        joined: Connectome | None = None
+        session = None
         for part in average.parts():
             if isinstance(part, RunRead):
                 with clock.time("write"):
@@ -138,13 +136,14 @@ class ParticipantWork(LevelWork):
             average.reporter.stage("predicting", part.share)
             start = time.perf_counter()
             with clock.time("network"):
+                own = part.connectome
                 if not self._model.bundle.card.part.of_sessions:
-                    add_maps(maps, self._model, part.connectome)
+                    add_maps(maps, self._model, own)
+                elif joined is not None and part.session == session:
+                    joined = joined.joined(own)
                 else:
-                    if part.session != session:
-                        joined = self._end_session(joined, maps)
-                    session = part.session
-                    joined.add(part.connectome)
+                    self._end_session(joined, maps)
+                    joined, session = own, part.session
             seconds += time.perf_counter() - start
             for note in self._model.take_notes():
                 average.reporter.note(f"warning: {note}")
@@ -163,11 +162,10 @@ class ParticipantWork(LevelWork):
         )
         return self._notes(planned, runs), summary
 
-    def _end_session(self, joined: JoinedRuns, maps: MapAverage) -> JoinedRuns:
-        """Predict the maps of a session's runs, if there are any; return the next session's."""
-        if joined.begun:
-            add_maps(maps, self._model, joined.connectome())
-        return JoinedRuns()
+    def _end_session(self, joined: Connectome | None, maps: MapAverage) -> None:
+        """Predict the maps of a session's runs, if there are any."""
+        if joined is not None:
+            add_maps(maps, self._model, joined)
 
     def begin(self) -> None:
         self._model.begin()

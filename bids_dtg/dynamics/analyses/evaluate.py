@@ -15,7 +15,7 @@ import numpy as np
 from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, draw_folds, refuse_model
 from bids_dtg.cohort.result_table import BY_PEOPLE, T_INTERVAL, Column, ResultTable
-from bids_dtg.connectome.edges import finite_mean
+from bids_dtg.connectome.parcels import finite_mean
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
 from bids_dtg.dynamics.judging.predictions import (

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.linear import (
     LagCovariances,
     LinearModel,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.edges import fc_strength, finite_mean
+from bids_dtg.connectome.parcels import fc_strength, finite_mean
 from bids_dtg.dynamics.measures import (
     autocorrelation,
     connectivity,

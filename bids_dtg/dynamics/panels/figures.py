@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.connectome.edges import fc_strength, upper_edges
+from bids_dtg.connectome.parcels import fc_strength, upper_edges
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import RELMAT
 from bids_dtg.files.text import read_rows

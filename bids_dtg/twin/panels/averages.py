@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.regions import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF

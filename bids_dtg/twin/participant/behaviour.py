@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.edges import fisher_z, mean_edges, upper_edges
-from bids_dtg.connectome.effective_dof import segment_weight
+from bids_dtg.connectome.design import segment_weight
+from bids_dtg.connectome.parcels import fisher_z, mean_edges, upper_edges
 from bids_dtg.errors import RunError
 from bids_dtg.participants.parcels import MeasuredSeries
 from bids_dtg.twin.bundle.bundle import TwinBundle

@@ -22,8 +22,8 @@ from bids_dtg.cohort.region_people import (
     of_the_same_regions,
     read_rows,
 )
-from bids_dtg.connectome.edges import fisher_z, upper_edges
-from bids_dtg.connectome.effective_dof import segment_weight
+from bids_dtg.connectome.design import segment_weight
+from bids_dtg.connectome.parcels import fisher_z, upper_edges
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.files.regions import RELMAT, RegionMatrix, read_relmat

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_series import PEOPLE, REGIONS, made_series
 
-from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.judging.predictions import (
     ANOTHER,
     CORE,

@@ -328,7 +328,7 @@ def form_facts(form: Form) -> dict[str, Any]:
             "Form": form.name,
             "Description": form.words,
             "RidgePenalty": PENALTY,
-            "PlacesStandardised": form.standardised,
+            "PlacesStandardised": form.joint,
         }
     }
 
