@@ -37,8 +37,7 @@ from bids_dtg.cleaning.table import (
     require_numbers,
 )
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import PARCEL_SERIES
+from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 

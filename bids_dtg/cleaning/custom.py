@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.table import numbers, read_rows, require_numbers
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.names import parse_name, same_label
-from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import COMBINED, STORAGE
+from bids_dtg.inputs.run import COMBINED, STORAGE, RestRun
 
 _OPTION = "--custom-confounds"
 _LONG_NAMES = {"participant": "sub", "subject": "sub", "session": "ses"}

@@ -204,7 +204,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
 def _fetch_transform() -> None:
     """Fetch what fMRIPrep's default output needs; the models are here, with it or without."""
     from bids_dtg.inputs.anatomy import USUAL_TEMPLATE
-    from bids_dtg.inputs.space_choice import SPACE
+    from bids_dtg.inputs.run import SPACE
     from bids_dtg.inputs.templateflow import TemplateFlow
 
     try:

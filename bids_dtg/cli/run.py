@@ -119,14 +119,14 @@ def run_workflow(settings: Settings) -> int:
     """
     from bids_dtg.bundles.store import model_of_output
     from bids_dtg.files.derivatives import refuse_other_workflow
-    from bids_dtg.inputs.dataset import require_bids_dir
+    from bids_dtg.inputs.dataset import name_folder
 
     workflow = find_workflow(settings.inputs.workflow)
     run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
     refuse_other_workflow(settings.inputs.output_dir, workflow.name, unnamed=DEFAULT)
     if run is workflow.participants.results:  # others may do without it
-        require_bids_dir(settings.inputs.bids_dir)  # before what takes a second to import
+        name_folder(settings.inputs.bids_dir)  # before what takes a second to import
     resources = settings.resources
     if resources.scheduler is None:  # its workers' machines may be larger
         for line in excess(resources):

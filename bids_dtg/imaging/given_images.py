@@ -120,7 +120,7 @@ def _run_of(path: Path, rule: SpaceRule) -> tuple[RestRun, InputType]:
     with suppress(DatasetError):
         dataset = find_dataset(root)
         kind = "xcpd" if (dataset.root, dataset.input_type) == (root, "xcpd") else kind
-    return run_of_file(path, root, label, rule=rule, input_type=kind), kind
+    return run_of_file(path, root, rule=rule, input_type=kind), kind
 
 
 def _plain_run(path: Path, rule: SpaceRule) -> RestRun:

@@ -3,16 +3,15 @@
 Datasets and participants:
 
 - `dataset`: the type of a dataset, and its participants
-- `selection`: sessions, tasks and runs that were asked for, filters, and the file of each run
+- `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 - `participants`: tables of participants: what is known of them, families, sets of a split
 
 Runs:
 
-- `run`: a resting-state run as files
-- `find`: runs and anatomy of any type of input, and labels that no run has
-- `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
-- `index`: what a BIDS filter file leaves of a participant's files, by pybids
-- `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
+- `run`: a resting-state run as files, and what names of files say
+- `selection`: sessions, tasks and BIDS filters that were asked for
+- `runs`: the runs of a participant, and labels that no run has
+- `space_choice`: which version of a run is read, and the transforms to it
 
 Behaviour:
 
@@ -27,11 +26,9 @@ Arrays:
 - `arrays`: people as arrays, joined from several files
 - `rest_sketch`: numbers by which rest is known again, whatever its label, order or scale
 
-Spaces:
+Anatomy:
 
-- `space_choice`: which version of a run is read, and the transforms to it
-- `anatomy`: a participant's T1w image, its brain mask, and transforms to templates
-- `surfaces`: midthickness surfaces, and the transforms to the model's space
+- `anatomy`: a participant's T1w image, transforms to templates, and midthickness surfaces
 - `templateflow`: transforms between templates, from TemplateFlow
 - `regions`: atlases, and what is known of regions of the brain
 

@@ -1,26 +1,46 @@
-"""A participant's anatomy: the T1w image, its brain mask, and transforms from and to templates.
+"""A participant's anatomy as files: the T1w image, transforms to templates, and surfaces.
 
 Nothing is looked up before it is asked for, so that calls that need no anatomy pay nothing for it.
 Code that reads several of the files first checks that all of them have content, so that one error
 names every file to fetch.
+
+Names of surfaces that programs write: HCP's pipelines below ``MNINonLinear/fsaverage_LR32k``;
+fMRIPrep 25 and later on fsLR's mesh, 23.1 to 24 on FreeSurfer's mesh with spheres registered to
+fsLR; XCP-D under fMRIPrep's names, but with points that have been moved to the template.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from bids_dtg.errors import RunError
-from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.selection import IMAGES, NamedFile, named_files
-from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
+from bids_dtg.files.foreign import matching, require_contents
+from bids_dtg.inputs.dataset import InputDataset, made_by
+from bids_dtg.inputs.run import IMAGES, T1W, NamedFile, TransformFile, having, named_files
+from bids_dtg.inputs.studies import Study, person_folders
+from bids_dtg.inputs.templateflow import (
+    TemplateFlow,
+    TransformMissingError,
+    TransformPlannedError,
+)
 
 USUAL_TEMPLATE = "MNI152NLin2009cAsym"  # fMRIPrep's default output space
-_EXTENSIONS = (".h5", ".txt", ".tfm")
-_T1W = "T1w"
+_TRANSFORMS = (".h5", ".txt", ".tfm")
+
+Side = Literal["L", "R"]
+_SIDES: tuple[Side, Side] = ("L", "R")
+# Never below T1w, where files have the same names and points are in another space.
+_HCP_FOLDER = Path("MNINonLinear", "fsaverage_LR32k")
+# By the registration of the mesh: areal features, then folds alone.
+_HCP_KINDS = ("midthickness_MSMAll", "midthickness")
+# Of a surface that fMRIPrep made itself, or was given; of one that XCP-D moved.
+_FMRIPREP_DESCS, _XCPD_DESCS = (None, "preproc"), ("hcp", None)
+# Spheres registered to fsLR by folds (MSM), or by way of fsaverage.
+_SPHERE_DESCS = ("msmsulc", "reg")
 
 
 @dataclass(frozen=True)
@@ -38,34 +58,35 @@ class Anatomy:
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
 
     @cached_property
+    def folders(self) -> tuple[Path, ...]:
+        """Where its files may lie, the nearest first; not all of them need be there."""
+        participant = self.root / f"sub-{self.participant}"
+        own = [participant / f"ses-{self.session}" / "anat"] if self.session is not None else []
+        folders = [*own, participant / "anat"]
+        if not any(folder.is_dir() for folder in folders):
+            # One session has the T1w image of all; where several have one, none is meant.
+            others = [path for path in participant.glob("ses-*/anat") if path.is_dir()]
+            folders += others if len(others) == 1 else []
+        return tuple(folders)
+
+    @cached_property
     def t1w(self) -> Path:
-        """The preprocessed T1w image in its own space.
+        """The preprocessed T1w image in its own space: fMRIPrep's names have no space- then.
 
         Raises
         ------
         RunError
             It is not there, or there are several.
         """
-        name = f"{self._stem}_desc-preproc_T1w.nii.gz"
-        found = self._image("preproc", "T1w")
-        if found is None:
-            raise RunError(
-                f"{self.folders[0]} has no {name}",
-                expected="the T1w image of fMRIPrep in its own space",
-                remedy="give fMRIPrep's derivatives as the input, with its anat folders",
-            )
-        return found
-
-    @cached_property
-    def brain_mask(self) -> Path | None:
-        """The brain mask in T1w space; None where there is none.
-
-        Raises
-        ------
-        RunError
-            There are several.
-        """
-        return self._image("brain", "mask")
+        for folder in self.folders:
+            files = _files_of(self.participant, folder, "_T1w.nii*")
+            if found := having(files, T1W, IMAGES, desc="preproc", space=(None, T1W)):
+                return _only(found, "images desc-preproc_T1w in T1w space")
+        raise self._lacks(
+            "desc-preproc_T1w.nii.gz",
+            expected="the T1w image of fMRIPrep in its own space",
+            remedy="give fMRIPrep's derivatives as the input, with its anat folders",
+        )
 
     def points_to(self, template: str) -> tuple[TransformFile, ...]:
         """Find the transforms that map points of T1w space to points of a template.
@@ -102,119 +123,285 @@ class Anatomy:
         >>> [file.path.name for file in anatomy.points_to("MNI152NLin6Asym")]
         ['sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5']
         """
-        if own := self._own(template):
+        if own := self._own(template, T1W):
             return (own,)
-        missing = self.no_transform(template, _T1W)
-        for other in self.templates("to"):
-            try:
-                between = TransformFile(self.templateflow.transform(other, template))
-            except TransformMissingError as err:
-                found = f"{missing.found}, and {err.found}"
-                missing = type(err)(found, remedy=err.remedy)
-            except RunError:
-                continue  # TemplateFlow has no such transform, as of fsnative
-            else:
-                own = self._own(other)
-                assert own is not None  # as its template was listed
-                return (own, between)
-        raise missing
+        try:
+            return self.through(template, T1W)[0]
+        except TransformMissingError as err:
+            lacks = self._no_transform(template, T1W)
+            raise type(err)(f"{lacks.found}, and {err.found}", remedy=err.remedy) from err
 
-    def transform(self, origin: str, to: str) -> Path | None:
-        """Find the file that resamples images of one space to another; None where there is none.
+    def transform(self, origin: str, to: str) -> TransformFile:
+        """Find the file that resamples images of one space to another; one of them is T1w.
 
         Raises
         ------
         RunError
-            There are several.
+            There is none, or there are several.
         """
-        return self._one(
-            f"transforms from {origin} to {to}",
-            lambda folder: [
-                file.path
-                for file in transform_files(folder, self.participant)
-                if (file.name.get("from"), file.name.get("to")) == (origin, to)
-            ],
-        )
+        if own := self._own(origin, to):
+            return own
+        raise self._no_transform(origin, to)
 
-    def no_transform(self, origin: str, to: str) -> RunError:
-        """Return the error that a transform of the participant is not there."""
-        template = to if origin == _T1W else origin
-        return RunError(
-            f"{self.folders[0]} has no {self._stem}_from-{origin}_to-{to}_mode-image_xfm.h5",
+    def through(self, origin: str, to: str) -> tuple[tuple[TransformFile, ...], str]:
+        """Find the transforms between T1w and a template by way of another template.
+
+        The participant's transform leads between T1w and the other template, and TemplateFlow's
+        between that and the template.
+
+        Parameters
+        ----------
+        origin, to
+            Spaces that images would be resampled from and to; one of them is T1w.
+
+        Returns
+        -------
+        transforms
+            In order of application to a point of `to`.
+        template
+            The other template.
+
+        Raises
+        ------
+        TransformMissingError
+            TemplateFlow's transform would do, and is not on this machine.
+        RunError
+            There is no such way.
+        """
+        end, other = ("from", "to") if origin == T1W else ("to", "from")
+        templates = {
+            label
+            for folder in self.folders
+            for file in transform_files(folder, self.participant, **{end: T1W})
+            if (label := file.name.get(other)) is not None
+        }
+        missing = None
+        for template in sorted(templates, key=lambda label: (label != USUAL_TEMPLATE, label)):
+            ends = (to, template) if origin == T1W else (template, origin)
+            try:
+                between = TransformFile(self.templateflow.transform(*ends))
+            except TransformMissingError as err:
+                missing = missing or err
+            except RunError:
+                continue  # TemplateFlow has no such transform, as of fsnative
+            else:
+                if origin == T1W:
+                    return (between, self.transform(T1W, template)), template
+                return (self.transform(template, T1W), between), template
+        raise missing or self._no_transform(origin, to)
+
+    def _own(self, origin: str, to: str) -> TransformFile | None:
+        for folder in self.folders:
+            ends = {"from": origin, "to": to}
+            if found := transform_files(folder, self.participant, **ends):
+                return TransformFile(_only(found, f"transforms from {origin} to {to}"))
+        return None
+
+    def _no_transform(self, origin: str, to: str) -> RunError:
+        template = to if origin == T1W else origin
+        return self._lacks(
+            f"from-{origin}_to-{to}_mode-image_xfm.h5",
             remedy=f"fmriprep --output-spaces {template}:res-2",
         )
 
-    def templates(self, end: Literal["from", "to"]) -> list[str]:
-        """List the other ends of the transforms that have T1w at this one, the usual one first."""
-        other = "to" if end == "from" else "from"
-        names = {
-            label
-            for folder in self.folders
-            for file in transform_files(folder, self.participant)
-            if file.name.get(end) == _T1W and (label := file.name.get(other)) is not None
-        }
-        return sorted(names, key=lambda label: (label != USUAL_TEMPLATE, label))
+    def _lacks(self, ending: str, *, remedy: str, expected: str | None = None) -> RunError:
+        stem = f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
+        found = f"{self.folders[0]} has no {stem}_{ending}"
+        return RunError(found, expected=expected, remedy=remedy)
 
-    @cached_property
-    def folders(self) -> tuple[Path, ...]:
-        """Where its files may lie, the nearest first; not all of them need be there."""
-        participant = self.root / f"sub-{self.participant}"
-        own = [participant / f"ses-{self.session}" / "anat"] if self.session is not None else []
-        folders = [*own, participant / "anat"]
-        if not any(folder.is_dir() for folder in folders):
-            # One session has the T1w image of all; where several have one, none is meant.
-            others = [path for path in participant.glob("ses-*/anat") if path.is_dir()]
-            folders += others if len(others) == 1 else []
-        return tuple(folders)
 
-    @property
-    def _stem(self) -> str:
-        return f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
+def find_anatomy(
+    dataset: InputDataset, participant: str, session: str | None, *, templateflow: TemplateFlow
+) -> Anatomy:
+    """Return the anatomy of one participant, or of one of their sessions; no file is looked up.
 
-    def _image(self, desc: str, suffix: str) -> Path | None:
-        """Find an image of T1w space; fMRIPrep's names have no space- then."""
-        return self._one(
-            f"images desc-{desc}_{suffix} in T1w space",
-            lambda folder: [
-                file.path
-                for file in _files_of(self.participant, folder, f"{suffix}.nii*")
-                if (file.name.get("desc"), file.name.suffix) == (desc, suffix)
-                and file.name.extension in IMAGES
-                and file.name.get("space") in {None, _T1W}
-            ],
+    Parameters
+    ----------
+    dataset
+        The input, of any type.
+    participant, session
+        Labels without `sub-` and `ses-`; no session: what is of all of them.
+    templateflow
+        Where transforms between templates are.
+
+    Raises
+    ------
+    RunError
+        The input's folders have no files of the participant's own space as fMRIPrep writes them.
+    """
+    if dataset.study is not None:
+        raise RunError(
+            f"{dataset.study.title} has no transforms to T1w space that can be read",
+            expected="from-TEMPLATE_to-T1w_mode-image_xfm.h5 in fMRIPrep's anat folder",
+            remedy="leave out what is to be in the participant's own space",
         )
-
-    def _one(self, what: str, files_in: Callable[[Path], list[Path]]) -> Path | None:
-        """Return the one file of the nearest folder that has any; None where none has."""
-        for folder in self.folders:
-            found = files_in(folder)
-            if len(found) > 1:
-                raise RunError(
-                    f"{folder} has several {what}: {', '.join(path.name for path in found)}",
-                    expected="one",
-                )
-            if found:
-                return found[0]
-        return None
-
-    def _own(self, template: str) -> TransformFile | None:
-        """Find the participant's file of one template: images go the other way than points."""
-        path = self.transform(template, _T1W)
-        return None if path is None else TransformFile(path)
+    return Anatomy(dataset.root.absolute(), participant, session, templateflow)
 
 
-def transform_files(folder: Path, participant: str) -> list[NamedFile]:
-    """List a participant's files of transforms; those whose names BIDS does not know are left out.
+def transform_files(folder: Path, participant: str, **wanted: str) -> list[NamedFile]:
+    """List a participant's transforms by their entities, such as `from` and `to`.
 
     Examples
     --------
-    >>> transform_files(Path("there is no such folder"), "01")
+    >>> transform_files(Path("there is no such folder"), "01", to="T1w")
     []
     """
-    files = _files_of(participant, folder, "xfm.*")
-    return [file for file in files if file.name.extension in _EXTENSIONS]
+    return having(_files_of(participant, folder, "_xfm.*"), "xfm", _TRANSFORMS, **wanted)
 
 
-def _files_of(participant: str, folder: Path, ending: str) -> list[NamedFile]:
+def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
     """List files of a participant in a folder; a copy of somebody else's is not theirs."""
-    return named_files(sorted(folder.glob(f"sub-{participant}_*_{ending}")))
+    return named_files(folder.glob(f"sub-{participant}_*{pattern}"))
+
+
+def _only(files: list[NamedFile], what: str) -> Path:
+    """Return the path of the one file that was found."""
+    if len(files) > 1:
+        names = ", ".join(file.path.name for file in files)
+        raise RunError(f"{files[0].path.parent} has several {what}: {names}", expected="one")
+    return files[0].path
+
+
+@dataclass(frozen=True)
+class SurfaceSide:
+    """The files of one hemisphere."""
+
+    midthickness: Path  # halfway between white matter and pia
+    # Its vertices on a sphere that is registered to fsLR; None: they are fsLR's already.
+    sphere: Path | None = None
+    # The same registered to fsaverage, where it is there: another sphere, in sound data.
+    fsaverage_sphere: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that are read."""
+        named = (self.midthickness, self.sphere, self.fsaverage_sphere)
+        return tuple(path for path in named if path)
+
+
+@dataclass(frozen=True)
+class SurfaceFiles:
+    """The midthickness surfaces of one participant, and why these."""
+
+    reason: str  # one clause
+    # Empty: the participant has none that can be used, and a template's surface stands in.
+    sides: Mapping[Side, SurfaceSide] = field(default_factory=dict)
+    # Their composition maps points of the surfaces to points of the model's space.
+    transforms: tuple[TransformFile, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that values at the vertices depend on."""
+        surfaces = tuple(path for side in self.sides.values() for path in side.paths)
+        return (*surfaces, *(transform.path for transform in self.transforms))
+
+
+def find_surfaces(
+    dataset: InputDataset,
+    participant: str,
+    session: str | None,
+    *,
+    model: str,
+    templateflow: TemplateFlow,
+) -> SurfaceFiles:
+    """Find a participant's midthickness surfaces.
+
+    Parameters
+    ----------
+    dataset
+        The input, of any type.
+    participant
+        Label without ``sub-``.
+    session
+        Label without ``ses-``; None: maps of all sessions together.
+    model
+        Template of the model's grid.
+    templateflow
+        Where transforms between templates are.
+
+    Returns
+    -------
+    SurfaceFiles
+        Without sides, and with the reason, where no surface leads to the model's space.
+
+    Raises
+    ------
+    RunError
+        A file is there by name only, as DataLad and git-annex leave it.
+    TransformPlannedError
+        A transform would be fetched, if this were no plan.
+    """
+    if dataset.study is not None:
+        found = _in_study(dataset.study, dataset.root, participant, session)
+    else:
+        is_moved = "xcpd" in (dataset.input_type, made_by(dataset.description))
+        anatomy = Anatomy(dataset.root, participant, session, templateflow)
+        found = _in_derivatives(anatomy, model, is_moved=is_moved)
+    require_contents(found.inputs, participant)
+    return found
+
+
+def _in_study(study: Study, root: Path, participant: str, session: str | None) -> SurfaceFiles:
+    folders = [
+        folder.path / _HCP_FOLDER
+        for folder in person_folders(study, root, participant)
+        if session in (None, folder.session)
+    ]
+    for folder in folders:
+        for kind in _HCP_KINDS:
+            sides: dict[Side, SurfaceSide] = {
+                side: SurfaceSide(paths[0])
+                for side in _SIDES
+                if (paths := matching(folder, f"*.{side}.{kind}.32k_fs_LR.surf.gii"))
+            }
+            if len(sides) == len(_SIDES):
+                return SurfaceFiles(f"{kind} of {folder.relative_to(root)}", sides)
+    where = ", ".join(str(folder.relative_to(root)) for folder in folders)
+    return SurfaceFiles(f"{where} has no midthickness of both sides")
+
+
+def _in_derivatives(anatomy: Anatomy, model: str, *, is_moved: bool) -> SurfaceFiles:
+    for folder in anatomy.folders:
+        sides, words = _of_folder(folder, anatomy.participant, is_moved=is_moved)
+        if not sides:
+            continue
+        place = f"midthickness {words.format(folder.relative_to(anatomy.root))}"
+        if is_moved:
+            return SurfaceFiles(f"{place}, which XCP-D moved to {model}", sides)
+        try:
+            return SurfaceFiles(place, sides, anatomy.points_to(model))
+        except TransformPlannedError:
+            raise
+        except RunError as err:
+            return SurfaceFiles(f"{place} cannot be brought to {model}: {err.found}")
+    return SurfaceFiles(
+        f"sub-{anatomy.participant} has neither midthickness surfaces on fsLR's mesh, nor some "
+        "with spheres that are registered to it"
+    )
+
+
+def _of_folder(
+    folder: Path, participant: str, *, is_moved: bool
+) -> tuple[dict[Side, SurfaceSide], str]:
+    """Return both sides on the best mesh that has both, and words on it; none: empty."""
+    files = _files_of(participant, folder, "hemi-*.surf.gii")
+
+    def first(
+        suffix: str, side: Side, **labels: str | tuple[str | None, ...] | None
+    ) -> Path | None:
+        found = having(files, suffix, (".surf.gii",), hemi=side, **labels)
+        return found[0].path if found else None
+
+    descs = _XCPD_DESCS if is_moved else _FMRIPREP_DESCS
+    on_fslr, native = dict[Side, SurfaceSide](), dict[Side, SurfaceSide]()
+    for side in _SIDES:
+        if path := first("midthickness", side, space="fsLR", den="32k", desc=descs):
+            on_fslr[side] = SurfaceSide(path)
+        path = first("midthickness", side, space=None, den=None, desc=descs)
+        sphere = first("sphere", side, space="fsLR", den=None, desc=_SPHERE_DESCS)
+        if path and sphere:
+            other = first("sphere", side, space=("fsaverage", None), den=None, desc="reg")
+            native[side] = SurfaceSide(path, sphere, other)
+    if len(on_fslr) == len(_SIDES):
+        return on_fslr, "on fsLR's mesh of {}"
+    return (native, "of {}, moved to fsLR's mesh") if len(native) == len(_SIDES) else ({}, "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.regions.atlases import names_atlases
+from bids_dtg.inputs.run import two_alike
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
 from bids_dtg.notices import counted
 from bids_dtg.settings import InputChoice, InputType
@@ -24,23 +25,23 @@ from bids_dtg.settings import InputChoice, InputType
 MOUNT_REMINDER = (
     "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
 )
-_NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
-# Programs whose outputs add to fMRIPrep's, and how those are given in their place.
-_ADDED = {
-    "fMRIPost-AROMA": ", with --denoise-strategy ica_aroma and this folder beside it",
-    "fMRIPost-rapidtide": "; what rapidtide removes stays in the runs then",
-}
-# Names of programs, as in `--derivatives NAME=PATH` and in dataset_description.json, without signs.
-_PACKAGES: Mapping[str, InputType] = {"fmriprep": "fmriprep", "xcpd": "xcpd"}
-# As `fmriprep` issues 1725 and 3216, `xcp_d` issue 967 and `fmripost-aroma` issue 119 report.
-_WRONG_TIMES = ("fmriprep", "nibabies", "xcpd", "fmripost")
 TITLES: Mapping[InputType, str] = {
     "fmriprep": "fMRIPrep derivatives",
     "xcpd": "XCP-D derivatives",
     "hcp": "HCP folders",
     "ukb": "UK Biobank folders",
 }
-_USUAL = {"fmriprep": ("fmriprep",), "xcpd": ("xcp_d", "xcpd", "xcp-d")}
+# Where derivatives lie below a raw dataset, by the program that made them: its name as in
+# `--derivatives NAME=PATH` and in dataset_description.json, without signs.
+_USUAL: Mapping[InputType, tuple[str, ...]] = {
+    "fmriprep": ("fmriprep",),
+    "xcpd": ("xcp_d", "xcpd", "xcp-d"),
+}
+_NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
+# As `fmriprep` issues 1725 and 3216, `xcp_d` issue 967 and `fmripost-aroma` issue 119 report.
+_WRONG_TIMES = ("fmriprep", "nibabies", "xcpd", "fmripost")
+_DESCRIPTION = "dataset_description.json"
+_UNREADABLE = {FileNotFoundError: "does not exist", NotADirectoryError: "is not a folder"}
 
 
 @dataclass(frozen=True)
@@ -86,42 +87,19 @@ def find_dataset(
         if `derivatives` names other packages only.
     """
     derivatives = [text for text in derivatives if not names_atlases(text)]
-    bids_dir = _absolute(bids_dir)
-    _require_folder(bids_dir, "BIDS_DIR")
-    if input_type in ("hcp", "ukb"):
-        if derivatives:
-            raise DatasetError(
-                f"--derivatives was given with --input-type {input_type}",
-                expected="BIDS_DIR to hold the participants' folders",
-            )
-        return _study(bids_dir, input_type)
+    bids_dir = _folder(bids_dir, "BIDS_DIR")
+    if derivatives and input_type in STUDIES:
+        raise DatasetError(
+            f"--derivatives was given with --input-type {input_type}",
+            expected="BIDS_DIR to hold the participants' folders",
+        )
     if derivatives:
         return _explicit(derivatives, bids_dir, input_type)
-    if input_type == "auto" and not (bids_dir / "dataset_description.json").exists():
-        found: list[InputType] = [t for t, study in STUDIES.items() if holds_study(study, bids_dir)]
-        if len(found) > 1:
-            raise DatasetError(
-                f"{bids_dir} has folders of {' and of '.join(TITLES[t] for t in found)}",
-                remedy=f"choose one with --input-type {' or '.join(found)}",
-            )
-        if found:
-            return _study(bids_dir, found[0])
-    if _is_derivative(read_description(bids_dir)):
+    if study := _study_in(bids_dir, input_type):
+        return InputDataset(bids_dir, study, {}, bids_dir, study)
+    if _is_derivative(_read_description(bids_dir)):
         return _dataset(bids_dir, bids_dir, input_type)
     return _derivatives_of_raw(bids_dir, input_type)
-
-
-def require_bids_dir(bids_dir: Path) -> None:
-    """Check that BIDS_DIR is there.
-
-    Raises
-    ------
-    DatasetError
-        It does not exist, or is no folder.
-    """
-    folder = _absolute(bids_dir)
-    if not folder.is_dir():
-        _require_folder(folder, "BIDS_DIR")
 
 
 def name_folder(bids_dir: Path) -> SourceDataset:
@@ -130,12 +108,10 @@ def name_folder(bids_dir: Path) -> SourceDataset:
     Raises
     ------
     DatasetError
-        It is none.
+        It does not exist, or is no folder.
     """
-    require_bids_dir(bids_dir)  # it may be empty
-    folder = _absolute(bids_dir)
-    description = read_json(folder / "dataset_description.json")
-    return SourceDataset(folder, folder.name or "data", description, folder)
+    folder = _folder(bids_dir, "BIDS_DIR", may_be_empty=True)
+    return SourceDataset(folder, folder.name or "data", read_json(folder / _DESCRIPTION), folder)
 
 
 def made_by(description: Mapping[str, Any]) -> InputType | None:
@@ -146,7 +122,7 @@ def made_by(description: Mapping[str, Any]) -> InputType | None:
     >>> made_by({"GeneratedBy": [{"Name": "XCP-D"}, {"Name": "fMRIPrep"}]})
     'xcpd'
     """
-    return _PACKAGES.get(_letters(next(iter(_generators(description)), "")))
+    return _package(next(iter(_generators(description)), ""))
 
 
 def writes_wrong_times(root: Path) -> bool:
@@ -154,38 +130,36 @@ def writes_wrong_times(root: Path) -> bool:
 
     The time between frames of their sidecars was right.
     """
-    made = _generators(read_json(root / "dataset_description.json"))
+    made = _generators(read_json(root / _DESCRIPTION))
     return any(_letters(name).startswith(_WRONG_TIMES) for name in made)
 
 
 def own_name(dataset: InputDataset) -> str | None:
     """Return the name by which a dataset differs from others; None: it has none of its own.
 
-    It is that of the raw dataset, where that can be found: BIDS_DIR, the folder above
-    `derivatives`, a path in `DatasetLinks`. Derivatives are mostly named like the program that
-    made them, which says nothing.
+    It is that of the raw dataset, where that can be found. Derivatives are mostly named like the
+    program that made them, which says nothing.
     """
-    described = [read_json(place / "dataset_description.json") for place in raw_places(dataset)]
-    found = [str(d.get("Name") or "") for d in described if d and not _is_derivative(d)]
-    own = str(dataset.description.get("Name") or "")
-    if not _letters(own).startswith(tuple(_PACKAGES)):
-        found.append(own)
-    return next((name.strip() for name in found if name.strip()), None)
+    raw = read_json((dataset.raw or dataset.bids_dir) / _DESCRIPTION)
+    own = str(dataset.description.get("Name") or "").strip()
+    name = "" if _is_derivative(raw) else str(raw.get("Name") or "").strip()
+    return name or (None if _letters(own).startswith(tuple(_USUAL)) else own) or None
 
 
-def raw_places(dataset: InputDataset) -> Iterator[Path]:
-    """Yield folders that may be the raw dataset, the likely ones first.
+def participants_of(dataset: InputDataset) -> tuple[str, ...]:
+    """List the labels of all participants, in the dataset's order.
 
-    They are BIDS_DIR, the path in `DatasetLinks`, and the folder above `derivatives`.
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed.
     """
-    yield dataset.bids_dir
-    links = dataset.description.get("DatasetLinks")
-    raw = links.get("raw") if isinstance(links, Mapping) else None
-    if isinstance(raw, str):
-        raw = raw.removeprefix("file://")
-        if "://" not in raw:
-            yield dataset.root / raw
-    yield from (above.parent for above in dataset.root.parents if above.name == "derivatives")
+    study = dataset.study
+    if study is None:
+        return participants_in(dataset.root)
+    folders = person_folders(study, dataset.root)
+    there = (folder for folder in folders if (folder.path / study.sign).is_dir())
+    return tuple(dict.fromkeys(folder.participant for folder in there))
 
 
 def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:
@@ -206,26 +180,18 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
             expected="labels with spaces between them",
             remedy=f"--participant-label {' '.join(joined[0].replace(',', ' ').split())}",
         )
-    if study is None:
-        present = participants_in(root)
-        asked = {plain_label(label, "sub") for label in labels}
-    else:
-        folders = [f for f in person_folders(study, root) if (f.path / study.sign).is_dir()]
-        present = tuple(dict.fromkeys(folder.participant for folder in folders))
-        # Names of folders will do as well.
-        known = [study.labels(label.removeprefix("sub-")) for label in labels]
-        asked = {
-            person[0] if person else plain_label(label, "sub")
-            for person, label in zip(known, labels, strict=True)
-        }
-    if not present:
-        what = study.sign if study else "sub-*"
+    if not (present := participants_of(dataset)):
         raise DatasetError(
-            f"{root} has no participants (no {what} folder), but {seen(root)}",
+            f"{root} has no participants (no {study.sign if study else 'sub-*'} folder), but "
+            f"{seen(root)}",
             remedy=MOUNT_REMINDER,
         )
-    unknown = sorted(asked - set(present))
-    if unknown:
+    asked = set()
+    for label in labels:
+        # Names of a study's folders will do as well.
+        folder = study.labels(label.removeprefix("sub-")) if study else None
+        asked.add(folder[0] if folder else plain_label(label, "sub"))
+    if unknown := sorted(asked - set(present)):
         near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
         some = near or [*present[:5], *(["…"] if len(present) > 5 else [])]
         raise DatasetError(
@@ -235,47 +201,15 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
             remedy=f"--participant-label {' '.join(near or present[:1])}, or leave it out for all",
         )
     selected = tuple(label for label in present if not asked or label in asked)
-    _require_distinct(root, selected)
-    return selected
-
-
-def _require_distinct(root: Path, labels: Sequence[str]) -> None:
-    """Refuse participants whose labels differ in upper and lower case alone."""
-    known: dict[str, str] = {}
-    for label in labels:
-        other = known.setdefault(label.casefold(), label)
-        if other != label:
-            raise DatasetError(
-                f"{root} has sub-{other} and sub-{label}",
-                expected="labels that differ in more than upper and lower case: some file systems "
-                "would mix their results",
-                remedy="rename one of them, or choose one with --participant-label and give the "
-                "other an output folder of its own",
-            )
-
-
-def read_description(root: Path) -> dict[str, Any]:
-    """Read `dataset_description.json`.
-
-    Raises
-    ------
-    DatasetError
-        If it is missing (with what is in the folder instead) or no JSON object.
-    """
-    path = root / "dataset_description.json"
-    try:
-        return read_json_object(path)
-    except MissingFileError as err:
+    if pair := two_alike(selected, str.casefold):
         raise DatasetError(
-            f"{root} is not a BIDS dataset: it has no dataset_description.json, but {seen(root)}",
-            remedy=_nearby_dataset(root),
-        ) from err
-    except ForeignFileError as err:
-        raise err.as_kind(
-            DatasetError,
-            expected='a JSON object, e.g. {"Name": "…"}',
-            remedy=err.remedy or "repair the file",
-        ) from err
+            f"{root} has sub-{pair[0]} and sub-{pair[1]}",
+            expected="labels that differ in more than upper and lower case: some file systems "
+            "would mix their results",
+            remedy="rename one of them, or choose one with --participant-label and give the "
+            "other an output folder of its own",
+        )
+    return selected
 
 
 def seen(root: Path) -> str:
@@ -286,101 +220,150 @@ def seen(root: Path) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _study(root: Path, input_type: InputType) -> InputDataset:
-    study = STUDIES[input_type]
-    if not holds_study(study, root):
-        inside = root.parent if (root / study.sign).is_dir() else None
+def split_named_path(text: str) -> tuple[str | None, str]:
+    """Take `[PACKAGE=]PATH` apart: the package, None where none is named, and the path.
+
+    Examples
+    --------
+    >>> split_named_path("fmriprep=/data/day=1"), split_named_path("/data/day=1")
+    (('fmriprep', '/data/day=1'), (None, '/data/day=1'))
+    """
+    named = _NAMED.fullmatch(text)
+    if named is None or Path(text).exists():
+        return None, text
+    return named["package"], named["path"]
+
+
+def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
+    """Return the study whose folders are in a folder; None: it is to be read by BIDS names."""
+    if input_type != "auto" and (study := STUDIES.get(input_type)):
+        if not holds_study(study, root):
+            inside = f"perhaps {root.parent} was meant" if (root / study.sign).is_dir() else None
+            raise DatasetError(
+                f"{root} holds no participant's folder with {study.sign}, but {seen(root)}",
+                expected=f"ID/{study.sign}",
+                remedy=inside,
+            )
+        return input_type
+    if input_type != "auto" or (root / _DESCRIPTION).exists():
+        return None
+    found = [kind for kind, study in STUDIES.items() if holds_study(study, root)]
+    if len(found) > 1:
         raise DatasetError(
-            f"{root} holds no participant's folder with {study.sign}, but {seen(root)}",
-            expected=f"ID/{study.sign}",
-            remedy=f"perhaps {inside} was meant" if inside else None,
+            f"{root} has folders of {' and of '.join(TITLES[kind] for kind in found)}",
+            remedy=f"choose one with --input-type {' or '.join(found)}",
         )
-    return InputDataset(root, input_type, {}, root, input_type)
+    return found[0] if found else None
 
 
 def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice) -> InputDataset:
-    named = [_named_path(text) for text in derivatives]
-    wanted = tuple(TITLES) if input_type == "auto" else (input_type,)
-    paths = [(path, kind) for path, kind in named if kind in (*wanted, "auto")]
-    if not paths:
+    found: list[tuple[Path, InputChoice]] = []
+    for text in derivatives:
+        name, place = split_named_path(text)
+        kind: InputChoice | None = "auto" if name is None else _package(name)
+        if kind == "auto" or (kind and input_type in ("auto", kind)):
+            found.append((expand_home(place, "--derivatives"), kind))
+    if len(found) != 1:
         title = "fMRIPrep derivatives" if input_type == "auto" else TITLES[input_type]
         raise DatasetError(
-            f"--derivatives names no {title}: {', '.join(derivatives)}",
-            expected="fmriprep=PATH, xcpd=PATH or PATH",
+            f"--derivatives names {len(found)} folders: {', '.join(str(p) for p, _ in found)}"
+            if found
+            else f"--derivatives names no {title}: {', '.join(derivatives)}",
+            expected="one of fmriprep=PATH, xcpd=PATH or PATH",
         )
-    if len(paths) > 1:
-        raise DatasetError(
-            f"--derivatives names {len(paths)} folders: {', '.join(str(p) for p, _ in paths)}",
-            expected="one folder of derivatives",
-        )
-    ((path, kind),) = paths
-    _require_folder(path, "--derivatives")
-    return _dataset(path, bids_dir, input_type if kind == "auto" else kind)
+    ((path, named),) = found
+    root = _folder(path, "--derivatives")
+    return _dataset(root, bids_dir, input_type if named == "auto" else named)
 
 
 def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDataset:
-    description = read_description(root)
+    description = _read_description(root)
     if not _is_derivative(description):
         raise DatasetError(
             f"{root} is a raw dataset", expected="a folder of fMRIPrep or XCP-D derivatives"
         )
     if input_type == "auto":
-        made = [_letters(name) for name in _generators(description)][:1]
-        for name, how in _ADDED.items():
-            if _letters(name) in made:
-                raise DatasetError(
-                    f"{root} holds outputs of {name}, which are not read as runs",
-                    expected="the fMRIPrep derivatives that it was run on",
-                    remedy=f"give the folder of these as the input{how}",
-                )
+        made = next(iter(_generators(description)), "")
+        if _letters(made).startswith("fmripost"):
+            # What others than AROMA remove stays in the runs.
+            aroma = ", with --denoise-strategy ica_aroma" * ("aroma" in _letters(made))
+            raise DatasetError(
+                f"{root} holds outputs of {made}, which are not read as runs",
+                expected="the fMRIPrep derivatives that it was run on",
+                remedy=f"give the folder of these as the input{aroma}",
+            )
         input_type = made_by(description) or "fmriprep"
-    found = InputDataset(root, input_type, description, bids_dir, input_type)
-    return replace(found, raw=_named_raw(found)) if bids_dir == root else found
+    raw = _raw_of(root, description) if bids_dir == root else None
+    return InputDataset(root, input_type, description, bids_dir, input_type, raw=raw)
 
 
-def _named_raw(dataset: InputDataset) -> Path | None:
+def _raw_of(root: Path, description: Mapping[str, Any]) -> Path | None:
     """Return the raw dataset that derivatives name or lie in, where it is here."""
-    for place in raw_places(dataset):
-        description = read_json(place / "dataset_description.json")
-        if description and not _is_derivative(description):
+    links = description.get("DatasetLinks")
+    linked = links.get("raw") if isinstance(links, Mapping) else None
+    places = [above.parent for above in root.parents if above.name == "derivatives"]
+    if isinstance(linked, str) and "://" not in (path := linked.removeprefix("file://")):
+        places.insert(0, root / path)
+    for place in places:
+        found = read_json(place / _DESCRIPTION)
+        if found and not _is_derivative(found):
             return _absolute(place)
     return None
 
 
 def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
-    for kind in ("fmriprep", "xcpd") if input_type == "auto" else (input_type,):
-        for usual in _USUAL[kind]:
-            if (raw / "derivatives" / usual).is_dir():
-                return _dataset(raw / "derivatives" / usual, raw, kind)
-        made = list(_made_by(kind, raw / "derivatives"))
-        if len(made) == 1:
-            return _dataset(made[0], raw, kind)
-        if made:
+    kinds = [kind for kind in _USUAL if input_type in ("auto", kind)]
+    folder = raw / "derivatives"
+    for kind in kinds:
+        usual = [folder / name for name in _USUAL[kind] if (folder / name).is_dir()]
+        found = usual[:1] or _made_below(folder, "*", [kind])
+        if len(found) > 1:
             raise DatasetError(
-                f"{raw} has several {TITLES[kind]}: {', '.join(path.name for path in made)}",
+                f"{raw} has several {TITLES[kind]}: {', '.join(path.name for path in found)}",
                 remedy="choose one with --derivatives PATH",
             )
-    title = TITLES["fmriprep" if input_type == "auto" else input_type]
-    kinds: tuple[InputType, ...] = ("fmriprep", "xcpd") if input_type == "auto" else (input_type,)
+        if found:
+            return _dataset(found[0], raw, kind)
     # As in OpenNeuro's old layout: derivatives/fmriprep_1.0.0/fmriprep.
-    deeper = [path for kind in kinds for path in _made_by(kind, raw / "derivatives", "*/*")]
+    deeper = _made_below(folder, "*/*", kinds)
     raise DatasetError(
-        f"{raw} is a raw dataset without {title}",
-        expected=f"{raw / 'derivatives' / _USUAL.get(input_type, _USUAL['fmriprep'])[0]}",
+        f"{raw} is a raw dataset without {TITLES[kinds[0]]}",
+        expected=f"{folder / _USUAL[kinds[0]][0]}",
         remedy=f"perhaps --derivatives {shlex.quote(str(deeper[0]))} was meant"
         if deeper
         else "run fMRIPrep first, or say where its output is with --derivatives PATH",
     )
 
 
-def _made_by(kind: InputType, folder: Path, depth: str = "*") -> Iterator[Path]:
-    for file in matching(folder, f"{depth}/dataset_description.json"):
-        try:
-            found = made_by(read_description(file.parent))
-        except DatasetError:
-            continue  # a broken neighbour is not what was asked for
-        if found == kind:
-            yield file.parent
+def _made_below(folder: Path, pattern: str, kinds: Sequence[InputType]) -> list[Path]:
+    """List the datasets below a folder that these programs made."""
+    files = matching(folder, f"{pattern}/{_DESCRIPTION}")
+    # A broken neighbour is not what was asked for: it is read as empty.
+    return [file.parent for file in files if made_by(read_json(file)) in kinds]
+
+
+def _read_description(root: Path) -> dict[str, Any]:
+    """Read a dataset's description; where it is missing, say what is in the folder instead."""
+    try:
+        return read_json_object(root / _DESCRIPTION)
+    except MissingFileError as err:
+        # Two folders down lies fMRIPrep's output in derivatives/fmriprep_1.0.0/fmriprep.
+        near = [
+            path.parent
+            for depth in ("*", "*/*")
+            for path in matching(root, f"{depth}/{_DESCRIPTION}")
+        ]
+        near += [path for path in root.parents if (path / _DESCRIPTION).is_file()]
+        raise DatasetError(
+            f"{root} is not a BIDS dataset: it has no {_DESCRIPTION}, but {seen(root)}",
+            remedy=f"perhaps {near[0]} was meant" if near else None,
+        ) from err
+    except ForeignFileError as err:
+        raise err.as_kind(
+            DatasetError,
+            expected='a JSON object, e.g. {"Name": "…"}',
+            remedy=err.remedy or "repair the file",
+        ) from err
 
 
 def _generators(description: Mapping[str, Any]) -> list[str]:
@@ -398,30 +381,14 @@ def _is_derivative(description: Mapping[str, Any]) -> bool:
     return "PipelineDescription" in description or "GeneratedBy" in description
 
 
+def _package(name: str) -> InputType | None:
+    """Return the program of which outputs are read; None: it is another."""
+    return next((kind for kind in _USUAL if kind == _letters(name)), None)
+
+
 def _letters(name: str) -> str:
     """Write XCP-D, xcp_d and xcpd the same."""
     return re.sub("[^a-z]", "", name.lower())
-
-
-def split_named_path(text: str) -> tuple[str | None, str]:
-    """Take `[PACKAGE=]PATH` apart: the package, None where none is named, and the path.
-
-    Examples
-    --------
-    >>> split_named_path("fmriprep=/data/day=1"), split_named_path("/data/day=1")
-    (('fmriprep', '/data/day=1'), (None, '/data/day=1'))
-    """
-    named = _NAMED.fullmatch(text)
-    if named is None or Path(text).exists():
-        return None, text
-    return named["package"], named["path"]
-
-
-def _named_path(text: str) -> tuple[Path, InputChoice | None]:
-    """Take `[PACKAGE=]PATH` apart: auto where no package is named, None for one not read here."""
-    package, path = split_named_path(text)
-    place = _absolute(expand_home(path, "--derivatives"))
-    return place, "auto" if package is None else _PACKAGES.get(_letters(package))
 
 
 def _absolute(path: Path) -> Path:
@@ -429,26 +396,13 @@ def _absolute(path: Path) -> Path:
     return path.resolve() if ".." in path.parts else path.absolute()
 
 
-def _require_folder(path: Path, what: str) -> None:
-    if not path.exists():
-        raise DatasetError(f"{what} {path} does not exist", remedy=MOUNT_REMINDER)
-    if not path.is_dir():
-        raise DatasetError(f"{what} {path} is not a folder")
+def _folder(path: Path, what: str, *, may_be_empty: bool = False) -> Path:
+    """Return the absolute path of a folder that somebody named; refuse what is none, or empty."""
+    folder = _absolute(path)
     try:
-        empty = next(path.iterdir(), None) is None
+        wrong = "" if any(folder.iterdir()) or may_be_empty else "is empty"
     except OSError as err:
-        raise DatasetError(f"{what} {path} cannot be listed: {err.strerror or err}") from err
-    if empty:
-        raise DatasetError(f"{what} {path} is empty", remedy=MOUNT_REMINDER)
-
-
-def _nearby_dataset(root: Path) -> str | None:
-    # Two folders down lies fMRIPrep's output in derivatives/fmriprep_1.0.0/fmriprep.
-    below = [
-        path.parent
-        for depth in ("*", "*/*")
-        for path in matching(root, f"{depth}/dataset_description.json")
-    ]
-    above = [path for path in root.parents if (path / "dataset_description.json").is_file()]
-    near = [*below, *above]
-    return f"perhaps {near[0]} was meant" if near else None
+        wrong = _UNREADABLE.get(type(err), f"cannot be listed: {err.strerror or err}")
+    if wrong:
+        raise DatasetError(f"{what} {folder} {wrong}", remedy=MOUNT_REMINDER)
+    return folder

@@ -1,12 +1,68 @@
-"""One resting-state run as files: the images, tables and transforms that belong together."""
+"""One resting-state run as files, and what the names of a dataset's files say of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-from bids_dtg.files.names import BidsName
-from bids_dtg.inputs.selection import STORAGE, NamedFile
+from bids_dtg.files.names import BidsName, parse_name
+from bids_dtg.files.sidecars import applies_to
+
+SPACE = "MNI152NLin6Asym"  # of the models that are published, and of HCP and UK Biobank
+# The grid of the run itself: fMRIPrep names no space then, or one of these.
+NATIVE = "boldref"
+_OWN_GRID = frozenset({"boldref", "func", "run"})
+T1W = "T1w"
+# Parcels of CIFTI, and what names of series and maps of them end with.
+PARCELS, PARCEL_SERIES, PARCEL_MAPS = "fsLR parcels", (".ptseries.nii",), (".pscalar.nii",)
+IMAGES = (".nii.gz", ".nii")
+# Storage, not measurement: what differs between files of one run.
+STORAGE = frozenset(
+    {"space", "cohort", "res", "den", "desc", "label", "seg", "atlas", "scale", "stat"}
+)
+# fMRIPrep makes one file of the echoes, and of magnitude and phase: its name may lack them.
+COMBINED = frozenset({"echo", "part"})
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file or folder, and its name taken apart: the one that it has in BIDS, or would have."""
+
+    path: Path  # absolute
+    name: BidsName  # entities, suffix, extension
+
+    @property
+    def participant(self) -> str:
+        """Label without `sub-`."""
+        return self.name.get("sub") or ""
+
+    @property
+    def session(self) -> str | None:
+        """Label without `ses-`."""
+        return self.name.get("ses")
+
+    @property
+    def measured(self) -> tuple[tuple[str, str], ...]:
+        """The entities that say what was measured: the same for all files of a run."""
+        return tuple(pair for pair in self.name.entities if pair[0] not in STORAGE)
+
+    @property
+    def title(self) -> str:
+        """Name of what was measured, for messages, e.g. `sub-01_task-rest_run-1`."""
+        return "_".join(f"{key}-{value}" for key, value in self.measured)
+
+    @property
+    def space(self) -> str:
+        """The space that it is in by its name; `NATIVE` for the run's own grid."""
+        if self.name.extension in PARCEL_SERIES:
+            return PARCELS
+        space = self.name.get("space")
+        return NATIVE if space in _OWN_GRID else space or NATIVE
 
 
 @dataclass(frozen=True)
@@ -73,4 +129,102 @@ class RestRun:
     @property
     def title(self) -> str:
         """Name for messages, e.g. `sub-01_task-rest_run-1`."""
-        return "_".join(f"{k}-{v}" for k, v in self.entities if k not in STORAGE)
+        return self.named.title
+
+
+def named_files(paths: Iterable[Path]) -> list[NamedFile]:
+    """Take the names of files apart, sorted; those that BIDS does not know are left out."""
+    files = []
+    for path in sorted(paths, key=str):
+        try:
+            files.append(NamedFile(path, parse_name(path.name)))
+        except ValueError:
+            continue  # notes, scripts and copies that people leave lying about
+    return files
+
+
+def having(
+    files: Iterable[NamedFile],
+    suffix: str,
+    extensions: Collection[str],
+    **wanted: str | tuple[str | None, ...] | None,
+) -> list[NamedFile]:
+    """Keep files of a suffix by their extensions and entities.
+
+    An entity is a label, None (no such entity), or one of several of these: files that have the
+    first of them come first.
+
+    Examples
+    --------
+    >>> names = ["sub-01_desc-brain_mask.nii.gz", "sub-01_space-T1w_desc-brain_mask.nii.gz"]
+    >>> files = named_files(map(Path, names))
+    >>> [file.name.get("space") for file in having(files, "mask", IMAGES, space=("T1w", None))]
+    ['T1w', None]
+    """
+    labels = {key: each if isinstance(each, tuple) else (each,) for key, each in wanted.items()}
+    found = [
+        file
+        for file in files
+        if file.name.suffix == suffix
+        and file.name.extension in extensions
+        and all(file.name.get(key) in allowed for key, allowed in labels.items())
+    ]
+    return sorted(
+        found,
+        key=lambda file: [each.index(file.name.get(key)) for key, each in labels.items()],
+    )
+
+
+def is_rest(name: BidsName) -> bool:
+    """Return whether a file is of a task whose name begins with rest."""
+    return (name.get("task") or "").lower().startswith("rest")
+
+
+def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool:
+    """Return whether a file is a run's own by its name, and not that of another run.
+
+    It has all entities of the run but those of storage, echo and part, and no others.
+
+    Parameters
+    ----------
+    name, run
+        Names of the file and of the BOLD series.
+    but
+        Entities of the file that do not say which run it is of.
+
+    Examples
+    --------
+    >>> run = parse_name("sub-01_task-rest_run-1_part-mag_desc-preproc_bold.nii.gz")
+    >>> belongs_to(parse_name("sub-01_task-rest_run-01_desc-brain_mask.nii.gz"), run)
+    True
+    >>> belongs_to(parse_name("sub-01_task-rest_desc-brain_mask.nii.gz"), run)
+    False
+    """
+    own, needed = without(name, {*STORAGE, *but}), without(run, STORAGE | COMBINED)
+    return applies_to(own, run) and applies_to(needed, name)
+
+
+def without(name: BidsName, keys: Collection[str]) -> BidsName:
+    """Leave entities out of a name."""
+    return replace(name, entities=tuple(pair for pair in name.entities if pair[0] not in keys))
+
+
+def two_alike(items: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[_T, _T] | None:
+    """Return the first two items of one key; None: all differ.
+
+    Examples
+    --------
+    >>> two_alike(["A1", "b", "a1"], str.casefold)
+    ('A1', 'a1')
+    """
+    known: dict[Hashable, _T] = {}
+    for item in items:
+        other = known.setdefault(key(item), item)
+        if other is not item:
+            return other, item
+    return None
+
+
+def natural_order(title: str) -> list[str]:
+    """Sort run-10 after run-9."""
+    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]

@@ -1,60 +1,62 @@
-"""Finding the resting-state runs of a participant, or saying what is there instead."""
+"""The resting-state runs of a participant, or what is there instead; labels that no run has."""
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
+from json import dumps
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import files_below, is_stub, require_contents
-from bids_dtg.files.names import BidsName, parse_name
-from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
-from bids_dtg.inputs.index import filtered_names
-from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import (
-    EVERY_REST,
+from bids_dtg.files.names import parse_name, plain_index, plain_label, same_label
+from bids_dtg.files.sidecars import repetition_time, stated_repetition_time, stated_residual_dof
+from bids_dtg.inputs.dataset import InputDataset, participants_of
+from bids_dtg.inputs.run import (
     IMAGES,
     PARCEL_SERIES,
-    NamedFile,
-    Selection,
-    absent_session,
-    belongs_to,
-    combined_echoes,
-    measured,
-    named_files,
-    require_measured_once,
-    require_one_file_each,
-    space_of,
-    versions_by_run,
-)
-from bids_dtg.inputs.space_choice import (
     SPACE,
+    NamedFile,
+    RestRun,
+    belongs_to,
+    having,
+    named_files,
+    natural_order,
+    two_alike,
+)
+from bids_dtg.inputs.selection import OPTIONS, Selection
+from bids_dtg.inputs.space_choice import (
     SURFACE,
     Choice,
-    CoregistrationMissingError,
     SpaceRule,
     choose_version,
+    is_in_space,
+    space_label,
 )
+from bids_dtg.inputs.studies import STUDIES, Study, person_folders
 from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType
 
-# What the cleaned or preprocessed series are called, the first that is there winning.
-_DESCS: Mapping[InputType, tuple[str, ...]] = {
+EVERY_REST = Selection()
+# What the cleaned or preprocessed series are called, the first that is there winning: unsmoothed
+# before smoothed, as models are trained on what has not been smoothed.
+_DESCS: dict[InputType, tuple[str, ...]] = {
     "fmriprep": ("preproc",),
-    # Unsmoothed before smoothed: models are trained on what has not been smoothed.
     "xcpd": ("denoised", "denoisedSmoothed"),
 }
-
-# Entities that the name of XCP-D's join lacks, and what filters call them.
-_REMOVED = {"run": "run", "dir": "direction"}
-
 _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
+_COMPANIONS = frozenset({"mask", "timeseries", "regressors", "outliers"})
+# Entities that the name of XCP-D's join lacks.
+_REMOVED = frozenset({"run", "dir"})
+# What differs between files made of one measurement in several ways; its names in filters.
+_MADE = {"rec": "reconstruction", "hash": "hash", "part": "part"}
 
 
 def find_runs(
@@ -64,14 +66,13 @@ def find_runs(
     *,
     rule: SpaceRule | None = None,
     input_type: InputType = "fmriprep",
-    bids_filter: Mapping[str, Any] | None = None,
 ) -> tuple[RestRun, ...]:
-    """Find the runs of one participant of BIDS derivatives, sorted by name.
+    """Find the runs of one participant, sorted by name.
 
     Parameters
     ----------
     root
-        Root folder of the dataset of derivatives.
+        Root folder of the dataset.
     participant
         Participant's label, without `sub-`.
     selection
@@ -79,76 +80,26 @@ def find_runs(
     rule
         How a version of each run is chosen; the usual model's where not given.
     input_type
-        Who made the derivatives: fmriprep or xcpd.
-    bids_filter
-        Further filters, from `selection.read_filter_file`.
+        How the folders are to be read.
 
     Raises
     ------
     RunError
         If there is no such run, or its files are not there.
+    SettingsError
+        If a filter was given for an input without BIDS names.
     """
-    root, bids_filter = root.absolute(), dict(bids_filter or {})
-    who = f"sub-{participant}"
-    if not (root / who).is_dir():
-        raise RunError(f"{who} is not in {root}", remedy="check --participant-label")
-    paths = functional_files(root / who, selection.session_labels)
-    func = named_files(paths)
-    rule = rule or SpaceRule()
-    of_parcels = rule.endings == PARCEL_SERIES
-    bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
-    bold += [f for f in func if of_parcels and f.name.extension in PARCEL_SERIES]
-    if not bold:
-        raise no_bold(root / who, selection.session_labels, paths, input_type)
-    bold = selection.of(bold, who, any_task="task" in bids_filter)
-    if bids_filter:
-        names = filtered_names(root, participant, bids_filter, selection.session_labels)
-        left = [file for file in bold if file.path.name in names]
-        if not left:
-            raise RunError(
-                f"{who}: the BIDS filter file leaves no run of {len(bold)}, as {bold[0].path.name}",
-                expected="values as file names have them, without ses- and the like",
-                remedy="correct or widen the filter",
-            )
-        bold = left
-    usable = usable_series(bold, who, input_type, rule.endings)
-    require_one_file_each(usable, who)
-    series = combined_echoes(usable, who, filtered="echo" in bids_filter)
-    found = versions_by_run(series)
-    if input_type == "xcpd":
-        found = _without_joins(found, who)
-    require_measured_once(found, who)
-
-    choices = _choices(found, rule, root)
-    runs = [_rest_run(choice, func, root, participant, input_type) for choice in choices]
+    root, rule = root.absolute(), rule or SpaceRule()
+    if study := STUDIES.get(input_type):
+        runs = _study_runs(study, root, participant, selection, rule)
+    else:
+        runs = _derivative_runs(root, participant, selection, rule, input_type)
     require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 
 
-def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, ...]:
-    """List the files in and below the `func` folders of one participant (and session).
-
-    Parameters
-    ----------
-    folder
-        Folder of the participant in the derivatives.
-    sessions
-        Labels without `ses-`; all where empty.
-    """
-    places = [folder / "func"]
-    for place in folder.glob("ses-*"):
-        if not sessions or place.name.removeprefix("ses-") in sessions:
-            places.append(place / "func")
-    return tuple(path for place in places for path in files_below(place, follow_links=False))
-
-
 def run_of_file(
-    bold: Path,
-    root: Path,
-    participant: str,
-    *,
-    rule: SpaceRule | None = None,
-    input_type: InputType = "fmriprep",
+    bold: Path, root: Path, *, rule: SpaceRule | None = None, input_type: InputType = "fmriprep"
 ) -> RestRun:
     """Take one BOLD file of BIDS derivatives as a run, with its companions as `find_runs`.
 
@@ -156,8 +107,8 @@ def run_of_file(
     ----------
     bold
         The series; what belongs to it is looked for in its folder.
-    root, participant, rule, input_type
-        Dataset, participant, rule of choice and type of input, as for `find_runs`.
+    root, rule, input_type
+        Dataset, rule of choice and type of input, as for `find_runs`.
 
     Raises
     ------
@@ -166,18 +117,334 @@ def run_of_file(
     ValueError
         Its name is not BIDS.
     """
-    root, bold = root.absolute(), bold.absolute()
+    root, bold, rule = root.absolute(), bold.absolute(), rule or SpaceRule()
     file = NamedFile(bold, parse_name(bold.name))
-    choice = choose_version([file], rule or SpaceRule(), root)
-    beside = named_files(sorted(bold.parent.glob("*")))
-    run = _rest_run(choice, beside, root, participant, input_type)
-    require_contents(run.inputs, participant)
+    beside = named_files(bold.parent.iterdir())
+    choice = choose_version([file], rule, root)
+    run = _rest_run(choice, beside, file.participant, rule, root, input_type)
+    require_contents(run.inputs, run.participant)
     return run
 
 
-def natural_order(title: str) -> list[str]:
-    """Sort run-10 after run-9."""
-    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
+def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
+    """List a participant's BOLD series by their names, in all versions."""
+    if dataset.study is None:
+        return _series(named_files(_functional_paths(dataset.root / f"sub-{participant}")))
+    found: list[NamedFile] = []
+    for folder in person_folders(dataset.study, dataset.root, participant):
+        with suppress(RunError):  # it is reported with the participant, if it is worked on
+            found += [run.named for run in dataset.study.runs(folder)]
+    return found
+
+
+def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection: Selection) -> None:
+    """Refuse labels of sessions and tasks that no run of a dataset has.
+
+    Names are read only, those of the participants asked for first, until the label was met;
+    a participant who lacks one that others have fails alone, later.
+
+    Raises
+    ------
+    SettingsError
+        Something is no label, or no run has it: what the runs have.
+    """
+    for entity, labels in (("ses", selection.sessions), ("task", selection.tasks)):
+        for label in [plain_label(label, entity) for label in labels]:
+            _require_label(
+                OPTIONS[entity],
+                label,
+                dataset.root,
+                (
+                    (own, own is not None and same_label(entity, own, label))
+                    for participant in _people(dataset, participants)
+                    for file in list_series(dataset, participant)
+                    for own in [file.name.get(entity)]
+                ),
+            )
+
+
+def refuse_absent_space(
+    dataset: InputDataset, participants: Sequence[str], selection: Selection, rule: SpaceRule
+) -> None:
+    """Refuse a value of ``--space`` in which no run that was asked for can be read.
+
+    Raises
+    ------
+    SettingsError
+        No run is in this space: in which they are.
+    """
+    if (space := rule.asked) is None:
+        return
+    if dataset.study is not None:
+        if wrong := _wrong_space(dataset.study, rule):
+            raise wrong.as_kind(SettingsError)
+        return
+
+    def asked_for(participant: str) -> list[NamedFile]:
+        found, who = list_series(dataset, participant), f"sub-{participant}"
+        with suppress(RunError):  # it is reported with the participant
+            return _usable(selection.of(found, who), who, dataset.input_type, rule.endings)
+        return []
+
+    _require_label(
+        "--space",
+        space,
+        dataset.root,
+        (
+            (space_label(file), is_in_space(file, space))
+            for participant in _people(dataset, participants)
+            for file in asked_for(participant)
+        ),
+    )
+
+
+def _people(dataset: InputDataset, participants: Sequence[str]) -> dict[str, None]:
+    """Return all participants of a dataset, those asked for first."""
+    return dict.fromkeys(chain(participants, participants_of(dataset)))
+
+
+def _require_label(
+    option: str, asked: str, root: Path, found: Iterable[tuple[str | None, bool]]
+) -> None:
+    """Refuse the label of an option that no series has.
+
+    Each series gives the label that it has, and whether that is the one asked for.
+    """
+    seen: set[str | None] = set()
+    for label, is_asked in found:
+        if is_asked:
+            return
+        seen.add(label)
+    if not seen:
+        return  # there is more to say than this
+    labels = sorted(label for label in seen if label is not None)
+    # A space is asked for with its resolution or without.
+    near = did_you_mean(asked, [*labels, *(label.partition(":")[0] for label in labels)])
+    there = ", ".join(labels[:8]) + ", ..." * (len(labels) > 8)
+    raise SettingsError(
+        f"{option} is '{asked}', which no run in {root} has",
+        expected=f"{'one of ' * (len(labels) > 1)}{there}" if labels else None,
+        remedy=near if labels else f"leave {option} out",
+    )
+
+
+# --- Studies
+
+
+def _study_runs(
+    study: Study, root: Path, participant: str, selection: Selection, rule: SpaceRule
+) -> list[RestRun]:
+    who = f"sub-{participant}"
+    if selection.filters:
+        raise SettingsError(
+            f"--bids-filter-file was given for {study.title}",
+            expected="BIDS derivatives, whose names it filters",
+            remedy="choose with --task-id or --session-label",
+        )
+    if wrong := _wrong_space(study, rule):
+        raise wrong
+    folders = person_folders(study, root, participant)
+    if not folders:
+        raise _no_participant(root, participant)
+    if pair := two_alike(folders, lambda folder: folder.session):
+        one, other = pair
+        raise RunError(
+            f"{one.path} and {other.path.name} are both of {who}"
+            + (f", ses-{one.session}" if one.session else ""),
+            remedy="take one of them away, or name them by session",
+        )
+    asked = [folder for folder in folders if selection.takes(folder.session)] or folders
+    found: dict[Path, RestRun] = {}
+    for folder in asked:
+        try:
+            found |= {run.bold: run for run in study.runs(folder)}
+        except RunError:
+            if len(asked) == 1:
+                raise  # else a session without rest: the others go on
+    chosen = selection.of([run.named for run in found.values()], who)
+    _require_one_file_each(chosen, who)
+    runs = []
+    for run in (found[file.path] for file in chosen):
+        seconds = [stated_repetition_time(sidecar) for sidecar in run.sidecars]
+        dof = stated_residual_dof(run.sidecars)
+        runs.append(replace(run, tr_seconds=next(iter(seconds), None), dof_stated=dof))
+    return runs
+
+
+def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
+    """Return the error that a study's runs cannot be read where they are wanted."""
+    wanted = rule.asked or rule.model
+    if rule.model == wanted.partition(":")[0] == SPACE:
+        return None
+    return RunError(
+        f"{study.title} is read in {SPACE}, not in {wanted}",
+        remedy="leave --space out" if rule.asked else f"choose a model in {SPACE}",
+    )
+
+
+# --- BIDS derivatives
+
+
+def _derivative_runs(
+    root: Path, participant: str, selection: Selection, rule: SpaceRule, input_type: InputType
+) -> list[RestRun]:
+    folder = root / f"sub-{participant}"
+    if not folder.is_dir():
+        raise _no_participant(root, participant)
+    who, files = folder.name, named_files(_functional_paths(folder))
+    if not (series := _series(files)):
+        raise _no_series(folder, input_type)
+    series = selection.filtered(selection.of(series, who), folder)
+    usable = _usable(series, who, input_type, rule.endings)
+    _require_one_file_each(usable, who)
+    found = _by_run(usable, who, is_echo_chosen="echo" in selection.filters)
+    if input_type == "xcpd":
+        found = _without_joins(found)
+    _require_measured_once(found, who)
+    chosen = _choices(found, rule, root)
+    return [_rest_run(choice, files, participant, rule, root, input_type) for choice in chosen]
+
+
+def _functional_paths(folder: Path) -> Iterable[Path]:
+    """Yield the files in and below the `func` folders of one participant."""
+    for place in (folder, *folder.glob("ses-*")):
+        yield from files_below(place / "func", follow_links=False)
+
+
+def _series(files: list[NamedFile]) -> list[NamedFile]:
+    return [
+        file
+        for file in files
+        if (file.name.suffix == "bold" and not file.name.extension.endswith(".json"))
+        or file.name.extension in PARCEL_SERIES
+    ]
+
+
+def _usable(
+    series: list[NamedFile], who: str, input_type: InputType, endings: tuple[str, ...]
+) -> list[NamedFile]:
+    """Keep the series that hold what the input type promises."""
+    # Phase and complex parts are no BOLD signal.
+    images = [
+        file
+        for file in series
+        if file.name.extension in endings and file.name.get("part") in {None, "mag"}
+    ]
+    if endings != IMAGES:
+        if images:
+            return images
+        raise RunError(
+            f"{who} has no series of parcels, but {series[0].path.name}",
+            expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (CIFTI), which the model "
+            "reads",
+            remedy="run XCP-D with --file-format cifti, or wb_command -cifti-parcellate",
+        )
+    for desc in _DESCS[input_type]:
+        if kept := [file for file in images if file.name.get("desc") == desc]:
+            return kept
+    remedy = _REMEDIES[input_type]
+    if any(file.name.get("desc") in _DESCS["xcpd"] for file in images):
+        remedy = "--input-type xcpd, if XCP-D made them: the dataset's description names others"
+    raise RunError(
+        f"{who} has no desc-{_DESCS[input_type][0]}_bold image, but {series[0].path.name}",
+        expected=f"NIfTI volumes in {SPACE}",
+        remedy=remedy,
+    )
+
+
+def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[list[NamedFile]]:
+    """Group files by what was measured: the versions of each run.
+
+    Of multi-echo runs it is the combined series, or the one echo that a filter chose.
+    """
+    runs: dict[tuple[tuple[str, str], ...], list[NamedFile]] = {}
+    for file in files:
+        runs.setdefault(_measured(file, "echo"), []).append(file)
+    for key, members in runs.items():
+        combined = [file for file in members if file.name.get("echo") is None]
+        echoes = sorted({e for file in members if (e := file.name.get("echo")) is not None})
+        if combined:
+            runs[key] = combined
+        elif len(echoes) > 1 or not is_echo_chosen:
+            raise RunError(
+                f"{who} has single echoes only (echo {', '.join(echoes)}): {members[0].path.name}",
+                expected="the optimally combined series, without echo-",
+                remedy="run fMRIPrep at --level full, which combines them, or choose one echo with "
+                '--bids-filter-file: {"bold": {"echo": 2}}',
+            )
+    return list(runs.values())
+
+
+def _measured(file: NamedFile, *but: str) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in file.measured if pair[0] not in but)
+
+
+def _require_one_file_each(files: list[NamedFile], who: str) -> None:
+    """Refuse two files of one name but for `.nii` and `.nii.gz`, zeros before a number or case."""
+    pair = two_alike(
+        files, lambda file: tuple((key, plain_index(key, own)) for key, own in file.name.entities)
+    )
+    if pair:
+        first, second = sorted(file.path for file in pair)
+        raise RunError(
+            f"{who} has two files of one run, {first} and {second.name}",
+            expected="one: names that differ in .nii and .nii.gz, in zeros before a number, "
+            "or in upper and lower case alone mean the same",
+            remedy="remove one of them, or rename it if it is another run",
+        )
+
+
+def _require_measured_once(runs: list[list[NamedFile]], who: str) -> None:
+    """Refuse several reconstructions (rec-), configurations (hash-) or parts of one measurement."""
+    if pair := two_alike((run[0] for run in runs), lambda file: _measured(file, *_MADE)):
+        one, other = pair
+        entity = next(key for key in _MADE if one.name.get(key) != other.name.get(key))
+        label, another = (dumps(file.name.get(entity)) for file in pair)
+        raise RunError(
+            f"{who} has one measurement in two files, {one.path} and {other.path.name}, which "
+            f"differ in {entity}-",
+            expected="one of them, as each would count as a run",
+            remedy=f'choose with --bids-filter-file: {{"bold": {{"{_MADE[entity]}": {label}}}}}, '
+            f"or {another}",
+        )
+
+
+def _without_joins(runs: list[list[NamedFile]]) -> list[list[NamedFile]]:
+    """Leave out series of XCP-D that join others, whose minutes would count twice.
+
+    The name of a join lacks run-, dir- or both, which its parts have. Of one part only, as motion
+    may leave of several runs, it has the same frames: else the two are different runs.
+    """
+    kept: list[list[NamedFile]] = []
+    # Long names first: what joins joins is compared with their parts alone.
+    for run in sorted(runs, key=lambda run: -len(run[0].measured)):
+        own = set(run[0].measured)
+        parts = [
+            other
+            for other in kept
+            if own < (theirs := set(other[0].measured))
+            and {key for key, _ in theirs - own} <= _REMOVED
+        ]
+        if len(parts) > 1 or (parts and 0 < _frames(run[0]) == _frames(parts[0][0])):
+            names = ", ".join(part[0].path.name for part in parts)
+            warnings.warn(f"{run[0].path.name} is left out: it joins {names}", stacklevel=4)
+        else:
+            kept.append(run)
+    return kept
+
+
+def _frames(file: NamedFile) -> int:
+    """Return the frames of a series by its header; 0 where that fails, as its reader will say."""
+    import nibabel as nib
+
+    shape: tuple[int, ...] = ()
+    try:
+        if not is_stub(file.path):
+            image: Any = nib.load(file.path)
+            shape = image.shape
+    except Exception:  # nibabel raises many kinds on damaged files
+        return 0
+    return shape[{4: 3, 2: 0}[len(shape)]] if len(shape) in (2, 4) else 0  # of CIFTI the first
 
 
 def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[Choice]:
@@ -186,211 +453,89 @@ def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[C
     for versions in runs:
         try:
             chosen.append(choose_version(versions, rule, root))
+        except TransformMissingError:
+            # What can be fetched is not left out: the maps would be others once it is there. Nor
+            # is a run without its own co-registration: some of fMRIPrep's files of it are lost.
+            raise
         except RunError as err:
-            failed.append((versions[0], err))
-    # What can be fetched is not left out: the maps would be others once it is there. Nor is a run
-    # without its own co-registration: some of fMRIPrep's files of it are lost.
-    refused = (TransformMissingError, CoregistrationMissingError)
-    missing = [error for _, error in failed if isinstance(error, refused)]
-    if missing:
-        raise missing[0]
+            failed.append((versions[0].title, err))
     if failed and not chosen:
         raise failed[0][1]
-    for file, error in failed:
-        name = "_".join(f"{key}-{value}" for key, value in measured(file))
-        warnings.warn(f"{name} is left out: {error}", stacklevel=4)
+    for title, error in failed:
+        warnings.warn(f"{title} is left out: {error}", stacklevel=5)
     return chosen
-
-
-def usable_series(
-    files: list[NamedFile], who: str, input_type: InputType, endings: tuple[str, ...]
-) -> list[NamedFile]:
-    """Keep the images that hold what the input type promises."""
-    # Phase and complex parts are no BOLD signal.
-    images = [
-        file
-        for file in files
-        if file.name.extension in endings and file.name.get("part") in {None, "mag"}
-    ]
-    if endings == IMAGES:
-        for desc in _DESCS[input_type]:
-            if kept := [file for file in images if file.name.get("desc") == desc]:
-                return kept
-        raise none_usable(files, who, _DESCS[input_type][0], input_type)
-    if not images:
-        raise RunError(
-            f"{who} has no series of parcels, but {files[0].path.name}",
-            expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (CIFTI), which the model "
-            "reads",
-            remedy="run XCP-D with --file-format cifti, or wb_command -cifti-parcellate",
-        )
-    return images
-
-
-def _without_joins(runs: list[list[NamedFile]], who: str) -> list[list[NamedFile]]:
-    """Leave out series of XCP-D that join others, whose minutes would count twice.
-
-    The name of a join lacks run-, dir- or both, which its parts have.
-
-    Raises
-    ------
-    RunError
-        A join has other frames than its parts.
-    """
-    entities = [frozenset(measured(versions[0])) for versions in runs]
-    joins: set[int] = set()
-    # Long names first: what joins joins is compared with their parts alone.
-    for at in sorted(range(len(runs)), key=lambda at: -len(entities[at])):
-        parts = [
-            run
-            for other, run in enumerate(runs)
-            if other not in joins
-            and entities[at] < entities[other]
-            and {key for key, _ in entities[other] - entities[at]} <= _REMOVED.keys()
-        ]
-        if parts and _is_join(runs[at], parts, who):
-            joins.add(at)
-            name = runs[at][0].path.name
-            warnings.warn(f"{name} is left out: it joins {_names(parts)}", stacklevel=3)
-    return [versions for at, versions in enumerate(runs) if at not in joins]
-
-
-def _is_join(run: list[NamedFile], parts: list[list[NamedFile]], who: str) -> bool:
-    """Return whether a series of XCP-D joins these; refuse one that should, of other frames."""
-    own, of_parts = _series(run), [_series(part) for part in parts]
-    frames, each = _frames(own), [_frames(part) for part in of_parts]
-    together = sum(each) if all(each) else 0
-    if len(parts) == 1:
-        # XCP-D joins also what motion left of several runs; two runs of one length differ.
-        return 0 < frames == together and _begin_alike(own, of_parts[0])
-    if frames and together and frames != together:
-        kept = (_REMOVED[key] for key in _REMOVED if all(part[0].name.get(key) for part in parts))
-        raise RunError(
-            f"{who}: {run[0].path} has {frames} frames, and {_names(parts)} have {together}",
-            expected="the frames of all of them, as XCP-D joins runs under a name without run- "
-            "and dir-",
-            remedy="rerun XCP-D on the session, or choose with --bids-filter-file: "
-            f'{{"bold": {{"{next(kept, "run")}": "*"}}}}',
-        )
-    return True
-
-
-def _names(runs: Iterable[list[NamedFile]]) -> str:
-    return ", ".join(versions[0].path.name for versions in runs)
-
-
-def _series(versions: list[NamedFile]) -> Any:
-    """Open a run without reading its values; None where that fails, as its reader will say."""
-    import nibabel as nib
-
-    here = (f.path for f in versions if f.path.name.endswith(IMAGES) and not is_stub(f.path))
-    try:
-        image: Any = nib.load(next(here))
-    except Exception:  # nibabel raises many kinds on damaged files
-        return None
-    return image.dataobj
-
-
-def _frames(series: Any) -> int:
-    """Return the frames of a series; 0 where they are not known. Of CIFTI they come first."""
-    shape = getattr(series, "shape", ())
-    return int(shape[{4: 3, 2: 0}[len(shape)]]) if len(shape) in (2, 4) else 0
-
-
-def _begin_alike(*series: Any) -> bool:
-    """Return whether the first frames of two series are equal."""
-    import numpy as np
-
-    try:
-        first, second = (
-            np.asarray(one[..., 0] if len(one.shape) == 4 else one[0]) for one in series
-        )
-    except Exception:  # a damaged file, as its reader will say
-        return False
-    return np.array_equal(first, second, equal_nan=True)
 
 
 def _rest_run(
     choice: Choice,
-    func: list[NamedFile],
-    root: Path,
+    files: list[NamedFile],
     participant: str,
+    rule: SpaceRule,
+    root: Path,
     input_type: InputType,
 ) -> RestRun:
-    file, cleaned = choice.file, input_type == "xcpd"
-    mask = _companion(file, func, desc="brain", suffixes={"mask"}, extensions=IMAGES)
-    table = _companion(
-        file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
-    )
-    outliers = None
-    if cleaned:
-        outliers = _companion(file, func, desc=None, suffixes={"outliers"}, extensions=(".tsv",))
-    tr_seconds, sidecars = repetition_time(file.path, root)
-    return RestRun(
-        bold=file.path,
-        mask=mask,
-        confounds=table,
-        entities=file.name.entities,
-        participant=participant,
-        session=file.name.get("ses"),
-        task=file.name.get("task") or "",
-        space=choice.space or space_of(file.name),
-        tr_seconds=tr_seconds,
-        sidecars=sidecars,
-        root=root,
-        transforms=choice.transforms,
-        space_reason=choice.reason,
-        cleaned_before=cleaned,
-        dof_stated=stated_residual_dof(sidecars) if cleaned else None,
-        outliers=outliers,
-    )
-
-
-def _companion(
-    bold: NamedFile,
-    func: list[NamedFile],
-    *,
-    desc: str | None,
-    suffixes: set[str],
-    extensions: tuple[str, ...],
-) -> Path | None:
-    """Find the run's own file beside a BOLD series; None where there is none.
+    """Make a run of the version that was chosen and of its own files beside it.
 
     A mask is in the space and resolution of the series; confounds are in none.
     """
-    is_mask = "mask" in suffixes
-    found = [
+    bold, transforms, reason = choice
+    own = [
         file
-        for file in func
-        if file.name.suffix in suffixes
-        and file.name.extension in extensions
-        and file.name.get("desc") == desc
-        and (_same_grid(file.name, bold.name) if is_mask else file.name.get("space") is None)
-        and belongs_to(file.name, bold.name)
+        for file in files
+        if file.name.suffix in _COMPANIONS
         and file.path.parent == bold.path.parent
+        and belongs_to(file.name, bold.name)
     ]
-    if not found:
-        return None
-    if is_mask:
-        require_one_file_each(found, f"sub-{bold.name.get('sub')}")
+    masks = [
+        file
+        for file in having(own, "mask", IMAGES, desc="brain")
+        if file.space == bold.space
+        and all(file.name.get(key) == bold.name.get(key) for key in ("cohort", "res"))
+    ]
+    _require_one_file_each(masks, f"sub-{bold.participant}")
     # Newer names win over older ones that somebody kept beside them.
-    return max(found, key=lambda f: (len(f.name.entities), f.name.suffix == "timeseries")).path
+    tables = [
+        file
+        for suffix in ("timeseries", "regressors")
+        for file in having(own, suffix, (".tsv",), desc="confounds", space=None)
+    ]
+    is_cleaned = input_type == "xcpd"
+    outliers = having(own, "outliers", (".tsv",), desc=None, space=None) if is_cleaned else []
+    tr_seconds, sidecars = repetition_time(bold.path, root)
+    return RestRun(
+        bold=bold.path,
+        mask=_closest(masks),
+        confounds=_closest(tables),
+        entities=bold.name.entities,
+        participant=participant,
+        session=bold.session,
+        task=bold.name.get("task") or "",
+        space=bold.space if transforms else rule.model,
+        tr_seconds=tr_seconds,
+        sidecars=sidecars,
+        root=root,
+        transforms=transforms,
+        space_reason=reason,
+        cleaned_before=is_cleaned,
+        dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,
+        outliers=_closest(outliers),
+    )
 
 
-def _same_grid(one: BidsName, other: BidsName) -> bool:
-    same = all(one.get(key) == other.get(key) for key in ("cohort", "res"))
-    return same and space_of(one) == space_of(other)
+def _closest(files: list[NamedFile]) -> Path | None:
+    """Return the first file with the most entities: of a run's own, it may lack echo and part."""
+    file = max(files, key=lambda file: len(file.name.entities), default=None)
+    return file.path if file else None
 
 
-def no_bold(
-    folder: Path, sessions: Sequence[str], files: Sequence[Path], input_type: InputType
-) -> RunError:
+def _no_participant(root: Path, participant: str) -> RunError:
+    return RunError(f"sub-{participant} is not in {root}", remedy="check --participant-label")
+
+
+def _no_series(folder: Path, input_type: InputType) -> RunError:
     """Say that a participant has no BOLD series, and what is there."""
-    present = sorted(path.name for path in folder.glob("ses-*"))
-    if sessions and not any(f"ses-{label}" in present for label in sessions):
-        return absent_session(folder.name, sessions, present)
-    names = sorted(path.name for path in files)
     found = f"{folder.name} has no BOLD series in {folder}"
+    names = sorted(path.name for path in _functional_paths(folder))
     if not names:
         return RunError(found, remedy="run fMRIPrep on it")
     for ending, why, remedy in (
@@ -402,30 +547,16 @@ def no_bold(
         (
             "_desc-hmc_xfm.txt",
             "fMRIPrep's level minimal or resampling writes none",
-            "rerun it on the same output folder with --level full --output-spaces "
-            f"{SPACE}:res-2: what is there is reused",
+            f"rerun it with --level full --output-spaces {SPACE}:res-2: what is there is reused",
         ),
     ):
         if there := [name for name in names if name.endswith(ending)]:
             return RunError(f"{found}, but {there[0]}: {why}", remedy=remedy)
-    images = [name for name in names if name.endswith(IMAGES)]
+    there = [name for name in names if name.endswith(IMAGES)] or names
     desc = _DESCS[input_type][0]
     return RunError(
-        f"{found}, but {(images or names)[0]}",
+        f"{found}, but {there[0]}",
         expected=f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with "
         "labels of letters and digits only",
         remedy=_REMEDIES[input_type],
     )
-
-
-def none_usable(files: list[NamedFile], who: str, desc: str, input_type: InputType) -> RunError:
-    """Say that none of the BOLD series is what the input type promises."""
-    kinds = sorted({file.name.extension for file in files})
-    if any(kind.startswith(".dtseries") for kind in kinds):
-        found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"
-    else:
-        found = f"{who} has no desc-{desc}_bold image, but {files[0].path.name}"
-    remedy = _REMEDIES[input_type]
-    if input_type == "fmriprep" and any(f.name.get("desc") in _DESCS["xcpd"] for f in files):
-        remedy = "--input-type xcpd, if XCP-D made them: the dataset's description names others"
-    return RunError(found, expected=f"NIfTI volumes in {SPACE}", remedy=remedy)

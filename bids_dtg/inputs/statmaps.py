@@ -17,8 +17,7 @@ from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
-from bids_dtg.inputs.selection import IMAGES, PARCEL_MAPS, PARCEL_SERIES, PARCELS
-from bids_dtg.inputs.space_choice import SPACE
+from bids_dtg.inputs.run import IMAGES, PARCEL_MAPS, PARCEL_SERIES, PARCELS, SPACE
 from bids_dtg.inputs.studies import HCP, holds_study, person_folders
 from bids_dtg.notices import counted, named
 

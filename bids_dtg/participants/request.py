@@ -33,8 +33,8 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
-from bids_dtg.inputs.find import find_input_runs, refuse_absent, refuse_absent_space
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import NotFetchedError, TemplateFlow
@@ -62,9 +62,9 @@ class Asked:
 
     @property
     def selection(self) -> Selection:
-        """Sessions and tasks asked for."""
+        """Sessions and tasks asked for, and filters."""
         inputs = self.settings.inputs
-        return Selection(inputs.session_label, inputs.task_id)
+        return Selection(inputs.session_label, inputs.task_id, self.bids_filter)
 
     @property
     def templateflow(self) -> TemplateFlow:
@@ -89,7 +89,6 @@ class Asked:
             self.participants,
             self.selection,
             SpaceRule(model=model, asked=self.settings.inputs.space),
-            any_task="task" in self.bids_filter,
         )
 
 
@@ -198,19 +197,14 @@ class CallRequest(Asked, ABC):
             return False
         return True
 
-    def runs(
-        self,
-        participant: str,
-        selection: Selection | None = None,
-        bids_filter: Mapping[str, Any] | None = None,
-    ) -> tuple[RestRun, ...]:
+    def runs(self, participant: str, selection: Selection | None = None) -> tuple[RestRun, ...]:
         """Find a participant's runs, each in the version that suits the grid best.
 
         Parameters
         ----------
         participant
             Label, without ``sub-``.
-        selection, bids_filter
+        selection
             Which of them; None: those that the call asks for.
 
         Raises
@@ -218,8 +212,8 @@ class CallRequest(Asked, ABC):
         RunError
             There is no run that can be used, or two have the same table of custom confounds.
         """
-        runs = find_input_runs(
-            self.dataset,
+        runs = find_runs(
+            self.dataset.root,
             participant,
             selection or self.selection,
             rule=SpaceRule(
@@ -228,7 +222,7 @@ class CallRequest(Asked, ABC):
                 on_lattice=self.has_places,
                 templateflow=self.templateflow,
             ),
-            bids_filter=self.bids_filter if bids_filter is None else bids_filter,
+            input_type=self.dataset.input_type,
         )
         if (place := self.settings.cleaning.custom_confounds) is not None:
             require_own_tables(place, runs)

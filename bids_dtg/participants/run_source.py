@@ -34,8 +34,7 @@ from bids_dtg.imaging.surfaces.cifti import (
     read_series_header,
     stream_series,
 )
-from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import PARCEL_SERIES
+from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation

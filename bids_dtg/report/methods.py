@@ -20,7 +20,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import read_packaged, write_text
-from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import visible
 from bids_dtg.settings import CleaningOptions, InputType
 

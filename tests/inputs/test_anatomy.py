@@ -8,9 +8,8 @@ import pytest
 from fmriprep_dataset import SPACE
 
 from bids_dtg.errors import RunError
-from bids_dtg.inputs.anatomy import Anatomy
+from bids_dtg.inputs.anatomy import Anatomy, find_anatomy
 from bids_dtg.inputs.dataset import InputDataset
-from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 
 OTHER = "MNI152NLin2009cAsym"
@@ -42,13 +41,10 @@ def anatomy(root: Path, session: str | None = None, home: Path | None = None) ->
 
 def test_the_own_image_is_taken_and_no_template_version(tmp_path):
     t1w = add(tmp_path, "acq-mprage_desc-preproc_T1w.nii.gz")
-    mask = add(tmp_path, "acq-mprage_desc-brain_mask.nii.gz")
     add(tmp_path, f"acq-mprage_space-{SPACE}_res-2_desc-preproc_T1w.nii.gz")
-    add(tmp_path, f"acq-mprage_space-{SPACE}_res-2_desc-brain_mask.nii.gz")
     add(tmp_path, "acq-mprage_desc-preproc_T1w.json")
     add(tmp_path, "copy of the T1w.nii.gz")
-    found = anatomy(tmp_path)
-    assert (found.t1w, found.brain_mask) == (t1w, mask)
+    assert anatomy(tmp_path).t1w == t1w
 
 
 def test_the_sessions_own_comes_before_the_participants(tmp_path):
@@ -70,9 +66,8 @@ def test_the_only_session_with_a_t1w_image_has_that_of_all(tmp_path):
         _ = anatomy(tmp_path).t1w
 
 
-def test_a_mask_may_lack_and_an_image_not(tmp_path):
+def test_a_t1w_image_is_needed(tmp_path):
     add(tmp_path, "desc-preproc_T2w.nii.gz")
-    assert anatomy(tmp_path).brain_mask is None
     with pytest.raises(RunError, match=r"T1w image of fMRIPrep.*To do: give fMRIPrep's deriv"):
         _ = anatomy(tmp_path).t1w
 

@@ -13,8 +13,8 @@ from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.inputs.dataset import find_dataset, select_participants
-from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.studies import CLEANINGS
@@ -26,7 +26,8 @@ BOLD = np.random.default_rng(0).integers(1, 99, (3, 3, 3, 12)).astype(np.int16)
 def runs_of(root: Path, participant: str, selection=Selection(), input_type="auto", **options):  # noqa: B008
     rule = SpaceRule(templateflow=TemplateFlow(root / "nowhere"), **options)
     dataset = find_dataset(root, (), input_type)
-    return find_input_runs(dataset, participant, selection, rule=rule)
+    kind = dataset.input_type
+    return find_runs(dataset.root, participant, selection, rule=rule, input_type=kind)
 
 
 def titles(runs) -> list[str]:
@@ -68,14 +69,14 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
         UserWarning, match=r"rfMRI_REST_hp0_clean\.nii\.gz is left out: it joins"
     ) as said:
         runs = runs_of(tmp_path, "HCD0001305")
-    assert len(said) == 2
+    assert len(said) == 2  # one a visit
     assert titles(runs) == [
         f"sub-HCD0001305_ses-V{visit}_task-rest_dir-{direction}_run-1"
         for visit in (1, 2)
         for direction in ("AP", "PA")
     ]
     assert titles(runs_of(tmp_path, "HCD0001305", Selection(sessions=["V2"]))) == titles(runs)[2:]
-    with pytest.raises(RunError, match=r"has no session V3\. Expected: one of V1, V2"):
+    with pytest.raises(RunError, match=r"has no session V3; it has ses-V1, ses-V2"):
         runs_of(tmp_path, "HCD0001305", Selection(sessions=["V3"]))
 
 
@@ -265,9 +266,8 @@ def test_studies_are_in_one_space(tmp_path, option, told):
 
 def test_filters_are_for_bids_names(tmp_path):
     add_ukb_run(tmp_path, bold=BOLD)
-    rule = SpaceRule(templateflow=TemplateFlow(tmp_path))
     with pytest.raises(SettingsError, match="--bids-filter-file was given for a UK Biobank folder"):
-        find_input_runs(find_dataset(tmp_path), "1234567", rule=rule, bids_filter={"run": 1})
+        runs_of(tmp_path, "1234567", Selection(filters={"run": 1}))
 
 
 # --- XCP-D

@@ -9,8 +9,8 @@ from fmriprep_dataset import describe_dataset
 from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, add_transform
 
 from bids_dtg.errors import RunError
+from bids_dtg.inputs.anatomy import find_surfaces
 from bids_dtg.inputs.dataset import InputDataset
-from bids_dtg.inputs.surfaces import find_surfaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 SPACE = "MNI152NLin6Asym"

@@ -16,9 +16,9 @@ from tiny_job import tiny_bold
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import SPACE, RestRun
 from bids_dtg.inputs.runs import run_of_file
-from bids_dtg.inputs.space_choice import SPACE, SpaceRule
+from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.participants.run_source import RunSource, plan_run
 from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, Interpolation
@@ -35,7 +35,7 @@ def folder(shared) -> Path:
 def native(folder) -> RestRun:
     """Return the real run that was realigned to its own grid."""
     path = folder / "sub-HAPPYTEST" / "func" / f"{STEM}desc-preproc_bold.nii.gz"
-    return run_of_file(path, folder, "HAPPYTEST")
+    return run_of_file(path, folder)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(tmp_path, spac
             save_series(path, tiny_series(len(axis), 200), axis, seconds)
         sidecar = path.with_name(path.name.partition(".")[0] + ".json")
         sidecar.write_text(json.dumps({"RepetitionTime": stated}))
-        run = run_of_file(path, root, "01", rule=SpaceRule(model=space), input_type="xcpd")
+        run = run_of_file(path, root, rule=SpaceRule(model=space), input_type="xcpd")
         planned = plan_run(run, space, CleaningOptions(**options))
         designs.append(planned.design)
     assert [design.tr_seconds for design in designs] == [stated, stated]

@@ -34,7 +34,7 @@ from bids_dtg.errors import (
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import Families, read_families
-from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.inputs.run import PARCELS
 from bids_dtg.inputs.space_choice import names_parcels
 from bids_dtg.inputs.statmaps import (
     PersonMaps,

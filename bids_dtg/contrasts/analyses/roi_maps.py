@@ -19,8 +19,8 @@ from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.errors import DatasetError, DtgError, SettingsError
 from bids_dtg.imaging.surfaces.cifti import read_series_header
-from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.inputs.run import PARCELS
+from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.notices import counted
 from bids_dtg.participants.request import Asked
@@ -74,7 +74,13 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
     rule = SpaceRule(model=PARCELS, asked=asked.settings.inputs.space)
     for participant in asked.participants:
         try:
-            run = find_input_runs(asked.dataset, participant, asked.selection, rule=rule)[0]
+            run = find_runs(
+                asked.dataset.root,
+                participant,
+                asked.selection,
+                rule=rule,
+                input_type=asked.dataset.input_type,
+            )[0]
             places = read_series_header(run.bold).places
             break
         except DtgError as err:

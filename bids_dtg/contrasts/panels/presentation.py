@@ -15,7 +15,7 @@ from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.contrasts.panels.maps import draw_sets
 from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.text import read_packaged
-from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
     LEVEL,

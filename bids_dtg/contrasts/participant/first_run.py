@@ -80,7 +80,7 @@ def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
 def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
     """Return the first run of the first participant; None: there are results already."""
     from bids_dtg.inputs.dataset import find_dataset, select_participants
-    from bids_dtg.inputs.find import find_input_runs
+    from bids_dtg.inputs.runs import find_runs
     from bids_dtg.inputs.selection import Selection
     from bids_dtg.inputs.space_choice import SpaceRule
     from bids_dtg.inputs.templateflow import TemplateFlow
@@ -92,8 +92,8 @@ def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
         label = select_participants(dataset, inputs.participant_label)[0]
         if (inputs.output_dir / f"sub-{label}").exists():
             return None
-        return find_input_runs(
-            dataset,
+        return find_runs(
+            dataset.root,
             label,
             Selection(inputs.session_label, inputs.task_id),
             rule=SpaceRule(
@@ -102,6 +102,7 @@ def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
                 on_lattice=partial(_lies_on_lattice, grid),
                 templateflow=TemplateFlow.here(plans=True),
             ),
+            input_type=dataset.input_type,
         )[0]
 
 

@@ -23,7 +23,7 @@ from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.nifti import require_file
 from bids_dtg.imaging.places import Indices, ListedPlaces
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_arrays, read_template
-from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.inputs.run import PARCELS
 
 _nib: Any = nib  # nibabel has no types
 _cifti: Any = nib.cifti2

@@ -24,7 +24,7 @@ from bids_dtg.imaging.nifti import require_file
 from bids_dtg.imaging.places import Indices, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
-from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
+from bids_dtg.inputs.anatomy import SurfaceFiles, SurfaceSide
 
 Hemisphere = Literal["L", "R"]
 MeshName = Literal["fsLR", "fsaverage"]

@@ -31,7 +31,7 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, StoredArray, read_arrays
 from bids_dtg.inputs.participants import Families, read_families
 from bids_dtg.inputs.rest_sketch import sketch_edges
-from bids_dtg.inputs.selection import is_rest
+from bids_dtg.inputs.run import is_rest
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
 

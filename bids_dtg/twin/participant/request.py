@@ -19,8 +19,8 @@ from bids_dtg.errors import RunError
 from bids_dtg.extras import require
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import events_of
-from bids_dtg.inputs.find import list_series
 from bids_dtg.inputs.rest_sketch import sketch_edges
+from bids_dtg.inputs.runs import list_series
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
@@ -105,11 +105,11 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     def _task_runs(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's runs of tasks with an event file; warn of the others."""
         asked = self.settings.inputs.session_label
-        sessions = Selection(asked).session_labels
+        selection = Selection(asked)
         there = {
             file.name.get("task")
             for file in list_series(self.dataset, participant)
-            if not sessions or file.name.get("ses") in sessions
+            if selection.takes(file.session)
         }
         tasks = [name for task in self.tasks for name in task.bids_tasks if name in there]
         if not tasks:
@@ -118,7 +118,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         try:
             if self.dataset.input_type == "xcpd":
                 raise RunError("XCP-D has filtered them, and may have left frames out")
-            runs = self.runs(participant, Selection(asked, tasks), others)
+            runs = self.runs(participant, Selection(asked, tasks, others))
             folder = self.dataset.bids_dir / f"sub-{participant}"
             return each_alone([*with_event_files(runs, events_of(folder, participant))])
         except RunError as err:

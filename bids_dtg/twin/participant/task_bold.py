@@ -20,8 +20,7 @@ from bids_dtg.files.regions import RegionSeries, encode_series, read_series, ser
 from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
 from bids_dtg.inputs.events import EventsFile
-from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import belongs_to
+from bids_dtg.inputs.run import RestRun, belongs_to
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns, plan_averages
 from bids_dtg.settings import Settings

@@ -9,8 +9,8 @@ from person_surfaces import add_fmriprep_surfaces, in_t1w, template_mesh, write_
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.meshes import SIDES, fs_lr_sphere, read_midthickness
+from bids_dtg.inputs.anatomy import SurfaceFiles, SurfaceSide
 from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
 
 BRAIN = load_bundle("demo").brain_voxels
 
