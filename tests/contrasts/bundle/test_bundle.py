@@ -125,7 +125,7 @@ def test_missing_files_are_named(bundle_folder, name):
     with pytest.raises(BundleError, match=f"{name} cannot be read: No such"):
         load_bundle(bundle_folder)
     (bundle_folder / name).symlink_to(".git/annex/objects/absent")
-    with pytest.raises(BundleError, match=f"{name} cannot be read: it is a broken link"):
+    with pytest.raises(BundleError, match=f"{name} has no content here: it is a broken link"):
         load_bundle(bundle_folder)
 
 
