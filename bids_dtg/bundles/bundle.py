@@ -1,13 +1,15 @@
 """A bundle of any kind: a folder that holds a model and all that its use needs.
 
-It is verified when it is loaded; it is written whole under its final name, or is not there.
+It is verified when it is loaded; it is written, or fetched, whole under its final name, or is not
+there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,15 +18,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part, read_card
-from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.kinds import PublishedModel, all_kinds
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.errors import BundleError
+from bids_dtg.extras import require
 from bids_dtg.files.atomic import output_error, temporary_name
+from bids_dtg.files.download import (
+    OFFLINE_VARIABLE,
+    download_folder,
+    download_hosts,
+    obtain_file,
+)
 from bids_dtg.files.foreign import reading, sha256_of_file
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.files.text import encoded
+from bids_dtg.progress import Reporter
 
+PUBLIC_HOST = "https://raw.githubusercontent.com"
 AnyBundle = TypeVar("AnyBundle", bound="Bundle[Any]")
 
 
@@ -260,3 +271,85 @@ def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
             raise BundleError(
                 f"the model was not written: {name} has values that are not finite", remedy=remedy
             )
+
+
+def fetch_models(
+    models: Sequence[PublishedModel], folder: Path, reporter: Reporter
+) -> list[Bundle[Any]]:
+    """Make bundles of published models; those that are there already are verified only.
+
+    One process at a time works in a folder; others wait, and find its bundles. What was
+    fetched of a model is kept until its bundle is there.
+
+    Parameters
+    ----------
+    models
+        Names of the models to fetch.
+    folder
+        The bundles become subfolders of it, under the models' names.
+    reporter
+        Shows the progress of the download.
+
+    Returns
+    -------
+    The bundles, verified, in the order of `models`.
+
+    Raises
+    ------
+    BundleError
+        If a file cannot be had with the right content, or a bundle that is there already is
+        damaged or another one.
+    OutputError
+        If the folder cannot be written.
+    SettingsError
+        If a mirror is no URL, or a package is missing that converts a model.
+
+    Notes
+    -----
+    Besides what `requests` reads in the environment (proxies, certificates), `DTG_MODEL_MIRROR` has
+    bases of URLs that are asked before GitHub, and `DTG_OFFLINE` forbids all.
+    """
+    targets = {model: folder / model.card.name for model in models}
+    absent = [model for model, target in targets.items() if not target.exists()]
+    hosts = download_hosts(os.environ, PUBLIC_HOST) if absent else []
+    if absent and not hosts:
+        raise BundleError(f"nothing is fetched: {OFFLINE_VARIABLE} is set")
+    for model in absent:
+        require(
+            f"fetching {model.card.name}, which is converted once,",
+            *model.packages,
+            extra="torch",
+            otherwise="copy the folder of the converted model from another machine",
+        )
+    remedy = "choose a folder with dtg-models fetch --into FOLDER, and name it in DTG_MODEL_DIR"
+    if absent:
+        with download_folder(folder, reporter, remedy=remedy) as work:
+            for model in absent:
+                target = targets[model]
+                if target.exists():  # another process made it while this one waited
+                    continue
+                reporter.note(f"fetching {model.card.name} {model.card.version} into {target}")
+                reporter.note(model.card.notice)
+                with reading(target, BundleError):
+                    fetched = {
+                        file: obtain_file(file, work, hosts, reporter) for file in model.files
+                    }
+                move_bundle(model.convert(fetched, work / target.name, reporter.note), target)
+            for file in {file for model in models for file in model.files}:
+                (work / file.local_name).unlink(missing_ok=True)
+    return [_verified(target, model) for model, target in targets.items()]
+
+
+def _verified(target: Path, model: PublishedModel) -> Bundle[Any]:
+    remedy, card = f"remove the folder {target}, then fetch it again", model.card
+    try:
+        bundle = load_any_bundle(target)
+    except BundleError as err:
+        raise err.as_kind(BundleError, remedy=remedy) from err
+    if (bundle.card.name, bundle.card.version) != (card.name, card.version):
+        raise BundleError(
+            f"{target} holds {bundle.card.name} {bundle.card.version}",
+            expected=f"{card.name} {card.version}",
+            remedy=remedy,
+        )
+    return bundle

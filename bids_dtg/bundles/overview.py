@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
@@ -16,19 +17,12 @@ _VERDICTS = {True: "pass", False: "FAIL", None: "skipped"}
 
 
 def bundle_lines(bundle: Bundle[Any]) -> list[str]:
-    """Describe a bundle, a line a fact."""
-    facts = _facts(bundle) + all_kinds()[bundle.card.kind].facts(bundle)
-    return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
-
-
-def _facts(bundle: Bundle[Any]) -> list[tuple[str, str]]:
-    """Return what is known of a model of any kind: names of facts, and texts."""
-    card, training = bundle.card, bundle.card.training
-    fact = card.with_source
+    """Describe a bundle, a line a fact: what is known of any kind, and what its kind says."""
+    card, training, fact = bundle.card, bundle.card.training, bundle.card.with_source
     participants = counted(training.participants, "participant") if training.participants else ""
     trained = (fact("training.data", training.data), fact("training.participants", participants))
     frame = f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""
-    return [
+    facts = [
         ("model", f"{card.name}, version {card.version} ({card.kind})"),
         ("folder", str(bundle.path)),
         ("SHA-256", bundle.identity),
@@ -39,35 +33,35 @@ def _facts(bundle: Bundle[Any]) -> list[tuple[str, str]]:
         ("trained on", ", ".join(filter(None, trained))),
         ("cleaning", fact("training.cleaning", training.cleaning)),
         ("frame", fact("training.repetition_time_s", frame)),
+        *all_kinds()[card.kind].facts(bundle),
     ]
+    return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
 
 
 def model_lines() -> list[str]:
     """List the installed models, then the published ones that are not."""
     rows = [("NAME", "VERSION", "KIND", "PREDICTS", "FOLDER")]
-    found = installed_models()
-    for model in found:
+    used: dict[str, Path] = {}
+    for path in installed_models():
         try:
-            card, _ = read_card(model.path)
+            card, _ = read_card(path)
             facts = (card.version, card.kind, card.part.outputs)
         except BundleError:
             facts = ("?", "damaged: see dtg-models verify", "?")
-        hidden = f" (not used: {model.shadowed_by} comes first)" if model.shadowed_by else ""
-        rows.append((model.name, *facts, f"{model.path}{hidden}"))
-    published = all_published()
-    for name in sorted(published.keys() - {model.name for model in found}):
-        facts = (published[name].card.version, "published", published[name].outputs)
-        rows.append((name, *facts, f"not here: dtg-models fetch {name}"))
+        first = used.setdefault(path.name, path)
+        hidden = "" if first == path else f" (not used: {first} comes first)"
+        rows.append((path.name, *facts, f"{path}{hidden}"))
+    for name, model in sorted(all_published().items()):
+        if name not in used:
+            facts = (model.card.version, "published", model.outputs)
+            rows.append((name, *facts, f"not here: dtg-models fetch {name}"))
     return table_lines(rows)
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
     """Align columns by spaces, for a terminal as for a pipe."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
@@ -76,14 +70,10 @@ def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
     title = f"{card.name} {card.version}"
     if not checks:
         return [f"{title}: a {card.kind} has no self-check; dtg-models verify compares its bytes"]
-    widest = max(len(check.name) for check in checks)
-    lines = [
-        f"  {_VERDICTS[check.passed]:<8} {check.name:<{widest}}  {check.words}" for check in checks
-    ]
-    skipped = sum(check.passed is None for check in checks)
-    passed = sum(bool(check.passed) for check in checks)
-    failed = len(checks) - skipped - passed
-    words = [counted(passed, "check") + " passed"]
-    words += [f"{failed} failed"] if failed else []
-    words += [f"{skipped} skipped"] if skipped else []
-    return [*lines, f"{title}: self-check {'failed' if failed else 'passed'}: {', '.join(words)}"]
+    rows = [(f"  {_VERDICTS[check.passed]:<7}", check.name, check.words) for check in checks]
+    numbers = {passed: sum(check.passed is passed for check in checks) for passed in _VERDICTS}
+    words = [counted(numbers[True], "check") + " passed"]
+    words += [f"{numbers[False]} failed"] if numbers[False] else []
+    words += [f"{numbers[None]} skipped"] if numbers[None] else []
+    verdict = "failed" if numbers[False] else "passed"
+    return [*table_lines(rows), f"{title}: self-check {verdict}: {', '.join(words)}"]

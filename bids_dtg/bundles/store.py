@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.kinds import all_published
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, did_you_mean
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Filled when a container image is built.
@@ -19,16 +17,7 @@ IMAGE_FOLDER = Path("/opt/dtg/models")
 PACKAGE_FOLDER = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class InstalledModel:
-    """A bundle that can be asked for by name."""
-
-    name: str  # name of its folder
-    path: Path  # its folder, with a model.json in it
-    shadowed_by: Path | None  # an earlier bundle of the same name, which is used instead
-
-
-def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) -> Path:
+def find_bundle(name_or_path: str | Path) -> Path:
     """Find the folder of a bundle; what is in it is not looked at.
 
     A text with a path separator, or one that begins with `.` or `~`, is a path. A name is
@@ -39,8 +28,6 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     ----------
     name_or_path
         Name of an installed bundle, or a path.
-    env
-        Environment; that of the process if None.
 
     Raises
     ------
@@ -55,15 +42,20 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
             "a bundle that is loaded can be used as it is"
         )
     text = os.fspath(name_or_path)
+    is_path = isinstance(name_or_path, Path) or _is_path(text)
+    for installed in () if is_path else installed_models():
+        if installed.name == text:
+            return installed
     path = _expanded(text)
-    if isinstance(name_or_path, Path) or _is_path(text):
-        if not _is_bundle(path):
-            raise _no_bundle_at(path)
+    if text and _is_bundle(path):
         return path
-    installed = [model.path for model in installed_models(env) if model.name == text]
-    if installed or (text and _is_bundle(path)):
-        return installed[0] if installed else path
-    raise _unknown_name(text, env)
+    if not is_path:
+        raise _unknown_name(text)
+    raise BundleError(
+        f"no model bundle: there is no {path / CARD_FILE}",
+        expected=f"a bundle's folder, with its {CARD_FILE}",
+        remedy="fetch one with dtg-models fetch, or make one with dtg-models convert",
+    )
 
 
 def how_to_get(name: str) -> str:
@@ -75,12 +67,12 @@ def how_to_get(name: str) -> str:
     )
 
 
-def is_installed(name: str, env: Mapping[str, str] | None = None) -> bool:
+def is_installed(name: str) -> bool:
     """Return whether `find_bundle` finds a bundle by this name."""
-    return any(model.name == name for model in installed_models(env)) or _is_bundle(Path(name))
+    return any(path.name == name for path in installed_models()) or _is_bundle(Path(name))
 
 
-def model_of_output(name: str, output: Path, env: Mapping[str, str] | None = None) -> Path | None:
+def model_of_output(name: str, output: Path) -> Path | None:
     """Return the bundle that ``--analysis train`` has made in an output; None: there is none.
 
     Installed bundles and paths go first: what they name is not looked for in the output.
@@ -91,123 +83,76 @@ def model_of_output(name: str, output: Path, env: Mapping[str, str] | None = Non
         Value of ``--model``: the value of ``--model-name`` when it was trained.
     output
         OUTPUT_DIR of the call.
-    env
-        Environment; that of the process if None.
     """
-    if not name or _is_path(name) or is_installed(name, env):
+    if not name or _is_path(name) or is_installed(name):
         return None
     folder = output / "group" / f"model-{name}" / "bundle"
     return folder if _is_bundle(folder) else None
 
 
-def installed_models(env: Mapping[str, str] | None = None) -> list[InstalledModel]:
-    """List the bundles that can be asked for by name, in the order of the look-up."""
-    first: dict[str, Path] = {}
-    models = []
-    for folder in model_folders(env):
-        for path in _bundles_in(folder):
-            models.append(InstalledModel(path.name, path, first.get(path.name)))
-            first.setdefault(path.name, path)
-    return models
+def installed_models() -> list[Path]:
+    """List the bundles that can be asked for by name: the first of a name is used."""
+    found = []
+    for folder in model_folders():
+        # Hidden folders are bundles half written; a bundle in place of a folder is the only one.
+        below = [card.parent for card in sorted(folder.glob(f"[!.]*/{CARD_FILE}"))]
+        found += [folder] if _is_bundle(folder) else below
+    return found
 
 
-def model_folders(env: Mapping[str, str] | None = None) -> dict[Path, str]:
+def model_folders() -> dict[Path, str]:
     """Return why each folder of models is looked in, in that order; they need not exist.
 
     These are `$DTG_MODEL_DIR`, image, user cache and package.
     """
-    env = os.environ if env is None else env
-    listed = [part for part in env.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if part]
-    folders = {_expanded(part): f"${MODEL_DIR_VARIABLE}" for part in listed}
+    listed = os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep)
+    folders = {_expanded(part): f"${MODEL_DIR_VARIABLE}" for part in listed if part}
     folders[IMAGE_FOLDER] = "the image's models"
-    if (cache := user_cache(env)) is not None:
-        folders[cache] = "the user's cache"
+    with suppress(BundleError):
+        folders[user_cache()] = "the user's cache"
     return folders | {PACKAGE_FOLDER: "the package"}
 
 
-def user_cache(env: Mapping[str, str]) -> Path | None:
-    """Return the user's own model folder (XDG base directories); None without a home."""
-    base = env.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # the XDG specification has relative ones ignored  # noqa: PTH117
-        return Path(base) / "bids_dtg" / "models"
-    home = env.get("HOME", "")
-    return Path(home) / ".cache" / "bids_dtg" / "models" if home else None
-
-
-def require_user_cache() -> Path:
-    """Return the user's own model folder.
+def user_cache() -> Path:
+    """Return the user's own model folder (XDG base directories).
 
     Raises
     ------
     BundleError
         If the environment names none.
     """
-    cache = user_cache(os.environ)
-    if cache is None:
-        raise BundleError(
-            "there is no folder for models: neither HOME nor XDG_CACHE_HOME is set",
-            remedy="set one of them, or name a folder",
-        )
-    return cache
-
-
-def _bundles_in(folder: Path) -> list[Path]:
-    """Return the bundles below a folder; a bundle given in place of one is the only one."""
-    if _is_bundle(folder):
-        return [folder]
-    # Hidden folders are bundles half written.
-    return [path.parent for path in sorted(folder.glob(f"[!.]*/{CARD_FILE}"))]
+    base, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    if not os.path.isabs(base):  # the XDG specification has relative ones ignored  # noqa: PTH117
+        if not home:
+            raise BundleError(
+                "there is no folder for models: neither HOME nor XDG_CACHE_HOME is set",
+                remedy="set one of them, or name a folder",
+            )
+        base = f"{home}/.cache"
+    return Path(base) / "bids_dtg" / "models"
 
 
 def _is_bundle(path: Path) -> bool:
     """Return whether a folder has a card; False for an impossible name, as one that is too long."""
-    try:
-        return (path / CARD_FILE).is_file()
-    except (OSError, ValueError):
-        return False
+    return os.path.isfile(path / CARD_FILE)  # noqa: PTH113
 
 
 def _is_path(text: str) -> bool:
-    separators = {os.sep, os.altsep or os.sep}
-    return text.startswith((".", "~")) or any(separator in text for separator in separators)
+    return text.startswith((".", "~")) or any(sign in text for sign in (os.sep, os.altsep) if sign)
 
 
 def _expanded(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # no such user, or no home: then it is a folder of that name
-        return Path(text)
+    return Path(os.path.expanduser(text))  # noqa: PTH111  # which leaves unknown users as they are
 
 
-def _no_bundle_at(path: Path) -> BundleError:
-    # Of these, pathlib's raise where a name is too long for the system.
-    found = f"{path} is a file" if os.path.isfile(path) else f"there is no {path}"  # noqa: PTH113
-    if os.path.isdir(path):  # noqa: PTH112
-        found = f"{path} has no {CARD_FILE}"
-        inside = [card.parent for card in path.glob(f"*/{CARD_FILE}")]
-        if len(inside) == 1:
-            return BundleError(
-                f"no model bundle: {found}", remedy=f"the bundle is inside it: {inside[0]}"
-            )
-    return BundleError(
-        f"no model bundle: {found}",
-        expected=f"a bundle's folder, with its {CARD_FILE}",
-        remedy="fetch one with dtg-models fetch, or make one with dtg-models convert",
-    )
-
-
-def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
-    names = list(dict.fromkeys(model.name for model in installed_models(env)))
-    places = ", ".join(f"{folder} ({origin})" for folder, origin in model_folders(env).items())
+def _unknown_name(name: str) -> BundleError:
+    names = list(dict.fromkeys(path.name for path in installed_models()))
+    places = ", ".join(f"{folder} ({origin})" for folder, origin in model_folders().items())
     published = all_published()
-    near = difflib.get_close_matches(name, names) or difflib.get_close_matches(name, published)
-    if name in published:
-        remedy = how_to_get(name)
-    elif near:
-        remedy = f"did you mean {' or '.join(near)}? Else give a bundle's folder"
-    else:
-        remedy = "give a bundle's folder, or see dtg-models list"
+    near = did_you_mean(name, [*names, *published])
     return BundleError(
         f"no model called {name!r}; looked in {places}; installed: {', '.join(names) or 'none'}",
-        remedy=remedy,
+        remedy=how_to_get(name)
+        if name in published
+        else near or "give a bundle's folder, or see dtg-models list",
     )

@@ -184,16 +184,16 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.fetch import fetch_models
+    from bids_dtg.bundles.bundle import fetch_models
     from bids_dtg.bundles.kinds import all_published
-    from bids_dtg.bundles.store import require_user_cache
+    from bids_dtg.bundles.store import user_cache
     from bids_dtg.progress import Board
 
     published = all_published()
     names = dict.fromkeys(arguments.models)
     models = [find_row(published, "NAME of a published model", name) for name in names]
     with Board(1) as board:
-        bundles = fetch_models(models, arguments.into or require_user_cache(), board.lane(0))
+        bundles = fetch_models(models, arguments.into or user_cache(), board.lane(0))
     for bundle in bundles:
         show(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
         show(f"notice: {bundle.card.notice}")
@@ -220,7 +220,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.store import installed_models
 
     damaged, whole = [], []
-    for model in arguments.models or [model.path for model in installed_models()]:
+    for model in arguments.models or installed_models():
         try:
             bundle = load_any_bundle(model)
             bundle.check_weights()

@@ -23,8 +23,7 @@ def demo():
 
 def test_it_is_found_by_its_name_alone(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    found = store.find_bundle("demo", {})
-    assert found == store.PACKAGE_FOLDER / "demo"
+    assert store.find_bundle("demo") == store.PACKAGE_FOLDER / "demo"
 
 
 def test_it_has_the_published_geometry_and_says_what_it_is(demo):

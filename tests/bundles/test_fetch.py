@@ -24,7 +24,7 @@ from model_host import (
 )
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
-from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
+from bids_dtg.bundles.bundle import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
@@ -99,11 +99,12 @@ def test_it_knows_whom_it_has_seen(host, address, models):
     assert "not listed: 5 of the 39 test people of HCP-YA" in line
 
 
-def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models):
+def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models, monkeypatch):
     model = add_model(host)
     fetch_models([model], models, Notes())
     host.asked.clear()
-    fetch_models([model], models, Notes(), {"DTG_OFFLINE": "1"})
+    monkeypatch.setenv("DTG_OFFLINE", "1")
+    fetch_models([model], models, Notes())
     assert host.asked == []
 
 
@@ -191,12 +192,13 @@ def test_files_that_do_not_belong_together_make_no_bundle(host, address, models)
     assert not (models / "hcp-ya").exists()
 
 
-def test_mirrors_are_asked_first(host, address, models):
+def test_mirrors_are_asked_first(host, address, models, monkeypatch):
     model, mirror = add_model(host), ModelHost()
     mirror.files = dict(host.files)
     del mirror.files[f"/{model.maps.location}"]
     with serve(mirror) as one:
-        fetch_models([model], models, Notes(), {"DTG_MODEL_MIRROR": f"{one}/  {address} "})
+        monkeypatch.setenv("DTG_MODEL_MIRROR", f"{one}/  {address} ")
+        fetch_models([model], models, Notes())
     assert host.asked == [f"/{model.maps.location}"]
     assert len(mirror.asked) == 4
 
@@ -211,9 +213,10 @@ def test_hosts_are_mirrors_then_github_or_none():
         download_hosts({"DTG_MODEL_MIRROR": "/data/mirror"}, PUBLIC_HOST)
 
 
-def test_offline_nothing_is_asked(host, address, models):
+def test_offline_nothing_is_asked(host, address, models, monkeypatch):
+    monkeypatch.setenv("DTG_OFFLINE", "1")
     with pytest.raises(BundleError, match="DTG_OFFLINE is set"):
-        fetch_models([add_model(host)], models, Notes(), {"DTG_OFFLINE": "1"})
+        fetch_models([add_model(host)], models, Notes())
     assert host.asked == []
     assert not models.exists()
 

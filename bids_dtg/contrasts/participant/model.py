@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
-from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
+from bids_dtg.bundles.bundle import PUBLIC_HOST, fetch_models
+from bids_dtg.bundles.store import how_to_get, is_installed, user_cache
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
@@ -138,7 +138,7 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
     try:
         with Board(1) as board:
             board.note(f"the model {wanted.card.name} is not on this machine yet")
-            fetch_models([wanted], require_user_cache(), board.lane(0))
+            fetch_models([wanted], user_cache(), board.lane(0))
     except (BundleError, OutputError) as err:
         raise BundleError(
             f"the model {wanted.card.name} is not here, and fetching it failed: {err.found}",
