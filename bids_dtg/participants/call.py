@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
@@ -35,31 +35,28 @@ from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TransformPlannedError
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.reports import Reports, write_methods
-from bids_dtg.participants.request import CallRequest
+from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.participants.worker import LevelWork, Outcome
 from bids_dtg.progress import Board, Clock, Lane
 from bids_dtg.settings import Settings, to_toml
 from bids_dtg.version import __version__
 
-Request = TypeVar("Request", bound=CallRequest)
-
 # Seconds before a participant is asked for again that another call is working on.
 _ELSEWHERE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Level(Generic[Request]):
+class Level:
     """The participant level of a workflow; called, it makes the work.
 
     Levels of the same functions are equal, also those that were sent to another process: by that
     a process knows that it has made the work before.
     """
 
-    prepare: Callable[[Settings], Request]  # finds and checks what a call asks for
-    work: Callable[[Request], LevelWork]  # makes the work
+    prepare: Callable[[Settings], Any]  # finds and checks what a call asks for: a `CallRequest`
+    work: Callable[[Any], LevelWork]  # makes the work of it
 
     def __call__(self, settings: Settings) -> LevelWork:
         """Make the work anew, in a process that was started afresh."""
@@ -84,7 +81,7 @@ class Level(Generic[Request]):
         """
         clock = Clock()
         with clock.time("start"):
-            request = self.prepare(settings)
+            request: CallRequest = self.prepare(settings)
         if settings.behaviour.dry_run:
             return print_plan(request)
         # Before anything is written: there may be none, neither a network nor a scheduler.
@@ -146,7 +143,7 @@ class Level(Generic[Request]):
         )
         return counts["failed"]
 
-    def _pool(self, request: Request, board: Board, clock: Clock) -> Pool[Outcome]:
+    def _pool(self, request: CallRequest, board: Board, clock: Clock) -> Pool[Outcome]:
         with clock.time("start"):
             work = self.work(request)
         # A process that was forked shares what was prepared.

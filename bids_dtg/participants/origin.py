@@ -25,29 +25,19 @@ from bids_dtg.files.provenance import (
 )
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.averages import AveragedRuns, run_entities
-from bids_dtg.participants.request import CallRequest
+from bids_dtg.participants.request import AveragedRuns, CallRequest, run_entities
 from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.settings import InputChoice
 
-# How the runs of each type of input were made, before any cleaning here.
-_MADE: dict[InputChoice, str] = {
-    "auto": "preprocessed by fMRIPrep",
-    "fmriprep": "preprocessed by fMRIPrep",
-    "xcpd": "cleaned by XCP-D",
-    "hcp": "cleaned by HCP's minimal preprocessing and ICA-FIX",
-    "ukb": "cleaned by UK Biobank's preprocessing and ICA-FIX",
+# How the runs of each type of input were made, before any cleaning here, and words that mean it.
+_MADE = {
+    "fmriprep": ("preprocessed by fMRIPrep", r"fMRIPrep"),
+    "xcpd": ("cleaned by XCP-D", r"XCP.?D"),
+    "hcp": ("cleaned by HCP's minimal preprocessing and ICA-FIX", r"HCP.*FIX"),
+    "ukb": ("cleaned by UK Biobank's preprocessing and ICA-FIX", r"(UK ?Biobank|UKB).*FIX"),
 }
-# Words in a card's text that mean the same cleaning.
-_SAME: dict[InputChoice, str] = {
-    "xcpd": r"XCP.?D",
-    "hcp": r"HCP.*FIX",
-    "ukb": r"(UK ?Biobank|UKB).*FIX",
-}
-
 # What HCP-YA 2025 adds to ICA-FIX, in names of files and in words.
 _FURTHER = re.compile(r"[rt]clean|temporal ICA|\btICA\b", re.IGNORECASE)
-
 # Cards that say nothing, or whose model has seen no run at all.
 _SILENT = ("", "unknown", "none")
 
@@ -131,18 +121,15 @@ def cleaning_note(
     words, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
     if re.split(r"\W", words.lower())[0] in _SILENT:
         return None
-    if not cleaned:
-        same = _SAME.get(input_type)
-        alike = bool(same and re.search(same, words, re.IGNORECASE))
-        if alike and bool(_FURTHER.search(cleaned_as)) == bool(_FURTHER.search(words)):
-            return None
-    elif input_type in ("auto", "fmriprep") and re.search(
-        rf"fMRIPrep.*\b{strategy}\b", words, re.IGNORECASE
-    ):
+    before = input_type in ("xcpd", "hcp", "ukb")
+    made, same = _MADE[input_type if before else "fmriprep"]
+    here = same if before and not cleaned else rf"{same}.*\b{strategy}\b"
+    further = bool(_FURTHER.search(cleaned_as))
+    if re.search(here, words, re.IGNORECASE) and further == bool(_FURTHER.search(words)):
         return None
-    further = f", and further ({cleaned_as})" if _FURTHER.search(cleaned_as) else ""
-    here = _MADE[input_type] + further + (f" and here by {strategy}" if cleaned else "")
-    return f"The model was trained on runs cleaned otherwise ({words}); these were {here}."
+    made += f", and further ({cleaned_as})" if further else ""
+    made += f" and here by {strategy}" if cleaned else ""
+    return f"The model was trained on runs cleaned otherwise ({words}); these were {made}."
 
 
 def complete_average(

@@ -47,7 +47,6 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.regions.atlases import NONE, atlas_datasets
 from bids_dtg.inputs.regions.known_atlases import DEFAULT, KNOWN, atlas_key
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.origin import (
     atlas_facts,
     camel_case,
@@ -58,7 +57,13 @@ from bids_dtg.participants.origin import (
     rounded,
     run_sources,
 )
-from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
+from bids_dtg.participants.request import (
+    Asked,
+    AveragedRuns,
+    CallRequest,
+    run_entities,
+    templateflow_of,
+)
 from bids_dtg.participants.run_source import (
     RunSource,
     notes_on_parcels,

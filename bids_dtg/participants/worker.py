@@ -27,8 +27,7 @@ from bids_dtg.errors import DtgError, OutputError, RunError, internal_error
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint, sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.averages import AveragedRuns
-from bids_dtg.participants.request import CallRequest
+from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.progress import Clock, Reporter
 
 Event = tuple[Any, ...]

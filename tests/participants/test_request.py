@@ -1,13 +1,106 @@
-"""What a call does in a folder that an earlier version has written."""
+"""Which runs are averaged, what their maps are called, and what is made of an older output."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_job import TinyJob
 
+from bids_dtg.files.names import parse_name
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.request import plan_averages, run_entities
 from bids_dtg.version import __version__
+
+
+def _run(name: str) -> RestRun:
+    parsed = parse_name(name)
+    return RestRun(
+        bold=Path("/data") / name,
+        mask=None,
+        confounds=None,
+        entities=parsed.entities,
+        participant=parsed.get("sub") or "",
+        session=parsed.get("ses"),
+        task=parsed.get("task") or "",
+        space="MNI152NLin6Asym",
+        tr_seconds=2.0,
+        sidecars=(),
+        root=Path("/data"),
+    )
+
+
+RUNS = [
+    _run(
+        f"sub-01_ses-{ses}_task-{task}_dir-{dir_}_run-{run}_space-X_res-2_desc-preproc_bold.nii.gz"
+    )
+    for ses, task, dir_, run in [
+        ("a", "rest", "AP", "1"),
+        ("a", "rest", "PA", "2"),
+        ("b", "rest", "AP", "1"),
+        ("b", "restEyes", "AP", "1"),
+    ]
+]
+
+
+@pytest.mark.parametrize(
+    ("combine", "titles"),
+    [
+        (
+            "run",
+            [
+                "sub-01_ses-a_task-rest_dir-AP_run-1",
+                "sub-01_ses-a_task-rest_dir-PA_run-2",
+                "sub-01_ses-b_task-restEyes_dir-AP_run-1",
+                "sub-01_ses-b_task-rest_dir-AP_run-1",
+            ],
+        ),
+        (
+            "session",
+            [
+                "sub-01_ses-a_task-rest",
+                "sub-01_ses-b_task-rest_dir-AP",
+                "sub-01_ses-b_task-restEyes_dir-AP",
+            ],
+        ),
+        ("participant", ["sub-01_task-rest", "sub-01_task-restEyes_dir-AP"]),
+    ],
+)
+def test_titles(combine, titles):
+    assert sorted(one.title for one in plan_averages(RUNS, combine)) == sorted(titles)
+
+
+@given(
+    order=st.permutations(range(len(RUNS))),
+    combine=st.sampled_from(["run", "session", "participant"]),
+)
+def test_every_run_is_in_one_set_whatever_the_order(order, combine):
+    averages = plan_averages([RUNS[index] for index in order], combine)
+    assert averages == plan_averages(RUNS, combine)
+    assert sorted(run.bold for one in averages for run in one.runs) == sorted(r.bold for r in RUNS)
+    assert len({one.title for one in averages}) == len(averages)
+    assert all(len({run.task for run in one.runs}) == 1 for one in averages)
+
+
+def test_a_second_run_does_not_rename_the_first():
+    (alone,) = plan_averages([_run("sub-01_task-rest_run-1_space-X_bold.nii.gz")], "session")
+    assert alone.title == "sub-01_task-rest"
+
+
+def test_names_of_a_run_keep_all_but_storage():
+    assert run_entities(RUNS[0]) == {
+        "sub": "01",
+        "ses": "a",
+        "task": "rest",
+        "dir": "AP",
+        "run": "1",
+    }
+    configured = "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA_run-1_space-X_bold.nii.gz"
+    (alone,) = plan_averages([_run(configured)], "session")
+    assert alone.title == "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA"
 
 
 @pytest.mark.slow
@@ -16,7 +109,6 @@ def test_averages_of_an_earlier_version_are_made_anew(tmp_path, capsys):
     assert job.run() == 0
     (path,) = (job.out / "logs/complete").glob("*.json")
     record = json.loads(path.read_text())
-    # Earlier versions also wrote what this one does not.
     name = "sub-01/func/sub-01_task-rest_left.txt"
     left = job.out / name
     left.write_text("x")

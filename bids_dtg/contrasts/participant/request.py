@@ -34,8 +34,7 @@ from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.statmaps import chosen_contrasts
-from bids_dtg.participants.averages import AveragedRuns
-from bids_dtg.participants.request import Asked, CallRequest, find_asked
+from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Settings

@@ -19,8 +19,8 @@ from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
-from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.call import Level
+from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average, LevelWork
 from bids_dtg.progress import Clock
 from bids_dtg.report.panels import Kept, keep_all

@@ -27,9 +27,8 @@ from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.structural import StructuralMatrix, StructuralSource, find_structural
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest, load_asked
-from bids_dtg.participants.request import find_asked
+from bids_dtg.participants.request import AveragedRuns, find_asked
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings

@@ -17,9 +17,9 @@ from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
-from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWork
+from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average
 
 

@@ -15,9 +15,9 @@ from bids_dtg.files.regions import RELMAT, Measure
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
-from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.origin import atlas_facts
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
+from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.pages.participant import discard_report
 
 

@@ -16,7 +16,7 @@ from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import EventsFile, find_events, read_events
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.averages import AveragedRuns
+from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.tasks import SHIPPED, Task, find_task

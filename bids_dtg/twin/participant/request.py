@@ -23,9 +23,8 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.runs import list_series
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest, load_asked
-from bids_dtg.participants.request import find_asked
+from bids_dtg.participants.request import AveragedRuns, find_asked
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle

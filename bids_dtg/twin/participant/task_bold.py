@@ -22,7 +22,7 @@ from bids_dtg.inputs.arrays import ArrayPeople
 from bids_dtg.inputs.events import EventsFile
 from bids_dtg.inputs.run import RestRun, belongs_to
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.averages import AveragedRuns, plan_averages
+from bids_dtg.participants.request import AveragedRuns, plan_averages
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.events import Behaviour

@@ -14,9 +14,9 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import RELMAT, Measure
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
-from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.origin import rounded
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
+from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels import write_kept
 from bids_dtg.twin.bold_runs import BoldRun
