@@ -21,7 +21,7 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.paths import PathNames
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.pages.analysis import AnalysisPageFacts
+from bids_dtg.report.page import Page
 from bids_dtg.settings import Settings
 
 People = TypeVar("People", bound=Any)  # has the files, the source and notes of its workflow
@@ -119,7 +119,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         """Write the description of the output dataset."""
         self.results.describe(self.dataset, self.words())
 
-    def write(self, tables: Mapping[str, ResultTable], page: AnalysisPageFacts) -> None:
+    def write(self, tables: Mapping[str, ResultTable], page: Page) -> None:
         """Write tables, by the names of their files, and the page."""
         for name, table in tables.items():
             self.results.table(name, table)

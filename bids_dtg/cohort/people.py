@@ -37,7 +37,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import existing_output, participants_asked
 from bids_dtg.report.contents import AverageFiles, MapFile, RunFiles, find_participant_labels
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.inclusion import read_inclusion
+from bids_dtg.report.inclusion import decision_lines, read_inclusion, split_by_inclusion
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import number
 from bids_dtg.settings import InputOptions, Settings
@@ -334,16 +334,17 @@ def gather_people(settings: Settings) -> GroupPeople:
                 (run.title,),
                 {},
                 {"Options": completion_record(output, run.title).get("Options")},
+                run.facts,
             )
             for run in files.runs
             for kind in counting
             if kind in run.files
         )
         everything += of_runs if counting else files.averages
-    inclusion = read_inclusion(output)
-    for line in inclusion.lines(list(runs)):
+    decisions = read_inclusion(output)
+    for line in decision_lines(decisions, list(runs)):
         say(line)
-    included, undecided = inclusion.split(everything)
+    included, undecided = split_by_inclusion(decisions, everything)
     chosen, unlike = choose_averages(included)
     for title, why in unlike:
         say(f"{title} is left out: {why}")

@@ -39,8 +39,8 @@ from bids_dtg.files.text import read_json, write_json, write_text
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import named, say
 from bids_dtg.participants.call import with_whole_paths
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, write_analysis_page
-from bids_dtg.report.pages.index import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
+from bids_dtg.report.page import Page
+from bids_dtg.report.participant import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
 from bids_dtg.settings import FIELDS, Settings, plain, to_toml
 from bids_dtg.settings.option import MODELS
 from bids_dtg.version import __version__
@@ -386,10 +386,10 @@ class ResultFolder:
         self.json(name, {"Description": description, **space, "SkullStripped": True, **facts})
         return path
 
-    def page(self, facts: AnalysisPageFacts, name: str = STATISTICS_PAGE) -> None:
+    def page(self, page: Page, name: str = STATISTICS_PAGE) -> None:
         """Write the page, where reports are made."""
         if self.has_pages:
-            write_analysis_page(self.add(name), facts)
+            page.write(self.add(name))
 
     @property
     def has_pages(self) -> bool:

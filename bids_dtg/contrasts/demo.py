@@ -29,7 +29,7 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.progress import Board
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.participant import INDEX
 from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.fitted import FittedBundle
-from bids_dtg.cleaning.confounds import NOT_IN_TABLE
+from bids_dtg.cleaning.confounds import NOT_IN_TABLE, Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, parcel_sums
 from bids_dtg.engine.machine import divide
 from bids_dtg.errors import RunError, SettingsError
@@ -74,9 +75,8 @@ from bids_dtg.participants.run_source import (
 from bids_dtg.participants.worker import LevelWork
 from bids_dtg.progress import Clock
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.panels import RunFrames, keep_all, write_kept
-from bids_dtg.report.parcel_words import parcel_figures
-from bids_dtg.report.quality import write_quality
+from bids_dtg.report.presentation import write_kept
+from bids_dtg.report.quality import parcel_figures, write_quality
 from bids_dtg.settings import OPTIONS, CleaningOptions, Settings
 
 COVERAGE = FileKind("bold", None, ".tsv")
@@ -89,9 +89,11 @@ Model = TypeVar("Model", bound=FittedBundle[Any])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MeasuredSeries(RunFrames):
+class MeasuredSeries:
     """What one run gives: the parcels' series, and how they came about."""
 
+    design: TemporalDesign  # frames kept and columns removed
+    confounds: Confounds  # what the columns came from
     run: RestRun  # its files
     series: ParcelSeries  # of the atlas' parcels, in its order
     cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
@@ -523,7 +525,7 @@ class ParcelWriter(Generic[Request]):
 
     def write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write what panels of the workflow keep of a run."""
-        kept = keep_all(self._request.presentation.panels, measured)
+        kept = self._request.presentation.keep(measured)
         return write_kept(kept, run_entities(measured.run), self._request.output)
 
     def write_quality(

@@ -21,8 +21,7 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
-from bids_dtg.report.pages.index import write_index
-from bids_dtg.report.pages.participant import report_path
+from bids_dtg.report.participant import report_path, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 

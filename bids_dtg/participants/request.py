@@ -44,7 +44,7 @@ from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import NotFetchedError, TemplateFlow
 from bids_dtg.participants.run_source import PlannedRun, plan_run
-from bids_dtg.report.methods import MethodsFacts, MethodsWords, methods_text
+from bids_dtg.report.methods import MethodsWords, methods_text
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
@@ -257,21 +257,13 @@ class CallRequest(Asked, ABC):
 
     def methods(self, lacking: Lacking) -> str:
         """Write the methods text of averages whose runs' tables of confounds lack something."""
-        input_type, bundle = self.settings.inputs.input_type, self.bundle
-        assert input_type != "auto"
-        facts = MethodsFacts(
-            version=__version__,
-            model_name=f"{bundle.card.name} {bundle.card.version}" if bundle else "",
-            model_sha256=bundle.identity if bundle else "",
-            model_notice=bundle.card.notice if bundle else "",
+        return methods_text(
+            *(self.methods_words(), self.settings, lacking),
+            bundle=self.bundle,
             space=self.space,
-            input_type=input_type,
-            cleaning=self.settings.cleaning,
-            lacking=lacking,
-            packages=package_versions(),
             grid=self.sampled_on,
+            packages=package_versions(),
         )
-        return methods_text(facts, self.methods_words())
 
     def plan_of(self, run: RestRun) -> PlannedRun:
         """Decide how a run is cleaned, by its file's header and its tables alone.

@@ -25,7 +25,7 @@ def main() -> int:
         os.nice(_NICENESS)
     # Here, so that no library opens a file before standard streams are usable.
     from bids_dtg.files.derivatives import DerivativeDataset
-    from bids_dtg.report.pages.participant import prepare_reports, write_participant_report
+    from bids_dtg.report.participant import prepare_reports, write_participant_report
 
     dataset = DerivativeDataset(Path(sys.argv[1]))
     with suppress(DtgError):  # the first request meets it, and reports it

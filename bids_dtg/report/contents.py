@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,19 +26,8 @@ DETAILS = "ContrastDetails"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 _MAPS_OF_PARCELS = FileKind("statmap", SYNTHETIC, ".pscalar.nii")
 # Entities that say what a file holds, not which run or set it is of.
-_OF_FILES = (
-    "space",
-    "res",
-    "den",
-    "cohort",
-    "hemi",
-    "atlas",
-    "seg",
-    "scale",
-    "contrast",
-    "stat",
-    "desc",
-)
+_SPACE = ("space", "res", "den", "cohort")
+_OF_FILES = (*_SPACE, "hemi", "atlas", "seg", "scale", "contrast", "stat", "desc")
 # Kinds of what pages compare, count or go through; all else is shown as text.
 _KINDS: Mapping[str, type] = {
     "Runs": list,
@@ -48,6 +39,16 @@ _KINDS: Mapping[str, type] = {
 }
 # How the descriptions of predicted maps begin.
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
+
+
+# What the viewer offers beside a map, by the desc- of its files: how sure the map is.
+OVERLAYS: Mapping[str, Mapping[str, Any]] = {
+    HALF_WIDTH: {
+        "title": f"Half-width of the {LEVEL} % interval for a new scan",
+        "factor": 1.0,  # the map differs from 0 where it exceeds so many times the overlay
+        "rule": f"exceeds the half-width of its {LEVEL} % interval for a new scan",  # in words
+    }
+}
 
 
 def half_width_path(entities: Mapping[str, str | None], extension: str) -> PurePosixPath:
@@ -70,27 +71,6 @@ def half_width_path(entities: Mapping[str, str | None], extension: str) -> PureP
     named = {key: value for key, value in entities.items() if key in _OF_FILES and key != "space"}
     name = build_name({**named, "tpl": template, "desc": HALF_WIDTH}, "statmap", extension)
     return PurePosixPath(f"tpl-{template}") / name
-
-
-@dataclass(frozen=True)
-class Overlay:
-    """A kind of map that shows how sure a predicted map is."""
-
-    desc: str  # value of desc- of its files
-    title: str  # for people
-    factor: float  # a value of the map differs from 0 where it exceeds so many times the overlay
-    rule: str  # that condition in words
-
-
-# What the viewer offers beside a map, in this order.
-OVERLAYS = (
-    Overlay(
-        HALF_WIDTH,
-        f"Half-width of the {LEVEL} % interval for a new scan",
-        1.0,
-        f"exceeds the half-width of its {LEVEL} % interval for a new scan",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -139,18 +119,12 @@ class AverageFiles:
     """One average of maps: what the maps of its contrasts have in common."""
 
     title: str  # as sub-01_ses-1_task-rest
-    maps: tuple[MapFile, ...]  # by task, in the model's order
+    maps: tuple[MapFile, ...]  # by task, in the model's order; none where none were wanted
     runs: tuple[str, ...]  # titles of the runs behind them
     excluded: Mapping[str, str]  # runs left out, and why
     record: Mapping[str, Any]  # completion record; empty where there is none
-    # Sentences on sidecars that hold other kinds of values than the program writes.
-    damage: tuple[str, ...] = ()
-    sidecar: Mapping[str, Any] = field(default_factory=dict)  # of one without maps
-
-    @property
-    def common(self) -> Mapping[str, Any]:
-        """The sidecar of the first map: all but a few keys are the same for the average."""
-        return self.maps[0].sidecar if self.maps else self.sidecar
+    common: Mapping[str, Any] = field(default_factory=dict)  # the sidecar that the maps share
+    damage: str = ""  # a sentence on values in it of other kinds than the program writes
 
 
 @dataclass(frozen=True)
@@ -194,37 +168,45 @@ def find_participant(
     """
     folder, results, of_averages = dataset.root / f"sub-{label}", tuple(results), tuple(of_averages)
     of_runs = {quality.FILE, *of_runs, *results} - {*of_averages}
-    named: dict[str, list[tuple[BidsName, Path]]] = {}
-    runs: dict[str, dict[FileKind, Path]] = {}
-    combined: dict[str, dict[FileKind, Path]] = {}
+    maps: dict[str, list[tuple[BidsName, Path]]] = defaultdict(list)
+    runs: dict[str, dict[FileKind, Path]] = defaultdict(dict)
+    combined: dict[str, dict[FileKind, Path]] = defaultdict(dict)
     of_parcels: dict[str, tuple[BidsName, Path]] = {}
     for path, name in sorted(_named(folder), key=lambda item: item[0].name):
-        kind = FileKind.of(name)
+        kind, title = FileKind.of(name), _title(name)
         if kind == _MAPS:
-            named.setdefault(_title(name), []).append((name, path))
+            maps[title].append((name, path))
         elif kind == _MAPS_OF_PARCELS:
-            of_parcels[_title(name)] = name, path
+            of_parcels[title] = name, path
         elif kind in of_runs:
-            runs.setdefault(_title(name), {})[kind] = path
+            runs[title][kind] = path
         elif kind in of_averages:
-            combined.setdefault(_title(name), {})[kind] = path
+            combined[title][kind] = path
     # Of a model of volumes those of parcels are copies of its maps.
-    for title, found_one in of_parcels.items():
-        named.setdefault(title, [found_one])
-    found = [_average(dataset, title, maps) for title, maps in sorted(named.items())]
+    maps = {**{title: [found] for title, found in of_parcels.items()}, **maps}
+    found = (_average(dataset, title, named) for title, named in sorted(maps.items()))
     averages = tuple(made for made in found if made is not None)
     without = tuple(_without_maps(dataset, folder, {made.title for made in averages}))
-    facts = _facts_of_runs((*averages, *without))
+    facts: dict[str, Mapping[str, Any]] = {
+        str(own.get("Run")): own
+        for made in (*averages, *without)
+        for own in made.common.get("Runs", ())
+    }
     return ParticipantFiles(
         label=label,
         averages=averages,
         runs=tuple(
-            _run(title, files, {**_own_facts(files, results), **facts.get(title, {})})
-            for title, files in sorted(runs.items())
+            RunFiles(
+                title=title,
+                quality=quality.read_quality(own[quality.FILE]) if quality.FILE in own else {},
+                files={kind: path for kind, path in own.items() if kind != quality.FILE},
+                facts={**_own_facts(own, results), **facts.get(title, {})},
+            )
+            for title, own in sorted(runs.items())
         ),
         combined=tuple(
-            RunFiles(title, {}, files, _own_facts(files, of_averages))
-            for title, files in sorted(combined.items())
+            RunFiles(title, {}, own, _own_facts(own, of_averages))
+            for title, own in sorted(combined.items())
         ),
         without_maps=without,
     )
@@ -248,7 +230,7 @@ def with_what_counts(made: AverageFiles, keys: Collection[str]) -> AverageFiles:
         made,
         record={key: made.record[key] for key in ("Options",) if key in made.record},
         maps=tuple(replace(one, sidecar=kept(one.sidecar), overlays={}) for one in made.maps),
-        sidecar=kept(made.sidecar),
+        common=kept(made.common),
     )
 
 
@@ -265,10 +247,8 @@ def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:
 
 def _named(folder: Path) -> Iterator[tuple[Path, BidsName]]:
     for path in (*folder.glob("func/*"), *folder.glob("ses-*/func/*")):
-        try:
+        with suppress(ValueError):  # of another name
             yield path, parse_name(path.name)
-        except ValueError:
-            continue
 
 
 def _title(name: BidsName) -> str:
@@ -280,19 +260,17 @@ def _average(
     dataset: DerivativeDataset, title: str, named: Sequence[tuple[BidsName, Path]]
 ) -> AverageFiles | None:
     """Return an average of maps; None where all that is left of it are maps in other spaces."""
-    by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = {}
+    by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = defaultdict(list)
     for name, path in named:
-        of_space = tuple(name.get(entity) for entity in ("space", "res", "den", "cohort"))
-        by_space.setdefault(of_space, []).append((name, path))
+        by_space[tuple(name.get(entity) for entity in _SPACE)].append((name, path))
     for files in by_space.values():
         name, first = files[0]
         sidecar, details = contrast_details(first)
         if RESAMPLED in sidecar:
             continue
-        shared, faults = _of_their_kinds(sidecar)
-        if not all(isinstance(own, dict) for own in details.values()):
-            faults, details = [*faults, DETAILS], {}
-        paths = {found.get("contrast") or "": path for found, path in files}
+        shared, damage = _sound(sidecar, f"{title}_{_MAPS.suffix}.json")
+        details = {label: own for label, own in details.items() if isinstance(own, dict)}
+        paths = {own.get("contrast") or "": path for own, path in files}
         if name.get("contrast") is None:  # one file of all
             paths = dict.fromkeys(details, first)
         overlays = _overlays(dataset, name, shared, paths)
@@ -300,27 +278,11 @@ def _average(
             MapFile(label, path, {**shared, **details.get(label, {})}, overlays.get(label, {}))
             for label, path in paths.items()
         ]
-        if not maps:
-            continue
         # By task, and within it simple contrasts before differences.
-        maps.sort(
-            key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
-        )
-        return AverageFiles(
-            title=title,
-            maps=tuple(maps),
-            runs=tuple(str(run.get("Run")) for run in shared.get("Runs", ())),
-            excluded=shared.get("ExcludedRuns", {}),
-            record=completion_record(dataset, title),
-            damage=_damage(f"{title}_{_MAPS.suffix}.json", faults),
-        )
+        maps.sort(key=lambda one: (one.task, " VS " in one.name or "-" in one.name, one.label))
+        if maps:
+            return _of_sidecar(dataset, title, maps[0].sidecar, damage, tuple(maps))
     return None
-
-
-def _damage(sidecar: str, faults: Iterable[str]) -> tuple[str, ...]:
-    return tuple(
-        f"{sidecar} was changed by hand or damaged: {key} cannot be used" for key in faults
-    )
 
 
 def _without_maps(
@@ -330,18 +292,31 @@ def _without_maps(
     ending = f"_{_MAPS.suffix}.json"
     for path in sorted((*folder.glob(f"*{ending}"), *folder.glob(f"ses-*/*{ending}"))):
         title = path.name.removesuffix(ending)
-        if title in known:
-            continue
-        sidecar, faults = _of_their_kinds(read_json(path))
-        yield AverageFiles(
-            title=title,
-            maps=(),
-            runs=tuple(str(run.get("Run")) for run in sidecar.get("Runs", ())),
-            excluded=sidecar.get("ExcludedRuns", {}),
-            record=completion_record(dataset, title),
-            damage=_damage(path.name, faults),
-            sidecar=sidecar,
-        )
+        if title not in known:
+            yield _of_sidecar(dataset, title, *_sound(read_json(path), path.name))
+
+
+def _of_sidecar(
+    dataset: DerivativeDataset,
+    title: str,
+    sidecar: Mapping[str, Any],
+    damage: str,
+    maps: tuple[MapFile, ...] = (),
+) -> AverageFiles:
+    runs = tuple(str(run.get("Run")) for run in sidecar.get("Runs", ()))
+    record = completion_record(dataset, title)
+    return AverageFiles(title, maps, runs, sidecar.get("ExcludedRuns", {}), record, sidecar, damage)
+
+
+def _sound(sidecar: Mapping[str, Any], name: str) -> tuple[dict[str, Any], str]:
+    """Return a sidecar without values of other kinds than the program writes, and words on them."""
+    faults = [key for key, kind in _KINDS.items() if not isinstance(sidecar.get(key, kind()), kind)]
+    kept = {key: value for key, value in sidecar.items() if key not in faults}
+    if runs := kept.get("Runs"):
+        kept["Runs"] = [run for run in runs if isinstance(run, dict)]
+        faults += ["Runs"] * (len(kept["Runs"]) < len(runs))
+    damage = f"{name} was changed by hand or damaged: {', '.join(faults)} cannot be used"
+    return kept, damage * bool(faults)
 
 
 def contrast_details(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -373,43 +348,12 @@ def _overlays(
     sidecar = read_json(dataset.root / half_width_path(entities, ".json"))
     if sidecar.get("ModelSHA256") != identity:
         return {}
-    in_one = name.get("contrast") is None
-    paths = {
-        label: dataset.root
-        / half_width_path({**entities, "contrast": None if in_one else label}, name.extension)
-        for label in maps
-    }
-    return {label: {HALF_WIDTH: path} for label, path in paths.items() if path.is_file()}
-
-
-def _of_their_kinds(sidecar: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a sidecar without values of another kind than the program writes, and their keys."""
-    kept = dict(sidecar)
-    faults = [
-        key for key, kind in _KINDS.items() if key in kept and not isinstance(kept[key], kind)
-    ]
-    for key in faults:
-        del kept[key]
-    if "Runs" in kept:
-        runs = [run for run in kept["Runs"] if isinstance(run, dict)]
-        noted = [isinstance(run.get("Notes", []), list) for run in runs]
-        if len(runs) < len(kept["Runs"]) or not all(noted):
-            faults.append("Runs")
-        kept["Runs"] = [
-            run if is_list else {**run, "Notes": []}
-            for run, is_list in zip(runs, noted, strict=True)
-        ]
-    return kept, faults
-
-
-def _run(title: str, files: Mapping[FileKind, Path], facts: Mapping[str, Any]) -> RunFiles:
-    table = files.get(quality.FILE)
-    return RunFiles(
-        title=title,
-        quality=quality.read_quality(table) if table else {},
-        files={kind: path for kind, path in files.items() if kind != quality.FILE},
-        facts=facts,
-    )
+    paths: dict[str, dict[str, Path]] = {}
+    for label in maps:
+        own = {**entities, "contrast": label if name.get("contrast") else None}
+        path = dataset.root / half_width_path(own, name.extension)
+        paths |= {label: {HALF_WIDTH: path}} if path.is_file() else {}
+    return paths
 
 
 def _own_facts(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> dict[str, Any]:
@@ -419,10 +363,3 @@ def _own_facts(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> d
         if path := files.get(kind):
             found |= read_json(path.with_name(path.name.removesuffix(kind.extension) + ".json"))
     return found
-
-
-def _facts_of_runs(averages: Iterable[AverageFiles]) -> dict[str, Mapping[str, Any]]:
-    """Return the facts of each run in the sidecars of maps, by its title."""
-    return {
-        str(facts.get("Run")): facts for files in averages for facts in files.common.get("Runs", ())
-    }

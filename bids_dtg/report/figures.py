@@ -8,33 +8,32 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.notices import counted
-from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.page import folder
-from bids_dtg.report.pictures import draw_matrix, inline
+from bids_dtg.report.page import FOLDER, Table
+from bids_dtg.report.pictures import AMOUNT, SIGNED, draw_matrix, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 Floats = NDArray[np.floating]
-Chart: TypeAlias = tuple[str, str]  # SVG as a part of a page, and the same in words
+# A word at a part of a side: start and size in percent.
+Span: TypeAlias = tuple[str, float, float]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
 _LETTERS_IN_LINE = 58  # of the labels of axes
 # Colours that are replaced by those of the page, which has one for each of so many series.
 _SERIES = tuple(f"#00000{number}" for number in range(1, 9))
-_TEXT, _SOFT, _LINE = (f"#01000{number}" for number in range(3))
+_SOFT = "#010001"
 _OF_THE_PAGE = {
     **{colour: f"var(--series-{number})" for number, colour in enumerate(_SERIES, 1)},
-    _TEXT: "var(--text)",
+    "#010000": "var(--text)",
     _SOFT: "var(--soft)",
-    _LINE: "var(--line)",
+    "#010002": "var(--line)",
 }
 _DASHES = ("-", (0, (5, 3)), (0, (1, 2)), "-.", (0, (9, 3)), "-", (0, (3, 3)), (0, (6, 2, 1, 2)))
 _MARKERS = (".", "x", "+", "v", "s", "D", "_", "|")
@@ -52,14 +51,47 @@ _NO_RANGES: Mapping[str, tuple[Floats, Floats]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A drawing in a figure."""
+
+    content: str  # SVG of a chart; else the address of a picture
+    words: str  # the same in words
+    title: str = ""  # of this drawing
+    form: Literal["chart", "matrix", "picture"] = "picture"  # matrix: a pixel is a cell
+    # Lines on it that a button hides: their address, the same in words, name of the button.
+    over: tuple[str, str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lanes:
+    """A picture or a line, with words on its rows and below it, and shaded parts of its width."""
+
+    form: ClassVar[str] = "lanes"
+    words: str
+    rows: Sequence[Span]  # words on its rows
+    content: str = ""  # address of the picture; empty: there is a line
+    # As SVG has it, a unit of width a frame, in percent of the height from the top; how many frames
+    # there are; where a dashed line is drawn, if any.
+    line: tuple[str, int, float | None] = ("", 0, None)
+    title: str = ""
+    ticks: Sequence[Span] = ()  # below it
+    below: str = ""  # what the ticks are
+    dropped: Sequence[Span] = ()  # parts of the width that are shaded
+    height: float = 0.0  # in rem; 0: as high as wide
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """A figure of a page."""
 
-    kind: Literal["charts", "matrices", "pictures"]
     caption: str
-    parts: Sequence[tuple[str, str, str]]  # words above it; SVG, or address; the same in words
-    scale: tuple[str, str, str] = ("", "", "")  # of matrices: its ends, and its CSS
+    parts: Sequence[Picture | Lanes | Table]
+    scale: tuple[str, str, str] | None = None  # of colours: words at its ends, and its CSS
+    keys: Sequence[tuple[str, str]] = ()  # colours, and what they stand for
     opens: int | None = None  # number of a map of the page's viewer, which a button opens
+    title: str = ""
+    anchor: str = ""
+    beside: bool = False  # whether it is laid out side by side with neighbours that are, too
 
 
 def curves(
@@ -80,15 +112,54 @@ def curves(
         margin = 0.5 * float(np.ptp(late))
         limits = float(late.min()) - margin, float(late.max()) + margin
         note = " The axis is that of the later half; what lies beyond it is not shown."
-    chart = line_chart(drawn, x_label=x_label, y_label=y_label, y_limits=limits)
-    return _figure(caption + note, chart)
+    return lines(caption + note, x_label, y_label, drawn, y_limits=limits)
 
 
 def lines(
-    caption: str, x_label: str, y_label: str, series: Mapping[str, tuple[Floats, Floats]]
+    caption: str,
+    x_label: str,
+    y_label: str,
+    series: Mapping[str, tuple[Floats, Floats]],
+    y_limits: tuple[float, float] | None = None,
 ) -> Figure | None:
     """Draw one figure by another, as lines: x and y by name, (points,)."""
-    return _figure(caption, line_chart(series, x_label=x_label, y_label=y_label))
+    chart = line_chart(series, x_label=x_label, y_label=y_label, y_limits=y_limits)
+    return _of_chart(caption, chart) if chart else None
+
+
+def line_chart(
+    series: Mapping[str, tuple[Floats, Floats]],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    x_reach: Sequence[float] = (),
+    y_reach: Sequence[float] = (),
+    y_limits: tuple[float, float] | None = None,
+) -> Picture | None:
+    """Draw a line for each series of x and y, (points,); NaN leaves a gap.
+
+    None where no value is known. An axis also has the values of its reach, whether or not a series
+    has them.
+    """
+    known = {name: xy for name, xy in series.items() if np.isfinite(xy[1]).any()}
+    if not known:
+        return None
+    styles = _styles(series)
+
+    def draw(axes: Axes) -> None:
+        for name, (x, y) in known.items():
+            _line(axes, x, y, name, styles[name])
+        axes.update_datalim([(x, 0.0) for x in x_reach], updatey=False)
+        axes.update_datalim([(0.0, y) for y in y_reach], updatex=False)
+        axes.autoscale_view()
+        axes.set_ylim(y_limits)
+
+    words = []
+    for name, (_, y) in known.items():
+        first, last = y[np.isfinite(y)][[0, -1]]
+        words.append(f"{name}: from {first:.3g} to {last:.3g}".removeprefix(": "))
+    return _chart(draw, x_label, y_label, "; ".join(words), title=title)
 
 
 def dots(
@@ -117,7 +188,7 @@ def dots(
         axes.set_ylim(-0.5, len(rows) - 0.5)
 
     words = f"{', '.join(series)}: {np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
-    return _figure(caption, _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows)))
+    return _of_chart(caption, _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows)))
 
 
 def spectra(
@@ -129,6 +200,8 @@ def spectra(
         for name, parts in series.items()
         if (np.nan_to_num(parts[1], posinf=0.0) > 0).any()  # of what diverged, nothing is drawn
     }
+    if not known:
+        return None
     styles = _styles(series)
 
     def draw(axes: Axes) -> None:
@@ -147,10 +220,8 @@ def spectra(
         f"{name}: highest {np.nanmax(middle):.3g} at {frequency[np.nanargmax(middle)]:.3g}"
         for name, (_, middle, _) in known.items()
     ]
-    if not known:
-        return None
     label = "power density (1/Hz), log scale"
-    return _figure(caption, _chart(draw, "frequency (Hz)", label, "; ".join(peaks)))
+    return _of_chart(caption, _chart(draw, "frequency (Hz)", label, "; ".join(peaks)))
 
 
 def scatter(
@@ -191,8 +262,8 @@ def scatter(
         for label, values in zip((x_label, y_label), points[shown].T, strict=True)
     ]
     words = f"{shown.sum()} points, {', '.join(ranges)}"
-    chart = _chart(draw, x_label, y_label, words, square=identity)
-    return _figure(" ".join([ended, *notes]), chart)
+    chart = _chart(draw, x_label, y_label, words, height=_WIDTH if identity else _HEIGHT)
+    return _of_chart(" ".join([ended, *notes]), chart)
 
 
 def matrices(
@@ -206,64 +277,43 @@ def matrices(
     known = {name: item for name, item in known.items() if np.isfinite(item).any()}
     if not known:
         return None
-    low, high = ends or _ends(known.values())
+    off = {name: _off_diagonal(item) for name, item in known.items()}
+    if ends is None:
+        values = np.concatenate([*off.values()])
+        most = round_up(float(np.abs(values).max(initial=0.0)) or 1.0)
+        ends = -most if (values < 0).any() else 0.0, most
+    low, high = ends
     scale = SIGNED if low < 0 < high else AMOUNT
-    least = min(float(np.nanmin(item)) for item in known.values())
-    most = max(float(np.nanmax(item)) for item in known.values())
     room = 1e-9 * (high - low)  # rounding is not beyond an end
-    drawn = [
-        (name, inline(draw_matrix(item, scale, low, high)), _in_words(name, item))
+    below = min(float(np.nanmin(item)) for item in known.values()) < low - room
+    above = max(float(np.nanmax(item)) for item in known.values()) > high + room
+    parts = [
+        Picture(
+            content=inline(draw_matrix(item, scale, low, high)),
+            words=f"{name}: {item.shape[0]} by {item.shape[1]}, off the diagonal from "
+            f"{figure(float(off[name].min()))} to {figure(float(off[name].max()))}, "
+            f"mean {figure(float(off[name].mean()))}",
+            title=name,
+            form="matrix",
+        )
         for name, item in known.items()
     ]
-    of_scale = (
-        _end(low, "\N{LESS-THAN OR EQUAL TO}", beyond=least < low - room),
-        _end(high, "\N{GREATER-THAN OR EQUAL TO}", beyond=most > high + room),
-        scale.css,
+    words = (
+        "\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * below + f"{low:g}",
+        "\N{GREATER-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * above + f"{high:g}",
     )
-    return Figure("matrices", caption, drawn, of_scale)
+    first, last = (text.replace("-", "\N{MINUS SIGN}") for text in words)
+    return Figure(caption=caption, parts=parts, scale=(first, last, scale.css))
 
 
 def pictures(caption: str, items: Mapping[str, bytes], opens: int | None = None) -> Figure | None:
     """Show PNG files that were drawn elsewhere, by name."""
-    if not items:
-        return None
-    parts = [(name, inline(data), name) for name, data in items.items()]
-    return Figure("pictures", caption, parts, opens=opens)
+    parts = [Picture(inline(data), name, name) for name, data in items.items()]
+    return Figure(caption=caption, parts=parts, opens=opens) if parts else None
 
 
-def _figure(caption: str, chart: Chart | None) -> Figure | None:
-    return Figure("charts", caption, [("", *chart)]) if chart else None
-
-
-def line_chart(
-    series: Mapping[str, tuple[Floats, Floats]],
-    *,
-    x_label: str,
-    y_label: str,
-    x_reach: Sequence[float] = (),
-    y_reach: Sequence[float] = (),
-    y_limits: tuple[float, float] | None = None,
-) -> Chart | None:
-    """Draw a line for each series of x and y, (points,); NaN leaves a gap.
-
-    None where no value is known. An axis also has the values of its reach, whether or not a series
-    has them.
-    """
-    known = {name: xy for name, xy in series.items() if np.isfinite(xy[1]).any()}
-    if not known:
-        return None
-    styles = _styles(series)
-
-    def draw(axes: Axes) -> None:
-        for name, (x, y) in known.items():
-            _line(axes, x, y, name, styles[name])
-        axes.update_datalim([(x, 0.0) for x in x_reach], updatey=False)
-        axes.update_datalim([(0.0, y) for y in y_reach], updatex=False)
-        axes.autoscale_view()
-        axes.set_ylim(y_limits)
-
-    parts = [f"{name}: {_from_to(y)}".removeprefix(": ") for name, (_, y) in known.items()]
-    return _chart(draw, x_label, y_label, "; ".join(parts))
+def _of_chart(caption: str, chart: Picture) -> Figure:
+    return Figure(caption=caption, parts=[chart], beside=True)
 
 
 def _chart(
@@ -272,14 +322,16 @@ def _chart(
     y_label: str,
     words: str,
     *,
-    square: bool = False,
+    title: str = "",
     height: float = _HEIGHT,
-) -> Chart:
+) -> Picture:
+    """Draw a chart: SVG with the page's colours and letters, and without names of parts."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(fname=folder() / "static" / "charts.mplstyle"):
-        canvas = Canvas((_WIDTH, _WIDTH if square else height), layout="constrained")
+    file = io.StringIO()
+    with mpl.rc_context(fname=FOLDER / "static" / "charts.mplstyle"):
+        canvas = Canvas((_WIDTH, height), layout="constrained")
         axes = canvas.subplots()
         draw(axes)
         axes.set_xlabel("\n".join(textwrap.wrap(x_label, _LETTERS_IN_LINE)))
@@ -288,17 +340,13 @@ def _chart(
         if any(names):
             columns = 2 if max(map(len, names)) < _LETTERS_IN_LINE // 2 else 1
             canvas.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
-        return _svg(canvas), f"{y_label} by {x_label}; {words}"
-
-
-def _svg(canvas: Canvas) -> str:
-    """Return the figure as a part of a page: its colours and letters, and no names of parts."""
-    file = io.StringIO()
-    canvas.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = file.getvalue()
+        nothing = {"Date": None, "Creator": None}
+        canvas.savefig(file, format="svg", transparent=True, metadata=nothing)
+    svg = file.getvalue()
     for pattern, replacement in _PAGE_HAS_IT:
-        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
-    return re.sub("#0[01]000[0-9]", lambda colour: _OF_THE_PAGE[colour[0]], text)
+        svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
+    svg = re.sub("#0[01]000[0-9]", lambda colour: _OF_THE_PAGE[colour[0]], svg)
+    return Picture(svg, f"{y_label} by {x_label}; {words}", title, "chart")
 
 
 def _line(axes: Axes, x: Floats, y: Floats, name: str, style: int) -> None:
@@ -327,24 +375,6 @@ def _styles(names: Iterable[str]) -> dict[str, int]:
     return {name: number % len(_SERIES) for number, name in enumerate(dict.fromkeys(names))}
 
 
-def _from_to(values: Floats) -> str:
-    known = np.asarray(values)[np.isfinite(values)]
-    return f"from {known[0]:.3g} to {known[-1]:.3g}"
-
-
-def _end(value: float, sign: str, *, beyond: bool) -> str:
-    """Write an end of a scale, and that some values lie beyond it."""
-    text = f"{value:g}".replace("-", "\N{MINUS SIGN}")
-    return f"{sign}\N{NO-BREAK SPACE}{text}" if beyond else text
-
-
-def _ends(items: Iterable[Floats]) -> tuple[float, float]:
-    """Return the ends of a scale for all values off the diagonals, about 0 where some are below."""
-    values = np.concatenate([_off_diagonal(item) for item in items])
-    most = round_up(float(np.abs(values).max(initial=0.0)) or 1.0)
-    return (-most if (values < 0).any() else 0.0), most
-
-
 def round_up(value: float) -> float:
     """Round up to 1, 1.5, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
     power = 10.0 ** np.floor(np.log10(value))
@@ -356,12 +386,3 @@ def _off_diagonal(item: Floats) -> Floats:
     """Return the known values off the diagonal; all where there are none."""
     off = item[(np.eye(*item.shape) == 0) & np.isfinite(item)]
     return off if off.size else item[np.isfinite(item)]
-
-
-def _in_words(name: str, item: Floats) -> str:
-    values = _off_diagonal(item)
-    return (
-        f"{name}: {item.shape[0]} by {item.shape[1]}, off the diagonal from "
-        f"{figure(float(values.min()))} to {figure(float(values.max()))}, "
-        f"mean {figure(float(values.mean()))}"
-    )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
+# What the verdicts of the program's own judgement of a run mean here.
+VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
+_NOT_FOR_SCIENCE = "The model is not for science"
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,6 @@ class Flag:
     level: Level  # how much it matters
     text: str  # what was found and what it means
     of: str = ""  # run or set it is about; empty for the whole participant
-
-
-# What the verdicts of the program's own judgement of a run mean here.
-VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
 
 
 def level_of(figure: str, value: float) -> Level | None:
@@ -53,12 +52,13 @@ def flags_of(
     words
         Of the workflow: columns of quality tables, and what it alone says of runs and averages.
     """
-    flags = [Flag("problem", message, stage) for stage, message in failures.items()]
+    flags = [*own_flags(files, failures, words.quality_columns)]
     for made in files.every_average:
-        flags += [*_of_average(made), *words.notes(made), *_of_runs_of(made)]
+        flags += [*_of_average(made), *words.notes(made)]
     for run in files.runs:
-        flags += [*_of_run(run, words.quality_columns), *words.run_notes(run)]
-    flags += [flag for made in files.combined for flag in words.combined_notes(made)]
+        flags += words.run_notes(run)
+    for made_of_runs in files.combined:
+        flags += words.combined_notes(made_of_runs)
     anything = bool(files.every_average) or any(run.facts for run in files.runs)
     if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
         flags.append(Flag("good", "Every quality figure is within its usual range"))
@@ -81,9 +81,14 @@ def own_flags(
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
     for made in files.every_average:
-        flags += _excluded(made)
-    flags += [flag for run in files.runs for flag in _of_run(run, columns)]
-    return tuple(flag for flag in sorted_flags(flags) if flag.level in ("problem", "warning"))
+        flags += left_out(made.excluded, made.title)
+    return sorted_flags([*flags, *(flag for run in files.runs for flag in _of_run(run, columns))])
+
+
+def left_out(runs: object, title: str) -> Iterator[Flag]:
+    """Yield a warning on each run that an average leaves out, with the reason."""
+    for run, reason in runs.items() if isinstance(runs, Mapping) else ():
+        yield Flag("warning", f"{run} was left out. {reason}", title)
 
 
 @dataclass(frozen=True)
@@ -122,17 +127,15 @@ class FlagCount:
 
 def model_notice(files: ParticipantFiles) -> str:
     """Return why the model behind a participant's results is not for science; else nothing."""
-    facts = [
+    facts = (
         *(made.common for made in files.every_average),
         *(found.facts for found in (*files.combined, *files.runs)),
-    ]
-    notices = (_not_for_science(of) for of in facts if of.get("NotForScience"))
-    return next(notices, "")
+    )
+    return next((_not_for_science(of) for of in facts if of.get("NotForScience")), "")
 
 
 def _not_for_science(sidecar: Mapping[str, Any]) -> str:
-    found = sidecar.get("ModelNotice") or sidecar.get("DataNotice")
-    return str(found or "The model is not for science")
+    return str(sidecar.get("ModelNotice") or sidecar.get("DataNotice") or _NOT_FOR_SCIENCE)
 
 
 def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
@@ -154,10 +157,21 @@ def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
 
 
 def trained_on(sidecar: Mapping[str, Any]) -> int | None:
-    """Return on how many people the model of a map was trained; None where nobody knows."""
+    """Return on how many people the model of a result was trained; None where nobody knows."""
     training = sidecar.get("ModelTraining")
     people = training.get("Participants") if isinstance(training, dict) else None
     return people if isinstance(people, int) else None
+
+
+def stands_on(facts: Mapping[str, Any]) -> str:
+    """Say on how many people a model stands, by the sidecars of its results; else nothing."""
+    people = trained_on(facts)
+    return f"The model was fitted to {counted(people, 'participant')}. " if people else ""
+
+
+def model_name(facts: Mapping[str, Any]) -> str:
+    """Return name and version of a model, by the sidecars of its results."""
+    return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
 
 
 def few_people(sidecar: Mapping[str, Any]) -> str:
@@ -179,6 +193,21 @@ def few_people(sidecar: Mapping[str, Any]) -> str:
     )
 
 
+def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
+    """Yield the notices and notes in the sidecars of the results of a run or an average."""
+    levels: dict[str, Level] = {"ModelNotice": "note", "CleaningNote": "warning"}
+    for key, level in levels.items():
+        if note := run.facts.get(key):
+            yield Flag(level, str(note), run.title)
+    yield from _notes(run.facts, run.title)
+
+
+def _notes(facts: Mapping[str, Any], title: str) -> Iterator[Flag]:
+    notes = facts.get("Notes")
+    for note in notes if isinstance(notes, list) else ():
+        yield Flag("note", str(note), title)
+
+
 def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
     for column in columns:
         value = number(run.quality.get(column.name)) if column.flag else None
@@ -186,8 +215,7 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         judged = column.name in CHECKS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
-    notes = run.facts.get("Notes")
-    if isinstance(notes, list) and NO_MASK in notes:
+    if any(note.text == NO_MASK for note in _notes(run.facts, run.title)):
         yield Flag("warning", NO_MASK, run.title)
     verdict = run.quality.get("training_distribution") or ""
     if verdict in VERDICTS:
@@ -195,18 +223,16 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         text = f"The model is not made for such a run ({verdict}): {reasons}"
         yield Flag(VERDICTS[verdict], text, run.title)
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
-    if (
-        frames
-        and kept is not None
-        and (few := _BY_STEPS[LIMITS["kept_share"].steps(kept / frames)])
-    ):
-        yield Flag(few, f"{kept / frames:.0%} of the frames were kept", run.title)
+    if frames and kept is not None:
+        level = _BY_STEPS[LIMITS["kept_share"].steps(kept / frames)]
+        if level:
+            yield Flag(level, f"{kept / frames:.0%} of the frames were kept", run.title)
 
 
 def _of_average(made: AverageFiles) -> Iterator[Flag]:
     sidecar = made.common
-    for text in made.damage:
-        yield Flag("warning", text, made.title)
+    if made.damage:
+        yield Flag("warning", made.damage, made.title)
     if sidecar.get("NotForScience"):
         yield Flag("warning", _not_for_science(sidecar))
     elif notice := sidecar.get("ModelNotice"):
@@ -216,15 +242,5 @@ def _of_average(made: AverageFiles) -> Iterator[Flag]:
     for key in ("CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote"):
         if note := sidecar.get(key):
             yield Flag("note", str(note), made.title)
-    yield from _excluded(made)
-
-
-def _excluded(made: AverageFiles) -> Iterator[Flag]:
-    for run, reason in made.excluded.items():
-        yield Flag("warning", f"{run} was left out. {reason}", made.title)
-
-
-def _of_runs_of(made: AverageFiles) -> Iterator[Flag]:
-    for run in made.common.get("Runs", ()):
-        for note in run.get("Notes", ()):
-            yield Flag("note", str(note), str(run.get("Run") or ""))
+    for run in sidecar.get("Runs", ()):
+        yield from _notes(run, str(run.get("Run") or ""))

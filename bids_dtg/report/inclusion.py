@@ -7,13 +7,12 @@ output folder, and the group level then averages without the participants that i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.foreign import Table, read_table
+from bids_dtg.files.foreign import read_table
 from bids_dtg.files.text import write_json
 from bids_dtg.inputs.participants import ParticipantsTable
 from bids_dtg.notices import counted, named
@@ -32,97 +31,99 @@ DICTIONARY = {
 }
 _NOT_KNOWN = ("n/a", "")
 _WORDS = {"true": True, "false": False}
+# By label without sub-: whether averages count the participant, and why ("": not said).
+Decisions: TypeAlias = Mapping[str, tuple[bool, str]]
 
 
-@dataclass(frozen=True)
-class Inclusion:
-    """The decisions that an output folder holds."""
-
-    # By label without sub-: whether averages count the participant, and why ("": not said).
-    decisions: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # lines on rows that cannot be used
-
-    def lines(self, labels: Collection[str]) -> tuple[str, ...]:
-        """Describe the decisions: participants left out, and rows that cannot be used.
-
-        Parameters
-        ----------
-        labels
-            Of the participants that the output folder has.
-
-        Raises
-        ------
-        SettingsError
-            A decision names somebody whose label is written otherwise, as 1 for 01.
-        """
-        ParticipantsTable(Path(FILE), {}, tuple(self.decisions)).require_labels(labels)
-        decided = sorted(self.decisions.items())
-        gone = [f"sub-{label}" for label, (kept, _) in decided if label in labels and not kept]
-        unknown = [f"sub-{label}" for label, _ in decided if label not in labels]
-        lines = list(self.notes)
-        if gone:
-            lines.append(
-                f"{FILE} leaves out {counted(len(gone), 'participant')}: {', '.join(gone)}"
-            )
-        if unknown:
-            lines.append(
-                f"{FILE} names {counted(len(unknown), 'participant')} without results here: "
-                f"{named(unknown)}"
-            )
-        return tuple(lines)
-
-    def split(
-        self, averages: Iterable[AverageFiles]
-    ) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
-        """Return the averages of maps that count, and title and reason of the others.
-
-        Raises
-        ------
-        DatasetError
-            None is left.
-        """
-        kept, gone = [], []
-        for made in averages:
-            label = made.title.partition("_")[0].removeprefix("sub-")
-            counts, reason = self.decisions.get(label, (True, ""))
-            if counts:
-                kept.append(made)
-            else:
-                why = f"left out by {FILE}" + (f": {reason}" if reason else "")
-                gone.append((made.title, why))
-        if gone and not kept:
-            raise DatasetError(
-                f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'average')})",
-                remedy="keep somebody, or remove the file",
-            )
-        return kept, gone
-
-
-def read_inclusion(output: DerivativeDataset) -> Inclusion:
+def read_inclusion(output: DerivativeDataset) -> Decisions:
     """Read the decisions of an output folder; nobody is left out where it has none.
-
-    Rows that cannot be used are named in a line, and their participants count.
 
     Raises
     ------
     DatasetError
-        The file is there and is no such table: nobody knows who is to be left out.
+        The file is there, and does not say clearly who is to be left out.
     """
     path = output.root / FILE
     try:
         table = read_table(path)
     except MissingFileError:
-        return Inclusion()
+        return {}
     except ForeignFileError as err:
         raise err.as_kind(DatasetError, remedy="download it again from a page") from err
-    missing = [name for name in COLUMNS[:2] if name not in table.header]
-    if missing or table.twice():
+    if not set(COLUMNS[:2]) <= set(table.header) or table.twice():
         raise DatasetError(
             f"{path} has the columns {', '.join(table.header) or 'of an empty file'}",
             expected=f"{' and '.join(COLUMNS[:2])}, each once",
             remedy="download it again from a page, or remove it",
         )
-    return _decisions(table)
+    decisions: dict[str, tuple[bool, str]] = {}
+    for number, row in enumerate(table.dicts(), 2):
+        label = row["participant_id"].strip().removeprefix("sub-")
+        include, reason = row["include"].strip().lower(), row.get("reason", "").strip()
+        if label in (*_NOT_KNOWN, *decisions) or include not in (*_WORDS, *_NOT_KNOWN):
+            raise DatasetError(
+                f"{path}, line {number}: participant {label or 'n/a'}, include {row['include']}",
+                expected="each participant once, and include true, false or n/a",
+                remedy="correct the line, or download the table again from a page",
+            )
+        if include in _WORDS:
+            decisions[label] = _WORDS[include], "" if reason in _NOT_KNOWN else reason
+    return decisions
+
+
+def decision_lines(decisions: Decisions, labels: Collection[str]) -> list[str]:
+    """Describe decisions: participants who are left out, and who is not there.
+
+    Parameters
+    ----------
+    decisions
+        Of the output folder.
+    labels
+        Of the participants that it has.
+
+    Raises
+    ------
+    SettingsError
+        A decision names somebody whose label is written otherwise, as 1 for 01.
+    """
+    ParticipantsTable(Path(FILE), {}, tuple(decisions)).require_labels(labels)
+    decided = sorted(decisions.items())
+    gone = [f"sub-{label}" for label, (kept, _) in decided if label in labels and not kept]
+    unknown = [f"sub-{label}" for label, _ in decided if label not in labels]
+    lines = []
+    if gone:
+        lines.append(f"{FILE} leaves out {counted(len(gone), 'participant')}: {', '.join(gone)}")
+    if unknown:
+        number = counted(len(unknown), "participant")
+        lines.append(f"{FILE} names {number} without results here: {named(unknown)}")
+    return lines
+
+
+def split_by_inclusion(
+    decisions: Decisions, averages: Iterable[AverageFiles]
+) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
+    """Return the averages of maps that count, and title and reason of the others.
+
+    Raises
+    ------
+    DatasetError
+        None is left.
+    """
+    kept, gone = [], []
+    for made in averages:
+        label = made.title.partition("_")[0].removeprefix("sub-")
+        counts, reason = decisions.get(label, (True, ""))
+        if counts:
+            kept.append(made)
+        else:
+            why = f"left out by {FILE}" + (f": {reason}" if reason else "")
+            gone.append((made.title, why))
+    if gone and not kept:
+        raise DatasetError(
+            f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'average')})",
+            remedy="keep somebody, or remove the file",
+        )
+    return kept, gone
 
 
 def describe_inclusion(output: DerivativeDataset) -> None:
@@ -137,13 +138,13 @@ def describe_inclusion(output: DerivativeDataset) -> None:
         write_json(output.path(FILE).with_suffix(".json"), DICTIONARY)
 
 
-def page_facts(inclusion: Inclusion, labels: Sequence[str]) -> dict[str, Any]:
+def page_facts(decisions: Decisions, labels: Sequence[str]) -> dict[str, Any]:
     """Return the data with which a page asks for decisions and writes them.
 
     Parameters
     ----------
-    inclusion
-        Decisions that the output folder holds.
+    decisions
+        That the output folder holds.
     labels
         Of the participants on the page, without sub-.
     """
@@ -153,30 +154,6 @@ def page_facts(inclusion: Inclusion, labels: Sequence[str]) -> dict[str, Any]:
         "people": [f"sub-{label}" for label in labels],
         "decided": {
             f"sub-{label}": {"include": include, "reason": reason}
-            for label, (include, reason) in sorted(inclusion.decisions.items())
+            for label, (include, reason) in sorted(decisions.items())
         },
     }
-
-
-def _decisions(table: Table) -> Inclusion:
-    decisions: dict[str, tuple[bool, str]] = {}
-    damaged = []
-    for number, row in enumerate(table.dicts(), 2):
-        label = row["participant_id"].strip().removeprefix("sub-")
-        include, reason = row["include"].strip().lower(), row.get("reason", "").strip()
-        if include in _NOT_KNOWN and label not in _NOT_KNOWN:
-            continue
-        if label in _NOT_KNOWN or include not in _WORDS:
-            damaged.append(f"line {number} ({row['participant_id']}, include {row['include']})")
-        elif label in decisions:
-            damaged.append(f"line {number} (sub-{label} a second time)")
-        else:
-            decisions[label] = _WORDS[include], "" if reason in _NOT_KNOWN else reason
-    if not damaged:
-        return Inclusion(decisions)
-    note = (
-        f"{FILE}: the program passes over {counted(len(damaged), 'row')} that it cannot use: "
-        f"{', '.join(damaged[:5])}{', ...' * (len(damaged) > 5)}. Expected: a participant "
-        "once, and true, false or n/a"
-    )
-    return Inclusion(decisions, (note,))

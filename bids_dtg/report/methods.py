@@ -1,4 +1,4 @@
-"""The methods text: what names exactly what was run, where it is kept, and its paragraphs.
+"""The methods text: what names exactly what was run, where it is kept, and its sentences.
 
 A text is kept for each way in which averages of maps were made, and the record of an average
 names its own. `LAST_METHODS` has the texts of all averages that lie in the output.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.design import MIN_DOF
 from bids_dtg.cleaning.words import CLEANING_REFERENCES, Lacking, cleaning_text
 from bids_dtg.errors import ForeignFileError
@@ -20,9 +21,11 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import read_packaged, write_text
+from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.inputs.run import PARCELS
-from bids_dtg.notices import visible
-from bids_dtg.settings import CleaningOptions, InputType
+from bids_dtg.notices import counted, visible
+from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 
 LAST_METHODS = "logs/CITATION.md"
 _FOLDER = "logs/methods"
@@ -31,23 +34,7 @@ _TITLE = "# Methods"
 # Beyond so many records they are read by the group level only: each costs a millisecond.
 _MOST_READ = 1000
 _TITLES_NAMED = 6  # of averages, above the text of those made otherwise than others
-SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
-
-
-@dataclass(frozen=True)
-class MethodsFacts:
-    """What the methods text says of one call of any workflow."""
-
-    version: str  # of this program
-    model_name: str  # name and version of the bundle; empty: there is none
-    model_sha256: str  # identity of the bundle
-    model_notice: str  # terms or warnings that go with the bundle; may be empty
-    space: str  # template of the model's grid
-    input_type: InputType  # what the runs were read from
-    cleaning: CleaningOptions  # how runs were cleaned, by a strategy of the table
-    lacking: Lacking  # what of it the tables of confounds did not have
-    packages: Mapping[str, str]  # versions of what computed the results
-    grid: str = "the model's grid"  # where runs were sampled
+_SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 
 
 @dataclass(frozen=True)
@@ -62,59 +49,112 @@ class MethodsWords:
     model: str = ""  # sentences on the model: what it is and what it was made from
 
 
-def _dummy_scans(facts: MethodsFacts) -> str:
-    if facts.cleaning.dummy_scans == "auto":
-        return str(SAID["flagged" if facts.input_type == "fmriprep" else "none_flagged"])
-    number = int(facts.cleaning.dummy_scans)
-    return str(SAID["dropped"].format(number=number) if number else SAID["none_dropped"])
-
-
-def _runs(facts: MethodsFacts) -> str:
-    """Describe what runs were, where they were sampled, how they were cleaned, which were used."""
-    cleaning = facts.cleaning
-    how = SAID["interpolated"][cleaning.interpolation]
-    sampled = SAID["sampled"].format(space=facts.space, grid=facts.grid, how=how)
-    # Degrees of freedom are known if this program cleaned.
-    least = SAID["least_dof" if facts.input_type == "fmriprep" else "least"]
-    sentences = (
-        SAID["sources"][facts.input_type],
-        SAID["censored"] * facts.lacking.frames,
-        SAID["parcels"] if facts.space == PARCELS else sampled,
-        cleaning_text(cleaning, facts.lacking),
-        _dummy_scans(facts),
-        least.format(minutes=cleaning.min_minutes, dof=MIN_DOF),
-    )
-    return " ".join(filter(None, sentences))
-
-
-def _program(facts: MethodsFacts, words: MethodsWords) -> str:
-    """Name the program, the method that it implements, and the model, as far as there are any."""
-    method = f", {words.method}" if words.method else ""
-    model = f"{facts.model_name} (SHA-256 {facts.model_sha256})"
-    by = f", and the model {model}" if facts.model_name else ""
-    return f"{words.made} with bids_dtg {facts.version}{method}{by}"
-
-
-def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
-    """Write the methods boilerplate as Markdown.
+def parcel_methods(
+    made: str, computed: Sequence[str], cited: Mapping[str, str], **of_model: str
+) -> MethodsWords:
+    """Put together what a workflow on parcels says in the methods text.
 
     Parameters
     ----------
-    facts
-        Everything that the text names; nothing in it is assumed.
+    made
+        What was made of resting-state fMRI, and how.
+    computed
+        Sentences on what was computed from the cleaned runs; empty ones are left out.
+    cited
+        Works by the name that sentences cite them with.
+    **of_model
+        `method`, `caution` and `model` of `MethodsWords`, where a call has a model.
+    """
+    text = " ".join(filter(None, computed))
+    said, known = f"{text} {of_model.get('method', '')}", {**cited, **_SAID["parcel_references"]}
+    works = "".join(work for name, work in known.items() if f"{name} " in said)
+    made = f"{made} from resting-state fMRI"
+    return MethodsWords(made, text, f"## References\n\n{works}", **of_model)
+
+
+def averaged_within(atlas: str, parcels: int) -> str:
+    """Say how series of voxels became those of an atlas' parcels.
+
+    Examples
+    --------
+    >>> averaged_within("HCP", 19).partition(";")[0]
+    'The series of voxels were averaged within the 19 parcels of the atlas HCP'
+    """
+    cite = " (Schaefer et al., 2018)" if atlas.startswith("Schaefer2018") else ""
+    text: str = _SAID["averaged_within"]
+    return text.format(parcels=parcels, atlas=f"{atlas}{cite}", least=MIN_COVERAGE)
+
+
+def fitted_to(people: int, data_set: str) -> str:
+    """State the number of people a model was fitted to.
+
+    Examples
+    --------
+    >>> fitted_to(2, "hcp")
+    'was fitted to 2 participants of hcp.'
+    """
+    return f"was fitted to {counted(people, 'participant')}{f' of {data_set}' * bool(data_set)}."
+
+
+def methods_text(
+    words: MethodsWords,
+    settings: Settings,
+    lacking: Lacking,
+    *,
+    bundle: Bundle[Any] | None,
+    space: str,
+    grid: str,
+    packages: Mapping[str, str],
+) -> str:
+    """Write the methods boilerplate as Markdown; nothing in it is assumed.
+
+    Parameters
+    ----------
     words
         Sentences of the workflow for the methods text.
+    settings
+        What the runs were read from, and how they were cleaned.
+    lacking
+        What of the cleaning the tables of confounds did not have.
+    bundle
+        The model; None: there is none.
+    space
+        Template of the model's grid.
+    grid
+        Where runs were sampled, in words.
+    packages
+        Versions of what computed the results.
     """
-    packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
+    input_type, cleaning = settings.inputs.input_type, settings.cleaning
+    own = input_type == "fmriprep"  # whether this program cleaned: degrees of freedom are known
+    if cleaning.dummy_scans == "auto":
+        dropped = _SAID["flagged" if own else "none_flagged"]
+    else:
+        number = int(cleaning.dummy_scans)
+        dropped = _SAID["dropped"].format(number=number) if number else _SAID["none_dropped"]
+    how = _SAID["interpolated"][cleaning.interpolation]
+    sentences = (
+        _SAID["sources"][input_type],
+        _SAID["censored"] * lacking.frames,
+        _SAID["parcels" if space == PARCELS else "sampled"].format(space=space, grid=grid, how=how),
+        cleaning_text(cleaning, lacking),
+        dropped,
+        _SAID["least_dof" if own else "least"].format(minutes=cleaning.min_minutes, dof=MIN_DOF),
+        words.computed,
+    )
+    method = f", {words.method}" if words.method else ""
+    card = bundle.card if bundle else None
+    identity = f"{card.name} {card.version} (SHA-256 {bundle.identity})" if bundle and card else ""
+    model = f", and the model {identity}" if identity else ""
     paragraphs = [
-        f"{_program(facts, words)}. {words.model}",
-        f"{_runs(facts)} {words.computed}",
+        f"{words.made} with bids_dtg {__version__}{method}{model}. {words.model}",
+        " ".join(filter(None, sentences)),
         words.caution,
-        facts.model_notice,
-        f"Software: {packages}.",
+        card.notice if card else "",
+        f"Software: {', '.join(f'{name} {version}' for name, version in packages.items())}.",
     ]
     text = " ".join(paragraphs)
-    known = SAID["references"] | CLEANING_REFERENCES
+    known = _SAID["references"] | CLEANING_REFERENCES
     cited = "".join(reference for name, reference in known.items() if name in text)
     # A page joins lines by spaces: no line ends within a word.
     filled = [
@@ -148,8 +188,7 @@ def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> 
 
 def find_methods(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
     """Return the text of completed averages; that of the last call if there is none."""
-    found = _texts_of(dataset, records)
-    return _join(found) if found else _read(dataset, PurePosixPath(LAST_METHODS))
+    return _texts_of(dataset, records) or _read(dataset, PurePosixPath(LAST_METHODS))
 
 
 def write_all_methods(dataset: DerivativeDataset, own: str, *, thorough: bool = False) -> None:
@@ -172,41 +211,29 @@ def write_all_methods(dataset: DerivativeDataset, own: str, *, thorough: bool = 
     """
     titles = completed_titles(dataset)
     if len(titles) <= _MOST_READ or thorough:
-        found = _texts_of(dataset, (completion_record(dataset, title) for title in titles))
+        records: Iterable[Mapping[str, Any]] = (
+            completion_record(dataset, title) for title in titles
+        )
     else:
-        kept = sorted(path.name for path in (dataset.root / _FOLDER).glob("*.md"))
-        found = {_read(dataset, PurePosixPath(_FOLDER, name)): [] for name in kept}
-    if text := _join(found) if found else own:
+        kept = sorted((dataset.root / _FOLDER).glob("*.md"))
+        records = [{"Methods": path.name} for path in kept]
+    if text := _texts_of(dataset, records) or own:
         keep_methods(dataset, PurePosixPath(LAST_METHODS), text)
 
 
-def _texts_of(
-    dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]
-) -> dict[str, list[str]]:
-    """Return the texts of averages, each with the titles of its averages."""
-    by_path: dict[PurePosixPath, list[str]] = {}
-    for record in records:
-        by_path.setdefault(_path_of(record), []).append(str(record.get("Title") or ""))
+def _texts_of(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
+    """Return the text of averages; of several texts, each below a heading that names its own."""
+    by_name: dict[str, list[str]] = {}
+    for record in records:  # the name alone: a text lies in the folder of these texts
+        name = PurePosixPath(str(record.get("Methods") or "-")).name
+        by_name.setdefault(name, []).extend([str(record["Title"])] if "Title" in record else [])
     found: dict[str, list[str]] = {}
-    for path, titles in by_path.items():
-        if text := _read(dataset, path):
+    for name, titles in by_name.items():
+        if text := _read(dataset, PurePosixPath(_FOLDER, name)):
             found.setdefault(text, []).extend(titles)
-    return found
-
-
-def _path_of(record: Mapping[str, Any]) -> PurePosixPath:
-    """Return where the text of an average is kept, in the folder of these texts."""
-    return PurePosixPath(_FOLDER, PurePosixPath(str(record.get("Methods") or "-")).name)
-
-
-def _join(found: Mapping[str, Sequence[str]]) -> str:
-    """Make one text of several, each below a heading that names its averages."""
-    if len(found) == 1:
-        return next(iter(found))
-    parts = [
-        _TITLE,
-        textwrap.fill(SAID["several"].format(number=len(found)), 99),
-    ]
+    if len(found) < 2:
+        return next(iter(found), "")
+    parts = [_TITLE, textwrap.fill(_SAID["several"].format(number=len(found)), 99)]
     for number, (text, titles) in enumerate(found.items(), 1):
         more = f" and {len(titles) - _TITLES_NAMED} more" if titles[_TITLES_NAMED:] else ""
         heading = f"## {number}. {', '.join(titles[:_TITLES_NAMED])}{more}"
@@ -219,28 +246,3 @@ def _read(dataset: DerivativeDataset, path: PurePosixPath) -> str:
         return read_text(dataset.path(path))
     except ForeignFileError:
         return ""
-
-
-def parse_markdown(text: str) -> list[tuple[str, Any]]:
-    """Take the few kinds of blocks apart that the text has: headings, lists, paragraphs."""
-    blocks: list[tuple[str, Any]] = []
-    for block in text.split("\n\n"):
-        lines = [line for line in block.splitlines() if line.strip()]
-        if not lines:
-            continue
-        if lines[0].startswith("#"):
-            title = lines[0].lstrip("# ").strip()
-            if title != "Methods":  # the page has that heading
-                blocks.append(("heading", title))
-            lines = lines[1:]
-        if lines and lines[0].startswith("- "):
-            items: list[str] = []
-            for line in lines:
-                if line.startswith("- "):
-                    items.append(line.removeprefix("- "))
-                else:
-                    items[-1] += " " + line.strip()
-            blocks.append(("list", [item.replace("*", "") for item in items]))
-        elif lines:
-            blocks.append(("paragraph", " ".join(line.strip() for line in lines)))
-    return blocks

@@ -1,286 +1,70 @@
-"""Panels of pages: the small file that each keeps of a run, and the figure drawn from it."""
+"""Panels of runs that several workflows have: motion, series and coverage of parcels, matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.files.atomic import write_atomic
-from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.errors import ForeignFileError
+from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.text import encoded, read_rows, tsv_text, write_json
-from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.figures import round_up
-from bids_dtg.report.pages.page import link
-from bids_dtg.report.pictures import PICTURE, Volume
+from bids_dtg.files.regions import SERIES, read_series
+from bids_dtg.files.text import encoded, read_rows, tsv_text
+from bids_dtg.inputs.regions.cortex import hemisphere
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.figures import Figure, Lanes, Span, round_up
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.page import Table
+from bids_dtg.report.pictures import GREYS, Scale, draw_matrix
+from bids_dtg.report.presentation import Canvas, Kept, Panel
 from bids_dtg.report.quality import number
 
 Floats = NDArray[np.float64]
-if TYPE_CHECKING:
-    from bids_dtg.cleaning.confounds import Confounds
-    from bids_dtg.connectome.design import TemporalDesign
-
+Found = TypeVar("Found")
+_MINUS = "\N{MINUS SIGN}"
 _MINUTE_MARKS = 12  # at most
 _REM_A_LINE = 6.0
+_END = 2.0  # standard deviations, of the darkest and the brightest grey of series
+SERIES_SCALE = (f"{_MINUS}{_END:g} sd", f"+{_END:g} sd", GREYS.css)
+_LOWEST, _HIGHEST, _REM_A_PARCEL = 14.0, 26.0, 0.2  # rem
+_WORST, _NAMED = 10, 5  # parcels that are listed, and in a note
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class RunFrames:
-    """A run that was measured, in any workflow."""
-
-    design: TemporalDesign  # frames kept and columns removed
-    confounds: Confounds  # what the columns came from
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A small file of a run, ready to be written."""
-
-    kind: FileKind  # which file it is
-    content: bytes  # all of it
-    sidecar: Mapping[str, Any] | None = None  # of its JSON file; None: it has none
-    entities: Mapping[str, str | None] | None = None  # of its name beside the run's
+def read_of(run: RunFiles, kind: FileKind, read: Callable[[Path], Found]) -> Found | None:
+    """Read a file of a run; None where it is absent or damaged."""
+    try:
+        return read(run.files[kind])
+    except (KeyError, ForeignFileError):
+        return None
 
 
-@dataclass(frozen=True)
-class Key:
-    """A word under a figure that explains a colour."""
-
-    colour: str  # as #rrggbb
-    text: str
-    line: bool = False  # whether the colour is that of a line
-
-
-@dataclass(frozen=True)
-class Ramp:
-    """The colour scale under a figure; the texts stand at its ends."""
-
-    low: str
-    high: str
-    gradient: str  # name of the page's gradient
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image."""
-
-    form: ClassVar[str] = "picture"
-    address: str
-    alt: str
-    matrix: bool = False  # whether its pixels are cells, to be enlarged without smoothing
-
-
-@dataclass(frozen=True)
-class Layers:
-    """An image, and lines on it that a button hides."""
-
-    form: ClassVar[str] = "layers"
-    below: str  # address of the image
-    below_alt: str
-    above: str  # address of the lines
-    above_alt: str
-    button: str  # what the button is called
-
-
-@dataclass(frozen=True)
-class Label:
-    """A word beside a plot, at a part of its side."""
-
-    text: str
-    start: float  # of the side, in percent
-    size: float = 0.0  # likewise; 0: it stands at the start
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line over frames, in percent of the height from the top."""
-
-    path: str  # as SVG has it, a unit of width a frame
-    frames: int
-    limit: float | None = None  # where a dashed line is drawn
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """A picture or a line, with words on its rows and below it, and shaded parts of its width."""
-
-    form: ClassVar[str] = "lanes"
-    labels: tuple[Label, ...]  # of the rows
-    alt: str
-    address: str  # of the picture; empty: there is a line
-    line: Line | None = None
-    title: str = ""  # above it
-    ticks: tuple[Label, ...] = ()  # below it
-    dropped: tuple[Label, ...] = ()  # parts of the width that are shaded
-    height: float = 0.0  # in rem; 0: as high as wide
-    parts: tuple[float, ...] = ()  # where lines part groups of rows, in percent
-    below: str = ""  # what the ticks are
-
-
-@dataclass(frozen=True)
-class Lines:
-    """A chart."""
-
-    form: ClassVar[str] = "lines"
-    title: str  # above it; empty: none
-    svg: str
-    summary: str  # the same in words
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A table."""
-
-    form: ClassVar[str] = "listing"
-    columns: tuple[str, ...]  # headings; the first is that of the rows' names
-    rows: tuple[tuple[str, ...], ...]
-    summary: str = ""  # what is clicked to see it; empty: it is to be seen
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What a panel shows, under its heading."""
-
-    pieces: tuple[Picture | Layers | Lanes | Lines | Listing, ...]
-    caption: str
-    keys: tuple[Key, ...] = ()
-    ramp: Ramp | None = None
-    columns: bool = False  # whether the pieces are laid out side by side
-
-
-def over_frames(
-    address: str,
-    alt: str,
-    labels: tuple[Label, ...],
-    kept: NDArray[np.bool_],
-    seconds: float,
-    **more: Any,
-) -> Lanes:
-    """Lay out a picture with a column a frame: minutes below it, and left-out frames shaded."""
-    minutes = seconds / 60
-    steps = (0.5, 1, 2, 5, 10, 20, 60)
-    step = next((s for s in steps if minutes / s <= _MINUTE_MARKS), 60)
+def over_frames(run: RunFiles, kept: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return what `Lanes` with a column a frame have: minutes below, and left-out frames shaded."""
+    minutes = len(kept) * (number(run.quality.get("repetition_time")) or 0) / 60
+    step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= _MINUTE_MARKS), 60)
     marks = np.arange(0, minutes + 1e-9, step) if minutes > 0 else ()
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~kept, [False]]).astype(int)))
     each = 100 / max(len(kept), 1)
-    return Lanes(
-        labels,
-        alt,
-        address,
-        ticks=tuple(Label(f"{mark:g}", 100 * float(mark) / minutes) for mark in marks),
-        dropped=tuple(
-            Label("", first * each, (last - first) * each) for first, last in edges.reshape(-1, 2)
-        ),
-        below="minutes of the run",
-        **more,
-    )
+    return {
+        "ticks": [(f"{mark:g}", 100 * float(mark) / minutes, 0.0) for mark in marks],
+        "below": "minutes of the run",
+        "dropped": [
+            ("", first * each, (last - first) * each) for first, last in edges.reshape(-1, 2)
+        ],
+    }
 
 
-class Canvas:
-    """Where panels put their pictures."""
-
-    def __init__(self, dataset: DerivativeDataset, folder: Path, title: str) -> None:
-        self._dataset, self._folder, self._title = dataset, folder, title
-        self.files: list[Path] = []  # written
-
-    def write(self, what: str, data: bytes) -> str:
-        """Write a picture of the run; return its address from the page.
-
-        Raises
-        ------
-        OutputError
-            It cannot be written.
-        """
-        path = self._folder / f"{self._title}_{what}{PICTURE}"
-        write_atomic(self._dataset.path(path.relative_to(self._dataset.root).as_posix()), data)
-        self.files.append(path)
-        return link(path, self._dataset)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A row of the table of panels."""
-
-    name: str  # of its anchor, and of the link to it
-    title: str  # its heading
-    kind: FileKind  # the file that it keeps of each run
-    # What it keeps of a run that was measured: `RunFrames`, or what a workflow makes of them; None
-    # where a run has nothing for it.
-    keep: Callable[[Any], Kept | None]
-    draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing
-    beside: bool = False  # whether it is laid out side by side with neighbours that have it, too
-    also: tuple[FileKind, ...] = ()  # further files that it is drawn from, where they are
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a participant's page that is about no single run."""
-
-    template: str  # its file name; the section is `section` there
-    links: tuple[tuple[str, str], ...]  # anchor and text of its links at the top of the page
-    facts: Mapping[str, Any]  # what the template asks for
-    files: tuple[Path, ...] = ()  # written
-    viewer_data: Mapping[str, Any] | None = None  # where it has maps for the viewer
-
-
-def keep_all(panels: Iterable[Panel], data: RunFrames) -> tuple[Kept, ...]:
-    """Let panels take what they keep of a run."""
-    return tuple(kept for panel in panels if (kept := panel.keep(data)) is not None)
-
-
-def write_kept(
-    files: Iterable[Kept], entities: Mapping[str, str | None], output: DerivativeDataset
-) -> Iterator[PurePosixPath]:
-    """Write the files that panels keep of a run, and their sidecars; yield their paths.
-
-    Parameters
-    ----------
-    files
-        Files that `keep_all` returned.
-    entities
-        That name what is written about the run.
-    output
-        Output dataset for the files.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written.
-    """
-    for kept in files:
-        named = {**entities, **(kept.entities or {})}
-        path = kept.kind.path(named)
-        output.write(path, kept.content)
-        yield path
-        if kept.sidecar is not None:
-            path = path.with_name(path.name.removesuffix(kept.kind.extension) + ".json")
-            write_json(output.path(path), kept.sidecar)
-            yield path
-
-
-def read_image(path: Path) -> Volume:
-    """Read an image that a panel kept; what is not a number is 0.
-
-    Raises
-    ------
-    RunError
-        It is missing or damaged.
-    """
-    values, affine = read_volume(path)
-    return Volume(np.nan_to_num(np.asarray(values, np.float32)), affine)
-
-
-def grid_of(volume: Volume) -> Grid:
-    """Return where the voxels of an image lie."""
-    i, j, k = volume.values.shape
-    return Grid((i, j, k), volume.affine)
+def draw_series(values: NDArray[np.floating]) -> bytes:
+    """Draw standardised series, a row each and a column a frame; what is not known is blank."""
+    return draw_matrix(values, GREYS, -_END, _END)
 
 
 MOTION_FILE = FileKind("timeseries", "frames", ".tsv")
@@ -298,94 +82,220 @@ _TITLES = {
 }
 
 
-def _keep_motion(data: RunFrames) -> Kept:
-    """Make a table with a row a frame."""
+def _keep_motion(data: Any) -> Kept:
+    """Make a table with a row a frame, of a run with `design` and `confounds`."""
     columns = [
-        [None] * len(data.design.keep) if values is None else [*map(_rounded, values)]
+        [None] * len(data.design.keep)
+        if values is None
+        else [f"{value:.4f}" if np.isfinite(value) else None for value in values]
         for values in (data.confounds.fd_mm, data.confounds.std_dvars)
     ]
     rows = zip(*columns, data.design.keep.astype(int), strict=True)
-    return Kept(
-        MOTION_FILE,
-        encoded(tsv_text(list(_MOTION_COLUMNS), rows)),
-        sidecar={
-            "SamplingFrequency": 1 / data.design.tr_seconds,
-            "StartTime": 0,
-            **_MOTION_COLUMNS,
-        },
-    )
+    rate = {"SamplingFrequency": 1 / data.design.tr_seconds, "StartTime": 0}
+    content = encoded(tsv_text(list(_MOTION_COLUMNS), rows))
+    return Kept(MOTION_FILE, content, sidecar={**rate, **_MOTION_COLUMNS})
 
 
 def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the columns that have values, over minutes."""
     rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
-    kept = np.array([row.get("kept") == "1" for row in rows])
-    seconds = len(rows) * (number(run.quality.get("repetition_time")) or 0)
-    threshold = _fd_threshold(run)
-    limits = {"framewise_displacement": threshold}
+    kept = np.array([row.get("kept") == "1" for row in rows], bool)
+    facts = run.facts.get("Confounds")
+    censored = facts.get("FdThreshold") if isinstance(facts, dict) else None
+    limits = {"framewise_displacement": censored if isinstance(censored, int | float) else None}
     lanes = [
-        _over_run(title, values, kept, seconds, limits.get(column))
+        _over_run(title, values, limits.get(column))
         for column, title in _TITLES.items()
         if np.isfinite(values := np.array([number(row.get(column)) for row in rows], float)).any()
     ]
     if not lanes:
         return None
-    above = [replace(lane, ticks=(), below="") for lane in lanes[:-1]]
-    return Figure((*above, lanes[-1]), _motion_caption(run, threshold))
+    below = over_frames(run, kept)
+    lanes = [replace(lane, dropped=below["dropped"]) for lane in lanes]
+    frames, used = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
+    text = "Over minutes of the run. "
+    if frames and used is not None:
+        text += f"{used:.0f} of {frames:.0f} frames were kept; "
+        text += "the shaded ones were not." if used < frames else "none was left out."
+    text += " The dashed line is the threshold of censoring." * bool(censored)
+    return Figure(caption=text, parts=[*lanes[:-1], replace(lanes[-1], **below)])
 
 
-def _over_run(
-    title: str, values: Floats, kept: NDArray[np.bool_], seconds: float, limit: float | None
-) -> Lanes:
+def _over_run(title: str, values: Floats, limit: float | None) -> Lanes:
     """Draw values (frames,) as a line; a single spike leaves at the top and flattens no other."""
     top = max(1.15 * float(np.nanquantile(values, 0.995)), 1.25 * (limit or 0.0), 1e-6)
     marked = limit or round_up(top / 2)
-    return over_frames(
-        "",
-        f"{title}: median {np.nanmedian(values):.2f}, highest {np.nanmax(values):.2f}",
-        (Label(f"{marked:g}", 100 * (1 - marked / top)), Label("0", 100.0)),
-        kept,
-        seconds,
+    heights = 100 * (1 - values / top)
+    # With gaps at NaN; the level stroke makes a frame between gaps a dot.
+    begins = np.isnan(np.concatenate([[np.nan], heights[:-1]]))
+    line = "".join(
+        f"M{frame}.5 {height:.1f}h0" if begins[frame] else f"L{frame}.5 {height:.1f}"
+        for frame, height in enumerate(heights)
+        if np.isfinite(height)
+    )
+    return Lanes(
+        words=f"{title}: median {np.nanmedian(values):.2f}, highest {np.nanmax(values):.2f}",
+        rows=[(f"{marked:g}", 100 * (1 - marked / top), 0.0), ("0", 100.0, 0.0)],
         title=title,
-        line=Line(
-            _path(100 * (1 - values / top)), len(kept), 100 * (1 - limit / top) if limit else None
-        ),
+        line=(line, len(values), 100 * (1 - limit / top) if limit else None),
         height=_REM_A_LINE,
     )
 
 
-def _path(heights: Floats) -> str:
-    """Return a line through the middles of frames (frames,) as SVG has it, with gaps at NaN."""
-    known = np.isfinite(heights)
-    begins = known & ~np.concatenate([[False], known[:-1]])
-    # A level stroke: a frame between gaps is a dot.
-    return "".join(
-        f"M{frame}.5 {height:.1f}h0" if begin else f"L{frame}.5 {height:.1f}"
-        for frame, height, begin in zip(
-            *(np.flatnonzero(known), heights[known], begins[known]), strict=True
-        )
+MOTION = Panel("motion", "Motion and censoring", MOTION_FILE, _draw_motion, _keep_motion)
+
+# As Schaefer's parcels are named: 7Networks_LH_SomMot_3, LH_Cont_Par_1.
+_NETWORK = re.compile(r"(?:^|_)(?:LH|RH)_([A-Za-z]+)")
+# Of Yeo's seven networks, in their order; names of other networks are shown as they are.
+_SEVEN = {
+    "Vis": "Visual",
+    "SomMot": "Somatomotor",
+    "DorsAttn": "Dorsal attention",
+    "SalVentAttn": "Ventral attention",
+    "Limbic": "Limbic",
+    "Cont": "Control",
+    "Default": "Default mode",
+}
+_SIDES = {"left": "Left", "right": "Right", "": "Other"}
+
+
+def arrange(names: Sequence[str]) -> tuple[NDArray[np.intp], list[Span], str]:
+    """Put regions in order by what their names say: network, else hemisphere, else as they are.
+
+    Parameters
+    ----------
+    names
+        A name for each row of the matrix or table, in its order.
+
+    Returns
+    -------
+    order
+        (regions,), which region stands at each place.
+    rows
+        The groups: words and places.
+    by
+        That order in words, after a comma.
+
+    Examples
+    --------
+    >>> order, rows, by = arrange(["LH_Default_1", "LH_Vis_1", "RH_Vis_1"])
+    >>> order, [(text, round(size)) for text, start, size in rows], by
+    (array([1, 2, 0]), [('Visual', 67), ('Default mode', 33)], ', by network')
+    >>> arrange(["ctx-lh-insula", "ctx-rh-insula"])[2], arrange(["a", "b"])[2]
+    (', by hemisphere', ', in the order of the atlas')
+    """
+    groups = [found.group(1) if (found := _NETWORK.search(name)) else "" for name in names]
+    words, by = {**_SEVEN, "": "Other"}, ", by network"
+    ranks = [*_SEVEN, *sorted({*groups} - {*words}), ""]
+    if sum(map(bool, groups)) <= len(names) / 2:
+        groups, words, by = [hemisphere(name) for name in names], _SIDES, ", by hemisphere"
+        ranks = [*_SIDES]
+        if len({*groups} - {""}) < 2:
+            return np.arange(len(names)), [], ", in the order of the atlas"
+    order = np.argsort([ranks.index(group) for group in groups], kind="stable")
+    rows, start, percent = list[Span](), 0.0, 100 / len(names)
+    for group, members in groupby(groups[region] for region in order):
+        size = percent * len([*members])
+        rows.append((words.get(group, group), start, size))
+        start += size
+    return order, rows, by
+
+
+def draw_between(
+    values: Floats,
+    names: Sequence[str],
+    canvas: Canvas,
+    words: tuple[str, str],
+    scale: tuple[Scale, float, float],
+) -> Lanes:
+    """Draw a value between each two parcels, in the order of `arrange`.
+
+    Parameters
+    ----------
+    values
+        (parcels, parcels), in the order of the atlas; NaN is blank.
+    names
+        Of the parcels.
+    canvas
+        Writes the picture.
+    words
+        Name of the picture's file, and what is drawn, for those who cannot see it.
+    scale
+        Colours, and the values at their ends.
+    """
+    order, rows, _ = arrange(names)
+    file, what = words
+    picture = canvas(file, draw_matrix(values[np.ix_(order, order)], *scale))
+    return Lanes(words=f"{what} of {len(values)} parcels", rows=rows, content=picture)
+
+
+def _draw_series_of_parcels(run: RunFiles, canvas: Canvas) -> Figure | None:
+    found = read_of(run, SERIES, read_series)
+    if found is None:
+        return None
+    order, rows, by = arrange(found.names)
+    values, kept = found.values[order], found.keep  # parcels frames
+    lanes = Lanes(
+        words=f"Series of {len(values)} parcels over {len(kept)} frames, {kept.sum()} of them kept",
+        rows=rows,
+        content=canvas("series", draw_series(values)),
+        height=float(np.clip(_REM_A_PARCEL * len(values), _LOWEST, _HIGHEST)),
+        **over_frames(run, kept),
     )
+    text = f"The cleaned series of each parcel, a row a parcel{by}"
+    left = len(kept) - int(kept.sum())
+    text += f"; {left} of {len(kept)} frames were left out and are shaded." if left else "."
+    if without := int((~np.isfinite(values).any(axis=1)).sum()):
+        text += f" {counted(without, 'parcel')} without a series: blank."
+    return Figure(caption=text, parts=[lanes], scale=SERIES_SCALE)
 
 
-def _fd_threshold(run: RunFiles) -> float | None:
-    """Return the displacement above which frames were censored; None where none were."""
-    facts = run.facts.get("Confounds")
-    value = facts.get("FdThreshold") if isinstance(facts, dict) else None
-    return float(value) if isinstance(value, int | float) else None
+COVERAGE_FILE = FileKind("bold", None, ".tsv")
 
 
-def _motion_caption(run: RunFiles, fd_threshold: float | None) -> str:
-    frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
-    text = ""
-    if frames and kept is not None:
-        text = f"{kept:.0f} of {frames:.0f} frames were kept; "
-        text += "the shaded ones were not." if kept < frames else "none was left out."
-    line = " The dashed line is the threshold of censoring." if fd_threshold else ""
-    return f"Over minutes of the run. {text}{line}"
+def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """List the parcels that have least signal."""
+    table = read_of(run, COVERAGE_FILE, read_table)
+    if table is None or table.short or len(table.rows) != 1:
+        return None
+    cells = zip(table.header, map(number, table.rows[0]), strict=True)
+    found = sorted(((share, name) for name, share in cells if share is not None))
+    if not found:
+        return None
+    worst = [(name, f"{share:.0%}") for share, name in found[:_WORST] if share < 1]
+    shares = np.array([share for share, _ in found])
+    text = f"Share of each parcel's voxels that have signal: {shares.mean():.1%} on average; "
+    text += f"{(shares >= 1).sum()} of {len(shares)} parcels have it in all voxels."
+    if lost := lost_parcels(run):
+        text += f" {counted(len(lost), 'parcel')} without a series, for want of signal."
+    listed = Table("", ("Parcels with least signal", "Voxels with signal"), worst)
+    return Figure(caption=text, parts=[listed] if worst else [])
 
 
-def _rounded(value: float) -> str | None:
-    return f"{value:.4f}" if np.isfinite(value) else None
+def lost_parcels(run: RunFiles) -> tuple[str, ...]:
+    """Return the names of the parcels that have no series."""
+    found = read_of(run, SERIES, read_series)
+    if found is None:
+        return ()
+    return tuple(name for name, known in zip(found.names, found.present, strict=True) if not known)
 
 
-MOTION = Panel("motion", "Motion and censoring", MOTION_FILE, _keep_motion, _draw_motion)
+def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
+    """Yield the warning that parcels of a run have no series, where some have none."""
+    if lost := lost_parcels(run):
+        named = ", ".join(lost[:_NAMED]) + (f" and {len(lost) - _NAMED} more" * bool(lost[_NAMED:]))
+        text = f"{counted(len(lost), 'parcel')} without a series, for want of signal: {named}"
+        yield Flag("warning", text, run.title)
+
+
+def parcels_in_words(files: ParticipantFiles) -> str:
+    """Say of how many parcels the first run with series has them; empty where none has."""
+    run = next((run for run in files.runs if SERIES in run.files), None)
+    if run is None:
+        return ""
+    table = read_of(run, SERIES, read_table)
+    return counted(len(table.header), "parcel") if table else "parcels"
+
+
+CARPET = Panel("series", "Series of the parcels", SERIES, _draw_series_of_parcels)
+COVERAGE = Panel("coverage", "Coverage of the parcels", COVERAGE_FILE, _draw_coverage)

@@ -7,19 +7,76 @@ import functools
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_nilearn_template
+from bids_dtg.imaging.nifti import read_nilearn_template, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.report.colours import NEGATIVE, POSITIVE, Scale
+from bids_dtg.imaging.surfaces.meshes import Hemisphere, read_template
 
 SAGITTAL, CORONAL, AXIAL = 0, 1, 2
 _GAP = 6  # pixels between slices
 _FLAT = 0.02  # change a pixel below which there is no edge
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A colour scale as a list of colours at equal steps, interpolated between."""
+
+    name: str  # what the viewer calls it
+    stops: tuple[str, ...]  # as #rrggbb, from the least to the greatest value
+
+    def table(self, size: int = 256) -> NDArray[np.uint8]:
+        """Return (size, 3) red, green, blue."""
+        return _table(self.stops, size)
+
+    def paint(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Turn values from 0 to 1 (clipped) into colours, (..., 3)."""
+        indices = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.intp)
+        painted: NDArray[np.uint8] = self.table()[indices]
+        return painted
+
+    @property
+    def css(self) -> str:
+        """The scale as a CSS gradient from left to right."""
+        return f"linear-gradient(to right, {', '.join(self.stops)})"
+
+
+POSITIVE = Scale("dtg-positive", ("#8c1526", "#c9302a", "#ee6c2d", "#fba53c", "#ffe9a0"))
+NEGATIVE = Scale("dtg-negative", ("#20307c", "#2456b8", "#2f8bd8", "#5cc0ea", "#c8f1fb"))
+# Where larger is better or simply more.
+AMOUNT = Scale("dtg-amount", ("#2d2a5a", "#3c4f8a", "#2f7d8e", "#3aa876", "#a5cf4c", "#f6e85b"))
+# Correlations from -1 to 1.
+SIGNED = Scale(
+    "dtg-signed",
+    ("#16396b", "#2f6fb0", "#8fbcdc", "#f3f3f1", "#f0b08c", "#cf5a43", "#7b1128"),
+)
+# Series, from low to high.
+GREYS = Scale("dtg-greys", ("#101010", "#808080", "#f0f0f0"))
+# As CSS, for bars. That of a map runs from the strongest negative colour through 0 to the
+# strongest positive.
+GRADIENTS = {
+    "negative_reversed": f"linear-gradient(to right, {', '.join(reversed(NEGATIVE.stops))})",
+    "positive": POSITIVE.css,
+    "amount": AMOUNT.css,
+}
+
+
+@functools.cache
+def _table(stops: tuple[str, ...], size: int) -> NDArray[np.uint8]:
+    channels = np.array([_channels(stop) for stop in stops], np.float64)
+    steps = np.linspace(0, len(stops) - 1, size)
+    columns = [np.interp(steps, np.arange(len(stops)), column) for column in channels.T]
+    table: NDArray[np.uint8] = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+    return table
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 @dataclass(frozen=True)
@@ -64,6 +121,24 @@ class Volume:
 
     values: NDArray[np.floating]  # (i, j, k)
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+
+    @classmethod
+    def read(cls, path: Path) -> Volume:
+        """Read an image; what is not a number is 0.
+
+        Raises
+        ------
+        RunError
+            It is missing or damaged.
+        """
+        values, affine = read_volume(path)
+        return cls(np.nan_to_num(np.asarray(values, np.float32)), affine)
+
+    @property
+    def box(self) -> Box:
+        """The smallest box that holds the centres of its voxels."""
+        i, j, k = self.values.shape
+        return Box.around(Grid((i, j, k), self.affine))
 
     def cut(self, box: Box, view: View, *, order: int = 1) -> NDArray[np.float32]:
         """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume."""
@@ -308,6 +383,107 @@ class Backdrop:
             pixels[..., channel] = faded + colours[..., channel] * opacity
         pixels[..., 3] = np.maximum(self._inside, opacity) * 255
         return pixels
+
+
+# Side, and whether it is seen from outside: the left's from its left, then both from the middle.
+_VIEWS: tuple[tuple[Hemisphere, bool], ...] = (
+    *(("L", True), ("L", False)),
+    *(("R", False), ("R", True)),
+)
+_PIXELS_A_MM, _RIM, _SURFACE_GAP = 1.25, 3, 10  # pixels
+_STEPS = 4  # points along an edge of a triangle
+_DARKEST, _LIGHT = 70.0, 120.0  # grey of what faces away, and how much brighter the front is
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceView:
+    """What each pixel of a picture shows."""
+
+    side: Hemisphere
+    vertex: NDArray[np.intp]  # (rows, columns), number on the mesh; -1: nothing
+    light: NDArray[np.float32]  # (rows, columns), 0 to 1
+
+
+def draw_surfaces(
+    values: Mapping[Hemisphere, NDArray[np.floating]], limit: float
+) -> NDArray[np.uint8]:
+    """Draw a map on both sides of both hemispheres, beside each other.
+
+    Parameters
+    ----------
+    values
+        (vertices,) of each side's whole mesh; NaN: no value.
+    limit
+        Value of the brightest colour, and minus that: colours are warm above 0 and cold below.
+
+    Returns
+    -------
+    (rows, columns, 4) pixels; transparent where there is no brain.
+    """
+    drawn = [_draw(view, values[view.side], limit) for view in surface_views()]
+    rows = max(len(part) for part in drawn)
+    padded = []
+    for part in drawn:
+        above = (rows - len(part)) // 2
+        sides = ((above, rows - len(part) - above), (_SURFACE_GAP // 2, _SURFACE_GAP // 2), (0, 0))
+        padded.append(np.pad(part, sides))
+    return np.concatenate(padded, axis=1)
+
+
+@functools.cache
+def surface_views() -> tuple[SurfaceView, ...]:
+    """Return which vertex each pixel shows: the left from outside and inside, then the right."""
+    return tuple(_look(side, outside) for side, outside in _VIEWS)
+
+
+def _draw(view: SurfaceView, values: NDArray[np.floating], limit: float) -> NDArray[np.uint8]:
+    share = np.where(view.vertex >= 0, values[view.vertex], np.nan) / max(limit, 1e-12)
+    known = np.isfinite(share)
+    share = np.where(known, share, 0.0)
+    strength = np.abs(share)
+    colours = np.where((share > 0)[..., None], POSITIVE.paint(strength), NEGATIVE.paint(strength))
+    opacity = np.clip(strength / _FADE, 0, 1) ** 2
+    grey = (_DARKEST + _LIGHT * view.light)[..., None]
+    # Folds stay visible below the colours.
+    tinted = colours * (0.55 + 0.45 * view.light[..., None])
+    mixed = grey * (1 - opacity[..., None]) + tinted * opacity[..., None]
+    alpha = np.where(view.vertex >= 0, 255, 0)[..., None]
+    return np.concatenate([mixed, alpha], axis=2).astype(np.uint8)
+
+
+def _look(side: Hemisphere, outside: bool) -> SurfaceView:
+    """Find the vertex and the light of each pixel: what lies nearest to the viewer."""
+    template = read_template("fsLR")
+    points, faces = template.points[side], template.faces[side]
+    toward = -1.0 if (side == "L") == outside else 1.0  # along x, to the viewer
+    # As seen by the viewer: y runs to the right from the right, and to the left from the left.
+    across, up, depth = toward * points[:, 1], points[:, 2], toward * points[:, 0]
+    column = (across - across.min()) * _PIXELS_A_MM + _RIM
+    row = (up.max() - up) * _PIXELS_A_MM + _RIM
+    shape = int(row.max()) + _RIM + 2, int(column.max()) + _RIM + 2
+    corners = points[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing = np.abs(normals[:, 0]) / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
+    weights = np.array(
+        [
+            (i / _STEPS, j / _STEPS, (_STEPS - i - j) / _STEPS)
+            for i in range(_STEPS + 1)
+            for j in range(_STEPS + 1 - i)
+        ]
+    )
+    pixel, near = [], []
+    for number in (row, column):
+        pixel.append(np.rint(number[faces] @ weights.T).astype(np.intp))
+    near = depth[faces] @ weights.T  # (triangles, points)
+    flat = (pixel[0] * shape[1] + pixel[1]).ravel()
+    order = np.lexsort((near.ravel(), flat))  # of a pixel's points the nearest is last
+    last = order[np.append(np.flatnonzero(np.diff(flat[order])), len(order) - 1)]
+    triangle, point = np.divmod(last, len(weights))
+    vertex = np.full(shape, -1, np.intp)
+    light = np.zeros(shape, np.float32)
+    vertex.ravel()[flat[last]] = faces[triangle, weights.argmax(axis=1)[point]]
+    light.ravel()[flat[last]] = facing[triangle]
+    return SurfaceView(side, vertex, light)
 
 
 def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> NDArray[np.uint8]:

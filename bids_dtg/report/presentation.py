@@ -8,26 +8,83 @@ that the output's description has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.text import write_json
 from bids_dtg.report import quality
 from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles
+from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.panels import Panel, Section
+from bids_dtg.report.page import Section
 from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, find_workflow
 
-DrawSection = Callable[[DerivativeDataset, ParticipantFiles, Path], Section | None]
+# Writes a picture of a run, by what it shows; returns its address from the page.
+Canvas: TypeAlias = Callable[[str, bytes], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A small file of a run, ready to be written."""
+
+    kind: FileKind  # which file it is
+    content: bytes  # all of it
+    sidecar: Mapping[str, Any] | None = None  # of its JSON file; None: it has none
+    entities: Mapping[str, str | None] | None = None  # of its name beside the run's
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure of a run, and the small file that is kept of each run for it."""
+
+    name: str  # of its anchor, and of the link to it
+    title: str  # its heading
+    kind: FileKind  # the file that it is drawn from
+    draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing
+    # What is kept of a run that was measured: of whatever a workflow makes of one. None: nothing,
+    # as what the panel shows is a result, which lies in the output anyway.
+    keep: Callable[[Any], Kept | None] = lambda data: None
+    beside: bool = False  # whether it is laid out side by side with neighbours that have it, too
+    also: tuple[FileKind, ...] = ()  # further files that it is drawn from, where they are
+
+
+def write_kept(
+    files: Iterable[Kept], entities: Mapping[str, str | None], output: DerivativeDataset
+) -> Iterator[PurePosixPath]:
+    """Write the files that panels keep of a run, and their sidecars; yield their paths.
+
+    Parameters
+    ----------
+    files
+        What `Panel.keep` returned, and is not None.
+    entities
+        That name what is written about the run.
+    output
+        Output dataset for the files.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    for kept in files:
+        named = {**entities, **(kept.entities or {})}
+        yield kept.kind.path(named)
+        output.write(kept.kind.path(named), kept.content)
+        if kept.sidecar is not None:
+            path = kept.kind.path(named, ".json")
+            write_json(output.path(path), kept.sidecar)
+            yield path
 
 
 @dataclass(frozen=True)
@@ -45,13 +102,16 @@ class Presentation:
     subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
     columns: tuple[QualityColumn, ...] = ()  # of the quality table, beside those of every workflow
     panels: tuple[Panel, ...] = ()  # about a run, in the order of the page
-    sections: tuple[DrawSection, ...] = ()  # of a participant's page, after the runs
+    # Sections of a participant's page after the runs, with their pictures in a folder.
+    sections: Callable[[DerivativeDataset, ParticipantFiles, Path], Sequence[Section]] = (
+        lambda dataset, files, folder: ()
+    )
     group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
     notes: Callable[[AverageFiles], Iterable[Flag]] = lambda made: ()  # flags of an average
     model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle
     run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: ()  # flags of a run
     # A line on what is not shown of a run, and why; None: that files of panels are not there.
-    missing: Callable[[RunFiles], str | None] | None = None
+    missing: Callable[[RunFiles], str | None] = lambda run: None
     # Results of single runs whose sidecars say how each was made; none where averages of maps do.
     results: tuple[FileKind, ...] = ()
     # Files of averages of runs whose results are no maps, and flags of such an average.
@@ -70,6 +130,11 @@ class Presentation:
         """The files of a run that pages are drawn from."""
         own = (kind for panel in self.panels for kind in (panel.kind, *panel.also))
         return tuple(dict.fromkeys((*own, *self.results)))
+
+    def keep(self, data: Any) -> tuple[Kept, ...]:
+        """Let panels take what they keep of a run that was measured."""
+        kept = (panel.keep(data) for panel in self.panels)
+        return tuple(file for file in kept if file is not None)
 
     def dataset_words(self, card: ModelCard[Any] | None = None) -> DatasetWords:
         """Return the description of an output; `card` is its model's, which a README is about."""
@@ -90,12 +155,11 @@ def presentation_of(dataset: DerivativeDataset) -> Presentation:
     DatasetError
         This version of the program has no such workflow.
     """
-    name = dataset.workflow or DEFAULT
     try:
-        workflow = find_workflow(name)
+        workflow = find_workflow(dataset.workflow or DEFAULT)
     except SettingsError as err:
         raise DatasetError(
-            f"{dataset.root} is of the workflow '{name}'",
+            f"{dataset.root} is of the workflow '{dataset.workflow}'",
             expected=err.expected,
             remedy="use the version of bids_dtg that made it, or a later one",
         ) from err

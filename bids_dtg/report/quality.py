@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.parcels import fc_strength
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_packaged, read_rows, write_json, write_tsv
@@ -33,9 +37,9 @@ def packaged_columns(words: Mapping[str, Any], name: str) -> tuple[QualityColumn
     return tuple(QualityColumn(**column) for column in words[name])
 
 
-WORDS = tomllib.loads(read_packaged(__package__, "columns.toml"))
-# The columns of every workflow, before and after its own.
-FIRST, LAST = packaged_columns(WORDS, "first"), packaged_columns(WORDS, "last")
+_WORDS = tomllib.loads(read_packaged(__package__, "columns.toml"))
+# The columns of every workflow, before and after its own; those of workflows on parcels.
+FIRST, LAST, PARCELS = (packaged_columns(_WORDS, name) for name in ("first", "last", "parcels"))
 
 
 def write_quality(
@@ -95,3 +99,39 @@ def number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if value == value else None
+
+
+def parcel_figures(
+    coverage: NDArray[np.floating[Any]],
+    connectivity: NDArray[np.floating[Any]],
+    std_dvars: NDArray[np.floating[Any]] | None,
+) -> dict[str, object]:
+    """Return the figures of a run's parcels, by column of the quality table (`PARCELS`).
+
+    Parameters
+    ----------
+    coverage
+        Share of each parcel's voxels with signal, (parcels,).
+    connectivity
+        Functional connectivity, (parcels, parcels); NaN where a parcel has no series.
+    std_dvars
+        (frames,), NaN where n/a; None where it is not known.
+
+    Examples
+    --------
+    >>> figures = parcel_figures(np.array([1.0, 0.5]), np.array([[1, 0.25], [0.25, 1]]), None)
+    >>> figures["coverage"], figures["fc_mean"], figures["std_dvars_mean"]
+    (0.75, 0.25, None)
+    """
+    dvars = np.empty(0) if std_dvars is None else std_dvars[np.isfinite(std_dvars)]
+    values = {
+        "coverage": coverage.mean(),
+        "parcel_coverage_min": coverage.min(),
+        "std_dvars_mean": dvars.mean() if dvars.size else np.nan,
+        "fc_mean": fc_strength(connectivity),
+    }
+    return {
+        "parcels": len(coverage),
+        "parcels_kept": int(np.isfinite(connectivity.diagonal()).sum()),
+        **{name: round(float(v), 4) if np.isfinite(v) else None for name, v in values.items()},
+    }

@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,16 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
-from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
-from bids_dtg.report.pages.page import gradients, link, vendored
-from bids_dtg.report.pictures import Box, standard_anatomy
+from bids_dtg.report.page import FOLDER, link
+from bids_dtg.report.pictures import (
+    AMOUNT,
+    GRADIENTS,
+    NEGATIVE,
+    PICTURE,
+    POSITIVE,
+    Box,
+    standard_anatomy,
+)
 
 LIBRARY_VERSION = "0.69.0"
 # Shared by all pages; the name says what is inside, so that a page never meets another version.
@@ -38,46 +44,37 @@ _STEPS = 32
 _NONE = -128  # of 8 bits; the viewer's script knows it
 
 
-@dataclass(frozen=True)
-class ViewerMap:
-    """One map that a page's viewer shows."""
-
-    average: int  # index of its session average
-    label: str  # key in the scripts
-    title: str  # for people
-    about: str  # one line
-    units: str
-    limit: float  # value of the brightest colour at first
-    scale: str  # maps with the same keep the sliders where they are
-    peak: tuple[float, float, float] | None  # RAS+ mm, where the viewer goes first
-    file: str  # address of the image
-    overlays: Sequence[Mapping[str, Any]]  # desc, title, factor and rule of its uncertainty
-
-
-@dataclass(frozen=True)
-class ViewerAverage:
-    """Maps that come in the same scripts."""
-
-    title: str  # for people
-    scripts: Mapping[str, str]  # desc -> address
-
-
 def viewer_data(
-    averages: Sequence[ViewerAverage], maps: Sequence[ViewerMap], backdrop: str, root: str = ""
+    averages: Sequence[Mapping[str, Any]],
+    maps: Sequence[Mapping[str, Any]],
+    backdrop: str,
+    root: str = "",
 ) -> dict[str, Any]:
     """Return the data of the page's viewer, for JSON.
 
-    Addresses are relative to the output folder; `root` leads from the page to it.
+    Parameters
+    ----------
+    averages
+        Maps that come in the same scripts: `title`, and addresses of `scripts` by desc-.
+    maps
+        Index of the `average`, `label` in its scripts, `title` for people and `about` it in a line,
+        `units`, `limit` (value of the brightest colour at first), `scale` (maps with the same keep
+        the sliders where they are), `peak` (RAS+ mm, where the viewer goes first; or None),
+        `file` (address of the image) and `overlays` (desc, title, factor and rule of its
+        uncertainty).
+    backdrop
+        Address of the anatomy.
+    root
+        Leads from the page to the output folder, to which addresses are relative.
     """
-    scales = {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)}
     return {
         "root": root,
         "library": _LIBRARY,
         "backdrop": backdrop,
-        "scales": scales,
-        "gradients": gradients(),
-        "averages": [vars(shown) for shown in averages],
-        "maps": [vars(shown) for shown in maps],
+        "scales": {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)},
+        "gradients": GRADIENTS,
+        "averages": averages,
+        "maps": maps,
     }
 
 
@@ -132,12 +129,31 @@ def write_script(dataset: DerivativeDataset, path: Path, volumes: Mapping[str, b
     return address
 
 
-def remove_others(folder: Path, kept: Iterable[Path]) -> None:
-    """Remove pictures and scripts of an earlier report that the new one does not show."""
-    names = {path.name for path in kept}
-    for path in (*folder.glob("*.webp"), *folder.glob(f"*{SCRIPT}")):
-        if path.name not in names:
+def write_picture(
+    dataset: DerivativeDataset, folder: Path, title: str, what: str, data: bytes
+) -> str:
+    """Write a picture of a run, an average or a group; return its address from the page.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    path = folder / f"{title}_{what}{PICTURE}"
+    write_atomic(dataset.path(path.relative_to(dataset.root).as_posix()), data)
+    return link(path, dataset)
+
+
+def remove_unlinked(dataset: DerivativeDataset, folder: Path, page: str) -> None:
+    """Remove pictures and scripts of an earlier report, which its new text does not show."""
+    for path in (*folder.glob(f"*{PICTURE}"), *folder.glob(f"*{SCRIPT}")):
+        if link(path, dataset) not in page:
             path.unlink(missing_ok=True)
+
+
+def vendored(name: str) -> bytes:
+    """Return a file of the viewer's library."""
+    return (FOLDER / "vendor" / "niivue" / name).read_bytes()
 
 
 def _quoted(text: str) -> str:

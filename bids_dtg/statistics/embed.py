@@ -21,8 +21,7 @@ from bids_dtg.extras import install_line
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.page import sentences
+from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
 from bids_dtg.stats.embedding import (
     FEWEST_FOR_UMAP,
@@ -283,19 +282,19 @@ def _write(
     lead = sentences("embed_lead.html", layouts=layouts)
     say(lead)
     sections = [
-        PageSection(
+        Section(
             "Layouts",
             tables=[table.on_page("Points and their clusters")],
             figures=[_picture(layout, levels, tasks) for layout in layouts],
         ),
-        PageSection(
+        Section(
             "People",
             template="embed_people.html",
             facts={"ends": [_ends(layout) for layout in of_people]},
         ),
-        PageSection("Methods", template="embed_how.html", facts={"people": people}),
+        Section("Methods", template="embed_how.html", facts={"people": people}),
     ]
-    page = AnalysisPageFacts("Embedding", lead, [*people.flags], sections, "../../index.html")
+    page = Page("Embedding", lead, [*people.flags], sections)
     results.page(page)
 
 

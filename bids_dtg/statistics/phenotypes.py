@@ -23,8 +23,7 @@ from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.page import sentences
+from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import covariates_of, phenotypes_asked, values_of
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
@@ -324,13 +323,13 @@ def _write(results: ResultFolder, study: _Study) -> None:
     }
     sections = [
         _section(study, shown, differences),
-        PageSection("Methods", template="phenotypes_how.html", facts=facts),
+        Section("Methods", template="phenotypes_how.html", facts=facts),
     ]
     flags = [*study.people.flags]
     if study.failed:
         flags.append(Flag("warning", f"{counted(len(study.failed), 'participant')} unreadable"))
     lead = " ".join(headlines[:_MOST_ANSWERS])
-    page = AnalysisPageFacts("Phenotypes", lead, flags, sections, "../../index.html")
+    page = Page("Phenotypes", lead, flags, sections)
     results.page(page)
 
 
@@ -459,7 +458,7 @@ def _section(
     study: _Study,
     shown: Sequence[tuple[_Set, dict[str, object]]],
     differences: Mapping[str, Sequence[dict[str, object]]],
-) -> PageSection:
+) -> Section:
     """Return the table of some sets, and a figure of their scores."""
     rows = [row for _, row in shown]
     found = dict.fromkeys(str(row["minus"]) for own in differences.values() for row in own)
@@ -486,7 +485,7 @@ def _section(
             )
         )
     table = ResultTable(columns, rows).on_page(f"Sets of features{fewer}")
-    return PageSection("Scores", tables=[table], figures=drawn)
+    return Section("Scores", tables=[table], figures=drawn)
 
 
 def _is_of(one: _Set, other: _Set) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,10 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
-from bids_dtg.report.pages.page import link, sentences
+from bids_dtg.report.page import Page, Section, Table, link, sentences
 from bids_dtg.report.pictures import draw_glass_brain
 from bids_dtg.report.viewer import (
     SCRIPT,
-    ViewerAverage,
-    ViewerMap,
     pack,
     viewer_data,
     write_script,
@@ -521,7 +519,7 @@ class _Answer:
 
     def in_viewer(
         self, results: ResultFolder, number: int
-    ) -> tuple[ViewerAverage, ViewerMap] | None:
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Pack t of that contrast for the page's viewer, as its map of a number."""
         best = self.best
         t, places = best.table.volume(best.tests.t), best.table.source.places
@@ -533,19 +531,19 @@ class _Answer:
         address = write_script(results.output, script, volumes)
         x, y, z = places.points[np.abs(values).argmax()]
         name = build_name({**self._entities(best, "t"), **places.entities}, "statmap", ".nii.gz")
-        shown = ViewerMap(
-            average=number,
-            label=best.table.contrast,
-            title=f"t of {best.table.contrast}",
-            about=self.question.title,
-            units="t",
-            limit=float(f"{np.abs(values).max():.2g}") or 1.0,
-            scale=best.table.source.kind.name,
-            peak=(float(x), float(y), float(z)),
-            file=link(results.path / name, results.output),
-            overlays=(),
-        )
-        return ViewerAverage(self.words, {SYNTHETIC: address}), shown
+        shown = {
+            "average": number,
+            "label": best.table.contrast,
+            "title": f"t of {best.table.contrast}",
+            "about": self.question.title,
+            "units": "t",
+            "limit": float(f"{np.abs(values).max():.2g}") or 1.0,
+            "scale": best.table.source.kind.name,
+            "peak": (float(x), float(y), float(z)),
+            "file": link(results.path / name, results.output),
+            "overlays": (),
+        }
+        return {"title": self.words, "scripts": {SYNTHETIC: address}}, shown
 
 
 def _write(
@@ -561,12 +559,12 @@ def _write(
     results.table("desc-tests_summary", ResultTable(_SUMMARY, rows, words))
     for answer in answers:
         say(answer.headline)
-    sections, seen = list[PageSection](), list[tuple[ViewerAverage, ViewerMap]]()
+    sections, seen = list[Section](), list[tuple[dict[str, Any], dict[str, Any]]]()
     for answer in answers:
         if of_answer := answer.in_viewer(results, len(seen)):
             seen.append(of_answer)
         sections.append(
-            PageSection(
+            Section(
                 answer.words[:1].upper() + answer.words[1:],
                 tables=[answer.on_page()],
                 figures=[answer.picture(len(seen) - 1 if of_answer else None)],
@@ -588,7 +586,7 @@ def _write(
         ),
         "corrected": any(one.corrected is not None for a in answers for one in a.tested),
     }
-    sections.append(PageSection("Methods", template="stats_how.html", facts=facts))
+    sections.append(Section("Methods", template="stats_how.html", facts=facts))
     flags = [*people.flags, *_flags(question, failed)]
     lead = " ".join(answer.headline for answer in answers)
     viewer = None
@@ -596,7 +594,7 @@ def _write(
         brain = write_shared_files(results.output, people.places.grid)
         averages, maps = zip(*seen, strict=True)
         viewer = viewer_data(averages, maps, brain, "../../")
-    page = AnalysisPageFacts("Statistics", lead, flags, sections, "../../index.html", viewer)
+    page = Page("Statistics", lead, flags, sections, viewer)
     results.page(page)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
+from bids_dtg.report.page import Page, Section, Table
 
 REGIONS, EPOCHS = 68, 300
 BETTER = ("VAR(1) per participant", "Mean FC of the other participants", "Retest (REST2)")
@@ -29,7 +29,7 @@ def fc_table(**changes) -> Table:
     return Table(**{**facts, **changes})
 
 
-def training() -> PageSection:
+def training() -> Section:
     random, epochs = np.random.default_rng(0), np.arange(EPOCHS)
     series = {}
     for restart in (1, 2, 3):
@@ -41,9 +41,7 @@ def training() -> PageSection:
     )
     betas = {"β of θ": np.minimum(epochs / 150, 1.0)}
     ramp = figures.curves("Weights of the schedule.", "epoch", "weight", betas, start=0)
-    return PageSection(
-        "Training", ("Three restarts; the second diverged.",), figures=(losses, ramp)
-    )
+    return Section("Training", ("Three restarts; the second diverged.",), figures=(losses, ramp))
 
 
 def matrices(ends=None) -> figures.Figure:
@@ -89,17 +87,16 @@ def scatter(*, regions=40, **changes) -> figures.Figure:
     return figures.scatter(**{**facts, **changes})
 
 
-def example_facts(**changes) -> AnalysisPageFacts:
+def example_facts(**changes) -> Page:
     facts = {
         "title": "evaluate-published",
         "lead": "The published form, trained on REST1 of 40 participants with 68 regions each.",
         "flags": (Flag("note", "The last 10 of 50 participants were not used"),),
         "sections": (
-            PageSection("Functional connectivity", tables=(fc_table(),), figures=(matrices(),)),
-            PageSection("Checks", figures=(spectra(),)),
-            PageSection("Recovery", figures=(scatter(), scatter(identity=False, groups=()))),
+            Section("Functional connectivity", tables=(fc_table(),), figures=(matrices(),)),
+            Section("Checks", figures=(spectra(),)),
+            Section("Recovery", figures=(scatter(), scatter(identity=False, groups=()))),
             training(),
         ),
-        "index": "../../index.html",
     }
-    return AnalysisPageFacts(**{**facts, **changes})
+    return Page(**{**facts, **changes})

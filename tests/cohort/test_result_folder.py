@@ -20,8 +20,8 @@ from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.figures import pictures
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import UNFINISHED, write_index
+from bids_dtg.report.page import Page, Section
+from bids_dtg.report.participant import UNFINISHED, write_index
 from bids_dtg.settings import Settings
 
 PLACES = VoxelPlaces.within(
@@ -68,8 +68,8 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
         table = made.table("desc-some_scores", ResultTable(COLUMNS, rows, "A row a contrast"))
         entities = {"contrast": "a", "stat": "t", "desc": "mean"}
         path = made.map(entities, np.array([1.5, 2, 3]), PLACES, "A mean", Units="t", N=4)
-        section = PageSection("Brains", figures=[pictures("Views", {"one <b>": PNG})])
-        made.page(AnalysisPageFacts("Title", "Lead.", [], [section]))
+        section = Section("Brains", figures=[pictures("Views", {"one <b>": PNG})])
+        made.page(Page("Title", "Lead.", [], [section]))
     assert table == cohort.out / "group/stats/desc-some_scores.tsv"
     assert read_table(table) == [
         {"contrast": "a", "r": "0.3333333", "found": "true"},
@@ -117,7 +117,7 @@ def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
     for no_reports in (False, True):
         made = results(cohort, model_name="pages", no_reports=no_reports)
         with made.begun():
-            made.page(AnalysisPageFacts("Title", "Lead.", [], []))
+            made.page(Page("Title", "Lead.", [], []))
             write_text(made.add("some.tsv"), "some")
         assert ("statistics_report.html" in files(made)) is not no_reports
         # The index that is there lists the pages that are there.
@@ -130,7 +130,7 @@ def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
 def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
     made = results(cohort, model_name="whole")
     with made.begun():
-        made.page(AnalysisPageFacts("Title", "Lead.", [], []))
+        made.page(Page("Title", "Lead.", [], []))
     before = files(made)
     with pytest.raises(RuntimeError, match="broken"), results(cohort, model_name="whole").begun():
         raise RuntimeError("broken")
@@ -140,7 +140,7 @@ def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
 def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(cohort, capsys):
     made = results(cohort, *MINE, model_name="cut")
     with made.begun():
-        made.page(AnalysisPageFacts("Title", "Lead.", [], []))
+        made.page(Page("Title", "Lead.", [], []))
     (made.path / "notes.txt").write_text("own")
     cut = results(cohort, *MINE, model_name="cut")
     with contextlib.suppress(RuntimeError), cut.begun():

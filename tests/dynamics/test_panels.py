@@ -12,8 +12,8 @@ from network_job import NetworkJob, network_bold, slabs, write_core
 from bids_dtg.dynamics.panels import EFFECTIVE, FUNCTIONAL, PANELS, PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import RunFiles, find_participant
-from bids_dtg.report.pages.participant import write_participant_report
-from bids_dtg.report.parcels import CARPET
+from bids_dtg.report.panels import CARPET
+from bids_dtg.report.participant import write_participant_report
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,5 @@ def test_an_average_whose_maps_were_not_wanted_is_known_by_what_they_share(outpu
     assert (average.title, average.maps) == ("sub-01_task-rest", ())
     assert average.runs == ("sub-01_task-rest_run-1",)
     assert average.excluded == {"run-2": "too short"}
-    assert average.damage == (
-        f"{shared.name} was changed by hand or damaged: NSegments cannot be used",
-    )
+    told = f"{shared.name} was changed by hand or damaged: NSegments cannot be used"
+    assert average.damage == told

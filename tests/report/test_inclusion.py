@@ -11,9 +11,11 @@ from bids_dtg.report.contents import AverageFiles
 from bids_dtg.report.inclusion import (
     COLUMNS,
     FILE,
+    decision_lines,
     describe_inclusion,
     page_facts,
     read_inclusion,
+    split_by_inclusion,
 )
 
 
@@ -34,8 +36,8 @@ def write(output, *rows, columns=COLUMNS):
 def test_without_a_table_everybody_counts(output):
     found = read_inclusion(output)
     averages = [of("sub-01_task-rest")]
-    assert found.split(averages) == (averages, [])
-    assert found.lines(["01"]) == ()
+    assert split_by_inclusion(found, averages) == (averages, [])
+    assert decision_lines(found, ["01"]) == []
     describe_inclusion(output)
     assert list(output.root.iterdir()) == []
 
@@ -44,12 +46,13 @@ def test_who_is_left_out_is_named_with_the_reason(output):
     found = write(
         output, ["sub-01", "true", None], ["sub-02", "false", "sleepy"], ["sub-03", None, "?"]
     )
-    assert found.decisions == {"01": (True, ""), "02": (False, "sleepy")}
+    assert found == {"01": (True, ""), "02": (False, "sleepy")}
     one, two, three = (of(f"sub-0{n}_ses-1_task-rest") for n in (1, 2, 3))
-    kept, gone = found.split([one, two, three])
+    kept, gone = split_by_inclusion(found, [one, two, three])
     assert kept == [one, three]
     assert gone == [(two.title, f"left out by {FILE}: sleepy")]
-    assert found.lines(["01", "02", "03"]) == (f"{FILE} leaves out 1 participant: sub-02",)
+    assert decision_lines(found, ["01", "02"]) == [f"{FILE} leaves out 1 participant: sub-02"]
+    assert "1 participant without results here: sub-02" in decision_lines(found, ["01"])[0]
     describe_inclusion(output)
     assert set(read_json((output.root / FILE).with_suffix(".json"))) == set(COLUMNS)
     facts = page_facts(found, ["01", "02"])
@@ -57,29 +60,21 @@ def test_who_is_left_out_is_named_with_the_reason(output):
     assert facts["people"] == ["sub-01", "sub-02"]
 
 
-def test_rows_that_cannot_be_used_are_one_line_and_people_who_are_not_here_another(output):
-    found = write(
-        output,
-        ["sub-01", "maybe", None],
-        ["n/a", "false", None],
-        ["sub-02", "FALSE", None],
-        ["sub-02", "true", None],
-        ["sub-99", "false", None],
-    )
-    damaged, gone, unknown = found.lines(["01", "02"])
-    assert "passes over 3 rows" in damaged
-    assert "line 2 (sub-01, include maybe)" in damaged
-    assert "line 5 (sub-02 a second time)" in damaged
-    assert gone.endswith("leaves out 1 participant: sub-02")
-    assert "1 participant without results here: sub-99" in unknown
+@pytest.mark.parametrize(
+    "row", [["sub-01", "maybe"], ["n/a", "false"], ["sub-02", "true"], ["02", "n/a"]]
+)
+def test_a_row_that_does_not_say_who_counts_is_refused(output, row):
+    told = rf"line 3: participant {row[0].removeprefix('sub-')}, include {row[1]}\. Expected: each"
+    with pytest.raises(DatasetError, match=told):
+        write(output, ["sub-02", "FALSE", None], [*row, None])
 
 
 @pytest.mark.parametrize("written", ["1", "1.0", "SUB-01"])
 def test_a_decision_on_somebody_who_is_written_otherwise_is_refused(output, written):
     found = write(output, [written, "false", "sleepy"], ["sub-02", "true", None])
     with pytest.raises(SettingsError, match=rf"has participant {written}, .*: 01 or sub-01"):
-        found.lines(["01", "02"])
-    assert len(found.lines(["02"])) == 1
+        decision_lines(found, ["01", "02"])
+    assert len(decision_lines(found, ["02"])) == 1
 
 
 @pytest.mark.parametrize("columns", [["participant", "include"], ["participant_id"], []])
@@ -92,4 +87,4 @@ def test_another_table_is_refused(output, columns):
 def test_nobody_left_is_refused(output):
     found = write(output, ["sub-01", "false", None])
     with pytest.raises(DatasetError, match="leaves out everybody"):
-        found.split([of("sub-01_task-rest")])
+        split_by_inclusion(found, [of("sub-01_task-rest")])

@@ -14,21 +14,18 @@ from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_json, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.figures import Figure, Picture
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.pages.index import write_index
-from bids_dtg.report.pages.participant import write_participant_report
-from bids_dtg.report.panels import (
-    MOTION,
+from bids_dtg.report.panels import MOTION
+from bids_dtg.report.participant import write_index, write_participant_report
+from bids_dtg.report.presentation import (
     Canvas,
-    Figure,
     Kept,
     Panel,
-    Picture,
-    RunFrames,
-    keep_all,
+    Presentation,
+    presentation_of,
     write_kept,
 )
-from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, write_quality
 from bids_dtg.settings import Settings
 from bids_dtg.workflows import ParticipantLevel, Workflow
@@ -36,7 +33,7 @@ from bids_dtg.workflows import ParticipantLevel, Workflow
 PULSE = FileKind("physio", "pulse", ".tsv")
 
 
-def keep(data: RunFrames) -> Kept:
+def keep(data: object) -> Kept:
     return Kept(PULSE, tsv_text(["beats"], [[60 + n] for n in range(3)]).encode())
 
 
@@ -45,7 +42,8 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     if path is None:
         return None
     beats = [row["beats"] for row in read_rows(path)]
-    return Figure((Picture(canvas.write("pulse", b"picture"), "a pulse"),), f"Beats: {beats}")
+    parts = [Picture(canvas("pulse", b"picture"), "a pulse")]
+    return Figure(caption=f"Beats: {beats}", parts=parts)
 
 
 PULSES = Presentation(
@@ -58,7 +56,7 @@ PULSES = Presentation(
     methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
     subtitle=lambda files: f"{len(files.runs)} pulse",
     columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
-    panels=(MOTION, Panel("pulse", "The pulse", PULSE, keep, draw)),
+    panels=(MOTION, Panel("pulse", "The pulse", PULSE, draw, keep)),
     analysis_page="pulse_report.html",
 )
 
@@ -95,7 +93,7 @@ def output(tmp_path, toy) -> DerivativeDataset:
     figures |= {"participant_id": "sub-01", "task_id": "rest", "frames": 60, "frames_kept": 60}
     figures["pulse"] = 64
     list(write_quality(figures, toy.quality_columns, ENTITIES, dataset))
-    list(write_kept(keep_all(toy.panels, data), ENTITIES, dataset))
+    list(write_kept(toy.keep(data), ENTITIES, dataset))
     return dataset
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.report.quality import number, read_quality, write_quality
+from bids_dtg.report.quality import PARCELS, number, parcel_figures, read_quality, write_quality
 from bids_dtg.workflows import WORKFLOWS, find_workflow
 
 ENTITIES = {"sub": "01", "task": "rest"}
@@ -47,3 +48,16 @@ def test_columns_are_named_once_and_what_is_flagged_has_a_limit(presentation):
 )
 def test_cells_are_numbers_or_nothing(text, value):
     assert number(text) == value
+
+
+def test_figures_leave_out_parcels_without_a_series():
+    series = np.random.default_rng(0).standard_normal((5, 100))
+    whole = np.corrcoef(series[:4])
+    series[4] = np.nan
+    found = parcel_figures(np.array([1, 1, 0.9, 0.8, 0.1]), np.corrcoef(series), np.ones(100))
+    assert (found["parcels"], found["parcels_kept"]) == (5, 4)
+    assert found["coverage"] == pytest.approx(0.76)
+    assert found["parcel_coverage_min"] == 0.1
+    assert found["fc_mean"] == pytest.approx(whole[np.triu_indices(4, 1)].mean(), abs=1e-4)
+    assert found["std_dvars_mean"] == 1
+    assert [*found] == [column.name for column in PARCELS]

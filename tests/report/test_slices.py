@@ -8,11 +8,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
 from bids_dtg.report.pictures import (
+    AMOUNT,
     AXIAL,
     CORONAL,
+    NEGATIVE,
+    POSITIVE,
     SAGITTAL,
+    SIGNED,
     Backdrop,
     Box,
     View,

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
-from bids_dtg.report.colours import NEGATIVE, POSITIVE
-from bids_dtg.report.surface_views import SurfaceView, surface_row, surface_views
+from bids_dtg.report.pictures import NEGATIVE, POSITIVE, SurfaceView, draw_surfaces, surface_views
 
 PIXELS_A_MM, RIM, GAP = 1.25, 3, 10
 VERTICES = 32_492
@@ -89,7 +88,7 @@ def test_a_pixel_shows_what_lies_nearest_to_the_viewer(number):
 
 
 def test_above_zero_is_warm_and_below_cold_each_on_its_own_side():
-    left, *_, right = parts(surface_row(on_cortex(1.0, -1.0), 1.0))
+    left, *_, right = parts(draw_surfaces(on_cortex(1.0, -1.0), 1.0))
     views = surface_views()
     for part, view, end in ((left, views[0], POSITIVE), (right, views[3], NEGATIVE)):
         known = read_template("fsLR").cortex[view.side][view.vertex] & (view.vertex >= 0)
@@ -104,7 +103,7 @@ def test_one_vertex_has_the_colour_of_its_value_and_no_other():
     vertex = int(np.bincount(view.vertex[view.vertex >= 0]).argmax())
     values = on_cortex(0.0, 0.0)
     values["L"][vertex] = -2.0
-    first, *others = parts(surface_row(values, 2.0))
+    first, *others = parts(draw_surfaces(values, 2.0))
     np.testing.assert_array_equal(~grey_of(first), view.vertex == vertex)
     blue = first[view.vertex == vertex]
     assert (blue[:, 2] > blue[:, 0]).all()
@@ -114,7 +113,7 @@ def test_one_vertex_has_the_colour_of_its_value_and_no_other():
 
 
 def test_the_medial_wall_is_grey_and_folds_are_visible_on_it():
-    drawn = parts(surface_row(on_cortex(1.0, 1.0), 1.0))
+    drawn = parts(draw_surfaces(on_cortex(1.0, 1.0), 1.0))
     for part, view in zip(drawn, surface_views(), strict=True):
         wall = ~read_template("fsLR").cortex[view.side][view.vertex] & (view.vertex >= 0)
         np.testing.assert_array_equal(grey_of(part) & (view.vertex >= 0), wall)
@@ -123,18 +122,18 @@ def test_the_medial_wall_is_grey_and_folds_are_visible_on_it():
 
 
 def test_no_value_and_infinity_and_no_effect_look_the_same():
-    plain = surface_row(on_cortex(0.0, 0.0), 1.0)
+    plain = draw_surfaces(on_cortex(0.0, 0.0), 1.0)
     assert grey_of(plain).all()
     for left, right in ((np.nan, np.nan), (np.inf, -np.inf)):
-        np.testing.assert_array_equal(surface_row(on_cortex(left, right), 1.0), plain)
+        np.testing.assert_array_equal(draw_surfaces(on_cortex(left, right), 1.0), plain)
     # A map of nothing has no largest value to be compared with.
-    np.testing.assert_array_equal(surface_row(on_cortex(0.0, 0.0), 0.0), plain)
+    np.testing.assert_array_equal(draw_surfaces(on_cortex(0.0, 0.0), 0.0), plain)
 
 
 def test_weak_values_fade_out_and_strong_ones_stop_at_the_limit():
     def first(value: float) -> np.ndarray:
         view = surface_views()[0]
-        return of_brain(parts(surface_row(on_cortex(value, value), 4.0))[0], view)
+        return of_brain(parts(draw_surfaces(on_cortex(value, value), 4.0))[0], view)
 
     grey = first(0.0)
     bright = [np.abs(first(value) - grey).sum() for value in (0.2, 0.5, 1.0, 2.0)]

@@ -15,7 +15,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.participants.reports import Reports
 from bids_dtg.report.contents import find_participant
-from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.report.participant import write_participant_report
 
 
 @pytest.fixture

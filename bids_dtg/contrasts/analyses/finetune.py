@@ -33,7 +33,7 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
 
@@ -245,7 +245,7 @@ def _score(
         table = ResultTable(TRANSFER_COLUMNS, transfer, "Scores before and after: a row a contrast")
         cohort.results.table("desc-transfer_scores", table)
         sections.append(
-            PageSection(
+            Section(
                 "Before and after",
                 template="judged_transfer.html",
                 tables=[table.on_page("r before and after tuning, by contrast")],

@@ -50,8 +50,8 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
+from bids_dtg.report.page import Page, Section
+from bids_dtg.report.participant import MODEL_PAGE
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 from bids_dtg.stats.splits import Split, family_numbers
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
@@ -293,7 +293,7 @@ def write_scores(
     judged: str,
     *,
     record: Mapping[str, Any] | None = None,
-    sections: Sequence[PageSection] = (),
+    sections: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Write tables, matrices and the page; return what the bundle's card keeps of them.
 
@@ -358,7 +358,7 @@ def write_scores(
         models, shown = tables["models"], [column.name for column in MODEL_COLUMNS]
         of_all = counted(len(labels), "contrast")
         score_sections = [
-            PageSection(
+            Section(
                 "Scores",
                 template="judged_scores.html",
                 facts=about,
@@ -370,25 +370,22 @@ def write_scores(
                     models.on_page("More scores", [shown[0], *shown[_MAIN:]]),
                 ],
             ),
-            PageSection(
+            Section(
                 "Contrasts",
                 template="judged_contrasts.html",
                 facts=about,
                 figures=[_dots(tables["contrasts"].rows, judged)],
             ),
-            PageSection("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
-            PageSection("People", template="judged_people.html", figures=_matrices(scores)),
-            PageSection("Training", figures=_curves(record.get("network", {}))),
-            PageSection(
-                "Measured maps", cohort.measured, template="judged_files.html", facts=about
-            ),
+            Section("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
+            Section("People", template="judged_people.html", figures=_matrices(scores)),
+            Section("Training", figures=_curves(record.get("network", {}))),
+            Section("Measured maps", cohort.measured, template="judged_files.html", facts=about),
         ]
-        page = AnalysisPageFacts(
+        page = Page(
             cohort.results.title,
             f"{counted(people, 'participant')} of {cohort.request.dataset.name}, {of_all}.",
             flags(compared.rows, simple.people, f"{len(same)} of {of_all}", same),
             [*sections, *score_sections],
-            f"../../{INDEX}",
         )
         cohort.results.page(page, MODEL_PAGE)
     cohort.store.discard("work")

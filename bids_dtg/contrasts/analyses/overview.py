@@ -37,7 +37,6 @@ from bids_dtg.report.contents import (
     NOT_MEASURED,
     AverageFiles,
     MapFile,
-    Overlay,
     ParticipantFiles,
     find_participant_labels,
     sidecar_of,
@@ -50,14 +49,20 @@ from bids_dtg.report.flags import (
     own_flags,
     same_for_all,
 )
-from bids_dtg.report.inclusion import Inclusion, describe_inclusion, page_facts, read_inclusion
+from bids_dtg.report.inclusion import (
+    Decisions,
+    decision_lines,
+    describe_inclusion,
+    page_facts,
+    read_inclusion,
+    split_by_inclusion,
+)
 from bids_dtg.report.methods import write_all_methods
-from bids_dtg.report.pages.analysis import Table
-from bids_dtg.report.pages.index import GROUP, INDEX, write_index
-from bids_dtg.report.pages.page import link, render
+from bids_dtg.report.page import Table, link, render
+from bids_dtg.report.participant import GROUP, INDEX, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, dictionary
-from bids_dtg.report.viewer import remove_others
+from bids_dtg.report.viewer import remove_unlinked
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import dice_auc
@@ -82,7 +87,15 @@ _COMMON = (
 Row = Mapping[str, str]  # of the quality table, a run
 Values = NDArray[np.float64]
 # The spread over people, an overlay of the mean in the viewer.
-GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
+_SPREAD = "groupSd"
+# As `contents.OVERLAYS`.
+GROUP_SPREAD = {
+    _SPREAD: {
+        "title": "Spread over participants",
+        "factor": 2.0,
+        "rule": "exceeds 2 standard deviations",
+    }
+}
 # With more runs than this, the page shows no table; the TSV file has all of them.
 _MOST_ROWS = 2000
 # A value this far from the median is marked.
@@ -116,19 +129,19 @@ def run_group(settings: Settings) -> int:
             f"{output.root} has no quality tables of runs",
             remedy="run the participant level first",
         )
-    inclusion = read_inclusion(output)
-    for line in inclusion.lines(find_participant_labels(output)):
+    decisions = read_inclusion(output)
+    for line in decision_lines(decisions, find_participant_labels(output)):
         say(line)
     if settings.behaviour.dry_run:
         averages = [made for files in participants for made in files.averages if _is_volume(made)]
-        return _print_plan(output, rows, inclusion.split(averages)[0])
+        return _print_plan(output, rows, split_by_inclusion(decisions, averages)[0])
     with output.locks() as locks:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
         output.remove_stale_temporaries()
         remove_stale_in(output.root / "group" / "figures")
-        return _gather(settings, output, participants, rows, inclusion)
+        return _gather(settings, output, participants, rows, decisions)
 
 
 def _gather(
@@ -136,12 +149,12 @@ def _gather(
     output: DerivativeDataset,
     participants: Sequence[ParticipantFiles],
     rows: Sequence[dict[str, str]],
-    inclusion: Inclusion,
+    decisions: Decisions,
 ) -> int:
     """Write the tables, the mean maps and the pages; return 0 failures."""
     presentation, labels = presentation_of(output), [files.label for files in participants]
-    everything, decided = inclusion.split(
-        made for files in participants for made in files.every_average
+    everything, decided = split_by_inclusion(
+        decisions, (made for files in participants for made in files.every_average)
     )
     averages = [made for made in everything if _is_volume(made)]
     if dense := sum(bool(made.maps) for made in everything) - len(averages):
@@ -195,7 +208,7 @@ def _gather(
             },
             [(own.participant, own.what, own.message) for own in failures],
             means,
-            inclusion,
+            decisions,
             averaged=len(maps.averages) if maps else 0,
             left_out=[*decided, *((title, hidden.hide(why)) for title, why in left_out)],
             compared=compared.on_page("Mean maps, by contrast") if compared else None,
@@ -319,7 +332,7 @@ def _add_to_runs(
 def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
     """Write the mean and the spread of each contrast; yield them for the page."""
     places, number = maps.places, counted(len(maps.averages), "average")
-    kinds = {_MEAN: ("Mean", maps.mean), GROUP_SPREAD.desc: ("Standard deviation", maps.sd)}
+    kinds = {_MEAN: ("Mean", maps.mean), _SPREAD: ("Standard deviation", maps.sd)}
     for position, first in enumerate(maps.first):
         name = parse_name(first.path.name)
         entities = {key: name.get(key) for key in ("space", "res", "contrast", "stat")}
@@ -387,7 +400,7 @@ def write_group_page(
     flags: Mapping[str, Sequence[Flag]],
     failures: Sequence[tuple[str, str, str]] = (),
     means: Sequence[MapFile] = (),
-    inclusion: Inclusion | None = None,
+    decisions: Decisions | None = None,
     *,
     compared: Table | None = None,
     **averages: Any,
@@ -406,8 +419,8 @@ def write_group_page(
         Participant, what failed, and the message.
     means
         Files of mean maps, with the spread as an overlay.
-    inclusion
-        Decisions on participants; None: none.
+    decisions
+        On participants; None: none.
     compared
         Mean maps and measured ones; None: there are none.
     averages
@@ -436,11 +449,11 @@ def write_group_page(
     notice = str(first.get("ModelNotice") or "") if first.get("NotForScience") else ""
     folder, gallery = dataset.root / "group" / "figures", None
     if means:
-        gallery = draw_gallery(dataset, folder, "group", means, (GROUP_SPREAD,))
+        gallery = draw_gallery(dataset, folder, "group", means, GROUP_SPREAD)
     page = render(
         "group.html",
         title="Group: bids_dtg",
-        sections=[
+        links=[
             *(("summary", "Summary"), ("runs", "Runs"), ("decisions", "Decisions")),
             *([("maps", "Mean maps")] if gallery else []),
             *([("measured", "Predicted and measured")] if compared else []),
@@ -466,7 +479,7 @@ def write_group_page(
         table=link(dataset.root / _TABLE, dataset),
         people=people[:_MOST_ROWS],
         everybody=len(people),
-        inclusion=page_facts(inclusion or Inclusion(), sorted(counts)),
+        inclusion=page_facts(decisions or {}, sorted(counts)),
         failures=failures,
         compared=compared,
         groups=gallery.tasks if gallery else (),
@@ -476,5 +489,5 @@ def write_group_page(
     )
     path = dataset.path(GROUP)
     write_text(path, page)
-    remove_others(folder, gallery.files if gallery else ())
+    remove_unlinked(dataset, folder, page)
     return path

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.grid import Grid
@@ -27,29 +26,25 @@ from bids_dtg.report.contents import (
     OVERLAYS,
     SYNTHETIC,
     MapFile,
-    Overlay,
     ParticipantFiles,
 )
-from bids_dtg.report.pages.page import link
-from bids_dtg.report.panels import Section
+from bids_dtg.report.page import Section, link
 from bids_dtg.report.pictures import (
     AXIAL,
     MAP_VIEWS,
-    PICTURE,
     Backdrop,
     Box,
     View,
     Volume,
+    draw_surfaces,
     encode,
     standard_anatomy,
 )
-from bids_dtg.report.surface_views import surface_row
 from bids_dtg.report.viewer import (
     SCRIPT,
-    ViewerAverage,
-    ViewerMap,
     pack,
     viewer_data,
+    write_picture,
     write_script,
     write_shared_files,
 )
@@ -73,7 +68,6 @@ class Gallery:
 
     title: str  # of the average
     tasks: tuple[Mapping[str, Any], ...]  # title, units, limit_text and cards of each
-    files: tuple[Path, ...]  # written
     # Of the viewer, which shows no maps of parcels.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
@@ -85,8 +79,10 @@ def slice_text(views: Sequence[View] = MAP_VIEWS) -> str:
     return ", ".join(f"{view.mm:g}".replace("-", _MINUS) for view in views)
 
 
-def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
-    """Draw a participant's averages of maps; None where there are none.
+def draw_averages(
+    dataset: DerivativeDataset, files: ParticipantFiles, folder: Path
+) -> list[Section]:
+    """Draw a participant's averages of maps, each a section; the first has what the viewer shows.
 
     Parameters
     ----------
@@ -104,28 +100,29 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     OutputError
         A file cannot be written.
     """
-    if not files.averages:
-        return None
     galleries = [draw_gallery(dataset, folder, own.title, own.maps) for own in files.averages]
-    averages = [
-        {
-            "title": made.title,
-            "common": made.common,
-            "of_parcels": made.maps[0].of_parcels,
-            "sliced": gallery.sliced,
-            "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
-            "anchor": f"maps-{position}",
-            "tasks": gallery.tasks,
-        }
+    several, seen = len(galleries) > 1, data_of_viewer(galleries)
+    return [
+        Section(
+            title="Contrasts",
+            subtitle=made.title if several else "",
+            template="maps.html",
+            facts={
+                "first": position == 1,
+                "common": made.common,
+                "of_parcels": made.maps[0].of_parcels,
+                "sliced": gallery.sliced,
+                "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
+                "tasks": gallery.tasks,
+                "slices": slice_text(),
+                "below": slice_text(BELOW),
+            },
+            anchor=f"maps-{position}",
+            links=[("maps-1", "Contrasts")] if position == 1 else [],
+            viewer=seen if position == 1 else None,
+        )
         for position, (made, gallery) in enumerate(zip(files.averages, galleries, strict=True), 1)
     ]
-    return Section(
-        template="maps.html",
-        links=(("maps-1", "Contrasts"),),
-        facts={"averages": averages, "slices": slice_text(), "below": slice_text(BELOW)},
-        files=tuple(path for gallery in galleries for path in gallery.files),
-        viewer_data=data_of_viewer(galleries),
-    )
 
 
 def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
@@ -136,12 +133,12 @@ def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
     shown = [gallery for gallery in galleries if gallery.scripts]
     if not shown:
         return None
-    maps = list[ViewerMap]()
+    maps = list[dict[str, Any]]()
     for average, gallery in enumerate(shown):
         for card in (card for task in gallery.tasks for card in task["cards"]):
             card["number"] = len(maps)
-            maps.append(ViewerMap(average=average, **card["viewer"]))
-    averages = [ViewerAverage(gallery.title, gallery.scripts) for gallery in shown]
+            maps.append({"average": average, **card["viewer"]})
+    averages = [{"title": gallery.title, "scripts": gallery.scripts} for gallery in shown]
     return viewer_data(averages, maps, shown[0].backdrop)
 
 
@@ -150,7 +147,7 @@ def draw_gallery(
     folder: Path,
     title: str,
     maps: Sequence[MapFile],
-    overlays: Sequence[Overlay] = OVERLAYS,
+    overlays: Mapping[str, Mapping[str, Any]] = OVERLAYS,
 ) -> Gallery:
     """Draw maps, pack them for the viewer, and write both.
 
@@ -165,7 +162,7 @@ def draw_gallery(
     maps
         Ordered by task.
     overlays
-        What the viewer offers beside a map, where it has files.
+        What the viewer offers beside a map, where it has files: by desc-, as `OVERLAYS`.
 
     Raises
     ------
@@ -176,9 +173,8 @@ def draw_gallery(
 
     def card(limit: float, shown: MapFile, values: Array) -> dict[str, Any]:
         """Draw a map; return what the page and the viewer say of it."""
-        picture = folder / f"{title}_contrast-{shown.label}{PICTURE}"
         pixels = source.draw(values, limit)
-        write_atomic(_inside(dataset, picture), encode(pixels))
+        what = f"contrast-{shown.label}"
         value, where = source.peak(values)
         peak = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
         name = shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
@@ -192,11 +188,10 @@ def draw_gallery(
             "peak": peak,
             "alt": f"{shown.name}: predicted map, largest value {peak}",
             "same": same,
-            "file": picture,
-            "picture": link(picture, dataset),
+            "picture": write_picture(dataset, folder, title, what, encode(pixels)),
             "height": pixels.shape[0],
             "width": pixels.shape[1],
-            "viewer": {  # fields of `ViewerMap`
+            "viewer": {  # as `viewer_data` has it
                 "label": shown.label,
                 "title": f"{shown.task} {name}".strip(),
                 "about": ". ".join(filter(None, (about, same))),
@@ -205,7 +200,11 @@ def draw_gallery(
                 "scale": shown.task,
                 "peak": where,
                 "file": link(shown.path, dataset),
-                "overlays": [vars(own) for own in overlays if own.desc in shown.overlays],
+                "overlays": [
+                    {"desc": desc, **own}
+                    for desc, own in overlays.items()
+                    if desc in shown.overlays
+                ],
             },
         }
 
@@ -223,20 +222,18 @@ def draw_gallery(
             if isinstance(source, _Volumes):
                 copies = threads.map(partial(pack, grid=source.grid), values)
                 packed |= zip((member.label for member in members), copies, strict=True)
-    files = [card["file"] for task in tasks for card in task["cards"]]
     if not isinstance(source, _Volumes):
-        return Gallery(title, tuple(tasks), tuple(files), sliced=source.has_voxels)
+        return Gallery(title, tuple(tasks), sliced=source.has_voxels)
     # The viewer always gives its first image this name.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
     write_script(dataset, scripts[SYNTHETIC], packed)
-    for overlay in overlays:
-        images = {one.label: path for one in maps if (path := one.overlays.get(overlay.desc))}
+    for desc in overlays:
+        images = {one.label: path for one in maps if (path := one.overlays.get(desc))}
         if images:
-            scripts[overlay.desc] = _write_overlays(dataset, folder, title, images, source.grid)
+            scripts[desc] = _write_overlays(dataset, folder, title, images, source.grid)
     return Gallery(
         title,
         tuple(tasks),
-        (*files, *scripts.values()),
         scripts={desc: link(path, dataset) for desc, path in scripts.items()},
         backdrop=write_shared_files(dataset, source.grid),
     )
@@ -326,7 +323,7 @@ class ParcelMaps:
             side: np.where(rows >= 0, values[rows], np.float32(np.nan))
             for side, rows in self._of_vertex.items()
         }
-        above = surface_row(sides, limit)
+        above = draw_surfaces(sides, limit)
         if not self.has_voxels:
             return above
         volume = np.zeros(self._grid.shape, np.float32)
@@ -345,10 +342,6 @@ def _volume(path: Path, grid: Grid) -> Array:
     if values.shape != grid.shape:
         raise RunError(f"{path} has sizes {values.shape}", expected=f"{grid.shape}, as the others")
     return values
-
-
-def _inside(dataset: DerivativeDataset, path: Path) -> Path:
-    return dataset.path(path.relative_to(dataset.root).as_posix())
 
 
 def _write_overlays(

@@ -12,7 +12,7 @@ from bids_dtg.connectome.form import FORMS, MARGINAL, PENALTY
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
-from bids_dtg.contrasts.panels.maps import draw_sets
+from bids_dtg.contrasts.panels.maps import draw_averages
 from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
@@ -25,7 +25,7 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.pages.page import sentences
+from bids_dtg.report.page import sentences
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.report.quality import packaged_columns
 from bids_dtg.settings import OutputOptions
@@ -185,7 +185,7 @@ PRESENTATION = Presentation(
     subtitle=subtitle,
     columns=COLUMNS,
     panels=PANELS,
-    sections=(draw_sets,),
+    sections=draw_averages,
     group_columns=GROUP_COLUMNS,
     notes=notes_on_average,
     model=model_line,

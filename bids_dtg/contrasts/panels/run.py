@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.errors import RunError
@@ -27,32 +29,17 @@ from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import source_uri
-from bids_dtg.report.colours import GREYS, SIGNED
 from bids_dtg.report.contents import RunFiles, sidecar_of
-from bids_dtg.report.pages.page import sentences
-from bids_dtg.report.panels import (
-    MOTION,
-    Canvas,
-    Figure,
-    Kept,
-    Key,
-    Label,
-    Layers,
-    Panel,
-    Picture,
-    Ramp,
-    RunFrames,
-    grid_of,
-    over_frames,
-    read_image,
-)
+from bids_dtg.report.figures import Figure, Lanes, Picture
+from bids_dtg.report.page import sentences
+from bids_dtg.report.panels import MOTION, SERIES_SCALE, draw_series, over_frames
 from bids_dtg.report.pictures import (
     AXIAL,
     CORONAL,
     MAP_VIEWS,
     SAGITTAL,
+    SIGNED,
     Backdrop,
-    Box,
     View,
     Volume,
     draw_grey,
@@ -62,6 +49,7 @@ from bids_dtg.report.pictures import (
     soften,
     standard_anatomy,
 )
+from bids_dtg.report.presentation import Canvas, Kept, Panel
 from bids_dtg.report.quality import number
 from bids_dtg.settings import Interpolation
 
@@ -73,31 +61,28 @@ _VIEWS = (
 )
 _BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
 _SOFT_EDGE = 0.7  # voxels: without interpolation, outlines are stairs of voxels
-_OUTLINE_KEYS = (
-    Key("#ff5a4d", "brain mask of the model", line=True),
-    Key("#52d6ff", "its grey matter", line=True),
-)
+_OUTLINE_KEYS = (("#ff5a4d", "brain mask of the model"), ("#52d6ff", "its grey matter"))
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
 COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
 _STANDARDISED = "rest of the brain"  # series are solved where they are standardised
 _WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
-_SIGNAL_KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without signal"))
+_SIGNAL_KEYS = (("#2fa58e", "grey matter with signal"), ("#e0392e", "without signal"))
 CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
 # How columns of the table are called, before a number: voxels of two kinds, or parcels.
 GREY, REST, PARCEL = "grey", "rest", "parcel"
 _TITLES = {GREY: "grey matter", REST: "rest of the brain", PARCEL: "parcels"}
-_END = 2.0  # standard deviations, of the darkest and the brightest grey
 _MOST = 9.9  # beyond which values are all written as this
 _HEIGHT = 15.0  # rem
-_RAMP = Ramp(f"\N{MINUS SIGN}{_END:g} sd", f"+{_END:g} sd", "greys")
 CONNECTOME_FILE = FileKind("relmat", "connectome", ".tsv")
 _MEASURE = Measure("Pearson correlation", "Product-moment correlation of two series over frames")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MeasuredRun(RunFrames):
+class MeasuredRun:
     """The connectomes of one run, how they were computed, and what panels keep something of."""
 
+    design: TemporalDesign  # frames kept and columns removed
+    confounds: Confounds  # what the columns came from
     run: RestRun  # its files
     bundle: ModelBundle  # the model
     connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
@@ -169,9 +154,9 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     mean, tissue = run.files.get(REGISTRATION_FILE), run.files.get(COVERAGE_FILE)
     if mean is None or tissue is None:
         return None
-    bold, labels = read_image(mean), read_image(tissue)
-    box = Box.around(grid_of(bold))
-    below = canvas.write("registration", encode(draw_grey(bold, box, _VIEWS)))
+    bold, labels = Volume.read(mean), Volume.read(tissue)
+    box = bold.box
+    below = canvas("registration", encode(draw_grey(bold, box, _VIEWS)))
     regions = [
         (Volume(soften(inside, _SOFT_EDGE), labels.affine), colour)
         for inside, colour in (
@@ -179,18 +164,14 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
             (labels.values > 0, _BRAIN_LINE),
         )
     ]
-    above = canvas.write("outlines", encode(draw_outlines(regions, box, _VIEWS), lossless=True))
+    above = canvas("outlines", encode(draw_outlines(regions, box, _VIEWS), lossless=True))
     slices = "; ".join(
         f"{'xyz'[views[0].axis]} = " + ", ".join(f"{v.mm:g}" for v in views) for views in _VIEWS
     ).replace("-", "\N{MINUS SIGN}")
-    layers = Layers(
-        below=below,
-        below_alt=f"Mean BOLD in {sum(map(len, _VIEWS))} slices",
-        above=above,
-        above_alt="Outlines of the template's brain and grey matter",
-        button="Outlines",
-    )
-    return Figure((layers,), _caption("registration", slices=slices), keys=_OUTLINE_KEYS)
+    over = above, "Outlines of the template's brain and grey matter", "Outlines"
+    words = f"Mean BOLD in {sum(map(len, _VIEWS))} slices"
+    caption = _caption("registration", slices=slices)
+    return Figure(caption=caption, parts=[Picture(below, words, over=over)], keys=_OUTLINE_KEYS)
 
 
 def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
@@ -238,8 +219,8 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     path = run.files.get(COVERAGE_FILE)
     if path is None:
         return None
-    labels = read_image(path)
-    backdrop = Backdrop(standard_anatomy(), Box.around(grid_of(labels)), MAP_VIEWS)
+    labels = Volume.read(path)
+    backdrop = Backdrop(standard_anatomy(), labels.box, MAP_VIEWS)
     pixels = backdrop.draw_labels(labels, {1: _WITH_SIGNAL, 2: _WITHOUT})
     grey = int(np.isin(labels.values, (1, 2)).sum())
     share = float((labels.values == 1).sum()) / max(grey, 1)
@@ -247,8 +228,8 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     caption = _caption(
         "coverage", share=share, voxels=grey, rois=sorted(rois, key=lambda roi: float(roi[1]))
     )
-    picture = Picture(canvas.write("coverage", encode(pixels)), f"Coverage: {share:.1%}")
-    return Figure((picture,), caption, keys=_SIGNAL_KEYS)
+    picture = Picture(canvas("coverage", encode(pixels)), f"Coverage: {share:.1%}")
+    return Figure(caption=caption, parts=[picture], keys=_SIGNAL_KEYS)
 
 
 def _keep_carpet(data: MeasuredRun) -> Kept:
@@ -287,22 +268,20 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells]).T
     frames = read_rows(path) if (path := run.files.get(MOTION.kind)) else []
     kept = np.array([row.get("kept") == "1" for row in frames], bool)
-    seconds = len(kept) * (number(run.quality.get("repetition_time")) or 0)
     first, noun = PARCEL if names[0].startswith(PARCEL) else GREY, _noun(names)
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
     ends = {first: (0.0, share), REST: (share, 100 - share)}
-    lanes = over_frames(
-        canvas.write("carpet", draw_matrix(values, GREYS, -_END, _END)),
-        f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
-        tuple(Label(_TITLES[kind], *at) for kind, at in ends.items() if at[1]),
-        *(kept, seconds),
+    lanes = Lanes(
+        content=canvas("carpet", draw_series(values)),
+        words=f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
+        rows=[(_TITLES[kind], *at) for kind, at in ends.items() if at[1]],
         height=_HEIGHT,
-        parts=(share,) if 0 < share < 100 else (),
+        **over_frames(run, kept),
     )
     caption = _caption(
         "carpet", rows=len(names), noun=noun, left=int((~kept).sum()), frames=len(kept)
     )
-    return Figure((lanes,), caption, ramp=_RAMP)
+    return Figure(caption=caption, parts=[lanes], scale=SERIES_SCALE)
 
 
 def _noun(names: Sequence[str]) -> str:
@@ -353,23 +332,23 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
         return None
     others = matrix[~np.eye(len(matrix), dtype=bool)] if len(matrix) > 1 else matrix
     picture = Picture(
-        canvas.write("connectome", draw_matrix(matrix, SIGNED, -1, 1)),
+        canvas("connectome", draw_matrix(matrix, SIGNED, -1, 1)),
         f"Correlations between {len(matrix)} ROI series",
-        matrix=True,
+        form="matrix",
     )
     caption = _caption(
         "connectome", rois=len(matrix), mean=float(others.mean()), sd=float(others.std())
     )
-    return Figure((picture,), caption, ramp=Ramp("\N{MINUS SIGN}1", "+1", "signed"))
+    return Figure(caption=caption, parts=[picture], scale=("\N{MINUS SIGN}1", "+1", SIGNED.css))
 
 
 REGISTRATION = Panel(
-    "registration", "Registration", REGISTRATION_FILE, _keep_registration, _draw_registration
+    "registration", "Registration", REGISTRATION_FILE, _draw_registration, _keep_registration
 )
-COVERAGE = Panel("coverage", "Coverage", COVERAGE_FILE, _keep_coverage, _draw_coverage)
-CARPET = Panel("carpet", "Carpet", CARPET_FILE, _keep_carpet, _draw_carpet, also=(MOTION.kind,))
+COVERAGE = Panel("coverage", "Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage)
+CARPET = Panel("carpet", "Carpet", CARPET_FILE, _draw_carpet, _keep_carpet, also=(MOTION.kind,))
 CONNECTOME = Panel(
-    "connectome", "Connectome", CONNECTOME_FILE, _keep_connectome, _draw_connectome, beside=True
+    "connectome", "Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, beside=True
 )
 # In the order of the page.
 PANELS = (REGISTRATION, MOTION, CARPET, COVERAGE, CONNECTOME)

@@ -23,7 +23,7 @@ from bids_dtg.participants.call import Level
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average, LevelWork
 from bids_dtg.progress import Clock
-from bids_dtg.report.panels import Kept, keep_all
+from bids_dtg.report.presentation import Kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class ParticipantWork(LevelWork):
             summary = summarise(measured, judged, reader.bundle, request.path_names)
             with clock.time("details"):
                 data = replace(measured, source=request.dataset.name)
-                kept = keep_all(request.presentation.panels, data)
+                kept = request.presentation.keep(data)
             written = measured.connectomes if CONNECTOME in request.kinds else None
             # The remaining results are received after the maps have been predicted.
             del measured, result, data

@@ -23,8 +23,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.page import Page, Section
 from bids_dtg.settings import Settings
 
 Bundle = LinearBundle | NetworkBundle
@@ -125,14 +124,13 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         self,
         tables: Mapping[str, ResultTable],
         lead: str,
-        sections: Iterable[PageSection],
+        sections: Iterable[Section],
         flags: Iterable[Flag] = (),
     ) -> None:
         """Write tables, and the page, which begins with the notice, the flags and the lead."""
         notice = [Flag("warning", self.notice)] if self.notice else []
-        page = AnalysisPageFacts(
+        page = Page(
             title=self.results.title,
-            index=f"../../{INDEX}",
             lead=lead,
             flags=tuple(dict.fromkeys((*notice, *flags))),
             sections=tuple(sections),

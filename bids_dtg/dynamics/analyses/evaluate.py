@@ -37,7 +37,7 @@ from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.verdict import RULE, WORSE, judge_differences, too_few
@@ -272,7 +272,7 @@ def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
     return row
 
 
-def score_section(table: ResultTable, judge: Judge, *text: str) -> PageSection:
+def score_section(table: ResultTable, judge: Judge, *text: str) -> Section:
     """Return the page's section of one judge.
 
     Parameters
@@ -287,7 +287,7 @@ def score_section(table: ResultTable, judge: Judge, *text: str) -> PageSection:
     rows = [{**row} for row in table.rows if row["session"] == judge.name]
     (model,) = (str(row["words"]) for row in rows if row["name"] == MODEL)
     known = {column.name for column in table.columns}
-    return PageSection(
+    return Section(
         title=f"Prediction of {judge.name} ({judge.relation})",
         text=text,
         tables=(

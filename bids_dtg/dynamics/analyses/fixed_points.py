@@ -20,7 +20,7 @@ from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
 Row = dict[str, Any]
@@ -157,7 +157,7 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
     }
 
 
-def _sections(regions: ResultTable, networks: ResultTable) -> tuple[PageSection, ...]:
+def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...]:
     """Return the page's parts on single regions and on people's networks."""
     rows = [
         {**row, "network_input": f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}")}
@@ -165,7 +165,7 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[PageSection,
     ]
     by_input = ResultTable(regions.columns, rows, regions.description)
     return (
-        PageSection(
+        Section(
             title="Single regions",
             text=(
                 "Fixed points of the transition with both inputs held. As a flow, a point "
@@ -176,7 +176,7 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[PageSection,
             ),
             tables=(by_input.on_page("Regions, by their inputs"),),
         ),
-        PageSection(
+        Section(
             title="Networks",
             text=(
                 f"All regions together, without external input; {_DRAWS} draws of the "

@@ -29,7 +29,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
 _SHRINKAGE_FILE, _COMPONENTS_FILE = "desc-shrinkage_scores", "desc-components_scores"
@@ -192,8 +192,8 @@ def _write_results(
     if components is not None:
         words = "Scores of components are features for statistics: they are of covariances that "
         shown = tables[_COMPONENTS_FILE].on_page("Components")
-        sections.append(PageSection("Features", (f"{words}are not shrunken.",), (shown,)))
-    mean = PageSection(
+        sections.append(Section("Features", (f"{words}are not shrunken.",), (shown,)))
+    mean = Section(
         title="Mean of the training people",
         figures=(
             figures.matrices("Functional connectivity", {"mean": process.connectivity}),
@@ -220,7 +220,7 @@ def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:
     return ResultTable(_SHRINKAGE, rows, "How strongly people are shrunk: a row a shrinkage")
 
 
-def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> PageSection:
+def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> Section:
     own = model.shrinkage
     chosen = (
         f"chosen by {own.chosen_by} of training people"
@@ -228,7 +228,7 @@ def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> P
         else "fixed, as fewer than 10 people have frames to choose it by"
     )
     share = own.own_share(frames)
-    return PageSection(
+    return Section(
         title="Shrinkage",
         text=(
             "A person's covariances are mixed with the training people's mean, which counts as "

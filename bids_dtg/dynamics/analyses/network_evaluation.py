@@ -51,7 +51,7 @@ from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.inputs.regions.cortex import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import BETTER, TOO_FEW
@@ -137,7 +137,7 @@ def run_network_evaluation(settings: Settings) -> int:
             f"sessions {', '.join(sessions)}. The unit of inference is the person.",
             (
                 *(_section(scores, judge, read) for judge in judges.values()),
-                PageSection("Simulated and measured", figures=drawn),
+                Section("Simulated and measured", figures=drawn),
                 _checks_section(tables[_CHECKS_FILE]),
                 *sections,
             ),
@@ -232,7 +232,7 @@ def _with_other_connectomes(
         yield label, said
 
 
-def _section(scores: ResultTable, judge: Judge, read: str) -> PageSection:
+def _section(scores: ResultTable, judge: Judge, read: str) -> Section:
     fitted = "The network was fitted to these people: none of them is new to it."
     if judge.relation == ANOTHER:
         words = f"{fitted} {read} is read, and {judge.name} judges."
@@ -324,10 +324,10 @@ def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
     return [Flag("warning", text)]
 
 
-def _checks_section(checks: ResultTable) -> PageSection:
+def _checks_section(checks: ResultTable) -> Section:
     rows = [{**row, "measure": CHECKS[str(row["measure"])][0]} for row in checks.rows]
     named = ResultTable(checks.columns, rows)
-    return PageSection(
+    return Section(
         title="Predictive checks",
         text=(
             "Where a person's own session lies among sessions that the model simulates for the "

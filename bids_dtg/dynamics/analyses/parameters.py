@@ -32,7 +32,7 @@ from bids_dtg.dynamics.parameters import (
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.inputs.regions.cortex import homotopic_pairs, read_region_positions
 from bids_dtg.notices import say
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
@@ -115,7 +115,7 @@ def parameter_results(
     inferred: Inferred,
     known: tuple[str, ...],
     maps: Mapping[str, Values],
-) -> tuple[dict[str, ResultTable], tuple[PageSection, ...]]:
+) -> tuple[dict[str, ResultTable], tuple[Section, ...]]:
     """Return the tables of a model's parameters by name, and their part of the page.
 
     Parameters
@@ -159,7 +159,7 @@ def parameter_results(
     )
     names = [column.name for column in features.columns]
     shown = [name for name in names if name != "words" and "_theta" not in name]
-    section = PageSection(
+    section = Section(
         title="Parameters",
         text=(
             "Parameters in the order of their use by the training set (KL: divergence from the "

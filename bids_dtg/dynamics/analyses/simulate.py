@@ -16,7 +16,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import new_array, write_npz
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
 Array = NDArray[np.float32]
@@ -143,5 +143,5 @@ def _write_page(analysis: DynamicsAnalysis, people: PeopleSeries, means: Session
         {},
         f"{counted(len(people.people), 'participant')} of {analysis.data_set}. Simulated series "
         "were not measured.",
-        [PageSection("Simulated and measured", figures=drawn)],
+        [Section("Simulated and measured", figures=drawn)],
     )

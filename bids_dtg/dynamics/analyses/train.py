@@ -24,7 +24,7 @@ from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
-from bids_dtg.report.pages.analysis import PageSection
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 
@@ -181,12 +181,12 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
         f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
         f"{fitted.trained.size} series were held out: a series is one region of one person.",
         (
-            PageSection(
+            Section(
                 title="Training",
                 tables=(restarts.on_page("Restarts"),),
                 figures=_curves(fitted),
             ),
-            PageSection(
+            Section(
                 title="Parameters",
                 text=(
                     "How far each parameter's posterior is from its prior, in nats: a parameter"

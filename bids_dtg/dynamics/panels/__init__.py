@@ -2,7 +2,7 @@
 
 - `words`: README, methods text, and text on participants and runs
 
-Panels of a run (with motion, which every workflow has, and those of `report.parcels`):
+Panels of a run (with motion, which every workflow has, and those of `report.panels`):
 
 - `figures`: functional connectivity, the structural connectome; by a linear core, effective
   connectivity, and scores of components of covariances
@@ -12,28 +12,22 @@ from __future__ import annotations
 
 from bids_dtg.dynamics.panels import figures, words
 from bids_dtg.files.regions import RELMAT
-from bids_dtg.report.panels import MOTION, Panel
-from bids_dtg.report.parcel_words import COLUMNS
-from bids_dtg.report.parcels import CARPET, COVERAGE, no_file
-from bids_dtg.report.presentation import Presentation
+from bids_dtg.report.panels import CARPET, COVERAGE, MOTION
+from bids_dtg.report.presentation import Panel, Presentation
+from bids_dtg.report.quality import PARCELS
 
 FUNCTIONAL = Panel(
-    *("connectivity", "Functional connectivity", RELMAT, no_file),
-    figures.draw_functional,
-    beside=True,
+    *("connectivity", "Functional connectivity", RELMAT, figures.draw_functional), beside=True
 )
 STRUCTURAL = Panel(
-    *("structure", "Structural connectome", figures.STRUCTURAL, no_file),
-    figures.draw_structural,
+    *("structure", "Structural connectome", figures.STRUCTURAL, figures.draw_structural),
     beside=True,
 )
 EFFECTIVE = Panel(
-    *("effective", "Effective connectivity", figures.EFFECTIVE, no_file, figures.draw_effective),
+    *("effective", "Effective connectivity", figures.EFFECTIVE, figures.draw_effective),
     also=(figures.lag(2),),
 )
-FEATURES = Panel(
-    *("features", "Features for statistics", figures.COMPONENTS, no_file), figures.list_components
-)
+FEATURES = Panel("features", "Features for statistics", figures.COMPONENTS, figures.list_components)
 # In the order of the page.
 PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, EFFECTIVE, FEATURES)
 _WORDS = words.dataset_words()  # without a model
@@ -46,7 +40,7 @@ PRESENTATION = Presentation(
     readme=_WORDS.readme,
     methods=words.methods_of,
     subtitle=words.subtitle,
-    columns=COLUMNS,
+    columns=PARCELS,
     panels=PANELS,
     model=words.model_line,
     run_notes=words.notes_on_run,

@@ -6,13 +6,15 @@ import numpy as np
 
 from bids_dtg.connectome.parcels import fc_strength, upper_edges
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.regions import RELMAT
+from bids_dtg.files.regions import RELMAT, read_relmat
 from bids_dtg.files.text import read_rows
-from bids_dtg.report.colours import AMOUNT, SIGNED
 from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.figures import Figure
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.panels import Canvas, Figure, Listing, Ramp
-from bids_dtg.report.parcels import arrange, draw_between, in_order, matrix_of
+from bids_dtg.report.page import Table
+from bids_dtg.report.panels import arrange, draw_between, read_of
+from bids_dtg.report.pictures import AMOUNT, SIGNED
+from bids_dtg.report.presentation import Canvas
 from bids_dtg.report.quality import number
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
@@ -27,42 +29,40 @@ _SHOWN = 0.99  # quantile of the effects' sizes at the end of their colour scale
 
 def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the correlations of the parcels' series."""
-    table = matrix_of(run, RELMAT)
+    table = read_of(run, RELMAT, read_relmat)
     if table is None:
         return None
-    arranged, pairs = arrange(table.names), upper_edges(table.values)
+    pairs, words = upper_edges(table.values), ("functional", "Functional connectivity")
     known = pairs[np.isfinite(pairs)]
-    words = "functional", "Functional connectivity"
-    lanes = draw_between(table.values, arranged, canvas, words, (SIGNED, -1.0, 1.0))
+    lanes = draw_between(table.values, table.names, canvas, words, (SIGNED, -1.0, 1.0))
     caption = (
         f"Pearson correlation between the cleaned series of {len(table.names)} parcels over the "
-        f"frames kept{in_order(arranged)}"
+        f"frames kept{arrange(table.names)[2]}"
     )
     if known.size:
         caption += (
             f"; mean {fc_strength(table.values):.2f}, standard deviation {known.std():.2f}"
         ).replace("-", "\N{MINUS SIGN}")
-    return Figure((lanes,), f"{caption}.", ramp=Ramp("\N{MINUS SIGN}1", "+1", "signed"))
+    scale = "\N{MINUS SIGN}1", "+1", SIGNED.css
+    return Figure(caption=f"{caption}.", parts=[lanes], scale=scale)
 
 
 def draw_structural(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the weights of the structural connectome on a log scale; zeros are blank."""
-    table = matrix_of(run, STRUCTURAL)
+    table = read_of(run, STRUCTURAL, read_relmat)
     if table is None:
         return None
-    arranged = arrange(table.names)
     weights = np.where(table.values > 0, table.values, np.nan)
-    lanes = draw_between(
-        *(np.log10(weights), arranged, canvas, ("structural", "Structural connectivity")),
-        (AMOUNT, np.log10(_LEAST), 0.0),
-    )
+    words, ends = ("structural", "Structural connectivity"), (AMOUNT, np.log10(_LEAST), 0.0)
+    lanes = draw_between(np.log10(weights), table.names, canvas, words, ends)
     others = upper_edges(table.values)
-    share = float((others > 0).mean()) if others.size else 0.0
+    share, by = float((others > 0).mean()) if others.size else 0.0, arrange(table.names)[2]
     caption = (
-        f"Weights between {len(table.names)} parcels, divided by the largest{in_order(arranged)}; "
+        f"Weights between {len(table.names)} parcels, divided by the largest{by}; "
         f"on a log scale. {share:.0%} of the pairs are connected; the others are blank."
     )
-    return Figure((lanes,), caption, ramp=Ramp(f"{_LEAST:g} or less", "1", "amount"))
+    scale = f"{_LEAST:g} or less", "1", AMOUNT.css
+    return Figure(caption=caption, parts=[lanes], scale=scale)
 
 
 def lag(frames: int) -> FileKind:
@@ -75,22 +75,23 @@ EFFECTIVE = lag(1)
 
 def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the effects between different parcels; those on themselves are blank."""
-    table = matrix_of(run, EFFECTIVE)
+    table = read_of(run, EFFECTIVE, read_relmat)
     if table is None:
         return None
-    arranged, values = arrange(table.names), table.values.copy()
+    values = table.values.copy()
     own = values.diagonal().mean()
     np.fill_diagonal(values, np.nan)
     end = float(np.nanquantile(np.abs(values), _SHOWN)) or 1.0
     words = "effective", "Effective connectivity"
-    lanes = draw_between(values, arranged, canvas, words, (SIGNED, -end, end))
+    lanes = draw_between(values, table.names, canvas, words, (SIGNED, -end, end))
     caption = (
         "Effect of each parcel (column) on each other one (row) a frame later"
-        f"{in_order(arranged)}; that on itself is {figure(float(own), 2)} on average and not "
+        f"{arrange(table.names)[2]}; that on itself is {figure(float(own), 2)} on average and not "
         f"shown. An estimate by a linear model. {CAUTION}."
     )
     text = figure(end, 3)
-    return Figure((lanes,), caption, ramp=Ramp(f"\N{MINUS SIGN}{text}", f"+{text}", "signed"))
+    scale = f"\N{MINUS SIGN}{text}", f"+{text}", SIGNED.css
+    return Figure(caption=caption, parts=[lanes], scale=scale)
 
 
 def list_components(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -99,7 +100,7 @@ def list_components(run: RunFiles, canvas: Canvas) -> Figure | None:
     if path is None:
         return None
     rows = tuple(
-        (row.get("name", ""), _rounded(row.get("score")), _rounded(row.get("icc")))
+        (row.get("name", ""), number(row.get("score")), number(row.get("icc")))
         for row in read_rows(path)
     )
     caption = (
@@ -107,9 +108,4 @@ def list_components(run: RunFiles, canvas: Canvas) -> Figure | None:
         "shrunken; beside them, their intraclass correlation between two sessions of the training "
         "people. These are features for statistics, with the minutes kept as a covariate."
     )
-    return Figure((Listing(("Component", "Score", "Retest ICC"), rows),), caption)
-
-
-def _rounded(cell: str | None) -> str:
-    value = number(cell)
-    return "not known" if value is None else figure(value, 2)
+    return Figure(caption=caption, parts=[Table("", ("Component", "Score", "Retest ICC"), rows)])

@@ -21,18 +21,15 @@ from bids_dtg.files.regions import SERIES
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, model_notice
-from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.parcel_words import (
-    ParcelMethods,
-    fitted_to,
+from bids_dtg.report.flags import (
+    Flag,
     model_name,
+    model_notice,
     notes_in_sidecars,
-    notes_on_lost,
-    parcel_methods,
-    parcels_in_words,
     stands_on,
 )
+from bids_dtg.report.methods import MethodsWords, averaged_within, fitted_to, parcel_methods
+from bids_dtg.report.panels import notes_on_lost, parcels_in_words
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS, __version__
 
@@ -94,9 +91,11 @@ def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
 
 
 @dataclass(frozen=True)
-class NetworkMethods(ParcelMethods):
+class NetworkMethods:
     """Facts of a call for the methods text; nothing in it is assumed."""
 
+    atlas: str  # its key
+    parcels: int  # how many it has
     structural: str = ""  # source of the structural connectomes, in words; empty: none
     core: LinearPart | None = None  # the linear core, as its card describes it; None: there is none
 
@@ -111,8 +110,8 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     """
     measured = (
-        f"{facts.averaged} Functional connectivity is the Pearson correlation of each two of them "
-        "over these frames."
+        f"{averaged_within(facts.atlas, facts.parcels)} Functional connectivity is the Pearson "
+        "correlation of each two of them over these frames."
     )
     connected = facts.structural and (
         f"Structural connectivity was read from {facts.structural} and divided by its largest "

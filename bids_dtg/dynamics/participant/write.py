@@ -18,7 +18,7 @@ from bids_dtg.notices import counted
 from bids_dtg.participants.origin import atlas_facts
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.request import AveragedRuns
-from bids_dtg.report.pages.participant import discard_report
+from bids_dtg.report.participant import discard_report
 
 
 class NetworkWriter(ParcelWriter[NetworkRequest]):

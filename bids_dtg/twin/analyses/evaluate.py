@@ -20,8 +20,7 @@ from bids_dtg.report import figures
 from bids_dtg.report.figures import round_up
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure as written
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.page import Page, Section, Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
@@ -473,7 +472,7 @@ def _page(
     found: Evaluation,
     judged: Judged,
     people: Cohort,
-) -> AnalysisPageFacts:
+) -> Page:
     card = analysis.bundle.card if analysis.bundle else None
     best = winners(found)
     flags = [Flag("warning", f"Below a baseline. {text}") for text, worse in best if worse]
@@ -497,20 +496,19 @@ def _page(
         if any(score.task == task.name and score.people for score in found.scores)
     ]
     lead = f"{lead} A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
-    return AnalysisPageFacts(
+    return Page(
         title=analysis.results.title,
-        index=f"../../{INDEX}",
         lead=lead,
         flags=tuple(flags),
         sections=(
-            PageSection("Which prediction is best", template="twin_winners.html", facts=facts),
-            PageSection(
+            Section("Which prediction is best", template="twin_winners.html", facts=facts),
+            Section(
                 "Response times, choices and outcomes",
                 template="twin_times.html",
                 tables=tuple(_table(found, task) for task in tasks),
                 figures=tuple(_scatters(found, judged, people, tasks)),
             ),
-            PageSection(
+            Section(
                 "Real and simulated trials",
                 template="twin_trials.html",
                 figures=tuple(_curves(judged, people.segments, tasks)),
@@ -522,11 +520,11 @@ def _page(
     )
 
 
-def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[PageSection]:
+def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[Section]:
     """Yield what was fitted, where it was not a model."""
     if fits:
         table = ResultTable(_FOLDS, fits).on_page("Fits, a row a fold")
-        yield PageSection("Fits", template="twin_fits.html", facts=facts, tables=(table,))
+        yield Section("Fits", template="twin_fits.html", facts=facts, tables=(table,))
 
 
 def _words(name: str) -> str:
@@ -598,7 +596,7 @@ def _curves(
         yield figures.lines(f"Mean time series: {where}", onset, "share of trials", series)
 
 
-def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
+def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
     """Yield predicted and measured responses of regions; nothing without BOLD."""
     bold, tasks = judged.bold, people.segments.tasks
     if bold is None:
@@ -606,7 +604,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
     scores = score_bold(bold, tasks)
     observed, there = scores["observed_t"], np.isfinite(scores["observed_t"])
     table = ResultTable(_REGIONS, list(_region_rows(judged, tasks)))
-    yield PageSection(
+    yield Section(
         "BOLD of tasks",
         template="twin_bold.html",
         facts={
@@ -642,14 +640,14 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[PageSection]:
     )
 
 
-def _match_sections(found: Evaluation, judged: Judged) -> Iterator[PageSection]:
+def _match_sections(found: Evaluation, judged: Judged) -> Iterator[Section]:
     """Yield whether own connectomes matter."""
     if found.matching is None:
         return
     losses = judged.losses - np.nanmean(judged.losses, axis=0)
     largest = float(np.nanmax(np.abs(losses), initial=0.0))
     end = round_up(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses))))
-    yield PageSection(
+    yield Section(
         "Own connectome or somebody else's",
         template="twin_matched.html",
         tables=(ResultTable(_MATCHED, [found.matching]).on_page("Losses of twins"),),

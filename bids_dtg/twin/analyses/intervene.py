@@ -19,8 +19,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.parcels import read_atlases
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Table
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.page import Page, Section, Table
 from bids_dtg.report.pictures import draw_glass_brain
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
@@ -489,7 +488,7 @@ def region_means(edges: Array, regions: int) -> Array:
 
 def _page(
     analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str], left_out: str
-) -> AnalysisPageFacts:
+) -> Page:
     card, adjustment = bundle.card, bundle.adjustment
     flags = [Flag("warning", NO_EVIDENCE)]
     flags += [
@@ -505,26 +504,25 @@ def _page(
         "smooth": find_architecture(bundle.part.architecture).generates_all,
         "people": len(found.people.labels),
     }
-    return AnalysisPageFacts(
+    return Page(
         title=analysis.results.title,
-        index=f"../../{INDEX}",
         lead=f"{card.name} {card.version} ({bundle.part.architecture}), {analysis.data_set}: twins "
         f"of {counted(len(found.people.labels), 'participant')} outside the training set perform."
         f"{left_out}",
         flags=tuple(flags),
         sections=(
-            PageSection(
+            Section(
                 "What the moves change",
                 template="twin_moves.html",
                 facts=facts,
                 tables=(_verdict_table(found), *_effect_tables(found)),
             ),
-            PageSection(
+            Section(
                 "Differences between people",
                 template="twin_people.html",
                 tables=(_difference_table(found),),
             ),
-            PageSection(
+            Section(
                 "Gradients",
                 template="twin_gradients.html",
                 facts=facts,

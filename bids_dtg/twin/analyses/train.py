@@ -19,8 +19,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
-from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.page import Page, Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
@@ -234,18 +233,17 @@ def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> AnalysisPageFacts:
+def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Page:
     people = analysis.people
-    return AnalysisPageFacts(
+    return Page(
         title=analysis.results.title,
-        index=f"../../{INDEX}",
         lead=f"A digital twin ({fitted.architecture}) of "
         f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
         f"{counted(people.source.edges, 'edge')} a connectome. {_CAUTION}",
         flags=_flags(people, fitted, odd),
         sections=(
-            PageSection(title="Trials", tables=(trials_on_page(people, fitted.people),)),
-            PageSection(
+            Section(title="Trials", tables=(trials_on_page(people, fitted.people),)),
+            Section(
                 title="Training",
                 text=("The best epoch is chosen by people left out of the training.",),
                 figures=_curves(fitted),
@@ -283,8 +281,8 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
     )
 
 
-def _connectome_sections(fitted: Fitted) -> Iterator[PageSection]:
+def _connectome_sections(fitted: Fitted) -> Iterator[Section]:
     """Yield the section on what connectomes predict; none where they make all weights."""
     if fitted.z is not None:
         facts = {"z": figure(fitted.z, 1), "least": f"{LEAST_Z:.2f}"}
-        yield PageSection("Connectomes", template="twin_connectomes.html", facts=facts)
+        yield Section("Connectomes", template="twin_connectomes.html", facts=facts)

@@ -2,109 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.regions import RELMAT
+from bids_dtg.files.regions import RELMAT, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.notices import counted
-from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.figures import Figure
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.panels import MOTION, Canvas, Figure, Panel, Ramp, Section
-from bids_dtg.report.parcel_words import COLUMNS
-from bids_dtg.report.parcels import (
-    CARPET,
-    COVERAGE,
-    arrange,
-    draw_between,
-    in_order,
-    matrix_of,
-    no_file,
-)
-from bids_dtg.report.presentation import Presentation
+from bids_dtg.report.page import Section
+from bids_dtg.report.panels import CARPET, COVERAGE, MOTION, arrange, draw_between, read_of
+from bids_dtg.report.pictures import SIGNED
+from bids_dtg.report.presentation import Canvas, Panel, Presentation
+from bids_dtg.report.quality import PARCELS
+from bids_dtg.report.viewer import write_picture
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, words
 
 
-def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
-    """Draw a participant's connectomes and predicted behaviour; None where there are none.
+def draw_averages(
+    dataset: DerivativeDataset, files: ParticipantFiles, folder: Path
+) -> list[Section]:
+    """Draw a participant's connectomes and predicted behaviour, a section each.
 
     Raises
     ------
     OutputError
         A file cannot be written.
     """
-    if not files.combined:
-        return None
-    drawn = [
-        _draw_average(made, Canvas(dataset, folder, made.title), number)
-        for number, made in enumerate(files.combined, 1)
-    ]
-    averages = tuple(shown for shown, _ in drawn)
-    return Section(
-        template="twin.html",
-        links=((averages[0]["anchor"], averages[0]["heading"]),)
-        if len(averages) == 1
-        else tuple((shown["anchor"], shown["title"]) for shown in averages),
-        facts={"averages": averages, "warning": NO_EVIDENCE},
-        files=tuple(path for _, pictures in drawn for path in pictures),
-    )
+    found = []
+    for position, made in enumerate(files.combined, 1):
+        canvas = partial(write_picture, dataset, folder, made.title)
+        drawn = {panel: shown for panel in _PANELS if (shown := panel.draw(made, canvas))}
+        predicted, anchor = words.is_predicted(made), f"set-{position}"
+        title = "Twin" if predicted else "Connectome"
+        several = len(files.combined) > 1
+        found.append(
+            Section(
+                title=title,
+                subtitle=made.title if several else "",
+                text=[_PREDICTED] * predicted + _lacks(made, drawn),
+                figures=[
+                    replace(shown, title=panel.title, anchor=panel.name if position == 1 else "")
+                    for panel, shown in drawn.items()
+                ],
+                anchor=anchor,
+                links=[(anchor, made.title if several else title)],
+            )
+        )
+    return found
 
 
-def _draw_average(
-    made: RunFiles, canvas: Canvas, number: int
-) -> tuple[dict[str, Any], tuple[Path, ...]]:
-    panels = tuple(
-        (panel, figure) for panel in _PANELS if (figure := panel.draw(made, canvas)) is not None
-    )
-    predicted = words.is_predicted(made)
-    shown = {
-        "title": made.title,
-        "anchor": f"set-{number}",
-        "heading": "Twin" if predicted else "Connectome",
-        "predicted": "What a network made from this connectome does" if predicted else "",
-        "panels": panels,
-        "lacks": _lacks(made, panels),
-    }
-    return shown, tuple(canvas.files)
+_PREDICTED = (
+    "What a network made from this connectome does is a prediction, not a measurement. "
+    f"{NO_EVIDENCE}"
+)
 
 
-def _lacks(made: RunFiles, panels: tuple[tuple[Panel, Figure], ...]) -> str:
+def _lacks(made: RunFiles, drawn: Collection[Panel]) -> list[str]:
     """Explain which panels of an average are missing, and why."""
-    there = {panel.name for panel, _ in panels}
     lacking = []
-    if CONNECTOME.name not in there:
+    if CONNECTOME not in drawn:
         lacking.append("The connectome cannot be read: its file was removed or is damaged.")
-    if behaviour.FILE in made.files and BEHAVIOUR.name not in there:
+    if behaviour.FILE in made.files and BEHAVIOUR not in drawn:
         lacking.append("No behaviour: its file is damaged.")
     elif not words.is_predicted(made):
         lacking.append("No predicted behaviour: no model was given (--model).")
-    elif TIMES.name not in there:
+    elif TIMES not in drawn:
         lacking.append("No time series of trials: their file was removed or is damaged.")
-    return " ".join(lacking)
+    return lacking
 
 
 _END = 1.0  # Fisher's z of the brightest colours
-_RAMP = Ramp(f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", "signed")
+_SCALE = (f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", SIGNED.css)
 
 
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the edges; the diagonal and unknown edges are blank."""
-    table = matrix_of(made, RELMAT)
+    table = read_of(made, RELMAT, read_relmat)
     if table is None:
         return None
-    arranged, pairs = arrange(table.names), upper_edges(table.values)
+    pairs, words = upper_edges(table.values), ("connectome", "Connectome")
     known = pairs[np.isfinite(pairs)]
-    words = "connectome", "Connectome"
-    lanes = draw_between(table.values, arranged, canvas, words, (SIGNED, -_END, _END))
+    lanes = draw_between(table.values, table.names, canvas, words, (SIGNED, -_END, _END))
     caption = (
         f"Fisher\N{RIGHT SINGLE QUOTATION MARK}s z of the correlation between the cleaned series "
-        f"of {len(table.names)} parcels{in_order(arranged)}"
+        f"of {len(table.names)} parcels{arrange(table.names)[2]}"
     )
     if known.size:
         caption += f"; mean {figure(known.mean(), 2)}, standard deviation {figure(known.std(), 2)}"
@@ -113,7 +103,7 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     runs = made.facts.get("Runs")
     if isinstance(runs, list) and len(runs) > 1:
         caption += f". Mean of {counted(len(runs), 'run')}, weighted{_by(made)}"
-    return Figure((lanes,), f"{caption}.", ramp=_RAMP)
+    return Figure(caption=f"{caption}.", parts=[lanes], scale=_SCALE)
 
 
 def _by(made: RunFiles) -> str:
@@ -124,14 +114,13 @@ def _by(made: RunFiles) -> str:
     }.get(str(by), "")
 
 
-CONNECTOME = Panel("connectome", "Edges between parcels", RELMAT, no_file, draw)
-BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, no_file, behaviour.draw)
-TIMES = Panel("times", "Response times", behaviour.SERIES, no_file, behaviour.draw_times)
+CONNECTOME = Panel("connectome", "Edges between parcels", RELMAT, draw)
+BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, behaviour.draw)
+TIMES = Panel("times", "Response times", behaviour.SERIES, behaviour.draw_times)
 TRIAL_SERIES = Panel(
     "trial-series",
     "Time series of the mean trial",
     behaviour.SERIES,
-    no_file,
     behaviour.draw_trial_series,
 )
 # In the order of the page.
@@ -148,9 +137,9 @@ PRESENTATION = Presentation(
     readme=words.README,
     methods=words.methods_of,
     subtitle=words.subtitle,
-    columns=COLUMNS,
+    columns=PARCELS,
     panels=PANELS,
-    sections=(draw_sets,),
+    sections=draw_averages,
     model=words.model_line,
     run_notes=words.notes_on_run,
     missing=words.missing,

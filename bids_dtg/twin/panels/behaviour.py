@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.figures import Chart, line_chart
-from bids_dtg.report.numbers import NOT_KNOWN, figure
-from bids_dtg.report.panels import Canvas, Figure, Kept, Lines, Listing
+from bids_dtg.report.figures import Figure, Picture, line_chart
+from bids_dtg.report.numbers import NOT_KNOWN, Cell
+from bids_dtg.report.page import Table
+from bids_dtg.report.presentation import Canvas, Kept
 from bids_dtg.report.quality import number
 from bids_dtg.twin.judging.scores import per_second
 
@@ -33,10 +34,10 @@ _TITLES_OF: Mapping[str, str] = {
     _OBSERVED: "Person, mean (s)",
     "observed_median_rt_seconds": "Person, median (s)",
     "group_rt_seconds": "Group\N{RIGHT SINGLE QUOTATION MARK}s network (s)",
-    "predicted_correct": "Correct, twin",
-    "observed_correct": "Correct, person",
-    "predicted_miss": "Missed, twin",
-    "observed_miss": "Missed, person",
+    "predicted_correct": "Correct, twin (%)",
+    "observed_correct": "Correct, person (%)",
+    "predicted_miss": "Missed, twin (%)",
+    "observed_miss": "Missed, person (%)",
 }
 
 
@@ -63,7 +64,7 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
         for row in rows
     )
     headings = ("Task and condition", "Trials", *(_TITLES_OF[name] for name in columns))
-    return Figure((Listing(headings, shown),), _caption(rows))
+    return Figure(caption=_caption(rows), parts=[Table("", headings, shown)])
 
 
 def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
@@ -75,11 +76,9 @@ def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
     return f"{task}: {second} less {first}" if second else f"{task}: effect"
 
 
-def _cell(row: BehaviourRow, name: str) -> str:
+def _cell(row: BehaviourRow, name: str) -> Cell:
     value = number(row.get(name))
-    if value is None:
-        return NOT_KNOWN
-    return figure(value, 3) if name.endswith("seconds") else f"{figure(100 * value, 1)} %"
+    return value if value is None or name.endswith("seconds") else 100 * value
 
 
 def _caption(rows: Sequence[BehaviourRow]) -> str:
@@ -245,12 +244,12 @@ def _draw(
     }
     for curve in curves:
         groups.setdefault((curve.task, curve.condition), []).append(curve)
-    pieces = tuple(
-        Lines(f"{task}: {condition} ({max(curve.trials for curve in found)} trials)", *chart)
+    parts = [
+        chart
         for (task, condition), found in groups.items()
-        if found and (chart := _chart(found, points, **axis)) is not None
-    )
-    return Figure(pieces, f"{text} {_sources(curves)}") if pieces else None
+        if found and (chart := _chart(found, points, f"{task}: {condition}", **axis)) is not None
+    ]
+    return Figure(caption=f"{text} {_sources(curves)}", parts=parts) if parts else None
 
 
 def _sources(curves: Sequence[Curve]) -> str:
@@ -271,10 +270,12 @@ def _buttons(curve: Curve) -> _Points:
 
 
 def _chart(
-    curves: Sequence[Curve], points: Callable[[Curve], _Points], **axis: Any
-) -> Chart | None:
+    curves: Sequence[Curve], points: Callable[[Curve], _Points], where: str, **axis: Any
+) -> Picture | None:
     """Draw one line for each source, empty if absent, so that styles agree between charts."""
     found = {curve.of: points(curve) for curve in curves}
     nothing = np.full(1, np.nan), np.full(1, np.nan)
     series = {title: found.get(of, nothing) for of, title in _TITLES.items()}
-    return line_chart(series, x_label="seconds from the onset", x_reach=(0.0,), **axis)
+    title = f"{where} ({max(curve.trials for curve in curves)} trials)"
+    seconds = "seconds from the onset"
+    return line_chart(series, x_label=seconds, title=title, x_reach=(0.0,), **axis)

@@ -9,18 +9,9 @@ from typing import Any
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag
-from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.parcel_words import (
-    ParcelMethods,
-    fitted_to,
-    model_name,
-    notes_in_sidecars,
-    notes_on_lost,
-    parcel_methods,
-    parcels_in_words,
-    stands_on,
-)
+from bids_dtg.report.flags import Flag, left_out, model_name, notes_in_sidecars, stands_on
+from bids_dtg.report.methods import MethodsWords, averaged_within, fitted_to, parcel_methods
+from bids_dtg.report.panels import notes_on_lost, parcels_in_words
 from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.bundle.bundle import CITATION as PAPER
@@ -39,9 +30,11 @@ If you use these models, please cite the method and the program that made them.
 
 
 @dataclass(frozen=True)
-class TwinMethods(ParcelMethods):
+class TwinMethods:
     """Facts of a call for the methods text; none of them is assumed."""
 
+    atlas: str  # its key
+    parcels: int  # how many it has
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: TwinPart | None = None  # None: the call has none
@@ -92,13 +85,13 @@ def _connected(facts: TwinMethods) -> str:
         "degrees of freedom (by the minutes kept where these are not known)"
     )
     return (
-        f"{facts.averaged} A connectome is Fisher's z of the Pearson correlation of each two of "
-        f"them over these frames{several}."
+        f"{averaged_within(facts.atlas, facts.parcels)} A connectome is Fisher's z of the Pearson "
+        f"correlation of each two of them over these frames{several}."
     )
 
 
 def _on_clock(facts: TwinMethods) -> str:
-    series, _, _ = facts.averaged.rpartition(", and each was scaled")
+    series, _, _ = averaged_within(facts.atlas, facts.parcels).rpartition(", and each was scaled")
     return (
         f"{series}; values are percent of each parcel's mean signal, at the times of the run's "
         "event file. These series are part of no connectome."
@@ -153,9 +146,7 @@ def notes_on_average(made: RunFiles) -> Iterator[Flag]:
     """Yield flags of an average: runs left out, and notes of its sidecars."""
     if made.facts.get("NotForScience"):
         yield Flag("warning", "The model is not for science", made.title)
-    left = made.facts.get("ExcludedRuns")
-    for run, reason in left.items() if isinstance(left, dict) else ():
-        yield Flag("warning", f"{run} was left out. {reason}", made.title)
+    yield from left_out(made.facts.get("ExcludedRuns"), made.title)
     yield from notes_in_sidecars(made)
 
 

@@ -17,8 +17,8 @@ from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.participants.origin import rounded
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.request import AveragedRuns
-from bids_dtg.report.pages.participant import discard_report
-from bids_dtg.report.panels import write_kept
+from bids_dtg.report.participant import discard_report
+from bids_dtg.report.presentation import write_kept
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.panels.behaviour import keep_trial_series
 from bids_dtg.twin.participant.behaviour import QUANTILES, AverageBehaviour, AverageConnectome

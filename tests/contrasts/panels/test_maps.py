@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cifti_people import brain_models
 
-from bids_dtg.contrasts.panels.maps import draw_sets
+from bids_dtg.contrasts.panels.maps import draw_averages
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
@@ -20,7 +20,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.report.contents import find_participant, sidecar_of
-from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.report.participant import write_participant_report
 
 AFFINE = np.array([[-2.0, 0, 0, 12], [0, 2, 0, -30], [0, 0, 2, -6], [0, 0, 0, 1]])
 GRID = Grid((10, 12, 9), AFFINE)
@@ -47,11 +47,13 @@ def output(tmp_path):
 
 
 def section(output):
-    return draw_sets(output, find_participant(output, "01"), output.root / "sub-01/figures")
+    files = find_participant(output, "01")
+    (made,) = draw_averages(output, files, output.root / "sub-01/figures")
+    return made
 
 
-def cards_of(made, position: int = 0) -> list[dict]:
-    return [card for task in made.facts["averages"][position]["tasks"] for card in task["cards"]]
+def cards_of(made) -> list[dict]:
+    return [card for task in made.facts["tasks"] for card in task["cards"]]
 
 
 def write_half_widths(output) -> None:
@@ -71,7 +73,7 @@ def test_half_widths_are_offered_by_the_viewer_and_explained_on_the_page(output)
     )
     write_half_widths(output)
     made = section(output)
-    for shown in made.viewer_data["maps"]:
+    for shown in made.viewer["maps"]:
         assert [overlay["desc"] for overlay in shown["overlays"]] == ["halfwidth"]
     assert all((output.root / card["picture"]).is_file() for card in cards_of(made))
     assert len(list((output.root / "sub-01/figures").iterdir())) == len(LABELS) + 1  # and a script
@@ -101,12 +103,12 @@ def test_a_map_that_is_the_same_for_everybody_is_grey_and_says_so(output):
 
 def test_copies_of_what_all_participants_share_are_written_once(output):
     write_half_widths(output)
-    scripts = section(output).viewer_data["averages"][0]["scripts"]
+    scripts = section(output).viewer["averages"][0]["scripts"]
     shared = output.root / scripts["halfwidth"]
     assert shared.parent == output.root / "figures"
     assert all(f'"{label}": "' in shared.read_text() for label in LABELS)
     before = shared.stat().st_mtime_ns
-    assert section(output).viewer_data["averages"][0]["scripts"] == scripts
+    assert section(output).viewer["averages"][0]["scripts"] == scripts
     assert shared.stat().st_mtime_ns == before
     for path in output.root.glob("tpl-*/*.nii.gz"):  # of another model
         os.utime(path, ns=(before + 10**9, before + 10**9))
@@ -147,9 +149,8 @@ def dense(tmp_path):
 
 def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     made = section(dense)
-    assert made.viewer_data is None
-    (shown,) = made.facts["averages"]
-    emotion, language = shown["tasks"]
+    assert made.viewer is None
+    emotion, language = made.facts["tasks"]
     assert [(task["title"], task["units"]) for task in (emotion, language)] == [
         ("EMOTION", "z"),
         ("LANGUAGE", "z"),
@@ -183,7 +184,6 @@ def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dens
     assert [Path(card["picture"]).name for card in cards] == [
         f"sub-01_task-rest_contrast-{label}.webp" for label in ("faces", "shapes", "math")
     ]
-    assert list(made.files) == [dense.root / card["picture"] for card in cards]
     faces, *others = (pixels_of(dense, card) for card in cards)
     assert {other.shape for other in others} == {faces.shape}
     # Above 0 is all of the left, which stands before the right.

@@ -13,8 +13,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 from bids_dtg.report.contents import MapFile
-from bids_dtg.report.pictures import Volume
-from bids_dtg.report.surface_views import surface_row
+from bids_dtg.report.pictures import Volume, draw_surfaces
 
 _cifti: Any = nib.cifti2
 LEFT, RIGHT = "CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT"
@@ -117,14 +116,14 @@ def test_each_vertex_and_voxel_has_the_value_of_its_parcel(path):
     held, values = map_of(path, parcels(), 1, 2, 3)
     sides = {side: np.full(MESH_SIZE, np.nan, np.float32) for side in SIDES}
     sides["L"][[1, 9]], sides["L"][[4, 30]], sides["R"][[2, 7]] = 1, 2, 1
-    above = surface_row(sides, 3.0)
+    above = draw_surfaces(sides, 3.0)
     np.testing.assert_array_equal(held.draw(values, 3.0)[: len(above)], above)
 
 
 def test_what_lies_below_the_cortex_is_on_slices_with_the_left_on_the_left(path):
     held, values = map_of(path, one_a_place((-8, 0, 2), (6, -10, -8)), 0, 0, 3, -3)
     picture = held.draw(values, 3.0)
-    above = surface_row(dict.fromkeys(SIDES, np.full(MESH_SIZE, np.nan)), 3.0)
+    above = draw_surfaces(dict.fromkeys(SIDES, np.full(MESH_SIZE, np.nan)), 3.0)
     # The cortex has no effect, and is grey.
     np.testing.assert_array_equal(picture[: len(above)], above)
     _, lower, upper, _ = slices = slices_of(picture, above)
@@ -147,7 +146,7 @@ def test_values_of_each_side_are_drawn_on_that_side(path, voxels):
     sides = {side: np.full(MESH_SIZE, np.nan, np.float32) for side in SIDES}
     sides["L"][read_template("fsLR").cortex["L"]] = 1.0
     sides["R"][np.flatnonzero(read_template("fsLR").cortex["R"])[:1]] = -9.0
-    above = surface_row(sides, 1.0)
+    above = draw_surfaces(sides, 1.0)
     np.testing.assert_array_equal(picture[: len(above)], above)
     assert (len(picture) > len(above)) == bool(voxels)  # without voxels there are no slices
     half = above.shape[1] // 2

@@ -12,7 +12,7 @@ from twin_job import FACES, STROOP, TwinJob
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import RunFiles, find_participant
-from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.report.participant import write_participant_report
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import averages, behaviour
 from bids_dtg.twin.panels.averages import PRESENTATION

@@ -41,8 +41,8 @@ from bids_dtg.files.text import read_json, tsv_text, write_json
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.participants.origin import complete_average, model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
-from bids_dtg.report.pages.participant import discard_report
-from bids_dtg.report.panels import Kept, write_kept
+from bids_dtg.report.participant import discard_report
+from bids_dtg.report.presentation import Kept, write_kept
 from bids_dtg.report.quality import write_quality
 
 _SERIES = FileKind("timeseries", "rois", ".tsv")

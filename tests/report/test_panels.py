@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import (
     RELMAT,
@@ -17,20 +17,19 @@ from bids_dtg.files.regions import (
     RegionSeries,
     encode_relmat,
     encode_series,
+    read_relmat,
+    read_series,
 )
-from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels import Canvas
-from bids_dtg.report.parcel_words import notes_on_lost
-from bids_dtg.report.parcels import (
+from bids_dtg.report.panels import (
     CARPET,
     COVERAGE,
     arrange,
     draw_between,
-    matrix_of,
-    read_cells,
-    series_of,
+    notes_on_lost,
+    read_of,
 )
+from bids_dtg.report.pictures import SIGNED
 
 NAMES = ("LH_Default_1", "LH_Vis_1", "RH_Vis_1")
 DAMAGED = (None, b"", b"\xff\xfe\x00", b"a\tb\n1\n")
@@ -44,9 +43,17 @@ def run_of(folder: Path, kind: FileKind, content: bytes | None) -> RunFiles:
 
 
 @pytest.fixture
-def canvas(tmp_path) -> Canvas:
-    dataset = DerivativeDataset(tmp_path / "out")
-    return Canvas(dataset, dataset.root / "sub-01/figures", "sub-01_task-rest")
+def pictures() -> dict[str, bytes]:
+    return {}
+
+
+@pytest.fixture
+def canvas(pictures):
+    def write(what: str, data: bytes) -> str:
+        pictures[what] = data
+        return what
+
+    return write
 
 
 @pytest.mark.parametrize("content", DAMAGED)
@@ -58,21 +65,19 @@ def test_absent_and_damaged_files_have_no_figure(tmp_path, canvas, panel, conten
 
 @pytest.mark.parametrize("content", [*DAMAGED, b"Node\ta\nb\t1\n"])
 def test_absent_and_damaged_files_are_as_if_there_were_none(tmp_path, content):
-    assert matrix_of(run_of(tmp_path, RELMAT, content), RELMAT) is None
-    assert series_of(run_of(tmp_path, SERIES, content)) is None
-    assert read_cells(None) is None
+    assert read_of(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat) is None
+    assert read_of(run_of(tmp_path, SERIES, content), SERIES, read_series) is None
 
 
-def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas):
+def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas, pictures):
     values = np.array([[np.nan, 1, -1], [1, np.nan, 0], [-1, 0, np.nan]], float)
     content = encode_relmat(RegionMatrix(NAMES, values))
-    found = matrix_of(run_of(tmp_path, RELMAT, content), RELMAT)
+    found = read_of(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat)
     assert found is not None
-    arranged = arrange(found.names)
-    assert arranged.order.tolist() == [1, 2, 0]  # visual before default mode
-    lanes = draw_between(found.values, arranged, canvas, ("edges", "Edges"), (SIGNED, -1, 1))
-    assert lanes.alt == "Edges of 3 parcels"
-    drawn = np.asarray(Image.open(canvas.files[0]).convert("RGBA"))
+    assert arrange(found.names)[0].tolist() == [1, 2, 0]  # visual before default mode
+    lanes = draw_between(found.values, found.names, canvas, ("edges", "Edges"), (SIGNED, -1, 1))
+    assert lanes.words == "Edges of 3 parcels"
+    drawn = np.asarray(Image.open(io.BytesIO(pictures[lanes.content])).convert("RGBA"))
     cell = drawn.shape[0] // 3
     centres = drawn[cell // 2 :: cell, cell // 2 :: cell]
     red, blue = centres[0, 2], centres[1, 2]  # of LH_Vis_1 and of RH_Vis_1 with LH_Default_1
@@ -91,3 +96,24 @@ def test_parcels_without_a_series_are_named(tmp_path):
     values[:] = 1
     run = run_of(tmp_path, SERIES, encode_series(RegionSeries(NAMES, values)))
     assert not [*notes_on_lost(run)]
+
+
+NETWORKS = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
+
+
+def names_of(regions: int) -> list[str]:
+    """Name regions as Schaefer's parcels are."""
+    half = regions // 2
+    return [
+        f"7Networks_{side}_{NETWORKS[number * 7 // half]}_{number + 1}"
+        for side in ("LH", "RH")
+        for number in range(half)
+    ]
+
+
+def test_regions_are_in_order_of_networks_and_each_once():
+    names = [*names_of(40), "subcortex"]
+    order, rows, _ = arrange([names[n] for n in np.random.default_rng(0).permutation(41)])
+    assert sorted(order) == [*range(41)]
+    assert [rows[0][0], rows[-1][0]] == ["Visual", "Other"]
+    assert sum(size for *_, size in rows) == pytest.approx(100)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.participant import write_index
 
 PAGE = "network_report.html"
 

@@ -1,0 +1,257 @@
+"""The kit of pages: sections of text, tables and figures, put into templates."""
+
+from __future__ import annotations
+
+import functools
+import html
+import importlib.util
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from urllib.parse import quote
+
+import numpy as np
+
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_text
+from bids_dtg.notices import visible
+from bids_dtg.report.flags import Flag, sorted_flags
+from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, numbers_of, written
+from bids_dtg.report.pictures import GRADIENTS
+from bids_dtg.version import __version__
+
+if TYPE_CHECKING:
+    from bids_dtg.report.figures import Figure
+
+FOLDER = Path(str(resources.files("bids_dtg.report")))  # of templates and style sheets
+# A cell as pages show it: text, interval, mark, and what it is sorted by (None: by its text).
+Written: TypeAlias = tuple[str, str, str, str | None]
+_BETTER = "better than the model"  # the mark of what is judged so
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of figures under headings."""
+
+    form: ClassVar[str] = "table"
+    caption: str
+    columns: Sequence[str]  # headings; the first is that of the rows' names
+    rows: Sequence[Sequence[Cell]]  # the first cell of each is its name; shown in this order
+    notes: Sequence[str] = ()  # sentences below it
+    # Names of rows that the model is compared with: baselines, ceilings, ablations.
+    highlight: Sequence[str] = ()
+    model: str = ""  # name of the model's row; empty: the first that is not highlighted
+    # Name of a row and heading, where the row is judged better than the model
+    # (`bids_dtg.stats.verdict`): words beside its figure say so.
+    better: Collection[tuple[str, str]] = ()
+    folded: str = ""  # what is clicked to see it; empty: it is to be seen
+
+    @property
+    def headings(self) -> list[tuple[str, bool]]:
+        """The headings, and whether each is over numbers."""
+        return [
+            (heading, number > 0 and any(numbers_of(row[number]) for row in self.rows))
+            for number, heading in enumerate(self.columns)
+        ]
+
+    @property
+    def body(self) -> list[tuple[str, str, list[Written]]]:
+        """Name, kind ("model", "beside" or neither) and written cells of each row.
+
+        Raises
+        ------
+        ValueError
+            A row is not as long as the headings.
+        """
+        compared = (row[0] for row in self.rows if row[0] not in self.highlight)
+        kinds = {str(self.model or next(compared, "")): "model"} if self.highlight else {}
+        kinds |= dict.fromkeys(self.highlight, "beside")
+        columns = [
+            self._column(cells, heading)
+            for heading, cells in zip(self.columns, zip(*self.rows, strict=True), strict=True)
+        ]
+        return [
+            (name := str(row[0]), kinds.get(name, ""), [*cells])
+            for row, *cells in zip(self.rows, *columns[1:], strict=True)
+        ]
+
+    def _column(self, cells: Sequence[Cell], heading: str) -> list[Written]:
+        """Write the cells of a column with the same decimals."""
+        digits = decimals(value for cell in cells for value in numbers_of(cell)[:1])
+        return [
+            _cell(cell, digits, _BETTER if (row[0], heading) in self.better else "")
+            for row, cell in zip(self.rows, cells, strict=True)
+        ]
+
+
+def _cell(cell: Cell, digits: int | None, mark: str) -> Written:
+    if isinstance(cell, str):
+        return cell, "", "", None
+    numbers = numbers_of(cell)
+    if not numbers or np.isnan(numbers[0]):
+        return NOT_KNOWN, "", "", ""
+    interval = ""
+    if len(numbers) == 3 and np.isfinite(numbers[1:]).all():
+        interval = f"{written(numbers[1], digits)} to {written(numbers[2], digits)}"
+    return written(numbers[0], digits), interval, mark, str(numbers[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of a page; what is empty is left out."""
+
+    title: str
+    text: Sequence[str] = ()  # paragraphs
+    tables: Sequence[Table] = ()
+    figures: Sequence[Figure | None] = ()
+    template: str = ""  # file of paragraphs above the text; empty: none
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what that template asks for
+    subtitle: str = ""  # beside the title
+    anchor: str = ""  # empty: by its number
+    # Anchor and text of its links at the top of the page; None: one, by its title.
+    links: Sequence[tuple[str, str]] | None = None
+    viewer: Mapping[str, Any] | None = None  # what the page's viewer shows of it
+
+
+def lay_out(sections: Sequence[Section]) -> dict[str, Any]:
+    """Return what `sections.html` and the page around it ask for."""
+    shown = [
+        {
+            **vars(section),
+            "anchor": section.anchor or f"section-{number}",
+            "tables": [table for table in section.tables if table.rows],
+            "figures": [figure for figure in section.figures if figure is not None],
+        }
+        for number, section in enumerate(sections, 1)
+    ]
+    contents = ("template", "text", "tables", "figures")
+    shown = [section for section in shown if any(section[name] for name in contents)]
+    return {
+        "sections": shown,
+        "links": [
+            link
+            for section in shown
+            for link in (
+                [(section["anchor"], section["title"])]
+                if section["links"] is None
+                else section["links"]
+            )
+        ],
+        "viewer_data": next((own["viewer"] for own in shown if own["viewer"]), None),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The page of an analysis, in its folder of results."""
+
+    title: str
+    lead: str  # who and what, in a sentence
+    flags: Sequence[Flag]  # what a reader must know first
+    sections: Sequence[Section]
+    viewer: Mapping[str, Any] | None = None  # what its viewer shows
+
+    def write(self, path: Path) -> None:
+        """Write the page.
+
+        Raises
+        ------
+        ValueError
+            A row of a table is not as long as its headings.
+        OutputError
+            It cannot be written.
+        """
+        page = render(
+            "analysis.html",
+            title=self.title,
+            lead=self.lead,
+            flags=sorted_flags(self.flags),
+            **{**lay_out(self.sections), "viewer_data": self.viewer},
+        )
+        write_text(path, page)
+
+
+def render(template: str, *, title: str, links: Sequence[tuple[str, str]], **facts: Any) -> str:
+    """Fill a template.
+
+    Parameters
+    ----------
+    template
+        File name of the template.
+    title
+        Words of the browser's tab, and of the page's heading where the template has one.
+    links
+        Anchor and text of the links at the top.
+    facts
+        What the template asks for. Text is escaped wherever it is put.
+    """
+    from markupsafe import Markup
+
+    static = {
+        name: Markup((FOLDER / "static" / name).read_text("utf-8"))
+        for name in ("report.css", "report.js", "viewer.js")
+    }
+    page: str = load_template(template).render(
+        title=title,
+        links=links,
+        static=static,
+        gradients=GRADIENTS,
+        version=__version__,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        **facts,
+    )
+    return page
+
+
+def sentences(template: str, **facts: Any) -> str:
+    """Fill a template of sentences, for a page and for the terminal, as plain text."""
+    return " ".join(html.unescape(load_template(template).render(facts)).split())
+
+
+def load_template(name: str) -> Any:
+    """Return a template, compiled."""
+    return _environment().get_template(name)
+
+
+def link(path: Path, dataset: DerivativeDataset) -> str:
+    """Return the address of a file from a page at the output's root."""
+    return quote(os.fsencode(PurePosixPath(path.relative_to(dataset.root)).as_posix()))
+
+
+@functools.cache
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+
+    class Compiled(FileSystemBytecodeCache):
+        """Keeps compiled templates where Python keeps compiled modules, if it may."""
+
+        def dump_bytecode(self, bucket: Any) -> None:
+            if not sys.dont_write_bytecode:
+                with suppress(OSError):
+                    Path(self.directory).mkdir(parents=True, exist_ok=True)
+                    super().dump_bytecode(bucket)
+
+    templates = FOLDER / "templates"
+    kept = Path(importlib.util.cache_from_source(str(templates / "page.html"))).parent
+    return Environment(
+        loader=FileSystemLoader(templates),
+        bytecode_cache=Compiled(str(kept), "%s.pyc"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _visible(value: Any) -> Any:
+    """Return text for a template: visible characters only, without changes of direction."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return "\n".join(map(visible, value.split("\n")))
