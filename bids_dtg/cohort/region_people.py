@@ -16,9 +16,9 @@ from bids_dtg.files.derivatives import participants_in
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import BidsName, FileKind, parse_name
 from bids_dtg.inputs.arrays import StoredArray
+from bids_dtg.inputs.atlases import atlas_key, entities_of
 from bids_dtg.inputs.dataset import TITLES
 from bids_dtg.inputs.participants import Families, read_sets
-from bids_dtg.inputs.regions.known_atlases import atlas_key, entities_of
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.stats.splits import SETS, Split, fold_people

@@ -19,8 +19,7 @@ from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
-from bids_dtg.inputs.regions.atlases import AtlasFile, AtlasPlaces, find_atlas_files
-from bids_dtg.inputs.regions.known_atlases import atlas_key
+from bids_dtg.inputs.atlases import AtlasFile, atlas_key, find_atlas_files
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 # An image with more labels is a picture, not an atlas; the finest in use have some 1,000.
@@ -95,7 +94,7 @@ def find_atlas(
     Parameters
     ----------
     name_or_file
-        As `bids_dtg.inputs.regions.atlases.find_atlas_files` takes it: ``"Schaefer400"``,
+        As `bids_dtg.inputs.atlases.find_atlas_files` takes it: ``"Schaefer400"``,
         ``"HCP"`` or the path of a label image.
     places
         Voxels of the model: grid and mask.
@@ -138,8 +137,8 @@ def choose_atlases(
     SettingsError
         One of them cannot be had.
     """
-    where = AtlasPlaces(places.grid.space, templateflow, tuple(datasets))
-    return tuple(_read_atlas(file, places) for file in find_atlas_files(asked, where))
+    files = find_atlas_files(asked, places.grid.space, templateflow, datasets)
+    return tuple(_read_atlas(file, places) for file in files)
 
 
 def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:

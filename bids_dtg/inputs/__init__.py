@@ -30,7 +30,8 @@ Anatomy:
 
 - `anatomy`: a participant's T1w image, transforms to templates, and midthickness surfaces
 - `templateflow`: transforms between templates, from TemplateFlow
-- `regions`: atlases, and what is known of regions of the brain
+- `atlases`: atlases by name, by file and in BIDS data sets of atlases
+- `cortex`: maps of the cortex by region, where regions lie, and their hemispheres
 
 Measured maps:
 

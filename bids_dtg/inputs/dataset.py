@@ -16,7 +16,7 @@ from bids_dtg.files.foreign import matching, read_json_object
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
-from bids_dtg.inputs.regions.atlases import names_atlases
+from bids_dtg.inputs.atlases import names_atlases
 from bids_dtg.inputs.run import two_alike
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
 from bids_dtg.notices import counted

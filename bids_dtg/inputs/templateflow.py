@@ -23,7 +23,7 @@ from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
 # Transforms that may be downloaded, by their place in the folder: one row a file. Those of atlases
-# stand with their names in `regions/known_atlases`.
+# stand with their names in `inputs/atlases.toml`.
 PINNED: Mapping[str, PinnedFile] = {
     file.location: file
     for file in (

@@ -45,8 +45,7 @@ from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases, find_atl
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.regions.atlases import NONE, atlas_datasets
-from bids_dtg.inputs.regions.known_atlases import DEFAULT, KNOWN, atlas_key
+from bids_dtg.inputs.atlases import DEFAULT, KNOWN, NONE, atlas_datasets, atlas_key
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import (
     atlas_facts,

@@ -17,7 +17,7 @@ from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import SERIES, read_series
 from bids_dtg.files.text import encoded, read_rows, tsv_text
-from bids_dtg.inputs.regions.cortex import hemisphere
+from bids_dtg.inputs.cortex import hemisphere
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure, Lanes, Span, round_up

@@ -7,5 +7,5 @@ from bids_dtg.files.text import read_packaged
 
 def dk68_regions() -> tuple[str, ...]:
     """Return the names of the 68 regions as FreeSurfer has them: left ones first."""
-    rows = read_packaged("bids_dtg.inputs.regions", "dk68_positions.tsv").splitlines()[1:]
+    rows = read_packaged("bids_dtg.inputs", "dk68_positions.tsv").splitlines()[1:]
     return tuple(row.partition("\t")[0] for row in rows)

@@ -19,7 +19,7 @@ from bids_dtg.dynamics.features import (
     unmirrored,
 )
 from bids_dtg.dynamics.measures import zero_crossings
-from bids_dtg.inputs.regions.cortex import homotopic_pairs, read_region_positions
+from bids_dtg.inputs.cortex import homotopic_pairs, read_region_positions
 
 PEOPLE = chance_networks()
 

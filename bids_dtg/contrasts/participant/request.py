@@ -31,7 +31,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_series_header
 from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
-from bids_dtg.inputs.regions.atlases import atlas_datasets
+from bids_dtg.inputs.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked

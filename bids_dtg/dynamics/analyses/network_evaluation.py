@@ -48,7 +48,7 @@ from bids_dtg.dynamics.linear import (
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate
-from bids_dtg.inputs.regions.cortex import read_region_maps
+from bids_dtg.inputs.cortex import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Section

@@ -30,7 +30,7 @@ from bids_dtg.dynamics.parameters import (
     retest,
 )
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.inputs.regions.cortex import homotopic_pairs, read_region_positions
+from bids_dtg.inputs.cortex import homotopic_pairs, read_region_positions
 from bids_dtg.notices import say
 from bids_dtg.report.page import Section
 

@@ -16,7 +16,7 @@ from bids_dtg.dynamics.phantom.people import (
     write_people,
 )
 from bids_dtg.dynamics.test_models import HopfRecipe
-from bids_dtg.inputs.regions.cortex import homotopic_pairs
+from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.settings import Settings
 
 

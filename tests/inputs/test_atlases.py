@@ -10,23 +10,21 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.regions.atlases import (
-    AtlasPlaces,
+from bids_dtg.inputs.atlases import (
+    FOLDER,
+    KNOWN,
+    AtlasFile,
     atlas_datasets,
+    atlas_key,
     find_atlas_files,
 )
-from bids_dtg.inputs.regions.known_atlases import FOLDER, KNOWN, atlas_key, entities_of
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 SPACE = "MNI152NLin6Asym"
 
 
-def _places(home: Path | None = None, *datasets: Path) -> AtlasPlaces:
-    return AtlasPlaces(SPACE, TemplateFlow(home), datasets)
-
-
-def _find(asked, places=None):
-    (file,) = find_atlas_files([asked], places or _places())
+def _find(asked, home: Path | None = None, *datasets: Path) -> AtlasFile:
+    (file,) = find_atlas_files([asked], SPACE, TemplateFlow(home), datasets)
     return file
 
 
@@ -38,7 +36,7 @@ def _image(path: Path, labels=(1, 2)) -> Path:
 
 
 def test_what_ships_has_names_terms_and_a_notice():
-    first, second = find_atlas_files(["SCHAEFER400", "hcp"], _places())
+    first, second = find_atlas_files(["SCHAEFER400", "hcp"], SPACE, TemplateFlow(None))
     assert (len(first.names), len(second.names)) == (400, 19)
     assert first.names[400] == "7Networks_RH_Default_PCC_9"
     assert first.facts["License"] == "MIT"
@@ -50,17 +48,14 @@ def test_what_ships_has_names_terms_and_a_notice():
 
 
 def test_the_table_of_names_is_of_templateflows_files():
-    for atlas in KNOWN.values():
-        if atlas.pinned is not None:
-            named = dict(
-                part.split("-", 1) for part in atlas.pinned.name.partition(".")[0].split("_")[:-1]
-            )
-            assert entities_of(named) == dict(atlas.entities)
-    assert len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN)
+    assert len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN) == 24
+    known = KNOWN["schaefer100x17"]
+    assert dict(known.entities) == {"atlas": "Schaefer2018", "seg": "17n", "scale": "100"}
+    assert known.pinned.name.endswith("_desc-100Parcels17Networks_dseg.nii.gz")
 
 
 def test_none_is_no_atlas():
-    assert find_atlas_files(["none"], _places()) == ()
+    assert find_atlas_files(["none"], SPACE, TemplateFlow(None)) == ()
 
 
 def test_a_file_without_a_space_is_refused_with_what_to_do(tmp_path):
@@ -89,31 +84,31 @@ def test_an_atlas_in_another_space_needs_a_transform(tmp_path):
     path = _image(tmp_path / "atlas-A_space-MNI152NLin2009cAsym_dseg.nii.gz")
     remedy = r"Expected: an atlas in MNI152NLin6Asym.*curl -fL .*2009cAsym_mode-image_xfm\.h5"
     with pytest.raises(SettingsError, match=remedy):
-        _find(path, _places(tmp_path / "home"))
+        _find(path, tmp_path / "home")
     name = f"tpl-{SPACE}/tpl-{SPACE}_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
     transform = tmp_path / "home" / name
     transform.parent.mkdir(parents=True)
     transform.write_bytes(b"content")
-    found = _find(path, _places(tmp_path / "home"))
+    found = _find(path, tmp_path / "home")
     assert [used.path for used in found.transforms] == [transform]
     mine = _image(tmp_path / "atlas-A_space-MyTemplate_dseg.nii.gz")
     with pytest.raises(SettingsError, match=r"is in MyTemplate, and .* is not there"):
-        _find(mine, _places(tmp_path / "home"))
+        _find(mine, tmp_path / "home")
 
 
 def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
     with pytest.raises(SettingsError, match=r"Schaefer100: .* is not there.*curl -fL"):
-        _find("Schaefer100", _places(tmp_path))
+        _find("Schaefer100", tmp_path)
     path = tmp_path / KNOWN["schaefer100"].pinned.location
     path.parent.mkdir(parents=True)
     path.touch()
     with pytest.raises(SettingsError, match=r"Schaefer100: .*100Parcels7Networks.* is empty"):
-        _find("Schaefer100", _places(tmp_path))
+        _find("Schaefer100", tmp_path)
     _image(path)
     path.with_name(path.name.replace("_res-02", "").replace(".nii.gz", ".tsv")).write_text(
         "index\tname\tcolor\n1\ta\t#1\n2\tb\t#2\n"
     )
-    found = _find("schaefer100", _places(tmp_path))
+    found = _find("schaefer100", tmp_path)
     assert (found.names, found.image) == ({1: "a", 2: "b"}, path)
 
 
@@ -123,24 +118,24 @@ def test_names_of_templateflows_client(tmp_path, monkeypatch):
     _image(folder / f"tpl-{SPACE}_res-02_atlas-Own_seg-7n_dseg.nii.gz")
     (folder / f"tpl-{SPACE}_res-02_atlas-Empty_dseg.nii.gz").touch()
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
-    found = _find("own_seg-7N", _places(tmp_path))
+    found = _find("own_seg-7N", tmp_path)
     assert dict(found.entities) == {"atlas": "Own", "seg": "7n"}
     assert found.names is None
     with pytest.raises(SettingsError, match=r"atlas-Empty_dseg\.nii\.gz is empty"):
-        _find("Empty", _places(tmp_path))
+        _find("Empty", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"tpl-{SPACE}"]  # nothing added
 
 
 def test_an_unknown_name_lists_what_there_is(tmp_path):
-    with pytest.raises(SettingsError, match=r"there is no atlas 'Brodmann'.*Schaefer400, HCP"):
-        _find("Brodmann", _places(tmp_path / "nothing"))
+    with pytest.raises(SettingsError, match=r"there is no atlas 'Brodmann'.*Schaefer400, .*HCP"):
+        _find("Brodmann", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 
 def test_two_atlases_of_one_name(tmp_path):
     path = _image(tmp_path / f"atlas-Schaefer2018_seg-7n_scale-400_space-{SPACE}_dseg.nii.gz")
     with pytest.raises(SettingsError, match="two atlases Schaefer2018_seg-7n_scale-400"):
-        find_atlas_files(["Schaefer400", path], _places())
+        find_atlas_files(["Schaefer400", path], SPACE, TemplateFlow(None))
 
 
 @pytest.mark.parametrize(
@@ -192,13 +187,12 @@ def test_a_bids_data_set_of_atlases(tmp_path, below):
         '{"Name": "My atlas", "License": "CC0", "Species": "human"}'
     )
     (folder,) = atlas_datasets([f"atlas={tmp_path}", "fmriprep=/nowhere"])
-    places = _places(None, folder)
-    found = _find("mine_scale-200", places)
+    found = _find("mine_scale-200", None, folder)
     assert found.image.name == f"tpl-{SPACE}_atlas-Mine_scale-200_res-2_dseg.nii.gz"
     assert found.names == {1: "one", 3: "three"}
     assert found.facts == {"Name": "My atlas", "License": "CC0"}
     with pytest.raises(SettingsError, match="may be Mine_scale-100, Mine_scale-200"):
-        _find("Mine", places)
+        _find("Mine", None, folder)
 
 
 def test_a_data_set_without_an_atlas_is_refused(tmp_path):

@@ -131,10 +131,7 @@ def unknown_regions(regions: Sequence[str]) -> tuple[str, ...]:
 @functools.cache
 def _positions() -> Mapping[str, tuple[float, ...]]:
     """Return the position of each region of the table."""
-    rows = [
-        line.split("\t")
-        for line in read_packaged("bids_dtg.inputs.regions", _TABLE).splitlines()[1:]
-    ]
+    rows = [line.split("\t") for line in read_packaged("bids_dtg.inputs", _TABLE).splitlines()[1:]]
     return {name: tuple(map(float, position)) for name, *position in rows}
 
 

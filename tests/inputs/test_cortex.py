@@ -10,7 +10,7 @@ from dk68 import dk68_regions
 from scipy.spatial.distance import pdist
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.regions.cortex import (
+from bids_dtg.inputs.cortex import (
     hemisphere,
     homotopic_pairs,
     other_side,

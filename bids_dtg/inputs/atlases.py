@@ -1,0 +1,376 @@
+"""Atlases by name, by file and in BIDS data sets of atlases: images, names of parcels, spaces."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import ForeignFileError, RunError, SettingsError, did_you_mean
+from bids_dtg.files.download import PinnedFile
+from bids_dtg.files.foreign import Table, matching, open_foreign, read_json_object, read_table
+from bids_dtg.files.paths import expand_home
+from bids_dtg.files.text import read_packaged
+from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.templateflow import TemplateFlow, has_content
+
+# What ships with the program: a BIDS data set of atlases.
+FOLDER = Path(__file__).parent / "atlas_data"
+SPACE = "MNI152NLin6Asym"  # of all atlases that have a name here
+DEFAULT = "Schaefer400"
+NONE = "none"  # as --atlases takes it
+
+_FLAG = "--atlases"
+_IMAGES = (".nii.gz", ".nii")
+_ENTITIES = ("atlas", "seg", "scale")  # that name an atlas
+_PARCELS = re.compile(r"(\d+)Parcels(\d+)Networks")
+_TEMPLATE = re.compile(r"(?:^|[/:_])tpl-([0-9A-Za-z]+)")
+# BIDS data sets of atlases, and those of XCP-D below sourcedata/atlases.
+_LEVELS = ("", "*/", "*/*/", "*/*/*/")
+# What `atlas-<label>_description.json` says that the tables' sidecars repeat.
+_FACTS = ("Name", "License", "ReferencesAndLinks")
+_TABLE_WORDS = "tab-separated columns index and name, one row a label"
+
+
+@dataclass(frozen=True)
+class KnownAtlas:
+    """An atlas that `--atlases` takes by its name: a row of `atlases.toml`."""
+
+    name: str  # what is typed
+    entities: Mapping[str, str]  # atlas, and seg and scale where it has several
+    facts: Mapping[str, Any]  # licence, what to cite
+    pinned: PinnedFile | None = None  # TemplateFlow's file at 2 mm; None: it ships with the program
+
+
+@dataclass(frozen=True)
+class AtlasFile:
+    """A label image, the names of its labels, and where it lies."""
+
+    image: Path
+    entities: Mapping[str, str]  # atlas, and seg and scale where it has several; atlas first
+    space: str  # TemplateFlow's name of the template, its cohort after a `+`
+    names: Mapping[int, str] | None = None  # label -> name; None: it has no table
+    table: str | None = None  # where the names are from
+    # From the model's points to the image's; none where both are in one space.
+    transforms: tuple[TransformFile, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)  # name, licence, what to cite
+
+
+def entities_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the entities that name an atlas, from those of its file; empty without `atlas-`.
+
+    TemplateFlow writes in `desc-` what BIDS 1.11 has in `seg-` and `scale-`.
+
+    Examples
+    --------
+    >>> entities_of({"atlas": "Schaefer2018", "desc": "400Parcels7Networks", "res": "02"})
+    {'atlas': 'Schaefer2018', 'seg': '7n', 'scale': '400'}
+    >>> entities_of({"atlas": "HOCPA", "desc": "th25"})
+    {'atlas': 'HOCPA', 'seg': 'th25'}
+    """
+    if "atlas" not in given:
+        return {}
+    found = dict(given)
+    if "desc" in given and "seg" not in given:
+        parcels = _PARCELS.fullmatch(given["desc"])
+        named = {"seg": f"{parcels[2]}n", "scale": parcels[1]} if parcels else {}
+        found |= named or {"seg": given["desc"]}
+    return {key: found[key] for key in _ENTITIES if key in found}
+
+
+def atlas_key(entities: Mapping[str, str]) -> str:
+    """Return the key of an atlas: its label, and the other entities that name it.
+
+    Examples
+    --------
+    >>> atlas_key({"atlas": "Schaefer2018", "seg": "7n", "scale": "400"})
+    'Schaefer2018_seg-7n_scale-400'
+    """
+    return "_".join(f"{key}-{label}" for key, label in entities.items()).removeprefix("atlas-")
+
+
+def _pairs(name: str) -> dict[str, str]:
+    """Return the entities in a name, whatever else it holds."""
+    return dict(re.findall(r"(?:^|_)([a-z]+)-([0-9A-Za-z+]+)", name.partition(".")[0]))
+
+
+def _known_atlases() -> Iterable[KnownAtlas]:
+    for group in tomllib.loads(read_packaged("bids_dtg.inputs", "atlases.toml")).values():
+        facts = {"License": group["licence"], "ReferencesAndLinks": [group["citation"]]}
+        for name, file in group["files"].items():
+            middle, *digest = file.split()
+            location = f"tpl-{SPACE}/tpl-{SPACE}_res-02_{middle}_dseg.nii.gz"
+            pinned = PinnedFile(location, f"md5:{digest[0]}", int(digest[1])) if digest else None
+            yield KnownAtlas(name, entities_of(_pairs(middle)), facts, pinned)
+
+
+KNOWN: Mapping[str, KnownAtlas] = {atlas.name.casefold(): atlas for atlas in _known_atlases()}
+
+
+def find_atlas_files(
+    asked: Sequence[str | Path],
+    space: str,
+    templateflow: TemplateFlow,
+    datasets: Sequence[Path] = (),
+) -> tuple[AtlasFile, ...]:
+    """Find atlases by their names or files.
+
+    Parameters
+    ----------
+    asked
+        Names of `KNOWN`, of TemplateFlow (``Schaefer2018_seg-17n_scale-400``) or of a data set of
+        atlases, in any case, and paths of label images; ``none`` alone for no atlas.
+    space
+        That they are wanted in: TemplateFlow's name of the template.
+    templateflow, datasets
+        Where they are looked for: its folder, and BIDS data sets of atlases.
+
+    Raises
+    ------
+    SettingsError
+        There is no such atlas, it is in another space and no transform is at hand, nothing states
+        its space, or two have the same name.
+
+    Examples
+    --------
+    >>> found = find_atlas_files(["schaefer400", "HCP"], "MNI152NLin6Asym", TemplateFlow(None))
+    >>> [dict(file.entities) for file in found]
+    [{'atlas': 'Schaefer2018', 'seg': '7n', 'scale': '400'}, {'atlas': 'HCP'}]
+    """
+    if [str(item).casefold() for item in asked] == [NONE]:
+        return ()
+    files: dict[str, AtlasFile] = {}
+    for item in asked:
+        try:
+            file = _in_space(_find(item, space, templateflow, datasets), space, templateflow)
+        except (ForeignFileError, RunError) as err:
+            raise err.as_kind(SettingsError, f"{_FLAG} {item}: ") from err
+        first = files.setdefault(atlas_key(file.entities), file)
+        if first is not file:
+            raise SettingsError(
+                f"{_FLAG} names two atlases {atlas_key(file.entities)}: {first.image} and "
+                f"{file.image}",
+                expected="one of each name: its tables are called by it",
+                remedy="rename one of the files, as atlas-LABEL_space-SPACE_dseg.nii.gz",
+            )
+    return tuple(files.values())
+
+
+def _find(
+    asked: str | Path, space: str, templateflow: TemplateFlow, datasets: Sequence[Path]
+) -> AtlasFile:
+    text = str(asked)
+    if isinstance(asked, Path) or "/" in text or text.endswith(_IMAGES):
+        path = expand_home(text, _FLAG)
+        plain = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "atlas"
+        return _from_image(path, entities_of(_pairs(path.name)) or {"atlas": plain})
+    if found := _in_datasets(text, space, datasets):
+        return found
+    if (known := KNOWN.get(text.casefold())) is not None:
+        if known.pinned is not None:
+            image = templateflow.atlas(known.pinned)
+        else:
+            stem = f"tpl-{SPACE}_atlas-{atlas_key(known.entities)}"
+            image = FOLDER / f"tpl-{SPACE}/{stem}_res-2_dseg.nii.gz"
+        return replace(_from_image(image, known.entities), facts=known.facts)
+    if found := _in_templateflow(text, space, templateflow):
+        return found
+    names = [atlas.name for atlas in KNOWN.values()]
+    raise SettingsError(
+        f"{_FLAG}: there is no atlas '{text}'",
+        expected=f"{NONE}, {', '.join(names)}, a name in TemplateFlow's folder tpl-{space} or in a "
+        "data set given with --derivatives atlas=PATH, or the path of a label image",
+        remedy=did_you_mean(text, names),
+    )
+
+
+def _in_templateflow(text: str, space: str, templateflow: TemplateFlow) -> AtlasFile | None:
+    """Find an atlas that is in TemplateFlow's folder only, by its key; at 2 mm where there is."""
+    found = {
+        path: entities
+        for path in templateflow.list_atlases(space)
+        if (entities := entities_of(_pairs(path.name)))
+        and atlas_key(entities).casefold() == text.casefold()
+    }
+    whole = [path for path in found if has_content(path)]
+    if found and not whole:
+        path, entities = found.popitem()
+        raise SettingsError(
+            f"{_FLAG} {text}: {path} is empty, as TemplateFlow's client leaves files that it has "
+            "not fetched; the program does not download it: it has no digest of it",
+            remedy=f"python -c \"import templateflow.api as t; t.get('{space}', "
+            f"atlas='{entities['atlas']}', suffix='dseg')\"",
+        )
+    if not whole:
+        return None
+    image = min(whole, key=lambda path: ("_res-02_" not in path.name, path.name))
+    return _from_image(image, found[image])
+
+
+def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile | None:
+    """Find an atlas in data sets of atlases: by its key or its label, in the space if it can."""
+    found = {}
+    for path in (path for root in datasets for path in _images_below(root)):
+        entities = entities_of(_pairs(path.name))
+        names = {atlas_key(entities).casefold(), entities.get("atlas", "").casefold()}
+        if text.casefold() in names - {""}:
+            found[path] = entities
+    if not found:
+        return None
+    keys = sorted({atlas_key(entities) for entities in found.values()})
+    if len(keys) > 1:
+        raise SettingsError(
+            f"{_FLAG} {text} may be {', '.join(keys)}", expected="the whole name of one of them"
+        )
+
+    def preference(path: Path) -> tuple[bool, bool, str]:
+        resolution = _pairs(path.name).get("res", "2").lstrip("0")
+        return not _same_space(_stated_space(path) or "", space), resolution != "2", path.name
+
+    image = min(found, key=preference)
+    return _from_image(image, found[image])
+
+
+def atlas_datasets(derivatives: Iterable[str]) -> tuple[Path, ...]:
+    """Return the data sets of atlases among ``[PACKAGE=]PATH`` texts: those named ``atlas=PATH``.
+
+    Raises
+    ------
+    SettingsError
+        A path is no folder, or has no image of an atlas.
+
+    Examples
+    --------
+    >>> atlas_datasets(["fmriprep=/data/fmriprep"])
+    ()
+    """
+    roots = []
+    for text in filter(names_atlases, derivatives):
+        place = text.partition("=")[2]
+        root = expand_home(place, "--derivatives").absolute()
+        if not place or not _images_below(root):
+            raise SettingsError(
+                f"--derivatives {text} has no image of an atlas",
+                expected="a BIDS data set of atlases: tpl-SPACE/tpl-SPACE_atlas-LABEL_dseg.nii.gz",
+            )
+        roots.append(root)
+    return tuple(roots)
+
+
+def names_atlases(text: str) -> bool:
+    """Return whether a text of ``--derivatives`` names a data set of atlases.
+
+    Examples
+    --------
+    >>> names_atlases("atlas=/data/atlases"), names_atlases("/data/atlas")
+    (True, False)
+    """
+    return text.partition("=")[0].casefold() in {"atlas", "atlases"} and "=" in text
+
+
+def _images_below(root: Path) -> list[Path]:
+    return [path for level in _LEVELS for path in matching(root, f"{level}*atlas-*_dseg.nii*")]
+
+
+def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
+    with open_foreign(image):
+        pass
+    if not has_content(image):
+        raise ForeignFileError(f"{image} has no content", remedy="fetch it")
+    if (space := _stated_space(image)) is None:
+        raise SettingsError(
+            f"{_FLAG}: nothing says what space {image} is in",
+            expected="space-SPACE or tpl-SPACE in its name, or SpatialReference in the JSON file "
+            "beside it: different templates have the same grid",
+            remedy=f"if it is in {SPACE}, call it atlas-LABEL_space-{SPACE}_dseg.nii.gz",
+        )
+    table = _table(image)
+    names = _names(table) if table else None
+    return AtlasFile(
+        image, entities, space, names, str(table.path) if table else None, facts=_facts(image)
+    )
+
+
+def _in_space(file: AtlasFile, space: str, templateflow: TemplateFlow) -> AtlasFile:
+    """Return an atlas with the transform that leads to it, where it is in another space."""
+    if _same_space(file.space, space):
+        return file
+    try:
+        transform = templateflow.transform(space, file.space)
+    except RunError as err:
+        raise SettingsError(
+            f"{_FLAG} {file.image} is in {file.space}, and {err.found}",
+            expected=f"an atlas in {space}, the model's space, or a transform to it",
+            remedy=err.remedy,
+        ) from err
+    return replace(file, transforms=(TransformFile(transform),))
+
+
+def _same_space(one: str, other: str) -> bool:
+    """Compare templates: BIDS spells MNI152NLin6ASym, all others MNI152NLin6Asym."""
+    return one.casefold() == other.casefold()
+
+
+def _stated_space(image: Path) -> str | None:
+    """Return the space of an image by its name, its sidecar or TemplateFlow's folder."""
+    given = _pairs(image.name)
+    space = given.get("space") or given.get("tpl")
+    sidecar = _beside(image, ".json")
+    if space is None and sidecar.is_file():
+        reference = read_json_object(sidecar).get("SpatialReference")
+        if isinstance(reference, dict):
+            reference = reference.get("VolumeReference")
+        if isinstance(reference, str) and reference.strip():
+            template = _TEMPLATE.search(reference)
+            space = template[1] if template else reference
+    space = space or _pairs(image.parent.name).get("tpl")
+    return f"{space}+{given['cohort']}" if space and "cohort" in given else space
+
+
+def _beside(image: Path, extension: str) -> Path:
+    return image.with_name(image.name.partition(".nii")[0] + extension)
+
+
+def _facts(image: Path) -> dict[str, Any]:
+    """Read `atlas-<label>_description.json` of a data set; what is not there says nothing."""
+    name = f"atlas-{_pairs(image.name).get('atlas')}_description.json"
+    for folder in image.parents[:3]:
+        if (folder / name).is_file():
+            content = read_json_object(folder / name)
+            return {key: content[key] for key in _FACTS if key in content}
+    return {}
+
+
+def _table(image: Path) -> Table | None:
+    """Find the table of an image's labels: beside it, or one that applies by its entities."""
+    own = _pairs(image.name).items()
+    found = [_beside(image, ".tsv")]
+    for folder in image.parents[:2]:
+        tables = {path: _pairs(path.name) for path in sorted(folder.glob("*atlas-*_dseg.tsv"))}
+        applying = [path for path, given in tables.items() if given.items() <= own]
+        found += sorted(applying, key=lambda path: -len(tables[path]))
+    there = (path for path in found if path.is_file() and path.stat().st_size)
+    path = next(there, None)
+    return None if path is None else read_table(path)
+
+
+def _names(table: Table) -> dict[int, str]:
+    """Return the name of each label; a label without a name is called by its number.
+
+    Labels that share a name, as those of two sides, get their number behind it.
+    """
+    try:
+        if table.short:
+            raise ValueError(f"{table.short} of its lines are cut off")
+        rows = [(int(row["index"]), row["name"].strip() or row["index"]) for row in table.dicts()]
+        if len(dict(rows)) < len(rows):
+            raise ValueError("it has two rows of one index")
+    except (ValueError, KeyError) as err:
+        raise SettingsError(
+            f"{_FLAG}: the table {table.path} cannot be read: {err}", expected=_TABLE_WORDS
+        ) from err
+    named = [name for _, name in rows]
+    return {index: f"{name} {index}" if named.count(name) > 1 else name for index, name in rows}
