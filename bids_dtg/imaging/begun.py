@@ -22,13 +22,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.engine.child import can_fork, end_children, process_context, start_child
 from bids_dtg.engine.machine import available_cores
-from bids_dtg.imaging.nifti import (
-    NiftiHeader,
-    open_values,
-    read_exactly,
-    read_header,
-    state_of,
-)
+from bids_dtg.imaging import nifti
 from bids_dtg.imaging.sampling import LatticeSampling, Sampling
 
 Stored = NDArray[np.generic]
@@ -41,10 +35,9 @@ WHOLE_FRAMES = 16
 _MOST_BYTES, _LEAST_BYTES = 2**29, 2**25
 # Frames that are given together.
 _TOGETHER = 16
-# The first page: frames that are ready, whether they were taken, whether the process has ended;
-# and what they are of.
-_READY, _TAKEN, _ENDED, _NUMBERS = range(4)
-_KEY_BYTES = 32
+# The first page: frames that are ready, what they are of, whether they were taken, and whether the
+# process has ended.
+_READY, _KEY, _TAKEN, _ENDED = range(4)
 # A process that makes no frame for so long was killed. Between two looks at the counter.
 _PATIENCE_SECONDS, _LOOK_SECONDS = 5.0, 1e-3
 
@@ -64,44 +57,31 @@ def inflating(find: Find) -> Iterator[None]:
         return
     with ExitStack() as until_end:
         with suppress(OSError):  # no memory, or no further process
-            _memory = memory = mmap.mmap(-1, mmap.PAGESIZE + _MOST_BYTES)
-            until_end.callback(_forget, memory)
+            _memory = mmap.mmap(-1, mmap.PAGESIZE + _MOST_BYTES)
+            work = partial(_inflate, _memory, find)
             process = start_child(
-                process_context(forked=True),
-                partial(_inflate, memory, find),
-                name="head start",
-                far_ends=(),
-                near_ends=(),
+                process_context(forked=True), work, name="head start", far_ends=(), near_ends=()
             )
             until_end.callback(end_children, [process], at_once=True)
-        yield
-
-
-def _forget(memory: mmap.mmap) -> None:
-    global _memory
-    _memory = None
-    _free(memory, 0, _MOST_BYTES)
-
-
-def _free(memory: mmap.mmap, first: int, end: int) -> None:
-    """Give the pages between two bytes of the frames back: they are lost to all processes."""
-    first, end = (place // mmap.PAGESIZE * mmap.PAGESIZE for place in (first, end))
-    if end > first:
-        with suppress(OSError):
-            memory.madvise(mmap.MADV_REMOVE, mmap.PAGESIZE + first, end - first)
+        try:
+            yield
+        finally:
+            _memory = None
 
 
 def _numbers(memory: mmap.mmap) -> NDArray[np.int64]:
-    return np.frombuffer(memory, np.int64, _NUMBERS)
+    return np.frombuffer(memory, np.int64, 4)
 
 
-def _key(header: NiftiHeader, wanted: NDArray[np.intp]) -> bytes:
+def _key(header: nifti.NiftiHeader, wanted: NDArray[np.intp]) -> int:
     """Return what is equal only where the file, its header and the wanted voxels are."""
-    facts = (str(header.path), state_of(header.path), header.shape, header.dtype.str, header.offset)
-    return hashlib.sha256(repr(facts).encode() + wanted.astype("<i8").tobytes()).digest()
+    state = nifti.state_of(header.path)
+    facts = (str(header.path), state, header.shape, header.dtype.str, header.offset)
+    digest = hashlib.sha256(repr(facts).encode() + wanted.astype("<i8").tobytes()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _parts(memory: mmap.mmap, header: NiftiHeader, wanted: int) -> tuple[Stored, Stored]:
+def _parts(memory: mmap.mmap, header: nifti.NiftiHeader, wanted: int) -> tuple[Stored, Stored]:
     """Return the first frames, (`WHOLE_FRAMES`, file voxels), and the others, (frames, wanted).
 
     Raises
@@ -109,13 +89,10 @@ def _parts(memory: mmap.mmap, header: NiftiHeader, wanted: int) -> tuple[Stored,
     ValueError
         They do not fit, or there are fewer frames.
     """
-    sizes = header.frames - WHOLE_FRAMES, wanted
-    whole = np.frombuffer(
-        memory, header.dtype, WHOLE_FRAMES * header.file_voxels, mmap.PAGESIZE
-    ).reshape(WHOLE_FRAMES, -1)
-    first = mmap.PAGESIZE + whole.nbytes
-    others = np.frombuffer(memory, header.dtype, sizes[0] * sizes[1], first).reshape(sizes)
-    return whole, others
+    sizes = WHOLE_FRAMES * header.file_voxels, (header.frames - WHOLE_FRAMES) * wanted
+    both = np.frombuffer(memory, header.dtype, sum(sizes), mmap.PAGESIZE)
+    whole, others = both[: sizes[0]], both[sizes[0] :]
+    return whole.reshape(WHOLE_FRAMES, -1), others.reshape(-1, wanted)
 
 
 def _inflate(memory: mmap.mmap, find: Find) -> None:
@@ -124,21 +101,23 @@ def _inflate(memory: mmap.mmap, find: Find) -> None:
     with suppress(Exception):
         found = find()
         if found is not None and found[0].stat().st_size >= _LEAST_BYTES:
-            _fill(memory, numbers, read_header(found[0]), found[1])
+            _fill(memory, numbers, nifti.read_header(found[0]), found[1])
     numbers[_ENDED] = 1
 
 
 def _fill(
-    memory: mmap.mmap, numbers: NDArray[np.int64], header: NiftiHeader, wanted: NDArray[np.intp]
+    memory: mmap.mmap,
+    numbers: NDArray[np.int64],
+    header: nifti.NiftiHeader,
+    wanted: NDArray[np.intp],
 ) -> None:
     whole, others = _parts(memory, header, len(wanted))
-    place = _NUMBERS * numbers.itemsize
-    memory[place : place + _KEY_BYTES] = _key(header, wanted)
+    numbers[_KEY] = _key(header, wanted)
     frame = np.empty(header.file_voxels, header.dtype)
-    with open_values(header) as file:
+    with nifti.open_values(header) as file:
         for number in range(header.frames):
             target = whole[number] if number < WHOLE_FRAMES else frame
-            if read_exactly(file, target.view(np.uint8).data) < target.nbytes:
+            if nifti.read_exactly(file, target.view(np.uint8).data) < target.nbytes:
                 return
             if number >= WHOLE_FRAMES:
                 np.take(frame, wanted, out=others[number - WHOLE_FRAMES], mode="clip")
@@ -148,7 +127,7 @@ def _fill(
 
 
 def begun_frames(
-    header: NiftiHeader, sampling: Sampling, watched: int
+    header: nifti.NiftiHeader, sampling: Sampling, watched: int
 ) -> Generator[tuple[Stored, Sampling], None, int] | None:
     """Return the frames of a run that was begun; None: it was not, or not as it is wanted.
 
@@ -173,8 +152,7 @@ def begun_frames(
     numbers = _numbers(memory)
     if numbers[_TAKEN] or _wait(numbers, WHOLE_FRAMES) < WHOLE_FRAMES:
         return None
-    place = _NUMBERS * numbers.itemsize
-    if memory[place : place + _KEY_BYTES] != _key(header, sampling.source):
+    if numbers[_KEY] != _key(header, sampling.source):
         return None
     numbers[_TAKEN] = 1
     return _frames(memory, numbers, header, sampling)
@@ -189,11 +167,14 @@ def _wait(numbers: NDArray[np.int64], wanted: int) -> int:
 
 
 def _frames(
-    memory: mmap.mmap, numbers: NDArray[np.int64], header: NiftiHeader, sampling: LatticeSampling
+    memory: mmap.mmap,
+    numbers: NDArray[np.int64],
+    header: nifti.NiftiHeader,
+    sampling: LatticeSampling,
 ) -> Generator[tuple[Stored, Sampling], None, int]:
     in_order = replace(sampling, in_order=True)
     whole, others = _parts(memory, header, len(sampling.source))
-    done, freed = WHOLE_FRAMES, 0
+    done, first = WHOLE_FRAMES, mmap.PAGESIZE
     try:
         yield whole, sampling
         while done < header.frames and (ready := _wait(numbers, done + 1)) > done:
@@ -201,8 +182,19 @@ def _frames(
             yield others[done - WHOLE_FRAMES : ready - WHOLE_FRAMES], in_order
             done = ready
             used = whole.nbytes + others[: done - WHOLE_FRAMES].nbytes
-            _free(memory, freed, used)
-            freed = used
+            first = _free(memory, first, mmap.PAGESIZE + used)
     finally:
-        _free(memory, 0, _MOST_BYTES)
+        _free(memory, first, len(memory))
     return done
+
+
+def _free(memory: mmap.mmap, first: int, end: int) -> int:
+    """Give whole pages from `first` on back, up to a byte: they are lost to all processes.
+
+    Returns where the pages that are left begin.
+    """
+    end = end // mmap.PAGESIZE * mmap.PAGESIZE
+    if end > first:
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_REMOVE, first, end - first)
+    return end

@@ -36,30 +36,21 @@ class Grid:
         return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
 
     @property
-    def voxel_edge_mm(self) -> float:
-        """Edge of a cube of a voxel's volume."""
-        return voxel_edge_mm(self.affine)
-
-    @property
     def entities(self) -> dict[str, str | None]:
         """Entities in the names of images that lie on it."""
         return {"space": self.space, "res": self.resolution}
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """What BIDS wants in the sidecars of images that lie on it."""
+    def metadata(self) -> dict[str, Any]:
+        """What BIDS wants in the sidecars of images on it that are 0 outside the brain."""
         sizes = " x ".join(f"{size:g}" for size in self.voxel_sizes_mm)
         shape = " x ".join(map(str, self.shape))
         return {
             "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{self.space}",
             "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's "
             "lattice",
+            "SkullStripped": True,
         }
-
-    @property
-    def brain_metadata(self) -> dict[str, Any]:
-        """What BIDS wants in the sidecars of images on it that are 0 outside the brain."""
-        return {**self.metadata, "SkullStripped": True}
 
 
 @cache

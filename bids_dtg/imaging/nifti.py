@@ -338,13 +338,26 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-def encode_floats(header: Any, volumes: Iterable[NDArray[np.floating[Any]]]) -> bytes:
-    """Make a complete .nii.gz file of volumes (i, j, k): the same bytes for the same input."""
-    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    parts = [compressor.compress(_head(header))]
+def encode(header: Any, volumes: Iterable[NDArray[Any]], *, small: bool = False) -> bytes:
+    """Make a complete .nii.gz file of volumes (i, j, k): the same bytes for the same input.
+
+    Parameters
+    ----------
+    header
+        Of `make_header`, which says how the values are stored.
+    volumes
+        One after the other, of (i, j, k, n).
+    small
+        Whether it is compressed harder, in ten times the time.
+    """
+    of_library = zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER) if small else None
+    compressor = of_library or isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
+    head, kind = BytesIO(), header.get_data_dtype()
+    header.write_to(head)
+    parts = [compressor.compress(head.getvalue())]
     # (i, j, k) C order -> the file's order, i fastest
     parts += [
-        compressor.compress(volume.astype("<f4", copy=False).tobytes(order="F"))
+        compressor.compress(volume.astype(kind, copy=False).tobytes(order="F"))
         for volume in volumes
     ]
     return b"".join([*parts, compressor.flush()])
@@ -379,14 +392,10 @@ def encode_integers(
     """
     if volume.shape != grid.shape:
         raise ValueError(f"the volume is {grid.shape} as its grid, not {volume.shape}")
-    stored = volume.astype(volume.dtype.newbyteorder("<"))
     header = make_header(grid.shape, grid, **said)
-    header.set_data_dtype(stored.dtype)
+    header.set_data_dtype(volume.dtype)
     header.set_slope_inter(slope, 0.0)
-    content = _head(header) + stored.tobytes(order="F")
-    if quick:
-        return isal_zlib.compress(content, _LEVEL, _GZIP_CONTAINER)
-    return zlib.compress(content, _SMALL_LEVEL, _GZIP_CONTAINER)
+    return encode(header, [volume], small=not quick)
 
 
 def make_header(
@@ -426,10 +435,3 @@ def make_header(
         text = json.dumps(facts, ensure_ascii=False).encode()
         header.extensions.append(_nib.nifti1.Nifti1Extension("comment", text))
     return header
-
-
-def _head(header: Any) -> bytes:
-    """Return the bytes before the values."""
-    stream = BytesIO()
-    header.write_to(stream)
-    return stream.getvalue()

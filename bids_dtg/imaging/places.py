@@ -20,7 +20,7 @@ from bids_dtg.errors import EmptyMapError, RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.imaging.grid import Grid, apply_affine
 from bids_dtg.imaging.nifti import (
-    encode_floats,
+    encode,
     encode_integers,
     make_header,
     require_file,
@@ -150,7 +150,7 @@ class VoxelPlaces:
         """
         rows = self._rows(values)
         shape = self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
-        return encode_floats(make_header(shape, self.grid, **said), map(self.volume, rows))
+        return encode(make_header(shape, self.grid, **said), map(self.volume, rows))
 
     def encode_steps(self, values: NDArray[np.floating[Any]], step: float, **said: Any) -> bytes:
         """Make a .nii.gz file of one map (voxels,) in whole steps: a fraction of the size.

@@ -262,7 +262,21 @@ def linear_neighbours(
     for first in range(0, len(positions), _POINTS):
         part = slice(first, first + _POINTS)
         here = np.where(inside[part, None], positions[part], 0.0)
-        _fill(here, shape, found[part], weights[part])
+        lowest, stride, steps, shares = np.zeros(len(here), np.int32), 1, [], []
+        for along, size in zip(here.T, shape, strict=True):
+            share = np.clip(along, 0, size - 1)
+            # The last voxel is the upper neighbour of the one before, whose weight is 0 then.
+            low = np.minimum(np.floor(share), max(size - 2, 0))
+            share -= low
+            share[share < _LEAST_WEIGHT] = 0.0
+            share[share > 1 - _LEAST_WEIGHT] = 1.0
+            lowest += low.astype(np.int32) * np.int32(stride)
+            steps.append(stride if size > 1 else 0)
+            shares.append((1 - share, share))
+            stride *= size
+        for corner, (k, j, i) in enumerate(np.ndindex(2, 2, 2)):
+            found[part, corner] = lowest + (i * steps[0] + j * steps[1] + k * steps[2])
+            weights[part, corner] = shares[0][i] * shares[1][j] * shares[2][k]
     weights[~inside] = 0.0
     return found, weights, inside
 
@@ -302,28 +316,3 @@ def _lattice(affine: NDArray[np.float64]) -> str:
     millimetres = " x ".join(f"{size:.4g}" for size in sizes)
     origin = ", ".join(f"{value:.5g}" for value in np.asarray(affine)[:3, 3])
     return f"{millimetres} mm with origin ({origin})"
-
-
-def _fill(
-    positions: NDArray[np.float64],
-    shape: tuple[int, ...],
-    found: NDArray[np.int32],
-    weights: NDArray[np.float32],
-) -> None:
-    stride, steps, shares = 1, [], []
-    found[:] = 0
-    for along, size in zip(positions.T, shape, strict=True):
-        share = np.clip(along, 0, size - 1)
-        # The last voxel is the upper neighbour of the one before, whose weight is 0 then.
-        low = np.minimum(np.floor(share), max(size - 2, 0))
-        share -= low
-        share[share < _LEAST_WEIGHT] = 0.0
-        share[share > 1 - _LEAST_WEIGHT] = 1.0
-        found[:, 0] += low.astype(np.int32) * np.int32(stride)
-        steps.append(stride if size > 1 else 0)
-        shares.append((1 - share, share))
-        stride *= size
-    for corner in range(7, -1, -1):
-        i, j, k = corner & 1, corner >> 1 & 1, corner >> 2
-        np.add(found[:, 0], i * steps[0] + j * steps[1] + k * steps[2], out=found[:, corner])
-        weights[:, corner] = shares[0][i] * shares[1][j] * shares[2][k]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.engine.machine import in_threads
-from bids_dtg.imaging.sampling import Sampling, in_view, voxel_positions
+from bids_dtg.imaging.sampling import LinearSampling, Sampling, in_view, voxel_positions
 
 Float32 = NDArray[np.float32]
 
@@ -19,8 +20,6 @@ Float32 = NDArray[np.float32]
 _POINTS = 32768
 # Points whose weights are kept, at most: they take 256 MiB.
 _MOST_KEPT = 2**19
-# Weights of linear interpolation up to this are rounding.
-_LEAST_WEIGHT = 1e-5
 _TAPS = 4  # coefficients around a point, along each axis
 # Frames whose coefficients lie side by side: with more, weights are hardly any cheaper.
 FRAMES_TOGETHER = 16
@@ -65,7 +64,14 @@ class CubicSampling(Sampling):
         self._parts = [slice(start, start + _POINTS) for start in range(0, len(positions), _POINTS)]
         self._weights: dict[int, Any] = {}  # of parts of the points
         self._lock = threading.Lock()
-        self._kept: Float32 | None = None
+        # For coefficients, (frames, coefficients), and their transpose. It is filled anew each
+        # time: to ask the system for as much takes as long as to fill it.
+        self._memory = np.empty((2, FRAMES_TOGETHER * math.prod(self._sizes)), np.float32)
+
+    @cached_property
+    def _around(self) -> LinearSampling:
+        """The eight voxels around each point, none of whose values may be lacking."""
+        return LinearSampling(self._shape, np.eye(4), self._positions)
 
     def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
         """Fill `out` in as many threads as the process may have; a second caller waits."""
@@ -76,13 +82,17 @@ class CubicSampling(Sampling):
         yield from out
 
     def _fill(self, frames: NDArray[np.generic], out: Float32) -> None:
-        lost: list[NDArray[np.bool_] | None] = [None] * len(frames)
-        coefficients, turned = self._memory(len(frames))
+        used = self._memory[:, : len(frames) * math.prod(self._sizes)]
+        coefficients, turned = used[0].reshape(len(frames), -1), used[1].reshape(-1, len(frames))
+        lacking: list[int] = []  # frames with voxels that are not finite
 
         def find(part: slice) -> None:
-            for frame in range(len(frames))[part]:
-                image, lost[frame] = _finite(frames[frame])
-                self._find_coefficients(image, coefficients[frame])
+            for number in range(len(frames))[part]:
+                image = frames[number].astype(np.float32)
+                if not (finite := np.isfinite(image)).all():
+                    image[~finite] = 0.0
+                    lacking.append(number)
+                self._find_coefficients(image, coefficients[number])
 
         def turn(part: slice) -> None:
             _transpose(coefficients[:, part], turned[part])
@@ -92,12 +102,14 @@ class CubicSampling(Sampling):
                 _transpose(self._weights_of(number) @ turned, out[:, self._parts[number]])
 
         def mark(part: slice) -> None:
-            self._mark_lost(lost[part], out[part])
+            for number in lacking[part]:
+                near = frames[number, self._around.needed].astype(np.float32)
+                out[number, self._around.beside(~np.isfinite(near))] = np.nan
 
         in_threads(find, len(frames))
         in_threads(turn, len(turned))
         in_threads(add_up, len(self._parts))
-        in_threads(mark, len(frames))
+        in_threads(mark, len(lacking))
 
     def _find_coefficients(self, image: Float32, out: Float32) -> None:
         """Fill `out`, (coefficients,), with those of an image (file voxels,) in the box."""
@@ -143,28 +155,6 @@ class CubicSampling(Sampling):
             self._weights[number] = found
         return found
 
-    def _mark_lost(self, lost: Sequence[NDArray[np.bool_] | None], out: Float32) -> None:
-        """Make the values at points NaN whose neighbours were not finite, of each frame."""
-        before, touching = None, None
-        for gone, values in zip(lost, out, strict=True):
-            if gone is None:
-                continue
-            # Mostly the same voxels are missing in all frames.
-            if before is None or not np.array_equal(gone, before):
-                image = gone.reshape(self._shape[::-1])
-                before, touching = gone, _touching(image, self._positions)
-            values[touching] = np.nan
-
-    def _memory(self, frames: int) -> tuple[Float32, Float32]:
-        """Return memory for coefficients of frames: (frames, coefficients), and the transpose.
-
-        It is filled anew each time: to ask the system for as much takes as long as to fill it.
-        """
-        if self._kept is None:
-            self._kept = np.empty((2, FRAMES_TOGETHER * math.prod(self._sizes)), np.float32)
-        used = self._kept[:, : frames * math.prod(self._sizes)]
-        return used[0].reshape(frames, -1), used[1].reshape(-1, frames)
-
 
 def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Return the voxel before each place along an axis; for the last voxel, the one before it."""
@@ -207,38 +197,7 @@ def _weights(share: Float32) -> tuple[Float32, ...]:
     >>> [round(float(6 * weight[0])) for weight in _weights(np.zeros(1, np.float32))]
     [1, 4, 1, 0]
     """
-    left = 1 - share
-    first = left * left
-    first *= left
-    first *= np.float32(1 / 6)
-    last = share * share
-    second = share * np.float32(0.5)
-    second -= 1
-    second *= last
-    second += np.float32(2 / 3)
-    last *= share
-    last *= np.float32(1 / 6)
-    third = 1 - first
-    third -= second
-    third -= last
-    return first, second, third, last
-
-
-def _finite(frame: NDArray[np.generic]) -> tuple[Float32, NDArray[np.bool_] | None]:
-    """Return a frame as floats, 0 where it is not finite, and where that is; None: nowhere."""
-    image = frame.astype(np.float32)
-    if frame.dtype.kind != "f" or np.isfinite(image).all():
-        return image, None
-    lost: NDArray[np.bool_] = ~np.isfinite(image)
-    image[lost] = 0.0
-    return image, lost
-
-
-def _touching(image: NDArray[np.bool_], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return at which points linear interpolation would take a voxel of an image (k, j, i)."""
-    from scipy.ndimage import map_coordinates
-
-    inside = np.clip(positions.T[::-1], 0, np.array(image.shape)[:, None] - 1)
-    share = map_coordinates(image.astype(np.float32), inside, order=1, mode="nearest")
-    touching: NDArray[np.bool_] = share > _LEAST_WEIGHT
-    return touching
+    sixth, left, squared = np.float32(1 / 6), 1 - share, share * share
+    first, last = left * left * left * sixth, share * squared * sixth
+    second = (share * np.float32(0.5) - 1) * squared + np.float32(2 / 3)
+    return first, second, 1 - first - second - last, last

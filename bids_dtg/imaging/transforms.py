@@ -65,7 +65,7 @@ _EXPECTED = (
     "an ITK text file, a composite .h5 of affines and displacement fields, a displacement field of "
     "ANTs, or a warp field of FSL"
 )
-_load: Any = nib.load  # nibabel has no types
+_nib: Any = nib  # nibabel has no types
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +114,8 @@ def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
     Examples
     --------
     >>> import numpy as np
+    from nibabel.eulerangles import euler2mat
+    from nibabel.quaternions import quat2mat
     >>> shift = np.eye(4)
     >>> shift[:3, 3] = 1.0, 0.0, 0.0
     >>> map_points(np.zeros((1, 3)), [shift])
@@ -173,6 +175,8 @@ def itk_matrix(
     Examples
     --------
     >>> import numpy as np
+    from nibabel.eulerangles import euler2mat
+    from nibabel.quaternions import quat2mat
     >>> itk_matrix("TranslationTransform", np.array([1.0, 2.0, 3.0]), np.zeros(0))
     array([[1., 0., 0., 1.],
            [0., 1., 0., 2.],
@@ -190,24 +194,18 @@ def itk_matrix(
     rotation = turn.reshape(3, 3) if wanted == 12 else np.eye(3)
     if kind == "Euler3DTransform":
         # The fourth fixed parameter is the order; files of old versions lack it.
-        order = "ZYX" if len(fixed) > 3 and fixed[3] != 0 else "ZXY"
-        angles = [turn["XYZ".index(axis)] for axis in order]
-        rotation = _rotations().from_euler(order, angles).as_matrix()
+        order = "zyx" if len(fixed) > 3 and fixed[3] != 0 else "zxy"
+        turns = [_nib.eulerangles.euler2mat(**{axis: turn["xyz".index(axis)]}) for axis in order]
+        rotation = turns[0] @ turns[1] @ turns[2]
     elif kind == "VersorRigid3DTransform":  # the vector part of a unit quaternion
         if turn @ turn > 1:
             raise ValueError("the versor is longer than one")
-        rotation = _rotations().from_quat([*turn, np.sqrt(1 - turn @ turn)]).as_matrix()
+        rotation = _nib.quaternions.quat2mat([np.sqrt(1 - turn @ turn), *turn])
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
     # y = A (x - c) + c + t
     matrix[:3, 3] = parameters[-3:] + centre - rotation @ centre
     return matrix
-
-
-def _rotations() -> Any:
-    from scipy.spatial.transform import Rotation  # few files need it, and it takes a while
-
-    return Rotation
 
 
 def _read(file: TransformFile, first: bytes) -> list[Transform]:
@@ -281,7 +279,7 @@ def _transform(
 
 
 def _read_field_image(path: Path) -> DisplacementField:
-    image = _load(path)
+    image = _nib.load(path)
     shape, intent = image.shape, int(image.header["intent_code"])
     if len(shape) != 5 or shape[3:] != (1, 3) or intent != _VECTOR_INTENT:
         raise ValueError(
@@ -295,7 +293,7 @@ def _read_field_image(path: Path) -> DisplacementField:
 
 def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
     """Read a field of FSL, relative or absolute, on the grid that the image `warped` goes to."""
-    image, moving = _load(path), _load(warped)
+    image, moving = _nib.load(path), _nib.load(warped)
     shape, intent = image.shape, int(image.header["intent_code"])
     if intent in _COEFFICIENT_INTENTS:
         raise ValueError(

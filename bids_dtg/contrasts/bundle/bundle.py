@@ -46,7 +46,7 @@ from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
-from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.grid import Grid, voxel_edge_mm
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
@@ -114,7 +114,7 @@ class ModelBundle(Bundle[MapsPart]):
         """What BIDS wants in the sidecars of maps at the places; BundleError as for `space`."""
         if isinstance(self.places, ParcelPlaces):
             return {"Density": self.places.density}
-        return self.grid.brain_metadata
+        return self.grid.metadata
 
     @property
     def training_voxel_mm(self) -> float:
@@ -125,7 +125,7 @@ class ModelBundle(Bundle[MapsPart]):
         stated = self.card.training.voxel_size_mm
         if isinstance(self.places, ParcelPlaces):
             return math.nan
-        return self.grid.voxel_edge_mm if stated is None else stated
+        return voxel_edge_mm(self.grid.affine) if stated is None else stated
 
     @property
     def voxels(self) -> VoxelPlaces:

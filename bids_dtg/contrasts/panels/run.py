@@ -120,7 +120,7 @@ def keep_volume(
         sidecar={
             "Description": description,
             "Sources": [data.bold_uri],
-            **grid.brain_metadata,
+            **grid.metadata,
             **(more or {}),
         },
         entities=grid.entities,

@@ -179,11 +179,11 @@ def space_sidecar(
     root, source
         Folder of the input dataset, and its name in BIDS URIs.
     """
-    words, reference = WORDS["spaces"], target.grid.brain_metadata["SpatialReference"]
+    words, reference = WORDS["spaces"], target.grid.metadata["SpatialReference"]
     if target.image is not None:
         reference = source_uri(target.image, root, source)
     facts = {
-        **target.grid.brain_metadata,
+        **target.grid.metadata,
         "SpatialReference": reference,
         "Resolution": words["template" if target.image is None else "T1w"].format(
             sizes=" x ".join(f"{size:.4g}" for size in target.grid.voxel_sizes_mm),
