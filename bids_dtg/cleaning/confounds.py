@@ -1,4 +1,4 @@
-"""Confounds of a run: columns to regress out and frames to keep.
+"""Confounds of a run: columns to regress out and frames to keep, and columns of people's own.
 
 They are those of nilearn's `load_confounds` for the same arguments (Abraham et al. 2014, *Frontiers
 in Neuroinformatics* 8, 14), with which tests compare them for every strategy. nilearn itself is not
@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cleaning.custom import find_custom_table, read_custom_table
 from bids_dtg.cleaning.noise_components import find_component_files, read_components
-from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, find_strategy
+from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, Strategy, find_strategy
 from bids_dtg.cleaning.table import (
     EXPANSIONS,
     FD,
@@ -27,17 +26,19 @@ from bids_dtg.cleaning.table import (
     STD_DVARS,
     TISSUE,
     Cells,
+    Column,
     compcor_columns,
-    expansions,
+    flagged_frames,
     interpolated_frames,
     metadata_file,
-    non_steady_frames,
-    numbers,
-    read_table,
-    require_numbers,
+    read_column,
+    read_confounds,
+    read_rows,
 )
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
+from bids_dtg.files.foreign import plain_number
+from bids_dtg.files.names import parse_name, same_label
+from bids_dtg.inputs.run import COMBINED, PARCEL_SERIES, STORAGE, RestRun
 from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 
@@ -60,18 +61,8 @@ _MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {
     "motion": (MOTION, "no motion columns: {0} removed none."),
 }
 NOT_IN_TABLE = "not_in_table"  # in decisions: parts of the strategy that a run's table lacks
-
-
-@dataclass(frozen=True)
-class DroppedFrames:
-    """How many frames were dropped for which reason; a frame may count for several."""
-
-    non_steady: int  # flagged by fMRIPrep at the start of the run
-    dummy: int  # dropped because a number of dummy scans was given
-    fd: int  # framewise displacement above its threshold
-    dvars: int  # standardised DVARS above its threshold
-    interpolated: int  # flagged for motion by XCP-D, which filled them by interpolation
-    isolated: int  # for no other reason: in a stretch of fewer than 5 frames between such ones
+_CUSTOM = "--custom-confounds"
+_SUFFIXES = ("timeseries", "regressors")  # of fMRIPrep's tables since 20.2, and before
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +74,10 @@ class Confounds:
     keep: NDArray[np.bool_]  # (frames,), False for frames to drop
     fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if there is no column
     std_dvars: NDArray[np.float64] | None  # (frames,), likewise
-    dropped: DroppedFrames  # counts
+    # Numbers of frames by why they were dropped; a frame may count for several reasons. non_steady:
+    # flagged by fMRIPrep at the start; dummy: by --dummy-scans; fd, dvars: above a threshold;
+    # interpolated: filled by XCP-D; isolated: in a short stretch between frames with much motion.
+    dropped: Mapping[str, int]
     decisions: Mapping[str, Any]  # for the sidecar: options as applied, columns with n/a
     notes: tuple[str, ...] = ()  # sentences on what was unusual
     # Time courses (frames, components) of an ICA, and which components (components,) are noise, to
@@ -119,20 +113,26 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     """
     row, n_dummy = find_strategy(options.denoise_strategy), _number_of_dummies(options.dummy_scans)
     cells: Cells = {}
-    doubled, names = tuple[str, ...](), tuple[str, ...]()
-    facts, notes = dict[str, Any](), list[str]()
+    names, facts, notes = tuple[str, ...](), dict[str, Any](), list[str]()
+    where = f"sub-{run.participant}: {run.confounds}"
     if run.confounds is not None:
         compcor = "compcor" in row.parts
-        cells, doubled = read_table(run.confounds, run, n_frames, components=compcor)
-    non_steady = non_steady_frames(cells if n_dummy is None else {}, n_frames)
-    dummy = np.arange(n_frames) < (n_dummy or 0)
+        cells, doubled = read_confounds(run.confounds, run, n_frames, components=compcor)
+        if doubled:
+            notes.append(
+                f"The table of confounds names columns more than once: {', '.join(doubled)}. The "
+                "first of each was used."
+            )
     if row.reads_table:
-        cells, names = _columns(cells, run, options, facts, notes)
-    columns = [column for name in names if (column := numbers(cells, name)) is not None]
-    values = np.array(columns, np.float64).reshape(len(names), n_frames).T.copy()
+        names = _names(cells, run, row, options, facts, notes)
+    columns = {name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)}
+    _look_for_signal(columns, {*names, *([FD, STD_DVARS] if row.censors else [])}, where, notes)
+    values = np.array([columns[name] for name in names], np.float64).reshape(len(names), n_frames).T
     with_na = _with_gaps(values, names)
     # Derivatives begin with n/a.
     values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
+    dummy = np.arange(n_frames) < (n_dummy or 0)
+    non_steady = flagged_frames(cells if n_dummy is None else {}, n_frames, where)
     mixing = noise = None
     if row.noise is not None:
         at_start = int(np.argmin(np.append(non_steady | dummy, False)))
@@ -144,26 +144,29 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         values, names = np.hstack([values, own]), (*names, *own_names)
         with_na += _with_gaps(own, own_names)
         facts["custom_confounds"] = path.name
-    fd, dvars = (_finite(numbers(cells, name)) for name in (FD, STD_DVARS))
-    thresholds = row.thresholds(options)
+    fd, dvars, thresholds = columns[FD], columns[STD_DVARS], row.thresholds(options)
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
     over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
     scrubbed = censored(over_fd | over_dvars, SHORTEST_STRETCH)
     interpolated = interpolated_frames(run, n_frames)
+    if run.outliers is not None and (count := int(interpolated.sum())):
+        frames, were = counted(count, "frame"), "was" if count == 1 else "were"
+        notes.append(f"{frames} that XCP-D had interpolated ({run.outliers.name}) {were} left out.")
+    dropped = {
+        "non_steady": non_steady,
+        "dummy": dummy,
+        "fd": over_fd,
+        "dvars": over_dvars,
+        "interpolated": interpolated,
+        "isolated": scrubbed & ~over_fd & ~over_dvars,
+    }
     return Confounds(
         values=values,
         names=names,
-        keep=~scrubbed & ~non_steady & ~dummy & ~interpolated,
+        keep=~np.any([*dropped.values()], axis=0),
         fd_mm=fd,
         std_dvars=dvars,
-        dropped=DroppedFrames(
-            non_steady=int(non_steady.sum()),
-            dummy=int(dummy.sum()),
-            fd=int(over_fd.sum()),
-            dvars=int(over_dvars.sum()),
-            interpolated=int(interpolated.sum()),
-            isolated=int((scrubbed & ~over_fd & ~over_dvars).sum()),
-        ),
+        dropped={why: int(frames.sum()) for why, frames in dropped.items()},
         decisions={
             "strategy": row.name,
             "dummy_scans": options.dummy_scans,
@@ -171,7 +174,7 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             **facts,
             "columns_with_na": with_na,
         },
-        notes=(*notes, *_notes(cells, doubled, names, run, int(interpolated.sum()))),
+        notes=tuple(notes),
         mixing=mixing,
         noise=noise,
     )
@@ -190,18 +193,18 @@ def confound_files(run: RestRun, options: CleaningOptions) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _columns(
+def _names(
     cells: Cells,
     run: RestRun,
+    row: Strategy,
     options: CleaningOptions,
     facts: dict[str, Any],
     notes: list[str],
-) -> tuple[Cells, tuple[str, ...]]:
+) -> tuple[str, ...]:
     """Choose what a strategy removes of a table, in nilearn's order of names; add facts and notes.
 
-    Returns the table with derivatives and squares that it lacked, too.
+    Derivatives and squares that the table lacks can be computed from their column.
     """
-    row = find_strategy(options.denoise_strategy)
     remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
     if run.confounds is None:
         by_xcpd = run.bold.name.endswith(PARCEL_SERIES) or "_desc-denoised" in run.bold.name
@@ -212,24 +215,22 @@ def _columns(
             + f"copy it there, or {remedy}",
         )
     components = compcor_columns(cells, run) if "compcor" in row.parts else ()
-    computed = expansions(cells)
-    cells = {**cells, **computed}
     arguments = row.nilearn_arguments(options)
-    lacking = {
+    lacking = [
         part
         for part, (beginnings, _) in _MAY_LACK.items()
         if part in arguments["strategy"] and not any(name.startswith(beginnings) for name in cells)
-    }
-    parts = set(arguments["strategy"]) - (lacking & set(row.optional))
-    regressed = [
-        base + end
-        for part, bases in _BASES.items()
-        if part in parts
-        for base in bases
-        for end in _ENDS[arguments[part]]
     ]
-    needed = [*regressed, *([FD, STD_DVARS] if "scrub" in parts else [])]
-    if missing := [name for name in needed if name not in cells]:
+    parts = set(arguments["strategy"]) - (set(lacking) & set(row.optional))
+    bases = {
+        base + end: base
+        for part in _BASES
+        if part in parts
+        for base in _BASES[part]
+        for end in _ENDS[arguments[part]]
+    }
+    needed = bases | ({FD: FD, STD_DVARS: STD_DVARS} if row.censors else {})
+    if missing := [name for name, base in needed.items() if not {name, base} & cells.keys()]:
         some = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if missing[8:] else "")
         raise RunError(
             f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
@@ -237,53 +238,41 @@ def _columns(
             remedy=remedy,
         )
     cosines = [name for name in cells if "high_pass" in parts and name.startswith("cosine")]
-    names = tuple(sorted({*regressed, *components, *cosines}))
-    require_numbers(
-        *(cells, (*names, *(name for name in needed if name not in names))),
-        f"sub-{run.participant}: {run.confounds}",
-        "copy it again, rerun fMRIPrep, or choose a --denoise-strategy without it",
-    )
     facts["gsr"] = options.gsr
     if lacking:
-        facts[NOT_IN_TABLE] = [part for part in _MAY_LACK if part in lacking]
-    if used := [name for name in computed if name in names]:
-        facts["columns_computed"] = used
+        facts[NOT_IN_TABLE] = lacking
+    if computed := sorted(bases.keys() - cells.keys()):
+        facts["columns_computed"] = computed
     notes += [
-        f"The table of confounds has {text.format(row.name)}"
-        for part, (_, text) in _MAY_LACK.items()
+        f"The table of confounds has {_MAY_LACK[part][1].format(row.name)}"
+        for part in lacking
         # Cosines of our own stand in for the table's.
-        if part in lacking and (part != "high_pass" or options.high_pass is None)
+        if part != "high_pass" or options.high_pass is None
     ]
-    return cells, names
+    return tuple(sorted({*bases, *components, *cosines}))
 
 
-def _notes(
-    cells: Cells, doubled: Sequence[str], names: Sequence[str], run: RestRun, interpolated: int
-) -> list[str]:
-    """Name columns that stand twice in the table or are 0 throughout, and frames left out."""
-    notes = []
-    if doubled:
-        more = f" and {len(doubled) - 5} more" if doubled[5:] else ""
-        notes.append(
-            f"The table of confounds names columns more than once: {', '.join(doubled[:5])}{more}. "
-            "The first of each was used."
-        )
-    zeros = [
-        name
-        for name in (*names, FD, STD_DVARS)
-        if (values := numbers(cells, name)) is not None
-        and not np.nan_to_num(values).any()
-        and not np.isnan(values).all()
-    ]
+def _look_for_signal(
+    columns: Mapping[str, Column | None], needed: set[str], where: str, notes: list[str]
+) -> None:
+    """Refuse needed columns without a number, and note columns that are 0 throughout."""
+    zeros = []
+    for name, column in columns.items():
+        if column is None or np.nan_to_num(column).any():
+            continue
+        if not np.isnan(column).all():
+            zeros.append(name)
+        elif name in needed:
+            raise RunError(
+                f"{where} has no number in rows 1 to {len(column)} of column {name}",
+                expected="numbers, and n/a in single rows",
+                remedy="rerun fMRIPrep, or choose a --denoise-strategy without it",
+            )
     if zeros:
         notes.append(
             f"The table of confounds has 0 in all frames of {', '.join(zeros)}: check the run in "
             "fMRIPrep's report."
         )
-    if run.outliers is not None and interpolated:
-        frames, were = counted(interpolated, "frame"), "was" if interpolated == 1 else "were"
-        notes.append(f"{frames} that XCP-D had interpolated ({run.outliers.name}) {were} left out.")
-    return notes
 
 
 def _with_gaps(values: NDArray[np.float64], names: Sequence[str]) -> list[str]:
@@ -302,11 +291,6 @@ def _number_of_dummies(dummy_scans: int | str) -> int | None:
             f"--dummy-scans {dummy_scans!r} is no number of frames", expected="auto, 0, 1, 2, …"
         )
     return number
-
-
-def _finite(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """Return values for reports and thresholds, NaN where they are not finite."""
-    return None if values is None else np.where(np.isfinite(values), values, np.nan)
 
 
 def _above(
@@ -342,3 +326,116 @@ def censored(over: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
     for start, end in turns.reshape(-1, 2):
         dropped[start:end] = end - start < shortest
     return dropped
+
+
+# --- columns of people's own
+
+
+def check_custom_place(place: Path) -> None:
+    """Refuse a folder or table that is not there, before anything is started.
+
+    Raises
+    ------
+    SettingsError
+        It is missing.
+    """
+    if not place.exists():
+        raise SettingsError(
+            f"{_CUSTOM} {place} does not exist", expected="a folder of tables, or a table"
+        )
+
+
+def find_custom_table(place: Path, run: RestRun) -> Path:
+    """Find a run's table.
+
+    Parameters
+    ----------
+    place
+        A folder that holds tables named as fMRIPrep's tables of confounds (XCP-D's convention),
+        at its top or in sub-…/[ses-…/]func; or one table.
+    run
+        The run, from `find_runs`; its entities choose the table.
+
+    Raises
+    ------
+    RunError
+        There is none for the run, or the table's name says that it is another run's.
+    """
+    if not place.is_dir():
+        _require_same_run(place, run)
+        return place
+    names = [run.confounds.name] if run.confounds else []
+    names += [f"{run.title}_desc-confounds_{suffix}.tsv" for suffix in _SUFFIXES]
+    sessions = [f"ses-{run.session}"] if run.session else []
+    below = place.joinpath(f"sub-{run.participant}", *sessions, "func")
+    candidates = [folder / name for name in dict.fromkeys(names) for folder in (place, below)]
+    for path in candidates:
+        if path.is_file() or path.is_symlink():
+            return path
+    raise RunError(
+        f"{run.title} has no table for {_CUSTOM} {place}",
+        expected=" or ".join(str(path) for path in candidates),
+        remedy="add it, or leave the run out",
+    )
+
+
+def require_own_tables(place: Path, runs: Sequence[RestRun]) -> None:
+    """Refuse one table for two runs of a participant.
+
+    Raises
+    ------
+    RunError
+        Naming the table and both runs.
+    """
+    if len(runs) > 1 and not place.is_dir():
+        raise RunError(
+            f"{_CUSTOM} {place} gives {runs[0].title} and {runs[1].title} the same table",
+            expected="a folder with a table for each run",
+        )
+
+
+def read_custom_table(
+    path: Path, run: RestRun, n_frames: int
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Read all columns of a table: values (frames, columns), n/a as NaN, and names.
+
+    Raises
+    ------
+    RunError
+        It cannot be read, has no header, another length than the run, or text in a column.
+    """
+    where = f"sub-{run.participant}: {path}"
+    table = read_rows(path, run, expected="tab-separated text with a header", frames=n_frames)
+    if all(plain_number(name) is not None for name in table.header):
+        raise RunError(
+            f"{where} has no header", expected="a first line with the names of the columns"
+        )
+    names = [
+        name + f".{before}" * bool(before)  # several may have one name
+        for number, name in enumerate(table.header)
+        if (before := table.header[:number].count(name)) is not None
+    ]
+    cells = dict(zip(names, zip(*table.rows, strict=True), strict=True))
+    columns = {name: read_column(cells, name, where) for name in names}
+    _look_for_signal(columns, set(names), where, [])
+    return np.array([*columns.values()], np.float64).T, tuple(names)
+
+
+def _require_same_run(path: Path, run: RestRun) -> None:
+    """Refuse a single table whose name has an entity of the run's names with another label."""
+    try:
+        named = dict(parse_name(path.name).entities)
+    except ValueError:
+        return
+    own = dict(run.entities)
+    others = [
+        f"{key}-{label}"
+        for key, label in named.items()
+        if key in {*own, "ses", "run"} - STORAGE - COMBINED
+        and not same_label(key, own.get(key, ""), label)
+    ]
+    if others:
+        raise RunError(
+            f"{_CUSTOM} {path} is of {others[0]}, and {run.title} is to be cleaned with it",
+            expected="a folder of tables, for several runs",
+        )

@@ -109,7 +109,7 @@ def design_run(
         lost = math.nan
         if run.dof_stated is not None:
             # What XCP-D interpolated its regression did not see. The intercept is counted here.
-            lost = max(frames - confounds.dropped.interpolated - 1 - run.dof_stated, 0.0)
+            lost = max(frames - confounds.dropped["interpolated"] - 1 - run.dof_stated, 0.0)
         design = replace(design, lost_before=lost)
         before = f" and {lost:g} that earlier cleaning took"
     if (left := design.residual_dof()) < MIN_DOF:  # what is not known is not refused

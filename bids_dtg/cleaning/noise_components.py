@@ -177,17 +177,13 @@ def _of_all_frames(
     absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # rows of 0 at the start
     if missing in (0, dropped) and absent <= dropped:
         return padded
-    zeros = (
-        f"; the first {absent - missing} hold only zeros, but {dropped - missing} of these frames "
-        "are dropped at the start"
-    )
-    without = f", or {n_frames - dropped} without the {dropped} that are dropped at its start"
-    drop = f"; or, if the ICA was made without the first {absent} frames, --dummy-scans {absent}"
+    zeros = f", the first {absent - missing} of them of zeros" if absent > max(missing, 0) else ""
     raise RunError(
-        f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros * (missing in (0, dropped))}",
-        expected=f"{n_frames}, the frames of {run.bold.name}{without * (dropped > 0)}",
-        remedy="both must come from one run of fMRIPrep: copy or make them again"
-        + drop * (absent > 0),
+        f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros}",
+        expected=f"{n_frames}, the frames of {run.bold.name}; at most the {dropped} that are "
+        "dropped at its start may be absent or zero",
+        remedy="both must come from one run of fMRIPrep: copy or make them again; or, if the ICA "
+        f"was made without the first {absent} frames, --dummy-scans {absent}",
     )
 
 

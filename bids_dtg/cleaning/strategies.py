@@ -1,4 +1,4 @@
-"""Denoising strategies: one table of what each removes from runs, and of what goes with it.
+"""Denoising strategies: one table of what each removes from runs, and the words for it.
 
 To add a strategy is to add a row to `STRATEGIES`: the command line, the checks, the reading of
 tables, the documentation and the methods text all follow from it; one that removes components of
@@ -8,11 +8,14 @@ an ICA has a row in `noise_components`, too.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.text import read_packaged
 from bids_dtg.settings import OPTIONS, CleaningOptions, InputChoice
 from bids_dtg.settings.option import find_row
 
@@ -201,3 +204,87 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
             expected=f"--denoise-strategy {names}, the one that censors frames",
         )
     return dataclasses.replace(options, denoise_strategy=name)
+
+
+@cache
+def cleaning_words() -> dict[str, Any]:
+    """Return sentences of the methods text: `words.toml`."""
+    found: dict[str, Any] = tomllib.loads(read_packaged(__package__, "words.toml"))
+    return found
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What runs lack: parts of a strategy in their tables, or frames."""
+
+    everywhere: frozenset[str] = frozenset()  # in no run's table
+    somewhere: frozenset[str] = frozenset()  # in the tables of some runs, or nobody knows yet
+    frames: bool = False  # whether frames of a run were left out, as XCP-D had flagged them
+
+    @classmethod
+    def of_runs(cls, runs: Iterable[Iterable[str]], *, frames: bool = False) -> Lacking:
+        """Sum up what the table of each run lacks.
+
+        Examples
+        --------
+        >>> Lacking.of_runs([["motion"], []]).somewhere
+        frozenset({'motion'})
+        """
+        sets = [frozenset(parts) for parts in runs]
+        everywhere = frozenset.intersection(*sets) if sets else frozenset()
+        return cls(everywhere, frozenset().union(*sets) - everywhere, frames)
+
+    @classmethod
+    def possible(cls, options: CleaningOptions) -> Lacking:
+        """Return what tables may lack by the strategy, before any has been read."""
+        row = find_strategy(options.denoise_strategy)
+        return cls(somewhere=frozenset(row.optional) & frozenset(row.parts))
+
+
+_NOTHING_LACKING = Lacking()
+
+
+def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING) -> str:
+    """Write sentences on what was removed, and how.
+
+    Parameters
+    ----------
+    options
+        How runs were cleaned; the strategy is one of `STRATEGIES`.
+    lacking
+        What of it the tables of confounds did not have.
+
+    Returns
+    -------
+    Sentences with full stops; works cited as by the keys of `cleaning_words()["references"]`.
+    """
+    row, say = find_strategy(options.denoise_strategy), cleaning_words()
+    arguments = row.nilearn_arguments(options)
+    removed = [
+        forms[arguments.get(part, "always")] + say["somewhere"] * (part in lacking.somewhere)
+        for part, forms in say["parts"].items()
+        if row.reads_table and part in set(arguments["strategy"]) - lacking.everywhere
+    ]
+    asked = {name: getattr(options, name) for name in say["further"]}
+    removed += [say["further"][name].format(x) for name, x in asked.items() if x is not None]
+    sentences = []
+    if options.smoothing_fwhm is not None:
+        sentences.append(say["smoothed"].format(fwhm=options.smoothing_fwhm))
+    if row.reads_table:
+        sentences.append(say["chosen"])
+    if row.noise is not None:
+        sentences.append(say["noise"].format(noise=row.noise))
+    if removed:
+        filtered = options.high_pass is not None or options.low_pass is not None
+        how = say["one_regression" if filtered else "regression"]
+        listed = ", ".join(removed[:-1]) + " and " * bool(removed[1:]) + removed[-1]
+        # "fMRIPrep" keeps its small letter.
+        listed = listed if listed.startswith("fMRIPrep") else listed[0].upper() + listed[1:]
+        how = how.format(kept=say["kept"] * row.censors)
+        sentences.append(say["removed"].format(listed=listed, how=how))
+    else:
+        sentences.append(say["nothing"])
+    if row.censors:
+        limits = {"fd": options.scrubbing_fd_mm, "dvars": SCRUBBING_STD_DVARS}
+        sentences.append(say["censored"].format(**limits))
+    return ". ".join(sentences) + "."

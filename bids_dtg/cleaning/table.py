@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import Table, parse_table, read_bytes, require_contents
+from bids_dtg.files.foreign import Table, parse_table, plain_number, read_bytes, require_contents
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
 
 Cells = Mapping[str, tuple[str, ...]]  # text of the cells (frames,) of a table, by column
+Column = NDArray[np.float64]  # (frames,), NaN where n/a
 
 # Hundreds of columns that most strategies do not look at; not reading them saves half a second.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
@@ -27,7 +28,6 @@ _LONGEST_CELL = 30  # characters of a cell that are shown
 # Nothing that was measured is larger, and sums of squares of it are still finite.
 _LARGEST = 1e100
 _NOT_KNOWN = ("", "n/a", "na", "nan")
-_OTHER = "choose another --denoise-strategy, or rerun fMRIPrep"
 
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
@@ -60,32 +60,40 @@ def read_rows(
     expected: str,
     wanted: Callable[[str], bool] = bool,
     remedy: str = "",
+    frames: int | None = None,
 ) -> Table:
     """Read a table beside a run as text, so that nothing is rounded twice.
 
     Raises
     ------
     RunError
-        It is missing, unreadable or cut off.
+        It is missing, unreadable or cut off, or has not a row for each of the run's frames, where
+        their number is given.
     """
     who = f"sub-{run.participant}: "
     try:
         require_contents([path], run.participant)
-        content = read_bytes(path)
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        content = read_bytes(path).replace(b"\r\n", b"\n")
         # An editor's empty lines go; tabs at the end of the last line of cells stay.
         end = content.find(b"\n", len(content.rstrip()))
-        content = content if end < 0 else content[:end]
-        table = parse_table(content, path, wanted=wanted)
+        table = parse_table(content if end < 0 else content[:end], path, wanted=wanted)
     except ForeignFileError as err:
         raise err.as_kind(RunError, who, expected=expected, remedy=remedy) from err
-    first, last = content.partition(b"\n")[0], content.rpartition(b"\n")[2]
-    if last.count(b"\t") != first.count(b"\t"):
-        raise RunError(f"{who}{path} is cut off in its last line", remedy="copy it again")
+    if table.short:
+        raise RunError(
+            f"{who}{path} has lines with fewer cells than its header, or is cut off",
+            remedy="copy it again",
+        )
+    if frames not in (None, len(table.rows)):
+        raise RunError(
+            f"{who}{path} has {len(table.rows)} rows",
+            expected=f"{frames}, the frames of {run.bold.name}",
+            remedy="both must be of one run: copy or make them again",
+        )
     return table
 
 
-def read_table(
+def read_confounds(
     path: Path, run: RestRun, n_frames: int, *, components: bool = False
 ) -> tuple[Cells, tuple[str, ...]]:
     """Read a table of confounds, and which of its names stand for several columns.
@@ -106,13 +114,8 @@ def read_table(
         expected="tab-separated text with a header, as fMRIPrep writes it",
         wanted=lambda name: bool(name) and not modern_name(name).startswith(unused),
         remedy="copy it again, or rerun fMRIPrep",
+        frames=n_frames,
     )
-    if len(table.rows) != n_frames:
-        raise RunError(
-            f"sub-{run.participant}: {path} has {len(table.rows)} rows",
-            expected=f"{n_frames}, the frames of {run.bold.name}",
-            remedy="both must come from one run of fMRIPrep: copy or make them again",
-        )
     cells = dict[str, tuple[str, ...]]()
     taken = set(table.header)
     for name, column in zip(table.header, zip(*table.rows, strict=True), strict=True):
@@ -122,20 +125,51 @@ def read_table(
     return cells, table.twice()
 
 
-def numbers(cells: Cells, name: str) -> NDArray[np.float64] | None:
-    """Return the numbers of a column, n/a and other text as NaN; None without such a column.
+def read_column(cells: Cells, name: str, where: str) -> Column | None:
+    """Return the numbers of a column; None without one.
+
+    fMRIPrep before 1.4 wrote neither derivatives nor squares: a derivative is the difference to the
+    frame before (n/a in the first one), a power the square of the column or of its derivative.
+
+    Parameters
+    ----------
+    cells, name
+        The table, and which of its columns.
+    where
+        Participant and file, for the error.
+
+    Raises
+    ------
+    RunError
+        It has text, or numbers that are not finite or too large to be squared.
 
     Examples
     --------
-    >>> numbers({"csf": ("n/a", "1.5", "1_0")}, "csf")
-    array([nan, 1.5, nan])
+    >>> read_column({"csf": ("n/a", "1.5", "3")}, "csf_derivative1_power2", "")
+    array([ nan,  nan, 2.25])
     """
-    if name not in cells:
+    base = name if name in cells else re.sub(r"(_derivative1)?(_power2)?$", "", name)
+    if base not in cells:
         return None
-    return np.array([_number(cell) for cell in cells[name]], np.float64)
+    values = np.full(len(cells[base]), np.nan)
+    for row, cell in enumerate(word.strip() for word in cells[base]):
+        if cell.lower() in _NOT_KNOWN:
+            continue
+        number = plain_number(cell)
+        if number is None or not abs(number) <= _LARGEST:
+            shown = cell if len(cell) <= _LONGEST_CELL else f"{cell[:_LONGEST_CELL]}…"
+            raise RunError(
+                f"{where} has {shown!r} in row {row + 1} of column {base}",
+                expected=f"numbers up to {_LARGEST:g}, or n/a",
+                remedy="copy it again, rerun fMRIPrep, or correct the column",
+            )
+        values[row] = number
+    if base != name and "_derivative1" in name:
+        values = np.concatenate([[np.nan], np.diff(values)])
+    return values**2 if base != name and name.endswith("_power2") else values
 
 
-def non_steady_frames(cells: Cells, n_frames: int) -> NDArray[np.bool_]:
+def flagged_frames(cells: Cells, n_frames: int, where: str) -> NDArray[np.bool_]:
     """Return which frames (frames,) fMRIPrep flagged as not yet in steady state.
 
     As nilearn, take whatever is not 0 for a flag, and n/a for none.
@@ -143,7 +177,7 @@ def non_steady_frames(cells: Cells, n_frames: int) -> NDArray[np.bool_]:
     flagged = np.zeros(n_frames, bool)
     for name in cells:
         if name.startswith(NON_STEADY):
-            column = numbers(cells, name)
+            column = read_column(cells, name, where)
             flagged |= column is not None and np.nan_to_num(column) != 0
     return flagged
 
@@ -161,60 +195,21 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
     """
     if run.outliers is None:
         return np.zeros(n_frames, bool)
-    who = f"sub-{run.participant}: {run.outliers}"
+    where = f"sub-{run.participant}: {run.outliers}"
     expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
     table = read_rows(run.outliers, run, expected=expected)
-    if FD not in table.header:
-        raise RunError(f"{who} has no column {FD}", expected=expected)
-    found = np.array([_number(row[FD]) for row in table.dicts()], np.float64)
-    if (odd := np.flatnonzero(~np.isfinite(found))).size:
-        raise RunError(f"{who} has no number in row {odd[0] + 1} of column {FD}", expected=expected)
-    flags = found != 0
+    cells = dict(zip(table.header, zip(*table.rows, strict=True), strict=True))
+    if (column := read_column(cells, FD, where)) is None:
+        raise RunError(f"{where} has no column {FD}", expected=expected)
+    flags = np.nan_to_num(column) != 0
     left = int(np.count_nonzero(~flags))
     if n_frames not in (len(flags), left):
         raise RunError(
-            f"{who} has {len(flags)} rows, {left} of them without a flag",
+            f"{where} has {len(flags)} rows, {left} of them without a flag",
             expected=f"{n_frames} of either, the frames of {run.bold.name}",
             remedy="both must come from one run of XCP-D: copy or make them again",
         )
     return np.asarray(flags) if len(flags) == n_frames else np.zeros(n_frames, bool)
-
-
-def require_numbers(cells: Cells, names: Iterable[str], where: str, remedy: str) -> None:
-    """Refuse columns that cannot be regressed out or compared with a threshold.
-
-    Parameters
-    ----------
-    cells, names
-        The table, and which of its columns are wanted.
-    where, remedy
-        Participant and file, and what to do, for the error.
-
-    Raises
-    ------
-    RunError
-        A column has no number at all, or has text, or numbers that are not finite or too large to
-        be squared. Single n/a are no fault: derivatives and displacements begin with one.
-    """
-    for name in names:
-        column, words = numbers(cells, name), [word.strip() for word in cells[name]]
-        assert column is not None
-        known = np.array([word.lower() not in _NOT_KNOWN for word in words], bool)
-        wrong = np.flatnonzero(known & ~(np.abs(column) <= _LARGEST))
-        if wrong.size:
-            found = words[wrong[0]]
-            found = found if len(found) <= _LONGEST_CELL else f"{found[:_LONGEST_CELL]}…"
-            raise RunError(
-                f"{where} has {found!r} in row {wrong[0] + 1} of column {name}",
-                expected=f"numbers up to {_LARGEST:g}, or n/a",
-                remedy=remedy,
-            )
-        if not known.any():
-            raise RunError(
-                f"{where} has no number in rows 1 to {len(column)} of column {name}",
-                expected="numbers, and n/a in single rows",
-                remedy=remedy,
-            )
 
 
 def modern_name(name: str) -> str:
@@ -234,26 +229,6 @@ def modern_name(name: str) -> str:
     return name
 
 
-def expansions(cells: Cells) -> Cells:
-    """Compute derivatives and squares that are missing beside their column.
-
-    fMRIPrep before 1.4 wrote none. A derivative is the difference to the frame before (n/a in
-    the first frame), a power the square of the column or of its derivative, as fMRIPrep's are.
-    """
-    added = dict[str, tuple[str, ...]]()
-    for base in (*MOTION, *TISSUE, GLOBAL):
-        if (values := numbers(cells, base)) is None:
-            continue
-        with np.errstate(over="ignore", invalid="ignore"):  # `require_numbers` refuses the column
-            derivative = np.concatenate([[np.nan], np.diff(values)])
-            made = (values, derivative, values**2, derivative**2)
-        for end, column in zip(EXPANSIONS, made, strict=True):
-            if base + end not in cells:
-                text = ("n/a" if np.isnan(value) else repr(float(value)) for value in column)
-                added[base + end] = tuple(text)
-    return added
-
-
 def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
     """Return the names of the components of anatomical CompCor in the combined mask.
 
@@ -267,46 +242,25 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
         No such component exists, or its mask is not known.
     """
     names = tuple(name for name in cells if re.fullmatch(r"a_comp_cor_\d+", name))
-    who = f"sub-{run.participant}: "
-    if not names:
-        raise RunError(
-            f"{who}{run.confounds} has no column of anatomical CompCor",
-            expected="a_comp_cor_00, …",
-            remedy=_OTHER,
-        )
     path = metadata_file(run)
     entries = read_sidecar(path) if path else {}
     masks = {name: entry.get("Mask") for name, entry in entries.items() if isinstance(entry, dict)}
-    if all(masks.get(name) for name in names):
-        if combined := tuple(name for name in names if masks[name] == _COMBINED):
-            return combined
-        raise RunError(
-            f"{who}{path} names no component of anatomical CompCor of the combined mask among "
-            f"{len(names)}",
-            expected=f'"Mask": "{_COMBINED}" for some of them',
-            remedy=_OTHER,
-        )
     apart = any(name.startswith(("c_comp_cor", "w_comp_cor")) for name in cells)
-    if apart or not any(name.endswith(EXPANSIONS[1:]) for name in cells):
-        return names
-    raise RunError(
-        f"{who}{run.confounds} has {len(names)} columns of anatomical CompCor, and no JSON file "
-        "beside it that says from which masks",
-        expected=f"{run.confounds.with_suffix('.json').name if run.confounds else 'a JSON file'} "
-        "with the Mask of each",
-        remedy="copy it there, or choose another --denoise-strategy",
-    )
+    if all(masks.get(name) for name in names):
+        combined = tuple(name for name in names if masks[name] == _COMBINED)
+    else:
+        combined = names if apart or not any(n.endswith(EXPANSIONS[1:]) for n in cells) else ()
+    if not combined:
+        raise RunError(
+            f"sub-{run.participant}: {run.confounds} has {len(names)} columns of anatomical "
+            "CompCor, and none that is known to be of the combined mask",
+            expected=f'a_comp_cor_00, …, and a JSON file beside it with "Mask": "{_COMBINED}"',
+            remedy="copy that file there, choose another --denoise-strategy, or rerun fMRIPrep",
+        )
+    return combined
 
 
 def metadata_file(run: RestRun) -> Path | None:
     """Return the JSON file beside a run's table of confounds; None where there is none."""
     path = run.confounds.with_suffix(".json") if run.confounds else None
     return path if path is not None and (path.is_file() or path.is_symlink()) else None
-
-
-def _number(cell: str) -> float:
-    # Python's numbers may have underscores and digits of any script; a table's may not.
-    try:
-        return float(cell) if cell.isascii() and "_" not in cell else np.nan
-    except ValueError:
-        return np.nan

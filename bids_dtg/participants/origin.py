@@ -11,8 +11,7 @@ from typing import Any
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.confounds import Confounds
-from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cleaning.strategies import Lacking, find_strategy
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset

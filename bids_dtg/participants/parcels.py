@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.fitted import FittedBundle
 from bids_dtg.cleaning.confounds import NOT_IN_TABLE, Confounds
 from bids_dtg.cleaning.design import frequency_facts
-from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, parcel_sums
 from bids_dtg.engine.machine import divide
@@ -582,7 +582,7 @@ class ParcelWriter(Generic[Request]):
         """
         lacking = Lacking.of_runs(
             (run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
-            frames=any(run.confounds.dropped.interpolated for run in runs),
+            frames=any(run.confounds.dropped["interpolated"] for run in runs),
         )
         complete_average(self._request, planned, inputs, files, lacking)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in

@@ -17,10 +17,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from bids_dtg.bundles.bundle import Bundle
-from bids_dtg.cleaning.confounds import confound_files
-from bids_dtg.cleaning.custom import check_custom_place, require_own_tables
-from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cleaning.confounds import check_custom_place, confound_files, require_own_tables
+from bids_dtg.cleaning.strategies import Lacking, resolve
 from bids_dtg.engine.machine import Capacity
 from bids_dtg.errors import OutputError, RunError
 from bids_dtg.extras import require

@@ -15,7 +15,7 @@ from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.design import MIN_DOF
-from bids_dtg.cleaning.words import CLEANING_REFERENCES, Lacking, cleaning_text
+from bids_dtg.cleaning.strategies import Lacking, cleaning_text, cleaning_words
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
@@ -154,7 +154,7 @@ def methods_text(
         f"Software: {', '.join(f'{name} {version}' for name, version in packages.items())}.",
     ]
     text = " ".join(paragraphs)
-    known = _SAID["references"] | CLEANING_REFERENCES
+    known = _SAID["references"] | cleaning_words()["references"]
     cited = "".join(reference for name, reference in known.items() if name in text)
     # A page joins lines by spaces: no line ends within a word.
     filled = [

@@ -117,8 +117,7 @@ class CleaningOptions:
     gsr: bool = option(False, "also remove the global signal")
     custom_confounds: Path | None = option(
         None,
-        "further columns to remove: a folder of tables named as fMRIPrep's, a table, or "
-        "a path with entities in braces, e.g. /c/{sub}_{ses}_{task}.tsv",
+        "further columns to remove: a folder of tables named as fMRIPrep's, or a table",
         metavar="FOLDER|TSV",
     )
     high_pass: float | None = option(

@@ -9,7 +9,7 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
 
-from bids_dtg.cleaning.confounds import Confounds, DroppedFrames
+from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Carpet
@@ -49,7 +49,7 @@ def measured_run(folder: Path) -> MeasuredRun:
             keep=kept,
             fd_mm=np.where(np.arange(FRAMES) > 0, 0.1, np.nan),
             std_dvars=None,
-            dropped=DroppedFrames(0, 0, 0, 0, 0, 0),
+            dropped={},
             decisions={},
         ),
         cleaning={},

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -54,8 +53,7 @@ def test_scrubbing_drops_by_reason_and_the_stretches_between(run):
     confounds = load(run, strategy="scrubbing", n_frames=N_FRAMES)
     # 11 to 13 lie between two high frames, 31 to 34 too, 36 to 39 are fewer than 5 at the end.
     assert list(np.flatnonzero(~confounds.keep)) == [*range(10, 15), *range(30, 40)]
-    dropped = confounds.dropped
-    assert (dropped.fd, dropped.dvars, dropped.isolated) == (3, 2, 11)
+    assert [confounds.dropped[why] for why in ("fd", "dvars", "isolated")] == [3, 2, 11]
     assert confounds.decisions["fd_threshold"] == 0.5
     assert {"csf_power2", "white_matter_derivative1_power2"} <= set(confounds.names)
 
@@ -66,7 +64,7 @@ def test_dummy_scans_are_those_flagged_or_a_number_instead(run, strategy):
     for dummy_scans, expected in [("auto", 3), (0, 0), ("2", 2), (5, 5)]:
         confounds = load(run, strategy=strategy, n_frames=N_FRAMES, dummy_scans=dummy_scans)
         assert list(np.flatnonzero(~confounds.keep)) == list(range(expected))
-        counts = (confounds.dropped.non_steady, confounds.dropped.dummy)
+        counts = (confounds.dropped["non_steady"], confounds.dropped["dummy"])
         assert counts == ((3, 0) if dummy_scans == "auto" else (0, expected))
 
 
@@ -130,7 +128,7 @@ def test_wrong_number_of_rows(run):
         (b"\xff\xfe\x00\x81" * 50, "cannot be read as a table"),
         (b"/annex/objects/MD5E-s1--x.tsv", "pointer"),
         (b"a\tb\n1\t2\t3\t4\n5\t6\n", "(cannot be read as a table|cut off|2 rows)"),
-        (b"csf\ttrans_x\n" + b"1\t2\n" * (N_FRAMES - 1) + b"1", "cut off in its last line"),
+        (b"csf\ttrans_x\n" + b"1\t2\n" * (N_FRAMES - 1) + b"1", "is cut off"),
     ],
 )
 def test_unreadable_tables(run, content, message, strategy):
@@ -186,18 +184,6 @@ def test_a_column_without_a_number_is_refused_where_it_is_wanted(run):
         load(run, strategy="simple", n_frames=N_FRAMES)
 
 
-def test_single_gaps_stay_legal_and_a_displacement_that_is_not_wanted_may_be_infinite(run):
-    with_table(run, csf=series(at5="n/a"), framewise_displacement=series(at3="inf"))
-    confounds = load(run, strategy="simple", n_frames=N_FRAMES)
-    assert confounds.decisions["columns_with_na"].count("csf") == 1
-    assert confounds.mean_fd_mm == pytest.approx(0.1)
-
-
-def real_table(run: RestRun, source) -> RestRun:
-    shutil.copy(source, run.confounds)
-    return run
-
-
 def test_a_column_named_twice_is_noted_and_the_first_used(run):
     plain = load(with_table(run), n_frames=N_FRAMES, strategy="simple")
     first, *rows = run.confounds.read_text().splitlines()
@@ -230,7 +216,7 @@ def test_frames_that_xcpd_interpolated_are_left_out(cleaned, flags, left_out):
     table = write_outliers(cleaned.bold, flags)
     found = load(cleaned, strategy="none", n_frames=12)
     assert list(np.flatnonzero(~found.keep)) == left_out
-    assert found.dropped.interpolated == len(left_out)
+    assert found.dropped["interpolated"] == len(left_out)
     what, were = ("frame", "was") if len(left_out) == 1 else ("frames", "were")
     note = f"{len(left_out)} {what} that XCP-D had interpolated ({table.name}) {were} left out."
     assert found.notes == ((note,) if left_out else ())
@@ -249,12 +235,12 @@ def test_a_run_and_a_join_each_take_their_own_outliers(tmp_path, entities):
     own = write_outliers(run, flags)
     (found,) = find_runs(root, "01", input_type="xcpd")
     assert found.outliers == own
-    assert load(found, strategy="none", n_frames=12).dropped.interpolated == 1
+    assert load(found, strategy="none", n_frames=12).dropped["interpolated"] == 1
     run.unlink()
     add_xcpd_run(root, bold=np.concatenate([bold, bold], axis=-1))
     (join,) = find_runs(root, "01", input_type="xcpd")
     assert join.outliers == of_join
-    assert load(join, strategy="none", n_frames=24).dropped.interpolated == 2
+    assert load(join, strategy="none", n_frames=24).dropped["interpolated"] == 2
 
 
 @pytest.mark.parametrize(
@@ -263,8 +249,7 @@ def test_a_run_and_a_join_each_take_their_own_outliers(tmp_path, entities):
         ([0] * 13, r"has 13 rows, 13 of them without a flag\. Expected: 12 of either"),
         ([0] * 4, "has 4 rows"),
         ([1] * 13, "has 13 rows, 0 of them"),
-        (["n/a"] * 12, "no number in row 1"),
-        (["x", *[0] * 11], "no number in row 1"),
+        (["x", *[0] * 11], "has 'x' in row 1 of column framewise_displacement"),
     ],
 )
 def test_outliers_of_another_series_are_one_line(cleaned, flags, fault):

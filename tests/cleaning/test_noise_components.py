@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import shutil
 
 import nibabel as nib
@@ -15,7 +14,7 @@ from nuisance_tables import write_aroma, write_tedana
 
 from bids_dtg.cleaning.confounds import load_confounds
 from bids_dtg.cleaning.noise_components import find_component_files, read_components
-from bids_dtg.cleaning.words import cleaning_text
+from bids_dtg.cleaning.strategies import cleaning_text
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
@@ -100,11 +99,7 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
             load_confounds(run, options, n_frames=FRAMES)
         assert "\n" not in str(told.value)
         assert f"--dummy-scans {missing + zeros}" in str(told.value)
-        dropped = flagged if dummies == "auto" else int(dummies)
-        assert zeros == 0 or re.search(
-            rf" rows; the first {zeros} hold only zeros, but {dropped - missing} of these frames",
-            str(told.value),
-        )
+        assert zeros == 0 or f", the first {zeros} of them of zeros" in str(told.value)
         return
     found = load_confounds(run, options, n_frames=FRAMES)
     noise = found.mixing[found.keep][:, found.noise]

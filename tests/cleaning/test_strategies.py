@@ -16,8 +16,13 @@ from fmriprep_dataset import add_run, describe_dataset
 from nuisance_tables import nuisance_columns, write_aroma, write_nuisance, write_tedana
 
 from bids_dtg.cleaning.confounds import confound_files, load_confounds
-from bids_dtg.cleaning.strategies import STRATEGIES, Strategy, resolve
-from bids_dtg.cleaning.words import PART_WORDS, cleaning_text
+from bids_dtg.cleaning.strategies import (
+    STRATEGIES,
+    Strategy,
+    cleaning_text,
+    cleaning_words,
+    resolve,
+)
 from bids_dtg.cli.parser import build_parser
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
@@ -46,7 +51,7 @@ def place(run: RestRun, source) -> RestRun:
 
 
 COMPCOR = CleaningOptions(denoise_strategy="compcor")
-NO_JSON = "has 70 columns of anatomical CompCor, and no JSON file"
+NO_JSON = "has 70 columns of anatomical CompCor, and none that is known"
 NO_MOTION, NO_CSF = "lacks 24 of 26 .*trans_x, trans_x_der", "lacks 1 of 26 .*simple needs: csf;"
 NO_AROMA = "has no outputs of ICA-AROMA beside"
 CONFOUNDS, SERIES = "confounds/{}_desc-confounds_{}.tsv", "timeseries"
@@ -64,7 +69,7 @@ REAL = [
     (
         CONFOUNDS.format("no_nonsteady", "regressors"),
         30,
-        (30, 36, "has 126 col.*no JSON", NO_AROMA),
+        (30, 36, "has 126 col.*none that is known", NO_AROMA),
     ),
     (CONFOUNDS.format("test-v21", SERIES), 30, (27, 33, 30, NO_AROMA)),
     (OLD, 34, (NO_CSF, "lacks 4 of 34 .*: csf, csf_der.*csf_power2", 37, "lacks 1 of 2 .*: csf;")),
@@ -102,7 +107,7 @@ def test_files_that_results_depend_on_are_listed(run, tmp_path):
     options = CleaningOptions(denoise_strategy="compcor", custom_confounds=own)
     found = confound_files(run, options)
     assert found == (run.confounds.with_suffix(".json"), own)
-    options = CleaningOptions(denoise_strategy="simple", custom_confounds=tmp_path / "{ses}.tsv")
+    options = CleaningOptions(denoise_strategy="simple", custom_confounds=tmp_path)
     assert confound_files(run, options) == ()
 
 
@@ -177,10 +182,10 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     confounds = load_confounds(run, options, n_frames=80)
     assert bool(confounds.names) == row.reads_table
     assert confounds.decisions["strategy"] == row.name
-    assert ("fd_threshold" in confounds.decisions) == (confounds.dropped.fd > 0) == row.censors
-    assert set(row.parts) <= {*PART_WORDS, "scrub"}
+    assert ("fd_threshold" in confounds.decisions) == (confounds.dropped["fd"] > 0) == row.censors
+    assert set(row.parts) <= {*cleaning_words()["parts"], "scrub"}
     text = cleaning_text(options)
-    for part in set(row.parts) & {*PART_WORDS}:
-        words = PART_WORDS[part][row.nilearn_arguments(options).get(part, "always")]
+    for part in set(row.parts) & {*cleaning_words()["parts"]}:
+        words = cleaning_words()["parts"][part][row.nilearn_arguments(options).get(part, "always")]
         assert words.lower() in text.lower()
     assert f"| `{row.name}` | {row.removes} | {row.drops} |" in strategies_markdown()

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.cleaning.strategies import STRATEGIES
-from bids_dtg.cleaning.words import CLEANING_REFERENCES, cleaning_text
+from bids_dtg.cleaning.strategies import STRATEGIES, cleaning_text, cleaning_words
 from bids_dtg.settings import CleaningOptions
 
 
@@ -45,4 +44,4 @@ def test_every_choice_makes_sentences_whose_works_have_references():
         begun = [sentence for sentence in text.split(". ") if sentence[0].islower()]
         assert all(sentence.startswith("fMRIPrep's") for sentence in begun)
         for name in re.findall(r"\((\w+) et al\.", text) + re.findall(r"\((\w+), \d{4}\)", text):
-            assert name in CLEANING_REFERENCES
+            assert name in cleaning_words()["references"]

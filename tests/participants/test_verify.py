@@ -99,13 +99,13 @@ def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
         nib.save(image, place / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz")
         rows = "\n".join(str(number % 7) for number in range(FRAMES))
         for label in job.labels:
-            (place / f"sub-{label}.tsv").write_text(f"mine\n{rows}\n")
-        table = str(place / "sub-{sub}.tsv")
+            name = f"sub-{label}_task-rest_desc-confounds_timeseries.tsv"
+            (place / name).write_text(f"mine\n{rows}\n")
         return (
             "--atlases",
             str(place / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"),
             "--custom-confounds",
-            table,
+            str(place),
         )
 
     assert job.run(*options("here")) == 0

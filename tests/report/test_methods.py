@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring

@@ -178,8 +178,6 @@ def test_aroma_is_nilearn_s_preset_on_an_image_denoised_non_aggressively(spoilt)
             r"cannot be cleaned: 144 frames are kept, too few for 143 columns of frequencies to "
             r"remove and an intercept: at least 147\. .*a wider band or less censoring",
         ),
-        ("--custom-confounds /nowhere/{ses}.tsv", r"has \{ses\}, which sub-01_task-rest has not"),
-        ("--custom-confounds /nowhere/{sub}.tsv", r"no table for --custom-conf.*/nowhere/01\.tsv"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(spoilt, options, message):

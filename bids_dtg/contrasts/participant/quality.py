@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
@@ -71,7 +71,7 @@ def summarise(
     }
     confounds = {
         **measured.confounds.decisions,
-        **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
+        **{f"dropped_{why}": n for why, n in measured.confounds.dropped.items()},
     }
     facts = {
         "Run": run.title,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.cohort.known_people import labels_alone
 from bids_dtg.cohort.people import table_path
 from bids_dtg.cohort.result_folder import data_set_name

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from bids_dtg.cleaning.confounds import NOT_IN_TABLE
-from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import nodes_of
