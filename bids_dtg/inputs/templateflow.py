@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import DownloadError, OutputError, RunError, SettingsError
+from bids_dtg.errors import DownloadError, DtgError, OutputError, RunError, SettingsError
 from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
     PinnedFile,
@@ -49,7 +47,7 @@ _PUBLISHED = {
 
 
 class TransformMissingError(RunError):
-    """A transform between templates is not in TemplateFlow's folder, but can be fetched."""
+    """A transform is not here, and can be had: from TemplateFlow, or by running fMRIPrep again."""
 
 
 class TransformPlannedError(TransformMissingError):
@@ -60,10 +58,8 @@ class NotFetchedError(SettingsError):
     """A file may be fetched and cannot be: nobody who needs it can be worked on."""
 
 
-# What could not be fetched, and when (seconds): a process asks for it again after a while only, so
-# that not each of a thousand participants waits for a network that is not there.
-_NOT_FETCHED: dict[Path, tuple[float, NotFetchedError]] = {}
-_ASK_AGAIN_SECONDS = 600.0
+# What this process could not fetch: it does not ask again for each of a thousand participants.
+_NOT_FETCHED: dict[Path, NotFetchedError] = {}
 
 
 @dataclass(frozen=True)
@@ -76,19 +72,18 @@ class TemplateFlow:
     address: str = ADDRESS  # where it is fetched from
 
     @classmethod
-    def here(
-        cls,
-        *,
-        download: bool = False,
-        plans: bool = False,
-        environment: Mapping[str, str] = os.environ,
-    ) -> TemplateFlow:
+    def here(cls, *, download: bool = False, plans: bool = False) -> TemplateFlow:
         """Find the folder as the package templateflow does: TEMPLATEFLOW_HOME, or the cache."""
-        home = environment.get("TEMPLATEFLOW_HOME")
-        return cls(Path(home).absolute() if home else _cache(environment), download, plans)
+        home = os.environ.get("TEMPLATEFLOW_HOME")
+        if not home:
+            import pooch
+
+            home = str(pooch.os_cache("templateflow"))
+        # A container's user may have no entry in the table of users, and no HOME.
+        return cls(None if home.startswith("~") else Path(home).absolute(), download, plans)
 
     def transform(self, to: str, origin: str) -> Path:
-        """Find the transform that resamples images of one template to another.
+        """Find the transform that resamples images of one template to another, or fetch it.
 
         Parameters
         ----------
@@ -106,29 +101,14 @@ class TemplateFlow:
         RunError
             TemplateFlow has none.
         """
-        relative = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
-        path = self._path(relative, f"TemplateFlow's transform from {origin} to {to}")
-        if has_content(path):
-            return path
-        if to not in _PUBLISHED or not _PUBLISHED[to].fullmatch(origin):
+        location = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
+        path = self._path(location)
+        if not has_content(path) and not (to in _PUBLISHED and _PUBLISHED[to].fullmatch(origin)):
             raise RunError(
                 f"{path} is not there, and TemplateFlow is not known to have it",
                 remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",
             )
-        pinned = PINNED.get(relative)
-        size = f" ({pinned.size / 1e6:.0f} MB)" if pinned and pinned.size else ""
-        missing = f"{path} is not there: TemplateFlow's transform from {origin} to {to}{size}"
-        if pinned is None:
-            raise TransformMissingError(
-                f"{missing}, which the program does not download: it has no digest of it",
-                remedy=f"{self._by_hand(path)}, or fetch it with the package templateflow",
-            )
-        if why := self._why_not_fetched():
-            raise TransformMissingError(missing, remedy=f"{self._by_hand(path)} ({why})")
-        if self.plans:
-            raise TransformPlannedError(missing)
-        self._fetch(pinned, path)
-        return path
+        return self._obtain(path, PINNED.get(location), f"transform from {origin} to {to}")
 
     def atlas(self, pinned: PinnedFile) -> Path:
         """Find the image of an atlas, or fetch it where that is allowed.
@@ -141,20 +121,11 @@ class TemplateFlow:
         Raises
         ------
         RunError
-            It is not there and may not be downloaded.
+            It is not there and may not be downloaded, or this is a plan.
         NotFetchedError
             It may be downloaded, and cannot be.
         """
-        path = self._path(pinned.location, f"TemplateFlow's {pinned.name}")
-        if not has_content(path):
-            why = self._why_not_fetched() or self.plans * "a call without --dry-run fetches it"
-            if why:
-                raise RunError(
-                    f"{path} is {'empty' if path.exists() else 'not there'}",
-                    remedy=f"{self._by_hand(path)} ({why})",
-                )
-            self._fetch(pinned, path)
-        return path
+        return self._obtain(self._path(pinned.location), pinned, "atlas")
 
     def list_atlases(self, space: str) -> list[Path]:
         """List the label images in a template's folder.
@@ -168,82 +139,70 @@ class TemplateFlow:
         """
         if self.home is None:
             return []
-        folder = self.home / f"tpl-{space}"
-        return sorted(
-            path for end in (".nii.gz", ".nii") for path in matching(folder, f"**/tpl-*_dseg{end}")
-        )
+        files = matching(self.home / f"tpl-{space}", "**/tpl-*_dseg.nii*")
+        return [path for path in files if path.name.endswith(("_dseg.nii.gz", "_dseg.nii"))]
 
-    def _path(self, relative: str, what: str) -> Path:
+    def _path(self, location: str) -> Path:
         """Return where a file of the folder is, or would be."""
         if self.home is None:
             raise RunError(
-                f"{what} is needed, and there is no folder for it: no home folder is known",
-                remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {relative}",
+                f"TemplateFlow's {location} is needed, and no folder is known that may have it",
+                remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {location}",
             )
-        return self.home / relative
+        return self.home / location
 
-    def _by_hand(self, path: Path) -> str:
-        assert self.home is not None
+    def _obtain(self, path: Path, pinned: PinnedFile | None, what: str) -> Path:
+        """Return a file of the folder, fetched where it is missing and that is allowed."""
+        if has_content(path):
+            return path
+        size = f" ({pinned.size / 1e6:.0f} MB)" if pinned and pinned.size else ""
+        state = "empty" if path.exists() else "not there"
+        missing = f"{path} is {state}: TemplateFlow's {what}{size}"
+        assert self.home is not None  # as there is a path
         url = f"{self.address}/{path.relative_to(self.home).as_posix().replace('+', '%2B')}"
-        return f"curl -fL --create-dirs -o '{path}' {url}"
+        by_hand = f"curl -fL --create-dirs -o '{path}' {url}"
+        hosts = download_hosts(os.environ, self.address)
+        if pinned is None:
+            why = "the program has no digest of it, and does not download it"
+        elif not self.download:
+            why = "bids_dtg fetches it"
+        elif not hosts:
+            why = f"the program fetches it where {OFFLINE_VARIABLE} is not set"
+        elif self.plans:
+            raise TransformPlannedError(missing, remedy="a call without --dry-run fetches it")
+        else:
+            self._fetch(pinned, path, size, hosts, by_hand)
+            return path
+        raise TransformMissingError(missing, remedy=f"{by_hand} ({why})")
 
-    def _why_not_fetched(self) -> str | None:
-        """Return what would let the program fetch what is missing; None where it may."""
-        if not self.download:
-            return "bids_dtg fetches it"
-        if not download_hosts(os.environ, self.address):
-            return f"the program fetches it where {OFFLINE_VARIABLE} is not set"
-        return None
-
-    def _fetch(self, file: PinnedFile, path: Path) -> None:
+    def _fetch(
+        self, file: PinnedFile, path: Path, size: str, hosts: list[str], by_hand: str
+    ) -> None:
         """Fetch a file; other processes see nothing or all of it."""
-        since, before = _NOT_FETCHED.get(path, (0.0, None))
-        if before is not None and time.monotonic() - since < _ASK_AGAIN_SECONDS:
+        if before := _NOT_FETCHED.get(path):
             raise before
-        elsewhere = (
-            f"fetch it on a machine with a network: {self._by_hand(path)}; with "
-            f"{OFFLINE_VARIABLE}=1 only those fail who need it"
-        )
-        remedy = f"set TEMPLATEFLOW_HOME to a folder that you may write to, or {elsewhere}"
         assert self.home is not None
+        may_write = "set TEMPLATEFLOW_HOME to a folder that you may write to"
         try:
             with (
                 Board(1) as board,
-                download_folder(self.home, board.lane(0), remedy=remedy) as work,
+                download_folder(self.home, board.lane(0), remedy=may_write) as work,
             ):
                 if has_content(path):  # another process was faster
                     return
-                size = f" ({file.size / 1e6:.0f} MB)" if file.size else ""
                 board.note(f"downloading {file.name}{size} to {path.parent}, once")
-                hosts = download_hosts(os.environ, self.address)
                 fetched = obtain_file(file, work, hosts, board.lane(0))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 fetched.replace(path)
-        except (DownloadError, OutputError) as err:
-            both = f"{err.remedy}, or {elsewhere}" if isinstance(err, DownloadError) else err.remedy
-            failed = NotFetchedError(err.found, expected=err.expected, remedy=both)
-            _NOT_FETCHED[path] = time.monotonic(), failed
-            raise failed from err
-        except OSError as err:
-            raise NotFetchedError(
-                f"{path} cannot be written: {err.strerror or err}", remedy=remedy
-            ) from err
-
-
-def _cache(environment: Mapping[str, str]) -> Path | None:
-    """Return the folder below the user's cache; None where there is neither a variable nor a home.
-
-    A container's user may have no entry in the table of users, and no HOME.
-    """
-    given = environment.get("XDG_CACHE_HOME") if sys.platform != "darwin" else None
-    if given:
-        return Path(given).absolute() / "templateflow"
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    cache = "Library/Caches" if sys.platform == "darwin" else ".cache"
-    return home.absolute() / cache / "templateflow"
+        except (DownloadError, OutputError, OSError) as err:
+            known = err if isinstance(err, DtgError) else OutputError(f"{path}: {err}")
+            _NOT_FETCHED[path] = NotFetchedError(
+                known.found,
+                expected=known.expected,
+                remedy=f"{known.remedy or may_write}, or fetch it on a machine with a network: "
+                f"{by_hand}; with {OFFLINE_VARIABLE}=1 only those fail who need it",
+            )
+            raise _NOT_FETCHED[path] from err
 
 
 def has_content(path: Path) -> bool:
