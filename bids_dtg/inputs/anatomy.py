@@ -123,13 +123,8 @@ class Anatomy:
         >>> [file.path.name for file in anatomy.points_to("MNI152NLin6Asym")]
         ['sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5']
         """
-        if own := self._own(template, T1W):
-            return (own,)
-        try:
-            return self.through(template, T1W)[0]
-        except TransformMissingError as err:
-            lacks = self._no_transform(template, T1W)
-            raise type(err)(f"{lacks.found}, and {err.found}", remedy=err.remedy) from err
+        own = self._own(template, T1W)
+        return (own,) if own else self.through(template, T1W)[0]
 
     def transform(self, origin: str, to: str) -> TransformFile:
         """Find the file that resamples images of one space to another; one of them is T1w.

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, SettingsError
+from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
 from bids_dtg.files.foreign import matching, read_json_object
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.atlases import names_atlases
-from bids_dtg.inputs.run import two_alike
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
 from bids_dtg.notices import counted
 from bids_dtg.settings import InputChoice, InputType
@@ -168,18 +167,11 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
     Raises
     ------
     DatasetError
-        If the dataset has no participants, not those asked for (the near ones are named), or two
-        of them whose labels differ in upper and lower case alone.
+        If the dataset has no participants, or not those asked for (the near ones are named).
     SettingsError
         If something is no label at all.
     """
     root, study = dataset.root, dataset.study
-    if joined := [label for label in labels if "," in label]:
-        raise SettingsError(
-            f"--participant-label is '{joined[0]}'",
-            expected="labels with spaces between them",
-            remedy=f"--participant-label {' '.join(joined[0].replace(',', ' ').split())}",
-        )
     if not (present := participants_of(dataset)):
         raise DatasetError(
             f"{root} has no participants (no {study.sign if study else 'sub-*'} folder), but "
@@ -193,23 +185,13 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
         asked.add(folder[0] if folder else plain_label(label, "sub"))
     if unknown := sorted(asked - set(present)):
         near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
-        some = near or [*present[:5], *(["…"] if len(present) > 5 else [])]
         raise DatasetError(
             f"{root} has no participant {', '.join(unknown)}",
-            expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
+            expected=f"{'near ones are' if near else 'e.g.'} {', '.join(near or present[:5])} "
             f"({counted(len(present), 'participant')} there)",
             remedy=f"--participant-label {' '.join(near or present[:1])}, or leave it out for all",
         )
-    selected = tuple(label for label in present if not asked or label in asked)
-    if pair := two_alike(selected, str.casefold):
-        raise DatasetError(
-            f"{root} has sub-{pair[0]} and sub-{pair[1]}",
-            expected="labels that differ in more than upper and lower case: some file systems "
-            "would mix their results",
-            remedy="rename one of them, or choose one with --participant-label and give the "
-            "other an output folder of its own",
-        )
-    return selected
+    return tuple(label for label in present if not asked or label in asked)
 
 
 def seen(root: Path) -> str:
@@ -285,12 +267,10 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
     if input_type == "auto":
         made = next(iter(_generators(description)), "")
         if _letters(made).startswith("fmripost"):
-            # What others than AROMA remove stays in the runs.
-            aroma = ", with --denoise-strategy ica_aroma" * ("aroma" in _letters(made))
             raise DatasetError(
                 f"{root} holds outputs of {made}, which are not read as runs",
                 expected="the fMRIPrep derivatives that it was run on",
-                remedy=f"give the folder of these as the input{aroma}",
+                remedy="give the folder of these as the input",
             )
         input_type = made_by(description) or "fmriprep"
     raw = _raw_of(root, description) if bids_dir == root else None
@@ -348,15 +328,11 @@ def _read_description(root: Path) -> dict[str, Any]:
         return read_json_object(root / _DESCRIPTION)
     except MissingFileError as err:
         # Two folders down lies fMRIPrep's output in derivatives/fmriprep_1.0.0/fmriprep.
-        near = [
-            path.parent
-            for depth in ("*", "*/*")
-            for path in matching(root, f"{depth}/{_DESCRIPTION}")
-        ]
-        near += [path for path in root.parents if (path / _DESCRIPTION).is_file()]
+        near = [*matching(root, f"*/{_DESCRIPTION}"), *matching(root, f"*/*/{_DESCRIPTION}")]
+        near += [place for above in root.parents if (place := above / _DESCRIPTION).is_file()]
         raise DatasetError(
             f"{root} is not a BIDS dataset: it has no {_DESCRIPTION}, but {seen(root)}",
-            remedy=f"perhaps {near[0]} was meant" if near else None,
+            remedy=f"perhaps {near[0].parent} was meant" if near else None,
         ) from err
     except ForeignFileError as err:
         raise err.as_kind(

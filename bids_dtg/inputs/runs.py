@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
 from json import dumps
 from pathlib import Path
-from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
-from bids_dtg.files.foreign import files_below, is_stub, require_contents
-from bids_dtg.files.names import parse_name, plain_index, plain_label, same_label
+from bids_dtg.files.foreign import files_below, require_contents
+from bids_dtg.files.names import parse_name, plain_index, plain_label
 from bids_dtg.files.sidecars import repetition_time, stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.dataset import InputDataset, participants_of
 from bids_dtg.inputs.run import (
@@ -42,6 +40,8 @@ from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType
 
 EVERY_REST = Selection()
+# Of each series, the label that it has, and whether that is the one asked for.
+Labels = list[tuple[str | None, bool]]
 # What the cleaned or preprocessed series are called, the first that is there winning: unsmoothed
 # before smoothed, as models are trained on what has not been smoothed.
 _DESCS: dict[InputType, tuple[str, ...]] = {
@@ -149,18 +149,14 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
         Something is no label, or no run has it: what the runs have.
     """
     for entity, labels in (("ses", selection.sessions), ("task", selection.tasks)):
-        for label in [plain_label(label, entity) for label in labels]:
-            _require_label(
-                OPTIONS[entity],
-                label,
-                dataset.root,
-                (
-                    (own, own is not None and same_label(entity, own, label))
-                    for participant in _people(dataset, participants)
-                    for file in list_series(dataset, participant)
-                    for own in [file.name.get(entity)]
-                ),
-            )
+        for asked in [plain_label(label, entity) for label in labels]:
+
+            def labels_of(
+                series: list[NamedFile], _: str, entity: str = entity, asked: str = asked
+            ) -> Labels:
+                return [(own := file.name.get(entity), own == asked) for file in series]
+
+            _require_label(OPTIONS[entity], asked, dataset, participants, labels_of)
 
 
 def refuse_absent_space(
@@ -180,41 +176,29 @@ def refuse_absent_space(
             raise wrong.as_kind(SettingsError)
         return
 
-    def asked_for(participant: str) -> list[NamedFile]:
-        found, who = list_series(dataset, participant), f"sub-{participant}"
+    def labels_of(series: list[NamedFile], who: str) -> Labels:
         with suppress(RunError):  # it is reported with the participant
-            return _usable(selection.of(found, who), who, dataset.input_type, rule.endings)
+            usable = _usable(selection.of(series, who), who, dataset.input_type, rule.endings)
+            return [(space_label(file), is_in_space(file, space)) for file in usable]
         return []
 
-    _require_label(
-        "--space",
-        space,
-        dataset.root,
-        (
-            (space_label(file), is_in_space(file, space))
-            for participant in _people(dataset, participants)
-            for file in asked_for(participant)
-        ),
-    )
-
-
-def _people(dataset: InputDataset, participants: Sequence[str]) -> dict[str, None]:
-    """Return all participants of a dataset, those asked for first."""
-    return dict.fromkeys(chain(participants, participants_of(dataset)))
+    _require_label("--space", space, dataset, participants, labels_of)
 
 
 def _require_label(
-    option: str, asked: str, root: Path, found: Iterable[tuple[str | None, bool]]
+    option: str,
+    asked: str,
+    dataset: InputDataset,
+    participants: Sequence[str],
+    labels_of: Callable[[list[NamedFile], str], Labels],
 ) -> None:
-    """Refuse the label of an option that no series has.
-
-    Each series gives the label that it has, and whether that is the one asked for.
-    """
+    """Refuse the label of an option that no participant's series have."""
     seen: set[str | None] = set()
-    for label, is_asked in found:
-        if is_asked:
-            return
-        seen.add(label)
+    for participant in dict.fromkeys((*participants, *participants_of(dataset))):
+        for label, is_asked in labels_of(list_series(dataset, participant), f"sub-{participant}"):
+            if is_asked:
+                return
+            seen.add(label)
     if not seen:
         return  # there is more to say than this
     labels = sorted(label for label in seen if label is not None)
@@ -222,7 +206,7 @@ def _require_label(
     near = did_you_mean(asked, [*labels, *(label.partition(":")[0] for label in labels)])
     there = ", ".join(labels[:8]) + ", ..." * (len(labels) > 8)
     raise SettingsError(
-        f"{option} is '{asked}', which no run in {root} has",
+        f"{option} is '{asked}', which no run in {dataset.root} has",
         expected=f"{'one of ' * (len(labels) > 1)}{there}" if labels else None,
         remedy=near if labels else f"leave {option} out",
     )
@@ -246,13 +230,6 @@ def _study_runs(
     folders = person_folders(study, root, participant)
     if not folders:
         raise _no_participant(root, participant)
-    if pair := two_alike(folders, lambda folder: folder.session):
-        one, other = pair
-        raise RunError(
-            f"{one.path} and {other.path.name} are both of {who}"
-            + (f", ses-{one.session}" if one.session else ""),
-            remedy="take one of them away, or name them by session",
-        )
     asked = [folder for folder in folders if selection.takes(folder.session)] or folders
     found: dict[Path, RestRun] = {}
     for folder in asked:
@@ -263,12 +240,14 @@ def _study_runs(
                 raise  # else a session without rest: the others go on
     chosen = selection.of([run.named for run in found.values()], who)
     _require_one_file_each(chosen, who)
-    runs = []
-    for run in (found[file.path] for file in chosen):
-        seconds = [stated_repetition_time(sidecar) for sidecar in run.sidecars]
-        dof = stated_residual_dof(run.sidecars)
-        runs.append(replace(run, tr_seconds=next(iter(seconds), None), dof_stated=dof))
-    return runs
+    return [
+        replace(
+            run,
+            tr_seconds=next(map(stated_repetition_time, run.sidecars), None),
+            dof_stated=stated_residual_dof(run.sidecars),
+        )
+        for run in (found[file.path] for file in chosen)
+    ]
 
 
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
@@ -412,39 +391,24 @@ def _require_measured_once(runs: list[list[NamedFile]], who: str) -> None:
 def _without_joins(runs: list[list[NamedFile]]) -> list[list[NamedFile]]:
     """Leave out series of XCP-D that join others, whose minutes would count twice.
 
-    The name of a join lacks run-, dir- or both, which its parts have. Of one part only, as motion
-    may leave of several runs, it has the same frames: else the two are different runs.
+    The name of a join lacks run-, dir- or both, which its parts have. Motion may leave one part.
     """
-    kept: list[list[NamedFile]] = []
-    # Long names first: what joins joins is compared with their parts alone.
-    for run in sorted(runs, key=lambda run: -len(run[0].measured)):
+    kept = []
+    for run in runs:
         own = set(run[0].measured)
         parts = [
-            other
-            for other in kept
+            other[0].path.name
+            for other in runs
             if own < (theirs := set(other[0].measured))
             and {key for key, _ in theirs - own} <= _REMOVED
         ]
-        if len(parts) > 1 or (parts and 0 < _frames(run[0]) == _frames(parts[0][0])):
-            names = ", ".join(part[0].path.name for part in parts)
-            warnings.warn(f"{run[0].path.name} is left out: it joins {names}", stacklevel=4)
+        if parts:
+            warnings.warn(
+                f"{run[0].path.name} is left out: it joins {', '.join(parts)}", stacklevel=4
+            )
         else:
             kept.append(run)
     return kept
-
-
-def _frames(file: NamedFile) -> int:
-    """Return the frames of a series by its header; 0 where that fails, as its reader will say."""
-    import nibabel as nib
-
-    shape: tuple[int, ...] = ()
-    try:
-        if not is_stub(file.path):
-            image: Any = nib.load(file.path)
-            shape = image.shape
-    except Exception:  # nibabel raises many kinds on damaged files
-        return 0
-    return shape[{4: 3, 2: 0}[len(shape)]] if len(shape) in (2, 4) else 0  # of CIFTI the first
 
 
 def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[Choice]:

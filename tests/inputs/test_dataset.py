@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -113,21 +112,12 @@ def test_raw_without_derivatives(raw):
         find_dataset(raw, [str(raw)])
 
 
-@pytest.mark.parametrize(
-    ("name", "remedy"),
-    [
-        ("fMRIPost-AROMA", "give .* input, with --denoise-strategy ica_aroma$"),
-        ("fMRIPost-rapidtide", "give .* input$"),
-    ],
-)
-def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name, remedy):
+@pytest.mark.parametrize("name", ["fMRIPost-AROMA", "fMRIPost-rapidtide"])
+def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name):
     root = derivative(raw / "derivatives" / "post", pipeline=name)
     for given in ((root,), (raw, [str(root)])):
-        with pytest.raises(
-            DatasetError, match=r"/post holds outputs of fMRIPost-.*fMRIPrep"
-        ) as err:
+        with pytest.raises(DatasetError, match=rf"/post holds outputs of {name}.* fMRIPrep deriv"):
             find_dataset(*given)
-        assert re.search(remedy, err.value.remedy or "")
     # Said to be fMRIPrep's, they are: whoever wrote both into one folder.
     assert find_dataset(root, input_type="fmriprep").input_type == "fmriprep"
 
@@ -167,17 +157,6 @@ def test_participants(tmp_path):
         select_participants(dataset_at(tmp_path), ["1", "03"])
     with pytest.raises(SettingsError, match=r"\.\./01"):
         select_participants(dataset_at(tmp_path), ["../01"])
-
-
-def test_participants_that_differ_in_case_alone(tmp_path):
-    root = tmp_path / "x"
-    for label in ("A1", "a1", "b"):
-        (root / f"sub-{label}").mkdir(parents=True)
-    if not {"sub-A1", "sub-a1"} <= {path.name for path in root.iterdir()}:
-        pytest.skip("this file system takes upper and lower case for the same")
-    with pytest.raises(DatasetError, match=r"x has sub-A1 and sub-a1\. Expected: labels that"):
-        select_participants(dataset_at(root))
-    assert select_participants(dataset_at(root), ["a1", "b"]) == ("a1", "b")
 
 
 def test_dataset_without_participants(tmp_path):

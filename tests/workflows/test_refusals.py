@@ -57,7 +57,7 @@ def code_of(call: Callable[[], int]) -> int:
 WORDS = {
     "an option misspelt": (["--participant_lable", "01"], "--participant-label"),
     "an unknown participant": (["--participant-label", "09"], r"participant 09.* 01"),
-    "participants with a comma": (["--participant-label", "sub-01,sub-02"], "sub-01 sub-02"),
+    "participants with a comma": (["--participant-label", "sub-01,sub-02"], "is not a label"),
     "an unknown task": (["-t", "rset"], r"'rset'.*did you mean rest\?"),
     "an unknown session": (["--session-label", "B"], "'B'"),
     "a task of no name": (["--task-id", ""], "''"),
