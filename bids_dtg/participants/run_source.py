@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
-from bids_dtg.imaging.surfaces.cifti import (
-    ParcelPlaces,
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_series import (
     SeriesHeader,
     read_series_header,
     stream_series,
@@ -43,6 +44,7 @@ Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
+MOST_MISSING = 0.05  # share of a model's parcels
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +148,11 @@ class RunSource:
         """
         header = planned.header
         if isinstance(header, SeriesHeader):
-            rows, of_rows = _rows(header, places)
-            everywhere = np.ones(len(rows), dtype=bool)
+            weights, of_parcels = find_parcels(header, places)
+            there = np.diff(weights.indptr) > 0
             return cls(
-                *(header, everywhere, everywhere, "none", of_rows),
-                stream=lambda watch, watched: stream_series(header, rows),
+                *(header, there, np.ones(len(there), bool), "none", of_parcels),
+                stream=lambda watch, watched: stream_series(header, weights),
             )
         if not isinstance(places, VoxelPlaces):
             raise RunError(
@@ -316,20 +318,36 @@ def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[
     return (f"{len(lost)} of {len(names)} parcels {why}: {', '.join(lost)}.",)
 
 
-def _rows(header: SeriesHeader, places: Places) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """Return where the wanted parcels stand in a file, and notes on them."""
-    found = f"{header.path} has {header.places.density}"
+def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, ...]]:
+    """Find a model's parcels in a file, as `SeriesHeader.weights_of`, with notes on them.
+
+    Raises
+    ------
+    RunError
+        The model is of voxels, or the file lacks too many of its parcels, or has others.
+    """
     if not isinstance(places, ParcelPlaces):
-        raise RunError(found, expected="volumes of the brain")
+        raise RunError(f"{header.path} has parcels", expected="volumes of the brain")
     try:
-        rows, others = places.rows_in(header.places)
+        weights, others = header.weights_of(places)
     except ValueError as err:
         raise RunError(f"{header.path}: {err}", expected=f"{places.density}, the model's") from err
-    if missing := int(np.count_nonzero(rows < 0)):
-        raise RunError(f"{found}, and lacks {missing:,} of the model", expected=places.density)
+    require_parcels(header.path, places, np.diff(weights.indptr) > 0)
     note = f"{counted(others, 'parcel')} of the file {'has' if others == 1 else 'have'} other "
     note += "vertices or voxels than the model's: they were taken by their names."
-    return rows, (note,) if others else ()
+    return weights, (note,) if others else ()
+
+
+def require_parcels(file: Path, places: ParcelPlaces, present: NDArray[np.bool_]) -> None:
+    """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them."""
+    missing = [name for name, there in zip(places.names, present, strict=True) if not there]
+    if len(missing) > MOST_MISSING * places.number:
+        named = f"{', '.join(missing[:5])}{' …' if missing[5:] else ''}"
+        raise RunError(
+            f"{file} lacks {len(missing)} of the model's {places.number} parcels, or data of "
+            f"them: {named}",
+            expected=f"at most {MOST_MISSING:.0%} missing",
+        )
 
 
 def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:

@@ -18,7 +18,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.errors import DatasetError, DtgError, SettingsError
-from bids_dtg.imaging.surfaces.cifti import read_series_header
+from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -82,6 +82,7 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
                 input_type=asked.dataset.input_type,
             )[0]
             places = read_series_header(run.bold).places
+            assert places is not None  # of series of parcels
             break
         except DtgError as err:
             failures.append(err)

@@ -44,6 +44,7 @@ from bids_dtg.participants.run_source import (
     notes_on_parcels,
     plan_run,
     require_coverage,
+    require_parcels,
     smoothing_among,
 )
 from bids_dtg.progress import Clock
@@ -224,10 +225,11 @@ class Reader:
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
-        require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         places, of_parcels = self.bundle.places, tuple[str, ...]()
         if isinstance(places, ParcelPlaces):
+            require_parcels(run.bold, places, connectomes.covered)
             of_parcels = notes_on_parcels(places.names, connectomes.covered)
+        require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         return MeasuredRun(
             run=run,
             interpolation=cleaning.interpolation,

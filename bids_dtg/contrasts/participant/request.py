@@ -9,6 +9,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -28,13 +30,15 @@ from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_series_header
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
+from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header
 from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
+from bids_dtg.participants.run_source import PlannedRun, find_parcels, notes_on_parcels
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Settings
@@ -132,10 +136,21 @@ class Request(CallRequest):
         if not isinstance(places, ParcelPlaces):
             return super().has_places(path)
         try:
-            rows, _ = places.rows_in(read_series_header(path).places)
-            return bool((rows >= 0).all())
-        except (RunError, ValueError):
+            find_parcels(read_series_header(path), places)
+        except RunError:
             return False
+        return True
+
+    def plan_of(self, run: RestRun) -> PlannedRun:
+        """As `CallRequest`; of a model of parcels, refuse a file that lacks too many."""
+        planned = super().plan_of(run)
+        if isinstance(planned.header, SeriesHeader):
+            weights, notes = find_parcels(planned.header, self.bundle.places)
+            places = self.bundle.places
+            assert isinstance(places, ParcelPlaces)
+            lost = notes_on_parcels(places.names, np.diff(weights.indptr) > 0)
+            return dataclasses.replace(planned, notes=(*planned.notes, *notes, *lost))
+        return planned
 
     @cached_property
     def contrasts(self) -> tuple[Contrast, ...]:

@@ -6,7 +6,7 @@ Files of maps are written as Workbench writes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from io import BytesIO
@@ -179,6 +179,8 @@ class ParcelPlaces(ListedPlaces):
         found = np.flatnonzero(rows != _NONE)
         if not len(found):
             return rows, 0
+        if other.axis is None:  # a table has names alone
+            return rows, 0
         pairs = [(_held(self.axis[int(own)]), _held(other.axis[int(rows[own])])) for own in found]
         shared = np.array([len(one & two) / max(1, len(one | two)) for one, two in pairs])
         if np.median(shared) < _LEAST_SHARED:
@@ -224,60 +226,6 @@ def parcel_name(name: str) -> str:
     """
     found = _SIDED.fullmatch(name)
     return f"{found[1][0].upper()}_{found[2]}" if found else name
-
-
-@dataclass(frozen=True, eq=False)
-class SeriesHeader:
-    """The header of a run's series of parcels."""
-
-    voxel_mm: ClassVar[float] = float("nan")  # parcels have no voxels of one size
-
-    path: Path  # the file
-    places: ParcelPlaces  # in its order
-    frames: int  # in time
-    time: tuple[float, str | None]  # between frames, and its unit
-
-
-def read_series_header(path: Path) -> SeriesHeader:
-    """Read the header of a .ptseries.nii file, and check that it describes a run.
-
-    Raises
-    ------
-    RunError
-        Missing, damaged, of other places than parcels of fsLR's mesh, or fewer than two frames.
-    """
-    axis, places, _ = _read(path, values=False)
-    if not isinstance(axis, _cifti.SeriesAxis) or len(axis) < 2:
-        raise RunError(
-            f"{path} has a {type(axis).__name__} of {len(axis)}",
-            expected="a run of at least two frames (.ptseries.nii)",
-        )
-    time = float(axis.step), "s" if axis.unit == "SECOND" else "Hz"
-    return SeriesHeader(path, places, len(axis), time)
-
-
-def stream_series(
-    header: SeriesHeader, rows: Indices, frames_per_block: int = 64
-) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
-    """Read a run's frames at the wanted parcels: the first one's index, and (frames, parcels).
-
-    Parameters
-    ----------
-    header
-        Header of the file.
-    rows
-        (places,), position of each wanted parcel in the file.
-    frames_per_block
-        At most; the consumer may change a block.
-
-    Raises
-    ------
-    RunError
-        The file ends early, or cannot be read.
-    """
-    _, _, values = _read(header.path)
-    for first in range(0, len(values), frames_per_block):
-        yield first, np.ascontiguousarray(values[first : first + frames_per_block, rows])
 
 
 def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray[np.float32]]:

@@ -1,0 +1,151 @@
+"""A run's series at the parcels of a model: of CIFTI, or of a table as XCP-D writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import reading
+from bids_dtg.files.regions import read_series
+from bids_dtg.imaging.nifti import require_file
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
+
+_cifti: Any = nib.cifti2  # nibabel has no types
+DENSE, TABLE = ".dtseries.nii", ".tsv"
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesHeader:
+    """What a run's file of parcels or of grayordinates says before its values are read."""
+
+    voxel_mm: ClassVar[float] = float("nan")  # parcels have no voxels of one size
+
+    path: Path  # the file
+    frames: int  # in time
+    time: tuple[float, str | None]  # between frames, and its unit; 0: not stated
+    places: ParcelPlaces | None  # in its order; None: grayordinates
+    axis: Any = None  # nibabel's `BrainModelAxis` of grayordinates
+
+    def weights_of(self, parcels: ParcelPlaces) -> tuple[Any, int]:
+        """Find out of which columns of the file the series of each parcel is the mean.
+
+        Returns
+        -------
+        weights
+            Sparse (parcels, columns), rows of sum 1; a row of 0: the file lacks the parcel.
+        others
+            How many parcels have other vertices or voxels in the file.
+
+        Raises
+        ------
+        ValueError
+            Parcels of the same names are elsewhere.
+        """
+        from scipy.sparse import csr_array
+
+        others = 0
+        if self.places is None:
+            columns = _grayordinates_of(self.axis, parcels)
+        else:
+            rows, others = parcels.rows_in(self.places)
+            columns = [rows[at : at + 1][rows[at : at + 1] >= 0] for at in range(len(rows))]
+        ends = np.cumsum([0, *map(len, columns)])
+        shares = [np.full(len(own), 1 / max(1, len(own)), np.float32) for own in columns]
+        width = len(self.axis) if self.places is None else self.places.number
+        matrix = (np.concatenate(shares), np.concatenate(columns), ends)
+        return csr_array(matrix, shape=(parcels.number, width)), others
+
+
+def read_series_header(path: Path) -> SeriesHeader:
+    """Read the header of a series of parcels or grayordinates, and check that it describes a run.
+
+    Raises
+    ------
+    RunError
+        Missing, damaged, of other places than fsLR's mesh, or fewer than two frames.
+    """
+    if path.name.endswith(TABLE):
+        with reading(path, RunError):
+            series = read_series(path)
+        frames, found = series.values.shape[1], "a table"
+        header = SeriesHeader(path, frames, (0.0, None), ParcelPlaces(series.names))
+    else:
+        require_file(path)
+        with reading(path, RunError, as_what=" as a series of parcels or grayordinates (CIFTI)"):
+            image: Any = _cifti.Cifti2Image.from_filename(path)
+            time, axis = image.header.get_axis(0), image.header.get_axis(1)
+            is_series = isinstance(time, _cifti.SeriesAxis)
+            frames, found = len(time) if is_series else 0, f"a {type(time).__name__}"
+            step = (
+                (float(time.step), "s" if time.unit == "SECOND" else "Hz")
+                if is_series
+                else (0, None)
+            )
+            if path.name.endswith(DENSE):
+                header = SeriesHeader(path, frames, step, None, _dense(axis))
+            else:
+                header = SeriesHeader(path, frames, step, ParcelPlaces.of_axis(axis))
+    if frames < 2:
+        raise RunError(f"{path} has {found} of {frames} frames", expected="two frames or more")
+    return header
+
+
+def stream_series(
+    header: SeriesHeader, weights: Any, frames_per_block: int = 64
+) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+    """Read a run's frames at the wanted parcels: the first one's index, and (frames, parcels).
+
+    Parameters
+    ----------
+    header
+        Header of the file.
+    weights
+        From `SeriesHeader.weights_of`.
+    frames_per_block
+        At most; the consumer may change a block.
+
+    Raises
+    ------
+    RunError
+        The file ends early, or cannot be read.
+    """
+    with reading(header.path, RunError):
+        if header.path.name.endswith(TABLE):
+            values = read_series(header.path).values.T
+        else:
+            image: Any = _cifti.Cifti2Image.from_filename(header.path)
+            with np.errstate(over="ignore"):
+                values = np.asarray(image.dataobj, np.float32)
+        series = np.ascontiguousarray((weights @ values.T).T, np.float32)
+    for first in range(0, len(series), frames_per_block):
+        yield first, series[first : first + frames_per_block].copy()
+
+
+def _dense(axis: Any) -> Any:
+    """Return nibabel's axis of grayordinates; ValueError where it is not of fsLR's mesh."""
+    if not isinstance(axis, _cifti.BrainModelAxis):
+        raise ValueError(f"it has a {type(axis).__name__}, not grayordinates")
+    return axis
+
+
+def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[NDArray[np.intp]]:
+    """Return the columns of an axis of grayordinates that each parcel holds."""
+    column: dict[str, NDArray[np.intp]] = {}
+    for name, of_structure, model in axis.iter_structures():
+        if name in CORTEX:
+            size = axis.nvertices[name]
+            column[name] = np.full(size, -1, np.intp)
+            column[name][model.vertex] = np.arange(len(axis))[of_structure]
+    found = []
+    for _, _, sides in parcels.axis:
+        own = [column[side][vertices] for side, vertices in sides.items() if side in column]
+        joined = np.concatenate([*own, np.zeros(0, np.intp)])
+        found.append(joined[joined >= 0].astype(np.intp))
+    return found

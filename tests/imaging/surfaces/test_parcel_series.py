@@ -1,0 +1,119 @@
+"""Series of parcels, of grayordinates and of tables: what each parcel's series is the mean of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from cifti_people import (
+    brain_models,
+    parcels_axis,
+    save_maps,
+    save_series,
+    tiny_series,
+)
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.regions import RegionSeries, encode_series
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, standard_grayordinates
+from bids_dtg.imaging.surfaces.parcel_series import read_series_header, stream_series
+
+_cifti: Any = nib.cifti2
+_LEFT = "CIFTI_STRUCTURE_CORTEX_LEFT"
+
+
+def read(path: Path, parcels: ParcelPlaces) -> np.ndarray:
+    header = read_series_header(path)
+    blocks = list(stream_series(header, header.weights_of(parcels)[0]))
+    assert [first for first, _ in blocks] == list(range(0, header.frames, 64))
+    return np.concatenate([block for _, block in blocks])
+
+
+def some(axis: Any, rows: list[int]) -> ParcelPlaces:
+    return ParcelPlaces.of_axis(axis[rows])
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<i2"])
+def test_series_of_parcels_are_those_of_nibabel(tmp_path: Path, dtype: str) -> None:
+    axis = parcels_axis()
+    path = save_series(tmp_path / "a.ptseries.nii", tiny_series(12, 70).astype(dtype), axis)
+    header = read_series_header(path)
+    assert (header.frames, header.time, header.places.axis) == (70, (10.0, "s"), axis)
+    expected = nib.load(path).get_fdata(dtype=np.float32)
+    rows = [3, 0, 11, 7]
+    np.testing.assert_array_equal(read(path, some(axis, rows)), expected[:, rows])
+    content = bytearray(path.read_bytes())
+    raw = nib.Nifti2Header(bytes(content[:540]))
+    raw["scl_slope"], raw["scl_inter"] = 0.5, -3.0
+    path.write_bytes(raw.binaryblock + content[540:])
+    np.testing.assert_allclose(read(path, some(axis, rows)), expected[:, rows] * 0.5 - 3, rtol=1e-6)
+
+
+def test_a_parcel_of_grayordinates_is_their_mean(tmp_path: Path) -> None:
+    axis = standard_grayordinates()
+    vertices = axis.vertex[:6]
+    values = np.random.default_rng(0).normal(size=(5, len(axis))).astype("<f4")
+    path = save_series(tmp_path / "a.dtseries.nii", values, axis)
+    sides = [{_LEFT: vertices[:4]}, {_LEFT: vertices[4:]}]
+    parcels = _cifti.ParcelsAxis(
+        ["L_one", "L_two"], [np.zeros((0, 3), int)] * 2, sides, nvertices={_LEFT: 32_492}
+    )
+    found = read(path, ParcelPlaces.of_axis(parcels))
+    wanted = np.stack([values[:, :4].mean(axis=1), values[:, 4:6].mean(axis=1)], axis=1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_a_table_is_read_by_names_in_any_spelling(tmp_path: Path) -> None:
+    axis, values = parcels_axis(2), np.array([[1.5, -2], [0.25, 7], [3, 4]], np.float32)
+    axis = _cifti.ParcelsAxis(
+        ["L_V1_ROI", "R_V1_ROI"],
+        axis.voxels,
+        axis.vertices,
+        axis.affine,
+        axis.volume_shape,
+        axis.nvertices,
+    )
+    path = tmp_path / "a_timeseries.tsv"
+    path.write_bytes(encode_series(RegionSeries(("Right_V1", "Left_V1"), values.T)))
+    header = read_series_header(path)
+    assert (header.frames, header.time) == (3, (0.0, None))
+    np.testing.assert_array_equal(read(path, ParcelPlaces.of_axis(axis)), values[:, ::-1])
+
+
+def test_a_parcel_that_the_file_lacks_has_no_weight(tmp_path: Path) -> None:
+    axis = parcels_axis()
+    path = save_series(tmp_path / "a.ptseries.nii", tiny_series(11, 9), axis[:11])
+    weights, others = read_series_header(path).weights_of(ParcelPlaces.of_axis(axis))
+    assert weights.sum(axis=1).tolist() == [1.0] * 11 + [0.0]
+    assert others == 0
+
+
+def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
+    axis = parcels_axis()
+    parcels = ParcelPlaces.of_axis(axis)
+    path = save_series(tmp_path / "a.ptseries.nii", tiny_series(12, 9), axis)
+    content, header = path.read_bytes(), read_series_header(path)
+    path.write_bytes(content[:-8])
+    with pytest.raises(RunError, match=r"a\.ptseries\.nii cannot be read"):
+        list(stream_series(header, header.weights_of(parcels)[0]))
+    for length in (300, 2000):
+        path.write_bytes(content[:length])
+        with pytest.raises(RunError, match=r"a\.ptseries\.nii cannot be read"):
+            read_series_header(path)
+    with pytest.raises(RunError, match="has a SeriesAxis of 1 frames"):
+        read_series_header(save_series(path, np.ones((1, 12), "f4"), axis))
+    with pytest.raises(RunError, match="has a ScalarAxis of 0 frames"):
+        read_series_header(save_maps(path, np.ones((1, 12)), axis))
+    models = brain_models()
+    with pytest.raises(RunError, match="it has a BrainModelAxis, not parcels"):
+        read_series_header(save_series(path, np.ones((4, len(models)), "f4"), models))
+    with pytest.raises(RunError, match=r"gone\.ptseries\.nii"):
+        read_series_header(tmp_path / "gone.ptseries.nii")
+    mesh = _cifti.ParcelsAxis(
+        ["one"], [np.zeros((0, 3), int)], [{_LEFT: np.arange(3)}], nvertices={_LEFT: 10_242}
+    )
+    with pytest.raises(RunError, match="10242 vertices, not the cortex with fsLR's 32492"):
+        read_series_header(save_series(path, np.ones((4, 1), "f4"), mesh))
