@@ -49,6 +49,8 @@ def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
         "ModelVersion": card.version,
         "ModelKind": card.kind,
         "ModelSHA256": bundle.identity,
+        "ModelLicense": card.licence,
+        **({"ModelHowToAcknowledge": card.citation} if card.citation else {}),
         **({"ModelNotice": card.notice} if card.notice else {}),
         **({} if card.for_science else {"NotForScience": True}),
     }

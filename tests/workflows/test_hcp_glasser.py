@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from cifti_people import write_xcpd_parcels
+from tiny_job import read_table
 
+import bids_dtg
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.files.tensors import TensorFile
@@ -78,8 +81,26 @@ def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
     np.testing.assert_allclose(image.get_fdata(), expected, atol=1e-5 * np.abs(expected).max())
     labels = [row.label for row in load_bundle("hcp-glasser").contrasts]
     assert list(image.header.get_axis(0).name) == labels
-    (sidecar,) = (made / "sub-01").rglob("*_statmap.json")
-    assert "HCP Consortium Open Access Data Use Terms" in sidecar.read_text()
+    (sidecar,) = (made / "sub-01").glob("*_statmap.json")
+    facts = json.loads(sidecar.read_text())
+    assert facts["ModelLicense"] == "WU-Minn HCP Consortium Open Access Data Use Terms"
+    terms = (
+        Path(bids_dtg.__file__).parent / "bundles/hcp-glasser/HCP_DataUseTerms.txt"
+    ).read_text()
+    assert f'"{facts["ModelHowToAcknowledge"]}"' in terms
+
+
+def test_the_table_has_the_group_and_what_is_the_persons_own(made):
+    (path,) = made.rglob("*_desc-parcels_statmap.tsv")
+    rows, bundle = read_table(path), load_bundle("hcp-glasser")
+    assert len(rows) == 24 * 360
+    row = rows[360 + 7]
+    values = [float(row[name]) for name in ("predicted", "group", "difference", "half_width")]
+    assert row["name"] == bundle.places.names[7]
+    at = 1, 7
+    own, group = maps_in(made).get_fdata()[at], bundle.mean[at]
+    wanted = [own, group, own - group, bundle.half_widths.at_places[at]]
+    np.testing.assert_allclose(values, wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

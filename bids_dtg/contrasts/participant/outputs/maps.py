@@ -23,7 +23,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import FileKind, build_path
-from bids_dtg.files.regions import name_cell
+from bids_dtg.files.regions import name_cell, number_lines
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
@@ -46,6 +46,7 @@ WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
 _STEPS = 255  # largest value of 8 bits
 REGIONS = FileKind("statmap", "regions", ".tsv")
 COLUMNS = tuple(WORDS["regions"])
+PARCELS = FileKind("statmap", "parcels", ".tsv")
 
 
 def map_path(
@@ -264,6 +265,34 @@ def region_files(
             cell = "n/a" if math.isnan(mean) else f"{mean:.7g}"
             lines.append(f"{contrast.label}\t{parcel}\t{cell}\t{share:.4f}\t{count}")
     yield REGIONS.path(own, ".tsv"), ("\n".join(lines) + "\n").encode()
+
+
+def parcel_files(
+    entities: Entities, maps: Maps, contrasts: Sequence[Contrast], bundle: ModelBundle
+) -> Iterator[File]:
+    """Yield the table of a model of parcels: predicted values, the group's, and their difference.
+
+    Parameters are as of `region_files`.
+    """
+    own = {**entities, **bundle.places.entities, "stat": bundle.card.part.statistic}
+    columns = {
+        name: {"Description": text.format(level=LEVEL)} for name, text in WORDS["parcels"].items()
+    }
+    for name in list(columns)[2:]:
+        columns[name]["Units"] = bundle.card.part.units
+    about = "Predicted values at the model's parcels: a row a contrast and parcel"
+    yield PARCELS.path(own, ".json"), {"Description": about, **columns, **model_facts(bundle)}
+    assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
+    unknown = np.full_like(maps, np.nan)
+    group = unknown if bundle.mean is None else bundle.mean
+    widths = unknown if bundle.half_widths is None else bundle.half_widths.at_places
+    lines = ["\t".join(columns)]
+    for contrast in contrasts:
+        row = contrast.index
+        values = np.stack([maps[row], group[row], maps[row] - group[row], widths[row]], axis=1)
+        for name, numbers in zip(bundle.places.names, number_lines(values), strict=True):
+            lines.append(f"{contrast.label}\t{name_cell(name)}\t{numbers}")
+    yield PARCELS.path(own), ("\n".join(lines) + "\n").encode()
 
 
 def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterator[File]:

@@ -25,6 +25,7 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     half_width_files,
     half_width_paths,
     map_files,
+    parcel_files,
     region_files,
 )
 from bids_dtg.contrasts.participant.outputs.spaces import space_sidecar
@@ -100,6 +101,8 @@ def write_average(
     if MAPS in request.kinds:
         files += _write(request, map_files(entities, maps, contrasts, request))
         files += _half_widths(request)
+        if isinstance(bundle.places, ParcelPlaces):
+            files += _write(request, parcel_files(entities, maps, contrasts, bundle))
         root, source = planned.runs[0].root, request.dataset.name
         for target, voxels, sampling in elsewhere:
             files += _write(request, [space_sidecar(entities, target, bundle, root, source)])
