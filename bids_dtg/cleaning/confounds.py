@@ -207,7 +207,7 @@ def _names(
     """
     remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
     if run.confounds is None:
-        by_xcpd = run.bold.name.endswith(PARCEL_SERIES) or "_desc-denoised" in run.bold.name
+        by_xcpd = run.bold.name.endswith(PARCEL_SERIES[:2]) or "_desc-denoised" in run.bold.name
         raise RunError(
             f"{run.title} has no table of confounds beside {run.bold}",
             expected="…_desc-confounds_timeseries.tsv",

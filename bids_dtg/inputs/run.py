@@ -17,7 +17,10 @@ NATIVE = "boldref"
 _OWN_GRID = frozenset({"boldref", "func", "run"})
 T1W = "T1w"
 # Parcels of CIFTI, and what names of series and maps of them end with.
-PARCELS, PARCEL_SERIES, PARCEL_MAPS = "fsLR parcels", (".ptseries.nii",), (".pscalar.nii",)
+PARCELS, PARCEL_MAPS = "fsLR parcels", (".pscalar.nii",)
+# Series of parcels, the best first: of XCP-D, its tables, and grayordinates, which are averaged.
+PARCEL_SERIES = (".ptseries.nii", ".tsv", ".dtseries.nii")
+SURFACE = "fsLR"  # where the cortex of CIFTI files lies
 IMAGES = (".nii.gz", ".nii")
 # Storage, not measurement: what differs between files of one run.
 STORAGE = frozenset(
@@ -59,7 +62,7 @@ class NamedFile:
     @property
     def space(self) -> str:
         """The space that it is in by its name; `NATIVE` for the run's own grid."""
-        if self.name.extension in PARCEL_SERIES:
+        if is_parcel_series(self.name):
             return PARCELS
         space = self.name.get("space")
         return NATIVE if space in _OWN_GRID else space or NATIVE
@@ -173,6 +176,27 @@ def having(
         found,
         key=lambda file: [each.index(file.name.get(key)) for key, each in labels.items()],
     )
+
+
+def is_parcel_series(name: BidsName) -> bool:
+    """Return whether a name is that of a series of parcels, or of what can be averaged over them.
+
+    Examples
+    --------
+    >>> names = (
+    ...     "sub-01_task-rest_space-fsLR_seg-Glasser_stat-mean_timeseries.tsv",
+    ...     "sub-01_task-rest_space-MNI152NLin6Asym_seg-Glasser_stat-mean_timeseries.tsv",
+    ...     "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii",
+    ... )
+    >>> [is_parcel_series(parse_name(name)) for name in names]
+    [True, False, True]
+    """
+    if name.get("space") != SURFACE:
+        return name.extension in PARCEL_SERIES[:1]
+    if name.extension == ".tsv":
+        of_atlas = name.get("seg") or name.get("atlas")
+        return name.suffix == "timeseries" and name.get("stat") == "mean" and bool(of_atlas)
+    return name.extension in PARCEL_SERIES
 
 
 def is_rest(name: BidsName) -> bool:

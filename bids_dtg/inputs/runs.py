@@ -16,8 +16,9 @@ from bids_dtg.files.sidecars import repetition_time, stated_repetition_time, sta
 from bids_dtg.inputs.dataset import InputDataset, participants_of
 from bids_dtg.inputs.run import (
     IMAGES,
-    PARCEL_SERIES,
+    PARCELS,
     SPACE,
+    SURFACE,
     NamedFile,
     RestRun,
     belongs_to,
@@ -28,7 +29,6 @@ from bids_dtg.inputs.run import (
 )
 from bids_dtg.inputs.selection import OPTIONS, Selection
 from bids_dtg.inputs.space_choice import (
-    SURFACE,
     Choice,
     SpaceRule,
     choose_version,
@@ -52,6 +52,7 @@ _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
+OF_PARCELS = "hcp-glasser"  # the model that comes with the program and reads them
 _COMPANIONS = frozenset({"mask", "timeseries", "regressors", "outliers"})
 # Entities that the name of XCP-D's join lacks.
 _REMOVED = frozenset({"run", "dir"})
@@ -133,7 +134,7 @@ def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
     found: list[NamedFile] = []
     for folder in person_folders(dataset.study, dataset.root, participant):
         with suppress(RunError):  # it is reported with the participant, if it is worked on
-            found += [run.named for run in dataset.study.runs(folder)]
+            found += [run.named for run in dataset.study.runs(folder, dense=False)]
     return found
 
 
@@ -234,7 +235,7 @@ def _study_runs(
     found: dict[Path, RestRun] = {}
     for folder in asked:
         try:
-            found |= {run.bold: run for run in study.runs(folder)}
+            found |= {run.bold: run for run in study.runs(folder, dense=rule.model == PARCELS)}
         except RunError:
             if len(asked) == 1:
                 raise  # else a session without rest: the others go on
@@ -253,7 +254,7 @@ def _study_runs(
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
     """Return the error that a study's runs cannot be read where they are wanted."""
     wanted = rule.asked or rule.model
-    if rule.model == wanted.partition(":")[0] == SPACE:
+    if rule.model == wanted.partition(":")[0] == SPACE or (study.has_dense and wanted == PARCELS):
         return None
     return RunError(
         f"{study.title} is read in {SPACE}, not in {wanted}",
@@ -295,7 +296,7 @@ def _series(files: list[NamedFile]) -> list[NamedFile]:
         file
         for file in files
         if (file.name.suffix == "bold" and not file.name.extension.endswith(".json"))
-        or file.name.extension in PARCEL_SERIES
+        or file.space == PARCELS
     ]
 
 
@@ -304,24 +305,27 @@ def _usable(
 ) -> list[NamedFile]:
     """Keep the series that hold what the input type promises."""
     # Phase and complex parts are no BOLD signal.
-    images = [
-        file
-        for file in series
-        if file.name.extension in endings and file.name.get("part") in {None, "mag"}
-    ]
+    images = [file for file in series if file.name.get("part") in {None, "mag"}]
     if endings != IMAGES:
-        if images:
-            return images
+        found = [file for file in images if file.space == PARCELS]
+        # Of XCP-D's grayordinates it is the ones that are not smoothed.
+        descs = {file.name.get("desc") for file in found}
+        desc = next((own for own in _DESCS[input_type] if own in descs), None)
+        if kept := [file for file in found if file.name.get("desc") in {None, desc}]:
+            return kept
         raise RunError(
             f"{who} has no series of parcels, but {series[0].path.name}",
-            expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (CIFTI), which the model "
-            "reads",
-            remedy="run XCP-D with --file-format cifti, or wb_command -cifti-parcellate",
+            expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (or .tsv), or "
+            f"*_space-{SURFACE}_den-91k_*bold{endings[-1]}",
+            remedy="run fMRIPrep with --cifti-output 91k, or XCP-D with --file-format cifti",
         )
+    images = [file for file in images if file.name.extension in endings]
     for desc in _DESCS[input_type]:
         if kept := [file for file in images if file.name.get("desc") == desc]:
             return kept
     remedy = _REMEDIES[input_type]
+    if all(file.space == PARCELS for file in series):
+        remedy = f"--model {OF_PARCELS}, which reads such series"
     if any(file.name.get("desc") in _DESCS["xcpd"] for file in images):
         remedy = "--input-type xcpd, if XCP-D made them: the dataset's description names others"
     raise RunError(
@@ -466,6 +470,10 @@ def _rest_run(
     is_cleaned = input_type == "xcpd"
     outliers = having(own, "outliers", (".tsv",), desc=None, space=None) if is_cleaned else []
     tr_seconds, sidecars = repetition_time(bold.path, root)
+    if bold.name.extension == ".tsv":  # its time is that of the series that it was made of
+        for file in (file for file in files if belongs_to(file.name, bold.name)):
+            if tr_seconds is None and file.name.suffix == "bold":
+                tr_seconds, sidecars = repetition_time(file.path, root)
     return RestRun(
         bold=bold.path,
         mask=_closest(masks),

@@ -15,6 +15,7 @@ from bids_dtg.inputs.run import (
     PARCEL_SERIES,
     PARCELS,
     SPACE,
+    SURFACE,
     T1W,
     NamedFile,
     TransformFile,
@@ -26,8 +27,8 @@ from bids_dtg.inputs.templateflow import (
     TransformPlannedError,
 )
 
-# Where the cortex of CIFTI files lies, and entities by which `--space` names parcels of it.
-SURFACE, _NAMING = "fsLR", ("seg", "atlas")
+# Entities by which `--space` names parcels of CIFTI.
+_NAMING = ("seg", "atlas")
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": T1W}
 # C-PAC's word for the template of its configuration, whichever that is.
@@ -172,7 +173,10 @@ def _nearest(
 
 def _preference(file: NamedFile) -> tuple[int, int, str]:
     """Order versions by space; then res-2, no res (the native resolution), any."""
-    rank = _PREFERRED.index(file.space) if file.space in _PREFERRED else len(_PREFERRED)
+    is_parcels = file.space == PARCELS
+    order: tuple[str, ...] = PARCEL_SERIES if is_parcels else _PREFERRED
+    own = file.name.extension if is_parcels else file.space
+    rank = order.index(own) if own in order else len(order)
     res = file.name.get("res")
     return rank, 1 if res is None else 0 if same_label("run", res, "2") else 2, str(file.path)
 

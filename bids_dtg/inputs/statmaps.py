@@ -27,7 +27,7 @@ STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
 
 # Sessions that are named after an earlier one.
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
-_OF_PARCELS = (*PARCEL_MAPS, *PARCEL_SERIES)
+_OF_PARCELS = (*PARCEL_MAPS, PARCEL_SERIES[0])
 # What this program writes is not measured.
 _OURS = re.compile("_desc-(synthetic|halfwidth[0-9A-Za-z]*|connectome|group(Mean|Sd))_")
 # A template in a sidecar: as part of a file's name or alone.

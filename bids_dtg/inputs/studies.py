@@ -14,7 +14,7 @@ from typing import Any
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.sidecars import applies_to
-from bids_dtg.inputs.run import NATIVE, SPACE, NamedFile, RestRun, TransformFile, without
+from bids_dtg.inputs.run import NATIVE, PARCELS, SPACE, NamedFile, RestRun, TransformFile, without
 from bids_dtg.settings import InputType
 
 _LOOKED_AT = 50  # folders, to see whether a study is there
@@ -27,7 +27,9 @@ class Study:
     title: str  # for messages
     sign: str  # what a participant's folder holds
     folder: re.Pattern[str]  # its name: groups person, and session where the name has one
-    runs: Callable[[NamedFile], list[RestRun]]  # of a folder, with the entities BIDS would have
+    # Of a folder, with the entities BIDS would have; `dense`: of grayordinates.
+    runs: Callable[..., list[RestRun]]
+    has_dense: bool = False  # whether there are such
 
     def labels(self, name: str) -> tuple[str, str | None] | None:
         """Return the participant and the session that a folder is named by; None: it is another."""
@@ -108,7 +110,7 @@ CLEANINGS = tuple(
 _MASKS = ("brainmask_fs.2.nii.gz", "brainmask_fs.2.0.nii.gz", "brainmask_fs.1.60.nii.gz")
 
 
-def _hcp_runs(folder: NamedFile) -> list[RestRun]:
+def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     """Find the cleaned resting runs of a folder.
 
     Raises
@@ -117,7 +119,8 @@ def _hcp_runs(folder: NamedFile) -> list[RestRun]:
         If there is none: what there is.
     """
     results = folder.path / "MNINonLinear" / "Results"
-    found = [run for path in sorted(results.glob("rfMRI_*")) if (run := _hcp_run(folder, path))]
+    paths = sorted(results.glob("rfMRI_*"))
+    found = [run for path in paths if (run := _hcp_run(folder, path, dense=dense))]
     if not found:
         there = next(results.glob("rfMRI_*/*clean.dtseries.nii"), None)
         there = there or next(results.glob("rfMRI_*/rfMRI_*.nii.gz"), None)
@@ -143,9 +146,15 @@ def _joins(one: BidsName, other: BidsName) -> bool:
     return has_all and applies_to(without(one, {"acq"}), other)
 
 
-def _hcp_run(folder: NamedFile, run: Path) -> RestRun | None:
+def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
     match = _RUN.fullmatch(run.name)
     files = {kind: run / f"{run.name}_{kind}.nii.gz" for kind in CLEANINGS}
+    if dense:
+        files = {
+            f"{aligned}{kind}": run / f"{run.name}_{aligned}{kind}.dtseries.nii"
+            for aligned in ("Atlas_MSMAll_", "Atlas_")
+            for kind in CLEANINGS
+        }
     there = [kind for kind, path in files.items() if _there(path)]
     if match is None or not there:
         return None
@@ -156,15 +165,16 @@ def _hcp_run(folder: NamedFile, run: Path) -> RestRun | None:
     return _cleaned_run(
         folder,
         files[there[0]],
-        f"{SPACE}, the space of HCP's MNINonLinear{others}",
+        f"{PARCELS if dense else SPACE}, the space of HCP's MNINonLinear{others}",
         {
             "task": match["task"].lower(),
             "acq": "".join(word for word in words if word != direction),
             "dir": direction,
             "run": match["run"],
         },
-        mask=next(filter(_there, masks), None),
+        mask=None if dense else next(filter(_there, masks), None),
         cleaned_as=there[0],
+        space=PARCELS if dense else SPACE,
     )
 
 
@@ -178,7 +188,7 @@ _WARPED = (
 )
 
 
-def _ukb_runs(folder: NamedFile) -> list[RestRun]:
+def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     """Find the cleaned resting run of a folder: warped before, or native with FSL's warp.
 
     Raises
@@ -186,6 +196,7 @@ def _ukb_runs(folder: NamedFile) -> list[RestRun]:
     RunError
         If there is none, or no warp to a native one.
     """
+    assert not dense  # there are none
     ica = folder.path / "fMRI" / "rfMRI.ica"
     native, warp = ica / f"{_CLEAN}.nii.gz", ica / "reg" / "example_func2standard_warp.nii.gz"
     bold = next(filter(_there, (ica / f"{name}.nii.gz" for name in (*_WARPED, _CLEAN))), None)
@@ -225,6 +236,7 @@ HCP = Study(
     # 100307; HCD0001305_V1_MR (Lifespan studies: a visit is a session); 100307_V1.
     folder=re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<session>[0-9A-Za-z]+?))?(?:_MR)?"),
     runs=_hcp_runs,
+    has_dense=True,
 )
 UKB = Study(
     title="a UK Biobank folder",

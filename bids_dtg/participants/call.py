@@ -117,7 +117,10 @@ class Level:
                             for one in outcome.failures
                         ]
                         counts.update(
-                            finished=1, done=outcome.done, skipped=outcome.skipped, failed=bool(own)
+                            finished=1,
+                            done=outcome.done,
+                            skipped=outcome.skipped,
+                            failed=int(bool(own)),
                         )
                         failures += own
                         board.advance(failed=bool(own))

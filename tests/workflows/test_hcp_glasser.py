@@ -8,13 +8,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import write_xcpd_parcels
+from cifti_people import save_series, write_xcpd_parcels
 from tiny_job import read_table
 
 import bids_dtg
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
+from bids_dtg.files.regions import RegionSeries, encode_series
 from bids_dtg.files.tensors import TensorFile
+from bids_dtg.imaging.surfaces.cifti import standard_grayordinates
 from bids_dtg.stats.linear import standardised
 
 FRAMES, PENALTY = 900, 0.06
@@ -145,3 +147,78 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert "on the template's surface." in page
     for word in ("axial slices", "Voxel size", "grayordinate", "Behind the maps"):
         assert word not in page, word
+
+
+def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[str]:
+    """Put another file in the place of the parcels'; return what is typed for it."""
+    (parcels,) = xcpd.rglob("*.ptseries.nii")
+    parcels.unlink()
+    stem = parcels.name.removesuffix(".ptseries.nii")
+    if how == "table":
+        table = RegionSeries(
+            tuple(f"Left{name[1:]}" if name[0] == "L" else name for name in axis.name), series.T
+        )
+        parcels.with_name(f"{stem.replace('_den-91k', '')}.tsv").write_bytes(encode_series(table))
+        sidecar = parcels.with_name("sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.json")
+        sidecar.write_text('{"RepetitionTime": 0.8}')
+        return []
+    dense = standard_grayordinates()
+    values = np.zeros((len(series), len(dense)), np.float32)
+    for number, (_, _, sides) in enumerate(axis):
+        ((side, vertices),) = sides.items()
+        columns = np.flatnonzero((dense.name == side) & np.isin(dense.vertex, vertices))
+        # Their mean is the parcel's series.
+        values[:, columns] = series[:, [number]] + np.linspace(-1, 1, len(columns))
+    name = "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii"
+    save_series(parcels.with_name(name), values, dense, 0.8)
+    if how == "grayordinates":
+        return ["--atlases", "glasser"]
+    labels = np.zeros((1, len(dense)), np.float32)
+    table = {0: ("???", (0, 0, 0, 0))}
+    for number, (name, _, sides) in enumerate(axis, 1):
+        ((side, vertices),) = sides.items()
+        labels[0, (dense.name == side) & np.isin(dense.vertex, vertices)] = number
+        table[number] = (name.removesuffix("_ROI"), (1, 1, 1, 1))
+    atlas = xcpd.parent / "Glasser.dlabel.nii"
+    axes = nib.cifti2.LabelAxis(["labels"], [table]), dense
+    nib.save(nib.cifti2.Cifti2Image(labels, axes), atlas)
+    return ["--atlases", str(atlas)]
+
+
+@pytest.mark.parametrize("how", ["table", "grayordinates", "labels"])
+def test_tables_and_grayordinates_give_the_maps_of_parcels(tmp_path, made, how):
+    axis = load_bundle("hcp-glasser").places.axis
+    xcpd = write_xcpd_parcels(tmp_path, rest(), axis)
+    words = write_grayordinates(xcpd, rest(), axis, how)
+    assert run(xcpd, tmp_path / "out", *words) == 0
+    expected = maps_in(made).get_fdata()
+    found = maps_in(tmp_path / "out").get_fdata()
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("lost", [10, 19])
+def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, capsys, lost):
+    axis, series = load_bundle("hcp-glasser").places.axis, rest()
+    series[3, lost] = np.nan  # the first of those that stay
+    xcpd = write_xcpd_parcels(tmp_path, series[:, lost:], axis[lost:])
+    planned = run(xcpd, tmp_path / "out", "--dry-run")
+    ended = run(xcpd, tmp_path / "out")
+    said = capsys.readouterr()
+    if lost == 19:
+        assert (ended, planned) == (1, 1)
+        assert "lacks 19 of the model's 360 parcels, or data of them: L_V1_ROI" in said.err
+        assert "lacks 19 of the model's 360 parcels" in said.out
+        return
+    assert (ended, planned) == (0, 0)
+    values = maps_in(tmp_path / "out").get_fdata()
+    assert np.isnan(values[:, : lost + 1]).all()
+    assert np.isfinite(values[:, lost + 1 :]).all()
+    assert "10 of 360 parcels have no data" in said.out
+    (table,) = (tmp_path / "out").rglob("*_desc-parcels_statmap.tsv")
+    assert read_table(table)[0]["predicted"] == "n/a"
+
+
+def test_without_a_model_the_line_names_it(tmp_path, capsys):
+    xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
+    assert main([str(xcpd), str(tmp_path / "out"), "participant"]) == 2
+    assert "To do: --model hcp-glasser" in capsys.readouterr().err

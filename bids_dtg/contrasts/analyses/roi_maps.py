@@ -17,7 +17,7 @@ from bids_dtg.contrasts.bundle.arrays import geometry_files
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.errors import DatasetError, DtgError, SettingsError
+from bids_dtg.errors import DatasetError, DtgError, RunError, SettingsError
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.inputs.runs import find_runs
@@ -82,7 +82,8 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
                 input_type=asked.dataset.input_type,
             )[0]
             places = read_series_header(run.bold).places
-            assert places is not None  # of series of parcels
+            if places is None or places.axis is None:
+                raise RunError(f"{run.bold} has no parcels of its own", expected=".ptseries.nii")
             break
         except DtgError as err:
             failures.append(err)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_sp
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.engine.machine import divide
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
@@ -34,8 +34,8 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header
 from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
-from bids_dtg.inputs.atlases import atlas_datasets
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
+from bids_dtg.participants.run_source import PlannedRun, find_parcels, notes_on_parcels
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
 from bids_dtg.participants.run_source import PlannedRun, find_parcels, notes_on_parcels
@@ -43,6 +43,8 @@ from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.option import find_row
+
+_LABELS = ".dlabel.nii"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,15 @@ class Request(CallRequest):
         if template is not None:
             bundle = template(asked)
         else:
-            bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
+            try:
+                may_fetch = not settings.behaviour.dry_run
+                bundle = obtain_bundle(settings.inputs.model, may_fetch=may_fetch)
+            except BundleError as err:
+                series = list_series(asked.dataset, next(iter(asked.participants), ""))
+                if not series or any(file.space != PARCELS for file in series):
+                    raise
+                remedy = f"--model {OF_PARCELS}, which reads the parcels that are here"
+                raise err.as_kind(BundleError, remedy=remedy) from err
             bundle.space  # noqa: B018 (a model of places that have names alone reads no images)
             refuse_model_folder(asked.output.root, bundle.path)
             bundle.require_finite()  # else each participant would fail
@@ -91,6 +101,7 @@ class Request(CallRequest):
             )
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
+            bundle = _on_atlas(bundle, settings.outputs.atlases)
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
@@ -322,6 +333,25 @@ def find_runs(settings: Settings) -> list[RestRun]:
     return [run for participant in request.participants for run in request.runs(participant)]
 
 
+def _names_parcels(atlases: Sequence[str], bundle: ModelBundle) -> bool:
+    """Whether `--atlases` names the model's own parcels, or a file of them."""
+    (first, *others) = atlases
+    is_own = first.lower() == "glasser" and bundle.card.name == OF_PARCELS
+    return not others and (is_own or first.endswith(_LABELS))
+
+
+def _on_atlas(bundle: ModelBundle, atlases: Sequence[str]) -> ModelBundle:
+    """Give a model the parcels of the version of its atlas that `--atlases` names."""
+    if not (files := [name for name in atlases if name.endswith(_LABELS)]):
+        return bundle
+    assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
+    try:
+        places = bundle.places.on_atlas(Path(files[0]).expanduser().absolute())
+    except RunError as err:
+        raise err.as_kind(SettingsError, "--atlases ") from err
+    return dataclasses.replace(bundle, places=places)
+
+
 def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
     """Refuse what a model of parcels of CIFTI cannot do, as it has no volumes of the whole brain.
 
@@ -335,7 +365,9 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
         "--smoothing-fwhm": settings.cleaning.smoothing_fwhm is not None,
         "--output-spaces": bool(outputs.output_spaces),
         "--surfaces": bool(outputs.surfaces),
-        "--atlases": outputs.atlases != OPTIONS["atlases"].default,
+        "--atlases": bool(outputs.atlases)
+        and outputs.atlases != OPTIONS["atlases"].default
+        and not _names_parcels(outputs.atlases, bundle),
         f"--write {REGIONS}": REGIONS in outputs.write,
     }
     if wrong := [name for name, is_given in given.items() if is_given]:

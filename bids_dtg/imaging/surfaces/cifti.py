@@ -188,6 +188,40 @@ class ParcelPlaces(ListedPlaces):
             raise ValueError(f"its parcel {worst} has other vertices or voxels than the model's")
         return rows, int(np.count_nonzero(shared < 1))
 
+    def on_atlas(self, path: Path) -> ParcelPlaces:
+        """Take the same parcels from another version of the atlas, a .dlabel.nii file.
+
+        Raises
+        ------
+        RunError
+            The file cannot be read, or lacks one of the parcels.
+        """
+        require_file(path)
+        with reading(path, RunError, as_what=" as labels of grayordinates (.dlabel.nii)"):
+            image: Any = _cifti.Cifti2Image.from_filename(path)
+            (table, *_), axis = image.header.get_axis(0).label, image.header.get_axis(1)
+            labels = np.asarray(image.dataobj)[0]
+        keys = {parcel_name(name): key for key, (name, _) in table.items()}
+        if missing := [name for name in self.names if parcel_name(name) not in keys]:
+            raise RunError(
+                f"{path} lacks {len(missing)} of {self.number} parcels: {', '.join(missing[:5])}",
+                expected="a version of the model's atlas",
+            )
+        wanted = np.array([keys[parcel_name(name)] for name in self.names])
+        sides: list[dict[str, Any]] = [{} for _ in wanted]
+        for name, columns, model in axis.iter_structures():
+            if name in CORTEX:
+                for own, key in zip(sides, wanted, strict=True):
+                    if len(vertices := model.vertex[labels[columns] == key]):
+                        own[name] = vertices
+        size = len(read_template("fsLR").cortex["L"])
+        empty = [np.zeros((0, 3), int)] * self.number
+        return ParcelPlaces.of_axis(
+            _cifti.ParcelsAxis(
+                list(self.names), empty, sides, nvertices=dict.fromkeys(CORTEX, size)
+            )
+        )
+
     def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
         """Make a .pscalar.nii file of maps (maps, parcels), by their names."""
         return _head(names, self.axis, _PARCELS) + np.asarray(values, "<f4").T.tobytes()
