@@ -34,8 +34,9 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header
 from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
-from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
-from bids_dtg.participants.run_source import PlannedRun, find_parcels, notes_on_parcels
+from bids_dtg.inputs.atlases import atlas_datasets
+from bids_dtg.inputs.run import PARCELS, RestRun
+from bids_dtg.inputs.runs import OF_PARCELS, list_series
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
 from bids_dtg.participants.run_source import PlannedRun, find_parcels, notes_on_parcels
