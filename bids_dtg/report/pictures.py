@@ -1,4 +1,4 @@
-"""Pictures of maps and matrices: slices and glass brains, as files that browsers show."""
+"""Pictures of maps and matrices: slices, surfaces, glass brains; the colours of all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.grid import Grid
@@ -18,9 +20,8 @@ from bids_dtg.imaging.nifti import read_nilearn_template, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.meshes import Hemisphere, read_template
 
-SAGITTAL, CORONAL, AXIAL = 0, 1, 2
-_GAP = 6  # pixels between slices
-_FLAT = 0.02  # change a pixel below which there is no edge
+Colour: TypeAlias = tuple[int, int, int]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,20 @@ class Scale:
     name: str  # what the viewer calls it
     stops: tuple[str, ...]  # as #rrggbb, from the least to the greatest value
 
-    def table(self, size: int = 256) -> NDArray[np.uint8]:
-        """Return (size, 3) red, green, blue."""
-        return _table(self.stops, size)
+    @functools.cached_property
+    def table(self) -> Pixels:
+        """(256, 3) red, green, blue."""
+        steps = np.linspace(0, len(self.stops) - 1, 256)
+        stops = np.array([[*bytes.fromhex(stop[1:])] for stop in self.stops], np.float64)
+        columns = [np.interp(steps, range(len(stops)), channel) for channel in stops.T]
+        table: Pixels = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+        return table
 
-    def paint(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    def paint(self, values: NDArray[np.floating]) -> Pixels:
         """Turn values from 0 to 1 (clipped) into colours, (..., 3)."""
-        indices = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.intp)
-        painted: NDArray[np.uint8] = self.table()[indices]
+        painted: Pixels = self.table[
+            np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.intp)
+        ]
         return painted
 
     @property
@@ -60,34 +67,16 @@ GREYS = Scale("dtg-greys", ("#101010", "#808080", "#f0f0f0"))
 # As CSS, for bars. That of a map runs from the strongest negative colour through 0 to the
 # strongest positive.
 GRADIENTS = {
-    "negative_reversed": f"linear-gradient(to right, {', '.join(reversed(NEGATIVE.stops))})",
+    "negative_reversed": Scale("", NEGATIVE.stops[::-1]).css,
     "positive": POSITIVE.css,
     "amount": AMOUNT.css,
 }
 
-
-@functools.cache
-def _table(stops: tuple[str, ...], size: int) -> NDArray[np.uint8]:
-    channels = np.array([_channels(stop) for stop in stops], np.float64)
-    steps = np.linspace(0, len(stops) - 1, size)
-    columns = [np.interp(steps, np.arange(len(stops)), column) for column in channels.T]
-    table: NDArray[np.uint8] = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
-    return table
-
-
-def _channels(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-@dataclass(frozen=True)
-class View:
-    """Where a slice lies."""
-
-    axis: int  # SAGITTAL, CORONAL or AXIAL
-    mm: float  # position on that axis, RAS+
-
-    def __str__(self) -> str:
-        return f"{'xyz'[self.axis]} = {self.mm:g}".replace("-", "\N{MINUS SIGN}")
+# Where a slice lies: its axis, and the position on that axis in RAS+ mm.
+View: TypeAlias = tuple[int, float]
+SAGITTAL, CORONAL, AXIAL = 0, 1, 2
+MAP_VIEWS: tuple[View, ...] = tuple((AXIAL, mm) for mm in (-18, 2, 26, 50))
+_GAP = 6  # pixels between slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +100,7 @@ class Box:
         On the other axes, of which the lower one runs along the columns, values increase.
         """
         sides = [np.arange(low, high + 0.5) for low, high in zip(self.low, self.high, strict=True)]
-        sides[view.axis] = np.array([view.mm])
+        sides[view[0]] = np.array([view[1]], float)
         return sides
 
 
@@ -143,104 +132,38 @@ class Volume:
     def cut(self, box: Box, view: View, *, order: int = 1) -> NDArray[np.float32]:
         """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume."""
         sides = box.sides(view)
-        toward = _toward(self.affine)
+        part = np.asarray(self.values, np.float32)
+        # The axis of space that each axis of the array runs along most.
+        toward = np.abs(self.affine[:3, :3]).argmax(axis=0)
         if np.count_nonzero(self.affine[:3, :3]) == len(set(toward)) == 3:
-            sizes = self.affine[toward, range(3)]
-            places = [
-                (sides[of] - self.affine[of, 3]) / size
-                for of, size in zip(toward, sizes, strict=True)
-            ]
-            part = np.asarray(self.values, np.float32)
             # The slice's own axis first: what follows is done on one plane.
-            for axis in sorted(range(3), key=lambda axis: toward[axis] != view.axis):
-                part = _along(part, axis, places[axis], order)
+            for axis in sorted(range(3), key=lambda axis: toward[axis] != view[0]):
+                of = toward[axis]
+                places = (sides[of] - self.affine[of, 3]) / self.affine[of, axis]
+                part = _along(part, axis, places, order)
             part = part.transpose(np.argsort(toward))
-        else:
-            part = self._oblique(sides, order)
+        else:  # at the points of a lattice that is not the volume's
+            from scipy.ndimage import map_coordinates
+
+            points = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
+            indices = apply_affine(np.linalg.inv(self.affine), points)  # type: ignore[no-untyped-call]
+            part = map_coordinates(part, np.moveaxis(indices, -1, 0), order=order, prefilter=False)
         # (columns, rows), rows upward -> top row first
-        return np.ascontiguousarray(part.squeeze(view.axis).T[::-1])
-
-    def _oblique(self, sides: Sequence[NDArray[np.float64]], order: int) -> NDArray[np.float32]:
-        """Return values at the points of a lattice along x, y and z that is not the volume's."""
-        from scipy.ndimage import map_coordinates
-
-        inverse = np.linalg.inv(self.affine)
-        points = np.stack(np.meshgrid(*sides, indexing="ij"))
-        indices = np.tensordot(inverse[:3, :3], points, 1) + inverse[:3, 3, None, None, None]
-        found: NDArray[np.float32] = map_coordinates(
-            np.asarray(self.values, np.float32), indices, order=order, prefilter=False
-        )
-        return found
+        return np.ascontiguousarray(part.squeeze(view[0]).T[::-1])
 
     def within(self, box: Box) -> Volume:
         """Return the part that a box covers, with voxels stored along x, y and z."""
-        toward = _toward(self.affine)
-        values, affine = np.transpose(self.values, np.argsort(toward)), self.affine.copy()
-        affine[:, :3] = affine[:, np.argsort(toward)]
-        for axis in range(3):
-            if affine[axis, axis] < 0:
-                values = np.flip(values, axis)
-                affine[:3, 3] += affine[:3, axis] * (values.shape[axis] - 1)
-                affine[:, axis] *= -1
-        sizes = np.diag(affine)[:3]
-        first = np.rint((box.low - affine[:3, 3]) / sizes).astype(int).clip(0)
-        last = np.rint((box.high - affine[:3, 3]) / sizes).astype(int) + 1
-        part = values[tuple(slice(*ends) for ends in zip(first, last, strict=True))]
-        affine[:3, 3] += affine[:3, :3] @ first
-        return Volume(np.ascontiguousarray(part), affine)
+        image: Any = nib.Nifti1Image(self.values, self.affine)  # type: ignore[no-untyped-call]
+        image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
+        inverse, ends = np.linalg.inv(image.affine), [box.low, box.high]
+        corners = apply_affine(inverse, ends)  # type: ignore[no-untyped-call]
+        first, last = np.rint(corners).astype(int).clip(0)
+        part = image.slicer[tuple(slice(*ends) for ends in zip(first, last + 1, strict=True))]
+        return Volume(np.ascontiguousarray(part.dataobj), part.affine)
 
     def row(self, box: Box, views: Sequence[View], *, order: int = 1) -> NDArray[np.float32]:
         """Return slices of one axis side by side."""
-        return beside([self.cut(box, view, order=order) for view in views])
-
-
-def beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Put slices (rows, columns) side by side with a gap of zeros."""
-    gap = np.zeros((slices[0].shape[0], _GAP), np.float32)
-    parts = [part for cut in slices for part in (gap, cut)][1:]
-    return np.concatenate(parts, axis=1)
-
-
-def soften(region: NDArray[np.bool_], sd: float) -> NDArray[np.float32]:
-    """Smooth the edge of a region by a Gaussian.
-
-    Parameters
-    ----------
-    region
-        (i, j, k), True inside.
-    sd
-        Standard deviation in voxels; four of them are summed on either side.
-
-    Returns
-    -------
-    (i, j, k), from 0 outside to 1 inside.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> print(soften(np.arange(5)[:, None, None] > 2, 0.5)[:, 0, 0].round(2))
-    [0.   0.   0.11 0.89 1.  ]
-    """
-    # As scipy.ndimage does, whose import takes as long as a tenth of a page.
-    reach = int(4 * sd + 0.5)
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sd) ** 2).astype(np.float32)
-    weights /= weights.sum()
-    soft = region.astype(np.float32)
-    for axis in range(3):
-        beyond = [(reach, reach) if own == axis else (0, 0) for own in range(3)]
-        lines = np.moveaxis(np.pad(soft, beyond, "symmetric"), axis, 0)
-        size = soft.shape[axis]
-        soft = np.zeros_like(soft)
-        added = np.moveaxis(soft, axis, 0)
-        for first, weight in enumerate(weights):
-            added += weight * lines[first : first + size]
-    return soft
-
-
-def _toward(affine: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the axis of space that each axis of an array runs along most."""
-    toward: NDArray[np.intp] = np.abs(affine[:3, :3]).argmax(axis=0)
-    return toward
+        return _beside([self.cut(box, view, order=order) for view in views])
 
 
 def _along(
@@ -263,20 +186,21 @@ def _along(
     return taken
 
 
-def outline(level: NDArray[np.floating], *, width: float = 1.6) -> NDArray[np.float32]:
-    """Draw where smooth values (rows, columns) cross 0.5 as a line.
+def _beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Put slices (rows, columns) side by side with a gap of zeros."""
+    gap = np.zeros((slices[0].shape[0], _GAP), np.float32)
+    parts = [part for cut in slices for part in (gap, cut)][1:]
+    return np.concatenate(parts, axis=1)
 
-    Returns
-    -------
-    Opacity from 0 to 1; the line is about `width` pixels wide, with smooth edges.
-    """
-    down, right = np.gradient(level)
-    slope = np.hypot(down, right)
-    # Pixels to the contour, by the values' slope; flat parts are far from it.
-    distance = np.abs(level - 0.5) / np.maximum(slope, 1e-3)
-    line: NDArray[np.float32] = np.clip(width / 2 + 0.5 - distance, 0, 1).astype(np.float32)
-    line[slope <= _FLAT] = 0.0
-    return line
+
+def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Put rows of slices under each other, centred."""
+    width = max(row.shape[1] for row in rows)
+    padded = []
+    for row in rows:
+        left = (width - row.shape[1]) // 2
+        padded.append(np.pad(row, ((3, 3), (left, width - row.shape[1] - left))))
+    return np.concatenate(padded)
 
 
 # The 99.5th percentile of that template's brain: to find it takes as long as to read the file.
@@ -294,7 +218,6 @@ def standard_anatomy() -> Volume:
     return Volume(np.clip(values, 0, 1, out=values), affine)
 
 
-MAP_VIEWS = tuple(View(AXIAL, mm) for mm in (-18, 2, 26, 50))
 PICTURE = ".webp"
 _QUALITY = 82  # of WebP; lines and text are not in it
 # The fastest: files a twentieth larger than by the next method, in two thirds of the time. Steps of
@@ -303,13 +226,9 @@ _METHOD, _OPACITY_QUALITY = 0, 70
 # Below this share of the scale's end a map fades out, in proportion to its square.
 _FADE = 0.5
 _BRAIN = 0.12  # of the brightest anatomy: what is darker is not brain
-# Of the picture of maps under each other, row by row.
-_SLICES_MM = (-20, -4, 12, 28, 44, 60)
-_WIDTH_INCHES, _ROW_INCHES, _TITLE_INCHES = 9.0, 1.9, 0.4
-_COLOURS = "RdBu_r"
 
 
-def encode(pixels: NDArray[np.uint8], *, lossless: bool = False) -> bytes:
+def encode(pixels: Pixels, *, lossless: bool = False) -> bytes:
     """Encode (rows, columns, 3 or 4) pixels as WebP."""
     from PIL import Image, WebPImagePlugin  # noqa: F401 (else all formats are imported)
 
@@ -326,6 +245,23 @@ def encode(pixels: NDArray[np.uint8], *, lossless: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+def inline(picture: bytes) -> str:
+    """Return the address of a picture, PNG or WebP, that lies in the page itself."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: float) -> bytes:
+    """Draw a matrix, a pixel a cell; the page enlarges it without smoothing.
+
+    Where a value is not known, the page shows through.
+    """
+    painted, known = scale.paint((matrix - low) / (high - low)), np.isfinite(matrix)
+    if not known.all():
+        painted = np.concatenate([painted, 255 * known[..., None].astype(np.uint8)], axis=2)
+    return encode(painted, lossless=True)
+
+
 class Backdrop:
     """Slices of anatomy that maps are drawn on, cut once."""
 
@@ -335,13 +271,7 @@ class Backdrop:
         # A soft edge; the page shows around it.
         self._inside = np.clip(self._grey / _BRAIN, 0, 1)
 
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Rows and columns of the pictures."""
-        rows, columns = self._grey.shape
-        return rows, columns
-
-    def draw_map(self, volume: Volume, limit: float) -> NDArray[np.uint8]:
+    def draw_map(self, volume: Volume, limit: float) -> Pixels:
         """Draw a map, warm above 0 and cold below; weak values fade.
 
         Parameters
@@ -357,57 +287,80 @@ class Backdrop:
         """
         cut = np.clip(volume.row(self._box, self._views) / max(limit, 1e-12), -1, 1)
         level = np.rint(255 * cut).astype(np.intp)
-        both = np.concatenate([NEGATIVE.table()[::-1], POSITIVE.table()])
+        both = np.concatenate([NEGATIVE.table[::-1], POSITIVE.table])
         colours = both.take(level + np.where(cut > 0, 256, 255), axis=0)
         return self._blend(colours, np.clip(np.abs(cut) / _FADE, 0, 1) ** 2)
 
-    def draw_labels(
-        self, labels: Volume, colours: dict[int, tuple[int, int, int]]
-    ) -> NDArray[np.uint8]:
+    def draw_labels(self, labels: Volume, colours: Mapping[int, Colour]) -> Pixels:
         """Tint the voxels of labels; (rows, columns, 4)."""
         cut = labels.row(self._box, self._views, order=0)
         painted = np.zeros((*cut.shape, 3), np.uint8)
-        opacity = np.zeros(cut.shape, np.float32)
         for label, colour in colours.items():
             painted[cut == label] = colour
-            opacity[cut == label] = 0.62
-        return self._blend(painted, opacity)
+        return self._blend(painted, 0.62 * np.isin(cut, [*colours]))
 
-    def _blend(
-        self, colours: NDArray[np.uint8], opacity: NDArray[np.floating]
-    ) -> NDArray[np.uint8]:
+    def _blend(self, colours: Pixels, opacity: NDArray[np.floating]) -> Pixels:
         # Anatomy in the middle greys: bright colours stand out from it on any page.
         faded = (40 + 165 * np.clip(self._grey, 0, 1)) * (1 - opacity)
-        pixels = np.empty((*self.sizes, 4), np.uint8)
+        pixels = np.empty((*self._grey.shape, 4), np.uint8)
         for channel in range(3):
             pixels[..., channel] = faded + colours[..., channel] * opacity
         pixels[..., 3] = np.maximum(self._inside, opacity) * 255
         return pixels
 
 
+def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> Pixels:
+    """Draw a volume in greys from 0 to its 99th percentile; (rows, columns, 3)."""
+    bright = volume.values[volume.values > 0]
+    top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
+    cut = np.clip(_stack([volume.row(box, views) for views in rows]) / top, 0, 1)
+    return np.repeat((cut[..., None] ** 0.9 * 255).astype(np.uint8), 3, axis=2)
+
+
+_EDGE = 1.4  # pixels, sd: without it, outlines are stairs of voxels
+_FLAT = 0.02  # change a pixel below which there is no edge
+
+
+def draw_outlines(
+    regions: Sequence[tuple[Volume, Colour]], box: Box, rows: Sequence[Sequence[View]]
+) -> Pixels:
+    """Draw the outlines of regions (0 to 1) as coloured lines on nothing; (rows, columns, 4)."""
+    drawn = []
+    for volume, colour in regions:
+        lines = [_beside([_outline(volume.cut(box, view)) for view in views]) for views in rows]
+        drawn.append((_stack(lines), colour))
+    pixels = np.zeros((*drawn[0][0].shape, 4), np.uint8)
+    for line, colour in drawn:
+        pixels[line > 0, :3] = colour
+        pixels[..., 3] = np.maximum(pixels[..., 3], 255 * line)
+    return pixels
+
+
+def _outline(region: NDArray[np.float32], *, width: float = 1.6) -> NDArray[np.float32]:
+    """Draw the edge of a region as a line with smooth edges, from 0 to 1."""
+    from PIL import Image, ImageFilter
+
+    image = Image.fromarray(np.rint(255 * region).astype(np.uint8))
+    level = np.asarray(image.filter(ImageFilter.GaussianBlur(_EDGE)), np.float32) / 255
+    slope = np.hypot(*np.gradient(level))
+    # Pixels to the contour, by the values' slope; flat parts are far from it.
+    distance = np.abs(level - 0.5) / np.maximum(slope, 1e-3)
+    line: NDArray[np.float32] = np.clip(width / 2 + 0.5 - distance, 0, 1) * (slope > _FLAT)
+    return line
+
+
+# Of fsLR's mesh: the template's midthickness that the program ships, whoever is shown.
 # Side, and whether it is seen from outside: the left's from its left, then both from the middle.
-_VIEWS: tuple[tuple[Hemisphere, bool], ...] = (
-    *(("L", True), ("L", False)),
-    *(("R", False), ("R", True)),
-)
-_PIXELS_A_MM, _RIM, _SURFACE_GAP = 1.25, 3, 10  # pixels
+_SIDES: tuple[tuple[Hemisphere, bool], ...] = (("L", True), ("L", False), ("R", False), ("R", True))
+_PIXELS_A_MM, _RIM, _SIDES_APART = 1.25, 3, 10  # pixels
 _STEPS = 4  # points along an edge of a triangle
 _DARKEST, _LIGHT = 70.0, 120.0  # grey of what faces away, and how much brighter the front is
-
-
-@dataclass(frozen=True, eq=False)
-class SurfaceView:
-    """What each pixel of a picture shows."""
-
-    side: Hemisphere
-    vertex: NDArray[np.intp]  # (rows, columns), number on the mesh; -1: nothing
-    light: NDArray[np.float32]  # (rows, columns), 0 to 1
 
 
 def draw_surfaces(
     values: Mapping[Hemisphere, NDArray[np.floating]], limit: float
 ) -> NDArray[np.uint8]:
-    """Draw a map on both sides of both hemispheres, beside each other.
+    """Draw a map on both sides of both hemispheres, beside each other, lit from the front.
 
     Parameters
     ----------
@@ -420,38 +373,37 @@ def draw_surfaces(
     -------
     (rows, columns, 4) pixels; transparent where there is no brain.
     """
-    drawn = [_draw(view, values[view.side], limit) for view in surface_views()]
-    rows = max(len(part) for part in drawn)
-    padded = []
+    drawn = []
+    for (side, _), (vertex, light) in zip(_SIDES, surface_views(), strict=True):
+        share = np.where(vertex >= 0, values[side][vertex], np.nan) / max(limit, 1e-12)
+        share = np.where(np.isfinite(share), share, 0.0)
+        warm, cold = POSITIVE.paint(np.abs(share)), NEGATIVE.paint(np.abs(share))
+        opacity = np.clip(np.abs(share) / _FADE, 0, 1)[..., None] ** 2
+        grey = (_DARKEST + _LIGHT * light)[..., None]
+        # Folds stay visible below the colours.
+        tinted = np.where((share > 0)[..., None], warm, cold) * (0.55 + 0.45 * light[..., None])
+        mixed = grey * (1 - opacity) + tinted * opacity
+        alpha = np.where(vertex >= 0, 255, 0)[..., None]
+        drawn.append(np.concatenate([mixed, alpha], axis=2).astype(np.uint8))
+    rows, padded = max(map(len, drawn)), []
     for part in drawn:
         above = (rows - len(part)) // 2
-        sides = ((above, rows - len(part) - above), (_SURFACE_GAP // 2, _SURFACE_GAP // 2), (0, 0))
-        padded.append(np.pad(part, sides))
+        apart = (_SIDES_APART // 2, _SIDES_APART // 2)
+        padded.append(np.pad(part, ((above, rows - len(part) - above), apart, (0, 0))))
     return np.concatenate(padded, axis=1)
 
 
 @functools.cache
-def surface_views() -> tuple[SurfaceView, ...]:
-    """Return which vertex each pixel shows: the left from outside and inside, then the right."""
-    return tuple(_look(side, outside) for side, outside in _VIEWS)
+def surface_views() -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
+    """Return what each pixel shows: the left from outside and inside, then the right.
+
+    Of each view (rows, columns): number of the vertex on the mesh, -1 for nothing; and the light,
+    0 to 1.
+    """
+    return tuple(_look(side, outside) for side, outside in _SIDES)
 
 
-def _draw(view: SurfaceView, values: NDArray[np.floating], limit: float) -> NDArray[np.uint8]:
-    share = np.where(view.vertex >= 0, values[view.vertex], np.nan) / max(limit, 1e-12)
-    known = np.isfinite(share)
-    share = np.where(known, share, 0.0)
-    strength = np.abs(share)
-    colours = np.where((share > 0)[..., None], POSITIVE.paint(strength), NEGATIVE.paint(strength))
-    opacity = np.clip(strength / _FADE, 0, 1) ** 2
-    grey = (_DARKEST + _LIGHT * view.light)[..., None]
-    # Folds stay visible below the colours.
-    tinted = colours * (0.55 + 0.45 * view.light[..., None])
-    mixed = grey * (1 - opacity[..., None]) + tinted * opacity[..., None]
-    alpha = np.where(view.vertex >= 0, 255, 0)[..., None]
-    return np.concatenate([mixed, alpha], axis=2).astype(np.uint8)
-
-
-def _look(side: Hemisphere, outside: bool) -> SurfaceView:
+def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Find the vertex and the light of each pixel: what lies nearest to the viewer."""
     template = read_template("fsLR")
     points, faces = template.points[side], template.faces[side]
@@ -461,9 +413,10 @@ def _look(side: Hemisphere, outside: bool) -> SurfaceView:
     column = (across - across.min()) * _PIXELS_A_MM + _RIM
     row = (up.max() - up) * _PIXELS_A_MM + _RIM
     shape = int(row.max()) + _RIM + 2, int(column.max()) + _RIM + 2
-    corners = points[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    first, second, third = np.moveaxis(points[faces], 1, 0)
+    normals = np.cross(second - first, third - first)
     facing = np.abs(normals[:, 0]) / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
+    # Points of each triangle, by their weights of its corners.
     weights = np.array(
         [
             (i / _STEPS, j / _STEPS, (_STEPS - i - j) / _STEPS)
@@ -471,73 +424,30 @@ def _look(side: Hemisphere, outside: bool) -> SurfaceView:
             for j in range(_STEPS + 1 - i)
         ]
     )
-    pixel, near = [], []
-    for number in (row, column):
-        pixel.append(np.rint(number[faces] @ weights.T).astype(np.intp))
-    near = depth[faces] @ weights.T  # (triangles, points)
-    flat = (pixel[0] * shape[1] + pixel[1]).ravel()
-    order = np.lexsort((near.ravel(), flat))  # of a pixel's points the nearest is last
-    last = order[np.append(np.flatnonzero(np.diff(flat[order])), len(order) - 1)]
+    down, right = (np.rint(own[faces] @ weights.T).astype(np.intp) for own in (row, column))
+    flat = (down * shape[1] + right).ravel()
+    order = np.lexsort(((depth[faces] @ weights.T).ravel(), flat))
+    last = order[np.append(np.diff(flat[order]) > 0, True)]  # of a pixel's points the nearest
     triangle, point = np.divmod(last, len(weights))
-    vertex = np.full(shape, -1, np.intp)
-    light = np.zeros(shape, np.float32)
+    vertex, light = np.full(shape, -1, np.intp), np.zeros(shape, np.float32)
     vertex.ravel()[flat[last]] = faces[triangle, weights.argmax(axis=1)[point]]
     light.ravel()[flat[last]] = facing[triangle]
-    return SurfaceView(side, vertex, light)
+    return vertex, light
 
 
-def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> NDArray[np.uint8]:
-    """Draw a volume in greys from 0 to its 99th percentile; (rows, columns, 3)."""
-    bright = volume.values[volume.values > 0]
-    top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
-    cut = np.clip(_stack([volume.row(box, views) for views in rows]) / top, 0, 1)
-    return np.repeat((cut[..., None] ** 0.9 * 255).astype(np.uint8), 3, axis=2)
-
-
-def draw_outlines(
-    regions: Sequence[tuple[Volume, tuple[int, int, int]]],
-    box: Box,
-    rows: Sequence[Sequence[View]],
-) -> NDArray[np.uint8]:
-    """Draw the outlines of regions (0 to 1) as coloured lines on nothing; (rows, columns, 4)."""
-    pixels: NDArray[np.float32] | None = None
-    for volume, colour in regions:
-        line = _stack(
-            [beside([outline(volume.cut(box, view)) for view in views]) for views in rows]
-        )
-        if pixels is None:
-            pixels = np.zeros((*line.shape, 4), np.float32)
-        pixels[line > 0, :3] = colour
-        pixels[..., 3] = np.maximum(pixels[..., 3], 255 * line)
-    assert pixels is not None
-    return pixels.astype(np.uint8)
-
-
-def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: float) -> bytes:
-    """Draw a matrix, a pixel a cell; the page enlarges it without smoothing.
-
-    Where a value is not known, the page shows through.
-    """
-    painted, known = scale.paint((matrix - low) / (high - low)), np.isfinite(matrix)
-    if not known.all():
-        painted = np.concatenate([painted, 255 * known[..., None].astype(np.uint8)], axis=2)
-    return encode(painted, lossless=True)
-
-
-def inline(picture: bytes) -> str:
-    """Return the address of a picture, PNG or WebP, that lies in the page itself."""
-    kind = "png" if picture.startswith(b"\x89PNG") else "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+# Of maps under each other, row by row, and of glass brains.
+_SLICES_MM = (-20, -4, 12, 28, 44, 60)
+_WIDTH_INCHES, _ROW_INCHES, _TITLE_INCHES = 9.0, 1.9, 0.4
+_COLOURS = "RdBu_r"
+_GLASS_VIEWS = "lyrz"  # left, from behind, right, from above
+_GLASS_INCHES, _DPI = (9.0, 2.5), 110
+_PALETTE = 256  # colours of the file: a third of the bytes, and no difference is seen
 
 
 def draw_maps(
-    rows: Mapping[str, NDArray[np.floating]],
-    places: VoxelPlaces,
-    *,
-    title: str,
-    units: str,
+    rows: Mapping[str, NDArray[np.floating]], places: VoxelPlaces, *, title: str, units: str
 ) -> bytes:
-    """Draw maps under each other on one colour scale.
+    """Draw maps under each other on one colour scale, as a PNG file.
 
     Parameters
     ----------
@@ -549,10 +459,6 @@ def draw_maps(
         Text above the picture.
     units
         Of the maps, at the colour bar.
-
-    Returns
-    -------
-    The bytes of a PNG file.
     """
     from matplotlib.figure import Figure
     from nilearn.plotting import plot_stat_map
@@ -576,41 +482,7 @@ def draw_maps(
             black_bg=False,
         )
         figure.text(0.01, bottom + 0.86 * _ROW_INCHES / height, name, fontsize=10)
-    _draw_bar(figure, (0.925, 0.2, 0.015, 0.5), limit, units)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
-
-
-def _image(values: NDArray[np.floating], places: VoxelPlaces) -> Any:
-    import nibabel as nib
-
-    volume = places.volume(np.asarray(values, np.float32))
-    return nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
-
-
-def _draw_bar(figure: Any, at: tuple[float, float, float, float], limit: float, units: str) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    bar = figure.add_axes(at)
-    figure.colorbar(ScalarMappable(Normalize(-limit, limit), _COLOURS), cax=bar, label=units)
-
-
-def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Put rows of slices under each other, centred."""
-    width = max(row.shape[1] for row in rows)
-    padded = []
-    for row in rows:
-        left = (width - row.shape[1]) // 2
-        padded.append(np.pad(row, ((3, 3), (left, width - row.shape[1] - left))))
-    return np.concatenate(padded)
-
-
-_GLASS_VIEWS = "lyrz"  # left, from behind, right, from above
-_GLASS_INCHES, _DPI = (9.0, 2.5), 110
-_WORDS, _OUTLINE = "#555555", "black"
-_PALETTE = 256  # colours of the file: a third of the bytes, and no difference is seen
+    return _png(figure, 120, (0.925, 0.2, 0.015, 0.5), limit, units).getvalue()
 
 
 def draw_glass_brain(
@@ -636,8 +508,8 @@ def draw_glass_brain(
     Returns
     -------
     bytes
-        A PNG file. Without a value that is not 0, there is
-        the empty brain, with words that say so, and no colour bar.
+        A PNG file. Without a value that is not 0, there is the empty brain, with words that say so,
+        and no colour bar.
 
     Notes
     -----
@@ -655,19 +527,20 @@ def draw_glass_brain(
     """
     from matplotlib.figure import Figure
     from nilearn.plotting import plot_glass_brain
+    from PIL import Image
 
     shown = np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0)
-    end = float(np.abs(shown).max(initial=0)) or 1.0
+    end = float(np.abs(shown).max(initial=0))
     figure = Figure(_GLASS_INCHES)
-    if not shown.any():
-        figure.text(0.45, 0.02, "no value to draw", fontsize=9, ha="center", color=_WORDS)
+    if not end:
+        figure.text(0.45, 0.02, "no value to draw", fontsize=9, ha="center", color="#555555")
     drawn = plot_glass_brain(
-        _image(shown, places) if shown.any() else None,  # the empty brain
+        _image(shown, places) if end else None,  # the empty brain
         axes=figure.add_axes((0.0, 0.04, 0.89, 0.84)),
         display_mode=_GLASS_VIEWS,
         plot_abs=False,
         threshold=1e-6 * end,  # what is 0 is no value
-        vmax=end,
+        vmax=end or 1.0,
         cmap=_COLOURS,
         colorbar=False,
         annotate=True,
@@ -675,20 +548,30 @@ def draw_glass_brain(
     )
     if outlined is not None and outlined.any():
         around = _image(outlined.astype(np.float32), places)
-        drawn.add_contours(around, levels=[0.5], colors=_OUTLINE, linewidths=1.2)
-    if shown.any():
-        _draw_bar(figure, (0.905, 0.14, 0.012, 0.66), end, units)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return _with_palette(buffer)
-
-
-def _with_palette(png: io.BytesIO) -> bytes:
-    """Encode a PNG again with a palette; without a date or version, so that bytes repeat."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    with Image.open(png) as picture:
+        drawn.add_contours(around, levels=[0.5], colors="black", linewidths=1.2)
+    # With a palette, and without a date or version, so that bytes repeat.
+    buffer, whole = io.BytesIO(), _png(figure, _DPI, (0.905, 0.14, 0.012, 0.66), end, units)
+    with Image.open(whole) as picture:
         few = picture.convert("RGB").quantize(_PALETTE, kmeans=2, dither=Image.Dither.NONE)
     few.save(buffer, "png", optimize=True)
     return buffer.getvalue()
+
+
+def _image(values: NDArray[np.floating], places: VoxelPlaces) -> Any:
+    volume = places.volume(np.asarray(values, np.float32))
+    return nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
+
+
+def _png(
+    figure: Any, dpi: int, bar: tuple[float, float, float, float], limit: float, units: str
+) -> io.BytesIO:
+    """Return a figure as a PNG file, with a colour bar at a place unless its limit is 0."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    if limit:
+        colours = ScalarMappable(Normalize(-limit, limit), _COLOURS)
+        figure.colorbar(colours, cax=figure.add_axes(bar), label=units)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer

@@ -57,7 +57,7 @@ _MINUS = "\N{MINUS SIGN}"
 _THREADS = 2
 _SAME = "The same for everybody: the model found nothing of this contrast in rest"
 # Slices through what lies below the cortex.
-BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
+BELOW = tuple((AXIAL, mm) for mm in (-24, -8, 2, 12))
 _GAP = 8  # rows of pixels
 _EXPECTED = "maps of parcels (.pscalar.nii)"
 
@@ -76,7 +76,7 @@ class Gallery:
 
 def slice_text(views: Sequence[View] = MAP_VIEWS) -> str:
     """Name the places of axial slices, in mm."""
-    return ", ".join(f"{view.mm:g}".replace("-", _MINUS) for view in views)
+    return ", ".join(f"{mm:g}".replace("-", _MINUS) for _, mm in views)
 
 
 def draw_averages(

@@ -40,13 +40,11 @@ from bids_dtg.report.pictures import (
     SAGITTAL,
     SIGNED,
     Backdrop,
-    View,
     Volume,
     draw_grey,
     draw_matrix,
     draw_outlines,
     encode,
-    soften,
     standard_anatomy,
 )
 from bids_dtg.report.presentation import Canvas, Kept, Panel
@@ -55,12 +53,11 @@ from bids_dtg.settings import Interpolation
 
 REGISTRATION_FILE = FileKind("boldref", None, ".nii.gz")
 _VIEWS = (
-    tuple(View(AXIAL, mm) for mm in (-40, -20, 0, 20, 40, 60)),
-    tuple(View(SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
-    tuple(View(CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
+    tuple((AXIAL, mm) for mm in (-40, -20, 0, 20, 40, 60)),
+    tuple((SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
+    tuple((CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
 )
 _BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
-_SOFT_EDGE = 0.7  # voxels: without interpolation, outlines are stairs of voxels
 _OUTLINE_KEYS = (("#ff5a4d", "brain mask of the model"), ("#52d6ff", "its grey matter"))
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
 COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
@@ -158,7 +155,7 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     box = bold.box
     below = canvas("registration", encode(draw_grey(bold, box, _VIEWS)))
     regions = [
-        (Volume(soften(inside, _SOFT_EDGE), labels.affine), colour)
+        (Volume(inside.astype(np.float32), labels.affine), colour)
         for inside, colour in (
             (np.isin(labels.values, (1, 2)), _GREY_LINE),
             (labels.values > 0, _BRAIN_LINE),
@@ -166,7 +163,7 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     ]
     above = canvas("outlines", encode(draw_outlines(regions, box, _VIEWS), lossless=True))
     slices = "; ".join(
-        f"{'xyz'[views[0].axis]} = " + ", ".join(f"{v.mm:g}" for v in views) for views in _VIEWS
+        f"{'xyz'[views[0][0]]} = " + ", ".join(f"{mm:g}" for _, mm in views) for views in _VIEWS
     ).replace("-", "\N{MINUS SIGN}")
     over = above, "Outlines of the template's brain and grey matter", "Outlines"
     words = f"Mean BOLD in {sum(map(len, _VIEWS))} slices"
