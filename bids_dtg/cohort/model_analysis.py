@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from bids_dtg.bundles.bundle import Bundle
+from bids_dtg.cohort.region_people import model_given
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, MODEL, ResultFolder, data_set_name
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import (
     DatasetWords,
     DerivativeDataset,
@@ -83,8 +85,13 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         """
         dataset = name_folder(settings.inputs.bids_dir)
         output = check_output_location(settings.inputs.output_dir, dataset)
-        bundle = None
-        if makes != MODEL and settings.statistics.folds is None:
+        bundle, by_folds = None, settings.statistics.folds is not None
+        if by_folds and model_given(settings):
+            raise SettingsError(
+                "--folds and --model were given",
+                expected="one of them: with --folds, a model is trained on the others of each fold",
+            )
+        if makes != MODEL and not by_folds:
             bundle = cls.load(settings.inputs.model)
             refuse_model_folder(output, bundle.path)
         people = cls.gather(settings, bundle)

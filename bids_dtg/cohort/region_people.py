@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import BidsName, FileKind, parse_name
-from bids_dtg.inputs.arrays import StoredArray
+from bids_dtg.files.text import read_json
 from bids_dtg.inputs.atlases import atlas_key, entities_of
 from bids_dtg.inputs.dataset import TITLES
 from bids_dtg.inputs.participants import Families, read_sets
@@ -48,11 +47,7 @@ class OutputTable:
     path: Path
     name: BidsName
     sidecar: Mapping[str, Any]
-
-    @property
-    def atlas(self) -> str:
-        """Key of the atlas whose parcels its regions are."""
-        return atlas_key(_of_atlas(self.name))
+    atlas: str  # key of the atlas whose parcels its regions are
 
     @property
     def atlas_digest(self) -> str:
@@ -63,15 +58,10 @@ class OutputTable:
     @property
     def cleaning(self) -> str:
         """How the run behind it was cleaned, in words."""
-        strategy = self.sidecar.get("DenoiseStrategy")
         kind = self.sidecar.get("InputType")
         title = next((words for name, words in TITLES.items() if name == kind), None)
+        strategy = self.sidecar.get("DenoiseStrategy")
         return f"{title}, {strategy}" if title and strategy else UNKNOWN_CLEANING
-
-    @property
-    def title(self) -> str:
-        """Its name in messages."""
-        return self.path.name.partition("_space-")[0]
 
     def number(self, key: str) -> float | None:
         """Return a number of the sidecar; None if missing."""
@@ -102,7 +92,8 @@ class LeftOut:
 
     def add(self, table: OutputTable, why: str) -> None:
         """Record that a table is left out."""
-        self.titles.setdefault(why, []).append(table.title)
+        title = table.path.name.partition("_space-")[0]
+        self.titles.setdefault(why, []).append(title)
 
     def unless(
         self, fits: Callable[[OutputTable], bool], tables: Sequence[OutputTable], why: str
@@ -204,32 +195,22 @@ def list_tables(root: Path, kind: TableKind, asked: Sequence[str]) -> Iterator[O
         pattern = f"func/sub-{label}_*_{kind.kind.suffix}{kind.kind.extension}"
         for path in sorted((*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}"))):
             name = parse_name(path.name)
-            same = FileKind.of(name) == kind.kind and name.get("stat") == kind.stat
-            if same and _of_atlas(name):
-                yield OutputTable(label, path, name, _sidecar(path))
-
-
-def _of_atlas(name: BidsName) -> dict[str, str]:
-    """Return the entities of the atlas; desc- says what a table has, and names no atlas."""
-    return entities_of({key: value for key, value in name.entities if key != "desc"})
-
-
-def _sidecar(path: Path) -> Mapping[str, Any]:
-    try:
-        return read_json_object(path.with_suffix(".json"))
-    except ForeignFileError:
-        return {}  # an unreadable sidecar states nothing: tables without needed facts are left out
+            # desc- says what a table has, and names no atlas.
+            atlas = entities_of({key: own for key, own in name.entities if key != "desc"})
+            if atlas and FileKind.of(name) == kind.kind and name.get("stat") == kind.stat:
+                sidecar = read_json(path.with_suffix(".json"))
+                yield OutputTable(label, path, name, sidecar, atlas_key(atlas))
 
 
 def read_rows(
-    array: StoredArray, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
+    array: Any, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
 ) -> list[Array]:
-    """Read people's rows; report all faults of all people in one error.
+    """Read people's rows, in this order; report all faults of all people in one error.
 
     Parameters
     ----------
     array
-        Array with a row for each person.
+        Has a title, and returns the row `of` a person by label.
     labels
         Labels of the people to read.
     faults
@@ -237,49 +218,24 @@ def read_rows(
     expected
         Description of valid rows, for the error.
 
-    Returns
-    -------
-    list of numpy.ndarray
-        Rows, in the order of `labels`.
-
     Raises
     ------
     DatasetError
         A row has faults; the message names participants and faults.
     """
-    rows = ((label, array.of(label).astype(np.float64)) for label in labels)
-    values = require_usable(rows, array.title, faults, expected)
-    return [values[label] for label in labels]
-
-
-def require_usable(
-    rows: Iterable[tuple[str, Array]],
-    title: str,
-    faults: Callable[[Array], list[str]],
-    expected: str,
-) -> dict[str, Array]:
-    """Return people's values by label; report all faults of all people in one error.
-
-    Raises
-    ------
-    DatasetError
-        See `read_rows`.
-    """
-    values: dict[str, Array] = {}
-    wrong = []
-    for label, row in rows:
-        values[label] = row
-        if found := faults(row):
-            wrong.append(f"sub-{label}: {named(found)}")
+    rows = [np.asarray(array.of(label), np.float64) for label in labels]
+    found = {label: faults(row) for label, row in zip(labels, rows, strict=True)}
+    wrong = [f"sub-{label}: {named(own)}" for label, own in found.items() if own]
     if wrong:
+        more = ["..."] if len(wrong) > _SHOWN else []
         raise DatasetError(
-            f"{title} cannot be used for {counted(len(wrong), 'participant')}: "
-            + "; ".join([*wrong[:_SHOWN], *(["..."] if len(wrong) > _SHOWN else [])]),
+            f"{array.title} cannot be used for {counted(len(wrong), 'participant')}: "
+            + "; ".join([*wrong[:_SHOWN], *more]),
             expected=expected,
             remedy="leave the region out for everybody, or name the other participants with "
             "--participant-label",
         )
-    return values
+    return rows
 
 
 def given_split(
@@ -295,18 +251,18 @@ def given_split(
     if path is None:
         return Split(training=labels, validation=(), test=()), ()
     found = read_sets(path, SETS, labels)
+    split = Split(
+        **{name: tuple(label for label in labels if label in found[name]) for name in SETS}
+    )
     try:
-        split = Split(
-            **{name: tuple(label for label in labels if label in found[name]) for name in SETS}
-        )
         split.require_whole_families(families.by_label)
     except ValueError as err:
         raise SettingsError(f"{path}: {err}") from err
-    if not split.everybody:
+    others = [label for label in labels if label not in split.everybody]
+    if len(others) == len(labels):
         raise SettingsError(
             f"{path} has no usable participant", expected=f"labels such as {named(labels)}"
         )
-    others = [label for label in labels if label not in split.everybody]
     words = f"in no set of {path}: {counted(len(others), 'participant')} ({named(others)})"
     return split, (words,) if others else ()
 
@@ -320,38 +276,10 @@ def model_given(settings: Settings) -> bool:
     return bool(settings.inputs.model != OPTIONS["model"].default)
 
 
-def refuse_model(settings: Settings) -> None:
-    """Refuse a model where ``--folds`` is given.
-
-    Raises
-    ------
-    SettingsError
-        Both are given.
-    """
-    if settings.statistics.folds is not None and model_given(settings):
-        raise SettingsError(
-            "--folds and --model were given",
-            expected="one of them: with --folds, a model is trained on the others of each fold",
-        )
-
-
 def draw_folds(
     settings: Settings, labels: Sequence[str], families: Families
 ) -> tuple[tuple[str, ...], ...]:
-    """Draw the folds of ``--folds`` by ``--seed``; families stay together.
-
-    Parameters
-    ----------
-    settings
-        Options of a call with ``--folds``.
-    labels
-        Labels of the people.
-    families
-        Families of related people.
-
-    Returns
-    -------
-    Labels of each fold, sorted.
+    """Draw the folds of ``--folds`` by ``--seed``, labels of each; families stay together.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.cohort.region_people import draw_folds, model_given, refuse_model
+from bids_dtg.cohort.region_people import draw_folds
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import Families
 from bids_dtg.settings import Settings
@@ -34,10 +34,3 @@ def test_families_stay_in_a_fold_whatever_the_seed() -> None:
 def test_one_family_cannot_be_divided() -> None:
     with pytest.raises(SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"):
         draw_folds(settings(folds=3), "ab", families(a="1", b="1"))
-
-
-def test_folds_stand_in_for_a_model() -> None:
-    assert not model_given(settings())
-    refuse_model(settings(model="mine"))
-    with pytest.raises(SettingsError, match="--folds and --model were given"):
-        refuse_model(settings(model="mine", folds=2))

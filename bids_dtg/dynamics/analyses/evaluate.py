@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.cohort.region_people import FOLDS, draw_folds, refuse_model
+from bids_dtg.cohort.region_people import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import BY_PEOPLE, T_INTERVAL, Column, ResultTable
 from bids_dtg.connectome.parcels import finite_mean
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
@@ -130,7 +130,6 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, files or model, or nobody to be judged.
     """
     if settings.statistics.folds is not None:
-        refuse_model(settings)
         return _by_folds(settings)
     return _of_model(settings)
 

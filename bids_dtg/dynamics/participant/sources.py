@@ -23,7 +23,7 @@ from bids_dtg.cohort.region_people import (
     find_tables,
     most_common,
     of_the_same_regions,
-    require_usable,
+    read_rows,
 )
 from bids_dtg.connectome.parcels import ParcelSeries
 from bids_dtg.dynamics.bundle.network import SAME_TR
@@ -66,11 +66,7 @@ class PeopleValues:
         DatasetError
             `faults` finds any; `expected` says what arrays should be.
         """
-        rows = (
-            (label, self.of(label).astype(np.float64)) for label in labels if label in self.labels
-        )
-        values = require_usable(rows, self.title, faults, expected)
-        return [*values.values()]
+        return read_rows(self, [own for own in labels if own in self.labels], faults, expected)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds, refuse_model
+from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.notices import counted, named, say
@@ -162,7 +162,6 @@ def run_evaluation(settings: Settings) -> int:
     if folds is None:
         refuse_training_options(settings, "--folds N")
         return _by_model(settings)
-    refuse_model(settings)
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     labels, architecture = analysis.people.split.everybody, chosen_architecture(settings)
     if folds == HALVES:
