@@ -2,7 +2,6 @@
 
 - `streams`: random streams: one for each use, person, session and segment
 - `anatomy`: where the tissues lie, and smooth random fields
-- `run`: a run, streamed some frames at a time: head motion, and what is not neural
-- `files`: a run's files, as fMRIPrep leaves them
+- `run`: a run, streamed some frames at a time: head motion, what is not neural, and its files
 - `regions`: people whose regions have series: parcels, runs of rest, data sets
 """

@@ -16,15 +16,18 @@ from bids_dtg.files.names import build_name
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.phantom.anatomy import Anatomy, SmoothField
-from bids_dtg.phantom.files import DESCRIP, WARNING, describe_dataset, marks, write_series
 from bids_dtg.phantom.run import (
+    DESCRIP,
     STEADY_FRAMES,
+    WARNING,
     BoldRun,
-    Motion,
     correlated,
+    describe_dataset,
     draw_motion,
     draw_nuisance,
+    marks,
     persistence_of,
+    write_series,
 )
 
 Array = NDArray[np.float64]
@@ -41,7 +44,7 @@ BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
 TRUTH = "truth"  # folder of what nobody has of real people
 _RAW = "bids"  # folder of a raw data set
 # Of every phantom, by their folders.
-_CONTENTS = {
+CONTENTS = {
     "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
     "atlas": "the simulated regions, as a label image",
 }
@@ -209,29 +212,24 @@ def draw_region_run(
     noise = field.noise(rng, frames)
     noise *= np.float32(_VOXEL_NOISE)
     motion = draw_motion(rng, frames)
-    shared = _motion_signal(motion, rng)
+    # All voxels have a mix of the motion parameters.
+    parameters = motion[0] - motion[0].mean(axis=0)
+    shared = (parameters / parameters.std(axis=0)) @ rng.standard_normal(parameters.shape[1])
     smooth = SmoothField.on(anatomy.grid, _NUISANCE_FWHM_MM)
     nuisance_maps, nuisance = draw_nuisance(anatomy, smooth, motion, persistence, rng, jerk=0.0)
     return BoldRun(
         repetition_time_s=repetition_time_s,
-        motion=motion,
+        motion=motion[0],
         non_steady=STEADY_FRAMES,
         anatomy=anatomy,
         field=field,
         network_maps=parcels.maps,
         series=series,
-        shared=shared,
+        shared=np.asarray(_MOTION_SIGNAL * shared / shared.std(), np.float32),
         noise=correlated(noise, persistence),
         nuisance_maps=nuisance_maps,
         nuisance=nuisance,
     )
-
-
-def _motion_signal(motion: Motion, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Mix the motion parameters to one course of all voxels, (frames,)."""
-    parameters = motion.parameters - motion.parameters.mean(axis=0)
-    course = (parameters / parameters.std(axis=0)) @ rng.standard_normal(parameters.shape[1])
-    return np.asarray(_MOTION_SIGNAL * course / course.std(), np.float32)
 
 
 @dataclass(frozen=True)
@@ -296,11 +294,6 @@ class RegionPhantom(ABC):
     def write_own(self, out: Path) -> None:
         """Write the further data sets, and the truth, but for what describes them."""
 
-    @classmethod
-    def folders(cls) -> dict[str, str]:
-        """Return what is in each data set, by its folder."""
-        return {**_CONTENTS, **cls.contents}
-
     def write(
         self, out: Path, *, generator: Mapping[str, Any], report: Callable[[str], None]
     ) -> Path:
@@ -319,18 +312,7 @@ class RegionPhantom(ABC):
         -------
         The atlas, as ``--atlases`` takes it.
         """
-        self._describe(out, generator)
-        self.write_own(out)
-        write_text(out / TRUTH / "README", f"{self.truth} {WARNING}\n")
-        image = self.parcels.write(out / "atlas")
-        for person, label in enumerate(self.labels):
-            entities = {"sub": label, "task": "rest"}
-            write_series(out / "fmriprep", self.draw_run(person), entities)
-            report(f"sub-{label} is written ({person + 1} of {self.plan.people})")
-        return image
-
-    def _describe(self, out: Path, generator: Mapping[str, Any]) -> None:
-        for name, content in self.folders().items():
+        for name, content in {**CONTENTS, **self.contents}.items():
             describe_dataset(
                 out / name,
                 name=f"SIMULATED {self.title}, seed {self.plan.seed}: {content}",
@@ -342,3 +324,11 @@ class RegionPhantom(ABC):
             )
         rows = [(f"sub-{label}",) for label in self.labels]
         write_tsv(out / "fmriprep" / "participants.tsv", ["participant_id"], rows)
+        self.write_own(out)
+        write_text(out / TRUTH / "README", f"{self.truth} {WARNING}\n")
+        image = self.parcels.write(out / "atlas")
+        for person, label in enumerate(self.labels):
+            entities = {"sub": label, "task": "rest"}
+            write_series(out / "fmriprep", self.draw_run(person), entities)
+            report(f"sub-{label} is written ({person + 1} of {self.plan.people})")
+        return image

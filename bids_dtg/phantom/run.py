@@ -1,17 +1,31 @@
-"""A BOLD run as a scanner and fMRIPrep would leave it: motion, nuisance, and the frames."""
+"""A BOLD run as a scanner and fMRIPrep would leave it: motion, nuisance, frames, and its files.
+
+Every file says that nobody real is in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+import nibabel as nib
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
-from bids_dtg.phantom.anatomy import Anatomy, SmoothField, axis_positions_mm
+from bids_dtg.cleaning.design import stop_band
+from bids_dtg.cleaning.table import EXPANSIONS, FD, GLOBAL, MOTION, STD_DVARS
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.names import build_path
+from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.phantom.anatomy import MODEL_SHAPE, Anatomy, SmoothField, axis_positions_mm
+from bids_dtg.version import AUTHORS
 
 Array = NDArray[np.float32]
+Column = NDArray[np.float64]
 _Float = TypeVar("_Float", np.float32, np.float64)
 
 _BLOCK = 32  # frames in memory at once
@@ -32,6 +46,25 @@ _TREMOR_MM = 0.02
 _LOG_LEVEL = 0.3  # sd of the log of a person's level
 _JERK_SHARE = 0.012  # share of frames with a jerk
 _JERK_MM = (0.6, 1.8)  # size of a jerk, as framewise displacement
+WARNING = (
+    "SIMULATED data without any real person in them. Approximate geometry: the ICBM 2009a "
+    "symmetric template stands in for MNI152NLin6Asym. Not for science about brains."
+)
+DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
+_FRACTION_DIGITS = 6  # of cells in the table of confounds
+# FSL's 2 mm field of view, which fMRIPrep writes; the model grid is a block of it.
+FIELD_OF_VIEW = (91, 109, 91)
+_ORIGIN_MM = (90.0, -126.0, -72.0)
+_OFFSET = (7, 9, 0)
+_SLOPE = 0.5  # intensity a stored unit: its rounding is far below the noise
+_TEMPLATE_SPACE = 4  # MNI 152 in the qform and sform codes
+_LEVEL = 1  # noise hardly shrinks at higher ones
+_Nifti1Header: Any = nib.Nifti1Header  # its methods have no types
+_GZIP_CONTAINER = 31  # wbits; the time stamp is 0, so equal runs give equal bytes
+_HIGH_PASS_S = 128.0
+_COMPONENTS = 6
+_OUTLIER_FD_MM, _OUTLIER_STD_DVARS = 0.5, 1.5
+_COMPONENT_VOXELS = 1500  # voxels of white matter and fluid that the components are taken from
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +72,8 @@ class BoldRun:
     """A run, ready to be streamed; nothing of size frames × voxels is held."""
 
     repetition_time_s: float  # seconds a frame
-    motion: Motion
+    # (frames, 6): translations along x, y, z in mm, rotations about x, y, z in radians
+    motion: Column
     non_steady: int  # frames at the start before the steady state
     anatomy: Anatomy
     field: SmoothField  # smoothness of the voxels' noise
@@ -97,27 +131,19 @@ def brain_frames(
         yield frames
 
 
-@dataclass(frozen=True, eq=False)
-class Motion:
-    """How the head moved during a run."""
+def framewise_displacement_mm(motion: Column) -> Column:
+    """Sum the absolute changes of motion parameters, angles at 50 mm (Power et al. 2012).
 
-    # (frames, 6): translations along x, y, z in mm, rotations about x, y, z in radians
-    parameters: NDArray[np.float64]
-    jerks: NDArray[np.intp]  # frames in which the head jerked
-
-    @property
-    def framewise_displacement_mm(self) -> NDArray[np.float64]:
-        """Sum of the parameters' absolute changes, angles at 50 mm (Power et al. 2012).
-
-        (frames,), the first NaN.
-        """
-        weights = np.array([1.0] * 3 + [_HEAD_RADIUS_MM] * 3)
-        steps = np.abs(np.diff(self.parameters, axis=0)) @ weights
-        return np.concatenate([[np.nan], steps])
+    (frames,), the first NaN.
+    """
+    weights = np.array([1.0] * 3 + [_HEAD_RADIUS_MM] * 3)
+    return np.concatenate([[np.nan], np.abs(np.diff(motion, axis=0)) @ weights])
 
 
-def draw_motion(rng: np.random.Generator, frames: int, level: float = 1.0) -> Motion:
-    """Draw the head's motion during a run.
+def draw_motion(
+    rng: np.random.Generator, frames: int, level: float = 1.0
+) -> tuple[Column, NDArray[np.intp]]:
+    """Draw the head's motion during a run: parameters (frames, 6), and frames in which it jerked.
 
     Parameters
     ----------
@@ -128,8 +154,8 @@ def draw_motion(rng: np.random.Generator, frames: int, level: float = 1.0) -> Mo
 
     Examples
     --------
-    >>> motion = draw_motion(np.random.default_rng(0), frames=20)
-    >>> motion.framewise_displacement_mm.shape
+    >>> motion, jerks = draw_motion(np.random.default_rng(0), frames=20)
+    >>> framewise_displacement_mm(motion).shape
     (20,)
     """
     level = level * np.exp(_LOG_LEVEL * rng.standard_normal())
@@ -141,7 +167,7 @@ def draw_motion(rng: np.random.Generator, frames: int, level: float = 1.0) -> Mo
     # The head comes back in the next frame.
     position[jerks] += rng.uniform(*_JERK_MM, size=(len(jerks), 1)) * direction
     position[:, 3:] /= _HEAD_RADIUS_MM
-    return Motion(position, jerks)
+    return position, jerks
 
 
 def persistence_of(repetition_time_s: float) -> float:
@@ -161,7 +187,7 @@ def correlated(white: NDArray[_Float], persistence: float) -> NDArray[_Float]:
 def draw_nuisance(
     anatomy: Anatomy,
     field: SmoothField,
-    motion: Motion,
+    motion: tuple[Column, NDArray[np.intp]],
     persistence: float,
     rng: np.random.Generator,
     *,
@@ -174,7 +200,7 @@ def draw_nuisance(
     anatomy, field
         Tissues; what drifts and jerks look like in space.
     motion
-        Of the head in the run.
+        Of the head in the run, from `draw_motion`.
     persistence
         Autocorrelation of the noise from frame to frame, from `persistence_of`.
     rng
@@ -190,18 +216,19 @@ def draw_nuisance(
     courses
         (frames, signals), of the maps.
     """
-    frames = len(motion.parameters)
+    parameters, jerking = motion
+    frames = len(parameters)
     mean = _mean_image(anatomy, field, rng)
     maps: list[NDArray[np.floating[Any]]] = [mean[anatomy.brain][None]]
     courses: list[NDArray[np.floating[Any]]] = [_saturation(frames)[:, None]]
     maps.append(_MOTION_LEAK * _motion_maps(mean, anatomy))
-    courses.append(motion.parameters - motion.parameters.mean(axis=0))
+    courses.append(parameters - parameters.mean(axis=0))
 
     fields = field.draw(rng, 6)[:, anatomy.brain]
     maps.append(fields[:3])
     courses.append(_DRIFT * _drifts(frames, rng))
     jerks = np.zeros((frames, 3))
-    jerks[motion.jerks] = jerk * rng.standard_normal((len(motion.jerks), 3))
+    jerks[jerking] = jerk * rng.standard_normal((len(jerking), 3))
     maps.append(fields[3:])
     courses.append(jerks)
 
@@ -251,3 +278,281 @@ def _drifts(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
     shapes = np.stack([t, t**2 - 1.0 / 3.0, np.cos(np.pi * t)], axis=1)
     drifts: NDArray[np.float64] = shapes @ rng.standard_normal((3, 3))
     return drifts
+
+
+# --- files
+
+
+def describe_dataset(
+    root: Path,
+    *,
+    name: str,
+    content: str,
+    generator: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    ignored: str,
+    kind: str = "derivative",
+) -> None:
+    """Write what describes a simulated data set: description, README and ``.bidsignore``.
+
+    Parameters
+    ----------
+    root
+        Root folder of the data set.
+    name
+        Name of the data set.
+    content
+        What is in it, in words that begin the README.
+    generator
+        Entry of `GeneratedBy` in the dataset's description.
+    recipe
+        How it was simulated, by name.
+    ignored
+        Patterns of files that the validator's schema does not have, a line each.
+    kind
+        Type of the dataset: ``derivative`` or ``raw``.
+    """
+    description = {
+        "Name": name,
+        "BIDSVersion": "1.10.0",
+        "DatasetType": kind,
+        "License": "CC0",
+        # The BIDS validator warns of a single author.
+        "Authors": [*AUTHORS, "The bids_dtg contributors"],
+        "GeneratedBy": [{**generator, "Description": WARNING}],
+        "Simulated": True,
+        "Simulation": recipe,
+    }
+    write_json(root / "dataset_description.json", description)
+    write_text(root / "README", f"{content[0].upper()}{content[1:]}.\n\n{WARNING}\n")
+    write_text(root / ".bidsignore", ignored)
+
+
+def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
+    """Write a run as fMRIPrep leaves it: BOLD, brain mask, confounds and their sidecars.
+
+    Parameters
+    ----------
+    root
+        Root folder of the dataset of derivatives.
+    run
+        On the phantom's grid, or blocks of it.
+    entities
+        Of its names, up to the run's number.
+    """
+    signals: dict[str, list[Array]] = defaultdict(list)
+    grid, seconds = run.anatomy.grid, run.repetition_time_s
+    blocks = recorded(run.blocks(), run.anatomy, signals)
+    image = encode_bold(blocks, run.anatomy, frames=run.frames, repetition_time_s=seconds)
+    field = ", FSL's field of view" if grid.shape == MODEL_SHAPE else ""
+    resolution = {"Resolution": {grid.resolution: f"voxels of {grid.resolution} mm{field}"}}
+    facts = {"RepetitionTime": seconds, "TaskName": entities["task"], "SkullStripped": True}
+    bold = {**entities, **grid.entities, "desc": "preproc"}
+    mask = {**entities, **grid.entities, "desc": "brain"}
+    table = {**entities, "desc": "confounds"}
+    columns, details = confounds_table(run.motion, signals, run.non_steady, seconds)
+    cells = ([round(cell, _FRACTION_DIGITS) for cell in own.tolist()] for own in columns.values())
+    rows, path = zip(*cells, strict=True), build_path(table, "timeseries", ".tsv")
+    write_tsv(root / path, list(columns), rows)
+    save(root, bold, "bold", ".nii.gz", image)
+    save(root, mask, "mask", ".nii.gz", encode_mask(run.anatomy))
+    for named, suffix, content in (
+        (bold, "bold", facts | resolution),
+        (mask, "mask", {"Type": "Brain", **resolution}),
+        (table, "timeseries", details),
+    ):
+        write_json(root / build_path(named, suffix, ".json"), {**content, **marks()})
+
+
+def marks() -> dict[str, Any]:
+    """Return the statement for sidecars that the files are of simulated people."""
+    return {"Simulated": True, "Warning": WARNING}
+
+
+def save(
+    root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes | bytearray
+) -> None:
+    """Write a file below a dataset, by its entities."""
+    write_atomic(root / build_path(entities, suffix, extension), data)
+
+
+def encode_bold(
+    blocks: Iterable[Array], anatomy: Anatomy, *, frames: int, repetition_time_s: float
+) -> bytearray:
+    """Make a complete .nii.gz file: int16 with a scale factor.
+
+    Voxels of 2 mm lie in FSL's field of view, larger ones in that of their own grid.
+
+    Parameters
+    ----------
+    blocks
+        Intensities, (frames, brain voxels), in order.
+    anatomy
+        On the phantom's grid, or blocks of it.
+    frames, repetition_time_s
+        Number of frames and repetition time in seconds, for the header.
+    """
+    header, stored, positions = _layout(anatomy, "<i2", _SLOPE, (frames, repetition_time_s))
+    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
+    encoded = bytearray(compressor.compress(header))
+    for block in blocks:
+        for frame in np.rint(block / np.float32(_SLOPE)).astype("<i2"):
+            stored[positions] = frame
+            encoded += compressor.compress(stored.data)
+    encoded += compressor.flush()
+    return encoded
+
+
+def encode_mask(anatomy: Anatomy) -> bytes:
+    """Make a complete .nii.gz file of the brain's mask, in the field of view of `encode_bold`."""
+    header, stored, positions = _layout(anatomy, "|u1", 1.0, ())
+    stored[positions] = 1
+    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
+    encoded: bytes = compressor.compress(header + stored.tobytes()) + compressor.flush()
+    return encoded
+
+
+def _layout(
+    anatomy: Anatomy, dtype: str, slope: float, times: tuple[int, float] | tuple[()]
+) -> tuple[bytes, NDArray[Any], NDArray[np.intp]]:
+    """Return an image's header, a frame of zeros, and where the brain's voxels lie in a frame.
+
+    `times` are the number of frames and the seconds between them; (): the image has no frames.
+    """
+    shape, affine, offset = anatomy.grid.shape, anatomy.grid.affine, (0, 0, 0)
+    if shape == MODEL_SHAPE:
+        shape, affine, offset = FIELD_OF_VIEW, np.diag([-2.0, 2.0, 2.0, 1.0]), _OFFSET
+        affine[:3, 3] = _ORIGIN_MM
+    index = np.argwhere(anatomy.brain) + offset
+    positions = np.ravel_multi_index(tuple(index.T), shape, order="F")
+    header = _Nifti1Header(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape((*shape, *times[:1]))
+    header.set_zooms((*np.abs(np.diagonal(affine)[:3]), *times[1:]))
+    header.set_qform(affine, code=_TEMPLATE_SPACE)
+    header.set_sform(affine, code=_TEMPLATE_SPACE)
+    header.set_xyzt_units("mm", "sec" if times else None)
+    header["descrip"] = DESCRIP.encode()
+    header.set_slope_inter(slope, 0.0)
+    header["vox_offset"] = 352
+    header["magic"] = b"n+1"
+    # Four zero bytes: no extensions follow.
+    return bytes(header.binaryblock) + bytes(4), np.zeros(np.prod(shape), dtype), positions
+
+
+def confounds_table(
+    motion: Column, signals: Mapping[str, list[Array]], non_steady: int, repetition_time_s: float
+) -> tuple[dict[str, Column], dict[str, Any]]:
+    """Make the table and its sidecar.
+
+    Parameters
+    ----------
+    motion
+        (frames, 6) parameters of the head's motion.
+    signals
+        What was `recorded` of the run.
+    non_steady
+        Frames at the start before the steady state.
+    repetition_time_s
+        Time between frames, in seconds.
+
+    Returns
+    -------
+    columns
+        By name, (frames,); NaN where fMRIPrep writes n/a.
+    sidecar
+        Metadata of the columns that need some.
+    """
+    frames = len(motion)
+    whole = {name: np.concatenate(parts).astype(np.float64) for name, parts in signals.items()}
+    columns: dict[str, Column] = {}
+    for name, column in zip(("csf", "white_matter", GLOBAL), whole["means"].T, strict=True):
+        columns |= _expanded(name, column)
+    dvars, fd = np.sqrt(whole["changes"]), framewise_displacement_mm(motion)
+    dvars[0] = np.nan
+    columns["dvars"] = dvars
+    # Relative to the run's usual change: 1 is usual.
+    columns[STD_DVARS] = dvars / np.nanmedian(dvars)
+    columns[FD] = fd
+    for name, column in zip(MOTION, motion.T, strict=True):
+        columns |= _expanded(name, column)
+    steady = stop_band(frames - non_steady, repetition_time_s, high_pass_hz=1 / _HIGH_PASS_S)
+    cosines = np.vstack([np.zeros((non_steady, steady.shape[1])), steady])
+    components, sidecar = _components(whole["voxels"], cosines, non_steady)
+    columns |= components
+    columns |= {f"cosine{n:02d}": column for n, column in enumerate(cosines.T)}
+    columns |= _one_hot("non_steady_state_outlier", np.arange(non_steady), frames)
+    moved = (fd > _OUTLIER_FD_MM) | (columns[STD_DVARS] > _OUTLIER_STD_DVARS)
+    columns |= _one_hot("motion_outlier", np.flatnonzero(moved), frames)
+    return columns, sidecar
+
+
+def _expanded(name: str, column: Column) -> dict[str, Column]:
+    """Add the derivative and the squares of both."""
+    derivative = np.concatenate([[np.nan], np.diff(column)])
+    columns = column, derivative, column**2, derivative**2
+    return {name + end: own for end, own in zip(EXPANSIONS, columns, strict=True)}
+
+
+def _components(
+    voxels: NDArray[np.float64], cosines: NDArray[np.float64], non_steady: int
+) -> tuple[dict[str, Column], dict[str, Any]]:
+    """Return the principal components of white matter and fluid (aCompCor) and their metadata."""
+    steady = voxels[non_steady:]
+    slow = np.concatenate([np.ones((len(steady), 1)), cosines[non_steady:]], axis=1)
+    steady = steady - slow @ np.linalg.lstsq(slow, steady, rcond=None)[0]
+    steady /= np.maximum(steady.std(axis=0), 1e-6)
+    courses, singular, _ = np.linalg.svd(steady, full_matrices=False)
+    explained = singular**2 / (singular**2).sum()
+    columns, sidecar = {}, {}
+    for n in range(min(_COMPONENTS, courses.shape[1])):
+        name = f"a_comp_cor_{n:02d}"
+        columns[name] = np.concatenate([np.zeros(non_steady), courses[:, n]])
+        sidecar[name] = {
+            "Method": "aCompCor",
+            "Mask": "combined",
+            "Retained": True,
+            "SingularValue": float(singular[n]),
+            "VarianceExplained": float(explained[n]),
+            "CumulativeVarianceExplained": float(explained[: n + 1].sum()),
+        }
+    return columns, sidecar
+
+
+def _one_hot(name: str, frames: NDArray[np.intp], total: int) -> dict[str, Column]:
+    return {
+        f"{name}{n:02d}": (np.arange(total) == frame).astype(np.float64)
+        for n, frame in enumerate(frames)
+    }
+
+
+def recorded(
+    blocks: Iterable[Array], anatomy: Anatomy, signals: Mapping[str, list[Array]]
+) -> Iterator[Array]:
+    """Yield blocks of frames (frames, brain voxels) as they are, and record signals of each.
+
+    Parameters
+    ----------
+    blocks
+        Frames of a run, in order.
+    anatomy
+        Its tissues.
+    signals
+        Lists to add to: ``means`` over fluid, white matter and the brain, (frames, 3); ``changes``,
+        the mean square change from the frame before, (frames,), the first 0; ``voxels`` of white
+        matter and fluid, a sample, (frames, voxels).
+    """
+    brain, last = anatomy.brain, None
+    tissues = [anatomy.fluid[brain], anatomy.white[brain], np.ones(brain.sum(), bool)]
+    weights = np.stack([t / t.sum() for t in tissues], axis=1).astype(np.float32)
+    inner = np.flatnonzero(tissues[0] | tissues[1])
+    sample = inner[:: -(-len(inner) // _COMPONENT_VOXELS)]
+    for frames in blocks:
+        signals["means"].append(frames @ weights)
+        signals["voxels"].append(frames[:, sample])
+        change = np.diff(frames, axis=0, prepend=frames[:1] if last is None else last)
+        signals["changes"].append(
+            np.einsum("tv,tv->t", change, change) / np.float32(change.shape[1])
+        )
+        last = frames[-1:].copy()
+        yield frames

@@ -46,7 +46,6 @@ class Purpose(IntEnum):
     NUISANCE = 24
     RUN_SERIES = 25
     RUN_NOISE = 26
-    TRIALS = 27
     TAILS = 28
     MAP_TAILS = 29
     # A simulated network of regions

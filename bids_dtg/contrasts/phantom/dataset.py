@@ -13,14 +13,18 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.files.text import read_packaged, write_json, write_text, write_tsv
-from bids_dtg.phantom.files import DESCRIP, describe_dataset, marks, save, write_series
 from bids_dtg.phantom.run import (
+    DESCRIP,
     STEADY_FRAMES,
     BoldRun,
     correlated,
+    describe_dataset,
     draw_motion,
     draw_nuisance,
+    marks,
     persistence_of,
+    save,
+    write_series,
 )
 from bids_dtg.phantom.streams import Cohort, Purpose
 
@@ -235,7 +239,7 @@ def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0
     )
     return BoldRun(
         repetition_time_s=repetition_time_s,
-        motion=motion,
+        motion=motion[0],
         non_steady=STEADY_FRAMES,
         anatomy=phantom.anatomy,
         field=phantom.voxel_noise,

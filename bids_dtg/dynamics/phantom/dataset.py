@@ -23,7 +23,6 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.phantom.files import marks
 from bids_dtg.phantom.regions import (
     ATLAS,
     BLOCK,
@@ -33,7 +32,7 @@ from bids_dtg.phantom.regions import (
     RegionPlan,
     draw_region_run,
 )
-from bids_dtg.phantom.run import BoldRun
+from bids_dtg.phantom.run import BoldRun, marks
 from bids_dtg.phantom.streams import Purpose, stream
 
 _DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude

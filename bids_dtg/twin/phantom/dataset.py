@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.phantom.files import write_series
 from bids_dtg.phantom.regions import (
     BLOCK,
     TRUTH,
@@ -24,7 +23,7 @@ from bids_dtg.phantom.regions import (
     draw_region_run,
     region_names,
 )
-from bids_dtg.phantom.run import BoldRun, correlated, persistence_of
+from bids_dtg.phantom.run import BoldRun, correlated, persistence_of, write_series
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
 from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
 from bids_dtg.twin.phantom.files import write_arrays, write_events, write_truth

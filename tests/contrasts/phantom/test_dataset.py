@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import nibabel as nib
@@ -19,7 +20,8 @@ from bids_dtg.contrasts.phantom.dataset import (
     write_run,
 )
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.phantom.files import SignalRecorder, confounds_table
+from bids_dtg.phantom.run import confounds_table
+from bids_dtg.phantom.run import recorded as watched
 from bids_dtg.phantom.streams import Cohort
 
 RUN = {"frames": 60, "repetition_time_s": 2.0}
@@ -125,17 +127,10 @@ SIMPLE = ("trans_", "rot_", "cosine")
 
 def recorded(run):
     """Return the run's frames, and its columns of confounds with 0 for n/a."""
-    signals, blocks = SignalRecorder(run.anatomy), []
-    for block in run.blocks():
-        signals.add(block)
-        blocks.append(block)
-    columns, _ = confounds_table(
-        run.motion,
-        signals,
-        non_steady=run.non_steady,
-        repetition_time_s=run.repetition_time_s,
-    )
-    return np.concatenate(blocks), {name: np.nan_to_num(c) for name, c in columns.items()}
+    signals = defaultdict(list)
+    frames = np.concatenate([*watched(run.blocks(), run.anatomy, signals)])
+    columns, _ = confounds_table(run.motion, signals, run.non_steady, run.repetition_time_s)
+    return frames, {name: np.nan_to_num(c) for name, c in columns.items()}
 
 
 @pytest.fixture(scope="module")

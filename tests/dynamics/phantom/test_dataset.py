@@ -10,6 +10,7 @@ import pytest
 import scipy.io
 
 from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
+from bids_dtg.phantom.regions import CONTENTS
 
 PLAN = NetworkPlan(people=2, regions=8, frames=150, repetition_time_s=1.0)
 GENERATOR = {"Name": "tests", "Version": "0"}
@@ -54,4 +55,8 @@ def test_the_truth_is_apart_from_the_data(phantom, out):
     with (out / "truth" / "truth.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert [float(row["a"]) for row in rows] == list(phantom.people.regional["a"].ravel())
-    assert not [path for name in NetworkPhantom.folders() for path in (out / name).rglob("truth*")]
+    assert not [
+        path
+        for name in (*CONTENTS, *NetworkPhantom.contents)
+        for path in (out / name).rglob("truth*")
+    ]

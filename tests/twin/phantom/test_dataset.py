@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.inputs.events import find_events, read_events
+from bids_dtg.phantom.regions import CONTENTS
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.dataset import (
     TwinPhantom,
@@ -107,7 +108,7 @@ def test_the_truth_is_apart_from_the_data(phantom, out):
         assert tuple(arrays["places"]) == phantom.parcels.names
     truth = pd.read_csv(out / "truth" / "truth.tsv", sep="\t")
     np.testing.assert_allclose(truth["drift"], people.parameters[:, 2])
-    for name in TwinPhantom.folders():
+    for name in (*CONTENTS, *TwinPhantom.contents):
         assert not [*(out / name).rglob("truth*"), *(out / name).rglob("connectomes*")]
 
 
