@@ -47,17 +47,13 @@ def read_region_maps(
         table = read_table(path, None)
     except ForeignFileError as err:
         raise err.as_kind(SettingsError) from err
-    if len(table.header) < 2 or table.twice():
+    rows = {row[0].strip(): row for row in table.rows}
+    if len(table.header) < 2 or table.twice() or len(rows) < len(table.rows):
         raise SettingsError(
-            f"{path} has {counted(len(table.header), 'column')}: {named(table.header)}",
-            expected=f"{_OPTION}: a column of regions' names, and a column a map, of other names",
+            f"{path} has {counted(len(table.header), 'column')} ({named(table.header)}) and names "
+            f"{len(rows)} regions in {counted(len(table.rows), 'row')}",
+            expected=f"{_OPTION}: a column of regions' names, each once, and a column a map",
         )
-    rows: dict[str, dict[str, str]] = {}
-    for row in table.dicts():
-        name = row[table.header[0]].strip()
-        if name in rows:
-            raise SettingsError(f"{path} names the region {name} twice", expected="a row a region")
-        rows[name] = row
     if missing := [name for name in regions if name not in rows]:
         raise SettingsError(
             f"{path} lacks {counted(len(missing), 'region')} ({named(missing)}); its first column "
@@ -65,15 +61,14 @@ def read_region_maps(
             expected=f"{_OPTION}: the names of the regions of --input-arrays",
         )
     found = {}
-    for column in table.header[1:]:
-        values = [plain_number(rows[region][column].strip()) for region in regions]
-        if None in values:
-            region = regions[values.index(None)]
+    for number, column in enumerate(table.header[1:], 1):
+        values = {region: plain_number(rows[region][number].strip()) for region in regions}
+        if wrong := [region for region, value in values.items() if value is None]:
             raise SettingsError(
-                f"{path} has '{rows[region][column]}' for {region} under {column}",
+                f"{path} has '{rows[wrong[0]][number]}' for {wrong[0]} under {column}",
                 expected="a number",
             )
-        found[column] = np.array(values, np.float64)
+        found[column] = np.array([*values.values()], np.float64)
     return found
 
 
@@ -95,7 +90,7 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
     -------
     numpy.ndarray or None
         (regions, 3), mm: to the right, to the front, up, in the coordinates of fsaverage (MNI305).
-        None where `unknown_regions` has a name: another atlas brings its own positions.
+        None where a name is none of that atlas: another atlas brings its own positions.
 
     Notes
     -----
@@ -110,29 +105,19 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
     >>> read_region_positions(["ctx-lh-insula", "Brain-Stem"]) is None
     True
     """
-    if unknown_regions(regions):
+    known = _positions()
+    keys = [_key(name) for name in regions]
+    if not known.keys() >= {*keys}:
         return None
-    position = {_key(name): values for name, values in _positions().items()}
-    return np.array([position[_key(name)] for name in regions]).reshape(-1, 3)
-
-
-def unknown_regions(regions: Sequence[str]) -> tuple[str, ...]:
-    """Return the names that are none of the Desikan-Killiany atlas, in the order given.
-
-    Examples
-    --------
-    >>> unknown_regions(["lh_insula", "lh_amygdala"])
-    ('lh_amygdala',)
-    """
-    known = {_key(name) for name in _positions()}
-    return tuple(name for name in regions if _key(name) not in known)
+    return np.array([known[key] for key in keys]).reshape(-1, 3)
 
 
 @functools.cache
-def _positions() -> Mapping[str, tuple[float, ...]]:
-    """Return the position of each region of the table."""
-    rows = [line.split("\t") for line in read_packaged("bids_dtg.inputs", _TABLE).splitlines()[1:]]
-    return {name: tuple(map(float, position)) for name, *position in rows}
+def _positions() -> Mapping[tuple[str, str], tuple[float, ...]]:
+    """Return the position of each region of the table, by its key."""
+    lines = read_packaged("bids_dtg.inputs", _TABLE).splitlines()[1:]
+    rows = (line.split("\t") for line in lines)
+    return {_key(name): tuple(map(float, position)) for name, *position in rows}
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -141,7 +126,10 @@ def _key(name: str) -> tuple[str, str]:
     return (found["side"], found["region"]) if found else ("", "")
 
 
-_SIDES = (("lh", "rh"), ("left", "right"), ("Left", "Right"), ("LH", "RH"), ("L", "R"), ("l", "r"))
+_PAIRS = (("lh", "rh"), ("left", "right"), ("Left", "Right"), ("LH", "RH"), ("L", "R"), ("l", "r"))
+_OTHER = dict(_PAIRS) | {right: left for left, right in _PAIRS}
+# Between other characters than letters.
+_SIDE = re.compile(f"(?<![^\\W\\d_])({'|'.join(_OTHER)})(?![^\\W\\d_])")
 
 
 def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
@@ -156,24 +144,12 @@ def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
     [(0, 2)]
     """
     number = {name: index for index, name in enumerate(regions)}
-    pairs = []
-    for name, index in number.items():
-        other = number.get(other_side(name) or "")
-        if other is not None and hemisphere(name) == "left":
-            pairs.append((index, other))
-    return pairs
-
-
-def _side(name: str) -> tuple[int, str, str, str] | None:
-    """Find the hemisphere in a name: position, word, the other side's word, side."""
-    for left, right in _SIDES:
-        for word, other, side in ((left, right, "left"), (right, left, "right")):
-            start = -1
-            while (start := name.find(word, start + 1)) >= 0:
-                around = name[start - 1 : start] + name[start + len(word) : start + len(word) + 1]
-                if not any(character.isalpha() for character in around):
-                    return start, word, other, side
-    return None
+    pairs = ((index, number.get(other_side(name) or "")) for name, index in number.items())
+    return [
+        (index, other)
+        for index, other in pairs
+        if other is not None and hemisphere(regions[index]) == "left"
+    ]
 
 
 def hemisphere(name: str) -> str:
@@ -184,14 +160,11 @@ def hemisphere(name: str) -> str:
     >>> hemisphere("ctx-rh-insula"), hemisphere("7Networks_LH_Vis_1"), hemisphere("brainstem")
     ('right', 'left', '')
     """
-    found = _side(name)
-    return found[3] if found else ""
+    found = _SIDE.search(name)
+    return {"l": "left", "r": "right"}[found[0][0].lower()] if found else ""
 
 
 def other_side(name: str) -> str | None:
     """Return the name of a region's like in the other hemisphere; None: the name has no side."""
-    found = _side(name)
-    if found is None:
-        return None
-    start, word, other, _ = found
-    return name[:start] + other + name[start + len(word) :]
+    found = _SIDE.search(name)
+    return name[: found.start()] + _OTHER[found[0]] + name[found.end() :] if found else None

@@ -10,7 +10,7 @@ from typing import Any
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.derivatives import participants_in
 from bids_dtg.files.foreign import read_table, read_toml
-from bids_dtg.files.names import BidsName, parse_name, plain_index, plain_label, same_label
+from bids_dtg.files.names import parse_name, plain_label, same_label
 from bids_dtg.notices import named
 
 # Folders of a participant (and session) with event files: with and without images.
@@ -63,18 +63,19 @@ def find_events(
         )
     wanted = [plain_label(task, "task") for task in tasks]
     visits = [plain_label(session, "ses") for session in sessions]
-    files = [
+    files = tuple(
         file
-        for person in (label for label in people if not asked or label in asked)
+        for person in people
+        if not asked or person in asked
         for file in events_of(root / f"sub-{person}", person)
         if (not wanted or file.task in wanted) and (not visits or file.session in visits)
-    ]
+    )
     if not files:
         raise DatasetError(
             f"{root} has no event files{f' of the tasks {named(wanted)}' if wanted else ''}",
             expected="sub-*/func/sub-*_task-*_events.tsv",
         )
-    return tuple(files)
+    return files
 
 
 def read_events(path: Path) -> list[dict[str, str]]:
@@ -113,30 +114,17 @@ def read_task_file(path: Path) -> dict[str, Any]:
 
 def events_of(folder: Path, person: str) -> list[EventsFile]:
     """Return the event files in a participant's folder, in order of sessions, tasks and runs."""
-    places = [folder, *sorted(folder.glob("ses-*"))]
-    paths = [
-        path
-        for place in places
-        for datatype in _FOLDERS
-        for path in (place / datatype).glob("*_events.tsv")
-    ]
-    files = [file for path in paths if (file := _named(path, person)) is not None]
-    return sorted(files, key=_order)
-
-
-def _named(path: Path, person: str) -> EventsFile | None:
-    try:
-        name: BidsName = parse_name(path.name)
-    except ValueError:
-        return None
-    task = name.get("task")
-    if task is None or not same_label("sub", name.get("sub") or "", person):
-        return None
-    return EventsFile(path, person, name.get("ses"), task, name.get("run"), name.entities)
-
-
-def _order(file: EventsFile) -> tuple[str, str, int, str]:
-    """Sort runs by number, so that run-10 comes after run-2."""
-    index = plain_index("run", file.run or "")
-    number = int(index) if index.isdecimal() and len(index) < 10 else 0
-    return file.session or "", file.task, number, file.path.name
+    files = []
+    for path in (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv")):
+        try:
+            name = parse_name(path.name)
+        except ValueError:
+            continue
+        task, own = name.get("task"), same_label("sub", name.get("sub") or "", person)
+        if task is not None and own and path.parent.name in _FOLDERS:
+            found = path, person, name.get("ses"), task, name.get("run"), name.entities
+            files.append(EventsFile(*found))
+    # run-10 comes after run-2.
+    return sorted(
+        files, key=lambda f: (f.session or "", f.task, (f.run or "").zfill(12), f.path.name)
+    )

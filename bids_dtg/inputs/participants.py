@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bids_dtg.errors import ForeignFileError, SettingsError
-from bids_dtg.files.foreign import Table, plain_number, read_json_object, read_table
+from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
+from bids_dtg.files.foreign import Table, plain_number, read_table
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, named, visible
 
@@ -23,9 +20,7 @@ PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 NONE = ("", "n/a", "na", "nan")
 # Names of these are names, though some may be numbers.
 _NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
-# Of as many cells, most of which are numbers, one that is none is a mistake.
-_FEWEST_CELLS = 5
-_LONGEST_NAME = 200
+_FEWEST_CELLS = 5  # of as many cells, most of which are numbers, one that is none is a mistake
 
 
 @dataclass(frozen=True)
@@ -34,64 +29,50 @@ class Column:
 
     name: str  # as the table has it
     texts: Mapping[str, str]  # by label without sub-; who has no value is not in it
-    has_levels: bool = False  # whether the table's data dictionary lists its values
 
     @cached_property
     def numbers(self) -> Mapping[str, float]:
         """The values as finite numbers, by label; empty where one of them is none."""
-        found = {}
-        for label, text in self.texts.items():
-            value = plain_number(text)
-            if value is None:
-                return {}
-            found[label] = value
-        return found
+        found = {label: plain_number(text) for label, text in self.texts.items()}
+        whole = {label: value for label, value in found.items() if value is not None}
+        return whole if len(whole) == len(found) else {}
 
     @property
     def stray(self) -> str | None:
         """Cells that are no numbers where most are, in words; None where there is none.
 
-        Names of sites, families and sessions, and levels that a data dictionary lists, may be
-        anything.
+        Names of sites, families and sessions may be anything.
 
         Examples
         --------
         >>> Column("age", {"01": "9", "02": "8", "03": "7", "04": "8", "05": "?"}).stray
         "'?' of sub-05"
         """
-        if self.has_levels or plain_column(self.name) in _NAMES:
+        words = [label for label, text in self.texts.items() if plain_number(text) is None]
+        mostly = len(self.texts) >= _FEWEST_CELLS and 2 * len(words) < len(self.texts)
+        if not words or not mostly or plain_column(self.name) in _NAMES:
             return None
-        words = {label: text for label, text in self.texts.items() if plain_number(text) is None}
-        likely = [label for label in words if _looks_like_a_number(words[label])]
-        numbers = len(self.texts) - len(words) + len(likely)
-        mostly = len(self.texts) >= _FEWEST_CELLS and 2 * numbers > len(self.texts)
-        if not words or not (likely or mostly):
-            return None
-        return named([f"'{visible(words[label])}' of sub-{label}" for label in sorted(words)])
+        return named([f"'{visible(self.texts[label])}' of sub-{label}" for label in sorted(words)])
 
     @property
     def is_number(self) -> bool:
         """Whether all values are finite numbers."""
         return bool(self.numbers)
 
-    def spelled_alike(self) -> Column:
-        """Return the column with one text for each number: 1 and 1.0 are one level.
+    def of(self, labels: Iterable[str]) -> Column:
+        """Return what it says of some people, each number as one text: 1 and 1.0 are one level.
 
         Examples
         --------
-        >>> Column("group", {"01": "1", "02": "1.0", "03": "0"}).spelled_alike().levels
-        ('0', '1')
+        >>> Column("group", {"01": "1", "02": "1.0", "03": "0"}).of(["01", "02"]).levels
+        ('1',)
         """
-        first: dict[float, str] = {}
-        for label, number in self.numbers.items():
-            first.setdefault(number, self.texts[label])
-        own = {label: first[number] for label, number in self.numbers.items()}
-        return dataclasses.replace(self, texts=own) if own else self
-
-    def of(self, labels: Iterable[str]) -> Column:
-        """Return what the column says of some people."""
-        own = {label: self.texts[label] for label in labels if label in self.texts}
-        return dataclasses.replace(self, texts=own).spelled_alike()
+        own = Column(
+            self.name, {label: self.texts[label] for label in labels if label in self.texts}
+        )
+        first = {number: own.texts[label] for label, number in reversed([*own.numbers.items()])}
+        alike = {label: first[number] for label, number in own.numbers.items()}
+        return Column(self.name, alike) if alike else own
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -116,15 +97,14 @@ class ParticipantsTable:
         SettingsError
             There is none: with the name that is most like it.
         """
-        by_plain = {plain_column(own): column for own, column in self.columns.items()}
-        if (found := self.columns.get(name) or by_plain.get(plain_column(name))) is not None:
-            return found
-        near = difflib.get_close_matches(plain_column(name), by_plain, 1)
-        raise SettingsError(
-            f"{self.path} has no column {name}",
-            expected=f"of {named(list(self.columns))}" if self.columns else "a column of that name",
-            remedy=f"did you mean {by_plain[near[0]].name}?" if near else None,
-        )
+        found = self.columns.get(name) or self.first_of([plain_column(name)])
+        if found is None:
+            raise SettingsError(
+                f"{self.path} has no column {name}",
+                expected=f"of {named(list(self.columns)) or 'that name'}",
+                remedy=did_you_mean(name, self.columns),
+            )
+        return found
 
     def first_of(self, names: Sequence[str]) -> Column | None:
         """Return the first column whose name, as `plain_column`, is one of some; else None."""
@@ -186,21 +166,13 @@ def read_participants(path: Path) -> ParticipantsTable:
             f"{path} has the columns {named(table.header) or 'of an empty file'}",
             expected=f"{expected}, and each column once",
         )
-    levels = _with_levels(path)
-    if wrong := [name for name in table.header if len(name) > _LONGEST_NAME]:
-        raise SettingsError(
-            f"{path} has a column whose name has {len(wrong[0])} letters",
-            expected=f"at most {_LONGEST_NAME}",
-        )
-    return ParticipantsTable(
-        path,
-        {
-            name: Column(name, _texts(table, person, number), name in levels)
-            for number, name in enumerate(table.header)
-            if number != person
-        },
-        tuple(dict.fromkeys(row[person].strip().removeprefix("sub-") for row in table.rows)),
-    )
+    columns = {
+        name: Column(name, _texts(table, person, number))
+        for number, name in enumerate(table.header)
+        if number != person
+    }
+    labels = (row[person].strip().removeprefix("sub-") for row in table.rows)
+    return ParticipantsTable(path, columns, tuple(dict.fromkeys(labels)))
 
 
 def _plain_label(label: str) -> str:
@@ -213,27 +185,6 @@ def _plain_label(label: str) -> str:
     """
     plain = re.sub(r"^sub-|\.0+$", "", label.casefold())
     return plain.lstrip("0") or plain[-1:]
-
-
-def _with_levels(table: Path) -> frozenset[str]:
-    """Return the columns whose values the data dictionary beside a table lists."""
-    try:
-        facts = read_json_object(table.with_suffix(".json"))
-    except ForeignFileError:
-        return frozenset()
-    return frozenset(
-        name for name, about in facts.items() if isinstance(about, dict) and about.get("Levels")
-    )
-
-
-def _looks_like_a_number(text: str) -> bool:
-    """Say whether text is a number to Python or to a reader, but not as tables write numbers."""
-    if re.fullmatch(r"[+-]?\d+,\d+", text):
-        return True
-    try:
-        return not math.isnan(float(text))
-    except ValueError:
-        return False
 
 
 def _texts(table: Table, person: int, column: int) -> dict[str, str]:

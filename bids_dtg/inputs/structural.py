@@ -9,16 +9,15 @@ measures and atlases.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.foreign import (
-    files_below,
     matching,
     open_foreign,
     parse_table,
@@ -39,10 +38,9 @@ _NAMES = re.compile(
     r"(?!.*_task-)(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)"
 )
 _LABELS = "region_labels"  # QSIRecon's variable of the names of an atlas' regions
-_BELOW = ("*", "derivatives/*")  # further folders that may hold participants' folders
+_FOLDERS = ("", "*/", "derivatives/*/")  # that may hold participants' folders and files
 _NETWORKS = re.compile(r"^\d+networks")  # Schaefer's names with and without them are the same
 _ASYMMETRY = 1e-4  # of the largest weight: files may have been rounded
-_LOOKED_AT = 5  # people whose files are looked at before any run is read
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +57,6 @@ class _Matrix:
         return f"{self.path}: {self.key}" if self.key else str(self.path)
 
 
-class ChoiceError(RunError):
-    """Of several matrices none is chosen, or the chosen name is that of none."""
-
-
 @dataclass(frozen=True, eq=False)
 class StructuralMatrix:
     """A structural connectome over the requested regions."""
@@ -75,11 +69,6 @@ class StructuralMatrix:
 @dataclass(frozen=True)
 class StructuralSource:
     r"""Location of structural connectomes: one file for everybody, or a folder.
-
-    Raises
-    ------
-    RunError
-        By `of`: a participant has no usable structural connectome, or several.
 
     Examples
     --------
@@ -120,7 +109,7 @@ class StructuralSource:
                 expected="a matrix of connections, or a folder of them",
                 remedy=MOUNT_REMINDER,
             )
-        if source.path.is_dir() and next(source._files("*"), None) is None:
+        if not source.is_shared and not source._files("*"):
             raise DatasetError(
                 f"--structural-connectivity {source.path} has no file of a structural connectome",
                 expected="sub-*_relmat.tsv, sub-*_connectivity.mat, .csv or .tsv, at its top, in "
@@ -155,11 +144,9 @@ class StructuralSource:
             No matrix or more than one fits; regions differ; weights are negative, not finite,
             asymmetric or all 0; or the file cannot be read.
         """
-        try:
+        with reading(self.path, RunError):
             paths, notes = self._paths_of(participant, session)
             matrix, order = self._the_one(paths, regions)
-        except ForeignFileError as err:
-            raise err.as_kind(RunError) from err
         weights, name = matrix.values[np.ix_(order, order)], matrix.path.name
         if faults := weight_faults(weights, regions):
             raise RunError(
@@ -172,40 +159,17 @@ class StructuralSource:
         notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
         return StructuralMatrix(weights, matrix.path, tuple(notes))
 
-    def require_choice(self, participants: Sequence[str], regions: Sequence[str]) -> None:
-        """Refuse files of several matrices of which none is chosen, before any run is read.
-
-        Parameters
-        ----------
-        participants
-            Labels; the files of the first few are looked at.
-        regions
-            As for `of`.
-
-        Raises
-        ------
-        SettingsError
-            Nobody of them has one matrix that fits, and somebody has several, or none of the name.
-        """
-        several: ChoiceError | None = None
-        for participant in participants[:_LOOKED_AT]:
-            try:
-                for paths in self._by_session(participant).values():
-                    self._the_one(paths, regions)
-                    return
-            except ChoiceError as err:
-                several = several or err
-            except (RunError, ForeignFileError):
-                continue  # the participant fails alone
-        if several is not None:
-            raise several.as_kind(SettingsError, "--structural-connectivity: ")
-
     def _paths_of(self, participant: str, session: str | None) -> tuple[list[Path], list[str]]:
         """Return a participant's files of a session, and notes on assumptions."""
-        by_session = self._by_session(participant)
-        for own in (session, None):
-            if own in by_session:
-                return by_session[own], []
+        if self.is_shared:
+            return [self.path], []
+        by_session: dict[str | None, list[Path]] = {}
+        for path in self._files(participant):
+            own = re.search(r"_ses-([0-9A-Za-z+]+)_", path.name)
+            by_session.setdefault(own[1] if own else None, []).append(path)
+        for there in (session, None):
+            if there in by_session:
+                return by_session[there], []
         if len(by_session) == 1:
             ((other, paths),) = by_session.items()
             return paths, [f"the structural connectome of sub-{participant} is of session {other}"]
@@ -216,25 +180,16 @@ class StructuralSource:
             expected=f"sub-{participant}_…_relmat.tsv, _connectivity.mat, .csv or .tsv",
         )
 
-    def _by_session(self, participant: str) -> dict[str | None, list[Path]]:
-        """Return a participant's files by their session; None: they name none."""
-        if self.is_shared:
-            return {None: [self.path]}
-        found: dict[str | None, list[Path]] = {}
-        for path in self._files(participant):
-            session = re.search(r"_ses-([0-9A-Za-z+]+)_", path.name)
-            found.setdefault(session[1] if session else None, []).append(path)
-        return found
-
-    def _files(self, participant: str) -> Iterator[Path]:
-        """Yield the files of a participant; of everybody for ``*``."""
-        further = (place for below in _BELOW for place in matching(self.path, below))
-        for place in (self.path, *(one for one in further if not one.name.startswith("sub-"))):
-            for entry in sorted(place.glob(f"sub-{participant.strip('*')}*")):
-                inside = entry.is_dir() and participant in ("*", entry.name.removeprefix("sub-"))
-                own = entry.name.startswith(f"sub-{participant}_") or participant == "*"
-                files = files_below(entry) if inside else [entry] if own else []
-                yield from (path for path in files if _NAMES.fullmatch(path.name))
+    def _files(self, participant: str) -> list[Path]:
+        """Return the files of a participant; of everybody for ``*``."""
+        below = f"sub-{participant}_*", f"sub-{participant}/**/*"
+        found = [
+            path
+            for folder in _FOLDERS
+            for pattern in below
+            for path in matching(self.path, folder + pattern)
+        ]
+        return [path for path in dict.fromkeys(found) if _NAMES.fullmatch(path.name)]
 
     def _the_one(self, paths: Sequence[Path], regions: Sequence[str]) -> tuple[_Matrix, list[int]]:
         """Return the only matrix over exactly the regions, else the only one over more, and rows.
@@ -251,7 +206,7 @@ class StructuralSource:
             exact = [matrix for matrix in found if matrix.key == key]
             chosen = exact or [m for m in found if key in f"{m.path.name} {m.key}"]
             if not chosen:
-                raise ChoiceError(
+                raise RunError(
                     f"no structural connectome of {found[0].path} is named '{key}'",
                     expected=f"one of {_choices(found)}",
                 )
@@ -265,15 +220,16 @@ class StructuralSource:
         fitting = [pair for pair in fitting if len(pair[0].values) == len(regions)] or fitting
         if len(fitting) == 1:
             return fitting[0]
-        expected = f"one matrix over the {len(regions)} regions of the atlas ({named(regions)})"
-        if fitting:
-            choices = _choices([matrix for matrix, _ in fitting])
-            raise ChoiceError(
-                f"{counted(len(fitting), 'structural connectome')} fit: {choices}",
-                expected=expected,
-                remedy="choose one with --array-key structural=KEY, a name or part of one",
-            )
-        raise RunError("; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3), expected=expected)
+        several = f"{counted(len(fitting), 'structural connectome')} fit: "
+        raise RunError(
+            several + _choices([matrix for matrix, _ in fitting])
+            if fitting
+            else "; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3),
+            expected=f"one matrix over the {len(regions)} regions of the atlas ({named(regions)})",
+            remedy="choose one with --array-key structural=KEY, a name or part of one"
+            if fitting
+            else None,
+        )
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:
@@ -419,7 +375,7 @@ def _read_matrices(path: Path) -> list[_Matrix]:
     square = [m for m in found if m.values.ndim == 2 and 1 < len(m.values) == m.values.shape[1]]
     if not square:
         sizes = ", ".join(" x ".join(map(str, matrix.values.shape)) for matrix in found[:3])
-        raise ForeignFileError(
+        raise RunError(
             f"{path} has no square matrix" + (f", but is {sizes}" if sizes else ""),
             expected="a row and a column a region",
         )
@@ -429,18 +385,16 @@ def _read_matrices(path: Path) -> list[_Matrix]:
 def _read_text(path: Path) -> _Matrix:
     """Read one matrix, with names of the regions in its first line, first column, or both."""
     text = read_text(path)
-    if not text.strip():
-        raise ForeignFileError(f"{path} is empty", expected="a square matrix")
     mark = next((mark for mark in "\t,;" if mark in text.partition("\n")[0]), None)
     if mark is None:  # columns of MRtrix and of MATLAB's text are parted by spaces
         mark, text = "\t", re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text))
     table = parse_table(text, path, mark)
-    if table.short:
-        raise ForeignFileError(
-            f"{path} has {table.short} lines with fewer cells than the first",
-            expected="as many in each line",
-        )
     rows = [[cell.strip() for cell in row] for row in (table.header, *table.rows)]
+    if table.short or not rows[0]:
+        raise RunError(
+            f"{path} has {table.short} lines with fewer cells than the first, of {len(rows[0])}",
+            expected="a square matrix",
+        )
     # The shape decides, as regions may be called by numbers; where it does not, the corner does.
     beyond = len(rows) - len(rows[0])
     both = not beyond and not (rows[0][0] and all(map(is_number, rows[0])))
@@ -449,7 +403,7 @@ def _read_text(path: Path) -> _Matrix:
     across = rows[0][column:] if header else []
     down = [row[0] for row in rows[header:]] if column else []
     if across and down and across != down:
-        raise ForeignFileError(
+        raise RunError(
             f"{path} has other names in its first line than in its first column",
             expected="the same regions in the same order",
         )

@@ -17,7 +17,6 @@ from network_job import (
     weights,
     write_core,
 )
-from scipy.io import savemat
 from tiny_job import read_table, tree
 from tiny_network import write_tiny_network
 
@@ -129,7 +128,6 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     [
         (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
         (("--model", "{tables}"), "knows only the people.*--architecture linear, or"),
-        (("--structural-connectivity", "{several}"), "2 structural connectomes fit: .*--array-key"),
         (("--model", "{model}", "--atlases", "HCP"), "19 reg"),
         (("--model", "{other}"), "parcels of Slabs are not"),
     ],
@@ -137,13 +135,8 @@ def test_a_linear_core_reads_series_alone(job, capsys):
 def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):
     tables = write_tiny_network(job.folder / "tables").path
     other = write_core(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
-    several = job.folder / "several"
-    several.mkdir(exist_ok=True)
-    measures = {f"atlas_{name}_connectivity": weights() for name in ("count", "length")}
-    for label in ("01", "02"):
-        savemat(several / f"sub-{label}_connectivity.mat", measures)
     places = {"model": model, "tables": tables, "other": other}
-    words = (word.format(**places, several=several) for word in more)
+    words = (word.format(**places) for word in more)
     assert job.run(*words, out=job.folder / "never") == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (job.folder / "never").exists()

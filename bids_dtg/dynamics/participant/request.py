@@ -54,11 +54,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         asked = find_asked(settings)
         bundle = load_asked(asked.settings, _load)
         structural = find_structural(asked.settings)
-        shared = cls.shared_fields(asked, bundle)
-        if structural is not None:
-            regions = tuple(shared["atlases"][0].parcels.values())
-            structural.require_choice(asked.participants, regions)
-        return cls(**shared, structural=structural)
+        return cls(**cls.shared_fields(asked, bundle), structural=structural)
 
     @property
     def combine(self) -> Combine:
