@@ -207,17 +207,16 @@ def test_damaged_model_is_one_line_and_exit_2(models, capsys):
     assert "weights.safetensors has changed" in error_line(capsys)
 
 
-def test_bad_inputs_of_convert_are_one_line_and_exit_2(convert_arguments, tmp_path, capsys):
-    (tmp_path / "model.ckpt").write_bytes(b"no checkpoint")
-    assert main(convert_arguments) == 2
-    assert "model.ckpt" in error_line(capsys)
-    assert not (tmp_path / "models").exists()
-
-
-def test_a_folder_that_cannot_be_written_is_exit_1(convert_arguments, tmp_path, capsys):
-    (tmp_path / "models").write_text("a file", encoding="utf-8")
-    assert main(convert_arguments) == 1
-    assert "cannot be written" in error_line(capsys)
+@pytest.mark.parametrize(
+    ("file", "code", "line"), [("model.ckpt", 2, "model.ckpt"), ("models", 1, "cannot be written")]
+)
+def test_what_cannot_be_converted_is_one_line(
+    convert_arguments, tmp_path, capsys, file, code, line
+):
+    (tmp_path / file).write_text("no checkpoint, and no folder")
+    assert main(convert_arguments) == code
+    assert line in error_line(capsys)
+    assert not (tmp_path / "models").is_dir()
 
 
 @pytest.mark.parametrize(

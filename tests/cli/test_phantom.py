@@ -60,12 +60,6 @@ def test_wrong_arguments_end_with_2(tmp_path, options, message, capsys):
     assert not out.exists()
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
-    (tmp_path / "mine").write_text("")
-    assert main([str(tmp_path)]) == 2
-    assert "not empty" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_what_keeps_a_participant_from_being_written_ends_with_1(tmp_path, monkeypatch, capsys):
     replace = Path.replace

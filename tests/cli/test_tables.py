@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.cli.parser import legal_values
 from bids_dtg.cli.run import main
-from bids_dtg.settings import Settings, read_options, to_toml
+from bids_dtg.settings import Settings
 
 DYNAMICS = "--workflow dynamics"
 TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"
@@ -75,6 +74,9 @@ def told(tmp_path, monkeypatch, capsys):
             "age is given as --phenotype and as --covariates. Expected: one of them.",
         ),
         ("group --verify", "--verify was given with group. Expected: participant."),
+        ("participant --combine all", "invalid choice: 'all'"),
+        ("group --analysis stat", "; did you mean stats? (see"),
+        ("group --analysis Stats", "; did you mean stats? Upper and lower case count (see"),
         (
             f"{TWINS} --architecture linear",
             "argument --architecture: invalid choice: 'linear' (choose from lowrank, hypernetwork)",
@@ -104,25 +106,9 @@ def test_what_a_file_of_options_has_beside_what_is_read_is_said(told, tmp_path, 
     assert note == f"bids_dtg: note: without effect here: gsr of {file}, high_pass of {file}"
 
 
-def network(**options: object) -> Settings:
-    given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group", **options}
-    return Settings.of(**{"workflow": "dynamics", **given})
-
-
-def test_options_of_the_network_model_come_back_from_a_file(tmp_path):
-    settings = network(
-        analysis="train",
-        input_arrays=("a.npz",),
-        states=2,
-        no_external_input=True,
-    )
-    file = tmp_path / "options.toml"
-    file.write_text(to_toml(settings))
-    assert Settings.of(**read_options(file, legal_values())) == settings
-
-
 def test_defaults_of_another_workflow_are_no_options_that_were_given():
-    settings = network(analysis="train", gsr=False, combine="session", denoise_strategy="auto")
+    given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group"}
+    settings = Settings.of(**given, workflow="dynamics", analysis="train", combine="session")
     assert (settings.modelling.epochs, settings.modelling.network_epochs) == (None, 100)
     assert settings.modelling.network_batch == 10
     assert settings.modelling.network_rate == 1e-3

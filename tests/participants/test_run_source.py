@@ -1,11 +1,8 @@
-"""Runs as sources: raw series, realigned while they are read, against ITK and against the
-realigned series; and the time between frames where a header has it wrong.
-"""
+"""Runs as sources: frames against a series that was resampled before, and wrong headers."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -16,47 +13,12 @@ from tiny_job import tiny_bold
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.run import SPACE, RestRun
+from bids_dtg.inputs.run import SPACE
 from bids_dtg.inputs.runs import run_of_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.participants.run_source import RunSource, plan_run
 from bids_dtg.progress import Clock
-from bids_dtg.settings import CleaningOptions, Interpolation
-
-STEM, STEP = "sub-HAPPYTEST_task-rest_", 5  # every fifth of its 110 frames
-
-
-@pytest.fixture(scope="module")
-def folder(shared) -> Path:
-    return shared / "data" / "real" / "fmriprep_like"
-
-
-@pytest.fixture(scope="module")
-def native(folder) -> RestRun:
-    """Return the real run that was realigned to its own grid."""
-    path = folder / "sub-HAPPYTEST" / "func" / f"{STEM}desc-preproc_bold.nii.gz"
-    return run_of_file(path, folder)
-
-
-@pytest.fixture(scope="module")
-def places(folder) -> VoxelPlaces:
-    """Every other voxel along each axis of the series in the model's space, in its brain."""
-    name = f"{STEM}space-{SPACE}_res-2_desc-brain_mask.nii.gz"
-    mask = nib.load(folder / "sub-HAPPYTEST" / "func" / name)
-    inside = np.zeros(mask.shape, bool)
-    inside[::2, ::2, ::2] = np.asarray(mask.dataobj)[::2, ::2, ::2] > 0
-    return VoxelPlaces.within(Grid(mask.shape, mask.affine, SPACE, "2"), inside)
-
-
-def values(
-    run: RestRun, places: VoxelPlaces, interpolation: Interpolation = "cubic"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read (frames, voxels), and which voxels are covered."""
-    cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0)
-    source = RunSource.of(run, plan_run(run, SPACE, cleaning), places, interpolation)
-    blocks = [block.copy() for _, block in source.blocks(Clock())]
-    return np.concatenate(blocks), source.covered
-
+from bids_dtg.settings import CleaningOptions
 
 SERIES_OF = {
     "MNI152NLin6Asym": "space-MNI152NLin6Asym_desc-denoised_bold.nii.gz",
@@ -92,16 +54,20 @@ def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(tmp_path, spac
 
 
 @pytest.mark.slow
-def test_the_ready_series_is_met(native, places, folder):
+def test_the_ready_series_is_met(shared):
     """The ready series was resampled once from the scan, by cubic splines as ours."""
-    name = f"{STEM}space-{SPACE}_res-2_desc-preproc_bold.nii.gz"
-    ready_image = nib.load(folder / "sub-HAPPYTEST" / "func" / name)
-    ready = np.asarray(ready_image.dataobj)[places.mask].T[::STEP]
-    assert median_r(values(native, places)[0][::STEP], ready) > 0.99
-
-
-def median_r(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlate over frames, voxel by voxel."""
-    one, other = (data - data.mean(axis=0, dtype=np.float64) for data in (one, other))
+    func, stem = shared / "data/real/fmriprep_like/sub-HAPPYTEST/func", "sub-HAPPYTEST_task-rest_"
+    name = f"{stem}space-{SPACE}_res-2_desc-"
+    mask = nib.load(func / f"{name}brain_mask.nii.gz")
+    inside = np.zeros(mask.shape, bool)  # every other voxel along each axis
+    inside[::2, ::2, ::2] = np.asarray(mask.dataobj)[::2, ::2, ::2] > 0
+    places = VoxelPlaces.within(Grid(mask.shape, mask.affine, SPACE, "2"), inside)
+    native = run_of_file(func / f"{stem}desc-preproc_bold.nii.gz", func.parents[1])
+    cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0)
+    source = RunSource.of(native, plan_run(native, SPACE, cleaning), places, "cubic")
+    found = np.concatenate([block.copy() for _, block in source.blocks(Clock())])[::5]
+    ready = np.asarray(nib.load(func / f"{name}preproc_bold.nii.gz").dataobj)[places.mask].T[::5]
+    # Over frames, voxel by voxel.
+    one, other = (data - data.mean(axis=0, dtype=np.float64) for data in (found, ready))
     norms = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    return float(np.median((one * other).sum(axis=0)[norms > 0] / norms[norms > 0]))
+    assert np.median((one * other).sum(axis=0)[norms > 0] / norms[norms > 0]) > 0.99
