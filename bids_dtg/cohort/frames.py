@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import parse_table, read_bytes
+from bids_dtg.files.foreign import reading
 from bids_dtg.files.names import BidsName, parse_name
-from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
+from bids_dtg.inputs.atlases import atlas_key, entities_of
+from bids_dtg.inputs.statmaps import chosen_contrasts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 # Columns that identify the average of a row; n/a if its names have no such entity.
 _OF_SET = {"participant": "sub", "session": "ses", "task": "task", "run": "run"}
 _OF_MAP = {"contrast": "contrast", "desc": "desc", "stat": "stat", "space": "space", "res": "res"}
-_ATLAS = ("atlas", "seg", "scale")
-_REGIONS = "regions"
-_TEXT = ["contrast", "name"]  # columns of tables of regions that hold no numbers
-_TABLE = "a table of regions as the program writes it"
-_AGAIN = "remove it and call the participant level again"
 
 
 def load_maps(
@@ -77,119 +73,74 @@ def load_maps(
     root = Path(folder).expanduser().absolute()
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder", expected="OUTPUT_DIR of a call")
-    files = list(_named(root))
+    ending = "contrast-*_statmap.nii.gz" if atlas is None else "desc-regions_statmap.tsv"
+    files = _named(root, ending)
+    if not files:
+        raise DatasetError(
+            f"{root} has no {'maps of participants' if atlas is None else 'tables of regions'}",
+            expected="OUTPUT_DIR of the participant level" + ", called with an atlas" * bool(atlas),
+            remedy=f"--atlases {atlas}" if atlas else None,
+        )
     if atlas is None:
-        columns = {**_OF_SET, **_OF_MAP}
-        rows = [
-            [*(name.get(entity) for entity in columns.values()), str(path)]
-            for path, name in files
-            if name.extension == ".nii.gz" and name.get("contrast") is not None
-        ]
-        if not rows:
-            raise DatasetError(
-                f"{root} has no maps of participants",
-                expected="OUTPUT_DIR of the participant level",
-            )
-        found = pd.DataFrame(rows, columns=[*columns, "path"])
+        found = pd.DataFrame(
+            {column: name.get(entity) for column, entity in (_OF_SET | _OF_MAP).items()}
+            | {"path": str(path)}
+            for path, name in files.items()
+        )
     else:
-        tables = [
-            (path, name)
-            for path, name in files
-            if (name.extension, name.get("desc")) == (".tsv", _REGIONS)
-        ]
-        if not tables:
-            raise DatasetError(
-                f"{root} has no tables of regions",
-                expected="OUTPUT_DIR of the participant level, called with an atlas",
-                remedy=f"--atlases {atlas}",
-            )
-        key = find_atlas_key(atlas, dict.fromkeys(atlas_key(name) for _, name in tables), root)
-        parts = [
-            pd.DataFrame({own: name.get(entity) for own, entity in _OF_SET.items()}, [0]).merge(
-                read_regions(path), how="cross"
-            )
-            for path, name in tables
-            if atlas_key(name) == key
-        ]
+        keys = {path: _key_of(name) for path, name in files.items()}
+        wanted = _find_atlas(atlas, dict.fromkeys(keys.values()), root)
+        parts = []
+        for path, name in files.items():
+            if keys[path] == wanted:
+                table = _read_regions(path)
+                of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
+                parts.append(table.assign(**of_set)[[*of_set, *table.columns]])
         found = pd.concat(parts, ignore_index=True)
     if contrast is None:
         return found
-    labels = list(found["contrast"].unique())
-    by_plain = {plain_contrast(label): label for label in labels}
-    kept = []
-    for label in [contrast] if isinstance(contrast, str) else contrast:
-        if not isinstance(label, str):
-            raise TypeError(f"a contrast is {label!r}. Expected: labels, as texts")
-        if plain_contrast(label) not in by_plain:
-            near = nearest_contrast(label, labels)
-            raise SettingsError(
-                f"{root} has nothing of a contrast {label!r}",
-                expected=f"one of {len(labels)}, e.g. {labels[0]}",
-                remedy=f"did you mean {near}?" if near else None,
-            )
-        kept.append(by_plain[plain_contrast(label)])
-    return found[found["contrast"].isin(kept)].reset_index(drop=True)
+    asked = [contrast] if isinstance(contrast, str) else contrast
+    there = dict.fromkeys(found["contrast"].unique(), "")
+    chosen = chosen_contrasts(asked, there, lack=f"nothing in {root} is of")
+    return found[found["contrast"].isin(chosen)].reset_index(drop=True)
 
 
-def _named(root: Path) -> Iterator[tuple[Path, BidsName]]:
-    """List the statistic maps and tables of all participants, in the order of their names."""
+def _named(root: Path, ending: str) -> dict[Path, BidsName]:
+    """Return the names of all participants' files of one ending, in their order."""
+    found = {}
     for label in participants_in(root):
         person = root / f"sub-{label}"
         for path in sorted(
-            (*person.glob("func/*_statmap.*"), *person.glob("ses-*/func/*_statmap.*"))
+            (*person.glob(f"func/*_{ending}"), *person.glob(f"ses-*/func/*_{ending}"))
         ):
             with suppress(ValueError):  # copies made by hand
-                yield path, parse_name(path.name)
+                found[path] = parse_name(path.name)
+    return found
 
 
-def read_regions(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
-    """Read a table of regions, or some of its columns: numbers where they are, else text.
-
-    Raises
-    ------
-    DatasetError
-        It is no such table.
-    """
+def _read_regions(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    try:
-        wanted = parse_table(
-            read_bytes(path), path, wanted=lambda name: not columns or name in columns
+    with reading(path, DatasetError):
+        text = dict.fromkeys(("contrast", "name"), str)  # a region may be called NA
+        table = pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
+    if lacking := [name for name in ("contrast", "index", "name") if name not in table]:
+        raise DatasetError(
+            f"{path} cannot be read: it has no column {lacking[0]}",
+            expected="a table of regions as the program writes it",
+            remedy="remove it and call the participant level again",
         )
-        table = pd.DataFrame(wanted.rows, columns=list(wanted.header), dtype=object)
-        if missing := [name for name in ("contrast", "index", "name") if name not in table]:
-            raise ValueError(f"it has no column {missing[0]}")
-        for column in table.columns.difference(_TEXT):
-            values = table[column]
-            table[column] = pd.to_numeric(values.where(~values.isin(["n/a", "nan"])))
-    except (ForeignFileError, ValueError) as err:
-        raise DatasetError(f"{path} cannot be read: {err}", expected=_TABLE, remedy=_AGAIN) from err
     return table
 
 
-def region_tables(title: str, folder: Path) -> tuple[Path, ...]:
-    """Return the tables of regions of an average of maps, in the order of their names."""
-    pattern = f"{title}_space-*_desc-{_REGIONS}_statmap.tsv"
-    return tuple(sorted(folder.glob(pattern)))
+def _key_of(name: BidsName) -> str:
+    """Return the key of a file's atlas; desc- says what a table has, and names no atlas."""
+    entities = entities_of({key: own for key, own in name.entities if key != "desc"})
+    return atlas_key(entities) if entities else ""
 
 
-def atlas_key(name: BidsName) -> str:
-    """Return the part of a table's name for its atlas, e.g. ``Schaefer2018_seg-7n_scale-400``."""
-    pairs = [f"{entity}-{label}" for entity in _ATLAS if (label := name.get(entity)) is not None]
-    return "_".join(pairs).removeprefix("atlas-")
-
-
-def find_atlas_key(atlas: str, keys: Collection[str], root: Path) -> str:
-    """Find the tables' atlas by one of its names.
-
-    Parameters
-    ----------
-    atlas
-        Its name or file in ``--atlases``, or its name in the names of the tables.
-    keys
-        `atlas_key` of the existing tables.
-    root
-        The output folder, for error messages.
+def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
+    """Find the tables' atlas by its name or file in ``--atlases``, or its name in their names.
 
     Raises
     ------
@@ -197,18 +148,19 @@ def find_atlas_key(atlas: str, keys: Collection[str], root: Path) -> str:
         No table is of it, or tables of several are; the message names the nearest one.
     """
     if atlas.endswith((".nii", ".nii.gz")):
-        atlas = atlas_key(parse_name(Path(atlas).name)) or atlas
-    called: dict[str, tuple[str, ...]] = {
-        key: (_plain(key), _plain(f"atlas-{key}")) for key in keys
-    }
-    found = [key for key, names in called.items() if _plain(atlas) in names]
-    if not found:
-        called = {key: _short_names(key) for key in keys}
-        found = [key for key, names in called.items() if _plain(atlas) in names]
+        atlas = _key_of(parse_name(Path(atlas).name)) or atlas
+    wanted, short = _plain(atlas).removeprefix("atlas"), dict[str, str]()
+    found = [key for key in keys if _plain(key) == wanted]
+    for key in keys if not found else ():
+        # Its label, with its size, and without the year.
+        label, *others = key.split("_")
+        size = "".join(pair.partition("-")[2] for pair in others if pair.startswith("scale-"))
+        own = {_plain(name) for name in (label, label + size, re.sub(r"\d{4}$", "", label) + size)}
+        short |= dict.fromkeys(own, key)
+        found += [key] if wanted in own else []
     if len(found) == 1:
         return found[0]
-    short = {name: key for key, names in called.items() for name in names}
-    near = difflib.get_close_matches(_plain(atlas), short, 1, 0.5)
+    near = difflib.get_close_matches(wanted, short, 1, 0.5)
     raise SettingsError(
         f"{root} has tables of {len(found)} atlases {atlas!r}"
         if found
@@ -216,13 +168,6 @@ def find_atlas_key(atlas: str, keys: Collection[str], root: Path) -> str:
         expected=f"one of {', '.join(found or keys)}",
         remedy=f"did you mean {short[near[0]]}?" if near and not found else None,
     )
-
-
-def _short_names(key: str) -> tuple[str, ...]:
-    """Return other names of an atlas: its label, and its label and size without the year."""
-    label, *others = key.split("_")
-    size = "".join(pair.partition("-")[2] for pair in others if pair.startswith("scale-"))
-    return _plain(label), _plain(re.sub(r"\d{4}$", "", label) + size), _plain(label + size)
 
 
 def _plain(name: str) -> str:

@@ -80,7 +80,7 @@ def test_contrasts_are_chosen_in_any_case(job):
     assert set(frame["contrast"]) == {label}
     assert len(bids_dtg.load_maps(job.out, contrast=[label])) == len(frame)
     near = label[:-1]
-    with pytest.raises(SettingsError, match=f"contrast {near!r}.*did you mean {label}"):
+    with pytest.raises(SettingsError, match=f"names {near}, .*did you mean {label}"):
         bids_dtg.load_maps(job.out, contrast=near)
 
 
