@@ -133,12 +133,8 @@ def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
     require_contents((path, *sidecars), label)
     return RestRun(
         bold=path,
-        mask=None,
-        confounds=None,
         entities=(("sub", label),),
         participant=label,
-        session=None,
-        task="",
         space=rule.model,
         tr_seconds=tr_seconds,
         sidecars=sidecars,

@@ -88,16 +88,14 @@ class RestRun:
     """One resting-state run, as files; no image has been opened."""
 
     bold: Path  # absolute path of the BOLD series
-    mask: Path | None  # its brain mask, None where there is none
-    confounds: Path | None  # its table of confounds, None where there is none
     entities: tuple[tuple[str, str], ...]  # of the BOLD file's name, in its order
-    participant: str  # label without sub-
-    session: str | None  # label without ses-
-    task: str  # label without task-
+    participant: str  # label without sub- of the folder that it is in
     space: str  # space that the BOLD series is in: a template's name, T1w or boldref
-    tr_seconds: float | None  # RepetitionTime of the sidecars; None: only the header knows
-    sidecars: tuple[Path, ...]  # JSON files read for it, nearest first
     root: Path  # the dataset of derivatives
+    mask: Path | None = None  # its brain mask, None where there is none
+    confounds: Path | None = None  # its table of confounds, None where there is none
+    sidecars: tuple[Path, ...] = ()  # JSON files read for it, nearest first
+    tr_seconds: float | None = None  # RepetitionTime of the sidecars; None: only the header knows
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
     space_reason: str = ""  # why this version of the run was taken
@@ -105,6 +103,16 @@ class RestRun:
     cleaned_as: str = ""  # which of several cleanings its file has, by its name; empty: no choice
     dof_stated: float | None = None  # left by that cleaning; None where no sidecar has them
     outliers: Path | None = None  # XCP-D's table of the frames that it flagged for motion
+
+    @property
+    def session(self) -> str | None:
+        """Label without `ses-`."""
+        return self.named.session
+
+    @property
+    def task(self) -> str:
+        """Label without `task-`."""
+        return self.named.name.get("task") or ""
 
     @property
     def dof_known(self) -> bool:

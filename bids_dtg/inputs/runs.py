@@ -480,8 +480,6 @@ def _rest_run(
         confounds=_closest(tables),
         entities=bold.name.entities,
         participant=participant,
-        session=bold.session,
-        task=bold.name.get("task") or "",
         space=bold.space if transforms else rule.model,
         tr_seconds=tr_seconds,
         sidecars=sidecars,

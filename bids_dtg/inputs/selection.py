@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import ForeignFileError, RunError, SettingsError
+from bids_dtg.errors import ForeignFileError, RunError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import read_json, reading
 from bids_dtg.files.names import ENTITY_ORDER, plain_label, same_label
 from bids_dtg.inputs.run import NamedFile, is_rest
@@ -137,10 +136,10 @@ def read_filter_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{option} has no filters for 'bold'", expected=example)
     for key, value in bold.items():
         if key not in _KNOWN:
-            near = difflib.get_close_matches(key.lower(), _KNOWN, n=1)
             raise SettingsError(
                 f"{option}: 'bold.{key}' is not known",
-                expected=f"'bold.{near[0]}'" if near else f"one of {', '.join(sorted(_KNOWN))}",
+                expected=f"one of {', '.join(sorted(_KNOWN))}",
+                remedy=did_you_mean(key, _KNOWN),
             )
         values = value if isinstance(value, list) else [value]
         if not values or not all(one is None or type(one) in (str, int) for one in values):

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import BidsName
@@ -67,25 +66,6 @@ def _folders(study: Study, root: Path, participant: str | None = None) -> Iterat
 
 def _bids_name(**entities: str | None) -> BidsName:
     return BidsName(tuple((key, label) for key, label in entities.items() if label), "", "")
-
-
-def _cleaned_run(
-    folder: NamedFile, bold: Path, reason: str, entities: Mapping[str, str | None], **facts: Any
-) -> RestRun:
-    """Make a run that the study has cleaned, of the entities that its file would have in BIDS."""
-    return RestRun(
-        bold=bold,
-        confounds=None,
-        entities=(*folder.name.entities, *_bids_name(**entities).entities),
-        participant=folder.participant,
-        session=folder.session,
-        task=entities["task"] or "",
-        tr_seconds=None,
-        root=folder.path.parent,
-        space_reason=reason,
-        cleaned_before=True,
-        **{"space": SPACE, "sidecars": (), **facts},
-    )
 
 
 def _there(path: Path) -> bool:
@@ -162,19 +142,23 @@ def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
     direction = next((word for word in words if word in _DIRECTIONS), None)
     others = f"; {there[0]} taken before {', '.join(there[1:])}" if there[1:] else ""
     masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
-    return _cleaned_run(
-        folder,
-        files[there[0]],
-        f"{PARCELS if dense else SPACE}, the space of HCP's MNINonLinear{others}",
-        {
-            "task": match["task"].lower(),
-            "acq": "".join(word for word in words if word != direction),
-            "dir": direction,
-            "run": match["run"],
-        },
+    further = _bids_name(
+        task=match["task"].lower(),
+        acq="".join(word for word in words if word != direction),
+        dir=direction,
+        run=match["run"],
+    )
+    space = PARCELS if dense else SPACE
+    return RestRun(
+        bold=files[there[0]],
+        entities=(*folder.name.entities, *further.entities),
+        participant=folder.participant,
+        space=space,
+        root=folder.path.parent,
         mask=None if dense else next(filter(_there, masks), None),
+        space_reason=f"{space}, the space of HCP's MNINonLinear{others}",
+        cleaned_before=True,
         cleaned_as=there[0],
-        space=PARCELS if dense else SPACE,
     )
 
 
@@ -217,15 +201,17 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     sidecar, mask = ica.parent / "rfMRI.json", bold.parent / "mask.nii.gz"
     # Beside other warped series lies the mask of the native one.
     has_mask = (bold == native or bold.parent.name == "reg_standard") and _there(mask)
-    run = _cleaned_run(
-        folder,
-        bold,
-        reason,
-        {"task": "rest"},
+    run = RestRun(
+        bold=bold,
+        entities=(*folder.name.entities, ("task", "rest")),
+        participant=folder.participant,
+        space=space,
+        root=folder.path.parent,
         mask=mask if has_mask else None,
         sidecars=(sidecar,) if _there(sidecar) else (),
-        space=space,
         transforms=transforms,
+        space_reason=reason,
+        cleaned_before=True,
     )
     return [run]
 

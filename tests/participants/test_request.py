@@ -20,15 +20,10 @@ def _run(name: str) -> RestRun:
     parsed = parse_name(name)
     return RestRun(
         bold=Path("/data") / name,
-        mask=None,
-        confounds=None,
         entities=parsed.entities,
         participant=parsed.get("sub") or "",
-        session=parsed.get("ses"),
-        task=parsed.get("task") or "",
         space="MNI152NLin6Asym",
         tr_seconds=2.0,
-        sidecars=(),
         root=Path("/data"),
     )
 
