@@ -80,7 +80,9 @@ class Anatomy:
         """
         for folder in self.folders:
             files = _files_of(self.participant, folder, "_T1w.nii*")
-            if found := having(files, T1W, IMAGES, desc="preproc", space=(None, T1W)):
+            if found := having(
+                files, suffix=T1W, extension=IMAGES, desc="preproc", space=(None, T1W)
+            ):
                 return _only(found, "images desc-preproc_T1w in T1w space")
         raise self._lacks(
             "desc-preproc_T1w.nii.gz",
@@ -241,7 +243,8 @@ def transform_files(folder: Path, participant: str, **wanted: str) -> list[Named
     >>> transform_files(Path("there is no such folder"), "01", to="T1w")
     []
     """
-    return having(_files_of(participant, folder, "_xfm.*"), "xfm", _TRANSFORMS, **wanted)
+    files = _files_of(participant, folder, "_xfm.*")
+    return having(files, suffix="xfm", extension=_TRANSFORMS, **wanted)
 
 
 def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
@@ -384,7 +387,7 @@ def _of_folder(
     def first(
         suffix: str, side: Side, **labels: str | tuple[str | None, ...] | None
     ) -> Path | None:
-        found = having(files, suffix, (".surf.gii",), hemi=side, **labels)
+        found = having(files, suffix=suffix, extension=".surf.gii", hemi=side, **labels)
         return found[0].path if found else None
 
     descs = _XCPD_DESCS if is_moved else _FMRIPREP_DESCS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -155,35 +156,28 @@ def named_files(paths: Iterable[Path]) -> list[NamedFile]:
 
 
 def having(
-    files: Iterable[NamedFile],
-    suffix: str,
-    extensions: Collection[str],
-    **wanted: str | tuple[str | None, ...] | None,
+    files: Iterable[NamedFile], **wanted: str | tuple[str | None, ...] | None
 ) -> list[NamedFile]:
-    """Keep files of a suffix by their extensions and entities.
+    """Keep files by the suffix, the extension and entities of their names.
 
-    An entity is a label, None (no such entity), or one of several of these: files that have the
-    first of them come first.
+    Each is a label, None (no such entity), or one of several of these: files that have the first
+    of them come first.
 
     Examples
     --------
     >>> names = ["sub-01_desc-brain_mask.nii.gz", "sub-01_space-T1w_desc-brain_mask.nii.gz"]
-    >>> files = named_files(map(Path, names))
-    >>> [file.name.get("space") for file in having(files, "mask", IMAGES, space=("T1w", None))]
+    >>> found = having(named_files(map(Path, names)), suffix="mask", space=("T1w", None))
+    >>> [file.name.get("space") for file in found]
     ['T1w', None]
     """
-    labels = {key: each if isinstance(each, tuple) else (each,) for key, each in wanted.items()}
-    found = [
-        file
-        for file in files
-        if file.name.suffix == suffix
-        and file.name.extension in extensions
-        and all(file.name.get(key) in allowed for key, allowed in labels.items())
-    ]
-    return sorted(
-        found,
-        key=lambda file: [each.index(file.name.get(key)) for key, each in labels.items()],
-    )
+    allowed = {key: each if isinstance(each, tuple) else (each,) for key, each in wanted.items()}
+    found = []
+    for file in files:
+        own = {"suffix": file.name.suffix, "extension": file.name.extension}
+        own |= dict(file.name.entities)
+        if all(own.get(key) in each for key, each in allowed.items()):
+            found.append(([each.index(own.get(key)) for key, each in allowed.items()], file))
+    return [file for _, file in sorted(found, key=itemgetter(0))]
 
 
 def is_parcel_series(name: BidsName) -> bool:

@@ -305,13 +305,12 @@ def _usable(
 ) -> list[NamedFile]:
     """Keep the series that hold what the input type promises."""
     # Phase and complex parts are no BOLD signal.
-    images = [file for file in series if file.name.get("part") in {None, "mag"}]
+    images = having(series, part=("mag", None))
     if endings != IMAGES:
         found = [file for file in images if file.space == PARCELS]
         # Of XCP-D's grayordinates it is the ones that are not smoothed.
-        descs = {file.name.get("desc") for file in found}
-        desc = next((own for own in _DESCS[input_type] if own in descs), None)
-        if kept := [file for file in found if file.name.get("desc") in {None, desc}]:
+        descs = [file.name.get("desc") for file in having(found, desc=_DESCS[input_type])]
+        if kept := having(found, desc=(None, *descs[:1])):
             return kept
         raise RunError(
             f"{who} has no series of parcels, but {series[0].path.name}",
@@ -319,14 +318,14 @@ def _usable(
             f"*_space-{SURFACE}_den-91k_*bold{endings[-1]}",
             remedy="run fMRIPrep with --cifti-output 91k, or XCP-D with --file-format cifti",
         )
-    images = [file for file in images if file.name.extension in endings]
+    images = having(images, extension=endings)
     for desc in _DESCS[input_type]:
-        if kept := [file for file in images if file.name.get("desc") == desc]:
+        if kept := having(images, desc=desc):
             return kept
     remedy = _REMEDIES[input_type]
     if all(file.space == PARCELS for file in series):
         remedy = f"--model {OF_PARCELS}, which reads such series"
-    if any(file.name.get("desc") in _DESCS["xcpd"] for file in images):
+    if having(images, desc=_DESCS["xcpd"]):
         remedy = "--input-type xcpd, if XCP-D made them: the dataset's description names others"
     raise RunError(
         f"{who} has no desc-{_DESCS[input_type][0]}_bold image, but {series[0].path.name}",
@@ -454,21 +453,15 @@ def _rest_run(
         and file.path.parent == bold.path.parent
         and belongs_to(file.name, bold.name)
     ]
-    masks = [
-        file
-        for file in having(own, "mask", IMAGES, desc="brain")
-        if file.space == bold.space
-        and all(file.name.get(key) == bold.name.get(key) for key in ("cohort", "res"))
-    ]
+    cohort, res = bold.name.get("cohort"), bold.name.get("res")
+    masks = having(own, suffix="mask", extension=IMAGES, desc="brain", cohort=cohort, res=res)
+    masks = [mask for mask in masks if mask.space == bold.space]
     _require_one_file_each(masks, f"sub-{bold.participant}")
     # Newer names win over older ones that somebody kept beside them.
-    tables = [
-        file
-        for suffix in ("timeseries", "regressors")
-        for file in having(own, suffix, (".tsv",), desc="confounds", space=None)
-    ]
+    names = ("timeseries", "regressors")
+    tables = having(own, suffix=names, extension=".tsv", desc="confounds", space=None)
+    flagged = having(own, suffix="outliers", extension=".tsv", desc=None, space=None)
     is_cleaned = input_type == "xcpd"
-    outliers = having(own, "outliers", (".tsv",), desc=None, space=None) if is_cleaned else []
     tr_seconds, sidecars = repetition_time(bold.path, root)
     if bold.name.extension == ".tsv":  # its time is that of the series that it was made of
         for file in (file for file in files if belongs_to(file.name, bold.name)):
@@ -488,7 +481,7 @@ def _rest_run(
         space_reason=reason,
         cleaned_before=is_cleaned,
         dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,
-        outliers=_closest(outliers),
+        outliers=_closest(flagged) if is_cleaned else None,
     )
 
 

@@ -20,6 +20,7 @@ from bids_dtg.inputs.run import (
     NamedFile,
     TransformFile,
     belongs_to,
+    having,
 )
 from bids_dtg.inputs.templateflow import (
     TemplateFlow,
@@ -217,9 +218,8 @@ def _coregistration(bold: NamedFile) -> TransformFile:
         if belongs_to(file.name, bold.name, _HOW)
     ]
     for origin, to, inverse in _COREGISTRATIONS:
-        for file in near:
-            if (file.name.get("from"), file.name.get("to")) == (origin, to):
-                return TransformFile(file.path, inverse)
+        for file in having(near, **{"from": origin, "to": to}):
+            return TransformFile(file.path, inverse)
     raise TransformMissingError(
         f"{bold.path.parent} has no {bold.title}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt",
         remedy="rerun fMRIPrep on this run",
