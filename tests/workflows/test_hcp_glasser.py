@@ -145,6 +145,8 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert main(words) == 0
     page = (tmp_path / "out/sub-01.html").read_text()
     assert "on the template's surface." in page
+    assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 24
+    assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 24
     for word in ("axial slices", "Voxel size", "grayordinate", "Behind the maps"):
         assert word not in page, word
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import parse_name
+from bids_dtg.files.regions import read_numbers
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.surfaces.cifti import CORTEX, read_parcel_maps
@@ -112,6 +115,7 @@ def draw_averages(
                 "common": made.common,
                 "of_parcels": made.maps[0].of_parcels,
                 "sliced": gallery.sliced,
+                "own": any(card["own"] for task in gallery.tasks for card in task["cards"]),
                 "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
                 "tasks": gallery.tasks,
                 "slices": slice_text(),
@@ -180,6 +184,16 @@ def draw_gallery(
         name = shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
         about = shown.description.removeprefix(NOT_MEASURED)
         same = _SAME if shown.sidecar.get("Individual") is False else ""
+        own = None
+        if isinstance(source, ParcelMaps) and (found := source.own_part(shown)):
+            difference, half_width = found
+            end = _limit([difference])
+            drawn = encode(source.draw(difference, end))
+            own = {
+                "picture": write_picture(dataset, folder, title, f"{what}_own", drawn),
+                "limit": f"{end:g}",
+                "half_width": f"{half_width:.3g}",
+            }
         return {
             "number": None,
             "anchor": shown.label,
@@ -188,6 +202,7 @@ def draw_gallery(
             "peak": peak,
             "alt": f"{shown.name}: predicted map, largest value {peak}",
             "same": same,
+            "own": own,
             "picture": write_picture(dataset, folder, title, what, encode(pixels)),
             "height": pixels.shape[0],
             "width": pixels.shape[1],
@@ -282,14 +297,20 @@ class ParcelMaps:
             what = f"{first.path} has no maps of parcels by their names"
             raise RunError(what, expected=_EXPECTED)
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))
+        table = first.path.with_name(first.path.name.replace(SYNTHETIC, "parcels"))
+        table = table.with_name(table.name.replace(".pscalar.nii", ".tsv"))
+        # Of each contrast, what is the person's own and the half-width, parcel by parcel.
+        self._own = defaultdict[str, list[list[str]]](list)
+        for row in read_table(table).dicts() if table.is_file() else ():
+            self._own[row["contrast"]].append([row["difference"], row["half_width"]])
         axis = self._parcels.axis
         mesh_size = len(read_template("fsLR").cortex["L"])
         # Which parcel each vertex of a side is of, -1: of none; and each voxel below the cortex.
         self._of_vertex = {side: np.full(mesh_size, -1, np.intp) for side in SIDES}
         of_side = dict(zip(CORTEX, SIDES, strict=True))
-        for row, of_sides in enumerate(axis.vertices):
+        for number, of_sides in enumerate(axis.vertices):
             for name, vertices in of_sides.items():
-                self._of_vertex[of_side[name]][vertices] = row
+                self._of_vertex[of_side[name]][vertices] = number
         sizes = [len(voxels) for voxels in axis.voxels]
         self._of_voxel = np.repeat(np.arange(len(sizes)), sizes)
         if not self.has_voxels:
@@ -310,6 +331,15 @@ class ParcelMaps:
             raise RunError(what, expected="the maps of its sidecar")
         own: Array = self._values[shown.label]
         return own
+
+    def own_part(self, shown: MapFile) -> tuple[Array, float] | None:
+        """Return what is the person's own (parcels,), and the mean half-width; None: unknown."""
+        if len(rows := self._own[shown.label]) != self._parcels.number:
+            return None
+        difference, half_width = read_numbers(rows, shown.path).T
+        if np.isnan(difference).all() or np.isnan(half_width).all():
+            return None
+        return np.nan_to_num(difference.astype(np.float32)), float(np.nanmean(half_width))
 
     def peak(self, values: Array) -> tuple[float, tuple[float, float, float]]:
         """Return the value that is furthest from 0, and where its parcel lies, in mm."""

@@ -178,6 +178,7 @@ def average_sidecar(
             "RepetitionTime": training.repetition_time_s,
             "Cleaning": training.cleaning,
             "VoxelSize": rounded(bundle.training_voxel_mm),
+            **({"PeopleKnown": False} if bundle.people is None else {}),
         },
         "NSegments": estimate.n_segments,
         "SecondsOfRest": round(estimate.seconds, 3),
