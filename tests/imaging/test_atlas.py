@@ -42,10 +42,8 @@ def test_labels_are_those_at_the_voxels_whatever_the_storage_order(tmp_path):
     volume = np.random.default_rng(0).integers(0, 9, GRID.shape)
     flip = np.diag([-1.0, 1, 1, 1])
     flip[0, 3] = GRID.shape[0] - 1
-    straight = read_atlas(_save(tmp_path / f"atlas-a_{SPACE}", volume), PLACES)
-    flipped = read_atlas(
-        _save(tmp_path / f"atlas-b_{SPACE}", volume[::-1], GRID.affine @ flip), PLACES
-    )
+    straight = read_atlas(_save(tmp_path / f"atlas-a_{SPACE}", volume))
+    flipped = read_atlas(_save(tmp_path / f"atlas-b_{SPACE}", volume[::-1], GRID.affine @ flip))
     np.testing.assert_array_equal(straight.labels, volume.ravel())
     np.testing.assert_array_equal(flipped.labels, volume.ravel())
     assert list(straight.parcels) == list(range(1, 9))
@@ -65,6 +63,7 @@ def test_names_come_from_the_table_and_the_file(tmp_path):
         (np.where(MASK, np.nan, 0), np.float32, "is no label image"),
         (np.where(MASK, 1e30, 0), np.float32, "is no label image"),
         (MASK * -1, np.int16, "is no label image"),
+        (np.arange(27000).reshape(30, 30, 30), np.int32, "is no label image.*at most 10,000"),
         (np.ones((*GRID.shape, 2)), np.int16, "has sizes .* one volume"),
         (MASK * 0, np.int16, "has no label in the model's grey matter"),
     ],
@@ -72,12 +71,6 @@ def test_names_come_from_the_table_and_the_file(tmp_path):
 def test_what_is_no_atlas_is_refused(tmp_path, volume, dtype, message):
     path = _save(tmp_path / f"atlas-x_{SPACE}", volume, dtype=dtype)
     with pytest.raises(SettingsError, match=f"atlas-x_.*{message}"):
-        read_atlas(path)
-
-
-def test_a_picture_is_no_atlas(tmp_path):
-    path = _save(tmp_path / f"T1w_{SPACE}", np.arange(27000).reshape(30, 30, 30), dtype=np.int32)
-    with pytest.raises(SettingsError, match=r"is no label image.*at most 10,000 parcels"):
         read_atlas(path)
 
 
@@ -101,11 +94,8 @@ def test_parcels_are_counted_beyond_the_models_mask_and_grid(tmp_path):
 
 
 def test_the_digest_tells_images_of_one_name_apart(tmp_path):
-    first, second = (
-        read_atlas(_save(tmp_path / folder / f"atlas-A_{SPACE}", volume))
-        for folder, volume in (("one", 1 + MASK), ("two", 2 + MASK))
-        if not (tmp_path / folder).mkdir()
-    )
+    path = tmp_path / f"atlas-A_{SPACE}"
+    first, second = (read_atlas(_save(path, volume)) for volume in (1 + MASK, 2 + MASK))
     assert first.key == second.key
     assert first.digest != second.digest
     assert first.identity != second.identity
@@ -119,56 +109,34 @@ FSL = Grid(
 )
 
 
-@pytest.fixture(scope="module")
-def narps(shared):
-    """Values of a real map at all voxels of FSL's grid, NaN where it has none."""
-    name = "data/real/contrasts/narps-4965_9U7M-hypo1_unthresh.nii.gz"
-    places = VoxelPlaces.within(FSL, np.ones(FSL.shape, bool))
-    values, affine = read_volume(shared / name)
-    return places, values, affine
+def find_mask(shared, part="cortical"):
+    return read_mask(shared / f"data/mni/MNI_2mm_{part}_mask_crop.nii.gz", MODEL)
 
 
-def _reference(shared):
+@pytest.mark.parametrize("within", ["", "_model"])
+def test_means_of_a_real_map_are_those_of_nilearns_masker(shared, within):
+    """On FSL's whole grid, and within the model's masks."""
     path = shared / "data/real/surfaces/reference/narps_Schaefer400.tsv"
     with path.open() as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def _at(places, values, affine):
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    places = VoxelPlaces(FSL, np.arange(np.prod(FSL.shape)))
+    if within:
+        mask = find_mask(shared) | find_mask(shared, "subcortical")
+        places = VoxelPlaces.within(MODEL, mask)
+    values, affine = read_volume(
+        shared / "data/real/contrasts/narps-4965_9U7M-hypo1_unthresh.nii.gz"
+    )
     steps = np.linalg.inv(affine) @ places.grid.affine
     index = np.rint(places.index @ steps[:3, :3].T + steps[:3, 3]).astype(int)
-    return np.asarray(values, np.float32)[tuple(index.T)][None]
-
-
-def _column(rows, name):
-    return np.array([float(row[name]) for row in rows])
-
-
-def test_means_of_a_real_map_are_those_of_nilearns_masker(shared, narps):
-    _, values, affine = narps
-    rows = _reference(shared)
-    whole = VoxelPlaces.within(FSL, np.ones(FSL.shape, bool))
-    atlas = find_atlas("Schaefer400", whole)
-    maps = _at(whole, values, affine)
+    maps = np.asarray(values, np.float32)[tuple(index.T)][None]
+    atlas = find_atlas("Schaefer400", places)
     assert [str(label) for label in atlas.parcels] == [row["index"] for row in rows]
     assert list(atlas.parcels.values()) == [row["name"] for row in rows]
-    np.testing.assert_array_equal(atlas.voxels, _column(rows, "voxels"))
-    np.testing.assert_allclose(region_means(maps, atlas)[0], _column(rows, "mean"), atol=1e-6)
-
-
-def test_means_and_coverage_within_the_models_masks(shared, narps):
-    _, values, affine = narps
-    rows = _reference(shared)
-    masks = [
-        read_mask(shared / f"data/mni/MNI_2mm_{part}_mask_crop.nii.gz", MODEL)
-        for part in ("cortical", "subcortical")
-    ]
-    places = VoxelPlaces.within(MODEL, masks[0] | masks[1])
-    atlas = find_atlas("Schaefer400", places)
-    maps = _at(places, values, affine)
-    np.testing.assert_array_equal(atlas.voxels, _column(rows, "voxels"))
-    np.testing.assert_array_equal(region_voxels(maps, atlas)[0], _column(rows, "voxels_model"))
-    np.testing.assert_allclose(region_means(maps, atlas)[0], _column(rows, "mean_model"), atol=1e-6)
+    column = {name: [float(row[name]) for row in rows] for name in rows[0] if name != "name"}
+    np.testing.assert_array_equal(atlas.voxels, column["voxels"])
+    np.testing.assert_array_equal(region_voxels(maps, atlas)[0], column[f"voxels{within}"])
+    means = region_means(maps, atlas)[0]
+    np.testing.assert_allclose(means, column[f"mean{within}"], atol=1e-6)
 
 
 @pytest.mark.slow
@@ -227,10 +195,6 @@ def test_an_atlas_in_another_template_is_carried_to_the_models(shared, tmp_path)
         return np.mean(own[both] == labels[both])
 
     assert agreement(carried) > 0.93 > 0.91 > agreement(taken)
-
-
-def find_mask(shared):
-    return read_mask(shared / "data/mni/MNI_2mm_cortical_mask_crop.nii.gz", MODEL)
 
 
 def _under_another_name(path, folder):

@@ -1,28 +1,38 @@
+"""BOLD files: the time between frames, frames as they are stored, and the mean of the first."""
+
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import zlib
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import (
+    MeanFrame,
     decide_repetition_time,
     read_bold_header,
     stream_blocks,
     stream_voxels,
 )
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.placement import Placement
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 
 SHAPE = (5, 6, 4, 23)
 AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])
 
 
-def stored_values(dtype: str = "<i2") -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 120, SHAPE).astype(dtype)
+def stored_values(dtype: str = "<i2", largest: int = 120) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, largest, SHAPE).astype(dtype)
 
 
 def write(path, values, *, kind=nib.Nifti1Image, tr=2.0, unit="sec", slope=None):
@@ -33,6 +43,13 @@ def write(path, values, *, kind=nib.Nifti1Image, tr=2.0, unit="sec", slope=None)
     if slope:
         image.header.set_slope_inter(*slope)
     nib.save(image, path)
+    return path
+
+
+def changed(path: Path, at: int, value: np.ndarray) -> Path:
+    content = bytearray(path.read_bytes())
+    content[at : at + value.nbytes] = value.tobytes()
+    path.write_bytes(content)
     return path
 
 
@@ -47,6 +64,9 @@ def frames_of(path, per_block=7) -> np.ndarray:
 
 def readers() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("read ")]
+
+
+# --- frames
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
@@ -72,67 +92,34 @@ def test_frames_that_are_wanted_together_come_so_while_memory_allows_it(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("tr", "unit", "seconds"),
-    [
-        (0.72, "sec", 0.72),
-        (720, "msec", 0.72),
-        (720000, "usec", 0.72),
-        (0, "sec", None),
-        (1.0, "unknown", None),  # what programs leave that do not know the time
-        (2.0, "unknown", 2.0),
-        (1.0, "sec", 1.0),
-        (2.0, "hz", None),
-        (np.nan, "sec", None),
-        (np.inf, "msec", None),
-        (1e-9, "sec", None),
-    ],
-)
-def test_the_tr_is_in_seconds(tmp_path, tr, unit, seconds):
-    path = write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit)
-    header = read_bold_header(path)
-    if seconds is None:
-        with pytest.raises(RunError, match="has no repetition time"):
-            decide_repetition_time(path, header.time, None, None)
-    else:
-        assert decide_repetition_time(path, header.time, None, None)[0] == seconds
-
-
-@pytest.mark.parametrize(
     ("slope", "inter"), [(0.0, 0.0), (0.0, 3.0), (np.nan, np.nan), (0.5, 10.0)]
 )
 def test_scaling_is_read_and_a_slope_of_0_or_nan_means_none(tmp_path, slope, inter):
     path = write(tmp_path / "bold.nii", stored_values())
-    content = bytearray(path.read_bytes())
-    content[112:120] = np.array([slope, inter], "<f4").tobytes()
-    path.write_bytes(content)
-    header = read_bold_header(path)
+    header = read_bold_header(changed(path, 112, np.array([slope, inter], "<f4")))
     assert (header.slope, header.inter) == ((0.5, 10.0) if slope == 0.5 else (1.0, 0.0))
 
 
-@pytest.mark.parametrize("split", [100, 1000])
-def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path, split):
+def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path):
     values = stored_values()
     raw = write(tmp_path / "bold.nii", values).read_bytes()
     path = tmp_path / "members.nii.gz"
-    path.write_bytes(gzip.compress(raw[:split]) + gzip.compress(raw[split:]) + bytes(50))
+    path.write_bytes(gzip.compress(raw[:1000]) + gzip.compress(raw[1000:]) + bytes(50))
     np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
 
 
 def test_wanted_voxels_are_gathered_and_scaled_in_full_blocks(tmp_path):
     values = stored_values()
-    path = write(tmp_path / "bold.nii.gz", values)
-    content = bytearray(gzip.decompress(path.read_bytes()))
-    content[112:120] = np.array([0.5, 10.0], "<f4").tobytes()
-    path.write_bytes(gzip.compress(bytes(content)))
-    header = read_bold_header(path)
+    path = changed(write(tmp_path / "bold.nii", values), 112, np.array([0.5, 10.0], "<f4"))
     sampling = LatticeSampling(np.array([3, 0, 119]), np.array([True, True, True]))
-    blocks = [(first, block.copy()) for first, block in stream_voxels(header, sampling, 10)]
+    streamed = stream_voxels(read_bold_header(path), sampling, 10)
+    blocks = [(first, block.copy()) for first, block in streamed]
     assert [(first, len(block)) for first, block in blocks] == [(0, 10), (10, 10), (20, 3)]
     wanted = values.reshape(-1, SHAPE[3], order="F").T[:, [3, 0, 119]] * 0.5 + 10
     np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), wanted)
 
 
-@pytest.mark.parametrize("stop", ["break", "raise", "close"])
+@pytest.mark.parametrize("stop", ["raise", "close"])
 def test_the_reader_ends_when_the_consumer_stops_early(tmp_path, stop):
     header = read_bold_header(write(tmp_path / "bold.nii.gz", stored_values()))
     blocks = stream_blocks(header, 1)
@@ -141,19 +128,17 @@ def test_the_reader_ends_when_the_consumer_stops_early(tmp_path, stop):
     if stop == "raise":
         with pytest.raises(KeyError):
             blocks.throw(KeyError("consumer"))
-    elif stop == "close":
-        blocks.close()
     else:
-        for _ in blocks:
-            break
-        del blocks
+        blocks.close()
     assert not readers()
+
+
+# --- files that are refused
 
 
 @pytest.mark.parametrize("frame", [7, 22])
 def test_a_truncated_gzip_is_told_by_its_frame(tmp_path, frame):
-    values = np.random.default_rng(0).integers(0, 30000, SHAPE).astype("<i2")
-    raw = write(tmp_path / "bold.nii", values).read_bytes()
+    raw = write(tmp_path / "bold.nii", stored_values(largest=30000)).read_bytes()
     deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
     head = deflate.compress(raw[: 352 + frame * 240 + 10]) + deflate.flush(zlib.Z_FULL_FLUSH)
     path = tmp_path / "cut.nii.gz"
@@ -176,41 +161,14 @@ def test_a_wrong_checksum_is_told(tmp_path, shape):
         frames_of(path)
 
 
-def test_a_short_uncompressed_file_is_told_before_reading(tmp_path):
-    path = write(tmp_path / "bold.nii", stored_values())
-    path.write_bytes(path.read_bytes()[: 352 + 5 * 240 + 1])
-    with pytest.raises(RunError, match=r"bold\.nii ends at frame 5 of 23"):
-        read_bold_header(path)
-
-
-@pytest.mark.parametrize(
-    ("shape", "told"), [((5, 6, 4), "5 x 6 x 4"), ((5, 6, 4, 1), "5 x 6 x 4"), ((5, 6), "5 x 6")]
-)
-def test_files_that_are_no_runs_are_told_by_their_sizes(tmp_path, shape, told):
-    path = write(tmp_path / "bold.nii.gz", np.zeros(shape, "<i2"))
-    with pytest.raises(RunError, match=rf"sizes {told}.*at least two frames"):
-        read_bold_header(path)
-
-
-@pytest.mark.parametrize("dtype", ["<c8", "rgb"])
-def test_values_that_are_no_numbers_of_a_line_are_refused(tmp_path, dtype):
-    kind = [("R", "u1"), ("G", "u1"), ("B", "u1")] if dtype == "rgb" else dtype
-    path = tmp_path / "bold.nii"
-    nib.save(nib.Nifti1Image(np.zeros(SHAPE, kind), AFFINE), path)
-    with pytest.raises(RunError, match=r"bold\.nii holds values of type.*real numbers"):
-        read_bold_header(path)
-
-
 @pytest.mark.parametrize(
     ("content", "told"),
     [
         (b"", "Empty file"),
         (b"short", "cannot be read as NIfTI"),
-        (b"x" * 600, "cannot be read as NIfTI"),
         (gzip.compress(b"x" * 600, mtime=0), "cannot be read as NIfTI"),
         (b"\x1f\x8b\x08" + b"x" * 600, "cannot be read as NIfTI"),
         (b"/annex/objects/MD5E-s1--abc.nii.gz\n", "git-annex.*datalad get"),
-        (b"../../../.git/annex/objects/zV/8w/x/x", "git-annex.*datalad get"),
         (b"version https://git-lfs.github.com/spec/v1\n", "LFS pointer"),
     ],
 )
@@ -226,28 +184,197 @@ def test_files_that_are_no_images_are_told(tmp_path, content, told):
     [
         (42, np.array([-5], "<i2"), "sizes|cannot be read as NIfTI"),
         (70, np.array([9999], "<i2"), "cannot be read as NIfTI"),
+        (70, np.array([32], "<i2"), "values of type complex64.*real numbers"),
         (108, np.array([1e30], "<f4"), "ends at frame 0"),
         (280, np.full(4, np.nan, "<f4"), "affine"),
+        (40, np.array([3, 5, 6, 4], "<i2"), "sizes 5 x 6 x 4.*at least two frames"),
+        (40, np.array([4, 5, 6, 4, 1], "<i2"), "sizes 5 x 6 x 4 x 1.*at least two frames"),
+        (40, np.array([4, 5, 6, 4, 24], "<i2"), "ends at frame 23 of 24"),
     ],
 )
-def test_damaged_headers_are_told(tmp_path, at, value, told):
-    path = write(tmp_path / "bold.nii", stored_values())
-    content = bytearray(path.read_bytes())
-    content[at : at + value.nbytes] = value.tobytes()
-    path.write_bytes(content)
+def test_headers_of_no_run_are_told(tmp_path, at, value, told):
+    path = changed(write(tmp_path / "bold.nii", stored_values()), at, value)
     with pytest.raises(RunError, match=rf"bold\.nii.*({told})"):
         read_bold_header(path)
 
 
-def test_a_broken_link_says_how_to_fetch_it(tmp_path):
+def test_what_is_no_file_is_told(tmp_path):
     path = tmp_path / "bold.nii.gz"
+    with pytest.raises(RunError, match=r"bold\.nii\.gz cannot be read: No such file"):
+        read_bold_header(path)
+    with pytest.raises(RunError, match="cannot be read: it is a folder"):
+        read_bold_header(tmp_path)
     path.symlink_to(tmp_path / ".git/annex/objects/x")
     with pytest.raises(RunError, match=r"datalad get .*bold\.nii\.gz"):
         read_bold_header(path)
 
 
-def test_a_missing_file_and_a_folder_are_told(tmp_path):
-    with pytest.raises(RunError, match=r"none\.nii cannot be read: No such file"):
-        read_bold_header(tmp_path / "none.nii")
-    with pytest.raises(RunError, match="cannot be read: it is a folder"):
-        read_bold_header(tmp_path)
+# --- the time between frames: what a sidecar and a header state, alone and against each other
+
+
+BOLD, SIDECAR = Path("sub-01_bold.nii.gz"), Path("sub-01_bold.json")
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6}
+times, units = st.floats(0.05, 20.0), st.sampled_from(list(PER_SECOND))
+
+
+def decide(header: tuple, stated: float | None, root: Path | None = None):
+    sidecar = None if stated is None else SIDECAR
+    return decide_repetition_time(BOLD, header, sidecar, stated, root)
+
+
+def words(header: tuple) -> str:
+    return f"{header[0]:g} {header[1]}"
+
+
+@pytest.mark.parametrize(
+    ("tr", "unit", "seconds"),
+    [
+        (0.72, "sec", 0.72),
+        (720, "msec", 0.72),
+        (720000, "usec", 0.72),
+        (1.0, "sec", 1.0),
+        (2.0, "unknown", 2.0),
+        (1.0, "unknown", None),  # what programs leave that do not know the time
+        (0, "sec", None),
+        (0, "unknown", None),
+        (2.0, "hz", None),
+        (np.nan, "sec", None),
+        (np.inf, "msec", None),
+        (1e-9, "sec", None),
+    ],
+)
+def test_a_header_alone_is_converted_by_its_unit(tmp_path, tr, unit, seconds):
+    header = read_bold_header(write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit))
+    if seconds is None:
+        with pytest.raises(RunError, match=r"bold\.nii\.gz has no repetition time in its sidecars"):
+            decide(header.time, None)
+        assert "header states no repetition time" in decide(header.time, 0.8)[1][0]
+    else:
+        found, (note,) = decide(header.time, None)
+        assert found == seconds
+        assert "header's" in note
+
+
+@given(seconds=times, unit=units, share=st.floats(-0.049, 0.049))
+def test_sidecar_wins_within_5_percent(seconds, unit, share):
+    header = seconds * (1 + share) * PER_SECOND[unit], unit
+    found, notes = decide(header, seconds)
+    assert found == seconds
+    assert bool(notes) == (abs(round(header[0] / PER_SECOND[unit], 6) - seconds) > 1e-3)
+
+
+@given(seconds=times, unit=units, factor=st.floats(1e-3, 0.949) | st.floats(1.051, 1e4))
+def test_other_times_are_refused_with_both_values_and_files(seconds, unit, factor):
+    header = max(seconds * factor, 1e-4) * PER_SECOND[unit], unit
+    with pytest.raises(RunError) as caught:
+        decide(header, seconds)
+    for part in (f"{SIDECAR} states a RepetitionTime of {seconds:g} s", str(BOLD), words(header)):
+        assert part in str(caught.value)
+
+
+# fmriprep 1725 (until March 2022), fmriprep 3216, xcp_d 967, fmripost-aroma 119; NiBabies shares
+# the code of the first two.
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"GeneratedBy": [{"Name": "fMRIPrep", "Version": "20.2.7"}]},
+        {"GeneratedBy": [{"Name": "wrapper"}, {"Name": "NiBabies"}]},
+        {"GeneratedBy": [{"Name": "fMRIPost-AROMA"}]},
+        {"PipelineDescription": {"Name": "fMRIPrep"}},
+    ],
+    ids=str,
+)
+def test_headers_that_a_program_wrote_wrong_give_way_to_the_sidecar(tmp_path, made):
+    (tmp_path / "dataset_description.json").write_text(json.dumps(made))
+    for header, stated in (
+        ((1000.0, "s"), 1.0),
+        ((float(np.float32(735.0)), "s"), 0.735),
+        ((1.0, "s"), 2.0),
+        ((1000.0, "ms"), 2.0),
+    ):
+        found, (note,) = decide(header, stated, tmp_path)
+        assert found == stated
+        assert f"({stated:g} s) was used; the header has {words(header)}: some releases" in note
+    for header in ((3.0, "s"), (1.001, "s"), (1950.0, "s")):
+        with pytest.raises(RunError, match="the same time between frames, within 5 %"):
+            decide(header, 2.0, tmp_path)
+
+
+@given(seconds=times, unit=units)
+def test_number_without_a_unit_may_be_in_any(seconds, unit):
+    value = seconds * PER_SECOND[unit]
+    if value != 1:
+        assert decide((value, None), seconds) == (seconds, ())
+
+
+@pytest.mark.parametrize(
+    ("header", "stated", "told"),
+    [
+        ((800.0, "s"), None, r"bold\.nii\.gz: no sidecar.*at most 20.*is it in milliseconds\?"),
+        ((20.1, None), None, r"bold\.nii\.gz: no sidecar.*at most 20"),
+        *(
+            ((2.0, "s"), stated, r"bold\.json: RepetitionTime is .*at most 20")
+            for stated in (20.1, 800.0, 0.0, -2.0, float("nan"))
+        ),
+    ],
+)
+def test_times_outside_the_bounds_are_refused(header, stated, told):
+    with pytest.raises(RunError, match=told):
+        decide(header, stated)
+
+
+# --- the mean of the first frames
+
+
+MODEL = AFFINE @ np.diag([-1.0, 1, 1, 1])
+MODEL[0, 3] = -2.0
+
+
+@pytest.fixture(scope="module")
+def header(tmp_path_factory):
+    path = tmp_path_factory.mktemp("mean") / "bold.nii.gz"
+    return read_bold_header(write(path, stored_values(), slope=(0.5, 10.0)))
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    keep=st.lists(st.booleans(), min_size=23, max_size=23),
+    most=st.integers(1, 30),
+    per_block=st.integers(1, 30),
+)
+def test_it_is_the_mean_of_the_first_kept_frames(header, keep, most, per_block):
+    wanted = np.flatnonzero(keep)[:most]
+    mean, first = MeanFrame(header, np.array(keep), most), 0
+    assert mean.reach == (wanted[-1] + 1 if len(wanted) else 0)
+    for stored in stream_blocks(header, per_block):
+        mean.add(first, stored)
+        first += len(stored)
+    frames = stored_values().reshape(-1, 23, order="F").T
+    expected = frames[wanted].mean(axis=0) if len(wanted) else np.zeros(frames.shape[1])
+    np.testing.assert_allclose(mean.stored, expected, rtol=1e-6)
+    assert mean.frames == len(wanted)
+
+
+@pytest.mark.parametrize("shift_mm", [0.0, 0.7])
+def test_voxels_of_the_mean_are_the_mean_of_voxels(header, shift_mm):
+    """A flipped lattice is looked up, a shifted one interpolated: both are linear."""
+    affine = MODEL.copy()
+    affine[:3, 3] += shift_mm
+    places = VoxelPlaces(Grid((6, 6, 5), affine, "space"), np.arange(180))
+    sampling, method = Placement.through(places, ()).in_file(header, "linear")
+    assert method == ("linear" if shift_mm else "none")
+    mean = MeanFrame(header, np.ones(23, bool), 8)
+    frames = [block.copy() for _, block in stream_voxels(header, sampling, 5, watch=mean.add)]
+    expected = np.concatenate(frames)[:8].mean(axis=0)
+    assert expected.any()
+    np.testing.assert_allclose(mean.at(sampling), expected, rtol=1e-5)
+
+
+def test_voxels_that_are_a_number_in_no_frame_are_0_in_the_mean(tmp_path):
+    values = stored_values("<f4")
+    values[0, 0, 0] = np.nan
+    header = read_bold_header(write(tmp_path / "bold.nii", values))
+    mean = MeanFrame(header, np.ones(23, bool), 4)
+    mean.add(0, next(stream_blocks(header)))
+    assert np.isnan(mean.stored[0])
+    assert mean.at(LatticeSampling(np.array([0]), np.array([True])))[0] == 0

@@ -1,6 +1,9 @@
+"""NIfTI files: what a header says, volumes in, and maps out as bytes."""
+
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -8,28 +11,82 @@ import pytest
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_integers, read_mask, read_volume
+from bids_dtg.imaging.nifti import encode_integers, read_header, read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 
 AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])
 GRID = Grid((5, 6, 4), AFFINE)
-
-
-def random_mask(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(GRID.shape) < 0.4
+MASK = np.random.default_rng(0).random(GRID.shape) < 0.4
+PLACES = VoxelPlaces.within(GRID, MASK)
 
 
 def decode(content: bytes) -> nib.Nifti1Image:
     return nib.Nifti1Image.from_bytes(gzip.decompress(content))
 
 
+# --- where voxels lie: two forms that may contradict each other
+
+
+def write_forms(path: Path, sform, s_code: int, qform, q_code: int) -> Path:
+    image = nib.Nifti1Image(np.zeros((10, 12, 9, 5), np.int16), AFFINE)
+    image.set_sform(sform, s_code)
+    image.set_qform(qform, q_code)
+    nib.save(image, path)
+    return path
+
+
+def moved(millimetres: float) -> np.ndarray:
+    affine = AFFINE.copy()
+    affine[1, 3] += millimetres
+    return affine
+
+
+MIRRORED = AFFINE @ np.diag([-1.0, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("sform", "s_code", "qform", "q_code", "wanted", "apart"),
+    [
+        (AFFINE, 4, AFFINE, 4, AFFINE, 0),
+        (AFFINE, 4, moved(0.9), 4, AFFINE, 0),  # less than half a voxel: rounding, not meaning
+        (AFFINE, 4, moved(30), 1, AFFINE, 30),  # the qform is that of the scanner
+        (AFFINE, 4, moved(30), 0, AFFINE, 0),
+        (AFFINE, 0, moved(30), 1, moved(30), 0),
+    ],
+)
+def test_the_sform_is_used_where_it_has_a_code(
+    tmp_path, sform, s_code, qform, q_code, wanted, apart
+):
+    header = read_header(write_forms(tmp_path / "a.nii", sform, s_code, qform, q_code))
+    np.testing.assert_allclose(header.affine, wanted, atol=1e-5)
+    assert header.forms_differ_mm == pytest.approx(apart, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sform", "s_code", "qform", "q_code", "fact"),
+    [
+        (AFFINE, 4, MIRRORED, 4, "take opposite sides for left"),
+        (AFFINE, 4, MIRRORED, 1, "take opposite sides for left"),
+        (AFFINE, 1, moved(30), 1, r"name the same space and put a voxel 30 mm apart"),
+        (AFFINE, 0, AFFINE, 0, "does not say where its voxels lie"),
+    ],
+)
+def test_contradictions_are_refused(tmp_path, sform, s_code, qform, q_code, fact):
+    with pytest.raises(RunError, match=rf"a\.nii\.gz.*{fact}"):
+        read_header(write_forms(tmp_path / "a.nii.gz", sform, s_code, qform, q_code))
+
+
+def test_real_files_agree_with_themselves(shared):
+    files = sorted((shared / "data/real/fmriprep_like").rglob("*.nii.gz"))
+    assert len(files) > 8
+    assert {read_header(path).forms_differ_mm for path in files} == {0.0}
+
+
+# --- out
+
+
 def test_the_header_says_where_and_what_the_map_is():
-    mask = random_mask()
-    image = decode(
-        VoxelPlaces.within(GRID, mask).encode(
-            np.ones(mask.sum()), intent="z score", description="A z"
-        )
-    )
+    image = decode(PLACES.encode(np.ones(MASK.sum()), intent="z score", description="A z"))
     header = image.header
     assert (header["qform_code"], header["sform_code"]) == (4, 4)
     np.testing.assert_allclose(image.get_sform(), AFFINE)
@@ -41,20 +98,29 @@ def test_the_header_says_where_and_what_the_map_is():
     assert header.get_data_dtype() == np.float32
 
 
-def test_several_maps_make_one_4d_file():
-    mask = random_mask()
-    values = np.random.default_rng(1).standard_normal((3, mask.sum())).astype(np.float32)
-    image = decode(VoxelPlaces.within(GRID, mask).encode(values, intent="correlation"))
+def test_several_maps_make_one_4d_file_without_a_time_stamp():
+    values = np.random.default_rng(1).standard_normal((3, MASK.sum())).astype(np.float32)
+    content = PLACES.encode(values, intent="correlation")
+    image = decode(content)
     assert image.shape == (5, 6, 4, 3)
     assert image.header.get_xyzt_units() == ("mm", "sec")
-    np.testing.assert_array_equal(np.asarray(image.dataobj)[mask].T, values)
+    np.testing.assert_array_equal(np.asarray(image.dataobj)[MASK].T, values)
+    assert content == PLACES.encode(values, intent="correlation")
+    assert content[4:8] == bytes(4)
 
 
-def test_equal_maps_give_equal_bytes_without_a_time_stamp():
-    mask = random_mask()
-    first, second = (VoxelPlaces.within(GRID, mask).encode(np.ones(mask.sum())) for _ in range(2))
-    assert first == second
-    assert first[4:8] == bytes(4)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
+@pytest.mark.parametrize("quick", [False, True])
+def test_whole_numbers_are_stored_as_they_are_and_scaled_by_the_header(dtype, quick):
+    volume = np.random.default_rng(0).integers(0, 100, GRID.shape).astype(dtype)
+    content = encode_integers(volume, GRID, slope=0.25, quick=quick, description="labels")
+    image = decode(content)
+    assert image.get_data_dtype() == np.dtype(dtype)
+    np.testing.assert_allclose(image.get_fdata(), volume * 0.25)
+    np.testing.assert_allclose(image.affine, AFFINE)
+
+
+# --- in
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<i2", ">i2", "<f4", ">f8"])
@@ -62,13 +128,11 @@ def test_volumes_of_any_stored_type_are_read(tmp_path, dtype):
     values = np.random.default_rng(2).integers(0, 100, GRID.shape).astype(dtype)
     header = nib.Nifti1Header(endianness=">" if dtype[0] == ">" else "<")
     nib.save(nib.Nifti1Image(values, AFFINE, header, dtype=dtype), tmp_path / "a.nii.gz")
-    read, _ = read_volume(tmp_path / "a.nii.gz")
-    np.testing.assert_array_equal(read, values)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii.gz")[0], values)
 
 
 def test_scaled_volumes_are_scaled(tmp_path):
-    values = np.linspace(-1, 1, GRID.shape[0] * 24).reshape(GRID.shape)
-    image = nib.Nifti1Image(values, AFFINE)
+    image = nib.Nifti1Image(np.linspace(-1, 1, MASK.size).reshape(GRID.shape), AFFINE)
     image.set_data_dtype(np.int16)
     nib.save(image, tmp_path / "a.nii")
     read, _ = read_volume(tmp_path / "a.nii")
@@ -77,46 +141,25 @@ def test_scaled_volumes_are_scaled(tmp_path):
 
 
 def test_a_mask_with_a_larger_view_and_flipped_storage_lands_on_the_grid(tmp_path):
-    mask = random_mask(3)
-    larger = np.pad(mask, ((1, 2), (0, 1), (2, 0)))[::-1]
+    larger = np.pad(MASK, ((1, 2), (0, 1), (2, 0)))[::-1]
     origin = AFFINE @ np.array([larger.shape[0] - 1 - 1, 0, -2, 1])
     affine = AFFINE @ np.diag([-1, 1, 1, 1.0])
     affine[:3, 3] = origin[:3]
     nib.save(nib.Nifti1Image(larger.astype(np.uint8), affine), tmp_path / "m.nii.gz")
-    np.testing.assert_array_equal(read_mask(tmp_path / "m.nii.gz", GRID), mask)
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.nii.gz", GRID), MASK)
 
 
-def test_a_mask_on_another_lattice_is_named(tmp_path):
+def test_files_that_cannot_be_used_are_named(tmp_path):
     path = tmp_path / "m.nii.gz"
     nib.save(nib.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.diag([3, 3, 3, 1.0])), path)
     with pytest.raises(RunError, match=r"m\.nii\.gz has voxels of 3 x 3 x 3 mm"):
         read_mask(path, GRID)
-
-
-def test_a_truncated_volume_is_named(tmp_path):
-    nib.save(nib.Nifti1Image(np.ones(GRID.shape, np.float32), AFFINE), tmp_path / "a.nii")
-    cut = tmp_path / "cut.nii"
-    cut.write_bytes((tmp_path / "a.nii").read_bytes()[:-8])
-    with pytest.raises(RunError, match=r"cut\.nii holds 472 bytes.*Expected: 480"):
-        read_volume(cut)
-
-
-def test_a_wrong_checksum_is_named(tmp_path):
-    path = tmp_path / "a.nii.gz"
-    whole = bytearray(gzip.compress(nib.Nifti1Image(np.ones((4, 5, 6)), np.eye(4)).to_bytes()))
-    whole[-8] ^= 1
-    path.write_bytes(whole)
-    with pytest.raises(RunError, match="cannot be read"):
+    content = nib.Nifti1Image(np.ones(GRID.shape, np.float32), AFFINE).to_bytes()
+    path.write_bytes(gzip.compress(content[:-8]))
+    with pytest.raises(RunError, match=r"m\.nii\.gz holds 472 bytes.*Expected: 480"):
         read_volume(path)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
-def test_whole_numbers_are_stored_as_they_are_and_scaled_by_the_header(dtype):
-    rng = np.random.default_rng(0)
-    volume = rng.integers(0, 100, GRID.shape).astype(dtype)
-    content = encode_integers(volume, GRID, slope=0.25, description="labels")
-    image = decode(content)
-    assert image.get_data_dtype() == np.dtype(dtype)
-    np.testing.assert_allclose(image.get_fdata(), volume * 0.25)
-    np.testing.assert_allclose(image.affine, AFFINE)
-    assert content == encode_integers(volume, GRID, slope=0.25, description="labels")
+    wrong_checksum = bytearray(gzip.compress(content))
+    wrong_checksum[-8] ^= 1
+    path.write_bytes(wrong_checksum)
+    with pytest.raises(RunError, match=r"m\.nii\.gz cannot be read"):
+        read_volume(path)

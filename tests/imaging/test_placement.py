@@ -1,3 +1,5 @@
+"""Voxels of a grid in the space of a run's files: places, values, sides; and against ANTs."""
+
 from __future__ import annotations
 
 import itertools
@@ -26,8 +28,12 @@ COURSES = np.random.default_rng(0).normal(size=(FRAMES, 3))
 
 def centres(grid: Grid = GRID) -> np.ndarray:
     """(voxels, 3) mm."""
-    indices = np.stack(np.unravel_index(np.arange(np.prod(grid.shape)), grid.shape), axis=1)
-    return indices @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    return points_of(grid.affine, grid.shape)
+
+
+def points_of(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(voxels, 3) mm, C order."""
+    return np.indices(shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
 
 
 def phantom(points: np.ndarray) -> np.ndarray:
@@ -39,7 +45,7 @@ def phantom(points: np.ndarray) -> np.ndarray:
 
 def write_run(path: Path, affine: np.ndarray, shape: tuple[int, ...], values=phantom) -> Path:
     """Write the values at the voxels of a lattice of the file's space."""
-    series = values(np.indices(shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3])
+    series = values(points_of(affine, shape))
     data = np.moveaxis(series.reshape(-1, *shape), 0, -1).astype(np.float32)
     nib.save(nib.Nifti1Image(data, affine), path)
     return path
@@ -82,7 +88,7 @@ def bend(points: np.ndarray) -> np.ndarray:
 
 def bend_part():
     nodes = np.array([[-3.0, 0, 0, 60], [0, 3, 0, -60], [0, 0, 3, -60], [0, 0, 0, 1]])
-    points = np.indices((41, 41, 41)).reshape(3, -1).T @ nodes[:3, :3].T + nodes[:3, 3]
+    points = points_of(nodes, (41, 41, 41))
     return field_part(bend(points).reshape(41, 41, 41, 3), nodes)
 
 
@@ -183,7 +189,7 @@ def test_a_marker_on_the_left_is_on_the_left_in_every_storage_order(tmp_path, si
     affine, shape = around(centres(), size)
     if size == 2.0:  # on the lattice, as a look-up
         affine, shape = AFFINE, GRID.shape
-    points = np.indices(shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
+    points = points_of(affine, shape)
     values = np.zeros(len(points), np.float32)
     for level, place in ((300, (-14, 0, 0)), (200, (0, 14, 0)), (100, (0, 0, 14))):
         values[np.linalg.norm(points - place, axis=1) < 6] = level
@@ -211,22 +217,18 @@ def test_a_mask_is_read_where_the_run_is(tmp_path):
     transforms = [TransformFile(write_text(tmp_path / "x.txt", [affine_part(matrix)]))]
     wanted = by_matrix(centres())
     affine, shape = around(wanted, 2.0, turn=0.4)
-    points = np.indices(shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
+    points = points_of(affine, shape)
     ball = (np.linalg.norm(points - (5, -3, 2), axis=1) < 15).reshape(shape)
     path = tmp_path / "mask.nii.gz"
     nib.save(nib.Nifti1Image(ball.astype(np.uint8), affine), path)
-    mask = Placement.through(VoxelPlaces(GRID, VOXELS), transforms).mask(path)
+    placement = Placement.through(VoxelPlaces(GRID, VOXELS), transforms)
+    mask = placement.mask(path)
     distance = np.linalg.norm(wanted - (5, -3, 2), axis=1)
     assert mask[distance < 13.5].all()
     assert not mask[distance > 16.5].any()
-
-
-@pytest.mark.parametrize("shape", [(*GRID.shape, 2), GRID.shape[:2]])
-def test_a_mask_that_is_not_one_volume_is_refused(tmp_path, shape):
-    path = tmp_path / "mask.nii.gz"
-    nib.save(nib.Nifti1Image(np.ones(shape, np.uint8), AFFINE), path)
+    nib.save(nib.Nifti1Image(np.ones((*shape, 2), np.uint8), affine), path)
     with pytest.raises(RunError, match=r"has sizes .*Expected: one volume of three dimensions"):
-        Placement.through(VoxelPlaces(GRID, VOXELS), ()).mask(path)
+        placement.mask(path)
 
 
 def test_transforms_to_a_file_whose_forms_differ_are_refused(tmp_path):
@@ -245,13 +247,9 @@ def test_transforms_to_a_file_whose_forms_differ_are_refused(tmp_path):
 # --- against ANTs
 
 
-@pytest.fixture
-def ants():
-    return pytest.importorskip("ants", reason="antspyx is not installed")
-
-
-def test_ants_gives_the_same_series_of_a_real_run(ants, shared, tmp_path):
+def test_ants_gives_the_same_series_of_a_real_run(shared, tmp_path):
     """Native space through a composite and a text file: r >= 0.999 in the mask, each frame."""
+    ants = pytest.importorskip("ants", reason="antspyx is not installed")
     person = shared / "data/real/fmriprep_like/sub-HAPPYTEST"
     stem = person / "func/sub-HAPPYTEST_task-rest"
     files = [
@@ -259,11 +257,7 @@ def test_ants_gives_the_same_series_of_a_real_run(ants, shared, tmp_path):
         Path(f"{stem}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"),
     ]
     bold = Path(f"{stem}_desc-preproc_bold.nii.gz")
-    assert_as_ants(ants, shared / "data", bold, files, tmp_path)
-
-
-def assert_as_ants(ants, data: Path, bold: Path, files: list[Path], folder: Path) -> None:
-    template = data / "mni/MNI_2mm_brain_mask_crop.nii"
+    template = shared / "data/mni/MNI_2mm_brain_mask_crop.nii"
     brain = nib.load(template)
     mask, fixed = brain.get_fdata() > 0, ants.image_read(str(template))
     header = read_bold_header(bold)
@@ -273,8 +267,8 @@ def assert_as_ants(ants, data: Path, bold: Path, files: list[Path], folder: Path
     )
     for frame, (kind, name) in enumerate((("linear",) * 2, ("nearest", "nearestNeighbor"))):
         volume = np.asarray(nib.load(bold).dataobj[..., frame], np.float32)
-        nib.save(nib.Nifti1Image(volume, header.affine), folder / "frame.nii")
-        moving = ants.image_read(str(folder / "frame.nii"))
+        nib.save(nib.Nifti1Image(volume, header.affine), tmp_path / "frame.nii")
+        moving = ants.image_read(str(tmp_path / "frame.nii"))
         moved = ants.apply_transforms(fixed, moving, [str(path) for path in files], name)
         wanted = moved.numpy()[mask]
         sampling, _ = placement.in_file(header, kind)

@@ -1,4 +1,4 @@
-"""Places: voxels of a grid, and names in a list."""
+"""Places: voxels of a grid, their files, mirror images and blocks; names in a list."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import ListedPlaces, VoxelPlaces
-from bids_dtg.imaging.surfaces.meshes import encode_metrics, read_surface
 
+SIZES = st.tuples(*[st.integers(1, 8)] * 3)
 FLIPS = st.tuples(*[st.sampled_from([-1, 1])] * 3)
 
 
@@ -24,9 +25,7 @@ def voxels(shape=(6, 5, 4), seed=0, flips=(-1, 1, 1), origin=(5.0, -8.0, 3.0)) -
     return VoxelPlaces.within(Grid(shape, affine), mask)
 
 
-@pytest.fixture
-def places() -> VoxelPlaces:
-    return voxels()
+PLACES = voxels()
 
 
 @given(st.integers(0, 10**6))
@@ -38,71 +37,51 @@ def test_a_map_comes_back_from_its_file(tmp_path_factory, seed):
     path = tmp_path_factory.mktemp("map") / f"map{places.extension}"
     path.write_bytes(places.encode(values, intent="z score", description="A map"))
     np.testing.assert_array_equal(places.read(path), values)
-    assert places.encode(values) == places.encode(values)
 
 
-def test_zero_and_nan_in_a_file_are_no_value(places, tmp_path):
-    values = np.arange(places.number, dtype=np.float32) - 3
+def test_zero_and_nan_in_a_file_are_no_value(tmp_path):
+    values = np.arange(PLACES.number, dtype=np.float32) - 3
     values[-1] = np.nan
-    path = tmp_path / f"map{places.extension}"
-    path.write_bytes(places.encode(values))
-    found = places.read(path)
-    np.testing.assert_array_equal(np.flatnonzero(np.isnan(found)), [3, places.number - 1])
-    path.write_bytes(places.encode(np.zeros(places.number)))
+    path = tmp_path / f"map{PLACES.extension}"
+    path.write_bytes(PLACES.encode(values))
+    found = PLACES.read(path)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(found)), [3, PLACES.number - 1])
+    path.write_bytes(PLACES.encode(np.zeros(PLACES.number)))
     with pytest.raises(RunError, match="has no value"):
-        places.read(path)
+        PLACES.read(path)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.tuples(*[st.integers(1, 7)] * 3), FLIPS, st.integers(0, 100), st.integers(-8, 8))
+@given(SIZES, FLIPS, st.integers(0, 100), st.integers(-8, 8))
 def test_the_mirror_image_of_a_mirror_image_is_the_voxel_itself(shape, flips, seed, start):
     places = voxels(shape, seed, flips, (float(start), 1.0, 2.0))
     mirror = places.mirror()
     here = np.flatnonzero(mirror >= 0)
     np.testing.assert_array_equal(mirror[mirror[here]], here)
     np.testing.assert_allclose(places.points[mirror[here]], places.points[here] * [-1, 1, 1])
+    mirrored = set(map(tuple, places.points * [-1, 1, 1])) & set(map(tuple, places.points))
+    assert len(here) == len(mirrored)
 
 
-def test_voxels_in_any_order_go_to_their_own_positions(tmp_path):
-    straight = voxels()
-    order = np.random.default_rng(2).permutation(straight.number)
-    mixed = VoxelPlaces(straight.grid, straight.positions[order])
-    values = np.arange(1.0, straight.number + 1, dtype=np.float32)
-    assert mixed.encode(values[order]) == straight.encode(values)
-    np.testing.assert_array_equal(mixed.mask, straight.mask)
-    np.testing.assert_array_equal(mixed.points, straight.points[order])
-    np.testing.assert_array_equal(mixed.lattice(2).block_of, straight.lattice(2).block_of[order])
-    np.testing.assert_array_equal(straight.volume(values)[straight.mask], values)
-
-
-def test_files_that_are_no_map_of_the_surface_are_refused(tmp_path):
-    path = tmp_path / "x.func.gii"
-    with pytest.raises(RunError, match=r"x\.func\.gii"):
-        read_surface(path)
-    path.write_bytes(b"no surface")
-    with pytest.raises(RunError, match="cannot be read"):
-        read_surface(path)
-    path.write_bytes(encode_metrics(np.ones((1, 50)), "L", names=["ones"]))
-    with pytest.raises(RunError, match="no points and triangles"):
-        read_surface(path)
-    voxel = voxels()
-    (tmp_path / "x.nii.gz").write_bytes(voxel.encode(np.ones(voxel.number)))
-    with pytest.raises(RunError, match=r"cannot be read: .* a GIFTI file"):
-        read_surface(tmp_path / "x.nii.gz")
+def test_voxels_in_any_order_go_to_their_own_positions():
+    order = np.random.default_rng(2).permutation(PLACES.number)
+    mixed = VoxelPlaces(PLACES.grid, PLACES.positions[order])
+    values = np.arange(1.0, PLACES.number + 1, dtype=np.float32)
+    assert mixed.encode(values[order]) == PLACES.encode(values)
+    np.testing.assert_array_equal(mixed.mask, PLACES.mask)
+    np.testing.assert_array_equal(mixed.points, PLACES.points[order])
+    np.testing.assert_array_equal(mixed.lattice(2).block_of, PLACES.lattice(2).block_of[order])
+    np.testing.assert_array_equal(PLACES.volume(values)[PLACES.mask], values)
 
 
 def test_parts_that_do_not_fit_are_refused():
-    grid = voxels().grid
     with pytest.raises(ValueError, match="within a grid"):
-        VoxelPlaces(grid, np.array([10**6]))
+        VoxelPlaces(PLACES.grid, np.array([10**6]))
     with pytest.raises(ValueError, match="a mask is boolean"):
-        VoxelPlaces.within(grid, np.ones((2, 2, 2), bool))
-
-
-def test_listed_places_share_nothing():
-    assert (ListedPlaces(("a", "b")).mirror() == -1).all()
+        VoxelPlaces.within(PLACES.grid, np.ones((2, 2, 2), bool))
     with pytest.raises(ValueError, match="each name is of one place"):
         ListedPlaces(("a", "a"))
+    assert (ListedPlaces(("a", "b")).mirror() == -1).all()
 
 
 @pytest.mark.parametrize(
@@ -115,8 +94,7 @@ def test_listed_places_share_nothing():
     ],
 )
 def test_maps_in_steps_are_small_where_8_bits_hold_them(tmp_path, values, stored):
-    grid = Grid((3, 1, 2), np.diag([2.0, 2.0, 2.0, 1.0]), "MNI152NLin6Asym", "2")
-    places = VoxelPlaces(grid, np.array([0, 3, 4]))
+    places = VoxelPlaces(Grid((3, 1, 2), np.diag([2.0, 2.0, 2.0, 1.0])), np.array([0, 3, 4]))
     path = tmp_path / "map.nii.gz"
     path.write_bytes(places.encode_steps(np.array(values, np.float32), 0.1))
     image = nib.load(path)
@@ -124,3 +102,95 @@ def test_maps_in_steps_are_small_where_8_bits_hold_them(tmp_path, values, stored
     found = image.get_fdata().reshape(-1)
     np.testing.assert_allclose(found[places.positions], values, atol=0.051)
     assert not found[[1, 2, 5]].any()
+
+
+# --- blocks
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(1, 12), st.integers(0, 100))
+def test_blocks_are_interpolated_as_by_scipy(shape, edge, seed):
+    places = voxels(shape, seed)
+    lattice = places.lattice(edge)
+    values = np.random.default_rng(seed).normal(size=(2, *lattice.shape)).astype(np.float32)
+    at = ((places.index - (edge - 1) / 2) / edge).T
+    expected = [map_coordinates(row, at, order=1, mode="nearest") for row in values]
+    np.testing.assert_allclose(lattice.interpolate(values), expected, atol=1e-6)
+    assert lattice.blocks == np.prod(lattice.shape)
+    own = np.ravel_multi_index(tuple((places.index // edge).T), lattice.shape)
+    np.testing.assert_array_equal(lattice.block_of, own)
+
+
+def test_a_block_without_places_is_refused():
+    with pytest.raises(ValueError, match="1 voxel along an edge or more"):
+        PLACES.lattice(0)
+
+
+# --- maps that others measured
+
+GRID = Grid((8, 9, 7), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]]))
+WHOLE = VoxelPlaces.within(GRID, np.ones(GRID.shape, bool))
+
+
+def linear(points: np.ndarray) -> np.ndarray:
+    return 100.0 + points @ [1.0, 2.0, -3.0]
+
+
+def save(path, values, affine):
+    nib.save(nib.Nifti1Image(values.astype(np.float32), affine), path)
+    return path
+
+
+def test_a_map_on_another_grid_is_interpolated(tmp_path):
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    affine[:3, 3] = [-18, -18, -18]
+    other = VoxelPlaces(Grid((13, 13, 13), affine), np.arange(13**3))
+    values = linear(other.points).reshape(13, 13, 13)
+    found = WHOLE.read(save(tmp_path / "x.nii.gz", values, affine))
+    np.testing.assert_allclose(found, linear(WHOLE.points), rtol=1e-4)
+
+
+@pytest.mark.parametrize("outside", [np.nan, 0.0])
+def test_outside_the_brain_there_is_no_value_and_none_leaks_in(tmp_path, outside):
+    values = np.full(GRID.shape, 5.0)
+    values[:3] = outside
+    affine = GRID.affine.copy()
+    affine[0, 3] -= 0.8  # between the voxels
+    found = WHOLE.read(save(tmp_path / "x.nii", values, affine)).reshape(GRID.shape)
+    np.testing.assert_allclose(found[np.isfinite(found)], 5.0, rtol=1e-6)
+    assert np.isnan(found[:2]).all()
+    assert np.isfinite(found[4:]).all()
+
+
+def test_an_analyze_pair_with_a_fourth_axis_is_read(tmp_path):
+    values = np.arange(1, 505, dtype=np.float32).reshape(*GRID.shape, 1)
+    nib.save(nib.Spm2AnalyzeImage(values, GRID.affine), tmp_path / "con.img")
+    grid = Grid(GRID.shape, nib.load(tmp_path / "con.hdr").affine)
+    found = VoxelPlaces(grid, WHOLE.positions).read(tmp_path / "con.hdr")
+    np.testing.assert_allclose(found, values.ravel())
+
+
+@pytest.mark.parametrize(
+    ("shape", "shift", "message"),
+    [
+        ((*GRID.shape, 2), 0.0, "one volume"),
+        ((0, 0, 0), 0.0, "one volume"),
+        (GRID.shape, 500.0, "no value inside"),
+    ],
+)
+def test_what_is_no_map_is_refused(tmp_path, shape, shift, message):
+    affine = GRID.affine.copy()
+    affine[0, 3] += shift
+    with pytest.raises(RunError, match=message):
+        WHOLE.read(save(tmp_path / "x.nii", np.ones(shape), affine))
+
+
+@pytest.mark.parametrize(
+    "name", ["kellan/faces_sub-01_con_0006.nii.gz", "canlab_wager2008/con_00810002.hdr"]
+)
+def test_real_maps_of_single_people_are_read(shared, name):
+    from bids_dtg.phantom.anatomy import load_anatomy
+
+    found = load_anatomy(4).places.read(shared / "data/real/contrasts" / name)
+    assert np.isfinite(found).mean() > 0.6
+    assert 0.1 < np.nanstd(found) < 3

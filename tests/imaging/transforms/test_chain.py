@@ -1,3 +1,5 @@
+"""Fields of displacements, and transforms one after the other."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,0 +1,243 @@
+"""Surfaces: the templates, those of others and what is wrong with them, and weights of meshes."""
+
+from __future__ import annotations
+
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from person_surfaces import add_fmriprep_surfaces, in_t1w, template_mesh, write_surface
+from scipy.spatial import ConvexHull
+
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.surfaces.meshes import (
+    SIDES,
+    encode_metrics,
+    fs_lr_sphere,
+    read_midthickness,
+    read_surface,
+    read_template,
+    share_inside,
+    sphere_weights,
+)
+from bids_dtg.inputs.anatomy import SurfaceFiles, SurfaceSide
+from bids_dtg.inputs.run import TransformFile
+
+BRAIN = load_bundle("demo").brain_voxels
+
+# --- templates
+
+# Numbers of vertices a side.
+SIZES = {"fsLR": 32492, "fsaverage": 10242}
+
+
+@pytest.mark.parametrize("space", ["fsLR", "fsaverage"])
+def test_each_side_lies_on_its_side_in_the_brain_with_triangles_outward(space):
+    template = read_template(space)
+    for side, sign in zip(SIDES, (-1, 1), strict=True):
+        points, faces = template.points[side], template.faces[side]
+        assert points.shape == (SIZES[space], 3)
+        assert template.cortex[side].shape == (SIZES[space],)
+        assert share_inside(points, BRAIN) > 0.99
+        assert np.mean(np.sign(points[:, 0]) == sign) > 0.97
+        # Each edge of a closed surface without handles lies in two triangles: V - E + F = 2.
+        assert len(faces) == 2 * SIZES[space] - 4
+        corners = points[faces]
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        volume = (normals * corners[:, 0]).sum() / 6  # mm3, positive where normals look outward
+        assert 2e5 < volume < 7e5
+
+
+def test_they_equal_their_sources(shared):
+    folder = shared / "data/real/surfaces"
+    template = read_template("fsLR")
+    for side in SIDES:
+        stem = f"tpl-fsLR/tpl-fsLR_desc-regfusion_hemi-{side}_den-32k_midthickness.surf.gii"
+        points, faces = read_surface(folder / stem)
+        np.testing.assert_array_equal(template.points[side], points)
+        same = np.sort(template.faces[side], axis=1) == np.sort(faces, axis=1)
+        assert same.all()
+        roi = nib.load(folder / f"tpl-fsLR/{side}.atlasroi.32k_fs_LR.shape.gii").darrays[0].data > 0
+        np.testing.assert_array_equal(template.cortex[side], roi)
+        sphere, _ = read_surface(folder / f"tpl-fsLR/tpl-fsLR_hemi-{side}_den-32k_sphere.surf.gii")
+        np.testing.assert_array_equal(fs_lr_sphere(side), sphere)
+        stem = f"tpl-fsaverage/tpl-fsaverage_desc-regfusion_hemi-{side}_den-10k_midthickness"
+        points, faces = read_surface(folder / f"{stem}.surf.gii")
+        np.testing.assert_array_equal(read_template("fsaverage").points[side], points)
+        np.testing.assert_array_equal(read_template("fsaverage").faces[side], faces)
+
+
+# --- files
+
+POINTS = np.eye(4, 3, dtype=np.float32)
+FACES = np.array([[0, 1, 2], [1, 2, 3]], np.int32)
+
+
+def surface(folder, points, faces):
+    arrays = [
+        nib.gifti.GiftiDataArray(points, intent="NIFTI_INTENT_POINTSET"),
+        nib.gifti.GiftiDataArray(faces, intent="NIFTI_INTENT_TRIANGLE"),
+    ]
+    nib.save(nib.gifti.GiftiImage(darrays=arrays), folder / "mesh.surf.gii")
+    return folder / "mesh.surf.gii"
+
+
+def test_what_has_no_triangles_in_space_is_refused(tmp_path):
+    path = tmp_path / "mesh.surf.gii"
+    with pytest.raises(RunError, match=r"mesh\.surf\.gii cannot be read: No such file"):
+        read_surface(path)
+    for make in (
+        lambda: surface(tmp_path, POINTS[:, :2], FACES),
+        lambda: surface(tmp_path, POINTS, FACES[:, :2]),
+        lambda: path.write_bytes(encode_metrics(np.ones((1, 50)), "L", names=["ones"])),
+    ):
+        make()
+        with pytest.raises(RunError, match="no points and triangles"):
+            read_surface(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: "<html></html>", "has no GIFTI element"),
+        (lambda text: "no surface", "cannot be read"),
+        (lambda text: text.replace("GZipBase64Binary", "Zip"), "cannot be read"),
+        (lambda text: re.sub("<Data>[^<]*", "<Data>", text), "cannot be read"),
+        (lambda text: text.replace('Dimensionality="2"', 'Dimensionality="3"'), "cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, why):
+    path = surface(tmp_path, POINTS, FACES)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(RunError, match=rf"mesh\.surf\.gii {why}.*Expected: a GIFTI file"):
+        read_surface(path)
+
+
+# --- a participant's surfaces in the model's space
+
+
+def _files(anat, *, native=False):
+    stem = "sub-01_hemi-{}"
+    mesh = "" if native else "_space-fsLR_den-32k"
+    named = {"sphere": "space-fsLR_desc-msmsulc_sphere", "fsaverage_sphere": "desc-reg_sphere"}
+    return SurfaceFiles(
+        "a test",
+        {
+            side: SurfaceSide(
+                anat / f"{stem.format(side)}{mesh}_midthickness.surf.gii",
+                **{
+                    key: anat / f"{stem.format(side)}_{name}.surf.gii"
+                    for key, name in named.items()
+                    if native
+                },
+            )
+            for side in SIDES
+        },
+        (TransformFile(anat / "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt"),),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("native", [False, True], ids=["fsLR", "native mesh"])
+def test_points_come_back_from_the_persons_space(tmp_path, native):
+    anat = add_fmriprep_surfaces(tmp_path, "01", native=native)
+    points = read_midthickness(_files(anat, native=native), BRAIN)
+    for side in SIDES:
+        np.testing.assert_allclose(points[side], template_mesh(side)[0], atol=1e-3)
+
+
+def test_points_in_another_space_than_the_name_says_are_refused(tmp_path):
+    anat = add_fmriprep_surfaces(tmp_path, "01")
+    t1w_as_template = SurfaceFiles("a test", _files(anat).sides)
+    with pytest.raises(RunError, match=r"hemi-L.* has 9?\d\.\d% of its vertices in the brain mask"):
+        read_midthickness(t1w_as_template, BRAIN)
+    for side in SIDES:  # as XCP-D writes them: moved to the template before
+        path = _files(anat).sides[side].midthickness
+        write_surface(path, *template_mesh(side))
+    with pytest.raises(RunError, match=r"in another space than its name says"):
+        read_midthickness(_files(anat), BRAIN)
+
+
+def test_another_mesh_is_refused(tmp_path):
+    anat = add_fmriprep_surfaces(tmp_path, "01")
+    path = _files(anat).sides["L"].midthickness
+    write_surface(path, in_t1w(template_mesh("L")[0][:99]), np.array([[0, 1, 2]]))
+    with pytest.raises(RunError, match=r"hemi-L.* has 99 vertices\. Expected: 32492"):
+        read_midthickness(_files(anat), BRAIN)
+
+
+def test_a_sphere_that_is_a_copy_of_fsaverages_is_refused(tmp_path):
+    anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
+    side = _files(anat, native=True).sides["L"]
+    side.sphere.write_bytes(side.fsaverage_sphere.read_bytes())
+    with pytest.raises(RunError, match=r"msmsulc_sphere.* is a copy of .*desc-reg_sphere"):
+        read_midthickness(_files(anat, native=True), BRAIN)
+    write_surface(side.sphere, fs_lr_sphere("L")[:50], np.array([[0, 1, 2]]))
+    with pytest.raises(RunError, match=r"has 50 vertices\. Expected: 32492"):
+        read_midthickness(_files(anat, native=True), BRAIN)
+
+
+def test_a_real_transform(shared):
+    real = shared / "data/real"
+    anat = real / "surfaces/sub-HAPPYTEST/anat"
+    name = "sub-HAPPYTEST_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
+    stem = str(anat / "sub-HAPPYTEST_hemi-{}_space-fsLR_den-32k_midthickness.surf.gii")
+    sides = {side: SurfaceSide(type(anat)(stem.format(side))) for side in SIDES}
+    transform = TransformFile(real / "fmriprep_like/sub-HAPPYTEST/anat" / name)
+    found = read_midthickness(SurfaceFiles("a test", sides, (transform,)), BRAIN)
+    reference = np.load(real / "surfaces/reference/sub-HAPPYTEST_points.npz")
+    for side in SIDES:
+        np.testing.assert_allclose(found[side], reference[f"fsLR32k_{side}_mni"], atol=1e-4)
+
+
+# --- from one mesh to another
+
+
+def _sphere(rng, vertices):
+    points = rng.normal(size=(vertices, 3))
+    points *= 100 / np.linalg.norm(points, axis=1, keepdims=True)
+    return points, ConvexHull(points).simplices.astype(np.intp)
+
+
+@pytest.mark.slow
+@given(st.integers(0, 10**6), st.integers(12, 300))
+@example(99999, 12)
+def test_points_are_where_their_weights_say(seed, vertices):
+    rng = np.random.default_rng(seed)
+    sphere, faces = _sphere(rng, vertices)
+    assume(ConvexHull(sphere).equations[:, 3].max() < 0)  # else it does not surround its centre
+    wanted, _ = _sphere(rng, 50)
+    weights = sphere_weights(sphere, faces, wanted)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert weights.data.min() >= 0
+    directions = weights @ sphere
+    directions *= 100 / np.linalg.norm(directions, axis=1, keepdims=True)
+    np.testing.assert_allclose(directions, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_it_equals_workbench(shared, side):
+    anat = shared / "data/real/surfaces/sub-HAPPYTEST/anat"
+    stem = f"sub-HAPPYTEST_hemi-{side}"
+    points, faces = read_surface(anat / f"{stem}_midthickness.surf.gii")
+    sphere, _ = read_surface(anat / f"{stem}_space-fsLR_desc-reg_sphere.surf.gii")
+    expected, _ = read_surface(anat / f"{stem}_space-fsLR_den-32k_midthickness.surf.gii")
+    moved = sphere_weights(sphere, faces, fs_lr_sphere(side)) @ points
+    assert np.linalg.norm(moved - expected, axis=1).max() < 0.001
+
+
+def test_a_point_in_a_long_triangle_beside_many_small_ones():
+    rng = np.random.default_rng(0)
+    cap = np.array([0.0, 0.3, 1.0]) + 0.02 * rng.normal(size=(25, 3))
+    sphere = np.vstack([np.eye(3), -np.eye(3), cap])
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+    faces = ConvexHull(sphere).simplices.astype(np.intp)
+    wanted = np.array([[0.0, 0.3, 1.0]]) + 0.08 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0]])
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    directions = sphere_weights(sphere, faces, wanted) @ sphere
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    np.testing.assert_allclose(directions, wanted, atol=1e-9)
