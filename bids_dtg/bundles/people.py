@@ -107,7 +107,7 @@ class ModelPeople:
         sketches = [own for own in person if len(own) == _OF_SKETCH]
         listed = [own for own in known if len(own) == _OF_SKETCH] if sketches else []
         own = [digest for digest in person if len(digest) == _OF_PERSON]
-        own += [listed[number - 1] for number in alike(listed, sketches) if number]
+        own += alike(listed, sketches)
         family = [digest for digest in person if len(digest) == _OF_FAMILY]
         found, related = (
             frozenset(name for digest in digests for name in known.get(digest, ()))
@@ -124,10 +124,7 @@ class ModelPeople:
             for own in person
             if len(own) == _OF_SKETCH
         }
-        known = list(person_of)
-        return tuple(
-            person_of[known[number - 1]] if number else "" for number in alike(known, sketches)
-        )
+        return tuple(person_of.get(own, "") for own in alike(list(person_of), sketches))
 
     @cached_property
     def _sets_of_hashes(self) -> dict[str, set[str]]:

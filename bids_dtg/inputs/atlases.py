@@ -121,8 +121,8 @@ def find_atlas_files(
     Parameters
     ----------
     asked
-        Names of `KNOWN`, of TemplateFlow (``Schaefer2018_seg-17n_scale-400``) or of a data set of
-        atlases, in any case, and paths of label images; ``none`` alone for no atlas.
+        Names of `KNOWN` or of a data set of atlases, in any case, and paths of label images;
+        ``none`` alone for no atlas.
     space
         That they are wanted in: TemplateFlow's name of the template.
     templateflow, datasets
@@ -176,38 +176,13 @@ def _find(
             stem = f"tpl-{SPACE}_atlas-{atlas_key(known.entities)}"
             image = FOLDER / f"tpl-{SPACE}/{stem}_res-2_dseg.nii.gz"
         return replace(_from_image(image, known.entities), facts=known.facts)
-    if found := _in_templateflow(text, space, templateflow):
-        return found
     names = [atlas.name for atlas in KNOWN.values()]
     raise SettingsError(
         f"{_FLAG}: there is no atlas '{text}'",
-        expected=f"{NONE}, {', '.join(names)}, a name in TemplateFlow's folder tpl-{space} or in a "
-        "data set given with --derivatives atlas=PATH, or the path of a label image",
+        expected=f"{NONE}, {', '.join(names)}, a name in a data set given with --derivatives "
+        "atlas=PATH, or the path of a label image",
         remedy=did_you_mean(text, names),
     )
-
-
-def _in_templateflow(text: str, space: str, templateflow: TemplateFlow) -> AtlasFile | None:
-    """Find an atlas that is in TemplateFlow's folder only, by its key; at 2 mm where there is."""
-    found = {
-        path: entities
-        for path in templateflow.list_atlases(space)
-        if (entities := entities_of(_pairs(path.name)))
-        and atlas_key(entities).casefold() == text.casefold()
-    }
-    whole = [path for path in found if has_content(path)]
-    if found and not whole:
-        path, entities = found.popitem()
-        raise SettingsError(
-            f"{_FLAG} {text}: {path} is empty, as TemplateFlow's client leaves files that it has "
-            "not fetched; the program does not download it: it has no digest of it",
-            remedy=f"python -c \"import templateflow.api as t; t.get('{space}', "
-            f"atlas='{entities['atlas']}', suffix='dseg')\"",
-        )
-    if not whole:
-        return None
-    image = min(whole, key=lambda path: ("_res-02_" not in path.name, path.name))
-    return _from_image(image, found[image])
 
 
 def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile | None:

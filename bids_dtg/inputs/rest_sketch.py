@@ -40,8 +40,8 @@ def sketch(rest: NDArray[np.floating]) -> str:
     --------
     >>> rest = np.random.default_rng(1).standard_normal((20, 100))
     >>> same = sketch(rest[::-1] * 1000 + 5)
-    >>> bool(alike([sketch(rest)], [same])[0]), bool(alike([sketch(rest)], [sketch(rest[:10])])[0])
-    (True, False)
+    >>> alike([sketch(rest)], [same]) == [sketch(rest)], alike([same], [sketch(rest[:10])])
+    (True, [''])
     """
     first, second = np.zeros(rest.shape[1]), np.zeros(rest.shape[1])
     for begin in range(0, len(rest), 1024):
@@ -73,8 +73,8 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
     --------
     >>> edges = np.random.default_rng(1).standard_normal(190)
     >>> same, other = sketch_edges(edges.astype(np.float32) * 3 + 1), sketch_edges(edges**3)
-    >>> bool(alike([sketch_edges(edges)], [same])[0]), bool(alike([same], [other])[0])
-    (True, False)
+    >>> alike([sketch_edges(edges)], [same]) == [sketch_edges(edges)], alike([same], [other])
+    (True, [''])
     """
     values = np.asarray(edges, np.float64)
     regions = round((1 + np.sqrt(1 + 8 * len(values))) / 2)
@@ -98,26 +98,20 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
     return _encoded(np.cos(_TURN * _projected(courses, len(values))))
 
 
-def alike(known: Sequence[str], others: Sequence[str]) -> NDArray[np.intp]:
-    """Return which of the known sketches each other one is of, (others,), from 1; 0: of none.
+def alike(known: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the known sketch that is of the same rest as each other one; empty: none is.
 
     Parameters
     ----------
     known, others
         Sketches; an empty one is of nobody.
     """
-    found = np.zeros(len(others), np.intp)
-    there = [number for number, text in enumerate(known) if text]
-    asked = [number for number, text in enumerate(others) if text]
+    there, asked = tuple(filter(None, known)), list(filter(None, others))
     if not there or not asked:
-        return found
-    tree = _tree(tuple(known[number] for number in there))
-    distance, nearest = tree.query(
-        _numbers([others[number] for number in asked]), p=np.inf, distance_upper_bound=TOLERANCE
-    )
-    of = np.append(np.array(there, np.intp) + 1, 0)
-    found[asked] = of[np.where(np.isfinite(distance), nearest, len(there))]
-    return found
+        return [""] * len(others)
+    _, nearest = _tree(there).query(_numbers(asked), p=np.inf, distance_upper_bound=TOLERANCE)
+    found = dict(zip(asked, nearest, strict=True))  # beyond the last where none is near
+    return [(*there, "")[found[text]] if text else "" for text in others]
 
 
 def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:

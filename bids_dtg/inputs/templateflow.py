@@ -16,7 +16,7 @@ from bids_dtg.files.download import (
     download_hosts,
     obtain_file,
 )
-from bids_dtg.files.foreign import is_pointer, matching
+from bids_dtg.files.foreign import is_pointer
 from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
@@ -126,21 +126,6 @@ class TemplateFlow:
             It may be downloaded, and cannot be.
         """
         return self._obtain(self._path(pinned.location), pinned, "atlas")
-
-    def list_atlases(self, space: str) -> list[Path]:
-        """List the label images in a template's folder.
-
-        Nothing is fetched. Files without content, as TemplateFlow's client leaves them, are listed.
-
-        Parameters
-        ----------
-        space
-            TemplateFlow's name of the template.
-        """
-        if self.home is None:
-            return []
-        files = matching(self.home / f"tpl-{space}", "**/tpl-*_dseg.nii*")
-        return [path for path in files if path.name.endswith(("_dseg.nii.gz", "_dseg.nii"))]
 
     def _path(self, location: str) -> Path:
         """Return where a file of the folder is, or would be."""

@@ -367,7 +367,7 @@ class OutputOptions:
         (),
         "atlases to average maps over; of dynamics and twins, the one whose regions are modelled "
         "(a twin's second one: task BOLD); names (Schaefer100 to Schaefer1000, Schaefer400x17, "
-        "HCP, those in TemplateFlow's folder), label images that state their space, or none",
+        "HCP, HOCPA25), label images that state their space, or none",
         metavar="NAME|FILE",
         shown="none, or that of the model",
     )

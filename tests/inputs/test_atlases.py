@@ -112,20 +112,6 @@ def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
     assert (found.names, found.image) == ({1: "a", 2: "b"}, path)
 
 
-def test_names_of_templateflows_client(tmp_path, monkeypatch):
-    pytest.importorskip("templateflow")
-    folder = tmp_path / f"tpl-{SPACE}"
-    _image(folder / f"tpl-{SPACE}_res-02_atlas-Own_seg-7n_dseg.nii.gz")
-    (folder / f"tpl-{SPACE}_res-02_atlas-Empty_dseg.nii.gz").touch()
-    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
-    found = _find("own_seg-7N", tmp_path)
-    assert dict(found.entities) == {"atlas": "Own", "seg": "7n"}
-    assert found.names is None
-    with pytest.raises(SettingsError, match=r"atlas-Empty_dseg\.nii\.gz is empty"):
-        _find("Empty", tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"tpl-{SPACE}"]  # nothing added
-
-
 def test_an_unknown_name_lists_what_there_is(tmp_path):
     with pytest.raises(SettingsError, match=r"there is no atlas 'Brodmann'.*Schaefer400, .*HCP"):
         _find("Brodmann", tmp_path / "nothing")

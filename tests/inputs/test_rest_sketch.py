@@ -48,7 +48,8 @@ CHANGES = {
 def test_what_does_not_change_rest_does_not_change_the_sketch(change, seed):
     values = rest(seed)
     other = CHANGES[change](values, np.random.default_rng(seed))
-    assert alike([sketch(rest(seed + 1)), sketch(values)], [sketch(other)]).tolist() == [2]
+    known = [sketch(rest(seed + 1)), sketch(values)]
+    assert alike(known, [sketch(other)]) == [known[1]]
 
 
 @pytest.mark.slow
@@ -57,7 +58,7 @@ def test_ten_thousand_others_are_never_taken_for_one_another():
     found = [sketch(rest(seed, places=8, frames=120)) for seed in range(10_000)]
     assert len(set(found)) == len(found)
     assert nearest(found) > 3 * TOLERANCE
-    assert not alike(found[:5000], found[5000:]).any()
+    assert not any(alike(found[:5000], found[5000:]))
 
 
 def nearest(sketches: list[str]) -> float:
@@ -68,7 +69,7 @@ def nearest(sketches: list[str]) -> float:
 
 def test_rest_that_does_not_vary_is_nobodys():
     assert sketch(np.ones((5, 50))) == ""
-    assert alike(["", sketch(rest(0))], ["", ""]).tolist() == [0, 0]
+    assert alike(["", sketch(rest(0))], ["", ""]) == ["", ""]
 
 
 def edges(seed: int, regions: int = 20, common: float = 0.9) -> np.ndarray:
@@ -92,7 +93,7 @@ def test_regions_without_data_do_not_hide_a_connectome():
     lost[3] = lost[:, 3] = True
     missing = np.where(lost[np.triu_indices(12, 1)], np.nan, values)
     known = [sketch_edges(values), sketch_edges(missing)]
-    assert alike(known, [sketch_edges(3 * missing)]).tolist() == [2]
+    assert alike(known, [sketch_edges(3 * missing)]) == [known[1]]
     values[0] = np.nan  # of two regions that have other edges
     assert sketch_edges(values) == ""
 
@@ -115,7 +116,7 @@ def test_what_does_not_change_a_connectome_does_not_change_the_sketch(change, se
     values = edges(seed, regions)
     other = EDGE_CHANGES[change](values, np.random.default_rng(seed))
     known = [sketch_edges(edges(seed + 1, regions)), sketch_edges(values)]
-    assert alike(known, [sketch_edges(other)]).tolist() == [2]
+    assert alike(known, [sketch_edges(other)]) == [known[1]]
 
 
 @pytest.mark.slow
@@ -125,7 +126,7 @@ def test_ten_thousand_connectomes_are_never_taken_for_one_another(regions, commo
     found = [sketch_edges(edges(seed, regions, common)) for seed in range(10_000)]
     assert len(set(found)) == len(found)
     assert nearest(found) > 2 * TOLERANCE
-    assert not alike(found[:5000], found[5000:]).any()
+    assert not any(alike(found[:5000], found[5000:]))
 
 
 @pytest.mark.parametrize(
