@@ -38,6 +38,7 @@ from bids_dtg.report.contents import (
     with_what_counts,
 )
 from bids_dtg.settings import OPTIONS
+from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, too_large
 
 # Keys kept of sidecars: of thousands of people, memory holds no more.
@@ -183,16 +184,9 @@ def _to_mean(samples: NDArray[np.float32], whose: NDArray[np.intp]) -> NDArray[n
         np.add.at(own, whose, maps)
         own /= np.bincount(whose)[:, None]  # a person counts once
         others = (own.sum(axis=0) - own)[whose]  # up to a factor, which r ignores
-        found += np.einsum("sv,sv->s", _normalised(maps), _normalised(others))
+        found += np.nan_to_num(correlation(maps, others))
     found /= samples.shape[1]
     return found
-
-
-def _normalised(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred = maps - maps.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = centred / np.where(norm > 0, norm, np.float32(1))
-    return unit
 
 
 def choose_averages(

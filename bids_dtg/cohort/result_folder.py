@@ -24,7 +24,6 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
-    BIDS_VERSION,
     DatasetWords,
     DerivativeDataset,
     SourceDataset,
@@ -161,10 +160,9 @@ class ResultFolder:
     @property
     def title(self) -> str:
         """The folder's name in words, as the heading of its page."""
-        for kind, words in _TITLES.items():
-            if self.name.startswith(f"{kind}-"):
-                return f"{words} {self.name.removeprefix(f'{kind}-')}"
-        return self.name
+        found = (kind for kind in _TITLES if self.name.startswith(f"{kind}-"))
+        kind = next(found, "")
+        return f"{_TITLES[kind]} {self.name.removeprefix(f'{kind}-')}" if kind else self.name
 
     @property
     def bundle(self) -> Path:
@@ -194,10 +192,9 @@ class ResultFolder:
         if self.used and self.path.exists() and self._all_files():
             facts = read_json(self.path / _USED)
             if facts.get("ModelSHA256") != self.used["ModelSHA256"]:
-                other = f"{facts.get('ModelName', 'an unknown model')} "
-                other += str(facts.get("ModelVersion", ""))
+                other = facts.get("ModelName", "an unknown model"), facts.get("ModelVersion", "")
                 raise SettingsError(
-                    f"{self.path} holds results of another model ({other.strip()})",
+                    f"{self.path} holds results of another model ({' '.join(other).strip()})",
                     remedy=f"choose another --model-name, or remove {self.path}",
                 )
         if self.data is not None and self.bundle.exists() and (why := self._made_otherwise()):
@@ -220,13 +217,8 @@ class ResultFolder:
         if not self.data:
             return ""
         recorded, data = read_json(self.path / _DATA), self._digests
-        changed = [
-            f"{name} {'is new' if name not in recorded else 'has changed'}"
-            if name in data
-            else f"{name} is not there"
-            for name in sorted(data.keys() | recorded.keys())
-            if data.get(name) != recorded.get(name)
-        ]
+        either = sorted(data.keys() | recorded.keys())
+        changed = [name for name in either if data.get(name) != recorded.get(name)]
         return f"made of other data ({named(changed)})" if changed else ""
 
     @cached_property
@@ -272,10 +264,9 @@ class ResultFolder:
         values = with_whole_paths(self.settings).options
         shaping = [values[name] for name, option in FIELDS.items() if MODELS in option.shapes]
         texts = [text for own in shaping for text in (own if isinstance(own, tuple) else (own,))]
-        by_option = [Path(text) for text in texts if isinstance(text, (str, Path)) and str(text)]
-        files = (*(path for path in by_option if path.is_absolute()), *paths)
-        there = [path for path in dict.fromkeys(files) if path.is_file()]
-        data = named_files(there, root, self.path_names)
+        by_option = [Path(text) for text in texts if isinstance(text, (str, Path))]
+        files = [path for path in (*by_option, *paths) if path.is_absolute() and path.is_file()]
+        data = named_files(files, root, self.path_names)
         found = dataclasses.replace(self, data=data)
         found.refuse_others()
         return found
@@ -335,24 +326,6 @@ class ResultFolder:
     def json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file; `name` is without its extension."""
         write_json(self.add(f"{name}.json"), content)
-
-    def dataset(self, name: str, folder: str = "") -> None:
-        """Describe the folder, or one in it, as a dataset: it has folders of participants.
-
-        Parameters
-        ----------
-        name
-            Name of the dataset.
-        folder
-            Relative to the folder of results, with a slash at its end.
-        """
-        content = {
-            "Name": name,
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "derivative",
-            "GeneratedBy": [{"Name": "bids_dtg", "Version": __version__}],
-        }
-        self.json(f"{folder}dataset_description", content)
 
     def map(
         self,
@@ -422,9 +395,7 @@ class ResultFolder:
             write_json(self.path / name, facts)
         self._written.update(records)
         write_text(self.path / UNFINISHED, _UNFINISHED)
-        old = [
-            name for name in self._recognised() if name == _CONFIGURATION or name.endswith(".html")
-        ]
+        old = [name for name in self._recognised() if name.endswith((_CONFIGURATION, ".html"))]
         for name in old:
             self.output.remove(self._relative(name))
         if old:
@@ -453,13 +424,8 @@ class ResultFolder:
     def _all_files(self) -> list[str]:
         """Return the files in the folder, except the mark and temporary files."""
         files = (path for path in sorted(self.path.rglob("*")) if not path.is_dir())
-        names = [path.relative_to(self.path) for path in files]
-        return [
-            name.as_posix()
-            for name in names
-            if name.as_posix() != UNFINISHED
-            and not any(part.startswith(".dtg-") for part in name.parts)
-        ]
+        names = (path.relative_to(self.path).as_posix() for path in files)
+        return [name for name in names if name != UNFINISHED and ".dtg-" not in name]
 
     def _recognised(self) -> set[str]:
         """Return the files in the folder whose names the analysis can write."""

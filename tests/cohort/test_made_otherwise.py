@@ -82,11 +82,11 @@ def test_one_changed_value_is_named(data, made, name):
     else:
         path.write_bytes(gzip.compress(content, 1) if name == "bold.nii.gz" else content)
     os.utime(path, (1, 1))
-    with pytest.raises(SettingsError, match=rf"other data \({name} has changed\)"):
+    with pytest.raises(SettingsError, match=rf"made of other data \({name}\)"):
         folder(data)
 
 
 def test_new_and_lost_files_are_named(data, made):
     (data / "table.tsv").rename(data / "other.tsv")
-    with pytest.raises(SettingsError, match=r"other.tsv is new, table.tsv is not there"):
+    with pytest.raises(SettingsError, match=r"made of other data \(other.tsv, table.tsv\)"):
         folder(data)

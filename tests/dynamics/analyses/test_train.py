@@ -56,5 +56,5 @@ def test_the_same_call_on_other_data_is_refused_at_once(bundle, call, capsys):
     finally:
         record.write_text(whole)
     said = capsys.readouterr().err
-    assert f"holds a model already, made of other data ({name} has changed)" in said
+    assert f"holds a model already, made of other data ({name})" in said
     assert "epoch" not in said
