@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +36,6 @@ PINNED: Mapping[str, PinnedFile] = {
             size=204_735_104,
         ),
     )
-}
-# Templates that TemplateFlow has transforms from, by the template that they lead to (skeleton of
-# January 2026).
-_PUBLISHED = {
-    "MNI152NLin6Asym": re.compile(r"MNI152NLin2009cAsym|MNIInfant\+\d+"),
-    "MNI152NLin2009cAsym": re.compile(r"MNI152NLin6Asym"),
 }
 
 
@@ -95,20 +88,23 @@ class TemplateFlow:
         Raises
         ------
         TransformMissingError
-            It is not there, and nothing may be downloaded, or not this one, or this is a plan.
+            It is not there, and nothing may be downloaded, or this is a plan.
         NotFetchedError
             It may be downloaded, and cannot be.
         RunError
-            TemplateFlow has none.
+            It is not there, and none that the program downloads.
         """
         location = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
-        path = self._path(location)
-        if not has_content(path) and not (to in _PUBLISHED and _PUBLISHED[to].fullmatch(origin)):
+        path, pinned = self._path(location), PINNED.get(location)
+        if has_content(path):
+            return path
+        if pinned is None:
             raise RunError(
-                f"{path} is not there, and TemplateFlow is not known to have it",
+                f"{path} is not there, and the program does not download it: it has no digest of "
+                "it",
                 remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",
             )
-        return self._obtain(path, PINNED.get(location), f"transform from {origin} to {to}")
+        return self._obtain(path, pinned, f"transform from {origin} to {to}")
 
     def atlas(self, pinned: PinnedFile) -> Path:
         """Find the image of an atlas, or fetch it where that is allowed.
@@ -136,20 +132,17 @@ class TemplateFlow:
             )
         return self.home / location
 
-    def _obtain(self, path: Path, pinned: PinnedFile | None, what: str) -> Path:
+    def _obtain(self, path: Path, pinned: PinnedFile, what: str) -> Path:
         """Return a file of the folder, fetched where it is missing and that is allowed."""
         if has_content(path):
             return path
-        size = f" ({pinned.size / 1e6:.0f} MB)" if pinned and pinned.size else ""
+        size = f" ({pinned.size / 1e6:.0f} MB)" if pinned.size else ""
         state = "empty" if path.exists() else "not there"
         missing = f"{path} is {state}: TemplateFlow's {what}{size}"
-        assert self.home is not None  # as there is a path
-        url = f"{self.address}/{path.relative_to(self.home).as_posix().replace('+', '%2B')}"
+        url = f"{self.address}/{pinned.location}"
         by_hand = f"curl -fL --create-dirs -o '{path}' {url}"
         hosts = download_hosts(os.environ, self.address)
-        if pinned is None:
-            why = "the program has no digest of it, and does not download it"
-        elif not self.download:
+        if not self.download:
             why = "bids_dtg fetches it"
         elif not hosts:
             why = f"the program fetches it where {OFFLINE_VARIABLE} is not set"

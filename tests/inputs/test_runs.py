@@ -103,9 +103,7 @@ def test_uncompressed_and_phase_files(root):
 def test_echoes(root):
     for echo in (1, 2):
         add_run(root, entities=f"echo-{echo}")
-    with pytest.raises(RunError, match=r"sub-01 has single echoes only \(echo 1, 2\).*echo"):
-        find_runs(root, "01")
-    (run,) = find_runs(root, "01", selection=Selection(filters={"echo": 2}))
+    (run,) = find_runs(root, "01", Selection(filters={"echo": 2}))
     assert dict(run.entities)["echo"] == "2"
     add_run(root)
     assert titles(find_runs(root, "01")) == ["sub-01_task-rest"]
@@ -130,8 +128,6 @@ def test_filters_mean_what_pybids_means(root):
         "_dir-AP_run-1",
         "_dir-AP_run-2",
     ]
-    with pytest.raises(RunError, match="sub-01: the BIDS filter file leaves no run"):
-        found(acq="xx")
 
 
 def test_filter_for_a_task_replaces_the_default(root):
@@ -171,31 +167,60 @@ def test_bad_filter_files(tmp_path, text, message):
         read_filter_file(path)
 
 
-def test_no_resting_run_says_which_tasks_there_are(root):
-    add_run(root, task="nback")
-    add_run(root, task="faces")
-    with pytest.raises(
-        RunError, match=r"sub-01 has no resting-state run; it has task-faces, task-nback.*--task-id"
-    ):
+@pytest.mark.parametrize(
+    ("runs", "selection", "message"),
+    [
+        (
+            [{"task": "nback"}, {"task": "faces"}],
+            Selection(),
+            r"has no resting-state run; it has task-faces, task-nback.*--task-id",
+        ),
+        (
+            [{}],
+            Selection(tasks=["task-motor", "faces"]),
+            r"has no run of task motor or faces; it has task-rest\. To do: .*--task-id",
+        ),
+        (
+            [{"session": "A"}],
+            Selection(sessions=["B"]),
+            r"has no session B; it has ses-A\. To do: .*--session-label",
+        ),
+        ([{}], Selection(filters={"acq": "xx"}), "the BIDS filter file leaves no run"),
+        (
+            [{"entities": "echo-1"}, {"entities": "echo-2"}],
+            Selection(),
+            r"has single echoes only \(echo 1, 2\).*echo",
+        ),
+    ],
+)
+def test_runs_that_are_not_there_are_named_with_those_that_are(root, runs, selection, message):
+    for options in runs:
+        add_run(root, **options)
+    with pytest.raises(RunError, match=f"sub-01:? {message}"):
+        find_runs(root, "01", selection)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["space-fsLR_den-91k_bold.dtseries.nii", "space-fsLR_den-91k_bold.json"],
+            r"but \S+\.dtseries\.nii\. Expected: NIfTI volumes in MNI",
+        ),
+        # fMRIPrep's lists of what its tests write (.circleci/ds054_outputs.txt at 1a55c61e).
+        (
+            ["from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", "desc-hmc_boldref.nii.gz"],
+            r"but sub-01_task-rest_from-orig\S+hmc_xfm.txt: .*minimal .* writes none.*--level full",
+        ),
+    ],
+)
+def test_what_holds_no_volumes_is_refused_by_name(root, names, message):
+    func = root / "sub-01" / "func"
+    func.mkdir(parents=True)
+    for name in names:
+        (func / f"sub-01_task-rest_{name}").write_bytes(b"x")
+    with pytest.raises(RunError, match=message):
         find_runs(root, "01")
-
-
-def test_a_task_that_is_not_there_is_named(root):
-    add_run(root)
-    with pytest.raises(
-        RunError, match=r"sub-01 has no run of task motor; it has task-rest\. To do: .*--task-id"
-    ):
-        find_runs(root, "01", Selection(tasks=["task-motor"]))
-    with pytest.raises(RunError, match=r"no run of task motor or faces; it has task-rest"):
-        find_runs(root, "01", Selection(tasks=["motor", "faces"]))
-
-
-def test_missing_session_lists_those_there(root):
-    add_run(root, session="A")
-    with pytest.raises(
-        RunError, match=r"sub-01 has no session B; it has ses-A\. To do: .*--session-label"
-    ):
-        find_runs(root, "01", Selection(sessions=["B"]))
 
 
 def test_other_spaces_only(root):
@@ -211,26 +236,8 @@ def test_other_spaces_only(root):
         find_runs(root, "01")
 
 
-def test_cifti_only(root):
-    func = root / "sub-01" / "func"
-    func.mkdir(parents=True)
-    (func / "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii").write_bytes(b"x")
-    (func / "sub-01_task-rest_space-fsLR_den-91k_bold.json").write_text("{}")
-    with pytest.raises(RunError, match=r"but \S+\.dtseries\.nii\. Expected: NIfTI volumes in MNI"):
-        find_runs(root, "01")
-
-
-def test_annex_pointers_and_broken_links(root):
-    bold = add_run(root)
-    bold.write_text("/annex/objects/SHA256E-s1234--abc.nii.gz\n")
-    with pytest.raises(RunError, match=rf"sub-01: .*pointer.*datalad get {bold}"):
-        find_runs(root, "01")
-    bold.unlink()
-    bold.symlink_to("../../.git/annex/objects/x")
-    with pytest.raises(RunError, match=rf"sub-01: .*broken link.*datalad get {bold}"):
-        find_runs(root, "01")
-    bold.unlink()
-    bold.touch()
+def test_an_empty_file_is_refused(root):
+    add_run(root).write_bytes(b"")
     with pytest.raises(RunError, match=r"bold\.nii\.gz is empty"):
         find_runs(root, "01")
 
@@ -297,9 +304,7 @@ def test_repetition_time_is_inherited(root):
     assert (run.tr_seconds, run.sidecars) == (1.5, (near,))
 
 
-@pytest.mark.parametrize(
-    "value", ["0", "-2", '"2.0"', "true", "NaN", "Infinity", "[2]", "{}", "800", "20.5", "9" * 400]
-)
+@pytest.mark.parametrize("value", ["0", '"2.0"', "true", "NaN", "[2]", "20.5", "9" * 400])
 def test_impossible_repetition_time(root, value):
     bold = add_run(root)
     sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
@@ -320,17 +325,10 @@ def test_folders_of_network_drives_hold_no_runs(root):
     (run,) = find_runs(root, "01")
     for drive in ("@eaDir", ".AppleDouble", "#recycle", "lost+found"):
         for kept in (bold.parent.parent, bold.parent):
-            # Thumbnails of a file in a folder of its name, or a copy that was removed.
-            for path in (
-                *bold.parent.glob("sub-*"),
-                bold.with_name("sub-01_task-rest_bold.nii.gz"),
-            ):
-                (kept / drive / "func").mkdir(parents=True, exist_ok=True)
-                if drive == "@eaDir":
-                    (kept / drive / path.name).mkdir()
-                else:
-                    (kept / drive / path.name).write_bytes(b"x")
-                    (kept / drive / "func" / path.name).write_bytes(b"x")
+            (kept / drive / "func").mkdir(parents=True)
+            # Thumbnails in a folder of the file's name, and copies that were removed.
+            (kept / drive / bold.name).mkdir()
+            (kept / drive / "func" / "sub-01_task-rest_bold.nii.gz").write_bytes(b"x")
     assert find_runs(root, "01") == (run,)
 
 
@@ -355,17 +353,6 @@ def test_real_tree(shared):
     assert np.isclose(run.tr_seconds, 1.16)
     assert run.mask is not None
     assert run.confounds is not None
-
-
-def test_the_minimal_level_is_refused_by_name(root):
-    """fMRIPrep's lists of what its tests write (.circleci/ds054_outputs.txt at 1a55c61e)."""
-    func = root / "sub-01" / "func"
-    func.mkdir(parents=True)
-    for name in ("from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", "desc-hmc_boldref.nii.gz"):
-        (func / f"sub-01_task-rest_{name}").write_bytes(b"x")
-    told = r"but sub-01_task-rest_from-orig\S+hmc_xfm.txt: .*minimal .* writes none.*--level full"
-    with pytest.raises(RunError, match=told):
-        find_runs(root, "01")
 
 
 # --- A run's own files
