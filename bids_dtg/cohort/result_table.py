@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from bids_dtg.report.page import Table
 BY_PEOPLE = "95 % interval, by drawing participants again"  # of many means over people
 T_INTERVAL = "95 % interval (Student's t)"  # of paired differences
 _ENDS = {"low": "Lower", "high": "Upper"}
+_DIGITS = 7  # significant digits of numbers in the file: what single precision has
 _PLACE = "{}"  # placeholder for the name of a family's member
 
 
@@ -35,7 +35,6 @@ class Column:
     meaning: str  # for the data dictionary; {} as in the name
     heading: str = ""  # on pages; empty: the name, with blanks
     unit: str = ""  # in BIDS' form: s, mm, rad, arbitrary; empty: none, or words
-    digits: int = 7  # significant digits of numbers in the file: what single precision has
     interval: str = ""  # description of its interval, whose ends get columns too; empty: none
 
     def each(self, members: Iterable[object]) -> tuple[Column, ...]:
@@ -89,7 +88,7 @@ class Column:
             return "true" if value else "false"
         if isinstance(value, (float, np.floating)):
             # Adding 0 removes the sign of a zero.
-            return f"{value + 0:.{self.digits}g}" if np.isfinite(value) else None
+            return f"{value + 0:.{_DIGITS}g}" if np.isfinite(value) else None
         return value
 
 
@@ -103,16 +102,14 @@ def interval_of(value: object) -> tuple[float, float, float] | None:
     """
     if value is None:
         return None
-    if isinstance(value, (int, float, np.number)):
-        return float(value), np.nan, np.nan
+    known: Any = value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.astuple(value)
-    assert isinstance(value, Sequence)
-    mean, low, high = (np.nan if part is None else float(part) for part in value)
+        known = dataclasses.astuple(value)
+    parts = known if isinstance(known, Sequence) else (known, None, None)
+    mean, low, high = (np.nan if part is None else float(part) for part in parts)
     return mean, low, high
 
 
-_NONE: Mapping[str, str] = MappingProxyType({})
 Row = Mapping[str, object]  # by columns; a missing column, None and NaN are n/a
 
 
@@ -177,8 +174,6 @@ class ResultTable:
         self,
         caption: str,
         shown: Sequence[str] = (),
-        *,
-        headings: Mapping[str, str] = _NONE,
         **words: Any,
     ) -> Table:
         """Return the table of a page: the same numbers, with fewer digits.
@@ -189,14 +184,12 @@ class ResultTable:
             Caption shown above the table on the page.
         shown
             Names of its columns in the page's order, the rows' names first; empty: all.
-        headings
-            Headings that replace the columns' own, by column name.
         words
             Further arguments of the page's table: notes, and compared rows and columns, by column
             name.
         """
         columns = [self._named[key] for key in shown] if shown else list(self.columns)
-        titles = {column.name: headings.get(column.name, column.title) for column in columns}
+        titles = {column.name: column.title for column in columns}
         if "better" in words:
             words["better"] = [(row, titles[column]) for row, column in words["better"]]
         return Table(

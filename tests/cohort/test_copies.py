@@ -18,7 +18,7 @@ from written_cohort import WrittenCohort
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.region_people import draw_folds
 from bids_dtg.dynamics.participant.people import NetworkPeople
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.settings import Settings
@@ -70,6 +70,11 @@ def test_folds_have_people_with_their_copies(tmp_path):
     assert people.notes[-1].startswith(
         "the same rest under several labels (22 times): sub-00 = sub-c00, sub-01 = sub-c01, "
     )
+
+
+def test_one_family_cannot_be_divided():
+    with pytest.raises(SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"):
+        draw_folds(people_settings(3), "ab", Families({"a": "1", "b": "1"}, ""))
 
 
 def people_settings(folds: int) -> Settings:

@@ -141,9 +141,18 @@ def test_edges_are_the_upper_triangle(cohort, tmp_path):
 
 
 def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
+    (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
+    whole, values = path.read_bytes(), image(path).astype(np.float32)
     _, found = tables(cohort, "measured", tmp_path)
-    assert found
-    assert all(values.shape == (5, table.places.number) for table, values in found)
+    first = next(own for table, own in found if table.contrast == "languageMath")
+    np.testing.assert_allclose(first[1], values[found[0][0].places.mask], rtol=1e-6)
+    nib.save(nib.Nifti1Image(values * np.float32(1e30), nib.load(path).affine), path)
+    try:
+        _, found = tables(cohort, "measured", tmp_path)
+    finally:
+        path.write_bytes(whole)
+    (why,) = (table.failed["02"] for table, _ in found if table.failed)
+    assert "no statistic or effect is so large" in why
 
 
 def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
