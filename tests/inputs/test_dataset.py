@@ -71,17 +71,17 @@ def test_the_derivatives_folder_itself(tmp_path, content):
     assert dataset.root == dataset.bids_dir == tmp_path
 
 
-def test_missing_and_empty_folders_remind_of_mounts(tmp_path, raw):
-    with pytest.raises(DatasetError, match=r"BIDS_DIR .*/nowhere does not exist.*mounted"):
-        find_dataset(tmp_path / "nowhere")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere", "does not exist"), ("empty", "is empty"), ("file", "is not a folder")],
+)
+def test_missing_and_empty_folders_remind_of_mounts(tmp_path, raw, name, message):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match=r"/empty is empty.*mounted"):
-        find_dataset(tmp_path / "empty")
-    with pytest.raises(DatasetError, match=r"--derivatives .*/nowhere does not exist"):
-        find_dataset(raw, [str(tmp_path / "nowhere")])
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match="is not a folder"):
-        find_dataset(tmp_path / "file")
+    with pytest.raises(DatasetError, match=rf"BIDS_DIR .*/{name} {message}.*mounted"):
+        find_dataset(tmp_path / name)
+    with pytest.raises(DatasetError, match=rf"--derivatives .*/{name} {message}.*mounted"):
+        find_dataset(raw, [str(tmp_path / name)])
 
 
 def test_not_a_dataset_says_what_was_seen_and_what_is_near(raw):
@@ -235,12 +235,3 @@ def test_output_folder_is_made_and_tried(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"file/out cannot be written to: Not a directory"):
         prepare_output_folder(tmp_path / "file" / "out")
-
-
-def test_read_only_output_folder(tmp_path, monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(Path, "touch", refuse)
-    with pytest.raises(SettingsError, match="cannot be written to: Read-only file system"):
-        prepare_output_folder(tmp_path)

@@ -104,13 +104,6 @@ def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined):
     assert left_out == [f"rfMRI_{name}" for name in joined]
 
 
-def test_hcp_filter_of_2000_seconds_wins(tmp_path):
-    add_hcp_run(tmp_path, bold=BOLD, cleaned="hp0_clean")
-    path = add_hcp_run(tmp_path, bold=BOLD)
-    (run,) = runs_of(tmp_path, "100307")
-    assert run.bold == path
-
-
 @pytest.mark.parametrize("missing", range(len(CLEANINGS)))
 def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
     order = [
@@ -135,21 +128,17 @@ def test_hcp_2025_has_masks_by_other_names(tmp_path):
     assert (run.mask, titles([run])) == (mask, ["sub-100307_task-rest_dir-LR_run-1"])
 
 
-def test_hcp_2025_of_surfaces_only(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii", "HCP-YA 2025"),
+        ("rfMRI_REST1_LR.nii.gz", "Extended"),
+    ],
+)
+def test_hcp_without_cleaned_volumes(tmp_path, name, remedy):
     path = add_hcp_run(tmp_path, bold=BOLD)
-    surfaces = "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii"
-    path.rename(path.with_name(surfaces))
-    with pytest.raises(RunError, match=rf"no cleaned resting run, but {surfaces}\..* HCP-YA 2025"):
-        runs_of(tmp_path, "100307")
-
-
-def test_hcp_without_cleaned_runs(tmp_path):
-    path = add_hcp_run(tmp_path, bold=BOLD)
-    path.rename(path.with_name("rfMRI_REST1_LR.nii.gz"))
-    with pytest.raises(
-        RunError,
-        match=r"Results has no cleaned resting run, but rfMRI_REST1_LR\.nii\.gz\. .*hp2000_clean",
-    ):
+    path.rename(path.with_name(name))
+    with pytest.raises(RunError, match=rf"no cleaned resting run, but {name}\. .*{remedy}"):
         runs_of(tmp_path, "100307")
 
 
@@ -284,33 +273,6 @@ def test_xcpd_is_recognised_and_read(tmp_path):
     bold.unlink()
     (run,) = runs_of(tmp_path, "01")
     assert "desc-denoisedSmoothed" in run.bold.name
-
-
-# As xcp_d/tests/data/test_ds001419_cifti_outputs.txt of PennLINC/xcp_d (at e4e45c05) and
-# test_ds001419_nifti_outputs.txt (at 0628035c) list the files of a task with two runs.
-XCPD = {
-    "MNI152NLin2009cAsym": (
-        "space-MNI152NLin2009cAsym_res-2_desc-denoisedSmoothed_bold.nii.gz",
-        "space-MNI152NLin2009cAsym_res-2_desc-denoised_bold.nii.gz",
-        "space-MNI152NLin2009cAsym_res-2_stat-alff_desc-smooth_boldmap.nii.gz",
-        "space-MNI152NLin2009cAsym_res-2_stat-reho_boldmap.nii.gz",
-    ),
-}
-
-
-@pytest.mark.parametrize("space", XCPD)
-def test_xcpd_as_its_own_tests_list_it(tmp_path, space):
-    describe_dataset(tmp_path, pipeline="xcp_d")
-    func = tmp_path / "sub-01" / "func"
-    func.mkdir(parents=True)
-    for run in ("", "_run-01", "_run-02"):
-        for ending in XCPD[space]:
-            (func / f"sub-01_task-imagery{run}_{ending}").write_bytes(b"x")
-        for more in ("outliers", "motion"):
-            (func / f"sub-01_task-imagery{run}_{more}.tsv").write_bytes(b"x")
-    found = runs_of(tmp_path, "01", Selection(tasks=("imagery",)), model=space)
-    assert [run.title for run in found] == [f"sub-01_task-imagery_run-0{n}" for n in (1, 2)]
-    assert all("_desc-denoised_bold" in run.bold.name for run in found)
 
 
 def test_the_wrong_type_says_what_is_there(tmp_path):

@@ -11,8 +11,6 @@ from model_host import Fault, ModelHost, go_without_proxy, pin_transform, serve
 from bids_dtg.errors import RunError
 from bids_dtg.files.download import WORK_FOLDER, PinnedFile
 from bids_dtg.inputs.templateflow import (
-    ADDRESS,
-    PINNED,
     NotFetchedError,
     TemplateFlow,
     TransformMissingError,
@@ -39,20 +37,6 @@ def host(monkeypatch):
 def address(host):
     with serve(host) as address:
         yield address
-
-
-def test_the_pins_are_those_of_the_published_files():
-    """As the bucket lists the one, and the repository of TemplateFlow the keys of both."""
-    back = f"tpl-{ORIGIN}/tpl-{ORIGIN}_from-{TO}_mode-image_xfm.h5"
-    digests = {
-        NAME: "b7130989291ddb85642e19940aaec4c1",
-        back: "1f9b29f2d5cb898cc97243fe92ee9304",
-    }
-    assert {
-        name: PinnedFile(name, f"md5:{digest}", size=204_735_104)
-        for name, digest in digests.items()
-    } == PINNED
-    assert ADDRESS == "https://templateflow.s3.amazonaws.com"
 
 
 def test_home_is_found_as_templateflow_finds_it(tmp_path, monkeypatch):
