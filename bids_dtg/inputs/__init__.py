@@ -15,7 +15,7 @@ Runs:
 
 Behaviour:
 
-- `events`: event files of a raw dataset, and files that describe a task
+- `events`: event files of a raw dataset
 
 Connections:
 

@@ -1,15 +1,14 @@
-"""Event files of a raw dataset (BIDS ``*_events.tsv``), and files that describe a task."""
+"""Event files of a raw dataset (BIDS ``*_events.tsv``)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import read_table, read_toml
+from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import parse_name, plain_label, same_label
 from bids_dtg.notices import named
 
@@ -96,20 +95,6 @@ def read_events(path: Path) -> list[dict[str, str]]:
             expected="columns of different names, such as onset, duration and trial_type",
         )
     return table.dicts()
-
-
-def read_task_file(path: Path) -> dict[str, Any]:
-    """Read a file in TOML that describes a task.
-
-    Raises
-    ------
-    SettingsError
-        It cannot be read, or is no TOML.
-    """
-    try:
-        return read_toml(path)
-    except ForeignFileError as err:
-        raise err.as_kind(SettingsError, expected="a task file in TOML") from err
 
 
 def events_of(folder: Path, person: str) -> list[EventsFile]:

@@ -328,17 +328,12 @@ def describe_sessions(people: Iterable[PersonMaps]) -> str:
     words = []
     people = list(people)
     for maps in ([person.target for person in people], [person.retest for person in people]):
-        count = Counter(
-            session
-            for own in maps
-            for session in {statmap.session for statmap in own.values() if statmap.session}
+        count = Counter(ses for own in maps for ses in {one.session for one in own.values()} if ses)
+        named = (
+            f"ses-{session} ({counted(count[session], 'participant')})"
+            for session in sorted(count, key=session_order)
         )
-        words.append(
-            ", ".join(
-                f"ses-{session} ({counted(count[session], 'participant')})"
-                for session in sorted(count, key=session_order)
-            )
-        )
+        words.append(", ".join(named))
     targets, retests = words
     after = f"retests are of {retests}." if retests else "there are no retests."
     return f"Maps to predict are of {targets}; {after}" if targets else ""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.foreign import read_toml, reading
 from bids_dtg.files.text import read_packaged
-from bids_dtg.inputs.events import read_task_file
 from bids_dtg.twin.task_fields import (
     TEXT,
     TEXT_BY_NAME,
@@ -126,7 +126,9 @@ def find_task(name: str | Path) -> Task:
             f"there is no task '{name}'",
             expected=f"{', '.join(SHIPPED)}, or the path of a task file that ends in .toml",
         )
-    return make_task(read_task_file(Path(name)), str(name))
+    with reading(name, SettingsError):
+        content = read_toml(Path(name))
+    return make_task(content, str(name))
 
 
 @cache

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import pickle
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,18 +134,6 @@ def test_another_model_of_that_name_is_left_alone(host, address, models):
     assert load_bundle(models / "hcp-ya").card.version == "mine"
 
 
-def test_no_byte_of_wrong_content_is_read(host, address, models, monkeypatch):
-    model = add_model(host)
-    wrong = Fault(content=tiny_checkpoint()[:-1] + b"x")
-    host.faults[f"/{model.checkpoint.location}"].append(wrong)
-    monkeypatch.setattr(zipfile, "ZipFile", None)
-    notes = Notes()
-    with pytest.raises(BundleError, match=f"wrong content.*{model.checkpoint.digest_in_words}"):
-        fetch_models([model], models, notes)
-    assert not any("converting" in note for note in notes.notes)
-    assert not (models / "hcp-ya").exists()
-
-
 @pytest.mark.slow
 def test_a_failed_fetch_keeps_the_files_that_are_whole(host, address, models):
     model = add_model(host)
@@ -221,21 +208,12 @@ def test_offline_nothing_is_asked(host, address, models, monkeypatch):
     assert not models.exists()
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
-def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypatch, number):
+def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypatch):
     # The superuser may write anywhere, so the refusal is made here.
     def refuse(path, *_, **__):
-        raise OSError(number, os.strerror(number), str(path))
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(OutputError, match=f"{models} cannot be written: {os.strerror(number)}"):
+    with pytest.raises(OutputError, match=f"{models} cannot be written: Read-only"):
         fetch_models([add_model(host)], models, Notes())
     assert host.asked == []
-
-
-def test_what_a_killed_process_left_is_cleared(host, address, models):
-    half = models / WORK_FOLDER / ".dtg-0-1-2-3.tmp"
-    half.mkdir(parents=True)
-    (half / "maps.nii.gz").write_bytes(b"half")
-    fetch_models([add_model(host)], models, Notes())
-    assert left(models / WORK_FOLDER) == ["lock"]
