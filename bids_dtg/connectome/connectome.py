@@ -257,9 +257,9 @@ def run_connectomes(
     def fill(low: int) -> None:
         here = slice(low, min(low + VOXELS_AT_A_TIME, grey))
         there = here if order is None else order[here]
-        (cross, betas), of_halves = moments.sums(here), []
+        known, of_halves = moments.known(here), []
         for pieces, part in parts.items():
-            r, squares = part.correlate(here, cross, betas)
+            r, squares = part.correlate(here, known)
             if not form.joint:
                 np.clip(r, -1.0, 1.0, out=r)
             if (found := made.get(pieces)) is not None:
@@ -326,34 +326,33 @@ class _Part:
         centred = series[self.rows] - mean
         scaled = ratio(mixing, np.sqrt((centred**2).sum(axis=0))[:, None])
         self.series = centred @ scaled
-        if moments.held is None:
-            maps = len(weights) - len(moments.inverse)
-            columns = moments.features[self.rows, maps:]
-            self.taken, self.products = columns.T @ self.series, columns.T @ columns
-            self.sums = columns.sum(axis=0)
-            self.weights = weights @ scaled
+        # Of sums: what their features, and the columns that cleaning takes, are weighted by.
+        columns = moments.features[self.rows, -len(moments.inverse) :]
+        self.taken, self.products = columns.T @ self.series, columns.T @ columns
+        self.sums, self.weights = columns.sum(axis=0), weights @ scaled
+        if not moments.voxels.form.joint:
             # The first time course is constant: it takes the mean away.
-            self.weights[maps] -= (mean @ scaled) * moments.design.frames_kept**0.5
+            self.weights[-len(columns.T)] -= (mean @ scaled) * moments.design.frames_kept**0.5
 
-    def correlate(self, here: slice, cross: Float, betas: Float) -> tuple[Float, Float]:
+    def correlate(
+        self, here: slice, known: NDArray[np.floating] | tuple[Float, Float]
+    ) -> tuple[Float, Float]:
         """Return correlations (voxels, columns), and sums of squares (voxels,) about their mean.
 
         Both are 0 of voxels without data, or of which cleaning leaves nothing but rounding.
 
         Parameters
         ----------
-        here
-            Which voxels.
-        cross, betas
-            Their sums, and (voxels, time courses) what cleaning takes, where frames are not held.
+        here, known
+            Which voxels, and their sums or cleaned frames, from `RunMoments.known`.
         """
         moments, raw = self.moments, self.moments.squares[self.pieces, here].sum(axis=0)
-        if moments.held is not None:
-            values = moments.held[self.rows, here].astype(np.float64)
+        if not isinstance(known, tuple):
+            values = known[self.rows].astype(np.float64)
             values -= values.mean(axis=0)
             r, squares = values.T @ self.series, np.einsum("tv,tv->v", values, values)
         else:
-            own = cross[self.pieces].sum(axis=0)
+            own, betas = known[0][self.pieces].sum(axis=0), known[1]
             of_columns = own[:, -len(self.sums) :]
             sums = of_columns[:, 0] * moments.design.frames_kept**0.5 - betas @ self.sums
             r = own @ self.weights - betas @ self.taken
@@ -426,9 +425,9 @@ def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
     (grey voxels, frames or means), in the order in which they are wanted; 0 where there is nothing
     but rounding.
     """
-    assert moments.held is not None
-    held = np.where(moments.lost[: moments.grey_voxels], 0, moments.held)
-    frames = len(held)
+    held = moments.known(slice(0, moments.grey_voxels))
+    assert not isinstance(held, tuple)
+    held, frames = np.where(moments.lost[: moments.grey_voxels], 0, held), len(held)
     if frames > most:
         edges = np.rint(np.linspace(0, frames, most + 1)).astype(np.intp)
         held = np.add.reduceat(held, edges[:-1], axis=0) / np.sqrt(np.diff(edges))[:, None]

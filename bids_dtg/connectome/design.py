@@ -208,6 +208,14 @@ class TemporalDesign:
         beside = noise - basis @ (basis.T @ noise)
         return columns, projected @ projected.T + (columns.T @ beside) @ (weights @ columns)
 
+    def left(self) -> tuple[Float, Float]:
+        """Return cleaning as E T'y: E and T, (frames kept, dimensions that are left).
+
+        E is orthonormal.
+        """
+        courses = np.linalg.qr(self.basis, mode="complete")[0][:, self.basis.shape[1] :]
+        return courses, courses - self.noise_weights.T @ (self.noise.T @ courses)
+
     @property
     def decisions(self) -> dict[str, object]:
         """Plain values for a sidecar."""

@@ -6,9 +6,10 @@ maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, Z] a
 time courses that cleaning removes, are all that a pass has to keep; they add up over blocks and
 pieces.
 
-Frames themselves are held in memory where they are fewer than such sums, as of a short run or one
-of a narrow band, and where ROI series are solved on places that are standardised in time: that
-needs the sd of all kept frames first.
+Frames themselves are held in memory where they are fewer than such sums, as of a short run, and
+where ROI series are solved on places that are standardised in time: that needs the sd of all kept
+frames first. Where cleaning leaves a few dimensions of many frames, as of a narrow band, these are
+held: T'y, of which a cleaned voxel is E T'y.
 """
 
 from __future__ import annotations
@@ -120,11 +121,17 @@ class RunMoments:
         self.inverse: Float = np.linalg.inv(stored.T @ stored) @ weights.T
         # (pieces, voxels) sums of y^2.
         self.squares = np.zeros((pieces, count))
-        # (frames kept, grey voxels), and after `clean` what that leaves; None: there are sums.
-        self.held: NDArray[np.floating] | None = None
+        # (frames kept, grey voxels), after `clean` cleaned; or with E and T, T'y, (dimensions, grey
+        # voxels). None: there are sums.
+        self._held: NDArray[np.floating] | None = None
+        self._courses: tuple[NDArray[Any], NDArray[Any]] | None = None
         self._total = np.zeros(self.grey_voxels)  # (grey voxels,), of y
         if voxels.form.joint or design.frames_kept < pieces * width:
-            self.held = np.zeros((design.frames_kept, self.grey_voxels), dtype)
+            shape = design.frames_kept, self.grey_voxels
+            if 2 * design.basis.shape[1] > design.frames_kept:
+                e, t = design.left()
+                self._courses, shape = (e.astype(dtype), t.astype(dtype)), (e.shape[1], shape[1])
+            self._held = np.zeros(shape, np.float64 if self._courses else dtype)
             return
         # Sums over a piece: y times the features, less the share of the blocks' means, whose
         # pieces, rows and values are apart.
@@ -142,14 +149,19 @@ class RunMoments:
             total[:, :maps] += part @ self._maps[:, low : low + _VOXELS].T
             total[:, maps] += part @ solvable[low : low + _VOXELS]
         self._features[first:last, : maps + 1] = total
-        if self.held is not None:
-            self.held[first:last] = values[:, :grey]
+        if self._courses is not None and self._held is not None:
+            for low in range(0, grey, _VOXELS):
+                part = values[:, low : min(low + _VOXELS, grey)]
+                self._held[:, low : low + _VOXELS] += self._courses[1][first:last].T @ part
+        elif self._held is not None:
+            self._held[first:last] = values[:, :grey]
+        if self._held is not None:
             self._total += values[:, :grey].sum(axis=0, dtype=np.float64)
         for piece, (start, stop) in enumerate(pairwise(self.segments.edges.tolist())):
             rows = slice(max(first, start), min(last, stop))
             if rows.start < rows.stop:
                 own, squares = values[rows.start - first : rows.stop - first], self.squares[piece]
-                done = 0 if self.held is not None else grey
+                done = 0 if self._held is not None else grey
                 if done:
                     self._accumulate(piece, own[:, :grey], rows)
                 squares[done:] += np.einsum("tv,tv->v", own[:, done:], own[:, done:])
@@ -186,16 +198,16 @@ class RunMoments:
         """(frames kept, maps + 1 + columns): raw projections, sum over voxels, time courses."""
         return np.asarray(self._features, np.float64)
 
-    def sums(self, here: slice) -> tuple[Float, Float]:
-        """Return what is known of some voxels, but nothing where frames are held.
+    def known(self, here: slice) -> NDArray[np.floating] | tuple[Float, Float]:
+        """Return cleaned frames of some voxels, (frames kept, voxels), or their sums.
 
-        Returns
-        -------
-        Sums of y times the features, (pieces, voxels, maps + 1 + columns), and what cleaning takes
-        as weights of its time courses, (voxels, columns).
+        Sums are of y times the features, (pieces, voxels, maps + 1 + columns); and what cleaning
+        takes, as weights of its time courses, (voxels, columns).
         """
-        if self.held is not None:
-            return np.zeros((0, 0, 0)), np.zeros((0, 0))
+        if self._held is not None and self._courses:
+            return np.asarray(self._courses[0] @ self._held[:, here].astype(self._maps.dtype))
+        if self._held is not None:
+            return self._held[:, here]
         sums, features = self._cross[:, here].astype(np.float64), self.features
         for piece, total in enumerate(sums):
             blocks = [block for block in self._means if block[0] == piece]
@@ -205,14 +217,14 @@ class RunMoments:
 
     def clean(self, threads: int) -> None:
         """Clean the frames that are held, once, and project them where places are standardised."""
-        if self.held is None:
+        if self._held is None:
             return
-        held, joint, maps = self.held, self.voxels.form.joint, len(self._maps)
+        held, joint, maps = self._held, self.voxels.form.joint, len(self._maps)
         squares, frames = self.squares.sum(axis=0), self.design.frames_kept
 
         def clean(low: int) -> Float:
             here = slice(low, min(low + _VOXELS, self.grey_voxels))
-            left = self.design.clean(held[:, here])
+            left = held[:, here] if self._courses else self.design.clean(held[:, here])
             size = (left**2).sum(axis=0)
             real = size > RESIDUAL_TOLERANCE * squares[here]
             held[:, here] = np.where(real, left, 0.0)
@@ -220,7 +232,7 @@ class RunMoments:
                 return np.zeros(0)
             self._solvable[here] &= real  # a constant place has no sd
             live = np.flatnonzero(self._solvable[here])
-            scaled = (left[:, live] * np.sqrt(frames / size[live])).astype(held.dtype)
+            scaled = (left[:, live] * np.sqrt(frames / size[live])).astype(self._maps.dtype)
             projected = scaled @ self._maps[:, here][:, live].T
             return np.column_stack([projected, scaled.sum(axis=1)]).astype(np.float64)
 
@@ -228,7 +240,8 @@ class RunMoments:
             projected = list(pool.map(clean, range(0, self.grey_voxels, _VOXELS)))
         if joint:
             self._solvable[self.grey_voxels :] = False
-            self._features[:, : maps + 1] = sum(projected)
+            total = np.sum(projected, axis=0)
+            self._features[:, : maps + 1] = self._courses[0] @ total if self._courses else total
 
     @property
     def mean(self) -> Float:
