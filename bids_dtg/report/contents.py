@@ -361,5 +361,6 @@ def _own_facts(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> d
     found: dict[str, Any] = {}
     for kind in results:
         if path := files.get(kind):
-            found |= read_json(path.with_name(path.name.removesuffix(kind.extension) + ".json"))
+            sidecar = path.with_name(path.name.removesuffix(kind.extension) + ".json")
+            found |= _sound(read_json(sidecar), sidecar.name)[0]
     return found

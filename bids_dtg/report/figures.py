@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -22,32 +21,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.floating]
+Ranges: TypeAlias = Mapping[str, tuple[Floats, Floats]]
 # A word at a part of a side: start and size in percent.
 Span: TypeAlias = tuple[str, float, float]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
 _LETTERS_IN_LINE = 58  # of the labels of axes
-# Colours that are replaced by those of the page, which has one for each of so many series.
-_SERIES = tuple(f"#00000{number}" for number in range(1, 9))
-_SOFT = "#010001"
-_OF_THE_PAGE = {
-    **{colour: f"var(--series-{number})" for number, colour in enumerate(_SERIES, 1)},
-    "#010000": "var(--text)",
-    _SOFT: "var(--soft)",
-    "#010002": "var(--line)",
-}
-_DASHES = ("-", (0, (5, 3)), (0, (1, 2)), "-.", (0, (9, 3)), "-", (0, (3, 3)), (0, (6, 2, 1, 2)))
-_MARKERS = (".", "x", "+", "v", "s", "D", "_", "|")
-# What a page has already, or what would be there twice: the head, sizes, letters, names of parts.
-_PAGE_HAS_IT = (
+_MARKERS = ".x+vsD_|"
+# What a page has already, or what would be there twice: the head, sizes, letters, names of parts;
+# and colours of the style, which are replaced by those of the page's theme.
+_OF_THE_PAGE = (
     (r"^.*?(?=<svg)", ""),
     (r"<metadata>.*?</metadata>\s*", ""),
     (r'^(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1"),
     (r' id="[A-Za-z0-9.]+_\d+"', ""),
     (r' font-family: [^;"]*;', ""),
     (r'font: ([\d.]+px) [^;"]*', r"font-size: \1"),
+    (r"#00000([1-8])", r"var(--series-\1)"),
+    *(
+        (f"#01000{number}", f"var(--{name})")
+        for number, name in enumerate(("text", "soft", "line"))
+    ),
 )
-
-_NO_RANGES: Mapping[str, tuple[Floats, Floats]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -112,54 +106,85 @@ def curves(
         margin = 0.5 * float(np.ptp(late))
         limits = float(late.min()) - margin, float(late.max()) + margin
         note = " The axis is that of the later half; what lies beyond it is not shown."
-    return lines(caption + note, x_label, y_label, drawn, y_limits=limits)
+    chart = line_chart(drawn, x_label=x_label, y_label=y_label, y_limits=limits)
+    return _of_chart(caption + note, chart)
 
 
-def lines(
-    caption: str,
-    x_label: str,
-    y_label: str,
-    series: Mapping[str, tuple[Floats, Floats]],
-    y_limits: tuple[float, float] | None = None,
-) -> Figure | None:
+def lines(caption: str, x_label: str, y_label: str, series: Ranges) -> Figure | None:
     """Draw one figure by another, as lines: x and y by name, (points,)."""
-    chart = line_chart(series, x_label=x_label, y_label=y_label, y_limits=y_limits)
-    return _of_chart(caption, chart) if chart else None
+    return _of_chart(caption, line_chart(series, x_label=x_label, y_label=y_label))
+
+
+def spectra(
+    caption: str, frequency: Floats, series: Mapping[str, tuple[Floats, Floats, Floats]]
+) -> Figure | None:
+    """Draw spectra as lines with bands on a log axis: by name low, middle and high, (bins,)."""
+    # Of what diverged, nothing is drawn.
+    drawn = {
+        name: (frequency, np.where(np.isfinite(middle) & (middle > 0), middle, np.nan))
+        for name, (_, middle, _) in series.items()
+    }
+    bands = {name: (low, high) for name, (low, _, high) in series.items()}
+    label = "power density (1/Hz), log scale"
+    chart = line_chart(drawn, x_label="frequency (Hz)", y_label=label, log_bands=bands)
+    return _of_chart(caption, chart)
 
 
 def line_chart(
-    series: Mapping[str, tuple[Floats, Floats]],
+    series: Ranges,
     *,
     x_label: str,
     y_label: str,
     title: str = "",
-    x_reach: Sequence[float] = (),
-    y_reach: Sequence[float] = (),
+    reach: tuple[Sequence[float], Sequence[float]] = ((), ()),
     y_limits: tuple[float, float] | None = None,
+    log_bands: Ranges | None = None,
 ) -> Picture | None:
     """Draw a line for each series of x and y, (points,); NaN leaves a gap.
 
-    None where no value is known. An axis also has the values of its reach, whether or not a series
-    has them.
+    None where no value is known. The axes also have the values of their reach, whether or not a
+    series has them. With bands, low and high of each series are shaded, on a log axis.
     """
-    known = {name: xy for name, xy in series.items() if np.isfinite(xy[1]).any()}
-    if not known:
+    known = {name: y[np.isfinite(y)] for name, (_, y) in series.items()}
+    if not any(values.size for values in known.values()):
         return None
-    styles = _styles(series)
 
     def draw(axes: Axes) -> None:
-        for name, (x, y) in known.items():
-            _line(axes, x, y, name, styles[name])
-        axes.update_datalim([(x, 0.0) for x in x_reach], updatey=False)
-        axes.update_datalim([(0.0, y) for y in y_reach], updatex=False)
+        for name, (x, y) in series.items():
+            x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
+            (line,) = axes.plot(x, y, label=name or None)
+            if not known[name].size:  # its style is that of no other
+                line.remove()
+                continue
+            # A point between gaps is a dot.
+            there = np.concatenate([[False], np.isfinite(y), [False]])
+            alone = there[1:-1] & ~there[:-2] & ~there[2:]
+            axes.plot(x[alone], y[alone], ".", color=line.get_color())
+            if log_bands:
+                low, high = log_bands[name]
+                axes.fill_between(x, low, high, color=line.get_color(), alpha=0.16, linewidth=0)
+        if log_bands:
+            _log_axis(axes)
+        axes.update_datalim([(x, 0.0) for x in reach[0]], updatey=False)
+        axes.update_datalim([(0.0, y) for y in reach[1]], updatex=False)
         axes.autoscale_view()
         axes.set_ylim(y_limits)
 
-    words = []
-    for name, (_, y) in known.items():
-        first, last = y[np.isfinite(y)][[0, -1]]
-        words.append(f"{name}: from {first:.3g} to {last:.3g}".removeprefix(": "))
+    words = [
+        f"{name}: from {values[0]:.3g} to {values[-1]:.3g}".removeprefix(": ")
+        for name, values in known.items()
+        if values.size
+    ]
     return _chart(draw, x_label, y_label, "; ".join(words), title=title)
+
+
+def _log_axis(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log", nonpositive="clip")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def dots(
@@ -167,7 +192,7 @@ def dots(
     x_label: str,
     rows: Sequence[str],
     series: Mapping[str, Floats],
-    intervals: Mapping[str, tuple[Floats, Floats]] = _NO_RANGES,
+    intervals: Ranges | None = None,
 ) -> Figure | None:
     """Draw a row of dots for each name, one a series (rows,); the first lies on top.
 
@@ -176,52 +201,18 @@ def dots(
     values = np.array(list(series.values()), np.float64)
     if not np.isfinite(values).any():
         return None
-    styles, places = _styles(series), np.arange(len(rows))[::-1]
+    places = np.arange(len(rows))[::-1]
 
     def draw(axes: Axes) -> None:
-        for name, (low, high) in intervals.items():
-            axes.hlines(places, low, high, color=_SERIES[styles[name]], linewidth=1.2)
-        for name, own in series.items():
-            _points(axes, np.stack([own, places], axis=1), name, styles[name])
-            axes.lines[-1].set_zorder(3 - styles[name] / len(series))
+        for name, ends in (intervals or {}).items():
+            colour = f"C{[*series].index(name)}"
+            axes.hlines(places, *ends, color=colour, linewidth=1.2)
+        _points(axes, {name: np.stack([own, places], axis=1) for name, own in series.items()})
         axes.set_yticks(places, rows)
         axes.set_ylim(-0.5, len(rows) - 0.5)
 
     words = f"{', '.join(series)}: {np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
     return _of_chart(caption, _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows)))
-
-
-def spectra(
-    caption: str, frequency: Floats, series: Mapping[str, tuple[Floats, Floats, Floats]]
-) -> Figure | None:
-    """Draw spectra as lines with bands on a log axis: by name low, middle and high, (bins,)."""
-    known = {
-        name: np.where(np.isfinite(parts), parts, np.nan)
-        for name, parts in series.items()
-        if (np.nan_to_num(parts[1], posinf=0.0) > 0).any()  # of what diverged, nothing is drawn
-    }
-    if not known:
-        return None
-    styles = _styles(series)
-
-    def draw(axes: Axes) -> None:
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-        axes.set_yscale("log", nonpositive="clip")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        for name, (low, middle, high) in known.items():
-            _line(axes, frequency, np.where(middle > 0, middle, np.nan), name, styles[name])
-            colour = _SERIES[styles[name]]
-            axes.fill_between(frequency, low, high, color=colour, alpha=0.16, linewidth=0)
-
-    peaks = [
-        f"{name}: highest {np.nanmax(middle):.3g} at {frequency[np.nanargmax(middle)]:.3g}"
-        for name, (_, middle, _) in known.items()
-    ]
-    label = "power density (1/Hz), log scale"
-    return _of_chart(caption, _chart(draw, "frequency (Hz)", label, "; ".join(peaks)))
 
 
 def scatter(
@@ -242,28 +233,24 @@ def scatter(
     shown = np.isfinite(points).all(axis=1)
     if not shown.any():
         return None
-    styles = _styles(names)
 
     def draw(axes: Axes) -> None:
-        for name in dict.fromkeys(names[shown]):
-            _points(axes, points[shown & (names == name)], name, styles[name])
+        _points(axes, {name: points[shown & (names == name)] for name in dict.fromkeys(names)})
         if identity:
             limits = *axes.get_xlim(), *axes.get_ylim()
             ends = min(limits), max(limits)
             axes.set(xlim=ends, ylim=ends, aspect="equal")
-            axes.plot(ends, ends, color=_SOFT, linestyle="--", linewidth=0.8)
+            axes.plot(ends, ends, color="#010001", linestyle="--", linewidth=0.8)
 
     hidden = len(points) - int(shown.sum())
     notes = ["Dashed: both are equal."] * identity
     notes += [f"{counted(hidden, 'point')} without a value: not shown."] * (hidden > 0)
-    ended = caption if caption.endswith(".") or not notes else f"{caption}."
-    ranges = [
-        f"{label} {values.min():.3g} to {values.max():.3g}"
-        for label, values in zip((x_label, y_label), points[shown].T, strict=True)
-    ]
-    words = f"{shown.sum()} points, {', '.join(ranges)}"
+    caption = " ".join([caption.removesuffix(".") + "." if notes else caption, *notes])
+    low, high = points[shown].min(axis=0), points[shown].max(axis=0)
+    words = f"{shown.sum()} points, {x_label} {low[0]:.3g} to {high[0]:.3g}, "
+    words += f"{y_label} {low[1]:.3g} to {high[1]:.3g}"
     chart = _chart(draw, x_label, y_label, words, height=_WIDTH if identity else _HEIGHT)
-    return _of_chart(" ".join([ended, *notes]), chart)
+    return _of_chart(caption, chart)
 
 
 def matrices(
@@ -312,8 +299,8 @@ def pictures(caption: str, items: Mapping[str, bytes], opens: int | None = None)
     return Figure(caption=caption, parts=parts, opens=opens) if parts else None
 
 
-def _of_chart(caption: str, chart: Picture) -> Figure:
-    return Figure(caption=caption, parts=[chart], beside=True)
+def _of_chart(caption: str, chart: Picture | None) -> Figure | None:
+    return Figure(caption=caption, parts=[chart], beside=True) if chart else None
 
 
 def _chart(
@@ -343,36 +330,24 @@ def _chart(
         nothing = {"Date": None, "Creator": None}
         canvas.savefig(file, format="svg", transparent=True, metadata=nothing)
     svg = file.getvalue()
-    for pattern, replacement in _PAGE_HAS_IT:
+    for pattern, replacement in _OF_THE_PAGE:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    svg = re.sub("#0[01]000[0-9]", lambda colour: _OF_THE_PAGE[colour[0]], svg)
     return Picture(svg, f"{y_label} by {x_label}; {words}", title, "chart")
 
 
-def _line(axes: Axes, x: Floats, y: Floats, name: str, style: int) -> None:
-    """Draw a line with gaps; a point between gaps is a dot."""
-    x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
-    axes.plot(x, y, color=_SERIES[style], linestyle=_DASHES[style], label=name or None)
-    known = np.concatenate([[False], np.isfinite(y), [False]])
-    alone = known[1:-1] & ~known[:-2] & ~known[2:]
-    axes.plot(x[alone], y[alone], ".", color=_SERIES[style])
-
-
-def _points(axes: Axes, points: Floats, name: str, style: int) -> None:
-    axes.plot(
-        *np.asarray(points).T,
-        color=_SERIES[style],
-        marker=_MARKERS[style],
-        markersize=5,
-        linestyle="",
-        alpha=0.75,
-        label=name or None,
-    )
-
-
-def _styles(names: Iterable[str]) -> dict[str, int]:
-    """Return the number of a style for each name: the same whether or not the others are drawn."""
-    return {name: number % len(_SERIES) for number, name in enumerate(dict.fromkeys(names))}
+def _points(axes: Axes, groups: Mapping[str, Floats]) -> None:
+    """Draw points (points, 2) of groups; the first lies on top."""
+    for number, (name, points) in enumerate(groups.items()):
+        axes.plot(
+            *points.T,
+            color=f"C{number}",
+            marker=_MARKERS[number % len(_MARKERS)],
+            markersize=5,
+            linestyle="",
+            alpha=0.75,
+            label=name if len(points) and name else None,
+            zorder=3 - number / len(groups),
+        )
 
 
 def round_up(value: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 # What the verdicts of the program's own judgement of a run mean here.
 VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
+_LONGEST_TEXT = 300
 _NOT_FOR_SCIENCE = "The model is not for science"
 
 
@@ -91,38 +93,27 @@ def left_out(runs: object, title: str) -> Iterator[Flag]:
         yield Flag("warning", f"{run} was left out. {reason}", title)
 
 
-@dataclass(frozen=True)
-class FlagCount:
-    """How many flags a participant's own runs have, for pages over all participants."""
+def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
+    """Count a participant's own flags, the worst first, for pages over all participants.
 
-    problems: int
-    warnings: int
-    worst: str = ""  # text of the worst; empty where there is none
-    model: str = ""  # why the model behind the page is not for science; empty: nothing is known
+    `model` says why the model behind the page is not for science, where it is not.
 
-    @classmethod
-    def of(cls, flags: Sequence[Flag]) -> FlagCount:
-        """Count flags, the worst first.
-
-        Examples
-        --------
-        >>> FlagCount.of([Flag("problem", "Much motion"), Flag("warning", "Short")]).in_words
-        '1 problem, 1 warning'
-        """
-        levels = [flag.level for flag in flags]
-        worst = flags[0].text if flags else ""
-        return cls(levels.count("problem"), levels.count("warning"), worst)
-
-    @property
-    def level(self) -> Level:
-        """Level of the worst flag."""
-        return "problem" if self.problems else "warning" if self.warnings else "good"
-
-    @property
-    def in_words(self) -> str:
-        """Counts for people; empty where nothing is wrong."""
-        parts = ((self.problems, "problem"), (self.warnings, "warning"))
-        return ", ".join(counted(number, word) for number, word in parts if number)
+    Examples
+    --------
+    >>> found = flag_counts([Flag("problem", "Much motion"), Flag("warning", "Short")])
+    >>> found["level"], found["in_words"], found["worst"]
+    ('problem', '1 problem, 1 warning', 'Much motion')
+    """
+    levels = [flag.level for flag in flags]
+    numbers = {level: levels.count(level) for level in LEVELS[:2]}
+    return {
+        "problems": numbers["problem"],
+        "warnings": numbers["warning"],
+        "level": levels[0] if flags else "good",
+        "in_words": ", ".join(counted(number, word) for word, number in numbers.items() if number),
+        "worst": textwrap.shorten(flags[0].text, _LONGEST_TEXT) if flags else "",
+        "model": textwrap.shorten(model, _LONGEST_TEXT),
+    }
 
 
 def model_notice(files: ParticipantFiles) -> str:

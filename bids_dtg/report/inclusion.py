@@ -13,22 +13,12 @@ from typing import Any, TypeAlias
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_table
-from bids_dtg.files.text import write_json
 from bids_dtg.inputs.participants import ParticipantsTable
 from bids_dtg.notices import counted, named
 from bids_dtg.report.contents import AverageFiles
 
 FILE = "desc-inclusion_participants.tsv"  # at the output folder's root
 COLUMNS = ("participant_id", "include", "reason")
-DICTIONARY = {
-    "participant_id": {"Description": "Participant with a decision"},
-    "include": {
-        "Description": "Whether averages over people count the participant; n/a: not decided, who "
-        "counts",
-        "Levels": {"true": "The participant counts", "false": "The participant is left out"},
-    },
-    "reason": {"Description": "Why, in the words of who decided; n/a where none was given"},
-}
 _NOT_KNOWN = ("n/a", "")
 _WORDS = {"true": True, "false": False}
 # By label without sub-: whether averages count the participant, and why ("": not said).
@@ -124,18 +114,6 @@ def split_by_inclusion(
             remedy="keep somebody, or remove the file",
         )
     return kept, gone
-
-
-def describe_inclusion(output: DerivativeDataset) -> None:
-    """Write the data dictionary beside the table, where there is a table.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
-    if (output.root / FILE).is_file():
-        write_json(output.path(FILE).with_suffix(".json"), DICTIONARY)
 
 
 def page_facts(decisions: Decisions, labels: Sequence[str]) -> dict[str, Any]:

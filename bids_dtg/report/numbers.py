@@ -26,13 +26,9 @@ def figure(value: float, digits: int = _DIGITS) -> str:
     """
     if not np.isfinite(value):
         return NOT_KNOWN if np.isnan(value) else ("" if value > 0 else _MINUS) + "\N{INFINITY}"
-    if abs(value) >= _BEYOND_READING:
-        return f"{value:.2e}".replace("-", _MINUS)
-    text = f"{value:,.{digits}f}"
+    text = f"{value:.2e}" if abs(value) >= _BEYOND_READING else f"{value:,.{digits}f}"
     # What rounds to zero has no sign.
-    return (
-        text.removeprefix("-") if float(f"{value:.{digits}f}") == 0 else text.replace("-", _MINUS)
-    )
+    return text.replace("-", _MINUS if text.strip("-0.") else "")
 
 
 def decimals(values: Iterable[float]) -> int | None:

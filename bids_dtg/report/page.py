@@ -121,29 +121,20 @@ class Section:
 
 def lay_out(sections: Sequence[Section]) -> dict[str, Any]:
     """Return what `sections.html` and the page around it ask for."""
-    shown = [
-        {
-            **vars(section),
-            "anchor": section.anchor or f"section-{number}",
-            "tables": [table for table in section.tables if table.rows],
-            "figures": [figure for figure in section.figures if figure is not None],
-        }
-        for number, section in enumerate(sections, 1)
-    ]
-    contents = ("template", "text", "tables", "figures")
-    shown = [section for section in shown if any(section[name] for name in contents)]
+    parts: list[dict[str, Any]] = []
+    for number, section in enumerate(sections, 1):
+        anchor = section.anchor or f"section-{number}"
+        part = {**vars(section), "anchor": anchor}
+        part["tables"] = [table for table in section.tables if table.rows]
+        part["figures"] = [figure for figure in section.figures if figure is not None]
+        if section.links is None:
+            part["links"] = [(anchor, section.title)]
+        if any(part[content] for content in ("template", "text", "tables", "figures")):
+            parts.append(part)
     return {
-        "sections": shown,
-        "links": [
-            link
-            for section in shown
-            for link in (
-                [(section["anchor"], section["title"])]
-                if section["links"] is None
-                else section["links"]
-            )
-        ],
-        "viewer_data": next((own["viewer"] for own in shown if own["viewer"]), None),
+        "sections": parts,
+        "links": [link for part in parts for link in part["links"]],
+        "viewer_data": next((part["viewer"] for part in parts if part["viewer"]), None),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,7 +26,7 @@ from bids_dtg.report.contents import (
     find_participant_labels,
 )
 from bids_dtg.report.figures import Figure
-from bids_dtg.report.flags import FlagCount, flags_of, level_of, model_notice, own_flags
+from bids_dtg.report.flags import Level, flag_counts, flags_of, level_of, model_notice, own_flags
 from bids_dtg.report.inclusion import page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods
 from bids_dtg.report.page import Section, Table, lay_out, link, load_template, render
@@ -52,13 +51,12 @@ _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Vo
 _TEMPLATE = "participant.html"
 # Where a page says how many flags it has, within so many characters of its beginning.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
-_LONGEST_TEXT = 300
 _LACKS = (
     "Some figures are missing: this run was processed by a version of the program, or with "
     "options, that did not keep what they are drawn from."
 )
 # A participant: label, address of the report (None: there is none) and its flags (None: unknown).
-Listed: TypeAlias = tuple[str, str | None, FlagCount | None]
+Listed: TypeAlias = tuple[str, str | None, Mapping[str, Any] | None]
 
 
 def report_path(dataset: DerivativeDataset, label: str) -> Path:
@@ -117,12 +115,11 @@ def write_participant_report(
         *(_of_run(run, files, presentation, dataset, folder) for run in files.runs),
         *presentation.sections(dataset, files, folder),
     ]
-    made = _made(dataset, files, presentation)
+    made = _made(dataset, files)
     methods = find_methods(dataset, [record for *_, record in made]) if made else ""
     laid_out = lay_out(sections)
     ends = {"decision": True, "methods": methods, "provenance": made, "errors": True}
-    own = FlagCount.of(own_flags(files, failures, presentation.quality_columns))
-    texts = {"worst": own.worst, "model": model_notice(files)}
+    own = own_flags(files, failures, presentation.quality_columns)
     try:
         decisions = read_inclusion(dataset)
     except DatasetError:  # the group level reports it
@@ -139,10 +136,7 @@ def write_participant_report(
         subtitle=presentation.subtitle(files),
         model=presentation.model(files),
         flags=flags_of(files, failures, presentation),
-        own_flags={
-            **vars(own),
-            **{name: textwrap.shorten(text, _LONGEST_TEXT) for name, text in texts.items()},
-        },
+        own_flags=flag_counts(own, model_notice(files)),
         figures=_key_figures(files.runs, presentation.quality_columns),
         methods=methods,
         provenance=made,
@@ -195,45 +189,14 @@ def _of_run(
     )
 
 
-# Title, sidecar and completion record of what was made.
-_Made = tuple[str, Mapping[str, Any], Mapping[str, Any]]
-
-
 def _made(
-    dataset: DerivativeDataset, files: ParticipantFiles, presentation: Presentation
-) -> list[_Made]:
-    """List a participant's results: averages of maps or of other results, or single runs."""
-    if presentation.of_averages:
-        return [
-            (made.title, _with_names(made.facts), completion_record(dataset, made.title))
-            for made in files.combined
-        ]
-    if not presentation.results:
-        return [
-            (
-                made.title,
-                _with_names(made.common)
-                | {"Maps": made.title if made.maps else "not written (--write)"},
-                made.record,
-            )
-            for made in files.every_average
-        ]
-    return [
-        (run.title, run.facts, record)
-        for run in files.runs
-        if (record := completion_record(dataset, run.title)) or run.facts
-    ]
-
-
-def _with_names(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sidecar of an average of runs, with the names of its runs alone."""
-    runs, left = facts.get("Runs"), facts.get("ExcludedRuns")
-    found = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
-    return {
-        **facts,
-        "Runs": ", ".join(str(run.get("Run")) for run in found),
-        "LeftOut": ", ".join(map(str, left)) if isinstance(left, dict) else "",
-    }
+    dataset: DerivativeDataset, files: ParticipantFiles
+) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Return title, sidecar and completion record of averages, or of single runs."""
+    made = [(own.title, own.common, own.record) for own in files.every_average]
+    for own in () if made else files.combined or files.runs:
+        made.append((own.title, own.facts, completion_record(dataset, own.title)))
+    return [(title, facts, record) for title, facts, record in made if facts or record]
 
 
 def _key_figures(
@@ -246,34 +209,28 @@ def _key_figures(
         return [value for value in found if value is not None]
 
     figures: list[dict[str, Any]] = []
+
+    def add(title: str, value: str, unit: str, level: Level | None = None, **more: str) -> None:
+        figures.append({"title": title, "value": value, "unit": unit, "level": level, **more})
+
     rest = next(column for column in columns if column.name == "minutes_kept")
     if minutes := sum(values(rest.name)):
-        level = level_of(rest.name, minutes)
-        shown = {"title": rest.title, "value": f"{minutes:.1f}", "unit": rest.unit, "level": level}
-        figures.append(shown)
+        add(rest.title, f"{minutes:.1f}", rest.unit, level_of(rest.name, minutes))
     if frames := sum(values("frames")):
-        share = f"{sum(values('frames_kept')) / frames:.0%}"
-        figures.append({"title": "Frames kept", "value": share, "unit": f"of {frames:.0f}"})
+        add("Frames kept", f"{sum(values('frames_kept')) / frames:.0%}", f"of {frames:.0f}")
     for column in columns:
         if column.summary and (found := values(column.name)):
             limit = LIMITS.get(column.name)
-            worst, words = max(found), ", highest"
-            if limit is not None and limit.low_is_bad:
-                worst, words = min(found), ", lowest"
-            figures.append(
-                {
-                    "title": column.title + words * (len(found) > 1),
-                    "value": column.summary.format(worst),
-                    "unit": column.unit,
-                    "level": level_of(column.name, worst),
-                }
-            )
+            low_is_bad = limit is not None and limit.low_is_bad
+            worst, words = (min(found), ", lowest") if low_is_bad else (max(found), ", highest")
+            title, level = column.title + words * (len(found) > 1), level_of(column.name, worst)
+            add(title, column.summary.format(worst), column.unit, level)
     for name, (title, unit) in _BESIDE_MODEL.items():
         if found := values(name):
             text = " to ".join(f"{value:.3g}" for value in sorted({min(found), max(found)}))
             model = values(f"model_{name}")
             beside = f"the model's training: {model[0]:.3g} {unit}" if model else ""
-            figures.append({"title": title, "value": text, "unit": unit, "beside": beside})
+            add(title, text, unit, beside=beside)
     return figures
 
 
@@ -313,21 +270,20 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
 
 def _list(dataset: DerivativeDataset) -> list[Listed]:
     reports = {path.stem.removeprefix("sub-"): path for path in dataset.root.glob("sub-*.html")}
-    few, found = len(reports) <= _MOST_READ, list[Listed]()
+    few, found = len(reports) <= _MOST_READ, dict[str, Listed]()
     for label in sorted({*find_participant_labels(dataset), *reports}):
-        path = reports.get(label)
-        address, count = None, None
-        if path:
-            address, count = link(path, dataset), _flag_count(path) if few else None
-        found.append((label, address, count))
-    return found
+        found[label] = label, None, None
+        if path := reports.get(label):
+            found[label] = label, link(path, dataset), _flag_count(path) if few else None
+    return [*found.values()]
 
 
-def _flag_count(page: Path) -> FlagCount | None:
+def _flag_count(page: Path) -> Mapping[str, Any] | None:
     """Read from a report how many flags it has; None where it does not say so."""
     try:
         with open_foreign(page) as file:
             found = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))
-        return FlagCount(**json.loads(found.group(1))) if found else None
-    except (ForeignFileError, OSError, TypeError, ValueError):
+        counts: dict[str, Any] = json.loads(found.group(1)) if found else {}
+    except (ForeignFileError, OSError, ValueError):
         return None
+    return counts if counts.keys() >= flag_counts(()).keys() else None

@@ -6,13 +6,12 @@ import pytest
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.text import read_json, write_tsv
+from bids_dtg.files.text import write_tsv
 from bids_dtg.report.contents import AverageFiles
 from bids_dtg.report.inclusion import (
     COLUMNS,
     FILE,
     decision_lines,
-    describe_inclusion,
     page_facts,
     read_inclusion,
     split_by_inclusion,
@@ -38,8 +37,6 @@ def test_without_a_table_everybody_counts(output):
     averages = [of("sub-01_task-rest")]
     assert split_by_inclusion(found, averages) == (averages, [])
     assert decision_lines(found, ["01"]) == []
-    describe_inclusion(output)
-    assert list(output.root.iterdir()) == []
 
 
 def test_who_is_left_out_is_named_with_the_reason(output):
@@ -53,8 +50,6 @@ def test_who_is_left_out_is_named_with_the_reason(output):
     assert gone == [(two.title, f"left out by {FILE}: sleepy")]
     assert decision_lines(found, ["01", "02"]) == [f"{FILE} leaves out 1 participant: sub-02"]
     assert "1 participant without results here: sub-02" in decision_lines(found, ["01"])[0]
-    describe_inclusion(output)
-    assert set(read_json((output.root / FILE).with_suffix(".json"))) == set(COLUMNS)
     facts = page_facts(found, ["01", "02"])
     assert facts["decided"]["sub-02"] == {"include": False, "reason": "sleepy"}
     assert facts["people"] == ["sub-01", "sub-02"]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.flags import flag_counts
 from bids_dtg.report.participant import write_index
 
 PAGE = "network_report.html"
@@ -54,7 +55,7 @@ def test_what_an_analysis_that_is_gone_has_written_stays_listed(tmp_path):
 def test_the_index_repeats_that_a_model_is_not_for_science(tmp_path):
     (tmp_path / "dataset_description.json").write_text("{}")
     head = "<meta name=\"bids-dtg-flags\" content='{}'>"
-    counts = {"problems": 0, "warnings": 0, "worst": ""}
+    counts = flag_counts(())
     report = tmp_path / "sub-01.html"
     report.write_text(head.format(json.dumps(counts)))
     write_index(DerivativeDataset(tmp_path))

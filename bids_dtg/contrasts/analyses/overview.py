@@ -44,15 +44,14 @@ from bids_dtg.report.contents import (
 from bids_dtg.report.flags import (
     VERDICTS,
     Flag,
-    FlagCount,
     few_people,
+    flag_counts,
     own_flags,
     same_for_all,
 )
 from bids_dtg.report.inclusion import (
     Decisions,
     decision_lines,
-    describe_inclusion,
     page_facts,
     read_inclusion,
     split_by_inclusion,
@@ -162,7 +161,6 @@ def _gather(
             f"no means of {counted(dense, 'average')} of maps of parcels: wb_command "
             "-cifti-average makes them"
         )
-    describe_inclusion(output)
     maps = None
     if averages:
         maps = mean_of_averages(
@@ -443,8 +441,8 @@ def write_group_page(
     order = list(range(len(rows)))
     if len(rows) > _MOST_ROWS:  # those to look at come first
         order.sort(key=lambda n: (levels[n] != "problem", levels[n] != "warning", -marks[n]))
-    counts = {label: FlagCount.of(own) for label, own in flags.items()}
-    people = sorted(counts.items(), key=lambda own: (-own[1].problems, -own[1].warnings))
+    counts = {label: flag_counts(own) for label, own in flags.items()}
+    people = sorted(counts.items(), key=lambda own: (-own[1]["problems"], -own[1]["warnings"]))
     first = means[0].sidecar if means else {}
     notice = str(first.get("ModelNotice") or "") if first.get("NotForScience") else ""
     folder, gallery = dataset.root / "group" / "figures", None
@@ -462,8 +460,8 @@ def write_group_page(
         participants=len({row.get("participant_id") for row in rows}),
         failed=len({participant for participant, _, _ in failures}),
         levels=levels,
-        problems=sum(count.level == "problem" for count in counts.values()),
-        warnings=sum(count.level == "warning" for count in counts.values()),
+        problems=sum(count["level"] == "problem" for count in counts.values()),
+        warnings=sum(count["level"] == "warning" for count in counts.values()),
         notices=[*filter(None, (notice, few_people(first))), *same_for_all(means)],
         rows=rows,
         shown=order[:_MOST_ROWS],

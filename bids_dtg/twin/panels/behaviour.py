@@ -214,12 +214,14 @@ _Points = tuple[Values, Values]
 
 def draw_times(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the distribution of response times of each condition."""
-    return _draw(made, _density, _TIMES, y_label="share of trials per second")
+    return _draw(made, _density, _TIMES, y_label="share of trials per second", reach=((0.0,), ()))
 
 
 def draw_trial_series(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the time series of the mean trial of each condition: share answered by each time."""
-    return _draw(made, _buttons, _SERIES_WORDS, y_label="share of trials", y_reach=(0.0, 1.0))
+    return _draw(
+        made, _buttons, _SERIES_WORDS, y_label="share of trials", reach=((0.0,), (0.0, 1.0))
+    )
 
 
 _TIMES = (
@@ -278,4 +280,4 @@ def _chart(
     series = {title: found.get(of, nothing) for of, title in _TITLES.items()}
     title = f"{where} ({max(curve.trials for curve in curves)} trials)"
     seconds = "seconds from the onset"
-    return line_chart(series, x_label=seconds, title=title, x_reach=(0.0,), **axis)
+    return line_chart(series, x_label=seconds, title=title, **axis)
