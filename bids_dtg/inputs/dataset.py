@@ -87,11 +87,6 @@ def find_dataset(
     """
     derivatives = [text for text in derivatives if not names_atlases(text)]
     bids_dir = _folder(bids_dir, "BIDS_DIR")
-    if derivatives and input_type in STUDIES:
-        raise DatasetError(
-            f"--derivatives was given with --input-type {input_type}",
-            expected="BIDS_DIR to hold the participants' folders",
-        )
     if derivatives:
         return _explicit(derivatives, bids_dir, input_type)
     if study := _study_in(bids_dir, input_type):
@@ -218,32 +213,19 @@ def split_named_path(text: str) -> tuple[str | None, str]:
 
 def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
     """Return the study whose folders are in a folder; None: it is to be read by BIDS names."""
-    if input_type != "auto" and (study := STUDIES.get(input_type)):
-        if not holds_study(study, root):
-            inside = f"perhaps {root.parent} was meant" if (root / study.sign).is_dir() else None
-            raise DatasetError(
-                f"{root} holds no participant's folder with {study.sign}, but {seen(root)}",
-                expected=f"ID/{study.sign}",
-                remedy=inside,
-            )
-        return input_type
-    if input_type != "auto" or (root / _DESCRIPTION).exists():
+    if input_type != "auto":
+        return input_type if input_type in STUDIES else None
+    if (root / _DESCRIPTION).exists():
         return None
-    found = [kind for kind, study in STUDIES.items() if holds_study(study, root)]
-    if len(found) > 1:
-        raise DatasetError(
-            f"{root} has folders of {' and of '.join(TITLES[kind] for kind in found)}",
-            remedy=f"choose one with --input-type {' or '.join(found)}",
-        )
-    return found[0] if found else None
+    return next((kind for kind, study in STUDIES.items() if holds_study(study, root)), None)
 
 
 def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice) -> InputDataset:
     found: list[tuple[Path, InputChoice]] = []
     for text in derivatives:
         name, place = split_named_path(text)
-        kind: InputChoice | None = "auto" if name is None else _package(name)
-        if kind == "auto" or (kind and input_type in ("auto", kind)):
+        kind: InputChoice | None = input_type if name is None else _package(name)
+        if kind and kind not in STUDIES and input_type in ("auto", kind):
             found.append((expand_home(place, "--derivatives"), kind))
     if len(found) != 1:
         title = "fMRIPrep derivatives" if input_type == "auto" else TITLES[input_type]
@@ -253,9 +235,8 @@ def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoic
             else f"--derivatives names no {title}: {', '.join(derivatives)}",
             expected="one of fmriprep=PATH, xcpd=PATH or PATH",
         )
-    ((path, named),) = found
-    root = _folder(path, "--derivatives")
-    return _dataset(root, bids_dir, input_type if named == "auto" else named)
+    ((path, only),) = found
+    return _dataset(_folder(path, "--derivatives"), bids_dir, only)
 
 
 def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDataset:

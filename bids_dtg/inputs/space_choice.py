@@ -32,10 +32,8 @@ from bids_dtg.inputs.templateflow import (
 _NAMING = ("seg", "atlas")
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": T1W}
-# C-PAC's word for the template of its configuration, whichever that is.
-_UNNAMED = "template"
 # Spaces beside the model's, the best first; any other template comes after them.
-_PREFERRED = (_UNNAMED, NATIVE, T1W, USUAL_TEMPLATE)
+_PREFERRED = (NATIVE, T1W, USUAL_TEMPLATE)
 # The ends of a co-registration, and whether its inverse is used: affine, either direction serves,
 # the one that needs no inverse first. fMRIPrep's word for the grid of the run itself since 23.1,
 # before, and in 26.
@@ -96,13 +94,9 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
             remedy="choose another --space, or leave it out",
         )
     why = ["asked for with --space"] if asked else [f"chosen from {there}"] * (len(versions) > 1)
-    # Who asks for a space without a template's name says that it is the model's.
-    is_taken = asked is not None and asked.partition(":")[0] == _UNNAMED
-    if in_model := [file for file in left if file.space == rule.model or is_taken]:
-        taken = f"{_UNNAMED}, which is taken as " * is_taken
+    if in_model := [file for file in left if file.space == rule.model]:
         file, lattice = _nearest(in_model, rule.on_lattice)
-        words = [f"{taken}{rule.model}, the model's", *lattice, *why]
-        return file, (), "; ".join(words)
+        return file, (), "; ".join([f"{rule.model}, the model's", *lattice, *why])
     if asked is None:
         why.append(f"not {rule.model}, which is not there")
     lacks: list[RunError] = []
@@ -192,11 +186,6 @@ def _transforms(
     co-registration `from-boldref_to-T1w` maps those on to the run's own grid.
     A detour leads through another template.
     """
-    if bold.space == _UNNAMED:
-        raise RunError(
-            f"space-{_UNNAMED}, as C-PAC writes it, names no template",
-            remedy=f"--space {_UNNAMED}, if the template of C-PAC's configuration is {rule.model}",
-        )
     if bold.space not in (NATIVE, T1W):
         cohort = bold.name.get("cohort")
         origin = f"{bold.space}+{cohort}" if cohort else bold.space

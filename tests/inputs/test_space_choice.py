@@ -220,19 +220,6 @@ def test_the_way_through_the_usual_template_is_that_of_the_composed_transform(ro
     np.testing.assert_allclose(measure(through, bundle, none).r, composed.r, atol=1e-6)
 
 
-def test_cpacs_space_without_a_name_is_read_where_it_is_asked_for(root, home):
-    add_run(root, space="template", res="2")
-    with pytest.raises(
-        RunError,
-        match=rf"space-template, as C-PAC writes it, names no template\. Expected: space-{SPACE}, "
-        rf"or transforms to it\. To do: --space template, if .*C-PAC's configuration is {SPACE}\.$",
-    ):
-        find(root, home)
-    run = find(root, home, asked="template")
-    assert (run.space, run.transforms) == (SPACE, ())
-    assert run.space_reason.startswith(f"template, which is taken as {SPACE}, the model's")
-
-
 def test_a_template_that_the_program_cannot_help_with(root, home):
     add_run(root, space="MNIInfant_cohort-2", res=None)
     told = r"from-MNIInfant\+2_mode.*To do: fmriprep.*or put"

@@ -220,23 +220,11 @@ def test_ukb_two_folders_of_one_session(tmp_path):
 # --- all studies
 
 
-def test_two_studies_in_one_folder_are_told(tmp_path):
-    add_hcp_run(tmp_path, bold=BOLD)
-    add_ukb_run(tmp_path, bold=BOLD)
-    with pytest.raises(
-        DatasetError,
-        match=r"HCP folders and of UK Biobank folders\. To do: .*--input-type hcp or ukb",
-    ):
-        find_dataset(tmp_path)
-    for kind, participant in (("hcp", "100307"), ("ukb", "1234567")):
-        assert select_participants(find_dataset(tmp_path, (), kind)) == (participant,)
-
-
 def test_a_study_that_is_not_there(tmp_path):
     (tmp_path / "notes").mkdir()
-    with pytest.raises(DatasetError, match=r"with fMRI, but notes\. Expected: ID/fMRI"):
-        find_dataset(tmp_path, (), "ukb")
-    with pytest.raises(DatasetError, match=r"--derivatives was given with --input-type hcp"):
+    with pytest.raises(DatasetError, match=r"no participants \(no fMRI folder\), but notes"):
+        select_participants(find_dataset(tmp_path, (), "ukb"))
+    with pytest.raises(DatasetError, match=r"--derivatives names no HCP folders"):
         find_dataset(tmp_path, ["x"], "hcp")
     with pytest.raises(DatasetError, match="is not a BIDS dataset"):
         find_dataset(tmp_path)

@@ -169,15 +169,6 @@ def test_a_plan_downloads_nothing(job, capsys, monkeypatch, offline, code):
     assert not (job.folder / "home").exists()
 
 
-def test_ambiguous_input_is_one_line_before_anything_is_written(job, capsys):
-    study = StudyJob(job, "hcp")
-    add_ukb_run(study.bids, bold=tiny_bold(), affine=TINY_AFFINE)
-    assert study.run() == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("To do: choose one with --input-type hcp or ukb.")
-    assert not study.out.exists()
-
-
 @pytest.mark.slow
 def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     training = TrainingData(data="x", cleaning="HCP minimal preprocessing and ICA-FIX")
