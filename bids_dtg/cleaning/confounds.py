@@ -60,7 +60,6 @@ _MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {
     "high_pass": (("cosine",), "no cosine columns: nothing was high-pass filtered."),
     "motion": (MOTION, "no motion columns: {0} removed none."),
 }
-NOT_IN_TABLE = "not_in_table"  # in decisions: parts of the strategy that a run's table lacks
 _CUSTOM = "--custom-confounds"
 _SUFFIXES = ("timeseries", "regressors")  # of fMRIPrep's tables since 20.2, and before
 
@@ -240,7 +239,7 @@ def _names(
     cosines = [name for name in cells if "high_pass" in parts and name.startswith("cosine")]
     facts["gsr"] = options.gsr
     if lacking:
-        facts[NOT_IN_TABLE] = lacking
+        facts["not_in_table"] = lacking
     if computed := sorted(bases.keys() - cells.keys()):
         facts["columns_computed"] = computed
     notes += [

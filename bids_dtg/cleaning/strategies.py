@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -213,46 +213,13 @@ def cleaning_words() -> dict[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
-class Lacking:
-    """What runs lack: parts of a strategy in their tables, or frames."""
-
-    everywhere: frozenset[str] = frozenset()  # in no run's table
-    somewhere: frozenset[str] = frozenset()  # in the tables of some runs, or nobody knows yet
-    frames: bool = False  # whether frames of a run were left out, as XCP-D had flagged them
-
-    @classmethod
-    def of_runs(cls, runs: Iterable[Iterable[str]], *, frames: bool = False) -> Lacking:
-        """Sum up what the table of each run lacks.
-
-        Examples
-        --------
-        >>> Lacking.of_runs([["motion"], []]).somewhere
-        frozenset({'motion'})
-        """
-        sets = [frozenset(parts) for parts in runs]
-        everywhere = frozenset.intersection(*sets) if sets else frozenset()
-        return cls(everywhere, frozenset().union(*sets) - everywhere, frames)
-
-    @classmethod
-    def possible(cls, options: CleaningOptions) -> Lacking:
-        """Return what tables may lack by the strategy, before any has been read."""
-        row = find_strategy(options.denoise_strategy)
-        return cls(somewhere=frozenset(row.optional) & frozenset(row.parts))
-
-
-_NOTHING_LACKING = Lacking()
-
-
-def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING) -> str:
+def cleaning_text(options: CleaningOptions) -> str:
     """Write sentences on what was removed, and how.
 
     Parameters
     ----------
     options
         How runs were cleaned; the strategy is one of `STRATEGIES`.
-    lacking
-        What of it the tables of confounds did not have.
 
     Returns
     -------
@@ -261,9 +228,9 @@ def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING)
     row, say = find_strategy(options.denoise_strategy), cleaning_words()
     arguments = row.nilearn_arguments(options)
     removed = [
-        forms[arguments.get(part, "always")] + say["somewhere"] * (part in lacking.somewhere)
+        forms[arguments.get(part, "always")] + say["somewhere"] * (part in row.optional)
         for part, forms in say["parts"].items()
-        if row.reads_table and part in set(arguments["strategy"]) - lacking.everywhere
+        if row.reads_table and part in arguments["strategy"]
     ]
     asked = {name: getattr(options, name) for name in say["further"]}
     removed += [say["further"][name].format(x) for name, x in asked.items() if x is not None]

@@ -11,7 +11,7 @@ from typing import Any
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.confounds import Confounds
-from bids_dtg.cleaning.strategies import Lacking, find_strategy
+from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
@@ -138,7 +138,6 @@ def complete_average(
     planned: AveragedRuns,
     inputs: Mapping[str, Fingerprint],
     files: Sequence[PurePosixPath],
-    lacking: Lacking,
 ) -> None:
     """Record that an average is complete, once all else of it has been written.
 
@@ -152,8 +151,6 @@ def complete_average(
         Fingerprints of the input files, by path.
     files
         All that was written of it.
-    lacking
-        What the tables of its runs lack, which its methods text says.
 
     Raises
     ------
@@ -165,8 +162,8 @@ def complete_average(
     for left in set(recorded_outputs(output, planned.title)) - set(files):
         if _is_of(output, planned, left):
             output.remove(left)
-    path = methods_path(options_hash(options), lacking)
-    keep_methods(output, path, request.methods(lacking))
+    path = methods_path(options_hash(options))
+    keep_methods(output, path, request.methods())
     # Last: whoever is killed before this line does all of the above again.
     write_completion(
         output,

@@ -17,16 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.fitted import FittedBundle
-from bids_dtg.cleaning.confounds import NOT_IN_TABLE, Confounds
+from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
-from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, parcel_sums
 from bids_dtg.engine.machine import divide
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.regions import (
     SERIES,
     Measure,
@@ -51,7 +49,6 @@ from bids_dtg.participants.origin import (
     atlas_facts,
     camel_case,
     cleaning_note,
-    complete_average,
     first_figures,
     model_facts,
     rounded,
@@ -59,7 +56,6 @@ from bids_dtg.participants.origin import (
 )
 from bids_dtg.participants.request import (
     Asked,
-    AveragedRuns,
     CallRequest,
     run_entities,
     templateflow_of,
@@ -559,32 +555,6 @@ class ParcelWriter(Generic[Request]):
         }
         columns = self._request.presentation.quality_columns
         return write_quality(figures, columns, run_entities(measured.run), self._request.output)
-
-    def complete(
-        self,
-        planned: AveragedRuns,
-        inputs: Mapping[str, Fingerprint],
-        files: Sequence[PurePosixPath],
-        runs: Sequence[MeasuredSeries],
-    ) -> None:
-        """Record that an average is complete, once all else of it has been written.
-
-        Parameters
-        ----------
-        planned
-            The runs that are averaged.
-        inputs
-            Fingerprints of the input files, by path.
-        files
-            All that was written of it.
-        runs
-            Those that it was made of.
-        """
-        lacking = Lacking.of_runs(
-            (run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
-            frames=any(run.confounds.dropped["interpolated"] for run in runs),
-        )
-        complete_average(self._request, planned, inputs, files, lacking)
 
     def how_made(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
@@ -112,7 +111,7 @@ class Reports:
 
 def write_methods(request: CallRequest) -> None:
     """Write the methods texts of all averages in the output, and that of the call as planned."""
-    write_all_methods(request.output, request.methods(Lacking.possible(request.settings.cleaning)))
+    write_all_methods(request.output, request.methods())
 
 
 def remake_reports(settings: Settings) -> int:

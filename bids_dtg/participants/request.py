@@ -18,7 +18,7 @@ import numpy as np
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import check_custom_place, confound_files, require_own_tables
-from bids_dtg.cleaning.strategies import Lacking, resolve
+from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.engine.machine import Capacity
 from bids_dtg.errors import OutputError, RunError
 from bids_dtg.extras import require
@@ -253,10 +253,10 @@ class CallRequest(Asked, ABC):
         """Template that runs are read in."""
         return self.grid.space
 
-    def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of averages whose runs' tables of confounds lack something."""
+    def methods(self) -> str:
+        """Write the methods text of averages."""
         return methods_text(
-            *(self.methods_words(), self.settings, lacking),
+            *(self.methods_words(), self.settings),
             bundle=self.bundle,
             space=self.space,
             grid=self.sampled_on,

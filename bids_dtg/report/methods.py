@@ -15,7 +15,7 @@ from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.design import MIN_DOF
-from bids_dtg.cleaning.strategies import Lacking, cleaning_text, cleaning_words
+from bids_dtg.cleaning.strategies import cleaning_text, cleaning_words
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
@@ -99,7 +99,6 @@ def fitted_to(people: int, data_set: str) -> str:
 def methods_text(
     words: MethodsWords,
     settings: Settings,
-    lacking: Lacking,
     *,
     bundle: Bundle[Any] | None,
     space: str,
@@ -114,8 +113,6 @@ def methods_text(
         Sentences of the workflow for the methods text.
     settings
         What the runs were read from, and how they were cleaned.
-    lacking
-        What of the cleaning the tables of confounds did not have.
     bundle
         The model; None: there is none.
     space
@@ -135,9 +132,8 @@ def methods_text(
     how = _SAID["interpolated"][cleaning.interpolation]
     sentences = (
         _SAID["sources"][input_type],
-        _SAID["censored"] * lacking.frames,
         _SAID["parcels" if space == PARCELS else "sampled"].format(space=space, grid=grid, how=how),
-        cleaning_text(cleaning, lacking),
+        cleaning_text(cleaning),
         dropped,
         _SAID["least_dof" if own else "least"].format(minutes=cleaning.min_minutes, dof=MIN_DOF),
         words.computed,
@@ -165,12 +161,9 @@ def methods_text(
     return "\n\n".join(filter(None, [_TITLE, *filled, words.references + cited]))
 
 
-def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
-    """Return where the text of averages with these options, and tables that lack this, is kept."""
-    without = "".join(f"_without-{part.replace('_', '')}" for part in sorted(lacking.everywhere))
-    partly = "".join(f"_partly-{part.replace('_', '')}" for part in sorted(lacking.somewhere))
-    partly += "_censored" * lacking.frames
-    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}.md")
+def methods_path(options_sha256: str) -> PurePosixPath:
+    """Return where the text of averages with these options is kept."""
+    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}.md")
 
 
 def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> None:

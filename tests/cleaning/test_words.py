@@ -16,7 +16,7 @@ from bids_dtg.settings import CleaningOptions
     ("strategy", "choice", "present", "absent"),
     [
         ("simple", {}, "24 motion parameters, the mean signals", "squares"),
-        ("simple", {}, "fMRIPrep's discrete cosines (high-pass) were removed", "global"),
+        ("simple", {}, "fMRIPrep's discrete cosines (high-pass; where", "global"),
         ("simple", {"gsr": True}, "the global signal and", "its derivative"),
         ("36p", {}, "global signal with its deriv", "gave"),
         ("scrubbing", {"fd_threshold": 0.2}, "above 0.2 mm", "0.5 mm"),

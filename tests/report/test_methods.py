@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
@@ -55,7 +54,7 @@ def model(
     )
 
 
-def markdown_of(outputs=None, lacking=None, input_type="fmriprep", cleaning=None, **change) -> str:
+def markdown_of(outputs=None, input_type="fmriprep", cleaning=None, **change) -> str:
     """Return the text of the contrasts; `change` as of the model."""
     cleaning = cleaning or CleaningOptions(denoise_strategy="simple")
     made = model(**change)
@@ -63,7 +62,6 @@ def markdown_of(outputs=None, lacking=None, input_type="fmriprep", cleaning=None
         *(
             methods_of(made, outputs or OutputOptions()),
             SimpleNamespace(inputs=SimpleNamespace(input_type=input_type), cleaning=cleaning),
-            lacking or Lacking(),
         ),
         bundle=made,
         space="MNI152NLin6Asym",
@@ -124,9 +122,9 @@ NONE = cleaned("none")
             "not fitted to",
         ),
         ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "XCP-D"),
-        ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "flagged"),
+        ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "steady"),
         (
-            {"input_type": "xcpd", "lacking": Lacking(frames=True), **NONE},
+            {"input_type": "xcpd", **NONE},
             "had denoised. Frames that XCP-D had flagged for motion were left out. Runs that",
             "censored",
         ),
@@ -148,9 +146,9 @@ def test_text_follows_the_options(change, present, absent):
 
 def test_a_set_has_the_text_of_its_own_options(tmp_path):
     dataset = DerivativeDataset(tmp_path)
-    for path, text in ((methods_path("a" * 64, Lacking()), "own"), (LAST_METHODS, "last")):
+    for path, text in ((methods_path("a" * 64), "own"), (LAST_METHODS, "last")):
         dataset.write(path, text.encode())
-    assert find_methods(dataset, [{"Methods": str(methods_path("a" * 64, Lacking()))}]) == "own"
+    assert find_methods(dataset, [{"Methods": str(methods_path("a" * 64))}]) == "own"
     assert find_methods(dataset, [{}]) == "last"
     assert find_methods(dataset, [{"Methods": "../../etc/passwd"}]) == "last"
 
@@ -215,15 +213,11 @@ def test_intervals_are_described_where_a_model_has_them_and_only_there():
     assert "t(.95" not in without
 
 
-def test_motion_is_named_where_tables_had_it():
-    compcor = CleaningOptions(denoise_strategy="compcor")
-    assert "24 motion parameters, the comp" in text_of(cleaning=compcor)
-    nowhere, partly = Lacking(frozenset({"motion"})), Lacking(somewhere=frozenset({"motion"}))
-    assert "motion parameters" not in text_of(cleaning=compcor, lacking=nowhere)
-    told = "24 motion parameters (in runs whose table of confounds has them)"
-    assert told in text_of(cleaning=compcor, lacking=partly)
-    assert Lacking.possible(compcor) == partly
-    assert Lacking.possible(CleaningOptions(denoise_strategy="simple")) == Lacking()
+def test_what_tables_may_lack_is_said_to_be_removed_where_they_have_it():
+    where = "where the table of confounds has them)"
+    text = text_of(cleaning=CleaningOptions(denoise_strategy="compcor"))
+    assert f"24 motion parameters ({where}, the comp" in text
+    assert f"discrete cosines (high-pass; {where} were" in text
 
 
 def test_every_reference_has_an_address_that_is_whole():
@@ -257,9 +251,9 @@ def test_who_asks_to_be_cited_otherwise_is():
     assert "(the model)" not in text_of(citation=paper)
 
 
-def made(dataset: DerivativeDataset, title: str, text: str, lacking: Lacking) -> None:
+def made(dataset: DerivativeDataset, title: str, text: str) -> None:
     """Record an average as the participant level does."""
-    path = methods_path(title[-1] * 64, lacking)
+    path = methods_path(title[-1] * 64)
     keep_methods(dataset, path, text)
     write_completion(dataset, title, options={}, inputs={}, outputs=[], methods=path)
 
@@ -270,15 +264,15 @@ def test_the_output_explains_all_sets_in_it_and_no_other(tmp_path):
     kept = tmp_path / LAST_METHODS
     write_all_methods(dataset, "# Methods\n\nPlanned.\n")
     assert "Planned." in kept.read_text()
-    made(dataset, "sub-1", first, Lacking())
+    made(dataset, "sub-1", first)
     write_all_methods(dataset, "")
     assert kept.read_text() == first
-    made(dataset, "sub-2", second, Lacking(frozenset({"motion"})))
+    made(dataset, "sub-2", second)
     write_all_methods(dataset, "")
     told = kept.read_text()
     assert told.startswith("# Methods\n\nThe maps were made in 2 ways.")
     assert told.index("## 1. sub-1") < told.index("Simply.") < told.index("## 2. sub-2")
     assert "### References" in told
-    made(dataset, "sub-2", first, Lacking())  # made anew like the other
+    made(dataset, "sub-2", first)  # made anew like the other
     write_all_methods(dataset, "")
     assert kept.read_text() == first

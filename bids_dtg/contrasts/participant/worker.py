@@ -13,13 +13,14 @@ from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps
 from bids_dtg.contrasts.participant.outputs import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
-from bids_dtg.contrasts.participant.outputs.write import complete, write_average, write_run
+from bids_dtg.contrasts.participant.outputs.write import write_average, write_run
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
+from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average, LevelWork
 from bids_dtg.progress import Clock
@@ -153,7 +154,7 @@ class ParticipantWork(LevelWork):
         estimate = maps.result(request.bundle.contrasts)
         with clock.time("write"):
             files += write_average(request, planned, estimate, runs=runs, left_out=average.left_out)
-            complete(request, planned, average.inputs, files, runs=runs)
+            complete_average(request, planned, average.inputs, files)
         summary = (
             f"{in_words(len(request.contrasts), request.kinds)} from "
             f"{estimate.seconds / 60:.1f} minutes of rest "

@@ -18,6 +18,7 @@ from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
+from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWork
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average
@@ -96,7 +97,7 @@ class NetworkWork(ParcelWork):
                 notes=notes,
                 seconds=seconds + time.perf_counter() - start,
             )
-            writer.complete(planned, average.inputs, files, [measured])
+            complete_average(self.request, planned, average.inputs, files)
         cleaned = writer.cleaning_note(measured)
         said = (*measured.notes, *notes, *([cleaned] if cleaned else []))
         return [f"{measured.run.title}: {note}" for note in said], self._line(measured)

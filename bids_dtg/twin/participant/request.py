@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.cohort.known_people import labels_alone
 from bids_dtg.cohort.people import table_path
 from bids_dtg.cohort.result_folder import data_set_name
@@ -128,9 +127,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """Return the request that is for the runs of an average."""
         return self.for_task_runs if is_of_task(planned) else self
 
-    def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of averages whose runs' tables of confounds lack something."""
-        text = super().methods(lacking)
+    def methods(self) -> str:
+        """Write the methods text of averages."""
+        text = super().methods()
         # The paragraphs on sources and cleaning are those of all workflows, which read rest.
         return text.replace("resting-state", "task") if self.of_task_runs else text
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
+from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWork, SeriesReader
 from bids_dtg.participants.worker import Average
 from bids_dtg.twin.participant.behaviour import AverageConnectome, behave
@@ -79,7 +80,7 @@ class TwinWork(ParcelWork):
         average.reporter.stage("writing", 1.0)
         with clock.time("write"):
             files += writer.write_average(planned, made, behaviour, left_out=average.left_out)
-            writer.complete(planned, average.inputs, files, measured)
+            complete_average(request, planned, average.inputs, files)
         return writer.notes(planned, made, behaviour, of_events=of_events), _line(made)
 
     def _make_task_run(self, average: Average) -> tuple[Iterable[str], str]:
@@ -95,7 +96,8 @@ class TwinWork(ParcelWork):
         ((measured, _),) = average.parts()  # a run alone that is left out fails
         with average.clock.time("write"):
             files = [*self.task_writer.write_task_run(measured)]
-            self.task_writer.complete(average.planned, average.inputs, files, [measured])
+            request = self.request.for_task_runs
+            complete_average(request, average.planned, average.inputs, files)
         return (
             [f"{measured.run.title}: {note}" for note in measured.notes],
             f"series of {counted(int(measured.series.present.sum()), 'parcel')}, "

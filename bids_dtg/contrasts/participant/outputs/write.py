@@ -10,8 +10,6 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from bids_dtg.cleaning.confounds import NOT_IN_TABLE
-from bids_dtg.cleaning.strategies import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import nodes_of
@@ -37,10 +35,9 @@ from bids_dtg.contrasts.participant.outputs.surfaces import (
 from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.files.names import FileKind, build_path
-from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.text import read_json, tsv_text, write_json
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.participants.origin import complete_average, model_facts, run_sources
+from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
 from bids_dtg.report.participant import discard_report
 from bids_dtg.report.presentation import Kept, write_kept
@@ -118,22 +115,6 @@ def write_average(
         for atlas in request.atlases:
             files += _write(request, region_files(entities, atlas, maps, contrasts, bundle=bundle))
     return files
-
-
-def complete(
-    request: Request,
-    planned: AveragedRuns,
-    inputs: Mapping[str, Fingerprint],
-    files: Sequence[PurePosixPath],
-    *,
-    runs: Sequence[RunSummary],
-) -> None:
-    """Record that an average is complete, after all its other files have been written."""
-    lacking = Lacking.of_runs(
-        (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
-        frames=any(run.confounds.get("dropped_interpolated") for run in runs),
-    )
-    complete_average(request, planned, inputs, files, lacking)
 
 
 def _write(request: Request, files: Iterable[File]) -> list[PurePosixPath]:
