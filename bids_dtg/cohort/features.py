@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
 from bids_dtg.inputs.atlases import DEFAULT
 from bids_dtg.inputs.statmaps import StatMap, chosen_contrasts, plain_contrast, statmaps_place
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -220,10 +221,36 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         maps = [found for made in people.averages[label] for found in made.maps]
         return [found.path for found in maps if found.label == contrast]
 
+    has = dict.fromkeys(people.labels, contrasts)
+    if (first := people.example.maps[0]).of_parcels:
+        if people.settings.statistics.voxels:
+            raise SettingsError(f"--voxels was given, and {first.path.name} has parcels")
+        parcels = _parcel_file(first.path)[0]
+
+        def read_row(label: str, contrast: str) -> Row:
+            return _mean([_parcel_row(path, contrast, parcels) for path in files(label, contrast)])
+
+        return FeatureSource(kind, contrasts, has, read_row, parcels)
+
     def read(label: str, contrast: str) -> Row:
         return _mean([read_map(path, people.places) for path in files(label, contrast)])
 
-    return _of_maps(kind, people, contrasts, dict.fromkeys(people.labels, contrasts), files, read)
+    return _of_maps(kind, people, contrasts, has, files, read)
+
+
+@lru_cache(maxsize=2)  # all contrasts of a person are in one file
+def _parcel_file(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
+    """Return names of the parcels, labels of the maps, and (maps, parcels)."""
+    places, labels, values = read_parcel_maps(path)
+    return places.names, labels, values
+
+
+def _parcel_row(path: Path, contrast: str, parcels: tuple[str, ...]) -> Row:
+    names, labels, values = _parcel_file(path)
+    if names != parcels or contrast not in labels:
+        raise RunError(f"{path} has other parcels or maps than the first file", remedy=_AGAIN)
+    row: Row = values[labels.index(contrast)]
+    return row
 
 
 def find_measured(
@@ -246,6 +273,8 @@ def find_measured(
         No folder of measured maps was given, or it has none of these people and contrasts.
     """
     place, _ = statmaps_place(people.settings.inputs.derivatives)
+    if place is not None and people.example.maps[0].of_parcels:
+        raise DatasetError("measured maps are compared at voxels, and these maps are of parcels")
     if place is None:
         raise DatasetError(
             "no folder of measured maps was given", expected="--derivatives statmaps=PATH"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
@@ -20,6 +21,7 @@ from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
 from bids_dtg.contrasts.linear import fit_people, rows_of
 from bids_dtg.contrasts.people import Array, FittedModel, Float, Person
 from bids_dtg.imaging.places import ListedPlaces
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.stats.linear import standardised
 
 
@@ -30,6 +32,7 @@ class FittedLinear:
     roi_maps: Array  # (ROIs of all sets, places)
     sets: tuple[int, ...]  # numbers of ROIs
     fit: FittedModel
+    sketches: tuple[str, ...]  # of each person's rest
 
     @property
     def half_widths(self) -> Array:
@@ -43,8 +46,21 @@ class FittedLinear:
         connectome: Any = _connectome(rest, self.roi_maps, self.sets)
         return self.fit.correction.apply(self.fit.model.predict(connectome))
 
-    def save(self, folder: str | Path) -> ModelBundle:
-        """Write the model as a bundle, a new folder."""
+    def save(self, folder: str | Path, people: Sequence[str] | None = None) -> ModelBundle:
+        """Write the model as a bundle, a new folder.
+
+        Parameters
+        ----------
+        folder
+            That does not exist.
+        people
+            Labels of the training people, in order: hashes of these and sketches of their rest are
+            written, by which the model recognises them. None: nothing of a single person is.
+        """
+        seen = None
+        if people is not None:
+            own = zip(people, self.sketches, strict=True)
+            seen = ModelPeople.of_training("", {label: [sketched] for label, sketched in own})
         fit, number = self.fit, self.roi_maps.shape[1]
         assert fit.correction is not None
         labels = [f"contrast{row + 1}" for row in range(len(fit.correction.gains))]
@@ -64,7 +80,8 @@ class FittedLinear:
             mean=fit.correction.offset,
             half_widths=fit.half_widths,
         )
-        return write_bundle(folder, ModelCard(Path(folder).name, "1", "linear", part), arrays)
+        card = ModelCard(Path(folder).name, "1", "linear", part)
+        return write_bundle(folder, card, arrays, people=seen)
 
 
 def fit_linear(
@@ -140,7 +157,8 @@ def fit_linear(
         )
         for number, own in enumerate(rest)
     ]
-    return FittedLinear(joined, numbers, fit_people(people, numbers))
+    sketches = tuple(sketch(np.asarray(own)) for own in rest)
+    return FittedLinear(joined, numbers, fit_people(people, numbers), sketches)
 
 
 def _connectome(rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]) -> Float:
