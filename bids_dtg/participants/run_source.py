@@ -338,7 +338,7 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
     return weights, (note,) if others else ()
 
 
-def require_parcels(file: Path, places: ParcelPlaces, present: NDArray[np.bool_]) -> None:
+def require_parcels(file: Path | str, places: ParcelPlaces, present: NDArray[np.bool_]) -> None:
     """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them."""
     missing = [name for name, there in zip(places.names, present, strict=True) if not there]
     if len(missing) > MOST_MISSING * places.number:

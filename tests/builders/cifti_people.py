@@ -48,11 +48,11 @@ def save_series(path: Path, values: np.ndarray, axis, tr: float = TR) -> Path:
     return path
 
 
-def write_xcpd_parcels(folder: Path, series: np.ndarray, axis) -> Path:
+def write_xcpd_parcels(folder: Path, series: np.ndarray, axis, label: str = "01") -> Path:
     """Write a folder of XCP-D with one run of Glasser parcels; frames of 0.8 s."""
     xcpd = describe_dataset(folder / "xcp_d", pipeline="XCP-D")
-    name = "sub-01_task-rest_space-fsLR_seg-Glasser_den-91k_stat-mean_timeseries"
-    save_series(xcpd / f"sub-01/func/{name}.ptseries.nii", series, axis, 0.8)
+    name = f"sub-{label}_task-rest_space-fsLR_seg-Glasser_den-91k_stat-mean_timeseries"
+    save_series(xcpd / f"sub-{label}/func/{name}.ptseries.nii", series, axis, 0.8)
     return xcpd
 
 

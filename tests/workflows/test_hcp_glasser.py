@@ -224,3 +224,33 @@ def test_without_a_model_the_line_names_it(tmp_path, capsys):
     xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
     assert main([str(xcpd), str(tmp_path / "out"), "participant"]) == 2
     assert "To do: --model hcp-glasser" in capsys.readouterr().err
+
+
+def test_arrays_give_the_maps_of_files(made):
+    maps = bids_dtg.TaskMaps(model="hcp-glasser", t_r=0.8).fit()
+    expected = maps_in(made).get_fdata()
+    found = maps.transform(rest())
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    frame = maps.set_output(transform="pandas").transform([rest(), rest(1)])
+    assert frame.shape == (2, 24 * 360)
+    np.testing.assert_allclose(frame["emotionFaces__L_V1_ROI"][0], expected[0, 0], rtol=1e-4)
+    with pytest.raises(ValueError, match="360 parcels"):
+        maps.transform(rest()[:, 1:])
+
+
+@pytest.mark.slow
+def test_statistics_read_maps_parcel_by_parcel(tmp_path):
+    axis = load_bundle("hcp-glasser").places.axis
+    table = ["participant_id\tage"]
+    for number in range(1, 9):
+        xcpd = write_xcpd_parcels(tmp_path, rest(number), axis, f"{number:02d}")
+        table.append(f"sub-{number:02d}\t{20 + number**2}")
+    (tmp_path / "people.tsv").write_text("\n".join(table) + "\n")
+    assert run(xcpd, tmp_path / "out", "--nprocs", "1") == 0
+    words = [str(xcpd), str(tmp_path / "out"), "group", "--analysis", "stats", "--no-reports"]
+    words += ["--phenotype", "age", "--permutations", "9", "-p", str(tmp_path / "people.tsv")]
+    assert main(words) == 0
+    (found,) = (tmp_path / "out/group/stats").glob("desc-ageMaps_tests.tsv")
+    rows = read_table(found)
+    assert len(rows) == 24 * 360
+    assert {row["name"] for row in rows} == set(load_bundle("hcp-glasser").places.names)

@@ -23,6 +23,7 @@ from bids_dtg.connectome.connectome import (
     real_numbers,
     run_connectomes,
 )
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import FORMS, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks, Carpet
@@ -471,12 +472,61 @@ def measure_array(
             block = bold[..., first : first + _FRAMES]
             yield first, sampling.apply(block.reshape(-1, block.shape[3], order="F").T, 1.0, 0.0)
 
-    moments = measure_run(
-        blocks,
-        design,
-        replace(reader.of_run(sampling.covered), maps=reader.maps.astype(np.float64)),
-        segments=design.segments(math.inf),
-    )
-    found = run_connectomes(moments)
+    found = _of_array(reader, design, sampling.covered, blocks)
     require_coverage("the array", found.coverage, "the model's grey matter")
     return found.segments[0]
+
+
+def measure_parcels(
+    series: NDArray[np.floating],
+    reader: Reader,
+    *,
+    repetition_time_s: float,
+    keep: NDArray[np.bool_] | None = None,
+) -> Connectome:
+    """Reduce cleaned series of a model's parcels to the connectome that it reads.
+
+    Parameters
+    ----------
+    series
+        (frames, parcels), in the order of ``bundle.places.names``; parcels that hold NaN have no
+        data.
+    reader
+        Of a model of parcels.
+    repetition_time_s
+        Seconds from one frame to the next.
+    keep
+        (frames,) to keep; None: all.
+
+    Raises
+    ------
+    ValueError
+        The array has another number of parcels.
+    RunError
+        More than `MOST_MISSING` of the parcels have no data.
+    """
+    places = reader.places
+    assert isinstance(places, ParcelPlaces)
+    series = real_numbers(series, "series")
+    if series.ndim != 2 or series.shape[1] != places.number:
+        raise ValueError(f"series are (frames, {places.number} parcels), not {series.shape}")
+    design = array_design(None, keep, len(series), repetition_time_s)
+
+    def blocks() -> Blocks:
+        for first in range(0, len(series), _FRAMES):
+            yield first, np.array(series[first : first + _FRAMES], np.float64)
+
+    found = _of_array(reader, design, np.isfinite(series).all(axis=0), blocks)
+    require_parcels("the array", places, found.covered)
+    return found.segments[0]
+
+
+def _of_array(
+    reader: Reader,
+    design: TemporalDesign,
+    valid: NDArray[np.bool_],
+    blocks: Callable[[], Blocks],
+) -> RunConnectomes:
+    """Return the connectomes of an array in memory, computed in double precision."""
+    voxels = replace(reader.of_run(valid), maps=reader.maps.astype(np.float64))
+    return run_connectomes(measure_run(blocks, design, voxels, segments=design.segments(math.inf)))

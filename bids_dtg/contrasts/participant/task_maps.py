@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import MeasuredRun
-from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.contrasts.participant.measure import Reader, measure_parcels
 from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle
 from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
@@ -25,6 +25,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
 from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.imaging.given_images import ConfoundsLike, Image, ImageLike, as_run
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -151,11 +152,13 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         settings = self._settings()
         bundle = obtain_bundle(str(self.model), may_fetch=False)
-        bundle.grid  # noqa: B018 (what has no grid reads no images)
+        bundle.space  # noqa: B018 (places that have names alone are refused)
         bundle.require_finite()
         self.bundle_ = bundle
         self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
         self._prepare(settings)
+        if bundle.card.part.parcels:
+            return self
         mask = np.ones((1, bundle.voxels.number), np.float32)
         self.mask_img_ = bundle.voxels.image(mask).slicer[..., 0]
         return self
@@ -174,7 +177,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             Path of a BOLD series, an image of nibabel, a run that `find_runs` has found; or a
             list of these. A file that fMRIPrep named may be in any space that leads to the
             model's, as on the command line; other images are in the model's space,
-            ``bundle_.grid.space``, on any lattice.
+            ``bundle_.grid.space``, on any lattice. A model of parcels takes arrays of cleaned
+            series (frames, parcels), in the order of ``bundle_.places.names``.
         confounds
             Of each image. A path or data frame is a table with fMRIPrep's columns, of which the
             strategy takes its own. An array (frames, columns) is removed as it is, in place of
@@ -187,7 +191,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         -------
         nibabel.Nifti1Image
             (i, j, k, contrasts), in the units of the model's maps; a list of these where several
-            images were given. After ``set_output(transform="pandas")`` a data frame: a row an
+            images were given; of a model of parcels arrays (contrasts, parcels). After
+            ``set_output(transform="pandas")`` a data frame: a row an
             image, a column the mean of a contrast over a region.
 
         Raises
@@ -204,6 +209,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         check_is_fitted(self)
         several = isinstance(img, list | tuple | np.ndarray) or hasattr(img, "iloc")
+        if self.bundle_.card.part.parcels:  # an array of two axes is one person's
+            several = not isinstance(img, np.ndarray) or img.ndim != 2
         images = list(img) if several else [img]  # type: ignore[arg-type]
         tables = _one_each(confounds, len(images), several, "confounds")
         kept = _one_each(sample_mask, len(images), several, "sample_mask")
@@ -239,8 +246,11 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         check_is_fitted(self)
         if self._container == "default":
             return np.asarray(self.contrasts_, object)
-        atlas, fillable = self._regions()
-        regions = np.array(list(atlas.parcels.values()), object)[fillable]
+        if isinstance(self.bundle_.places, ParcelPlaces):
+            regions = np.array(self.bundle_.places.names, object)
+        else:
+            atlas, fillable = self._regions()
+            regions = np.array(list(atlas.parcels.values()), object)[fillable]
         names = [f"{label}{_BETWEEN}{region}" for label in self.contrasts_ for region in regions]
         return np.asarray(names, object)
 
@@ -316,6 +326,12 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         self, image: ImageLike, confounds: ConfoundsLike, sample_mask: ArrayLike | None
     ) -> Estimate:
         bundle, reader = self.bundle_, self._reader
+        if bundle.card.part.parcels:
+            series = np.asarray(image)
+            kept = None if sample_mask is None else np.isin(np.arange(len(series)), sample_mask)
+            seconds = self.t_r or bundle.card.training.repetition_time_s or 1.0
+            found = measure_parcels(series, reader, repetition_time_s=seconds, keep=kept)
+            return estimate_maps([found], self._model)
         rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here(download=True))
         given = as_run(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r)
         with given as (run, input_type, columns):
@@ -334,7 +350,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             warnings.warn(note, stacklevel=4)
         return estimate
 
-    def _image(self, estimate: Estimate) -> Image:
+    def _image(self, estimate: Estimate) -> Any:
+        if self.bundle_.card.part.parcels:
+            return estimate.values
         return self.bundle_.voxels.image(
             estimate.values,
             intent="z score" if self.bundle_.card.part.statistic == "z" else "none",
@@ -342,11 +360,16 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         )
 
     def _frame(self, estimates: Any) -> Any:
+        if self.bundle_.card.part.parcels:
+            return self._as_frame([estimate.values.ravel() for estimate in estimates])
         atlas, fillable = self._regions()
         rows = []
         for estimate in estimates:
             means = region_means(estimate.values, atlas, self.min_coverage)
             rows.append(means[:, fillable].ravel())
+        return self._as_frame(rows)
+
+    def _as_frame(self, rows: list[Any]) -> Any:
         names = list(self.get_feature_names_out())
         if self._container == "pandas":
             import pandas as pd
