@@ -128,13 +128,9 @@ def _joins(one: BidsName, other: BidsName) -> bool:
 
 def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
     match = _RUN.fullmatch(run.name)
-    files = {kind: run / f"{run.name}_{kind}.nii.gz" for kind in CLEANINGS}
-    if dense:
-        files = {
-            f"{aligned}{kind}": run / f"{run.name}_{aligned}{kind}.dtseries.nii"
-            for aligned in ("Atlas_MSMAll_", "Atlas_")
-            for kind in CLEANINGS
-        }
+    aligned, ending = (("Atlas_MSMAll_", "Atlas_"), "dtseries.nii") if dense else (("",), "nii.gz")
+    kinds = [f"{by}{kind}" for by in aligned for kind in CLEANINGS]
+    files = {kind: run / f"{run.name}_{kind}.{ending}" for kind in kinds}
     there = [kind for kind, path in files.items() if _there(path)]
     if match is None or not there:
         return None

@@ -19,22 +19,20 @@ from bids_dtg.files.foreign import is_pointer
 from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
-# Transforms that may be downloaded, by their place in the folder: one row a file. Those of atlases
-# stand with their names in `inputs/atlases.toml`.
+# Transforms that may be downloaded, by their place in the folder. Atlases stand with their names in
+# `inputs/atlases.toml`.
 PINNED: Mapping[str, PinnedFile] = {
     file.location: file
     for file in (
         PinnedFile(
-            "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5",
-            "md5:b7130989291ddb85642e19940aaec4c1",
+            f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5",
+            f"md5:{digest}",
             size=204_735_104,
-        ),
-        PinnedFile(
-            "tpl-MNI152NLin2009cAsym/"
-            "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5",
-            "md5:1f9b29f2d5cb898cc97243fe92ee9304",
-            size=204_735_104,
-        ),
+        )
+        for to, origin, digest in (
+            ("MNI152NLin6Asym", "MNI152NLin2009cAsym", "b7130989291ddb85642e19940aaec4c1"),
+            ("MNI152NLin2009cAsym", "MNI152NLin6Asym", "1f9b29f2d5cb898cc97243fe92ee9304"),
+        )
     )
 }
 
