@@ -7,7 +7,7 @@ asked: its import takes longer than all that is done here, while each run waits 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,16 +116,11 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     where = f"sub-{run.participant}: {run.confounds}"
     if run.confounds is not None:
         compcor = "compcor" in row.parts
-        cells, doubled = read_confounds(run.confounds, run, n_frames, components=compcor)
-        if doubled:
-            notes.append(
-                f"The table of confounds names columns more than once: {', '.join(doubled)}. The "
-                "first of each was used."
-            )
+        cells = read_confounds(run.confounds, run, n_frames, components=compcor)
     if row.reads_table:
         names = _names(cells, run, row, options, facts, notes)
     columns = {name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)}
-    _look_for_signal(columns, {*names, *([FD, STD_DVARS] if row.censors else [])}, where, notes)
+    _require_numbers(columns, (*names, *((FD, STD_DVARS) if row.censors else ())), where)
     values = np.array([columns[name] for name in names], np.float64).reshape(len(names), n_frames).T
     with_na = _with_gaps(values, names)
     # Derivatives begin with n/a.
@@ -251,27 +246,16 @@ def _names(
     return tuple(sorted({*bases, *components, *cosines}))
 
 
-def _look_for_signal(
-    columns: Mapping[str, Column | None], needed: set[str], where: str, notes: list[str]
+def _require_numbers(
+    columns: Mapping[str, Column | None], names: Iterable[str], where: str
 ) -> None:
-    """Refuse needed columns without a number, and note columns that are 0 throughout."""
-    zeros = []
-    for name, column in columns.items():
-        if column is None or np.nan_to_num(column).any():
-            continue
-        if not np.isnan(column).all():
-            zeros.append(name)
-        elif name in needed:
+    for name in names:
+        if (column := columns[name]) is not None and np.isnan(column).all():
             raise RunError(
                 f"{where} has no number in rows 1 to {len(column)} of column {name}",
                 expected="numbers, and n/a in single rows",
                 remedy="rerun fMRIPrep, or choose a --denoise-strategy without it",
             )
-    if zeros:
-        notes.append(
-            f"The table of confounds has 0 in all frames of {', '.join(zeros)}: check the run in "
-            "fMRIPrep's report."
-        )
 
 
 def _with_gaps(values: NDArray[np.float64], names: Sequence[str]) -> list[str]:
@@ -416,7 +400,7 @@ def read_custom_table(
     ]
     cells = dict(zip(names, zip(*table.rows, strict=True), strict=True))
     columns = {name: read_column(cells, name, where) for name in names}
-    _look_for_signal(columns, set(names), where, [])
+    _require_numbers(columns, names, where)
     return np.array([*columns.values()], np.float64).T, tuple(names)
 
 

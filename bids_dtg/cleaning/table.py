@@ -93,10 +93,8 @@ def read_rows(
     return table
 
 
-def read_confounds(
-    path: Path, run: RestRun, n_frames: int, *, components: bool = False
-) -> tuple[Cells, tuple[str, ...]]:
-    """Read a table of confounds, and which of its names stand for several columns.
+def read_confounds(path: Path, run: RestRun, n_frames: int, *, components: bool = False) -> Cells:
+    """Read a table of confounds.
 
     Columns have the names that fMRIPrep uses since 1.2, whichever version wrote them; a name that
     is taken stays taken, and of several columns with one name the first is read. Those of CompCor
@@ -122,7 +120,7 @@ def read_confounds(
         new = modern_name(name)
         cells.setdefault(name if new in taken else new, column)
         taken.add(new)
-    return cells, table.twice()
+    return cells
 
 
 def read_column(cells: Cells, name: str, where: str) -> Column | None:
