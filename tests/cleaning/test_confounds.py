@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
 from study_folders import add_xcpd_run, write_outliers
 
-from bids_dtg.cleaning.confounds import load_confounds
+from bids_dtg.cleaning.confounds import (
+    check_custom_place,
+    find_custom_table,
+    load_confounds,
+    read_custom_table,
+    require_own_tables,
+)
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
@@ -262,3 +269,84 @@ def test_outliers_without_their_column_are_one_line(cleaned):
     cleaned.outliers.write_text("fd\n" + "0\n" * 12)
     with pytest.raises(RunError, match=r"outliers\.tsv has no column framewise_displacement"):
         load(cleaned, strategy="none", n_frames=12)
+
+
+# --- columns of people's own
+
+NAME = "sub-01_ses-A_task-rest_desc-confounds_timeseries.tsv"
+
+
+@pytest.fixture
+def runs(tmp_path) -> list[RestRun]:
+    """Return a run, and one with a further entity that has no table of fMRIPrep's."""
+    root = describe_dataset(tmp_path / "fmriprep")
+    add_run(root, session="A")
+    add_run(root, session="A", entities="acq-mb", parts=("bold", "json"))
+    return find_runs(root, "01")
+
+
+def put(path: Path, text: str = "a\tb\n1\tn/a\n2\t3.5\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("below", ["", "sub-01/ses-A/func/"])
+def test_a_folder_holds_tables_named_as_fmriprep_s(runs, tmp_path, below):
+    path = put(tmp_path / "own" / f"{below}{NAME}")
+    check_custom_place(tmp_path / "own")
+    assert find_custom_table(tmp_path / "own", runs[0]) == path
+    with pytest.raises(RunError, match=r"ses-A_task-rest_acq-mb has no table .*acq-mb_desc-conf"):
+        find_custom_table(tmp_path / "own", runs[1])
+    with pytest.raises(SettingsError, match="does not exist"):
+        check_custom_place(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        (NAME, ""),
+        ("design.tsv", ""),
+        ("sub-01_ses-A_task-rest_recording-cardiac_physio.tsv", ""),
+        ("sub-01_ses-A_task-rest_echo-2_desc-confounds_timeseries.tsv", ""),
+        ("sub-02_pulse.tsv", "sub-02"),
+        ("sub-01_ses-B_x.tsv", "ses-B"),
+        ("sub-01_ses-A_task-rest_run-2_pulse.tsv", "run-2"),
+    ],
+)
+def test_one_table_is_taken_unless_it_says_that_it_is_another_s(runs, tmp_path, name, other):
+    path = put(tmp_path / name)
+    if other:
+        with pytest.raises(RunError, match=rf"is of {other}, and sub-01_ses-A_task-rest is to be"):
+            find_custom_table(path, runs[0])
+        return
+    assert find_custom_table(path, runs[0]) == path
+    require_own_tables(path, runs[:1])
+    require_own_tables(tmp_path, runs)
+    with pytest.raises(RunError, match=r"gives sub-01_ses-A_task-rest and .*acq-mb the same table"):
+        require_own_tables(path, runs)
+
+
+def test_all_columns_are_read_with_gaps(runs, tmp_path):
+    text = "a\ta\n1\t n/a \nNA\t3.5\n\tNaN\n"
+    values, names = read_custom_table(put(tmp_path / "x.tsv", text), runs[0], 3)
+    assert names == ("a", "a.1")
+    np.testing.assert_array_equal(values, [[1, np.nan], [np.nan, 3.5], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("-0.5\t-0.5\n3\t4\n5\t6\n", "has no header"),
+        ("a\tb\n1\t2\n3\t4\n5\t6\n", "has 3 rows. Expected: 2, the frames of sub-01_ses-A"),
+        ("a\tb\n1\toops\n3\t4\n", "has 'oops' in row 1 of column b"),
+        ("a\tb\n1\tn/a\n3\tn/a\n", "has no number in rows 1 to 2 of column b"),
+        ("a\tb\n1\t2\t3\t4\n", "cannot be read as a table|has 1 rows"),
+        ("", "is empty"),
+    ],
+)
+def test_own_tables_that_cannot_be_used_are_one_line(runs, tmp_path, text, message):
+    with pytest.raises(RunError, match=message) as told:
+        read_custom_table(put(tmp_path / "x.tsv", text), runs[0], 2)
+    assert str(tmp_path / "x.tsv") in str(told.value)
+    assert "\n" not in str(told.value)

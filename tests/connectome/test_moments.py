@@ -43,15 +43,6 @@ def measure(bold, maps, design, *, size=16, **options) -> RunMoments:
     return measure_run(reader(bold, size), design, all_of(maps, **options))
 
 
-def test_blocks_of_any_size_give_the_same():
-    bold, maps, design = example()
-    one = run_connectomes(measure(bold, maps, design, size=FRAMES))
-    for size in (1, 7, 32):
-        other = run_connectomes(measure(bold, maps, design, size=size))
-        np.testing.assert_allclose(other.whole.r, one.whole.r, atol=5e-6)
-        np.testing.assert_allclose(other.even.r, one.even.r, atol=5e-6)
-
-
 def test_voxels_that_are_not_valid_are_never_read():
     bold, maps, design = example()
     valid = np.random.default_rng(1).random(VOXELS) < 0.7
