@@ -223,7 +223,11 @@ def in_space(
         raise DatasetError(
             f"the measured maps are in {', '.join(names)}", expected=f"{space}, the model's space"
         )
-    kept = [m for m in maps if m.space in order and order.index(m.space) == first[m.key]]
+    kept: list[StatMap] = []
+    left: list[StatMap] = []
+    for one in maps:
+        is_first = one.space in order and order.index(one.space) == first[one.key]
+        (kept if is_first else left).append(one)
     parts = []
     if unknown := sum(one.space is None for one in kept):
         parts.append(
@@ -233,7 +237,7 @@ def in_space(
         )
     for words, listed in (
         (f"measured maps are brought from other templates to {space}", kept),
-        ("files in other spaces are not used", [one for one in maps if one not in kept]),
+        ("files in other spaces are not used", left),
     ):
         counts = Counter(one.space or "no space" for one in listed if one.space not in ours)
         spaces = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
@@ -284,7 +288,7 @@ def _of_files(files: Sequence[StatMap]) -> StatMap:
     for one in [one for one in files if one.run is None] or files:
         for statistic, path in one.files.items():
             other = found.setdefault(statistic, path)
-            if other.resolve() != path.resolve():
+            if other is not path and other.resolve() != path.resolve():
                 raise DatasetError(
                     f"sub-{one.participant} has two {statistic} maps of {one.contrast}: "
                     f"{min(other, path)} and {max(other, path)}",

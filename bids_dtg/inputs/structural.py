@@ -38,7 +38,7 @@ _NAMES = re.compile(
     r"(?!.*_task-)(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)"
 )
 _LABELS = "region_labels"  # QSIRecon's variable of the names of an atlas' regions
-_FOLDERS = ("", "*/", "derivatives/*/")  # that may hold participants' folders and files
+_FOLDERS = ("*", "derivatives/*")  # further ones that may hold participants' folders and files
 _NETWORKS = re.compile(r"^\d+networks")  # Schaefer's names with and without them are the same
 _ASYMMETRY = 1e-4  # of the largest weight: files may have been rounded
 
@@ -182,14 +182,15 @@ class StructuralSource:
 
     def _files(self, participant: str) -> list[Path]:
         """Return the files of a participant; of everybody for ``*``."""
-        below = f"sub-{participant}_*", f"sub-{participant}/**/*"
-        found = [
+        further = (folder for below in _FOLDERS for folder in matching(self.path, below))
+        folders = self.path, *(one for one in further if not one.name.startswith("sub-"))
+        return [
             path
-            for folder in _FOLDERS
-            for pattern in below
-            for path in matching(self.path, folder + pattern)
+            for folder in folders
+            for pattern in (f"sub-{participant}_*", f"sub-{participant}/**/*")
+            for path in matching(folder, pattern)
+            if _NAMES.fullmatch(path.name)
         ]
-        return [path for path in dict.fromkeys(found) if _NAMES.fullmatch(path.name)]
 
     def _the_one(self, paths: Sequence[Path], regions: Sequence[str]) -> tuple[_Matrix, list[int]]:
         """Return the only matrix over exactly the regions, else the only one over more, and rows.

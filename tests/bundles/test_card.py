@@ -81,11 +81,6 @@ def test_cards_come_back_in_format_1(facts):
     assert without_grid(back) == without_grid(card)
 
 
-def test_labels_that_are_the_same_for_all_are_of_contrasts():
-    with pytest.raises(BundleError, match=r"same_for_all.*labels of contrasts"):
-        ModelCard.from_json(edited("same_for_all", ["unknown"]))
-
-
 @pytest.mark.parametrize("rois", [[50, 15], [0, 15], ["15"], [True], 15])
 def test_wrong_sets_of_roi_maps_are_refused(rois):
     content = json.loads(make_card(connectome=SETS, files=FILES_OF_SETS).to_json())
@@ -128,6 +123,7 @@ def test_recentring_needs_its_file():
         ("recentring", RECENTRED, "gains is null. Expected: gains and recentring, or neither"),
         ("recentring", RECENTRED | {"n": 1}, "unknown field recentring.n"),
         ("connectome", "full", 'connectome is "full". Expected: one of marginal, partial'),
+        ("same_for_all", ["unknown"], "same_for_all.*labels of contrasts"),
         ("record", [], r"record is \[\]. Expected: an object"),
         ("smoothing_fwhm", 4, "unknown field smoothing_fwhm"),
         ("grid.spce", "x", "unknown field grid.spce. Expected: grid.space"),
