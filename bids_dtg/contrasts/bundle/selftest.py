@@ -81,8 +81,9 @@ def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[
         signal = series @ weights[:, part]
         noise = (rng.random(signal.shape) - 0.5) * (_NOISE * math.sqrt(12))
         found[:, part] = series.T @ _standardised(signal + noise) / _FRAMES
-    mixing = form.mixing(series.T @ series / _FRAMES)
-    return found if mixing is None else (mixing.T.astype(np.float32) @ found)
+    if not form.joint:
+        return found
+    return form.mixing(series.T @ series / _FRAMES).T.astype(np.float32) @ found
 
 
 def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
