@@ -7,7 +7,7 @@ The public names, in the order of a run's way from its file to its maps:
 - `find_runs`: the resting-state runs that a call with these options reads
 - `load_bundle`: a model, by its name or its folder
 - `measure`: cleans a run and reduces it to its connectome, in one pass over the file
-- `measure_array`: does the same for an image at hand, as an array
+- `measure_array`: does the same for an image in memory, as an array
 - `predict_maps`: the contrast maps that a model predicts from a connectome
 - `run_workflow`: all of this for all participants, with files, tables and reports
 - `load_maps`: what an output folder holds, as a data frame

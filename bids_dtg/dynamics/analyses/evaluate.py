@@ -140,7 +140,7 @@ def _of_model(settings: Settings) -> int:
     (labels, seen), bundle = analysis.others(), analysis.core
     if not labels:
         raise DatasetError(
-            f"{bundle.card.name} was trained on everybody at hand",
+            f"{bundle.card.name} was trained on all of these participants",
             expected="people outside its training set: it is judged by nobody else",
             remedy="give other people, or --folds N in place of --model",
         )
