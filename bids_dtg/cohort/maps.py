@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ from bids_dtg.report.contents import (
     MapFile,
     ParticipantFiles,
     find_participant,
-    with_what_counts,
 )
 from bids_dtg.settings import OPTIONS
 from bids_dtg.stats.correlation import correlation
@@ -81,18 +79,22 @@ def find_without_details(
     A copy of somebody's folder under another label is of nobody.
     """
     found = find_participant(output, label, of_runs, results=results)
-    return dataclasses.replace(
+
+    def kept(facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: own for key, own in facts.items() if key in _KEPT}
+
+    def average(made: AverageFiles) -> AverageFiles:
+        maps = (replace(one, sidecar=kept(one.sidecar), overlays={}) for one in made.maps)
+        record = {"Options": made.record.get("Options")}
+        return replace(made, record=record, maps=tuple(maps), common=kept(made.common))
+
+    own = f"sub-{label}_"
+    return replace(
         found,
-        averages=tuple(
-            with_what_counts(made, _KEPT)
-            for made in found.averages
-            if made.title.startswith(f"sub-{label}_")
-        ),
-        without_maps=tuple(with_what_counts(made, _KEPT) for made in found.without_maps),
+        averages=tuple(average(made) for made in found.averages if made.title.startswith(own)),
+        without_maps=tuple(map(average, found.without_maps)),
         runs=tuple(
-            dataclasses.replace(run, facts={k: own for k, own in run.facts.items() if k in _KEPT})
-            for run in found.runs
-            if run.title.startswith(f"sub-{label}_")
+            replace(run, facts=kept(run.facts)) for run in found.runs if run.title.startswith(own)
         ),
     )
 

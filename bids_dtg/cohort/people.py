@@ -167,16 +167,6 @@ class GroupPeople:
                 found[label] = repr(float(np.mean(known)))
         return Column(name, found) if found else None
 
-    def origins(self, names: Sequence[str]) -> list[str]:
-        """Return sentences that say where measures of runs are from: a table may have them, too."""
-        table = self.table
-        return [
-            f"{name} is that of "
-            + (table.path.name if table is not None and name in table.columns else "the runs")
-            for name in dict.fromkeys(names)
-            if self._of_runs(name) is not None
-        ]
-
     def complete(self, names: Sequence[str]) -> GroupPeople:
         """Return people with a value of each name; report the others.
 
@@ -186,8 +176,6 @@ class GroupPeople:
             Nobody has all values.
         """
         columns = [self.column(name) for name in names]
-        for words in self.origins(names):
-            say(words)
         gone = [own for own in self.labels if any(own not in column.texts for column in columns)]
         if gone:
             lacking = {one.name for one in columns if any(own not in one.texts for own in gone)}

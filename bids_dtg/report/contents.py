@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -209,28 +209,6 @@ def find_participant(
             for title, own in sorted(combined.items())
         ),
         without_maps=without,
-    )
-
-
-def with_what_counts(made: AverageFiles, keys: Collection[str]) -> AverageFiles:
-    """Return an average without what is long and not used: there may be thousands in memory.
-
-    Parameters
-    ----------
-    made
-        Files of an average, from `find_participant`.
-    keys
-        What is kept of the maps' sidecars; of the record the options are.
-    """
-
-    def kept(sidecar: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: sidecar[key] for key in keys if key in sidecar}
-
-    return replace(
-        made,
-        record={key: made.record[key] for key in ("Options",) if key in made.record},
-        maps=tuple(replace(one, sidecar=kept(one.sidecar), overlays={}) for one in made.maps),
-        common=kept(made.common),
     )
 
 

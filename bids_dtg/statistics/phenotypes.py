@@ -208,8 +208,6 @@ class _Study:
             # The levels of a category, such as sites, are one word.
             whole = dict.fromkeys(own.partition(": ")[0] for own in covariates.names)
             tell(f"covariates: {', '.join(whole)}")
-            for origin in people.origins([*whole]):
-                tell(origin)
         folds = family_folds(people.families, options.cross_validated, seed)
         draws = options.map_permutations
         different = different_orders(tested, people.families, people.sites)

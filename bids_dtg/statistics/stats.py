@@ -578,12 +578,6 @@ def _write(
             ", ".join(dict.fromkeys(name.partition(": ")[0] for name in names))
             for names in question.covariates.values()
         },
-        "origins": people.origins(
-            [
-                *people.settings.statistics.covariates,
-                *(own for a in answers for own in a.tested[0].table.source.kind.covariates),
-            ]
-        ),
         "corrected": any(one.corrected is not None for a in answers for one in a.tested),
     }
     sections.append(Section("Methods", template="stats_how.html", facts=facts))

@@ -92,9 +92,12 @@ def test_labels_that_are_written_otherwise_are_refused(cohort, tmp_path, written
 
 def test_who_lacks_a_value_is_left_out_with_a_line(cohort, tmp_path, capsys):
     table = tmp_path / "own.tsv"
-    table.write_text("participant_id\tage\tone\n01\t20\t1\n03\t22\t1\n02\tn/a\t1\n")
+    table.write_text(
+        "participant_id\tage\tone\tfd_mean\n01\t20\t1\t7\n03\t22\t1\t8\n02\tn/a\t1\t9\n"
+    )
     people = people_of(cohort, participants_file=table)
     assert people.complete(["age"]).labels == ("01", "03")
+    assert people.column("fd_mean").numbers["03"] == 8  # the table's, not that of the runs
     assert "left out: 3 participants without a value of age" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="one is the same for all 2"):
         people.complete(["age"]).covariates(["one"])

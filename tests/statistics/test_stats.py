@@ -180,21 +180,6 @@ def test_who_cannot_be_read_is_left_out_with_a_line(cohort, tmp_path, capsys):
     assert row["participants"] == "47"
 
 
-@pytest.mark.parametrize("where", ["the runs", "participants.tsv"])
-def test_whose_motion_is_a_covariate_is_said(cohort, tmp_path, capsys, where):
-    table = {"participant_id": [f"sub-{label}" for label in cohort.labels]} | cohort.truth.table
-    if where != "the runs":
-        table["fd_mean"] = [0.1 + 0.01 * (n % 7) for n in range(len(cohort.labels))]
-    path = tmp_path / "participants.tsv"
-    rows = [table.keys(), *zip(*table.values(), strict=True)]
-    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
-    words = ("--phenotype", "score", "--covariates", "fd_mean")
-    name = f"motion{where[0]}"
-    assert call(cohort, name, *words, "--participants-file", path) == 0
-    assert f"fd_mean is that of {where}" in capsys.readouterr().err
-    assert f"Covariates: fd_mean, site. fd_mean is that of {where}." in page(cohort, name)
-
-
 def test_a_dry_run_writes_nothing(cohort, capsys):
     assert call(cohort, "dry", "--phenotype", "score", "--dry-run") == 0
     shown = capsys.readouterr().out
