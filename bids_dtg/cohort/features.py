@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,6 @@ class FeatureTable:
     labels: tuple[str, ...]  # of the people whose files could be read, in order
     values: NDArray[np.float32]  # (people, columns), finite; mapped from a file
     kept: NDArray[np.intp]  # (columns,), those of the source's columns that all people have
-    failed: Mapping[str, str]  # participants who could not be read, and why
 
     @property
     def title(self) -> str:
@@ -101,7 +100,8 @@ class FeatureSource:
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield the features of people, one contrast at a time.
 
-        A contrast that nobody has is left out, and a line names it.
+        A contrast that nobody has is left out, and a line names it, as one does each participant
+        who cannot be read.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class FeatureSource:
 
     def _table(self, people: GroupPeople, contrast: str, folder: Path) -> FeatureTable:
         """Read everybody's row into a mapped file, without columns in which a value is missing."""
-        labels, failed = list[str](), dict[str, str]()
+        labels, why = list[str](), ""
         rows = MappedRows(folder / "features.f32", len(people.labels), self.columns)
         for label in people.labels:
             try:
@@ -137,13 +137,14 @@ class FeatureSource:
                 if not np.isfinite(row).any():
                     raise RunError(f"sub-{label} has no value")
             except DtgError as err:
-                failed[label] = str(err)
+                why = why or str(err)
+                people.note_failed(label, err)
             else:
                 rows.add(row)
                 labels.append(label)
         words = self.kind.words
         if not labels:
-            raise DatasetError(f"nobody's {words} can be read: {next(iter(failed.values()))}")
+            raise DatasetError(f"nobody's {words} can be read: {why}")
         if not len(known := rows.known()):
             raise DatasetError(
                 f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
@@ -151,7 +152,7 @@ class FeatureSource:
         values = rows.array(known)
         for found in _odd_maps(labels, values) if self.places is not None else ():
             people.note(found, contrast)
-        return FeatureTable(self, contrast, tuple(labels), values, known, failed)
+        return FeatureTable(self, contrast, tuple(labels), values, known)
 
 
 def _odd_maps(labels: Sequence[str], values: NDArray[np.float32]) -> Iterator[str]:
@@ -192,14 +193,6 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
     for why in missing:
         say(f"features not looked at: {why}")
     return tuple(found)
-
-
-def report_failed(table: FeatureTable, known: Collection[str]) -> dict[str, str]:
-    """Report participants of a table who could not be read; return reasons by label."""
-    failed = {label: why for label, why in table.failed.items() if label not in known}
-    for label, why in failed.items():
-        say(f"sub-{label} is left out: {why}")
-    return failed
 
 
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
@@ -342,63 +335,36 @@ def _of_maps(
         "coverage": MIN_COVERAGE,
     }
 
-    def means(label: str, contrast: str) -> Row:
-        values = read_usable(label, contrast)[None]
-        return np.asarray(region_means(values, atlas, MIN_COVERAGE)[0], np.float32)
-
     @cache
-    def of_person(label: str) -> Mapping[str, Row | DtgError]:
-        own = {name: partial(files, label, name) for name in contrasts if name in has[label]}
-        return _kept_rows(store, f"sub-{label}", facts, own, partial(means, label))
+    def means(label: str) -> Mapping[str, Row | DtgError]:
+        """Return a person's means of each contrast, or why there are none; all are kept."""
+        own = [contrast for contrast in contrasts if contrast in has[label]]
+        made_of = [file for one in own for file in facts_of_files(files(label, one))]
+        of_names = hashlib.sha256(" ".join(file["name"] for file in made_of).encode())
+        name, made_with = f"sub-{label}_{of_names.hexdigest()[:8]}", {**facts, "files": made_of}
+        if store.has(name, made_with):
+            with suppress(OutputError):  # damaged: made anew
+                return dict(zip(own, np.array(store.read(name)), strict=True))
+        found: dict[str, Row | DtgError] = {}
+        for contrast in own:
+            try:
+                values = read_usable(label, contrast)[None]
+                found[contrast] = region_means(values, atlas, MIN_COVERAGE)[0].astype(np.float32)
+            except DtgError as err:
+                found[contrast] = err
+        rows = [row for row in found.values() if not isinstance(row, DtgError)]
+        if len(rows) == len(own):
+            store.write(name, np.stack(rows), made_with)
+        return found
 
     def read_means(label: str, contrast: str) -> Row:
-        row = of_person(label)[contrast]
+        row = means(label)[contrast]
         if isinstance(row, DtgError):
             raise row
         return row
 
     names = tuple(atlas.parcels.values())
     return FeatureSource(kind, contrasts, has, read_means, names, people.places, atlas)
-
-
-def _kept_rows(
-    store: ArrayStore,
-    name: str,
-    facts: Mapping[str, Any],
-    files: Mapping[str, Callable[[], Sequence[Path]]],
-    make: Callable[[str], Row],
-) -> Mapping[str, Row | DtgError]:
-    """Return a person's rows by contrast, or why there is none; each is made once and kept.
-
-    Parameters
-    ----------
-    store, name, facts
-        Where they are kept, and all that they depend on beside their files.
-    files
-        Returns the files of each contrast; once these have changed, the row is made anew.
-    make
-        Makes the row of a contrast.
-    """
-    kept: dict[str, tuple[Any, Row]] = {}
-    if store.has(name, facts):
-        with suppress(OutputError, ValueError):  # damaged, or just replaced: made anew
-            notes, rows = store.notes(name), np.array(store.read(name))
-            for (contrast, made_of), row in zip(notes["made_of"].items(), rows, strict=True):
-                kept[contrast] = made_of, row
-    found, is_new = dict[str, Row | DtgError](), False
-    for contrast, paths in files.items():
-        try:
-            made_of = facts_of_files(paths())
-            if contrast not in kept or kept[contrast][0] != made_of:
-                kept[contrast], is_new = (made_of, make(contrast)), True
-            found[contrast] = kept[contrast][1]
-        except DtgError as err:
-            found[contrast] = err
-    if is_new:
-        of_files = {contrast: made_of for contrast, (made_of, _) in kept.items()}
-        rows = np.stack([row for _, row in kept.values()])
-        store.write(name, rows, facts, {"made_of": of_files})
-    return found
 
 
 def _atlas_of(people: GroupPeople) -> Atlas:

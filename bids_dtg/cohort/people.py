@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.known_people import copies_in_words, with_copies
 from bids_dtg.cohort.maps import choose_averages, find_without_details, places_of, with_details
-from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import plain_label
@@ -59,6 +59,7 @@ class GroupPeople:
     left_out: tuple[tuple[str, str], ...] = ()  # title of an average, and why it is not used
     # What was found in maps that were read: contrasts of each sentence.
     findings: dict[str, list[str]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)  # who could not be read, and why
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -238,18 +239,27 @@ class GroupPeople:
             say(f"{contrast}: {words}")
         self.findings[words] = [*dict.fromkeys((*self.findings.get(words, ()), contrast))]
 
+    def note_failed(self, label: str, why: DtgError) -> None:
+        """Take a participant who cannot be read, who is named once."""
+        if label not in self.failed:
+            say(f"sub-{label} is left out: {why}")
+        self.failed.setdefault(label, str(why))
+
     @property
     def flags(self) -> list[Flag]:
         """Flags of the model, and of maps that were read before."""
         common = self.example.common
         notice, warns = str(common.get("ModelNotice") or ""), bool(common.get("NotForScience"))
         words = notice or ("The model is not for science" if warns else "")
+        failed = f"{counted(len(self.failed), 'participant')} could not be read"
         return [
             *([Flag("warning" if warns else "note", words)] if words else []),
             *(
                 Flag("warning", f"{words[:1].upper()}{words[1:]}: {named(contrasts)}")
                 for words, contrasts in self.findings.items()
             ),
+            *([Flag("warning", failed)] if self.failed else []),
+            *(Flag("note", f"{title} is left out: {why}") for title, why in self.left_out),
         ]
 
 

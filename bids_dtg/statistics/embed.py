@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.features import FeatureSource, find_features, print_plan, report_failed
+from bids_dtg.cohort.features import FeatureSource, find_features, print_plan
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable
@@ -122,18 +122,17 @@ def run_embed(settings: Settings) -> int:
     if umap_is_missing():
         say(f"no UMAP: {install_line('umap')} adds it; principal components need nothing more")
     results = ResultFolder.of(settings, people.output, *_WRITES)
-    failed: dict[str, str] = {}
     tasks = {found.label: found.task for found in people.example.maps}
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         layouts: list[_Layout] = []
         for source in sources:
-            layouts += _layouts(source, people, levels, tasks, folder, failed)
+            layouts += _layouts(source, people, levels, tasks, folder)
         if not layouts:
             raise DatasetError(
                 "too few participants to lay out", expected=f"{_FEWEST} or more who differ"
             )
         _write(results, people, layouts, levels, tasks)
-    return len(failed)
+    return len(people.failed)
 
 
 def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
@@ -155,7 +154,6 @@ def _layouts(
     levels: Mapping[str, Mapping[str, str]],
     tasks: Mapping[str, str],
     folder: Path,
-    failed: dict[str, str],
 ) -> Iterator[_Layout]:
     """Yield a layout of people by all contrasts, and one of all maps by region."""
     labels = [label for label in people.labels if label in source.has]
@@ -169,7 +167,6 @@ def _layouts(
     ids: list[NDArray[np.intp]] = []
     for position, table in enumerate(source.tables(people.of(labels), folder)):
         say(f"{position / count:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
-        failed |= report_failed(table, failed)
         kept = kept or table.labels
         if table.labels != kept:
             say(f"not looked at: {table.title}, as other participants have it")
@@ -294,7 +291,7 @@ def _write(
         ),
         Section("Methods", template="embed_how.html", facts={"people": people}),
     ]
-    page = Page("Embedding", lead, [*people.flags], sections)
+    page = Page("Embedding", lead, people.flags, sections)
     results.page(page)
 
 

@@ -12,7 +12,6 @@ from bids_dtg.cohort.features import (
     FeatureSource,
     find_features,
     print_plan,
-    report_failed,
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
@@ -22,7 +21,6 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
-from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import covariates_of, phenotypes_asked, values_of
@@ -142,7 +140,6 @@ class _Study:
     people: GroupPeople
     names: Sequence[str]
     sets: dict[str, list[_Set]] = field(default_factory=dict)  # by phenotype
-    failed: dict[str, str] = field(default_factory=dict)
     words: dict[str, list[str]] = field(default_factory=dict)  # sentences by phenotype
     _asked: dict[tuple[str, ...], _Asked | None] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
@@ -250,7 +247,6 @@ def run_phenotypes(settings: Settings) -> int:
             count = len(source.contrasts)
             for position, table in enumerate(source.tables(people, folder)):
                 say(f"{(number + position / count) / len(sources):4.0%} {table.title}")
-                study.failed |= report_failed(table, study.failed)
                 study.add(source.kind, table.contrast, table.labels, rotated(table.values))
                 if count > 1 and len(table.labels) <= _MOST_TOGETHER:
                     own = products(table.values)
@@ -261,7 +257,7 @@ def run_phenotypes(settings: Settings) -> int:
             if together is not None:
                 study.add(source.kind, ALL, first, of_products(together))
         _write(results, study)
-    return len(study.failed)
+    return len(people.failed)
 
 
 def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeople:
@@ -323,11 +319,8 @@ def _write(results: ResultFolder, study: _Study) -> None:
         _section(study, shown, differences),
         Section("Methods", template="phenotypes_how.html", facts=facts),
     ]
-    flags = [*study.people.flags]
-    if study.failed:
-        flags.append(Flag("warning", f"{counted(len(study.failed), 'participant')} unreadable"))
     lead = " ".join(headlines[:_MOST_ANSWERS])
-    page = Page("Phenotypes", lead, flags, sections)
+    page = Page("Phenotypes", lead, study.people.flags, sections)
     results.page(page)
 
 

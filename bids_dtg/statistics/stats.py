@@ -16,7 +16,6 @@ from bids_dtg.cohort.features import (
     FeatureTable,
     find_features,
     print_plan,
-    report_failed,
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
@@ -29,7 +28,6 @@ from bids_dtg.inputs.participants import Column as Variable
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
-from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Page, Section, Table, link, sentences
 from bids_dtg.report.pictures import draw_glass_brain
 from bids_dtg.report.viewer import (
@@ -301,11 +299,10 @@ def run_stats(settings: Settings) -> int:
         would = f"would test {question.title} of {counted(len(people), 'participant')}"
         return print_plan(sources, [would])
     results = ResultFolder.of(settings, people.output, *_WRITES)
-    failed: dict[str, str] = {}
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         answers = []
         for source in sources:
-            tested = list(_tests(question, source, folder, failed))
+            tested = list(_tests(question, source, folder))
             if not tested:
                 say(f"{source.kind.words}: nothing can be tested")
                 continue
@@ -313,13 +310,11 @@ def run_stats(settings: Settings) -> int:
             answers[-1].write(results)
         if not answers:
             raise DatasetError("nothing can be tested", expected="values that differ")
-        _write(results, question, answers, failed)
-    return len(failed)
+        _write(results, question, answers)
+    return len(people.failed)
 
 
-def _tests(
-    question: Question, source: FeatureSource, folder: Path, failed: dict[str, str]
-) -> Iterator[_Tested]:
+def _tests(question: Question, source: FeatureSource, folder: Path) -> Iterator[_Tested]:
     """Test the contrasts of a source; those without a column that differs are left out."""
     tables = (
         _differences(question, source, folder)
@@ -329,7 +324,6 @@ def _tests(
     for number, table in enumerate(tables):
         done = number / len(source.contrasts)
         say(f"{done:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
-        failed |= report_failed(table, failed)
         if len(table.labels) < 3:
             say(f"{table.title}: fewer than three participants, not tested")
             continue
@@ -363,8 +357,7 @@ def _differences(question: Question, source: FeatureSource, folder: Path) -> Ite
             continue
         rows = [[t.labels.index(label) for label in labels] for t in pair]
         values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
-        failed = {**first.failed, **second.failed}
-        yield FeatureTable(first.source, contrast, labels, values, first.kept[here], failed)
+        yield FeatureTable(first.source, contrast, labels, values, first.kept[here])
 
 
 @dataclass(frozen=True, eq=False)
@@ -550,7 +543,6 @@ def _write(
     results: ResultFolder,
     question: Question,
     answers: Sequence[_Answer],
-    failed: Mapping[str, str],
 ) -> None:
     """Write the summary and the page; report the answers."""
     people = question.people
@@ -581,19 +573,11 @@ def _write(
         "corrected": any(one.corrected is not None for a in answers for one in a.tested),
     }
     sections.append(Section("Methods", template="stats_how.html", facts=facts))
-    flags = [*people.flags, *_flags(question, failed)]
     lead = " ".join(answer.headline for answer in answers)
     viewer = None
     if seen:
         brain = write_shared_files(results.output, people.places.grid)
         averages, maps = zip(*seen, strict=True)
         viewer = viewer_data(averages, maps, brain, "../../")
-    page = Page("Statistics", lead, flags, sections, viewer)
+    page = Page("Statistics", lead, people.flags, sections, viewer)
     results.page(page)
-
-
-def _flags(question: Question, failed: Mapping[str, str]) -> Iterator[Flag]:
-    if failed:
-        yield Flag("warning", f"{counted(len(failed), 'participant')} could not be read")
-    for title, why in question.people.left_out:
-        yield Flag("note", f"{title} is left out: {why}")

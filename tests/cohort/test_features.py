@@ -1,6 +1,7 @@
 """Whose maps are looked at together, and their numbers side by side."""
 
 import shutil
+from contextlib import contextmanager
 
 import nibabel as nib
 import numpy as np
@@ -143,48 +144,50 @@ def test_edges_are_the_upper_triangle(cohort, tmp_path):
     assert table.names[:3] == ["roi01-roi02", "roi01-roi03", "roi01-roi04"]
 
 
+@contextmanager
+def changed(*paths, change):
+    """Change what files hold, a volume's values or a table's text, for a while."""
+    whole = {path: path.read_bytes() for path in paths}
+    try:
+        for path in paths:
+            if path.suffix == ".tsv":
+                path.write_text(change(path.read_text()))
+            else:
+                values = change(image(path).astype(np.float32))
+                nib.save(nib.Nifti1Image(values, nib.load(path).affine), path)
+        yield
+    finally:
+        for path, content in whole.items():
+            path.write_bytes(content)
+
+
 def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
     (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
-    whole, values = path.read_bytes(), image(path).astype(np.float32)
     _, found = tables(cohort, "measured", tmp_path)
     first = next(own for table, own in found if table.contrast == "languageMath")
-    np.testing.assert_allclose(first[1], values[found[0][0].places.mask], rtol=1e-6)
-    nib.save(nib.Nifti1Image(values * np.float32(1e30), nib.load(path).affine), path)
-    try:
-        _, found = tables(cohort, "measured", tmp_path)
-    finally:
-        path.write_bytes(whole)
-    (why,) = (table.failed["02"] for table, _ in found if table.failed)
-    assert "no statistic or effect is so large" in why
+    np.testing.assert_allclose(first[1], image(path)[found[0][0].places.mask], rtol=1e-6)
+    with changed(path, change=lambda values: values * np.float32(1e30)):
+        people, _ = tables(cohort, "measured", tmp_path)
+    assert "no statistic or effect is so large" in people.failed["02"]
 
 
-def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
+def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys):
     people = people_of(cohort)
     path = people.averages["02"][0].maps[0].path
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    try:
-        source = source_of(people, "maps")
-        # The places are of the first participant's maps.
-        first, second, *_ = (table for table, _ in copied(source.tables(people, tmp_path)))
-    finally:
-        path.write_bytes(whole)
-    damaged, other = (first, second) if first.failed else (second, first)
-    assert list(damaged.failed) == ["02"]
-    assert damaged.labels == tuple(label for label in LABELS if label != "02")
-    assert other.labels == LABELS
+    with changed(path, change=lambda values: 0 * values):
+        first, second, *_ = (table for table, _ in tables(cohort, "maps", tmp_path)[1])
+    said = [line for line in capsys.readouterr().err.splitlines() if "is left out" in line]
+    assert len(said) == 1
+    assert said[0].startswith("sub-02 is left out: ")
+    without = tuple(label for label in LABELS if label != "02")
+    assert {first.labels, second.labels} == {LABELS, without}
 
 
 @pytest.mark.parametrize("change", [lambda text: "", lambda text: text[: len(text) // 2]])
 def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
-    path = next(cohort.out.glob("sub-01/func/*_relmat.tsv"))
-    whole = path.read_text()
-    path.write_text(change(whole))
-    try:
-        _, ((table, _),) = tables(cohort, "edges", tmp_path)
-    finally:
-        path.write_text(whole)
-    assert (list(table.failed), table.labels) == (["01"], LABELS[1:])
+    with changed(next(cohort.out.glob("sub-01/func/*_relmat.tsv")), change=change):
+        people, ((table, _),) = tables(cohort, "edges", tmp_path)
+    assert ([*people.failed], table.labels) == (["01"], LABELS[1:])
 
 
 @pytest.mark.parametrize(
@@ -194,15 +197,8 @@ def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
 )
 def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(cohort, tmp_path, change):
     paths = [made.path for made in people_of(cohort).averages["01"][0].maps]
-    whole = {path: path.read_bytes() for path in paths}
-    for path in paths:
-        img = nib.load(path)
-        nib.save(nib.Nifti1Image(change(img.get_fdata(dtype=np.float32)), img.affine), path)
-    try:
+    with changed(*paths, change=change):
         _, found = tables(cohort, "maps", tmp_path)
-    finally:
-        for path, content in whole.items():
-            path.write_bytes(content)
     assert {table.labels for table, _ in found} == {LABELS[1:]}
     assert all(values.shape[1] for _, values in found)
 
@@ -252,21 +248,18 @@ def find_one(name: str, places: VoxelPlaces):
 
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     people = people_of(cohort)
-    path = people.averages["03"][0].maps[1].path
-    whole, img = path.read_bytes(), nib.load(path)
-    values = np.ascontiguousarray(img.get_fdata(dtype=np.float32))
-    values.reshape(-1)[people.places.positions[:7]] = np.nan
-    nib.save(nib.Nifti1Image(values, img.affine), path)
-    label = people.averages["03"][0].maps[1].label
-    try:
-        source = source_of(people, "maps")
-        found = {table.contrast: table for table, _ in copied(source.tables(people, tmp_path))}
-    finally:
-        path.write_bytes(whole)
-    assert found[label].values.shape[1] == people.places.number - 7
-    assert np.array_equal(found[label].places.positions, people.places.positions[7:])
-    others = {table.places.number for own, table in found.items() if own != label}
-    assert others == {people.places.number}
+    lacking, places = people.averages["03"][0].maps[1], people.places
+
+    def without_seven(values):
+        values = np.ascontiguousarray(values)
+        values.reshape(-1)[places.positions[:7]] = np.nan
+        return values
+
+    with changed(lacking.path, change=without_seven):
+        _, found = tables(cohort, "maps", tmp_path)
+    kept = {table.contrast: table.places.positions for table, _ in found}
+    assert np.array_equal(kept.pop(lacking.label), places.positions[7:])
+    assert {len(positions) for positions in kept.values()} == {places.number}
 
 
 def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
