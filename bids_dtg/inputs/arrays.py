@@ -200,10 +200,9 @@ def read_arrays(
     files = tuple(expand_home(Path(path), "--input-arrays").absolute() for path in paths)
     there: set[str] = set()
     found = [_read_file(path, by_key, there) for path in dict.fromkeys(files)]
-    holders = {name: [file[name] for file in found if name in file] for name in by_key}
-    _require_keys(holders, by_key, renamed, of, named(sorted(there)))
+    alone = _require_keys(found, by_key, renamed, of, named(sorted(there)))
     number = _require_same_sizes(found)
-    given = {array.title: _names(array) for array in holders["places"]}
+    given = {file["places"].title: _names(file["places"]) for file in found if "places" in file}
     if len(set(given.values())) > 1:
         raise DatasetError(f"{' and '.join(given)} differ", expected="the same places")
     places = next(iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1)))
@@ -222,7 +221,6 @@ def read_arrays(
             f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
             "a key one"
         ]
-    alone = {name: arrays[0] for name, arrays in holders.items() if arrays and name in _ALONE}
     return ArrayPeople(
         files=files,
         labels=tuple(
@@ -303,34 +301,34 @@ def _rows(people: StoredArray) -> dict[str, int]:
 
 
 def _require_keys(
-    holders: Mapping[str, Sequence[StoredArray]],
+    found: Sequence[Mapping[str, StoredArray]],
     by_key: Mapping[str, str],
     renamed: set[str],
     of: Sequence[str],
     everything: str,
-) -> None:
-    """Refuse files that lack a key, or have one twice, or both rest and edges."""
-    if absent := sorted(name for name in renamed if not holders[name]):
+) -> dict[str, StoredArray]:
+    """Refuse files that lack a key, or both rest and edges; return arrays that one file has."""
+    has = {name for file in found for name in file}
+    if absent := sorted(renamed - has):
         raise DatasetError(
             f"no file has the key {by_key[absent[0]]}, which --array-key gives for {absent[0]}",
             expected=f"one of {everything}",
         )
-    known = [name for name in PEOPLE_BY if holders.get(name)]
-    if len(known) > 1:
-        raise DatasetError(f"there are {' and '.join(known)}", expected="one of them")
-    if not set(known) & set(of):
-        keys = " or ".join(by_key.get(name, name) for name in of)
+    if has >= set(PEOPLE_BY):
+        raise DatasetError(f"there are {' and '.join(PEOPLE_BY)}", expected="one of them")
+    if not has & set(of):
         raise DatasetError(
-            f"no file has {keys}; there are {everything}",
+            f"no file has {' or '.join(by_key[name] for name in of)}; there are {everything}",
             expected=" or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
             remedy="give the key with --array-key rest=KEY",
         )
-    for name in _ALONE:
-        if len(of_name := holders.get(name, ())) > 1:
+    alone: dict[str, StoredArray] = {}
+    for name, array in (pair for file in found for pair in file.items() if pair[0] in _ALONE):
+        if (first := alone.setdefault(name, array)) is not array:
             raise DatasetError(
-                f"{name} is in {of_name[0].path} and in {of_name[1].path}",
-                expected="one file with it",
+                f"{name} is in {first.path} and in {array.path}", expected="one file with it"
             )
+    return alone
 
 
 def _require_same_sizes(found: Sequence[Mapping[str, StoredArray]]) -> int:
