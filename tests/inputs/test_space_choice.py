@@ -96,16 +96,6 @@ def test_the_lattice_decides_and_not_the_label(root, home):
     assert "none is on the model's lattice" in run.space_reason
 
 
-def test_a_native_run_says_why(root, home):
-    add_run(root, space=None, res=None)
-    add_run(root, space=OTHER, res=None)
-    add_transforms(root)
-    assert find(root, home).space_reason == (
-        f"boldref with the transforms to {SPACE}; chosen from {OTHER}, boldref; "
-        f"not {SPACE}, which is not there"
-    )
-
-
 @pytest.mark.parametrize(
     ("asked", "space", "res"),
     [
@@ -148,36 +138,6 @@ def test_names_of_other_versions_of_fmriprep(root, home, word):
     assert not transform.inverse
     other.rename(func / f"sub-01_task-rest_from-T1w_to-{word}_mode-image_xfm.txt")
     assert find(root, home).transforms[-1].inverse
-
-
-def test_transforms_of_another_run_or_session_are_not_taken(root, home):
-    add_run(root, session="A", entities="run-1", space=None, res=None)
-    add_transforms(root, session="A")
-    func = root / "sub-01" / "ses-A" / "func"
-    (coreg,) = func.glob("*coreg_xfm.txt")
-    coreg.rename(coreg.with_name(coreg.name.replace("task-rest", "task-rest_run-2")))
-    with pytest.raises(
-        RunError,
-        match=r"func has no sub-01_ses-A_task-rest_run-1_from-boldref_to-T1w_mode-image_desc-coreg",
-    ):
-        find(root, home)
-
-
-def test_anatomy_of_the_session_wins_over_that_of_all_sessions(root, home):
-    add_run(root, session="A", space="T1w", res=None)
-    write_affine(root / "sub-01" / "anat" / ANAT)
-    assert find(root, home).transforms[0].path == root / "sub-01" / "anat" / ANAT
-    add_transforms(root, session="A")
-    assert find(root, home).transforms[0].path.parent == root / "sub-01" / "ses-A" / "anat"
-
-
-def test_several_transforms_are_told(root, home):
-    add_run(root, space="T1w", res=None)
-    anat = root / "sub-01" / "anat"
-    for run in (1, 2):
-        write_affine(anat / f"sub-01_run-{run}_from-T1w_to-{SPACE}_mode-image_xfm.txt")
-    with pytest.raises(RunError, match=r"several transforms from T1w to .*run-1.*run-2"):
-        find(root, home)
 
 
 @pytest.mark.parametrize("space", ["T1w", None])
