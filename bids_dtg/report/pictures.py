@@ -438,10 +438,8 @@ def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np
 # Of maps under each other, row by row, and of glass brains.
 _SLICES_MM = (-20, -4, 12, 28, 44, 60)
 _WIDTH_INCHES, _ROW_INCHES, _TITLE_INCHES = 9.0, 1.9, 0.4
-_COLOURS = "RdBu_r"
-_GLASS_VIEWS = "lyrz"  # left, from behind, right, from above
-_GLASS_INCHES, _DPI = (9.0, 2.5), 110
-_PALETTE = 256  # colours of the file: a third of the bytes, and no difference is seen
+_GLASS_VIEWS, _GLASS_INCHES = "lyrz", (9.0, 2.5)  # left, from behind, right, from above
+_STYLE = {"cmap": "RdBu_r", "black_bg": False}
 
 
 def draw_maps(
@@ -458,7 +456,7 @@ def draw_maps(
     title
         Text above the picture.
     units
-        Of the maps, at the colour bar.
+        Of the maps, in the title.
     """
     from matplotlib.figure import Figure
     from nilearn.plotting import plot_stat_map
@@ -467,22 +465,21 @@ def draw_maps(
     limit = max(float(np.quantile(np.abs(values), 0.99)) for values in rows.values())
     height = _TITLE_INCHES + len(rows) * _ROW_INCHES
     figure = Figure((_WIDTH_INCHES, height))
-    figure.text(0.01, 1 - 0.5 * _TITLE_INCHES / height, title, fontsize=11, va="center")
+    words = f"{title} ({units})" if units else title
+    figure.text(0.01, 1 - 0.5 * _TITLE_INCHES / height, words, fontsize=11, va="center")
     for number, (name, values) in enumerate(rows.items()):
         bottom = (len(rows) - 1 - number) * _ROW_INCHES / height
         plot_stat_map(
             _image(values, places),
-            axes=figure.add_axes((0.0, bottom, 0.9, 0.84 * _ROW_INCHES / height)),
+            axes=figure.add_axes((0.0, bottom, 1.0, 0.84 * _ROW_INCHES / height)),
             display_mode="z",
             cut_coords=list(_SLICES_MM),
             vmax=limit,
             threshold=limit / 10,
-            cmap=_COLOURS,
-            colorbar=False,
-            black_bg=False,
+            **_STYLE,
         )
         figure.text(0.01, bottom + 0.86 * _ROW_INCHES / height, name, fontsize=10)
-    return _png(figure, 120, (0.925, 0.2, 0.015, 0.5), limit, units).getvalue()
+    return _png(figure)
 
 
 def draw_glass_brain(
@@ -501,7 +498,7 @@ def draw_glass_brain(
     places
         Where it lies, in a template's space.
     units
-        Of the values, at the colour bar.
+        Of the values, below the brains.
     outlined
         (places,), true where a black line is drawn around, as of significant voxels.
 
@@ -527,34 +524,25 @@ def draw_glass_brain(
     """
     from matplotlib.figure import Figure
     from nilearn.plotting import plot_glass_brain
-    from PIL import Image
 
     shown = np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0)
     end = float(np.abs(shown).max(initial=0))
     figure = Figure(_GLASS_INCHES)
-    if not end:
-        figure.text(0.45, 0.02, "no value to draw", fontsize=9, ha="center", color="#555555")
+    figure.text(0.5, 0.02, units if end else "no value to draw", fontsize=9, ha="center")
     drawn = plot_glass_brain(
         _image(shown, places) if end else None,  # the empty brain
-        axes=figure.add_axes((0.0, 0.04, 0.89, 0.84)),
+        axes=figure.add_axes((0.0, 0.06, 1.0, 0.84)),
         display_mode=_GLASS_VIEWS,
         plot_abs=False,
         threshold=1e-6 * end,  # what is 0 is no value
         vmax=end or 1.0,
-        cmap=_COLOURS,
-        colorbar=False,
-        annotate=True,
-        black_bg=False,
+        colorbar=end > 0,
+        **_STYLE,
     )
     if outlined is not None and outlined.any():
         around = _image(outlined.astype(np.float32), places)
         drawn.add_contours(around, levels=[0.5], colors="black", linewidths=1.2)
-    # With a palette, and without a date or version, so that bytes repeat.
-    buffer, whole = io.BytesIO(), _png(figure, _DPI, (0.905, 0.14, 0.012, 0.66), end, units)
-    with Image.open(whole) as picture:
-        few = picture.convert("RGB").quantize(_PALETTE, kmeans=2, dither=Image.Dither.NONE)
-    few.save(buffer, "png", optimize=True)
-    return buffer.getvalue()
+    return _png(figure)
 
 
 def _image(values: NDArray[np.floating], places: VoxelPlaces) -> Any:
@@ -562,16 +550,8 @@ def _image(values: NDArray[np.floating], places: VoxelPlaces) -> Any:
     return nib.Nifti1Image(volume, places.grid.affine)  # type: ignore[no-untyped-call]
 
 
-def _png(
-    figure: Any, dpi: int, bar: tuple[float, float, float, float], limit: float, units: str
-) -> io.BytesIO:
-    """Return a figure as a PNG file, with a colour bar at a place unless its limit is 0."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    if limit:
-        colours = ScalarMappable(Normalize(-limit, limit), _COLOURS)
-        figure.colorbar(colours, cax=figure.add_axes(bar), label=units)
+def _png(figure: Any) -> bytes:
+    """Return a figure as a PNG file, without a version, so that bytes repeat."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

@@ -200,10 +200,10 @@ def test_each_map_has_a_row_and_all_have_one_scale(plotting):
     np.testing.assert_array_equal(second["values"].ravel()[[100, 103, 104, 899]], [50, 50, -3, -3])
     np.testing.assert_array_equal(first["affine"], ROWS_AFFINE)
     # What was there when a map was drawn: the title, and names of the rows above it.
-    assert [row["written"] for row in plotting.rows] == [["wm2bk"], ["wm2bk", "truth"]]
+    assert [row["written"] for row in plotting.rows] == [["wm2bk (z)"], ["wm2bk (z)", "truth"]]
     picture = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"), int)
-    assert picture.shape == (504, 1080, 3)  # rows of 1.9 inches below a title of 0.4
-    upper, lower = picture[184, 540], picture[412, 540]
+    assert picture.shape == (462, 990, 3)  # rows of 1.9 inches below a title of 0.4
+    upper, lower = picture[169, 495], picture[378, 495]
     assert upper[0] > upper[2]  # the first map, above 0, is on top and warm
     assert lower[2] > lower[0]
 
@@ -217,7 +217,7 @@ def sides_of(values: np.ndarray, **more) -> tuple[np.ndarray, np.ndarray]:
     drawn = draw_glass_brain(values, GLASS_PLACES, units="z", **more)
     with Image.open(io.BytesIO(drawn)) as picture:
         whole = np.asarray(picture.convert("RGB"), int)
-    brain, bar = np.split(whole, [int(0.87 * whole.shape[1])], axis=1)
+    brain, bar = np.split(whole, [int(0.93 * whole.shape[1])], axis=1)
     return brain, bar
 
 
