@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -168,25 +167,27 @@ def find_participant(
     """
     folder, results, of_averages = dataset.root / f"sub-{label}", tuple(results), tuple(of_averages)
     of_runs = {quality.FILE, *of_runs, *results} - {*of_averages}
-    maps: dict[str, list[tuple[BidsName, Path]]] = defaultdict(list)
-    runs: dict[str, dict[FileKind, Path]] = defaultdict(dict)
-    combined: dict[str, dict[FileKind, Path]] = defaultdict(dict)
-    of_parcels: dict[str, tuple[BidsName, Path]] = {}
+    by_title: dict[str, dict[FileKind, list[tuple[BidsName, Path]]]] = {}
     for path, name in sorted(_named(folder), key=lambda item: item[0].name):
-        kind, title = FileKind.of(name), _title(name)
-        if kind == _MAPS:
-            maps[title].append((name, path))
-        elif kind == _MAPS_OF_PARCELS:
-            of_parcels[title] = name, path
-        elif kind in of_runs:
-            runs[title][kind] = path
-        elif kind in of_averages:
-            combined[title][kind] = path
-    # Of a model of volumes those of parcels are copies of its maps.
-    maps = {**{title: [found] for title, found in of_parcels.items()}, **maps}
-    found = (_average(dataset, title, named) for title, named in sorted(maps.items()))
+        kinds = by_title.setdefault(_title(name), {})
+        kinds.setdefault(FileKind.of(name), []).append((name, path))
+    by_title = dict(sorted(by_title.items()))
+    found = (
+        # Of a model of volumes those of parcels are copies of its maps.
+        _average(dataset, title, kinds.get(_MAPS) or kinds.get(_MAPS_OF_PARCELS, [])[-1:])
+        for title, kinds in by_title.items()
+    )
     averages = tuple(made for made in found if made is not None)
     without = tuple(_without_maps(dataset, folder, {made.title for made in averages}))
+
+    def files_of(wanted: Collection[FileKind]) -> dict[str, dict[FileKind, Path]]:
+        """Return files of some kinds by their titles; of several the last name's."""
+        files = {
+            title: {kind: named[-1][1] for kind, named in kinds.items() if kind in wanted}
+            for title, kinds in by_title.items()
+        }
+        return {title: own for title, own in files.items() if own}
+
     facts: dict[str, Mapping[str, Any]] = {
         str(own.get("Run")): own
         for made in (*averages, *without)
@@ -202,11 +203,11 @@ def find_participant(
                 files={kind: path for kind, path in own.items() if kind != quality.FILE},
                 facts={**_own_facts(own, results), **facts.get(title, {})},
             )
-            for title, own in sorted(runs.items())
+            for title, own in files_of(of_runs).items()
         ),
         combined=tuple(
             RunFiles(title, {}, own, _own_facts(own, of_averages))
-            for title, own in sorted(combined.items())
+            for title, own in files_of(of_averages).items()
         ),
         without_maps=without,
     )
@@ -238,9 +239,9 @@ def _average(
     dataset: DerivativeDataset, title: str, named: Sequence[tuple[BidsName, Path]]
 ) -> AverageFiles | None:
     """Return an average of maps; None where all that is left of it are maps in other spaces."""
-    by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = defaultdict(list)
+    by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = {}
     for name, path in named:
-        by_space[tuple(name.get(entity) for entity in _SPACE)].append((name, path))
+        by_space.setdefault(tuple(map(name.get, _SPACE)), []).append((name, path))
     for files in by_space.values():
         name, first = files[0]
         sidecar, details = contrast_details(first)

@@ -40,24 +40,22 @@ def read_inclusion(output: DerivativeDataset) -> Decisions:
         return {}
     except ForeignFileError as err:
         raise err.as_kind(DatasetError, remedy="download it again from a page") from err
-    if not set(COLUMNS[:2]) <= set(table.header) or table.twice():
-        raise DatasetError(
-            f"{path} has the columns {', '.join(table.header) or 'of an empty file'}",
-            expected=f"{' and '.join(COLUMNS[:2])}, each once",
-            remedy="download it again from a page, or remove it",
-        )
     decisions: dict[str, tuple[bool, str]] = {}
-    for number, row in enumerate(table.dicts(), 2):
+    there = set(COLUMNS[:2]) <= set(table.header) and not table.twice()
+    wrong = "" if there else f"its columns are {', '.join(table.header) or 'none'}"
+    for number, row in enumerate(table.dicts() if there else (), 2):
         label = row["participant_id"].strip().removeprefix("sub-")
         include, reason = row["include"].strip().lower(), row.get("reason", "").strip()
         if label in (*_NOT_KNOWN, *decisions) or include not in (*_WORDS, *_NOT_KNOWN):
-            raise DatasetError(
-                f"{path}, line {number}: participant {label or 'n/a'}, include {row['include']}",
-                expected="each participant once, and include true, false or n/a",
-                remedy="correct the line, or download the table again from a page",
-            )
-        if include in _WORDS:
+            wrong = f"line {number} is participant {label or 'n/a'}, include {row['include']}"
+        elif include in _WORDS:
             decisions[label] = _WORDS[include], "" if reason in _NOT_KNOWN else reason
+    if wrong:
+        raise DatasetError(
+            f"{path}: {wrong}",
+            expected="participant_id, each once, and include: true, false or n/a",
+            remedy="correct it, download it again from a page, or remove it",
+        )
     return decisions
 
 

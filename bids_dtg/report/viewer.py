@@ -84,8 +84,7 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
     part = standard_anatomy().within(Box.around(grid))
-    stored = 255 * part.values
-    stored = np.rint(stored, out=stored).astype(np.uint8)
+    stored = np.rint(255 * part.values).astype(np.uint8)
     i, j, k = stored.shape
     # The name says what is inside, so that a page never meets another anatomy.
     digest = hashlib.sha256(stored.tobytes() + part.affine.tobytes()).hexdigest()[:_DIGITS]
@@ -109,11 +108,8 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     """
     known = np.isfinite(volume)
     values = np.where(known, volume, 0)
-    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
-    slope = largest / _STEPS or 1.0
-    values /= slope
-    steps = np.rint(values, out=values).astype(np.int8)
-    steps[~known] = _NONE
+    slope = float(np.abs(values).max(initial=0.0)) / _STEPS or 1.0
+    steps = np.where(known, np.rint(values / slope), _NONE).astype(np.int8)
     return encode_integers(steps, grid, slope=slope, quick=True)
 
 

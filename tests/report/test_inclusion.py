@@ -59,7 +59,7 @@ def test_who_is_left_out_is_named_with_the_reason(output):
     "row", [["sub-01", "maybe"], ["n/a", "false"], ["sub-02", "true"], ["02", "n/a"]]
 )
 def test_a_row_that_does_not_say_who_counts_is_refused(output, row):
-    told = rf"line 3: participant {row[0].removeprefix('sub-')}, include {row[1]}\. Expected: each"
+    told = rf"line 3 is participant {row[0].removeprefix('sub-')}, include {row[1]}\. Expected"
     with pytest.raises(DatasetError, match=told):
         write(output, ["sub-02", "FALSE", None], [*row, None])
 
@@ -75,7 +75,7 @@ def test_a_decision_on_somebody_who_is_written_otherwise_is_refused(output, writ
 @pytest.mark.parametrize("columns", [["participant", "include"], ["participant_id"], []])
 def test_another_table_is_refused(output, columns):
     (output.root / FILE).write_text("\t".join(columns) + "\n")
-    with pytest.raises(DatasetError, match="participant_id and include"):
+    with pytest.raises(DatasetError, match="participant_id, each once, and include"):
         read_inclusion(output)
 
 
