@@ -15,7 +15,7 @@ from bids_dtg.cohort.features import (
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import Column, ResultTable, interval_of
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.paths import temporary_folder
@@ -111,8 +111,8 @@ class _Asked:
     """A phenotype of some people: what every set of features is judged by."""
 
     target: Target
-    folds: Integers
-    sites: Integers | None  # folds of a site each; None: no sites that can be left out
+    # Folds of families; then, where sites can be left out, of a site each, and whether it is so.
+    folds: Sequence[tuple[Integers, bool]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,11 +157,7 @@ class _Study:
             own = tuple(labels[row] for row in rows)
             if (asked := self._ask(kind, name, own)) is None:
                 continue
-            several = [
-                (asked.folds, False),
-                *([] if asked.sites is None else [(asked.sites, True)]),
-            ]
-            for folds, of_sites in several:
+            for folds, of_sites in asked.folds:
                 try:
                     found = predict(
                         features[rows],
@@ -205,20 +201,19 @@ class _Study:
             # The levels of a category, such as sites, are one word.
             whole = dict.fromkeys(own.partition(": ")[0] for own in covariates.names)
             tell(f"covariates: {', '.join(whole)}")
-        folds = family_folds(people.families, options.cross_validated, seed)
+        folds = [(family_folds(people.families, options.cross_validated, seed), False)]
         draws = options.map_permutations
         different = different_orders(tested, people.families, people.sites)
         if draws and (len(people) < FEWEST or different < FEWEST_ORDERS):
             tell("no permutations: too few participants, or families and sites that are alike")
             draws = 0
-        sites = None
         if people.sites is not None:
             sites = site_folds(people.families, people.sites)
-            if len(np.unique(sites)) < 2 or np.bincount(sites).min() < _FEWEST_OF_SITE:
-                sites = None
+            if len(np.unique(sites)) > 1 and np.bincount(sites).min() >= _FEWEST_OF_SITE:
+                folds.append((sites, True))
         orders = permuted_orders(people.families, draws, sites=people.sites, seed=seed)
         target = Target(tested, people.families, covariates.values, orders)
-        return _Asked(target, folds, sites)
+        return _Asked(target, folds)
 
 
 def run_phenotypes(settings: Settings) -> int:
@@ -378,10 +373,9 @@ def _differences(name: str, sets: Sequence[_Set], seed: int) -> Iterator[dict[st
 
 def _score(row: dict[str, object]) -> tuple[float, float, float]:
     """Return the headline score of a row with its interval: AUC of two levels, else r."""
-    found = row.get("auc") or row["r"]
-    if isinstance(found, tuple):
-        return found
-    return found.mean, found.low, found.high  # type: ignore[attr-defined]
+    found = interval_of(row.get("auc") or row["r"])
+    assert found is not None
+    return found
 
 
 def _headline(

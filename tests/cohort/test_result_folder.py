@@ -97,19 +97,23 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
 
 
 def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(cohort, capsys):
-    made = results(cohort, *MINE, model_name="mine")
+    made = results(cohort, *MINE, "arrays/", model_name="mine")
     assert made.path.name == "stats-mine"
-    write(made, "old.tsv", "kept.tsv", "below/it/old.tsv")
-    (made.path / "mine").mkdir()
-    for name in ("notes.txt", "mine/old.tsv"):
-        (made.path / name).write_text("own")
+    write(made, "old.tsv", "below/it/old.tsv", "kept.tsv")
+    here = ("notes.txt", "mine/old.tsv", "arrays/some.npz")
+    kept = [*(made.path / name for name in here), cohort.out / "participants.tsv"]
+    kept += [cohort.folder / "outside/old.tsv", cohort.out / "group/another/old.tsv"]
+    for path in kept:
+        write_text(path, "own")
+    (made.path / "linked").symlink_to(cohort.folder / "outside")
     capsys.readouterr()
-    write(results(cohort, *MINE, model_name="mine"), "kept.tsv")
-    left = ["configuration.toml", "kept.tsv", "mine/old.tsv", "notes.txt"]
-    assert files(made) == sorted(left)
+    write(results(cohort, *MINE, "arrays/", model_name="mine"), "kept.tsv")
+    assert [path for path in kept if not path.exists()] == []
+    assert files(made) == sorted(["configuration.toml", "kept.tsv", *here])
     assert not (made.path / "below").exists()
-    assert "kept, as they are not" in (reported := capsys.readouterr().err)
-    assert "mine/old.tsv, notes.txt" in reported
+    assert "kept, as they are not of this analysis: mine/old.tsv, notes.txt" in (
+        capsys.readouterr().err
+    )
 
 
 def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
@@ -158,26 +162,6 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
     assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt"])
     write_index(made.output)
     assert "stats-cut <span" not in (cohort.out / "index.html").read_text()
-
-
-def test_only_what_the_analysis_can_write_goes(tmp_path):
-    settings = Settings.of(
-        bids_dir=tmp_path, output_dir=tmp_path / "out", analysis_level="group", analysis="stats"
-    )
-    made = ResultFolder(settings, DerivativeDataset(tmp_path / "out"), "a", (*MINE, "arrays/"))
-    write(made, "old.tsv", "below/it/old.tsv", "kept.tsv")
-    kept = [
-        *("outside/old.tsv", "out/participants.tsv", "out/group/stats/old.tsv"),
-        *("out/group/a/notes.tsv", "out/group/a/mine/old.html", "out/group/a/arrays/some.npz"),
-    ]
-    for path in kept:
-        write_text(tmp_path / path, "own")
-    for link in ("linked", "below/it/linked"):
-        (made.path / link).symlink_to(tmp_path / "outside")
-    write(ResultFolder(settings, made.output, "a", made.can_write), "kept.tsv")
-    assert [path for path in kept if not (tmp_path / path).exists()] == []
-    assert not (made.path / "old.tsv").exists()
-    assert not (made.path / "below/it/old.tsv").exists()
 
 
 @pytest.mark.parametrize("link", ["group", "group/a", "group/a/arrays", "group/a/below"])
