@@ -11,9 +11,9 @@ fsLR; XCP-D under fMRIPrep's names, but with points that have been moved to the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -277,6 +277,9 @@ class SurfaceSide:
         return tuple(path for path in named if path)
 
 
+Sides = dict[Side, SurfaceSide]
+
+
 @dataclass(frozen=True)
 class SurfaceFiles:
     """The midthickness surfaces of one participant, and why these."""
@@ -329,77 +332,70 @@ def find_surfaces(
     TransformPlannedError
         A transform would be fetched, if this were no plan.
     """
-    if dataset.study is not None:
-        found = _in_study(dataset.study, dataset.root, participant, session)
-    else:
-        is_moved = "xcpd" in (dataset.input_type, made_by(dataset.description))
-        anatomy = Anatomy(dataset.root, participant, session, templateflow)
-        found = _in_derivatives(anatomy, model, is_moved=is_moved)
+    anatomy = Anatomy(dataset.root, participant, session, templateflow)
+    pairs = _hcp_surfaces(dataset.study, anatomy) if dataset.study else _surfaces(dataset, anatomy)
+    words, sides = next(((words, pair) for words, pair in pairs if len(pair) == 2), ("", {}))
+    transforms: tuple[TransformFile, ...] = ()
+    if not sides:
+        words = (
+            f"sub-{participant} has neither midthickness surfaces on fsLR's mesh, nor some with "
+            "spheres that are registered to it"
+        )
+    elif _is_moved(dataset):
+        words += f", which XCP-D moved to {model}"
+    elif dataset.study is None:
+        try:
+            transforms = anatomy.points_to(model)
+        except TransformPlannedError:
+            raise
+        except RunError as err:
+            words, sides = f"{words} cannot be brought to {model}: {err.found}", {}
+    found = SurfaceFiles(words, sides, transforms)
     require_contents(found.inputs, participant)
     return found
 
 
-def _in_study(study: Study, root: Path, participant: str, session: str | None) -> SurfaceFiles:
-    folders = [
-        folder.path / _HCP_FOLDER
-        for folder in person_folders(study, root, participant)
-        if session in (None, folder.session)
-    ]
-    for folder in folders:
-        for kind in _HCP_KINDS:
-            sides: dict[Side, SurfaceSide] = {
-                side: SurfaceSide(paths[0])
-                for side in _SIDES
-                if (paths := matching(folder, f"*.{side}.{kind}.32k_fs_LR.surf.gii"))
-            }
-            if len(sides) == len(_SIDES):
-                return SurfaceFiles(f"{kind} of {folder.relative_to(root)}", sides)
-    where = ", ".join(str(folder.relative_to(root)) for folder in folders)
-    return SurfaceFiles(f"{where} has no midthickness of both sides")
+def _is_moved(dataset: InputDataset) -> bool:
+    return "xcpd" in (dataset.input_type, made_by(dataset.description))
 
 
-def _in_derivatives(anatomy: Anatomy, model: str, *, is_moved: bool) -> SurfaceFiles:
-    for folder in anatomy.folders:
-        sides, words = _of_folder(folder, anatomy.participant, is_moved=is_moved)
-        if not sides:
+def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
+    """Yield the sides that there are on each mesh of a study's folders, the best first."""
+    for person in person_folders(study, anatomy.root, anatomy.participant):
+        if anatomy.session not in (None, person.session):
             continue
-        place = f"midthickness {words.format(folder.relative_to(anatomy.root))}"
-        if is_moved:
-            return SurfaceFiles(f"{place}, which XCP-D moved to {model}", sides)
-        try:
-            return SurfaceFiles(place, sides, anatomy.points_to(model))
-        except TransformPlannedError:
-            raise
-        except RunError as err:
-            return SurfaceFiles(f"{place} cannot be brought to {model}: {err.found}")
-    return SurfaceFiles(
-        f"sub-{anatomy.participant} has neither midthickness surfaces on fsLR's mesh, nor some "
-        "with spheres that are registered to it"
-    )
+        for kind in _HCP_KINDS:
+            folder = person.path / _HCP_FOLDER
+            yield (
+                f"{kind} of {folder.relative_to(anatomy.root)}",
+                {
+                    side: SurfaceSide(paths[0])
+                    for side in _SIDES
+                    if (paths := matching(folder, f"*.{side}.{kind}.32k_fs_LR.surf.gii"))
+                },
+            )
 
 
-def _of_folder(
-    folder: Path, participant: str, *, is_moved: bool
-) -> tuple[dict[Side, SurfaceSide], str]:
-    """Return both sides on the best mesh that has both, and words on it; none: empty."""
-    files = _files_of(participant, folder, "hemi-*.surf.gii")
+def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
+    """Yield the sides that there are on each mesh of fMRIPrep's folders, the best first."""
+    descs = _XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
+    for folder in anatomy.folders:
+        files = _files_of(anatomy.participant, folder, "hemi-*.surf.gii")
+        on_fslr, native = Sides(), Sides()
+        for side in _SIDES:
+            own = partial(_first, files, extension=".surf.gii", hemi=side)
+            if path := own(suffix="midthickness", space="fsLR", den="32k", desc=descs):
+                on_fslr[side] = SurfaceSide(path)
+            path = own(suffix="midthickness", space=None, den=None, desc=descs)
+            sphere = own(suffix="sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
+            if path and sphere:
+                other = own(suffix="sphere", space=("fsaverage", None), den=None, desc="reg")
+                native[side] = SurfaceSide(path, sphere, other)
+        place = folder.relative_to(anatomy.root)
+        yield f"midthickness on fsLR's mesh of {place}", on_fslr
+        yield f"midthickness of {place}, moved to fsLR's mesh", native
 
-    def first(
-        suffix: str, side: Side, **labels: str | tuple[str | None, ...] | None
-    ) -> Path | None:
-        found = having(files, suffix=suffix, extension=".surf.gii", hemi=side, **labels)
-        return found[0].path if found else None
 
-    descs = _XCPD_DESCS if is_moved else _FMRIPREP_DESCS
-    on_fslr, native = dict[Side, SurfaceSide](), dict[Side, SurfaceSide]()
-    for side in _SIDES:
-        if path := first("midthickness", side, space="fsLR", den="32k", desc=descs):
-            on_fslr[side] = SurfaceSide(path)
-        path = first("midthickness", side, space=None, den=None, desc=descs)
-        sphere = first("sphere", side, space="fsLR", den=None, desc=_SPHERE_DESCS)
-        if path and sphere:
-            other = first("sphere", side, space=("fsaverage", None), den=None, desc="reg")
-            native[side] = SurfaceSide(path, sphere, other)
-    if len(on_fslr) == len(_SIDES):
-        return on_fslr, "on fsLR's mesh of {}"
-    return (native, "of {}, moved to fsLR's mesh") if len(native) == len(_SIDES) else ({}, "")
+def _first(files: list[NamedFile], **wanted: str | tuple[str | None, ...] | None) -> Path | None:
+    found = having(files, **wanted)
+    return found[0].path if found else None

@@ -142,7 +142,7 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
         path.unlink()
     files = _find(dataset, "100307")
     assert not files.sides
-    assert files.reason == ("100307/MNINonLinear/fsaverage_LR32k has no midthickness of both sides")
+    assert files.reason.startswith("sub-100307 has neither midthickness surfaces on fsLR's mesh")
 
 
 def test_content_that_is_elsewhere_is_refused(tmp_path):
