@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, SettingsError, did_you_mean
 from bids_dtg.files.derivatives import participants_in
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.names import BidsName, parse_name
-from bids_dtg.inputs.atlases import atlas_key, entities_of
+from bids_dtg.inputs.atlases import KNOWN, atlas_key, entities_of
 from bids_dtg.inputs.statmaps import chosen_contrasts
 
 if TYPE_CHECKING:
@@ -145,28 +144,19 @@ def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
     Raises
     ------
     SettingsError
-        No table is of it, or tables of several are; the message names the nearest one.
+        No table is of it; the message names the nearest one.
     """
+    names = {own.name: atlas_key(own.entities) for own in KNOWN.values()}
+    names = {name: key for name, key in names.items() if key in keys} | {key: key for key in keys}
+    by_plain = {_plain(name): key for name, key in names.items()}
     if atlas.endswith((".nii", ".nii.gz")):
         atlas = _key_of(parse_name(Path(atlas).name)) or atlas
-    wanted, short = _plain(atlas).removeprefix("atlas"), dict[str, str]()
-    found = [key for key in keys if _plain(key) == wanted]
-    for key in keys if not found else ():
-        # Its label, with its size, and without the year.
-        label, *others = key.split("_")
-        size = "".join(pair.partition("-")[2] for pair in others if pair.startswith("scale-"))
-        own = {_plain(name) for name in (label, label + size, re.sub(r"\d{4}$", "", label) + size)}
-        short |= dict.fromkeys(own, key)
-        found += [key] if wanted in own else []
-    if len(found) == 1:
-        return found[0]
-    near = difflib.get_close_matches(wanted, short, 1, 0.5)
+    if (found := by_plain.get(_plain(atlas).removeprefix("atlas"))) is not None:
+        return found
     raise SettingsError(
-        f"{root} has tables of {len(found)} atlases {atlas!r}"
-        if found
-        else f"{root} has no tables of an atlas {atlas!r}",
-        expected=f"one of {', '.join(found or keys)}",
-        remedy=f"did you mean {short[near[0]]}?" if near and not found else None,
+        f"{root} has no tables of an atlas {atlas!r}",
+        expected=f"one of {', '.join(keys)}",
+        remedy=did_you_mean(atlas, list(names)),
     )
 
 
