@@ -13,7 +13,7 @@ import os
 import signal
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -62,23 +62,12 @@ class Parser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         choices = list(map(str, action.choices))
-        raise argparse.ArgumentError(
-            action,
-            f"invalid choice: {value!r} (choose from {', '.join(choices)})"
-            + self._meant(action, str(value), choices),
-        )
-
-    def _meant(self, action: argparse.Action, value: str, choices: Sequence[str]) -> str:
-        if near := did_you_mean(value, choices):
-            return f"; {near}"
-        able = [
-            other.option_strings[-1]
-            for other in self._actions
-            if other.option_strings and value in (other.choices or ())
-        ]
-        if able:
-            return f"; {value} is a value of {' or '.join(able)}"
-        return "" if action.option_strings else self._order()
+        words = f"invalid choice: {value!r} (choose from {', '.join(choices)})"
+        if near := did_you_mean(str(value), choices):
+            words += f"; {near}"
+        elif not action.option_strings:
+            words += self._order()
+        raise argparse.ArgumentError(action, words)
 
     def _order(self) -> str:
         """Return the order of the arguments that are no options, where there are several."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError, OutputError
@@ -23,8 +22,6 @@ from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.participant import report_path, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
-
-Note = Callable[[str], None]
 
 
 class Reports:
@@ -43,7 +40,9 @@ class Reports:
         Shows a line to the user; called from other threads.
     """
 
-    def __init__(self, output: DerivativeDataset, *, wanted: bool, note: Note) -> None:
+    def __init__(
+        self, output: DerivativeDataset, *, wanted: bool, note: Callable[[str], None]
+    ) -> None:
         self._output, self._note = output, note
         self.failed = 0  # reports that could not be made
         self._wanted = wanted
@@ -55,13 +54,18 @@ class Reports:
             self._service.begin()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close(at_once=kind is not None)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for what was asked for, or give it up; bring the index up to date."""
+        if kind is not None:
+            self._service.close(at_once=True)
+            return
+        if self._service.waiting:
+            self._note(f"{self._service.waiting + 1} reports are still to be made")
+        self._service.close(at_once=False)
+        try:
+            write_index(self._output, wanted=self._wanted)
+        except DtgError as err:
+            self._note(f"warning: no index page: {err}")
 
     def request(
         self, participant: str, failures: Sequence[Failure] = (), *, changed: bool = True
@@ -95,18 +99,6 @@ class Reports:
         if reason:
             self.failed += 1
             self._note(f"sub-{answer.label}: warning: no report: {reason}")
-
-    def _close(self, *, at_once: bool) -> None:
-        """Wait for what was asked for, or give it up; bring the index up to date."""
-        if self._service.waiting and not at_once:
-            self._note(f"{self._service.waiting + 1} reports are still to be made")
-        self._service.close(at_once=at_once)
-        if at_once:
-            return
-        try:
-            write_index(self._output, wanted=self._wanted)
-        except DtgError as err:
-            self._note(f"warning: no index page: {err}")
 
 
 def write_methods(request: CallRequest) -> None:

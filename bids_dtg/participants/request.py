@@ -36,7 +36,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import STORAGE, RestRun
 from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -50,9 +50,6 @@ from bids_dtg.version import __version__
 # Participants whose files are looked up before the first of them is worked on: few, as listing
 # 100,000 takes long.
 _LOOKED_AHEAD = 100
-
-# Entities of a BOLD file that say how it was stored, not what was measured.
-_STORAGE = ("space", "res", "den", "desc", "cohort", "hemi", "seg", "atlas", "scale", "stat")
 
 
 @dataclass(frozen=True)
@@ -107,10 +104,10 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
             return (run.session or "", run.task)
         return (run.task,)
 
-    dropped = {"run": (), "session": ("run",), "participant": ("run", "ses")}[combine]
+    dropped = {"run": set[str](), "session": {"run"}, "participant": {"run", "ses"}}[combine]
     ordered = sorted(runs, key=lambda run: (key(run), str(run.bold)))
     return tuple(
-        AveragedRuns(members, _shared_entities(members, (*_STORAGE, *dropped)))
+        AveragedRuns(members, _shared_entities(members, STORAGE | dropped))
         for _, group in groupby(ordered, key=key)
         for members in [tuple(group)]
     )
@@ -118,7 +115,7 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
 
 def run_entities(run: RestRun) -> dict[str, str]:
     """Return the entities that name what is written about one run."""
-    return dict(_shared_entities((run,), _STORAGE))
+    return dict(_shared_entities((run,), STORAGE))
 
 
 def _require_nameable(run: RestRun) -> None:
@@ -133,7 +130,7 @@ def _require_nameable(run: RestRun) -> None:
 
 
 def _shared_entities(
-    runs: tuple[RestRun, ...], dropped: tuple[str, ...]
+    runs: tuple[RestRun, ...], dropped: frozenset[str]
 ) -> tuple[tuple[str, str], ...]:
     first, *others = (dict(run.entities) for run in runs)
     return tuple(
