@@ -102,7 +102,7 @@ class SimpleModels:
             mean=mean,
             leave_one_out=tuple(name for name in self.leave_one_out if name != GROUP_AVERAGE),
             words=f"The group average is that of the {counted(people, 'participant')} that the "
-            f"model was trained on; the linear model was fitted on {self.people} of those judged.",
+            f"model was trained on; the linear model was fitted on {self.people} of these people.",
         )
 
 

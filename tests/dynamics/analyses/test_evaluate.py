@@ -56,7 +56,7 @@ def test_a_model_is_judged_by_others_alone(out, capsys):
     assert {row["people"] for row in read_rows(folder / SCORES)} == {"2"}
     assert len(read_rows(folder / "desc-participants_excluded.tsv")) == 10
     assert call(out, "evaluate", *model, "--participant-label", *PEOPLE[:3]) == 2
-    assert "was trained on everybody at hand" in capsys.readouterr().err
+    assert "was trained on all of these participants" in capsys.readouterr().err
 
 
 def test_halves_of_a_session_are_called_halves(out):
