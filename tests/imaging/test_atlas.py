@@ -139,25 +139,6 @@ def test_means_of_a_real_map_are_those_of_nilearns_masker(shared, within):
     np.testing.assert_allclose(means, column[f"mean{within}"], atol=1e-6)
 
 
-@pytest.mark.slow
-def test_missing_values_are_left_out_as_nilearns_masker_does(shared):
-    """The mask of voxels that have a value, by nilearn itself."""
-    from nilearn.maskers import NiftiLabelsMasker
-
-    rng = np.random.default_rng(5)
-    places = VoxelPlaces.within(FSL, np.ones(FSL.shape, bool))
-    atlas = find_atlas("HCP", places)
-    maps = rng.standard_normal((2, places.number)).astype(np.float32)
-    known = rng.random(places.number) < 0.7
-    maps[:, ~known] = np.nan
-    image = nib.Nifti1Image(
-        np.moveaxis(np.nan_to_num(maps).reshape(2, *FSL.shape), 0, -1), FSL.affine
-    )
-    mask = nib.Nifti1Image(known.reshape(FSL.shape).astype(np.int8), FSL.affine)
-    masker = NiftiLabelsMasker(nib.load(atlas.file.image), mask_img=mask, standardize=None)
-    np.testing.assert_allclose(region_means(maps, atlas), masker.fit_transform(image), atol=1e-6)
-
-
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 1))
 def test_each_map_has_its_own_missing_places(seed, share):
     rng = np.random.default_rng(seed)

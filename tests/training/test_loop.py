@@ -73,20 +73,13 @@ def test_the_first_of_the_best_epochs_is_kept(tmp_path, said, better, best, epoc
     assert str(train(tmp_path / "parts", 5)) == str(found)
 
 
-@pytest.mark.parametrize(
-    ("raised", "seen"),
-    [
-        (SystemExit(143), SystemExit),  # what the program makes of SIGTERM
-        (SystemExit(129), SystemExit),
-        (KeyboardInterrupt(), KeyboardInterrupt),
-    ],
-)
-def test_the_signal_decides_how_the_program_ends(tmp_path, raised, seen):
+# 143: what the program makes of SIGTERM
+@pytest.mark.parametrize("raised", [SystemExit(143), SystemExit(129), KeyboardInterrupt()])
+def test_the_signal_decides_how_the_program_ends(tmp_path, raised):
     lines = []
-    with pytest.raises(seen) as ended:
+    with pytest.raises(type(raised)) as ended:
         fit(tmp_path, lines, (2, raised))
-    if isinstance(raised, SystemExit):
-        assert ended.value.code == raised.code
+    assert getattr(ended.value, "code", None) == getattr(raised, "code", None)
     assert lines == ["the same command goes on from epoch 3"]
     found = fit(tmp_path, lines)
     assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
@@ -101,8 +94,7 @@ def test_checkpoints_are_written_where_they_stay(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "fit").iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
-@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
-@pytest.mark.parametrize("size", [0, 100])
+@pytest.mark.parametrize(("name", "size"), [("best.ckpt", 100), ("last.ckpt", 0)])
 def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
     fit(tmp_path, [])
     path = tmp_path / name

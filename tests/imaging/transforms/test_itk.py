@@ -8,6 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from itk_files import (
     affine_part,
     field_part,
@@ -18,7 +20,7 @@ from itk_files import (
 )
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.transforms import map_points, read_transforms
+from bids_dtg.imaging.transforms import DisplacementField, map_points, read_transforms
 from bids_dtg.inputs.run import TransformFile
 
 POINTS = np.random.default_rng(0).uniform([-60, -90, -50], [60, 60, 70], (400, 3))
@@ -127,6 +129,41 @@ def test_a_composite_applies_its_last_part_first(tmp_path, order, typo):
 def test_a_field_of_ants(tmp_path):
     path = write_field_image(tmp_path / "1Warp.nii.gz", bend_vectors(), NODES)
     assert millimetres(applied(path), POINTS + bend(POINTS)) < 0.13
+
+
+# --- fields of displacements, and transforms one after the other
+
+
+def field(displacement) -> DisplacementField:
+    """Make a field from a function of points (n, 3): nodes 4 mm apart from -50 to 50 mm."""
+    affine = np.array([[-4.0, 0, 0, 50], [0, 4, 0, -50], [0, 0, 4, -50], [0, 0, 0, 1]])
+    indices = np.indices((26, 26, 26)).reshape(3, -1, order="F").T
+    vectors = displacement(indices @ affine[:3, :3].T + affine[:3, 3])
+    return DisplacementField((26, 26, 26), affine, vectors * [-1, -1, 1])
+
+
+@given(st.integers(0, 10**6))
+def test_a_field_that_is_linear_in_space_is_exact(seed):
+    rng = np.random.default_rng(seed)
+    slopes, points = rng.normal(scale=0.1, size=(3, 4)), rng.uniform(-40, 40, (500, 3))
+    mapped = field(lambda x: x @ slopes[:, :3].T + slopes[:, 3]).map(points)
+    # weights are float32
+    np.testing.assert_allclose(mapped, points + points @ slopes[:, :3].T + slopes[:, 3], atol=1e-4)
+
+
+def test_points_outside_a_field_stay():
+    shift = field(lambda x: np.full_like(x, 3.0))
+    # The outermost nodes are at 50 mm; the field ends half a step beyond.
+    points = np.array([[51.9, 0, 0], [52.1, 0, 0], [0, -51.9, 0], [0, -52.1, 0]])
+    moved = shift.map(points) - points
+    np.testing.assert_allclose(moved, [[3, 3, 3], [0, 0, 0], [3, 3, 3], [0, 0, 0]], atol=1e-5)
+
+
+def test_the_first_of_a_chain_meets_the_point_first():
+    double, point = np.diag([2.0, 2, 2, 1]), np.array([[10.0, 20, 5]])
+    shift = field(lambda x: np.tile([1.0, 0, 0], (len(x), 1)))
+    np.testing.assert_allclose(map_points(point, [shift, double]), [[22, 40, 10]], atol=1e-5)
+    np.testing.assert_allclose(map_points(point, [double, shift]), [[21, 40, 10]], atol=1e-5)
 
 
 # --- against ITK
