@@ -208,15 +208,15 @@ class CardPart(ABC):
         """Return the part's fields of `model.json`."""
         return asdict(cast("Any", self))
 
-    @classmethod
+    @property
     @abstractmethod
-    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return the files that a bundle must have, beside the weights."""
+    def required_files(self) -> tuple[str, ...]:
+        """Names of the files that a bundle must have, beside the weights."""
 
     @classmethod
     @abstractmethod
-    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> CardPart:
-        """Read the part's fields of a card that lists some files; BundleError if they are wrong."""
+    def read(cls, fields: JsonFields) -> CardPart:
+        """Read the part's fields of a card; BundleError if they are wrong."""
 
 
 Part = TypeVar("Part", bound=CardPart)
@@ -312,18 +312,18 @@ class ModelCard(Generic[Part]):
                 remedy="fetch or make the bundle again with this version of bids_dtg",
             )
         kinds = all_kinds()
-        part = kinds[fields.one_of("kind", kinds)].part()
+        part = kinds[fields.one_of("kind", kinds)].part().read(fields)
         files = dict(fields.nested("files").items())
         for name, digest in files.items():
             if not _NAME.fullmatch(name) or name == CARD_FILE or not _SHA256.fullmatch(str(digest)):
                 expected = "plain names in the bundle's folder, each with a SHA-256 in hexadecimal"
                 raise fields.wrong("files", {name: digest}, expected)
-        if lacking := {WEIGHTS_FILE, *part.required_files(fields)} - files.keys():
+        if lacking := {WEIGHTS_FILE, *part.required_files} - files.keys():
             raise BundleError(f"{source} lists no {' and no '.join(sorted(lacking))} under files")
         fields.text("name", _NAME.pattern, "letters, digits, '.', '-', '_'")
         card: ModelCard[Any] = ModelCard(
             training=fields.nested("training").record(TrainingData),
-            part=part.read(fields, files),
+            part=part,
             files=files,
             sources=dict(fields.nested("sources").items()),
             record=fields.mapping_or_none("record"),

@@ -28,7 +28,6 @@ from bids_dtg.bundles.bundle import (
 from bids_dtg.bundles.card import (
     WEIGHTS_FILE,
     CardPart,
-    JsonFields,
     ModelCard,
     TrainingData,
     without_times,
@@ -70,9 +69,9 @@ class FittedPart(CardPart):
     def shapes(self) -> Shapes:
         """Shapes of the model's tensors by name, known without a model."""
 
-    @classmethod
-    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return the files that a bundle must have, beside the weights."""
+    @property
+    def required_files(self) -> tuple[str, ...]:
+        """Names of the files that a bundle must have, beside the weights."""
         return (FITTED_FILE,)
 
 

@@ -91,9 +91,9 @@ class TensorFile:
                 open_foreign(self.path) as file,
             ):
                 # The format begins with the header's size: 64 bits, little-endian.
-                begin = 8 + int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(begin - 8))
-                values = np.memmap(file, np.uint8, "r")[begin:]
+                whole = np.memmap(file, np.uint8, "r")
+                begin = 8 + int.from_bytes(whole[:8].tobytes(), "little")
+                header, values = json.loads(whole[8:begin].tobytes()), whole[begin:]
                 for name, facts in sorted(header.items()):
                     if name.startswith(self.prefix) and name != "__metadata__":
                         own = values[slice(*facts["data_offsets"])].view(_TYPES[facts["dtype"]])

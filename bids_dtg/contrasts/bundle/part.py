@@ -86,7 +86,15 @@ class MapsPart(CardPart):
     @property
     def of_geometry(self) -> tuple[str, ...]:
         """Names of the files that define grid and ROIs; the maps last."""
-        return _of_geometry(self.grid is not None, parcels=self.parcels, several=self.several)
+        if self.grid is not None:
+            return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if self.several else MAPS_FILE)
+        return (PARCELS_FILE, LISTED_MAPS_FILE) if self.parcels else (LISTED_MAPS_FILE,)
+
+    @property
+    def required_files(self) -> tuple[str, ...]:
+        """Names of the files that a bundle must have, beside the weights."""
+        of_values = {OFFSET_FILE: self.recentring, HALF_WIDTH_FILE: self.half_width}
+        return *self.of_geometry, *(name for name, own in of_values.items() if own is not None)
 
     @property
     def several(self) -> bool:
@@ -127,16 +135,7 @@ class MapsPart(CardPart):
         return content
 
     @classmethod
-    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return the files that a card's bundle must have, besides the weights."""
-        return _of_geometry(
-            fields.absent("places"),
-            parcels=fields.flag("parcels"),
-            several=bool(fields.value("rois")),
-        )
-
-    @classmethod
-    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:
+    def read(cls, fields: JsonFields) -> MapsPart:
         """Read the part's fields of a card.
 
         Raises
@@ -174,16 +173,7 @@ class MapsPart(CardPart):
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
-        for name, file in (("recentring", OFFSET_FILE), ("half_width", HALF_WIDTH_FILE)):
-            if getattr(part, name) is not None and file not in files:
-                raise BundleError(f"{fields.source} has {name}, but lists no {file}")
         return part
-
-
-def _of_geometry(on_grid: bool, *, parcels: bool, several: bool) -> tuple[str, ...]:
-    if on_grid:
-        return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if several else MAPS_FILE)
-    return (PARCELS_FILE, LISTED_MAPS_FILE) if parcels else (LISTED_MAPS_FILE,)
 
 
 def _grid(fields: JsonFields) -> Grid:

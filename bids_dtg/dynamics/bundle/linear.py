@@ -7,7 +7,7 @@ but a hash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,7 +69,7 @@ class LinearPart(FittedPart):
         return found
 
     @classmethod
-    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> LinearPart:
+    def read(cls, fields: JsonFields) -> LinearPart:
         """Read the part's fields of a card.
 
         Raises

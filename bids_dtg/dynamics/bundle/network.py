@@ -98,7 +98,7 @@ class NetworkPart(FittedPart):
         return shapes
 
     @classmethod
-    def read(cls, given: JsonFields, files: Mapping[str, str]) -> NetworkPart:
+    def read(cls, given: JsonFields) -> NetworkPart:
         """Read the part's fields of a card.
 
         Raises

@@ -106,7 +106,7 @@ class TwinPart(FittedPart):
         return {**vars(self), "recipe": asdict(self.recipe), "tasks": tasks}
 
     @classmethod
-    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> TwinPart:
+    def read(cls, fields: JsonFields) -> TwinPart:
         """Read the part's fields of a card.
 
         Raises

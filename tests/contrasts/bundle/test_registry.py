@@ -15,10 +15,10 @@ from bids_dtg.settings import OPTIONS
 def test_every_file_is_pinned():
     for model in PUBLISHED.values():
         for file in model.files:
-            assert re.fullmatch(r"[0-9a-f]{40}", file.digest.hexadecimal)
+            assert re.fullmatch(r"git:[0-9a-f]{40}", file.digest)
             # Owner, repository, commit, path: a branch could hold another file later.
             assert re.fullmatch(r"[^/]+/[^/]+/[0-9a-f]{40}/.+", file.location)
-    checkpoints = {model.checkpoint.digest.hexadecimal for model in PUBLISHED.values()}
+    checkpoints = {model.checkpoint.digest for model in PUBLISHED.values()}
     assert len(checkpoints) == 3
 
 
@@ -40,14 +40,12 @@ def test_every_model_says_its_terms_and_its_training():
 def test_ids_and_sizes_of_the_masks_are_those_of_the_real_files(shared):
     mni, model = shared / "data" / "mni", PUBLISHED["hcp-ya"]
     brain = (mni / "MNI_2mm_brain_mask.nii").read_bytes()
-    assert (blob_id(brain), len(brain)) == (
-        model.brain_mask.digest.hexadecimal,
-        model.brain_mask.size,
-    )
+    own = model.brain_mask
+    assert (f"git:{blob_id(brain)}", len(brain)) == (own.digest, own.size)
     # The published grey matter is the union of two masks, written by nibabel as float64.
     parts = [
         nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz") for kind in ("cortical", "subcortical")
     ]
     union = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
     grey = nib.Nifti1Image(union.astype(np.float64), parts[0].affine).to_bytes()
-    assert (blob_id(grey), len(grey)) == (model.mask.digest.hexadecimal, model.mask.size)
+    assert (f"git:{blob_id(grey)}", len(grey)) == (model.mask.digest, model.mask.size)
