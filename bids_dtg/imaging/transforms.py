@@ -114,8 +114,6 @@ def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
     Examples
     --------
     >>> import numpy as np
-    from nibabel.eulerangles import euler2mat
-    from nibabel.quaternions import quat2mat
     >>> shift = np.eye(4)
     >>> shift[:3, 3] = 1.0, 0.0, 0.0
     >>> map_points(np.zeros((1, 3)), [shift])
@@ -175,8 +173,6 @@ def itk_matrix(
     Examples
     --------
     >>> import numpy as np
-    from nibabel.eulerangles import euler2mat
-    from nibabel.quaternions import quat2mat
     >>> itk_matrix("TranslationTransform", np.array([1.0, 2.0, 3.0]), np.zeros(0))
     array([[1., 0., 0., 1.],
            [0., 1., 0., 2.],
