@@ -48,7 +48,7 @@ def as_run(
     rule: SpaceRule,
     mask: str | Path | Image | None = None,
     tr_seconds: float | None = None,
-) -> Iterator[tuple[RestRun, InputType, Path | None]]:
+) -> Iterator[tuple[RestRun, Path | None]]:
     """Take an image with its confounds as a run of files, for as long as the context is open.
 
     Parameters
@@ -69,8 +69,8 @@ def as_run(
 
     Yields
     ------
-    run, input_type
-        The image with its files, and what kind of dataset it lies in.
+    run
+        The image with its files.
     columns
         A table whose columns are all removed, in place of a strategy's; None: there is none.
 
@@ -84,11 +84,9 @@ def as_run(
         Something is no image and no table.
     """
     with temporary_folder() as folder:
-        if isinstance(image, RestRun):
-            run: RestRun = image
-            kind: InputType = "xcpd" if run.cleaned_before else "fmriprep"
-        else:
-            run, kind = _run_of(_as_file(image, folder / "image.nii"), rule)
+        run = image
+        if not isinstance(run, RestRun):
+            run = _run_of(_as_file(run, folder / "image.nii"), rule)
         changed: dict[str, Any] = {} if tr_seconds is None else {"tr_seconds": tr_seconds}
         if mask is not None:
             changed["mask"] = _as_file(mask, folder / "mask.nii")
@@ -104,23 +102,23 @@ def as_run(
                 changed["confounds"] = table
             else:
                 columns = table
-        yield replace(run, **changed), kind, columns
+        yield replace(run, **changed), columns
 
 
-def _run_of(path: Path, rule: SpaceRule) -> tuple[RestRun, InputType]:
+def _run_of(path: Path, rule: SpaceRule) -> RestRun:
     """Take a BOLD file as a run: with its companions where its name is BIDS."""
     root = next((p.parent for p in path.parents if p.name.startswith("sub-")), path.parent)
-    kind: InputType = "fmriprep"  # if nothing states another
     try:
         label = parse_name(path.name).get("sub")
     except ValueError:
         label = None
     if label is None:
-        return _plain_run(path, rule), kind
+        return _plain_run(path, rule)
+    kind: InputType = "fmriprep"  # if nothing states another
     with suppress(DatasetError):
         dataset = find_dataset(root)
         kind = "xcpd" if (dataset.root, dataset.input_type) == (root, "xcpd") else kind
-    return run_of_file(path, root, rule=rule, input_type=kind), kind
+    return run_of_file(path, root, rule=rule, input_type=kind)
 
 
 def _plain_run(path: Path, rule: SpaceRule) -> RestRun:

@@ -334,8 +334,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             return estimate_maps([found], self._model)
         rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here(download=True))
         given = as_run(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r)
-        with given as (run, input_type, columns):
-            cleaning = resolve(reader.cleaning, input_type)
+        with given as (run, columns):
+            cleaning = reader.cleaning
             if columns is not None:
                 cleaning = replace(cleaning, denoise_strategy="none", custom_confounds=columns)
             keep = None if sample_mask is None else _kept(sample_mask, run)
