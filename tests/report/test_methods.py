@@ -75,21 +75,6 @@ def text_of(**change: object) -> str:
     return " ".join(markdown_of(**change).split())
 
 
-def test_facts_are_named():
-    text = text_of()
-    for part in (
-        __version__,
-        "mine 4 (SHA-256 abc123)",
-        "Ask before use.",
-        "158,680",
-        "47 contrast maps",
-    ):
-        assert part in text
-    assert "432 s" in text
-    assert "4 minutes" in text
-    assert "numpy 2.0" in text
-
-
 def cleaned(strategy: str = "simple", **options: str) -> dict[str, CleaningOptions]:
     return {"cleaning": CleaningOptions(denoise_strategy=strategy, **options)}
 
@@ -97,48 +82,97 @@ def cleaned(strategy: str = "simple", **options: str) -> dict[str, CleaningOptio
 NONE = cleaned("none")
 
 
-@pytest.mark.parametrize(
-    ("change", "present", "absent"),
-    [
-        ({}, "24 motion parameters", "censored"),
-        ({}, "no half-widths", "error in the mean map"),
-        (
-            {"cleaning": CleaningOptions(denoise_strategy="ica_aroma")},
-            "ICA-AROMA",
-            "motion parameters",
-        ),
-        (NONE, "no confounds were removed", "motion parameters"),
-        (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
-        (
-            {"recentring": Recentring(40, 8)},
-            "error in the mean map, found in 40 participants",
-            "nothing",
-        ),
-        (
-            {"recentring": Recentring(6, 8, left_out_in_turn=True)},
-            "found in its 6 training participants, was subtracted from each map, and each "
-            "contrast's deviations were scaled by one gain, found in the same people, each left "
-            "out of the fit in turn",
-            "not fitted to",
-        ),
-        ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "XCP-D"),
-        ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "steady"),
-        (
-            {"input_type": "xcpd", **NONE},
-            "had denoised. Frames that XCP-D had flagged for motion were left out. Runs that",
-            "censored",
-        ),
-        (
-            {"input_type": "hcp", **NONE},
-            "Glasser, M. F.",
-            "nilearn (Abraham",
-        ),
-        ({"input_type": "ukb", **NONE}, "Alfaro-Almagro, F.", "Esteban"),
-        (cleaned(interpolation="nearest"), "once, by the nearest voxel", "splines"),
-        ({"outputs": OutputOptions(combine="run")}, "within each run", "within each session"),
-    ],
-)
-def test_text_follows_the_options(change, present, absent):
+IN_TURN = SimpleNamespace(**{**vars(WIDTHS), "left_out_in_turn": True})
+WHOLE, JOINED = {"segment_seconds": 86_400.0}, {"sample": "session"}
+PARTIAL = {"kind": "linear", "connectome": Form("partial", (15, 35))}
+SERIN = "Serin et al. (2025). Generating. https://doi.org/10.1038/s42003-025-09158-6"
+# What changes, what the text then has, and what it has not.
+ROWS = [
+    ({}, f"bids_dtg {__version__}", "censored"),
+    ({}, "mine 4 (SHA-256 abc123)", "XCP-D"),
+    ({}, "Ask before use.", "t(.95"),
+    ({}, "158,680", "ridge"),
+    ({}, "the model turned each segment's connectome into 47 contrast maps", "each run as a whole"),
+    ({}, "done for segments of about 432 s", "nothing"),
+    ({}, "4 minutes", "nothing"),
+    ({}, "numpy 2.0", "nothing"),
+    ({}, "24 motion parameters", "nothing"),
+    ({}, "carries no half-widths", "error in the mean map"),
+    ({}, "The model is a three-dimensional attention U-Net", "ridge"),
+    ({}, "Oktay, O.", "Tavor, I."),
+    ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "Mehta"),
+    ({}, "trained on a cohort (958 participants; 0.72 s a frame; cleaning: by FIX).", "unknown"),
+    ({"training": TrainingData("a cohort")}, "trained on a cohort.", "participants;"),
+    ({"training": TrainingData()}, "does not name its training data", "a cohort"),
+    ({"citation": "Me (2030). Mine."}, "- Me (2030). Mine. (the model)", "nothing"),
+    ({"citation": SERIN}, "1572", "(the model)"),
+    (cleaned("ica_aroma"), "ICA-AROMA", "motion parameters"),
+    (cleaned("compcor"), "24 motion parameters (where the table of confounds has", "censored"),
+    (cleaned("compcor"), "cosines (high-pass; where the table of confounds has them) were", "none"),
+    (NONE, "no confounds were removed", "motion parameters"),
+    (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
+    (cleaned(interpolation="nearest"), "once, by the nearest voxel", "splines"),
+    (
+        {"recentring": Recentring(40, 8)},
+        "The network's error in the mean map, found in 40 participants",
+        "left out of the fit in turn",
+    ),
+    (
+        {"kind": "linear", "recentring": Recentring(12, 8)},
+        "The linear model's error in the mean map, found in 12 participants",
+        "network's error",
+    ),
+    (
+        {"recentring": Recentring(6, 8, left_out_in_turn=True)},
+        "found in its 6 training participants, was subtracted from each map, and each "
+        "contrast's deviations were scaled by one gain, found in the same people, each left "
+        "out of the fit in turn",
+        "not fitted to",
+    ),
+    ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "steady"),
+    (
+        {"input_type": "xcpd", **NONE},
+        "had denoised. Frames that XCP-D had flagged for motion were left out. Runs that",
+        "censored",
+    ),
+    ({"input_type": "hcp", **NONE}, "Glasser, M. F.", "nilearn (Abraham"),
+    ({"input_type": "ukb", **NONE}, "Alfaro-Almagro, F.", "Esteban"),
+    ({"outputs": OutputOptions(combine="run")}, "within each run", "within each session"),
+    ({"kind": "linear"}, "a linear model of each voxel's connectome, with the same", "Oktay"),
+    ({"kind": "linear"}, "Tavor, I.", "attention U-Net"),
+    (WHOLE, "each run as a whole; the model turned each run's connectome into 47", "432 s"),
+    (WHOLE, "averaged within each session, weighted", "432 s"),
+    (JOINED, "all runs of a session together", "were averaged"),
+    (
+        {**JOINED, "outputs": OutputOptions(combine="participant")},
+        "averaged over the sessions of a participant, weighted",
+        "within each session",
+    ),
+    (PARTIAL, "maps, of 15 and 35 maps each solved by itself, were", "Pearson"),
+    (PARTIAL, "each divided by its standard deviation in time", "Pearson"),
+    (PARTIAL, "regressed on all of them together", "Pearson"),
+    (
+        {"outputs": OutputOptions(atlases=("Schaefer2018_400", "own"))},
+        "parcels of Schaefer2018_400 (Schaefer et al., 2018) and own.",
+        "nothing",
+    ),
+    ({"outputs": OutputOptions(atlases=("Schaefer2018_400",))}, "Schaefer, A., et al.", "own."),
+    ({"half_widths": WIDTHS}, "half-widths of 90 % prediction intervals", "no half-widths"),
+    (
+        {"half_widths": WIDTHS},
+        "the 24 participants behind them, each predicted from 4 segments",
+        "left out of the fit",
+    ),
+    (
+        {"half_widths": IN_TURN},
+        "behind them, each left out of the fit and predicted from 4 segments",
+        "no half-widths",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "present", "absent"), ROWS)
+def test_the_text_follows_the_options_and_the_model(change, present, absent):
     text = text_of(**change)
     assert present in text
     assert absent not in text
@@ -151,73 +185,6 @@ def test_a_set_has_the_text_of_its_own_options(tmp_path):
     assert find_methods(dataset, [{"Methods": str(methods_path("a" * 64))}]) == "own"
     assert find_methods(dataset, [{}]) == "last"
     assert find_methods(dataset, [{"Methods": "../../etc/passwd"}]) == "last"
-
-
-OWN_WORDS = {
-    "attention-unet": ("a three-dimensional attention U-Net", "Oktay, O.", "ridge"),
-    "linear": (
-        "a linear model of each voxel's connectome, with the same",
-        "Tavor, I.",
-        "U-Net",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_model_is_named_in_words_that_are_its_own(kind):
-    text = text_of(kind=kind, recentring=Recentring(12, 8))
-    named, cited, foreign = OWN_WORDS[kind]
-    assert f"The model is {named}" in text
-    assert cited in text
-    assert foreign not in text.replace("Attention U-Net: learning", "")
-    owner = {"attention-unet": "The network's", "linear": "The linear model's"}[kind]
-    assert f"{owner} error in the mean map, found in 12 participants" in text
-
-
-def test_the_text_says_what_a_connectome_is_of():
-    assert "done for segments of about 432 s; the model turned each segment's" in text_of()
-    whole = text_of(segment_seconds=86_400.0)
-    assert "each run as a whole; the model turned each run's connectome into 47" in whole
-    assert "averaged within each session, weighted" in whole
-    joined = text_of(sample="session")
-    assert "all runs of a session together" in joined
-    assert "were averaged" not in joined
-    everything = text_of(sample="session", outputs=OutputOptions(combine="participant"))
-    assert "averaged over the sessions of a participant, weighted" in everything
-    partial = text_of(kind="linear", connectome=Form("partial", (15, 35)))
-    assert "maps, of 15 and 35 maps each solved by itself, were" in partial
-    assert "each divided by its standard deviation in time" in partial
-    assert "regressed on all of them together" in partial
-
-
-def test_regions_are_named():
-    text = text_of(outputs=OutputOptions(atlases=("Schaefer2018_400", "own")))
-    assert "parcels of Schaefer2018_400 (Schaefer et al., 2018) and own." in text
-    assert "Schaefer, A., et al." in text
-
-
-def test_training_data_are_named_as_the_bundle_knows_them():
-    assert "trained on a cohort (958 participants; 0.72 s a frame; cleaning: by FIX)." in text_of()
-    assert "trained on a cohort." in text_of(training=TrainingData("a cohort"))
-    assert "does not name its training data" in text_of(training=TrainingData())
-
-
-def test_intervals_are_described_where_a_model_has_them_and_only_there():
-    with_them = text_of(half_widths=WIDTHS)
-    assert "half-widths of 90 % prediction intervals" in with_them
-    assert "the 24 participants behind them, each predicted from 4 segments" in with_them
-    in_turn = text_of(half_widths=SimpleNamespace(**{**vars(WIDTHS), "left_out_in_turn": True}))
-    assert "behind them, each left out of the fit and predicted from 4 segments" in in_turn
-    without = text_of()
-    assert "carries no half-widths" in without
-    assert "t(.95" not in without
-
-
-def test_what_tables_may_lack_is_said_to_be_removed_where_they_have_it():
-    where = "where the table of confounds has them)"
-    text = text_of(cleaning=CleaningOptions(denoise_strategy="compcor"))
-    assert f"24 motion parameters ({where}, the comp" in text
-    assert f"discrete cosines (high-pass; {where} were" in text
 
 
 def test_every_reference_has_an_address_that_is_whole():
@@ -243,12 +210,6 @@ def test_every_reference_has_an_address_that_is_whole():
             assert re.search(r"https://doi\.org/10\.\d{4,5}/\S+$", item), item
     assert "*Communications Biology*, 8, 1572" in " ".join(items)
     assert "https://doi.org/10.1038/s42003-025-09158-6" in " ".join(items)
-
-
-def test_who_asks_to_be_cited_otherwise_is():
-    assert "- Me (2030). Mine. (the model)" in text_of(citation="Me (2030). Mine.")
-    paper = "Serin et al. (2025). Generating. https://doi.org/10.1038/s42003-025-09158-6"
-    assert "(the model)" not in text_of(citation=paper)
 
 
 def made(dataset: DerivativeDataset, title: str, text: str) -> None:

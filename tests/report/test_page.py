@@ -65,13 +65,6 @@ def test_numbers_of_a_column_have_the_same_decimals_and_counts_have_none(tmp_pat
     }
 
 
-def test_a_table_of_one_row_and_nothing_to_compare_is_shown(tmp_path):
-    table = Table("Caption", ("Name", "score"), [("only", 0.1)], highlight=("only",))
-    page = page_of(tmp_path, Section("One", tables=(table,)))
-    assert ">0.100<" in page
-    assert "the model</span>" not in page
-
-
 def test_whatever_has_a_name_is_escaped(tmp_path):
     values = np.arange(3.0)
     section = Section(
@@ -198,23 +191,15 @@ def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
 def test_templates_are_compiled_once_where_python_keeps_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    compiled = []
-    for content in (None, b"damaged", None):
+    made = []
+    for content in (None, b"damaged", None):  # made, made anew, found
         if content:
-            compiled[0].write_bytes(content)
+            made[-1].write_bytes(content)
         page_module._environment.cache_clear()
-        assert page_module.load_template("maps.html").name == "maps.html"
-        compiled = [*tmp_path.rglob("templates/*.pyc")]
-        assert len(compiled) == 1
-    made = compiled[0].stat().st_mtime_ns
-    page_module._environment.cache_clear()
-    page_module.load_template("maps.html")
-    assert compiled[0].stat().st_mtime_ns == made
-    compiled[0].unlink()
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    page_module._environment.cache_clear()
-    page_module.load_template("maps.html")
-    assert not compiled[0].exists()
+        page_module.load_template("maps.html")
+        (compiled,) = tmp_path.rglob("templates/*.pyc")
+        made.append(compiled)
+        assert compiled.stat().st_size > 1000
     page_module._environment.cache_clear()
 
 

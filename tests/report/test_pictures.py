@@ -66,16 +66,6 @@ def test_a_point_is_where_it_belongs(view, left, up):
     assert box.high[upward] - row == up
 
 
-def test_left_of_the_picture_is_left_whatever_the_storage():
-    values = np.random.default_rng(0).random(GRID.shape).astype(np.float32)
-    flipped = AFFINE.copy()
-    flipped[0] = [2, 0, 0, -18]
-    box, view = Box.around(GRID), (AXIAL, 2)
-    one = Volume(values, AFFINE).cut(box, view)
-    two = Volume(values[::-1], flipped).cut(box, view)
-    np.testing.assert_allclose(one, two, atol=1e-6)
-
-
 @pytest.mark.parametrize("order", [0, 1])
 @pytest.mark.parametrize("turned", [0.0, 0.3])  # radians: on the pixels' axes, or across them
 @pytest.mark.parametrize("mm", [2.0, 2.7, 40.0])  # in a plane of voxels, between two, outside

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from measured_run import ENTITIES, measured_run
 
@@ -146,9 +145,3 @@ def test_the_group_page_shows_its_columns(output):
     page = write_group_page(output, rows, {}).read_text()
     assert "Pulse" in page
     assert "Grey matter with signal" not in page
-
-
-def test_the_other_workflow_is_as_it_was(toy):
-    assert "pulse" not in {column.name for column in MAPS.quality_columns}
-    assert "pulse" not in {panel.name for panel in MAPS.panels}
-    assert np.all([kind != PULSE for kind in MAPS.run_files])

@@ -43,13 +43,6 @@ def test_columns_are_named_once_and_what_is_flagged_has_a_limit(presentation):
         assert column.title or not column.summary
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("0.5", 0.5), ("n/a", None), (None, None), ("nan", None)]
-)
-def test_cells_are_numbers_or_nothing(text, value):
-    assert number(text) == value
-
-
 def test_figures_leave_out_parcels_without_a_series():
     series = np.random.default_rng(0).standard_normal((5, 100))
     whole = np.corrcoef(series[:4])
