@@ -214,36 +214,25 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         maps = [found for made in people.averages[label] for found in made.maps]
         return [found.path for found in maps if found.label == contrast]
 
-    has = dict.fromkeys(people.labels, contrasts)
     if (first := people.example.maps[0]).of_parcels:
         if people.settings.statistics.voxels:
             raise SettingsError(f"--voxels was given, and {first.path.name} has parcels")
-        parcels = _parcel_file(first.path)[0]
+        read_once = lru_cache(maxsize=2)(read_parcel_maps)  # a file has all contrasts
 
-        def read_row(label: str, contrast: str) -> Row:
-            return _mean([_parcel_row(path, contrast, parcels) for path in files(label, contrast)])
+        def read_parcels(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
+            found = [read_once(path) for path in files(label, contrast)]
+            names = found[0][0].names
+            if any(own.names != names or contrast not in maps for own, maps, _ in found):
+                words = f"files of sub-{label} have other parcels, or no map of {contrast}"
+                raise RunError(words, remedy=_AGAIN)
+            return names, _mean([values[maps.index(contrast)] for _, maps, values in found])
 
-        return FeatureSource(kind, contrasts, has, read_row, parcels)
+        return _of_names(kind, people.labels, read_parcels, contrasts)
 
     def read(label: str, contrast: str) -> Row:
         return _mean([read_map(path, people.places) for path in files(label, contrast)])
 
-    return _of_maps(kind, people, contrasts, has, files, read)
-
-
-@lru_cache(maxsize=2)  # all contrasts of a person are in one file
-def _parcel_file(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
-    """Return names of the parcels, labels of the maps, and (maps, parcels)."""
-    places, labels, values = read_parcel_maps(path)
-    return places.names, labels, values
-
-
-def _parcel_row(path: Path, contrast: str, parcels: tuple[str, ...]) -> Row:
-    names, labels, values = _parcel_file(path)
-    if names != parcels or contrast not in labels:
-        raise RunError(f"{path} has other parcels or maps than the first file", remedy=_AGAIN)
-    row: Row = values[labels.index(contrast)]
-    return row
+    return _of_maps(kind, people, contrasts, dict.fromkeys(people.labels, contrasts), files, read)
 
 
 def find_measured(
@@ -424,7 +413,7 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
             remedy="call the participant level again",
         )
 
-    def read(label: str) -> tuple[tuple[str, ...], Row]:
+    def read(label: str, _: str) -> tuple[tuple[str, ...], Row]:
         rows = [read_edges(path) for path in paths[label]]
         if len({len(row) for row in rows}) > 1:
             raise RunError(f"the runs of sub-{label} have matrices of other sizes", remedy=_AGAIN)
@@ -445,7 +434,7 @@ def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     def rows(label: str) -> list[dict[str, str]]:
         return [row for made in people.averages[label] for row in read_rows(made.maps[0].path)]
 
-    return _of_names(kind, people.labels, lambda label: _scores(kind, label, rows(label)))
+    return _of_names(kind, people.labels, lambda label, _: _scores(kind, label, rows(label)))
 
 
 def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -470,7 +459,7 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     has = tuple(label for label in people.labels if label in rows)
     if not has:
         raise DatasetError(f"{found[0]} has nobody whose results are in {people.output.root}")
-    return _of_names(kind, has, lambda label: _scores(kind, label, rows[label]))
+    return _of_names(kind, has, lambda label, _: _scores(kind, label, rows[label]))
 
 
 def _scores(
@@ -494,7 +483,10 @@ def _scores(
 
 
 def _of_names(
-    kind: FeatureKind, labels: Sequence[str], read: Callable[[str], tuple[tuple[str, ...], Row]]
+    kind: FeatureKind,
+    labels: Sequence[str],
+    read: Callable[[str, str], tuple[tuple[str, ...], Row]],
+    contrasts: tuple[str, ...] = ("",),
 ) -> FeatureSource:
     """Return a source of numbers under names: those of most of the first people, if not of all.
 
@@ -503,12 +495,14 @@ def _of_names(
     kind, labels
         Row of the kind, and the people who have such numbers.
     read
-        Returns a person's names and numbers.
+        Returns a person's names and numbers of a contrast.
+    contrasts
+        Their labels; one empty label: none.
     """
     first, damaged = list[tuple[str, ...]](), list[DtgError]()
     for label in labels:
         try:
-            first.append(read(label)[0])
+            first.append(read(label, contrasts[0])[0])
         except DtgError as err:  # reported where the participant is left out
             damaged.append(err)
         if len(first) == _DECIDE:
@@ -518,7 +512,7 @@ def _of_names(
     names = most_common(first)
 
     def row(label: str, contrast: str) -> Row:
-        own, values = read(label)
+        own, values = read(label, contrast)
         if own != names:
             raise RunError(
                 f"sub-{label} has other {kind.words} than most people",
@@ -527,7 +521,7 @@ def _of_names(
             )
         return values
 
-    return FeatureSource(kind, ("",), dict.fromkeys(labels, ("",)), row, names)
+    return FeatureSource(kind, contrasts, dict.fromkeys(labels, contrasts), row, names)
 
 
 def _mean(rows: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]]) -> Row:
