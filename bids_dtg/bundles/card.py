@@ -24,7 +24,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import as_text, parse_json, read_bytes, reading
 
 CARD_FILE = "model.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of this file, and of people.json
 WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
 _DURATIONS = ("seconds", "hours")  # names of figures in a record
@@ -60,6 +60,15 @@ class JsonFields:
         if not isinstance(values, dict):
             raise BundleError(f"{source} holds a {type(values).__name__}", expected="an object")
         return cls(values, source)
+
+    def require_version(self) -> None:
+        """Raise where the file is of another version of the format."""
+        if (version := self.whole("format_version")) != FORMAT_VERSION:
+            raise BundleError(
+                f"{self.source} has format version {version}",
+                expected=f"{FORMAT_VERSION}",
+                remedy="fetch or make the bundle again with this version of bids_dtg",
+            )
 
     def value(self, key: str) -> Any:
         """Return what the field holds, unchecked."""
@@ -305,12 +314,7 @@ class ModelCard(Generic[Part]):
             Unknown fields are refused, as they might change the maps.
         """
         fields = JsonFields.parse(text, source)
-        if (version := fields.whole("format_version")) != FORMAT_VERSION:
-            raise BundleError(
-                f"{source} has format version {version}",
-                expected=f"{FORMAT_VERSION}",
-                remedy="fetch or make the bundle again with this version of bids_dtg",
-            )
+        fields.require_version()
         kinds = all_kinds()
         part = kinds[fields.one_of("kind", kinds)].part().read(fields)
         files = dict(fields.nested("files").items())

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from bids_dtg.bundles.card import JsonFields
+from bids_dtg.bundles.card import FORMAT_VERSION, JsonFields
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import read_text, reading
 from bids_dtg.files.text import encoded
@@ -25,7 +25,6 @@ PEOPLE_FILE = "people.json"
 # Who may have been trained on: what is published of the model does not decide it.
 UNCERTAIN = "uncertain"
 _SETS = (*SETS, UNCERTAIN)
-_FORMAT = 1
 _PREFIX = "bids_dtg person 1"  # another one would make other hashes
 # Hexadecimal digits of a hash of a person or of rest, of a family, and of a sketch.
 _OF_PERSON, _OF_FAMILY, _OF_SKETCH = 32, 40, 64
@@ -138,7 +137,7 @@ class ModelPeople:
     def encode(self) -> bytes:
         """Make the file's bytes; equal people give equal bytes."""
         content = {
-            "format_version": _FORMAT,
+            "format_version": FORMAT_VERSION,
             "by_content": self.by_content,
             "sets": {name: _sorted(self.sets[name]) for name in _SETS if self.sets.get(name)},
             "unlisted": list(self.unlisted),
@@ -154,13 +153,7 @@ class ModelPeople:
     @classmethod
     def of(cls, fields: JsonFields) -> ModelPeople:
         """Read the fields of the file; BundleError where they are not what they should be."""
-        version = fields.whole("format_version")
-        if version != _FORMAT:
-            raise BundleError(
-                f"{fields.source} has format version {version}",
-                expected=str(_FORMAT),
-                remedy="fetch or make the bundle again",
-            )
+        fields.require_version()
         listed = fields.nested("sets").items()
         unlisted, by_content = fields.value("unlisted"), fields.flag("by_content")
         fields.refuse_unknown()
