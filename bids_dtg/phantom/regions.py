@@ -149,13 +149,6 @@ class Parcels:
         owned: NDArray[np.bool_] = self.owner == np.arange(len(self.names))[:, None]
         return owned.astype(np.float32)
 
-    @property
-    def labels(self) -> NDArray[np.int16]:
-        """The label image (i, j, k): regions from 1, 0 outside the grey matter."""
-        volume = np.zeros(self.anatomy.grid.shape, np.int16)
-        volume[self.anatomy.grey] = self.owner + 1
-        return volume
-
     def write(self, root: Path) -> Path:
         """Write the atlas as a BIDS data set of atlases has it, and return its image.
 
@@ -165,10 +158,12 @@ class Parcels:
             Of the data set; its ``dataset_description.json`` is not written.
         """
         grid = self.anatomy.grid
+        labels = np.zeros(grid.shape, np.int16)  # regions from 1, 0 outside the grey matter
+        labels[self.anatomy.grey] = self.owner + 1
         entities = {"tpl": grid.space, "atlas": ATLAS, "res": grid.resolution}
         folder = root / f"tpl-{grid.space}"
         image = folder / build_name(entities, "dseg", ".nii.gz")
-        write_atomic(image, encode_integers(self.labels, grid, description=DESCRIP))
+        write_atomic(image, encode_integers(labels, grid, description=DESCRIP))
         table = folder / build_name(entities, "dseg", ".tsv")
         write_tsv(table, ["index", "name"], list(enumerate(self.names, start=1)))
         content = {"SpatialReference": grid.space, "Resolution": f"{grid.resolution} mm", **marks()}
