@@ -169,17 +169,6 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     assert row["t"] != "n/a"
 
 
-def test_who_cannot_be_read_is_left_out_with_a_line(cohort, tmp_path, capsys):
-    out = shutil.copytree(cohort.out, tmp_path / "out")
-    broken = next(out.glob(f"sub-{cohort.labels[5]}/**/*_relmat.tsv"))
-    broken.write_text(broken.read_text().replace("1.000000", "one"))
-    words = ("--phenotype", "score", "--permutations", 19)
-    assert cohort.analyse("stats", *words, out=out) == 1
-    assert f"sub-{cohort.labels[5]} is left out" in capsys.readouterr().err
-    row = row_of(cohort, "", out=out)
-    assert row["participants"] == "47"
-
-
 def test_a_dry_run_writes_nothing(cohort, capsys):
     assert call(cohort, "dry", "--phenotype", "score", "--dry-run") == 0
     shown = capsys.readouterr().out
