@@ -338,6 +338,16 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
+def lies_on_lattice(path: Path, grid: Grid) -> bool:
+    """Return whether a file has voxels of the grid's lattice, by its header; no damaged one has."""
+    try:
+        header = read_header(path)
+        LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
+    except RunError:
+        return False
+    return True
+
+
 def encode(header: Any, volumes: Iterable[NDArray[Any]], *, small: bool = False) -> bytes:
     """Make a complete .nii.gz file of volumes (i, j, k): the same bytes for the same input.
 

@@ -14,8 +14,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import check_custom_place, confound_files, require_own_tables
 from bids_dtg.cleaning.strategies import resolve
@@ -33,8 +31,7 @@ from bids_dtg.files.provenance import (
 )
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_header
-from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.nifti import lies_on_lattice
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.run import STORAGE, RestRun
 from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space
@@ -272,12 +269,7 @@ class CallRequest(Asked, ABC):
 
     def has_places(self, path: Path) -> bool:
         """Return whether a file's places are the grid's, by its header; a damaged one's are not."""
-        try:
-            header = read_header(path)
-            LatticeSampling.between(header.shape, header.affine, self.grid, np.empty(0, np.intp))
-        except RunError:
-            return False
-        return True
+        return lies_on_lattice(path, self.grid)
 
     def runs(self, participant: str, selection: Selection | None = None) -> tuple[RestRun, ...]:
         """Find a participant's runs, each in the version that suits the grid best.

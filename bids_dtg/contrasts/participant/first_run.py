@@ -79,6 +79,7 @@ def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
 
 def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
     """Return the first run of the first participant; None: there are results already."""
+    from bids_dtg.imaging.nifti import lies_on_lattice
     from bids_dtg.inputs.dataset import find_dataset, select_participants
     from bids_dtg.inputs.runs import find_runs
     from bids_dtg.inputs.selection import Selection
@@ -99,26 +100,11 @@ def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
             rule=SpaceRule(
                 model=grid.space,
                 asked=inputs.space,
-                on_lattice=partial(_lies_on_lattice, grid),
+                on_lattice=partial(lies_on_lattice, grid=grid),
                 templateflow=TemplateFlow.here(plans=True),
             ),
             input_type=dataset.input_type,
         )[0]
-
-
-def _lies_on_lattice(grid: Grid, path: Path) -> bool:
-    import numpy as np
-
-    from bids_dtg.errors import RunError
-    from bids_dtg.imaging.nifti import read_header
-    from bids_dtg.imaging.sampling import LatticeSampling
-
-    try:
-        header = read_header(path)
-        LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
-    except RunError:
-        return False
-    return True
 
 
 def _in_order(folder: Path, grid: Grid) -> NDArray[np.intp]:
