@@ -13,23 +13,10 @@ from bids_dtg.errors import OutputError, SettingsError
 # configuration, where NiBabies writes it), and `contrast` and `stat` (statistic maps, as FitLins
 # writes them), which stand before `desc`.
 ENTITY_ORDER = (
-    *(
-        "sub",
-        "tpl",
-        "ses",
-        "hash",
-        "cohort",
-        "sample",
-        "task",
-        "tracksys",
-        "acq",
-        "nuc",
-        "voi",
-        "ce",
-    ),
-    *("trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc"),
-    *("hemi", "space", "split", "recording", "chunk", "atlas", "seg", "scale", "res", "den"),
-    *("label", "contrast", "stat", "desc"),
+    *("sub", "tpl", "ses", "hash", "cohort", "sample", "task", "tracksys", "acq", "nuc", "voi"),
+    *("ce", "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part"),
+    *("proc", "hemi", "space", "split", "recording", "chunk", "atlas", "seg", "scale", "res"),
+    *("den", "label", "contrast", "stat", "desc"),
 )
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _INDEX_ENTITIES = frozenset({"run", "echo", "flip", "inv", "split", "chunk"})

@@ -29,8 +29,7 @@ from bids_dtg.files.regions import (
     SERIES,
     Measure,
     NodeFile,
-    RegionMatrix,
-    RegionSeries,
+    RegionTable,
     encode_relmat,
     encode_series,
     relationship_facts,
@@ -439,7 +438,7 @@ class ParcelWriter(Generic[Request]):
         made = self.how_made(measured, facts, notes)
         yield from self.write_with(
             SERIES.path(self.of_run(measured, stat=_MEAN)),
-            encode_series(RegionSeries(names, series.values)),
+            encode_series(RegionTable(names, series.values)),
             series_sidecar(names, series.tr_seconds, **made),
         )
 
@@ -468,7 +467,7 @@ class ParcelWriter(Generic[Request]):
         words = f"Parcels of the atlas {atlas.key}"
         nodes = NodeFile(request.grid.space, segments, atlas.parcels, words)
         nodes.write(request.output)
-        matrix = encode_relmat(RegionMatrix(request.regions, values))
+        matrix = encode_relmat(RegionTable(request.regions, values))
         yield from self.write_with(path, matrix, {**facts, **relationship_facts(measure, nodes)})
 
     def write_coverage(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:

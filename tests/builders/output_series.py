@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.files.names import build_path
-from bids_dtg.files.regions import RegionMatrix, RegionSeries, encode_relmat, encode_series
+from bids_dtg.files.regions import RegionTable, encode_relmat, encode_series
 
 REGIONS = tuple(f"{side}-{name}" for side in ("lh", "rh") for name in "ABCD")
 ATLAS = {"atlas": "Tiny", "seg": "8n"}
@@ -47,7 +47,7 @@ def write_run(
     path = root / build_path({**entities, "stat": "mean"}, "timeseries", ".tsv")
     path.parent.mkdir(parents=True, exist_ok=True)
     series = chance_series(seed) if values is None else values
-    path.write_bytes(encode_series(RegionSeries(names, series)))
+    path.write_bytes(encode_series(RegionTable(names, series)))
     sidecar = {
         "RepetitionTime": 0.8,
         "Atlas": {"SHA256": "abc"},
@@ -57,7 +57,7 @@ def write_run(
     }
     path.with_suffix(".json").write_text(json.dumps(sidecar))
     if connected:
-        matrix = RegionMatrix(names, chance_weights(int(label)) if weights is None else weights)
+        matrix = RegionTable(names, chance_weights(int(label)) if weights is None else weights)
         beside = root / build_path({**entities, "desc": "structural"}, "relmat", ".tsv")
         beside.write_bytes(encode_relmat(matrix))
     return path

@@ -12,7 +12,7 @@ import numpy as np
 from array_people import write
 
 from bids_dtg.files.names import build_path
-from bids_dtg.files.regions import RegionMatrix, encode_relmat
+from bids_dtg.files.regions import RegionTable, encode_relmat
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import TrialSequence, trial_sequence
@@ -138,7 +138,7 @@ def write_average(
     matrix = np.full((len(names),) * 2, np.nan)
     above = np.triu_indices(len(names), 1)
     matrix[above] = matrix[above[::-1]] = values
-    path.write_bytes(encode_relmat(RegionMatrix(tuple(names), matrix)))
+    path.write_bytes(encode_relmat(RegionTable(tuple(names), matrix)))
     sidecar = {
         "Runs": [{"Run": f"sub-{label}_{session}_{run}"}],
         "Atlas": {"SHA256": "abc"},

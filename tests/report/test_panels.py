@@ -13,8 +13,7 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import (
     RELMAT,
     SERIES,
-    RegionMatrix,
-    RegionSeries,
+    RegionTable,
     encode_relmat,
     encode_series,
     read_relmat,
@@ -71,7 +70,7 @@ def test_absent_and_damaged_files_are_as_if_there_were_none(tmp_path, content):
 
 def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas, pictures):
     values = np.array([[np.nan, 1, -1], [1, np.nan, 0], [-1, 0, np.nan]], float)
-    content = encode_relmat(RegionMatrix(NAMES, values))
+    content = encode_relmat(RegionTable(NAMES, values))
     found = read_of(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat)
     assert found is not None
     assert arrange(found.names)[0].tolist() == [1, 2, 0]  # visual before default mode
@@ -89,12 +88,12 @@ def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas, picture
 def test_parcels_without_a_series_are_named(tmp_path):
     values = np.zeros((3, 4), np.float32)
     values[1:] = np.nan
-    run = run_of(tmp_path, SERIES, encode_series(RegionSeries(NAMES, values)))
+    run = run_of(tmp_path, SERIES, encode_series(RegionTable(NAMES, values)))
     (flag,) = notes_on_lost(run)
     assert flag.level == "warning"
     assert flag.text.endswith("without a series, for want of signal: LH_Vis_1, RH_Vis_1")
     values[:] = 1
-    run = run_of(tmp_path, SERIES, encode_series(RegionSeries(NAMES, values)))
+    run = run_of(tmp_path, SERIES, encode_series(RegionTable(NAMES, values)))
     assert not [*notes_on_lost(run)]
 
 

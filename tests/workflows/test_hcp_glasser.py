@@ -14,7 +14,7 @@ from tiny_job import read_table
 import bids_dtg
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
-from bids_dtg.files.regions import RegionSeries, encode_series
+from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.surfaces.cifti import standard_grayordinates
 from bids_dtg.stats.linear import standardised
@@ -157,7 +157,7 @@ def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[
     parcels.unlink()
     stem = parcels.name.removesuffix(".ptseries.nii")
     if how == "table":
-        table = RegionSeries(
+        table = RegionTable(
             tuple(f"Left{name[1:]}" if name[0] == "L" else name for name in axis.name), series.T
         )
         parcels.with_name(f"{stem.replace('_den-91k', '')}.tsv").write_bytes(encode_series(table))

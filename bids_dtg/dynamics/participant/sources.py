@@ -30,7 +30,7 @@ from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.names import BidsName, build_name
-from bids_dtg.files.regions import RELMAT, SERIES, RegionSeries, read_relmat, read_series
+from bids_dtg.files.regions import RELMAT, SERIES, RegionTable, read_relmat, read_series
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.arrays import StoredArray, read_arrays, read_key_names
 from bids_dtg.inputs.participants import Families, read_families
@@ -265,7 +265,7 @@ def _read(
     return _Run(table, found.names, series.shape[1], connections)
 
 
-def _filled(table: RegionSeries, tr_seconds: float) -> tuple[Array, Kept]:
+def _filled(table: RegionTable, tr_seconds: float) -> tuple[Array, Kept]:
     """Return the series from the first to the last kept frame, gaps filled, and where none were.
 
     Raises

@@ -26,7 +26,7 @@ from bids_dtg.connectome.design import segment_weight
 from bids_dtg.connectome.parcels import fisher_z, upper_edges
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.names import plain_label, same_label
-from bids_dtg.files.regions import RELMAT, RegionMatrix, read_relmat
+from bids_dtg.files.regions import RELMAT, RegionTable, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, StoredArray, read_arrays
 from bids_dtg.inputs.participants import Families, read_families
@@ -383,7 +383,7 @@ def _read(table: OutputTable, left_out: LeftOut) -> _Set | None:
         return None
 
 
-def _edges(matrix: RegionMatrix) -> NDArray[np.float64]:
+def _edges(matrix: RegionTable) -> NDArray[np.float64]:
     """Return the upper triangle row by row.
 
     Raises

@@ -16,7 +16,7 @@ from bids_dtg.cohort.region_people import LeftOut, TableKind, find_tables, list_
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import FileKind, parse_name
-from bids_dtg.files.regions import RegionSeries, encode_series, read_series, series_sidecar
+from bids_dtg.files.regions import RegionTable, encode_series, read_series, series_sidecar
 from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
 from bids_dtg.inputs.events import EventsFile
@@ -79,7 +79,7 @@ class TaskBold:
 
 def encode_task_bold(names: Sequence[str], bold: BoldRun) -> bytes:
     """Write BOLD of a task run as a table: a column a region, a row a volume; NaN is ``n/a``."""
-    return encode_series(RegionSeries(tuple(names), bold.values.T))
+    return encode_series(RegionTable(tuple(names), bold.values.T))
 
 
 def task_bold_sidecar(

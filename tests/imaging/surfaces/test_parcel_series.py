@@ -17,7 +17,7 @@ from cifti_people import (
 )
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.regions import RegionSeries, encode_series
+from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, standard_grayordinates
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header, stream_series
 
@@ -77,7 +77,7 @@ def test_a_table_is_read_by_names_in_any_spelling(tmp_path: Path) -> None:
         axis.nvertices,
     )
     path = tmp_path / "a_timeseries.tsv"
-    path.write_bytes(encode_series(RegionSeries(("Right_V1", "Left_V1"), values.T)))
+    path.write_bytes(encode_series(RegionTable(("Right_V1", "Left_V1"), values.T)))
     header = read_series_header(path)
     assert (header.frames, header.time) == (3, (0.0, None))
     np.testing.assert_array_equal(read(path, ParcelPlaces.of_axis(axis)), values[:, ::-1])
