@@ -95,7 +95,7 @@ class Connectome:
         >>> r = np.array([[0.5, -0.2]], np.float32)
         >>> run = Connectome(r, 100, 200.0, scatter=(np.array([9.0, 4.0]), np.ones(1)))
         >>> joined = run.joined(run)
-        >>> joined.r.tolist() == r.tolist(), joined.frames
+        >>> np.allclose(joined.r, r), joined.frames
         (True, 200)
         """
         assert self.scatter is not None

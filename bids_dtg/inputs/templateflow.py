@@ -69,8 +69,12 @@ class TemplateFlow:
         if not home:
             import pooch
 
-            home = str(pooch.os_cache("templateflow"))
-        # A container's user may have no entry in the table of users, and no HOME.
+            # A container's user may have no entry in the table of users, and no HOME: platformdirs
+            # says so by an error, or leaves the tilde.
+            try:
+                home = str(pooch.os_cache("templateflow"))
+            except RuntimeError:
+                home = "~"
         return cls(None if home.startswith("~") else Path(home).absolute(), download, plans)
 
     def transform(self, to: str, origin: str) -> Path:

@@ -44,7 +44,8 @@ Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
-MOST_MISSING = 0.05  # share of a model's parcels
+MOST_MISSING = 0.05  # share of a model's parcels that a run may lack
+_FEW_PARCELS = 3  # that any run may lack
 
 
 @dataclass(frozen=True, eq=False)
@@ -341,7 +342,7 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
 def require_parcels(file: Path | str, places: ParcelPlaces, present: NDArray[np.bool_]) -> None:
     """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them."""
     missing = [name for name, there in zip(places.names, present, strict=True) if not there]
-    if len(missing) > MOST_MISSING * places.number:
+    if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
         named = f"{', '.join(missing[:5])}{' …' if missing[5:] else ''}"
         raise RunError(
             f"{file} lacks {len(missing)} of the model's {places.number} parcels, or data of "

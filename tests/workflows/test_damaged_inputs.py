@@ -197,8 +197,13 @@ def test_a_damaged_file_costs_its_participant_alone(tmp_path, capsys, of_the_oth
     assert outputs(job.out, "02") == of_the_other
 
 
-@pytest.mark.parametrize("name", [BOLD, MASK, CONFOUNDS, SIDECAR])
-@pytest.mark.parametrize("kind", ["folder", "broken link"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, "broken link") for name in (BOLD, MASK, CONFOUNDS, SIDECAR)),
+        *((name, "folder") for name in (BOLD, SIDECAR)),
+    ],
+)
 def test_what_is_no_file_costs_its_participant_alone(tmp_path, capsys, of_the_other, name, kind):
     job = people(tmp_path, name)
     path = job.bids / name

@@ -119,7 +119,7 @@ FOLDERS = {
     "the folder above": (_moved("."), "fmriprep"),
     "nobody": (lambda job: shutil.rmtree(job.bids / "sub-01"), "no participants"),
     "raw data": (_raw, "raw is a raw dataset"),
-    "the folder above the model": (_above_the_bundle, "above/bundle"),
+    "the folder above the model": (_above_the_bundle, "its model.json"),
 }
 
 
