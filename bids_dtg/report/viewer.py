@@ -108,8 +108,10 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     """
     known = np.isfinite(volume)
     values = np.where(known, volume, 0)
-    slope = float(np.abs(values).max(initial=0.0)) / _STEPS or 1.0
-    steps = np.where(known, np.rint(values / slope), _NONE).astype(np.int8)
+    slope = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0))) / _STEPS or 1.0
+    values /= slope  # in place, as all maps of a participant are packed
+    steps = np.rint(values, out=values).astype(np.int8)
+    steps[~known] = _NONE
     return encode_integers(steps, grid, slope=slope, quick=True)
 
 
