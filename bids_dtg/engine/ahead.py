@@ -1,14 +1,13 @@
 """Work whose first half runs ahead: the next unit is read while the last one is worked on.
 
 The reading half is a process that is forked before heavy libraries are imported: it starts at
-once, shares what was prepared, and its crash (a killed process, a fault in a C library) is an
-event and not the end of the program. One event waits in the pipe, so that no more than one run is
-held ahead.
+once, shares what was prepared, and its crash (a killed process, a fault in a C library) costs the
+unit that it was reading, and is not the end of the program. One event waits in the pipe, so that
+no more than one run is held ahead.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
 import threading
@@ -16,22 +15,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from functools import partial
-from io import FileIO
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
-from bids_dtg.engine.work import Happened, Message, MessageReporter, Send, Take, do_unit
+from bids_dtg.engine.work import Message, MessageReporter, Send, Take, do_unit
 from bids_dtg.progress import Reporter
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")
-
-# Smaller arrays are part of a pickle; the memory of others goes as it is, not copied twice on
-# either side.
-_LEAST_BYTES = 2**20
 
 
 class ReaderDiedError(Exception):
@@ -55,10 +49,6 @@ class AheadWork(ABC, Generic[Event, Result]):
         before has come.
         """
 
-    def before_fork(self) -> None:
-        """Wait until this process may be forked once more: a reader has died."""
-        return
-
     def __call__(self, label: str, reporter: Reporter) -> Result:
         """Do both halves of a unit, the first in a thread."""
         with closing(run_ahead(partial(self.read, label), forked=False)) as events:
@@ -66,22 +56,22 @@ class AheadWork(ABC, Generic[Event, Result]):
 
 
 def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Result]]) -> None:
-    """Do units of work until there is none to take; the next one is taken while one is done."""
+    """Do units of work until there is none to take; the next one is taken while one is done.
+
+    Where the process that reads dies, what it has read is worked on; no other one is begun.
+
+    Raises
+    ------
+    ReaderDiedError
+        It died between two units.
+    """
     reporter = MessageReporter(send)
-    while True:
-        died: list[str] = []
-        with closing(run_ahead(partial(_read_units, work, take), forked=work.forks)) as ahead:
-            pieces = _noting(ahead, died)
-            with suppress(ReaderDiedError):
-                for label in pieces:
-                    events = _of_unit(pieces)
-                    do_unit(label, partial(work.finish, label, events, reporter), send)
-                    for _ in events:  # what was not asked for
-                        pass
-        if not died:
-            return
-        send(Happened("reader died", died[0]))
-        work.before_fork()
+    with closing(run_ahead(partial(_read_units, work, take), forked=work.forks)) as pieces:
+        for label in pieces:
+            events = _of_unit(pieces)
+            do_unit(label, partial(work.finish, label, events, reporter), send)
+            for _ in events:  # what was not asked for
+                pass
 
 
 def _read_units(work: AheadWork[Event, Result], take: Take, send: Send[Any]) -> None:
@@ -90,14 +80,6 @@ def _read_units(work: AheadWork[Event, Result], take: Take, send: Send[Any]) -> 
         send(label)
         work.read(label, send)
         send(None)
-
-
-def _noting(pieces: Iterator[Any], died: list[str]) -> Iterator[Any]:
-    try:
-        yield from pieces
-    except ReaderDiedError as err:
-        died.append(str(err))
-        raise
 
 
 def _of_unit(pieces: Iterator[Any]) -> Iterator[Any]:
@@ -190,14 +172,9 @@ def _in_thread(work: Callable[[Send[Event]], None]) -> Generator[Event, None, No
 
 
 def send_value(sender: Connection, value: object) -> None:
-    """Send a value; return when all of it is in the pipe, or has been taken.
+    """Send a value that can be pickled; return when all of it is in the pipe, or has been taken.
 
-    Parameters
-    ----------
-    sender
-        Of a pipe of one direction, as `multiprocessing.Pipe` makes it on POSIX systems.
-    value
-        Value to send; it can be pickled.
+    The memory of arrays goes as it is, and is not copied into a pickle first.
 
     Raises
     ------
@@ -215,50 +192,24 @@ def send_value(sender: Connection, value: object) -> None:
     np.float64(999999.0)
     >>> thread.join()
     """
-    buffers: list[memoryview] = []
-    content = pickle.dumps(value, protocol=5, buffer_callback=_setting_aside(buffers))
-    sender.send_bytes(np.array([buffer.nbytes for buffer in buffers], np.int64).tobytes())
+    buffers: list[pickle.PickleBuffer] = []
+    content = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    sender.send([buffer.raw().nbytes for buffer in buffers])
     sender.send_bytes(content)
-    for rest in buffers:
-        while rest.nbytes:
-            rest = rest[os.write(sender.fileno(), rest) :]
+    for buffer in buffers:
+        sender.send_bytes(buffer.raw())
 
 
 def receive_value(receiver: Connection) -> Any:
     """Return the next value that `send_value` sends; wait for it.
 
-    Parameters
-    ----------
-    receiver
-        Receiving end of the pipe.
-
     Raises
     ------
     EOFError, OSError
-        The other side has ended; OSError: in the middle of the pickle.
+        The other side has ended; OSError: in the middle of the value.
     """
-    sizes, content = np.frombuffer(receiver.recv_bytes(), np.int64), receiver.recv_bytes()
-    # Not filled with zeros first.
-    buffers = [np.empty(size, np.uint8) for size in sizes]
-    with FileIO(receiver.fileno(), closefd=False) as pipe:
-        for buffer in buffers:
-            rest = buffer.data
-            while rest.nbytes:
-                count = pipe.readinto(rest)
-                if not count:
-                    raise EOFError
-                rest = rest[count:]
+    sizes, content = receiver.recv(), receiver.recv_bytes()
+    buffers = [np.empty(size, np.uint8) for size in sizes]  # not filled with zeros first
+    for buffer in buffers:
+        receiver.recv_bytes_into(buffer.data)
     return pickle.loads(content, buffers=buffers)  # noqa: S301  (a process of our own sent it)
-
-
-def _setting_aside(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
-    """Return pickle's callback that takes large buffers out of the pickle."""
-
-    def stays(buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < _LEAST_BYTES:
-            return True
-        buffers.append(raw)
-        return False
-
-    return stays

@@ -6,19 +6,17 @@ that its end, however sudden, costs the one unit that it worked on.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
-from bids_dtg.engine.ahead import AheadWork, do_ahead
+from bids_dtg.engine.ahead import AheadWork, ReaderDiedError, do_ahead
 from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
 from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, do_units
 
@@ -134,28 +132,24 @@ class Pool(Generic[Result]):
         with suppress(EOFError, OSError):
             while member.messages.poll():
                 message: Message[Result] = member.messages.recv()
-                self._note(member, message, backlog)
+                self._note(member, message)
                 yield member.lane, message
 
-    def _note(self, member: _Member, message: Message[Result], backlog: Backlog) -> None:
+    def _note(self, member: _Member, message: Message[Result]) -> None:
         match message:
             case Happened("began", label):
                 member.begun = label
             case End(label):
                 member.taken.remove(label)
                 member.begun, self._deaths = None, 0
-            case Happened("reader died", reason):
-                self._deaths, self._reason = self._deaths + 1, reason
-                # Taken by the process that has died.
-                self._put_back(member, backlog)
 
     def _answer(self, member: _Member, backlog: Backlog) -> None:
         with suppress(EOFError, OSError):
-            asked = member.requests.recv()
+            member.requests.recv()
             label = backlog.take()
             if label is not None:
                 member.taken.append(label)
-            member.requests.send((asked, label))
+            member.requests.send(label)
 
     def _put_back(self, member: _Member, backlog: Backlog) -> None:
         for label in reversed(member.taken):
@@ -200,23 +194,21 @@ class Pool(Generic[Result]):
 
 def _serve(prepare: Prepare[Result], messages: Connection, requests: Connection) -> None:
     """Be a process of the pool."""
-    numbers = count()
 
     def take() -> str | None:
-        # A process that asked before and died may have left an answer.
-        asked = os.getpid(), next(numbers)
         try:
-            requests.send(asked)
-            answered, label = None, None
-            while answered != asked:
-                answered, label = requests.recv()
+            requests.send(None)
+            label: str | None = requests.recv()
         except (EOFError, OSError):  # the pool has ended, perhaps in the middle of an answer
             return None
         return label
 
     work = prepare()
     with suppress(BrokenPipeError):  # no process listens any more
-        if isinstance(work, AheadWork):
-            do_ahead(work, take, messages.send)
-        else:
+        if not isinstance(work, AheadWork):
             do_units(work, take, messages.send)
+            return
+        try:
+            do_ahead(work, take, messages.send)
+        except ReaderDiedError as err:
+            raise SystemExit(1) from err

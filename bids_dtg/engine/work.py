@@ -34,8 +34,8 @@ _STAGE_SECONDS = 0.1
 class Happened:
     """What happens in a process; what follows the begin of a unit of work is about that unit."""
 
-    kind: Literal["began", "stage", "line", "note", "reader died"]
-    text: str  # the unit's label, a stage, a line of a unit or of none, or how the reader ended
+    kind: Literal["began", "stage", "line", "note"]
+    text: str  # the unit's label, a stage, or a line of a unit or of none
     share: float = 0.0  # of a stage: 0 to 1, that is done
 
 

@@ -53,11 +53,11 @@ def test_arrays_of_all_sizes_arrive_as_they_were_and_may_be_changed(sizes, order
 
 def test_an_end_in_the_middle_of_an_array_is_an_end():
     receiver, sender = Pipe(duplex=False)
-    sender.send_bytes(np.array([10]).tobytes())
+    sender.send([10])
     sender.send_bytes(b"")
-    os.write(sender.fileno(), b"12345")
+    os.write(sender.fileno(), b"12")
     sender.close()
-    with pytest.raises(EOFError):
+    with pytest.raises((EOFError, OSError)):
         receive_value(receiver)
 
 

@@ -171,10 +171,6 @@ class ParticipantWork(LevelWork):
     def begin(self) -> None:
         self._model.begin()
 
-    def before_fork(self) -> None:
-        # Forking while a thread imports or computes is unsafe.
-        self._model.wait()
-
     def _notes(self, planned: AveragedRuns, runs: Sequence[RunSummary]) -> Iterator[str]:
         for run in runs:
             yield from (f"{run.run.title}: {note}" for note in run.notes)
