@@ -244,10 +244,12 @@ def _average(
         by_space.setdefault(tuple(map(name.get, _SPACE)), []).append((name, path))
     for files in by_space.values():
         name, first = files[0]
-        sidecar, details = contrast_details(first)
+        sidecar = read_inherited(first)
         if RESAMPLED in sidecar:
             continue
+        details = sidecar.pop(DETAILS, None)
         shared, damage = _sound(sidecar, f"{title}_{_MAPS.suffix}.json")
+        details = details if isinstance(details, dict) else {}  # else it is damaged
         details = {label: own for label, own in details.items() if isinstance(own, dict)}
         paths = {own.get("contrast") or "": path for own, path in files}
         if name.get("contrast") is None:  # one file of all
@@ -296,22 +298,6 @@ def _sound(sidecar: Mapping[str, Any], name: str) -> tuple[dict[str, Any], str]:
         faults += ["Runs"] * (len(kept["Runs"]) < len(runs))
     damage = f"{name} was changed by hand or damaged: {', '.join(faults)} cannot be used"
     return kept, damage * bool(faults)
-
-
-def contrast_details(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the sidecar of a file of maps.
-
-    Returns
-    -------
-    shared
-        What holds for all maps of the file.
-    details
-        By contrast, what its map has besides: a dict, unless the file is damaged; empty where the
-        file does not list them.
-    """
-    shared = read_inherited(path)
-    details = shared.pop(DETAILS, None)
-    return shared, details if isinstance(details, dict) else {}
 
 
 def _overlays(
