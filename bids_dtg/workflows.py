@@ -59,17 +59,6 @@ class Analysis:
 
 
 @dataclass(frozen=True)
-class ParticipantLevel:
-    """What a workflow does with one participant at a time."""
-
-    results: Run  # maps or other results of each participant
-    reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
-    verify: Run  # compare participants' files with what was written
-    # As `Analysis.reads`; the group level without --analysis takes the same.
-    reads: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class FeatureKind:
     """A kind of numbers that each participant has in the output, or beside it."""
 
@@ -125,7 +114,9 @@ class Workflow:
 
     name: str  # a value of ``--workflow``
     help: str  # for ``--help``
-    participants: ParticipantLevel
+    participants: Run  # makes maps or other results of each participant
+    # As `Analysis.reads`; the group level without --analysis takes the same.
+    participants_read: tuple[str, ...]
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
     # Returns how its results are presented: of `bids_dtg.report.presentation.Presentation`.
     presentation: Callable[[], Any]
@@ -152,7 +143,7 @@ class Workflow:
     def reads(self, analysis: str | None = None) -> frozenset[str]:
         """Return the names of the options that an analysis reads; None: the participant level."""
         if analysis is None:
-            own = (*self.participants.reads, "reports_only", "verify")
+            own = (*self.participants_read, "reports_only", "verify")
         else:
             own = self.analyses[analysis].reads
         wanted = {*EVERY_CALL, *own}

@@ -31,7 +31,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program, say
 from bids_dtg.settings import FIELDS, OPTIONS, Settings, read_options
-from bids_dtg.workflows import DEFAULT, Run, Workflow, all_workflows, find_workflow
+from bids_dtg.workflows import DEFAULT, Run, Workflow, all_workflows, find_workflow, later
 
 
 def chosen(workflow: Workflow, settings: Settings) -> Run:
@@ -57,9 +57,10 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
         assert workflow.group is not None
         return workflow.group
     if settings.behaviour.reports_only:
-        return workflow.participants.reports
-    level_row = workflow.participants
-    return level_row.verify if settings.behaviour.verify else level_row.results
+        return later("participants.reports:remake_reports")
+    if settings.behaviour.verify:
+        return later("participants.reports:verify_participants")
+    return workflow.participants
 
 
 def _require(workflow: Workflow, option: str, name: str | None) -> None:
@@ -125,7 +126,7 @@ def run_workflow(settings: Settings) -> int:
     run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
     refuse_other_workflow(settings.inputs.output_dir, workflow.name, unnamed=DEFAULT)
-    if run is workflow.participants.results:  # others may do without it
+    if run is workflow.participants:  # others may do without it
         name_folder(settings.inputs.bids_dir)  # before what takes a second to import
     resources = settings.resources
     if resources.scheduler is None:  # its workers' machines may be larger

@@ -16,7 +16,6 @@ from bids_dtg.workflows import (
     Analysis,
     Demo,
     FeatureKind,
-    ParticipantLevel,
     Phantom,
     Run,
     Workflow,
@@ -57,12 +56,8 @@ _OF_MAPS = ("contrast", "derivatives", "input_type", "atlases", "voxels")
 ROW = Workflow(
     name="contrasts",
     help="maps of task activation",
-    participants=ParticipantLevel(
-        results=_results,
-        reports=later("participants.reports:remake_reports"),
-        verify=later("participants.reports:verify_participants"),
-        reads=(*OF_RUNS, "output", "contrast"),
-    ),
+    participants=_results,
+    participants_read=(*OF_RUNS, "output", "contrast"),
     group=later("contrasts.analyses.overview:run_group"),
     analyses=MappingProxyType(
         {

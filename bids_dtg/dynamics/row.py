@@ -14,7 +14,6 @@ from bids_dtg.workflows import (
     Analysis,
     Demo,
     FeatureKind,
-    ParticipantLevel,
     Phantom,
     Workflow,
     constant,
@@ -82,12 +81,8 @@ ROW = Workflow(
     help="models of the activity of each participant's regions; a linear core or the network model "
     "of Sip et al. (2023), from images at the participant level, at the group level from the "
     "output of participants or from --input-arrays",
-    participants=ParticipantLevel(
-        results=later("dynamics.participant.worker:LEVEL.run"),
-        reports=later("participants.reports:remake_reports"),
-        verify=later("participants.reports:verify_participants"),
-        reads=(*OF_RUNS, "atlases", "array_key", "structural_connectivity"),
-    ),
+    participants=later("dynamics.participant.worker:LEVEL.run"),
+    participants_read=(*OF_RUNS, "atlases", "array_key", "structural_connectivity"),
     analyses=MappingProxyType(
         {
             "train": Analysis(

@@ -1,4 +1,4 @@
-"""The machine as this process may use it, and how processes side by side share it."""
+"""The machine as this process may use it: cores, memory and GPU, and who shares them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import ctypes
 import gc
 import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import SettingsError
+from bids_dtg.extras import require
 from bids_dtg.notices import counted
 from bids_dtg.settings import ResourceOptions
 
@@ -35,19 +38,12 @@ _CORES_EACH = 1
 # More threads or processes than this do not make anything faster; very many exhaust the machine.
 _MOST_A_CORE = 4
 _MOST_MEMORY = 1e18  # bytes; what somebody allows beyond is not there
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What there is of the machine for this process."""
-
-    cores: int  # that it may keep busy
-    memory: int | None  # bytes that it may still take; None where the system does not say
-
-    @classmethod
-    def here(cls) -> Machine:
-        """Look at what is there now."""
-        return cls(available_cores(), available_memory())
+# A driver's device files: where there is none, torch need not be imported to know it.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+_TO_DO = (
+    "check the driver, how the GPU is passed on (docker --gpus all, apptainer --nv), and that "
+    "PyTorch is a build for this GPU (docs/how-to/gpu.md)"
+)
 
 
 def available_cores(root: Path = _ROOT) -> int:
@@ -150,9 +146,6 @@ def return_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-_imported = False  # whether `importing` has kept an import of this process
-
-
 @contextmanager
 def importing() -> Iterator[None]:
     """Keep the garbage collector from what is imported meanwhile: it stays as long as the process.
@@ -169,11 +162,9 @@ def importing() -> Iterator[None]:
     >>> gc.isenabled()
     True
     """
-    global _imported
-    if _imported or not gc.isenabled():
+    if gc.get_freeze_count() or not gc.isenabled():
         yield
         return
-    _imported = True
     gc.disable()
     try:
         yield
@@ -287,7 +278,8 @@ def divide(
     units: int,
     bytes_each: float,
     on_cpu: bool,
-    machine: Machine | None = None,
+    cores: int | None = None,
+    memory: int | None = None,
 ) -> Capacity:
     """Divide the machine's cores and memory among units of work.
 
@@ -302,18 +294,16 @@ def divide(
         Memory that a process needs, in bytes.
     on_cpu
         Otherwise one process has the GPU.
-    machine
-        What is divided; None: this one, as it is now.
+    cores, memory
+        What is divided, memory in bytes; None: what this machine has now.
 
     Raises
     ------
     SettingsError
         One process needs more than the memory that was given.
     """
-    machine = machine or Machine.here()
-    memory = machine.memory
-    cores = machine.cores
-    threads = own_threads(resources, machine)
+    cores, memory = cores or available_cores(), memory or available_memory()
+    threads = own_threads(resources, cores)
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
         if memory < bytes_each:
@@ -323,7 +313,7 @@ def divide(
                 expected=f"{math.ceil(bytes_each / 1e8) / 10:g} or more, or no --mem-gb",
             )
     if resources.nprocs is not None:
-        processes = _bounded(resources.nprocs, machine)
+        processes = _bounded(resources.nprocs, cores)
     else:
         # Who states threads states how many processes fit.
         processes = max(1, cores // (threads or _CORES_EACH)) if on_cpu else 1
@@ -334,33 +324,109 @@ def divide(
     return Capacity(processes, threads or max(1, cores // processes))
 
 
-def own_threads(resources: ResourceOptions, machine: Machine | None = None) -> int | None:
+def own_threads(resources: ResourceOptions, cores: int | None = None) -> int | None:
     """Return the threads of a process that somebody asked for, bounded; None where nobody did."""
     if resources.omp_nthreads is None:
         return None
-    return _bounded(resources.omp_nthreads, machine or Machine.here())
+    return _bounded(resources.omp_nthreads, cores or available_cores())
 
 
-def excess(resources: ResourceOptions, machine: Machine | None = None) -> list[str]:
+def excess(resources: ResourceOptions, cores: int | None = None) -> list[str]:
     """List requested resources that the machine does not have, a sentence each.
 
     Examples
     --------
-    >>> excess(ResourceOptions(omp_nthreads=100_000), Machine(cores=2, memory=None))
+    >>> excess(ResourceOptions(omp_nthreads=100_000), cores=2)
     ['--omp-nthreads 100000 is more than 4 times the 2 cores here: 8 are used']
     """
-    machine = machine or Machine.here()
-    asked = {
-        "--nprocs": resources.nprocs,
-        "--omp-nthreads": resources.omp_nthreads,
-    }
+    cores = cores or available_cores()
+    asked = {"--nprocs": resources.nprocs, "--omp-nthreads": resources.omp_nthreads}
     return [
-        f"{flag} {number} is more than {_MOST_A_CORE} times the {counted(machine.cores, 'core')} "
-        f"here: {_bounded(number, machine)} are used"
+        f"{flag} {number} is more than {_MOST_A_CORE} times the {counted(cores, 'core')} "
+        f"here: {_bounded(number, cores)} are used"
         for flag, number in asked.items()
-        if number is not None and number > _bounded(number, machine)
+        if number is not None and number > _bounded(number, cores)
     ]
 
 
-def _bounded(number: int, machine: Machine) -> int:
-    return min(number, _MOST_A_CORE * machine.cores)
+def _bounded(number: int, cores: int) -> int:
+    return min(number, _MOST_A_CORE * cores)
+
+
+# --- Which device computes
+
+
+def map_device(wanted: str) -> str:
+    """Turn ``--device`` into the device that makes maps: auto takes the CPU.
+
+    A network's pass is a small part of a participant's time, and PyTorch and a GPU's driver take
+    longer to start than they save (docs/evidence.md).
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there, or PyTorch is not.
+    """
+    return "cpu" if wanted == "auto" else resolve_device(wanted)
+
+
+def spare_gpu_note(wanted: str) -> str | None:
+    """Return a line on a GPU that makes no maps although it could; None if there is none."""
+    if wanted != "auto" or not _driver_is_there() or find_spec("torch") is None:
+        return None
+    return (
+        "a GPU was found and is not used: with four cores or more the CPU makes maps as fast or "
+        "faster. --device cuda uses it"
+    )
+
+
+def training_device(wanted: str, report: Callable[[str], None]) -> str:
+    """Turn ``--device`` into the device that trains, and report a GPU that cannot.
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there, or PyTorch is not.
+    """
+    device = resolve_device(wanted)
+    if wanted == "auto" and device == "cpu" and _driver_is_there():
+        why = _why_not("cuda")
+        report(f"a GPU was found, and the CPU trains, as PyTorch says: {why}. To do: {_TO_DO}")
+    return device
+
+
+def resolve_device(wanted: str) -> str:
+    """Turn ``--device`` into a device that is there: auto takes a CUDA GPU where there is one.
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there, or PyTorch is not.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not _driver_is_there()):
+        return "cpu"
+    require(f"--device {wanted}", "torch", extra="torch", otherwise="--device cpu")
+    why = _why_not("cuda" if wanted == "auto" else wanted)
+    if wanted == "auto":
+        return "cuda" if why is None else "cpu"
+    if why is not None:
+        raise SettingsError(
+            f"--device {wanted} was given, but PyTorch cannot compute on it: {why}",
+            remedy=f"use --device cpu, or {_TO_DO}",
+        )
+    return wanted
+
+
+def _driver_is_there() -> bool:
+    return any(map(Path.exists, _GPU_DEVICES))
+
+
+def _why_not(device: str) -> str | None:
+    """Return why PyTorch cannot add two numbers on a device, in its words; None: it can."""
+    import torch
+
+    try:
+        torch.ones(1, device=device).add(1).item()
+    except Exception as err:  # AssertionError, RuntimeError, NotImplementedError
+        return re.split(r"\n|\. ", str(err).strip())[0].rstrip(".")  # its first sentence
+    return None

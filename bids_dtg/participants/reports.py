@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bids_dtg.engine.service import Answer, Service
+from bids_dtg.engine.child import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import plain_label

@@ -13,7 +13,6 @@ from bids_dtg.workflows import (
     Analysis,
     Demo,
     FeatureKind,
-    ParticipantLevel,
     Phantom,
     Run,
     Workflow,
@@ -88,12 +87,8 @@ ROW = Workflow(
     help="networks made from participants' connectomes that perform their tasks; as in Takahashi "
     "et al. (2026), connectomes and what twins do in tasks at the participant level, at the group "
     "level from the event files of BIDS_DIR and the output of participants or --input-arrays",
-    participants=ParticipantLevel(
-        results=later("twin.participant.worker:LEVEL.run"),
-        reports=later("participants.reports:remake_reports"),
-        verify=later("participants.reports:verify_participants"),
-        reads=(*OF_RUNS, "combine", "atlases", "task_file"),
-    ),
+    participants=later("twin.participant.worker:LEVEL.run"),
+    participants_read=(*OF_RUNS, "combine", "atlases", "task_file"),
     analyses=MappingProxyType(
         {
             "train": Analysis(

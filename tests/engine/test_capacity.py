@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.engine.machine import Capacity, Machine, divide, excess, own_threads
+from bids_dtg.engine.machine import Capacity, available_cores, divide, excess, own_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import ResourceOptions
 
@@ -17,7 +17,8 @@ def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
         units=units,
         bytes_each=1.25 * GB,
         on_cpu=on_cpu,
-        machine=Machine(cores, memory),
+        cores=cores,
+        memory=memory,
     )
 
 
@@ -31,7 +32,6 @@ def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
         ({"cores": 16, "units": 0}, 1, 16),
         ({"cores": 16, "memory": 4 * GB}, 3, 5),
         ({"cores": 16, "memory": GB // 2}, 1, 16),
-        ({"cores": 16, "memory": None}, 16, 1),
         ({"cores": 16, "on_cpu": False}, 1, 16),
         ({"cores": 16, "mem_gb": 4.0}, 3, 5),
         ({"cores": 16, "nprocs": 4}, 4, 4),
@@ -58,14 +58,14 @@ def test_less_memory_than_one_process_needs_is_refused():
 
 def test_what_no_machine_can_serve_is_bounded_and_told():
     asked = ResourceOptions(omp_nthreads=100_000, nprocs=9)
-    assert excess(asked, Machine(2, None)) == [
+    assert excess(asked, 2) == [
         "--nprocs 9 is more than 4 times the 2 cores here: 8 are used",
         "--omp-nthreads 100000 is more than 4 times the 2 cores here: 8 are used",
     ]
-    assert excess(asked, Machine(30_000, None)) == []
-    assert own_threads(ResourceOptions(), Machine(2, None)) is None
+    assert excess(asked, 30_000) == []
+    assert own_threads(ResourceOptions(), 2) is None
 
 
 def test_this_machine_is_divided_where_none_is_given():
     found = divide(ResourceOptions(), units=1, bytes_each=1.0, on_cpu=True)
-    assert found == Capacity(1, Machine.here().cores)
+    assert found == Capacity(1, available_cores())

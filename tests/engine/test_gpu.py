@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bids_dtg.engine.gpu import map_device, resolve_device, spare_gpu_note, training_device
+from bids_dtg.engine.machine import map_device, resolve_device, spare_gpu_note, training_device
 from bids_dtg.errors import SettingsError
 
 _ones = torch.ones

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.engine.service import Service
+from bids_dtg.engine.child import Service
 from bids_dtg.engine.work import End
 
 PROGRAM = """

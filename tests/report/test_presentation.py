@@ -27,7 +27,7 @@ from bids_dtg.report.presentation import (
 )
 from bids_dtg.report.quality import QualityColumn, write_quality
 from bids_dtg.settings import Settings
-from bids_dtg.workflows import ParticipantLevel, Workflow
+from bids_dtg.workflows import Workflow
 
 PULSE = FileKind("physio", "pulse", ".tsv")
 
@@ -67,7 +67,8 @@ def nothing(settings: Settings) -> int:
 ROW = Workflow(
     name="toy",
     help="pulses",
-    participants=ParticipantLevel(nothing, nothing, nothing, nothing),
+    participants=nothing,
+    participants_read=(),
     analyses={},
     recipes=(),
     presentation=lambda: PULSES,

@@ -27,7 +27,7 @@ from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
 from bids_dtg.contrasts.people import FittedModel, MapModel, Person
 from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe
-from bids_dtg.engine.gpu import training_device
+from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.extras import require
 from bids_dtg.files.tensors import TensorFile

@@ -22,8 +22,7 @@ from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.people import MapModel
-from bids_dtg.engine.gpu import map_device
-from bids_dtg.engine.machine import available_cores
+from bids_dtg.engine.machine import available_cores, map_device
 from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
 from bids_dtg.files.download import download_hosts
 from bids_dtg.progress import Board

@@ -24,8 +24,7 @@ from bids_dtg.contrasts.participant.outputs import (
 )
 from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
-from bids_dtg.engine.gpu import map_device, spare_gpu_note
-from bids_dtg.engine.machine import divide
+from bids_dtg.engine.machine import divide, map_device, spare_gpu_note
 from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases

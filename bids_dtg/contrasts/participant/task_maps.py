@@ -19,8 +19,7 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.contrasts.participant.measure import Reader, measure_parcels
 from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle
-from bids_dtg.engine.gpu import map_device
-from bids_dtg.engine.machine import available_cores
+from bids_dtg.engine.machine import available_cores, map_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
 from bids_dtg.imaging.bold import read_bold_header

@@ -20,7 +20,7 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import alignment_of
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe
-from bids_dtg.engine.gpu import training_device
+from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures

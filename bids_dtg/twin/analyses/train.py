@@ -13,7 +13,7 @@ import numpy as np
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.result_folder import BUNDLE, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
-from bids_dtg.engine.gpu import training_device
+from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
