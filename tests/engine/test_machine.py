@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy  # noqa: F401 (brings a BLAS)
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
