@@ -69,18 +69,7 @@ def stated_repetition_time(sidecar: Path) -> float | None:
     RunError
         If it is no JSON object, or its RepetitionTime is no number above 0 and up to 20.
     """
-    value = _facts_of(sidecar).get("RepetitionTime")
-    if value is None:
-        return None
-    number = type(value) in (int, float)
-    if not number or not 0 < value <= LONGEST_TR_SECONDS:
-        raise RunError(
-            # A list may be long, and so may a number.
-            f"{sidecar}: RepetitionTime is {reprlib.repr(value)}",
-            expected=EXPECTED_TR,
-            remedy=in_milliseconds(value) if number else None,
-        )
-    return float(value)
+    return _stated([sidecar], "RepetitionTime", LONGEST_TR_SECONDS, EXPECTED_TR, zero=False)
 
 
 def in_milliseconds(seconds: float) -> str | None:
@@ -121,14 +110,22 @@ def stated_start_time(sidecars: Sequence[Path]) -> float:
     return _stated(sidecars, "StartTime", LONGEST_TR_SECONDS, expected) or 0.0
 
 
-def _stated(sidecars: Sequence[Path], key: str, most: float, expected: str) -> float | None:
+def _stated(
+    sidecars: Sequence[Path], key: str, most: float, expected: str, *, zero: bool = True
+) -> float | None:
     """Return the first number of a key, from 0 to `most`; None where no sidecar has one."""
     for sidecar in sidecars:
         value = _facts_of(sidecar).get(key)
         if value is None or value == "n/a":
             continue
-        if type(value) not in (int, float) or not 0 <= value <= most or math.isinf(value):
-            raise RunError(f"{sidecar}: {key} is {reprlib.repr(value)}", expected=expected)
+        number = type(value) in (int, float)
+        if not number or not 0 <= value <= most or value in (math.inf, None if zero else 0):
+            raise RunError(
+                # A list may be long, and so may a number.
+                f"{sidecar}: {key} is {reprlib.repr(value)}",
+                expected=expected,
+                remedy=in_milliseconds(value) if number else None,
+            )
         return float(value)
     return None
 
