@@ -106,7 +106,7 @@ class ModelPeople:
         sketches = [own for own in person if len(own) == _OF_SKETCH]
         listed = [own for own in known if len(own) == _OF_SKETCH] if sketches else []
         own = [digest for digest in person if len(digest) == _OF_PERSON]
-        own += alike(listed, sketches)
+        own += filter(None, alike(listed, sketches))
         family = [digest for digest in person if len(digest) == _OF_FAMILY]
         found, related = (
             frozenset(name for digest in digests for name in known.get(digest, ()))
