@@ -444,7 +444,7 @@ def series_weights(moments: RunMoments) -> Float:
     voxels = moments.voxels
     gram, mean = _demeaned_gram(voxels.maps, moments.solved)
     inverse = np.zeros((len(gram), voxels.rois))
-    for rows in voxels.form.set_rows(voxels.rois).values():
+    for rows in voxels.form.set_rows(voxels.rois):
         if voxels.combine is None:
             inverse[rows, rows] = _inverse(gram[rows, rows])
         else:

@@ -5,7 +5,7 @@ A model reads one form; the same sums of one pass give all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -68,18 +68,19 @@ class Form:
         """Name, and the penalty where there is one."""
         return f"{self.name} (penalty {PENALTY:g})" if self.joint else self.name
 
-    def set_rows(self, rois: int) -> dict[str, slice]:
-        """Return the rows of each set by its name; the only set has none.
+    def set_rows(self, rois: int) -> tuple[slice, ...]:
+        """Return the rows of each set; two sets may have as many ROIs.
 
         Examples
         --------
-        >>> Form("partial", (2, 3)).set_rows(5), Form().set_rows(4)
-        ({'rois2': slice(0, 2, None), 'rois3': slice(2, 5, None)}, {'': slice(0, 4, None)})
+        >>> Form("partial", (2, 2)).set_rows(4), Form().set_rows(4)
+        ((slice(0, 2, None), slice(2, 4, None)), (slice(0, 4, None),))
         """
-        if not self.sets:
-            return {"": slice(0, rois)}
-        ends = accumulate(self.sets)
-        return {f"rois{n}": slice(end - n, end) for n, end in zip(self.sets, ends, strict=True)}
+        return rows_of(self.sets or (rois,))
+
+    def set_name(self, rows: slice) -> str:
+        """Return the name of a set in file names; the only set has none."""
+        return f"rois{rows.stop - rows.start}" if self.sets else ""
 
     def one_set(self, rois: int) -> slice:
         """Return the rows of the set that has nearest to 50 of so many ROIs.
@@ -89,8 +90,7 @@ class Form:
         >>> Form("partial", (15, 25, 60)).one_set(100), Form().one_set(100)
         (slice(40, 100, None), slice(0, 100, None))
         """
-        rows = self.set_rows(rois).values()
-        return min(rows, key=lambda row: abs(row.stop - row.start - _USUAL_ROIS))
+        return min(self.set_rows(rois), key=lambda row: abs(row.stop - row.start - _USUAL_ROIS))
 
     def mixing(self, roi_r: Float) -> Float:
         """Return the matrix that turns correlations with ROIs into values of the partial form.
@@ -139,6 +139,17 @@ class Form:
             number = np.repeat(np.arange(len(self.sets)), self.sets)
             gram = np.where(number[:, None] == number, gram, 0.0)
         return gram
+
+
+def rows_of(sets: Sequence[int]) -> tuple[slice, ...]:
+    """Return the rows of each set of ROIs in a connectome, by their numbers.
+
+    Examples
+    --------
+    >>> rows_of([2, 3])
+    (slice(0, 2, None), slice(2, 5, None))
+    """
+    return tuple(slice(end - n, end) for n, end in zip(sets, accumulate(sets), strict=True))
 
 
 MARGINAL = Form()

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.connectome.design import SECONDS_PER_RUN
-from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.form import Form, rows_of
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
-from bids_dtg.contrasts.linear import fit_people, rows_of
+from bids_dtg.contrasts.linear import fit_people
 from bids_dtg.contrasts.people import Array, FittedModel, Float, Person
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.inputs.rest_sketch import sketch

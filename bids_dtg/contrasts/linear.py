@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import finite_or_none
-from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.form import Form, rows_of
 from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
 from bids_dtg.contrasts.people import FittedModel, Float, MeanMaps, Person, mean_segments
 from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
@@ -46,18 +46,6 @@ _ROUNDING = 1e-9  # of standardised values
 _PLACES = 4096  # that a prediction computes at a time
 _PARTS = 8  # so many times these places are in memory of arrays that are mapped
 Floats = NDArray[np.floating[Any]]  # 32 bits of a bundle, 64 of a fit
-
-
-def rows_of(sets: Sequence[int]) -> tuple[slice, ...]:
-    """Return the rows of each set of ROIs in a connectome.
-
-    Examples
-    --------
-    >>> rows_of([2, 3])
-    (slice(0, 2, None), slice(2, 5, None))
-    """
-    ends = np.cumsum(sets).tolist()
-    return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
 
 
 def shrinkage(minutes: float) -> float:

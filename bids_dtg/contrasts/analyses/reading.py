@@ -24,12 +24,11 @@ from bids_dtg.cohort.known_people import copies_in_words, with_copies
 from bids_dtg.cohort.maps import facts_of_files, read_measured
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import segment_weight
-from bids_dtg.connectome.form import MARGINAL
+from bids_dtg.connectome.form import MARGINAL, rows_of
 from bids_dtg.contrasts import group_ica
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, WORK, Cohort
 from bids_dtg.contrasts.analyses.roi_maps import with_roi_maps
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.linear import rows_of
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import bytes_needed

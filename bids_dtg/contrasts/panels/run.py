@@ -308,7 +308,7 @@ def nodes_of(bundle: ModelBundle) -> NodeFile:
     """Return what rows and columns of the table are: the model's ROI maps, of the usual set."""
     card, form = bundle.card, bundle.card.part.connectome
     rows = form.one_set(bundle.rois)
-    name = next(name for name, own in form.set_rows(bundle.rois).items() if own == rows)
+    name = form.set_name(rows)
     key = "nodes_of_set" if name else "nodes_of_all"
     where = _WORDS[key].format(first=rows.start, last=rows.stop - 1)
     return NodeFile(

@@ -67,7 +67,8 @@ def write_run(
     nodes_of(request.bundle).write(request.output)
     if connectomes is not None:
         form = request.bundle.card.part.connectome
-        for name, rows in form.set_rows(len(connectomes.roi_r)).items():
+        for rows in form.set_rows(len(connectomes.roi_r)):
+            name = form.set_name(rows)
             own = connectomes.of_rows(rows) if name else connectomes
             named = {**entities, "seg": name} if name else entities
             files += _write(request, _connectome_files(request, summary, own, named))
