@@ -72,4 +72,5 @@ def test_what_keeps_a_participant_from_being_written_ends_with_1(tmp_path, monke
     monkeypatch.setattr(Path, "replace", disturbed)
     assert main([str(tmp_path / "out"), "--frames", "50"]) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
-    assert "_bold.nii.gz cannot be written: No space left on device" in line
+    assert "sub-sim001_" in line
+    assert "cannot be written: No space left on device" in line

@@ -112,5 +112,6 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     assert "Left hemisphere from outside and inside" in page
     assert "The run was read as parcels" in page
     found = {path.name for path in (cohort.out / "sub-01/figures").glob("*_contrast-*.webp")}
-    assert found == {f"sub-01_task-rest_contrast-{name}.webp" for name in CONTRASTS}
+    names = (f"sub-01_task-rest_contrast-{name}" for name in CONTRASTS)
+    assert found == {f"{name}{what}.webp" for name in names for what in ("", "_own")}
     assert validate(cohort.out).errors == []

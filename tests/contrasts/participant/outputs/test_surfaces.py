@@ -185,7 +185,7 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     ("spoil", "why"),
     [
         (lambda path: write_surface(path, *_far_from_the_head()), "% of its vertices in the brain"),
-        (lambda path: path.write_text("/annex/objects/MD5E-s1--a\n"), "holds only a git-annex"),
+        (lambda path: path.write_text("/annex/objects/MD5E-s1--a\n"), "has no content here"),
     ],
 )
 def test_surfaces_that_cannot_be_used_are_named(tmp_path, capsys, spoil, why):
