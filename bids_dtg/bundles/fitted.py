@@ -160,7 +160,7 @@ class FittedBundle(Bundle[FittedTo]):
         data_set: str | None = None,
         sketches: Sketches = NO_SKETCHES,
     ) -> list[str]:
-        """Return the hashes that people at hand have if they were in the training set.
+        """Return the hashes that these people have if they were in the training set.
 
         The data set and the label decide first, and then the data. Where the data set has no name,
         the label alone decides: somebody of another data set who is called the same is taken for
@@ -208,7 +208,7 @@ class FittedBundle(Bundle[FittedTo]):
         labels, data_set
             Labels of people, and the name of their data set.
         table
-            Names of families by label, of those who have one, as a bundle keeps them.
+            Names of families by label, where known, as a bundle keeps them.
         families
             The same, where copies of a person are one family.
         """
@@ -264,7 +264,7 @@ class FittedBundle(Bundle[FittedTo]):
             )
 
     def fits(self, regions: Sequence[str]) -> bool:
-        """Return whether data of these regions are of the model's, as far as it knows its own."""
+        """Return whether data of these regions fit the model, which may not know its own."""
         return tuple(regions) == self.regions
 
     @property

@@ -65,7 +65,7 @@ class ModelPeople:
         sketches
             Of the data of each, by label; none: the person is known by the label alone.
         families
-            Names of families by label, of those who have one.
+            Names of families by label, where known.
         """
         people = [
             (

@@ -181,7 +181,7 @@ def find_topic(given: Mapping[str, Any]) -> Topic | None:
     Parameters
     ----------
     given
-        Values of ``workflow``, ``analysis`` and ``analysis_level``, as far as they were typed.
+        Values of ``workflow``, ``analysis`` and ``analysis_level``, those that were typed.
     """
     name, analysis = given.get("workflow"), given.get("analysis")
     level = "group" if analysis else given.get("analysis_level", "participant")

@@ -37,7 +37,7 @@ from bids_dtg.workflows import FeatureKind, find_workflow
 Row = NDArray[np.float32]
 Files = Callable[[str, str], Sequence[Path]]  # of a person and contrast
 
-_DECIDE = 9  # first people, most of whom decide which names all should have
+_DECIDE = 9  # first people: the names that most of them have are those expected of all
 _FEWEST_VALUES = 20  # of a map: the spread of fewer is no scale
 _AGAIN = "call the participant level again for this participant"
 

@@ -20,7 +20,7 @@ from bids_dtg.notices import counted, named, say
 # `bids_dtg.inputs.rest_sketch`.
 Sketches = Mapping[str, Mapping[str, str]]
 
-# Why somebody does not judge a model, as the table of those who were left out has it.
+# Why somebody does not judge a model, as the table of excluded people has it.
 TRAINED = "the model was trained on the participant"
 TUNED = "the model was tuned on the participant"
 RELATED = "the model was trained or tuned on a relative of the participant"

@@ -2,7 +2,7 @@
 
 A wrong grid, side, space or cleaning changes what a connectome looks like against the model's ROI
 maps. Whether left and right are exchanged is judged by a second reading of the run with mirrored
-maps, computed from the connectome as far as the ROI series explain the series of a place: an ROI's
+maps, computed from the connectome where the ROI series explain the series of a place: an ROI's
 series comes from where its map lies, so a mirrored run resembles its maps, too. Where the maps are
 nearly symmetric, or do not fit this brain, both readings fit alike, and nothing is said of sides.
 
@@ -266,7 +266,7 @@ def _readings(
     found = []
     for left, right in (of_maps, of_maps[::-1]):
         shared = left @ of_rows[0].T + right @ of_rows[1].T
-        # What each place does, by the ROI series at hand; and by these, the series of the maps: so
+        # What each place does, by these ROI series; and by these, the series of the maps: so
         # many times each row is what is read.
         weights = np.linalg.solve(with_ridge, np.linalg.solve(roi_r + ridge, shared.T).T)
         products = np.einsum("rs,rs->r", weights, shared)

@@ -169,7 +169,7 @@ class TemporalDesign:
         return float(max(len(rows) - taken, 0.0) - share * self.lost_before)
 
     def clean(self, series: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Take away what cleaning takes of series at hand.
+        """Take away what cleaning takes of given series.
 
         Parameters
         ----------

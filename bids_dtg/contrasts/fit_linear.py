@@ -109,7 +109,7 @@ def fit_linear(
     seed
         Of group ICA.
     roi_maps
-        Maps of each set, (ROIs, places), in place of those of group ICA.
+        Maps of each set, (ROIs, places), in place of group ICA's.
 
     Returns
     -------

@@ -79,7 +79,7 @@ def recentre(
         of_measured += m
         products += np.einsum("qv,qv->q", p, m)
         squares += np.einsum("qv,qv->q", p, p)
-    # Deviations from the means of those who have a voxel: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
+    # Deviations from the means of the people who have a voxel: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
     mean = of_predicted / np.maximum(count, 1)
     covariance = products - np.einsum("qv,qv->q", mean, of_measured)
     variance = squares - np.einsum("qv,qv->q", mean, of_predicted)

@@ -52,7 +52,7 @@ class End(Generic[Result]):
 
     @classmethod
     def by_error(cls, label: str, error: Exception) -> End[Result]:
-        """Make the message while the traceback is at hand."""
+        """Make the message while there is a traceback."""
         trace = traceback.format_exc()
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 (of our own making)

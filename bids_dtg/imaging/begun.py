@@ -41,7 +41,7 @@ _READY, _KEY, _TAKEN, _ENDED = range(4)
 # A process that makes no frame for so long was killed. Between two looks at the counter.
 _PATIENCE_SECONDS, _LOOK_SECONDS = 5.0, 1e-3
 
-_memory: mmap.mmap | None = None  # of this process, and of those that were forked from it
+_memory: mmap.mmap | None = None  # of this process, and of processes that were forked from it
 
 
 @contextmanager

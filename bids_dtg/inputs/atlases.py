@@ -131,7 +131,7 @@ def find_atlas_files(
     Raises
     ------
     SettingsError
-        There is no such atlas, it is in another space and no transform is at hand, nothing states
+        There is no such atlas, it is in another space and there is no transform, nothing states
         its space, or two have the same name.
 
     Examples

@@ -44,7 +44,7 @@ def find_events(
     root
         Root folder of the dataset.
     tasks, participants, sessions
-        Labels of those that are wanted, with or without the entity before them; all where empty.
+        Labels that are wanted, with or without the entity before them; all where empty.
 
     Raises
     ------

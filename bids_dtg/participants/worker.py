@@ -246,7 +246,7 @@ class LevelWork(AheadWork[Event, Outcome]):
 def _failure(
     err: Exception, participant: str, stage: str, title: str = "", run: str = ""
 ) -> tuple[Failure, str]:
-    """Return an error as a failure, and its traceback while that is at hand."""
+    """Return an error as a failure, and its traceback while there is one."""
     if isinstance(err, OSError):
         err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
     line = str(err) if isinstance(err, DtgError) else internal_error(err)

@@ -98,7 +98,7 @@ class MapFile:
 
     @property
     def description(self) -> str:
-        """What the contrast is, in a line; empty where the sidecar has none."""
+        """What the contrast is, in one sentence; empty where the sidecar has none."""
         return str(self.sidecar.get("Description") or "")
 
 

@@ -33,7 +33,7 @@ _DIGITS = 16
 _TITLE = "# Methods"
 # Beyond so many records they are read by the group level only: each costs a millisecond.
 _MOST_READ = 1000
-_TITLES_NAMED = 6  # of averages, above the text of those made otherwise than others
+_TITLES_NAMED = 6  # of averages, above the text of averages made otherwise than others
 _SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 
 

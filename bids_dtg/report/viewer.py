@@ -57,7 +57,7 @@ def viewer_data(
     averages
         Maps that come in the same scripts: `title`, and addresses of `scripts` by desc-.
     maps
-        Index of the `average`, `label` in its scripts, `title` for people and `about` it in a line,
+        Index of the `average`, `label` in its scripts, `title` for people, a sentence `about` it,
         `units`, `limit` (value of the brightest colour at first), `scale` (maps with the same keep
         the sliders where they are), `peak` (RAS+ mm, where the viewer goes first; or None),
         `file` (address of the image) and `overlays` (desc, title, factor and rule of its

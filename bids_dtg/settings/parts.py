@@ -256,10 +256,10 @@ class ModellingOptions:
     task_file: tuple[str, ...] = option(
         (),
         "tasks to perform: TOML files that say what the columns of event files mean, or names of "
-        "those that ship (faces, stroop); a model has those that it was trained on",
+        "tasks that ship (faces, stroop); a model has its training tasks",
         group="twin",
         metavar="TOML|NAME",
-        shown="those that ship, if BIDS_DIR has event files",
+        shown="tasks that ship, if BIDS_DIR has event files",
     )
 
     @property

@@ -255,7 +255,7 @@ def _write(
     levels: Mapping[str, Mapping[str, str]],
     tasks: Mapping[str, str],
 ) -> None:
-    """Write tables and page; report the answer in a line."""
+    """Write tables and page; report the answer in one sentence."""
     of_people = [layout for layout in layouts if not layout.contrasts]
     of_maps = [layout for layout in layouts if layout.contrasts]
     rows = [

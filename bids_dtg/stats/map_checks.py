@@ -41,7 +41,7 @@ class OwnFigures:
     """What a map tells on its own."""
 
     coverage: float  # share of the places with a value
-    equal: float  # share of those with the most frequent value; NaN where there is none
+    equal: float  # share of finite values equal to the most frequent one; NaN where there is none
     sd: float  # standard deviation of the values; NaN where there is none
     largest: float = 0.0  # absolute value; it may be infinite
 

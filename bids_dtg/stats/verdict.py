@@ -77,7 +77,7 @@ class Verdict:
         Parameters
         ----------
         people, rarer
-            Number of people, and of those of the rarer level, as of a verdict.
+            Number of people, and of people of the rarer level, as of a verdict.
         """
         nothing = float("nan")
         return cls(Interval(nothing, nothing, nothing), nothing, people, rarer)

@@ -244,7 +244,7 @@ def _read(path: Path) -> dict[str, Any]:
 def borrowed_chance(device: str = "cpu") -> Iterator[None]:
     """Give torch's random state back after a block: that of the CPU, and of the GPU in use.
 
-    `torch.random.fork_rng` by itself takes hold of every GPU of the machine, of those too that
+    `torch.random.fork_rng` by itself takes hold of every GPU of the machine, also those that
     other programs work on, and fails in a process that was forked after the GPU was in use.
 
     Parameters

@@ -146,7 +146,7 @@ def fit(
     people
         Labels of the people; None: p1, p2, …
     families
-        Families by label, of those who have one: relatives are left out together.
+        Families by label, where known: relatives are left out together.
     covariates
         (people, columns), finite: what was taken out of the connectomes
         (`bids_dtg.twin.adjustment`), and is taken out of the mean times that connectomes predict.

@@ -48,8 +48,9 @@ Floats = NDArray[np.floating[Any]]
 def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Target, ...]:
     """Return the functions of behaviour: mean times and effects, then each task's accuracy.
 
-    With BOLD, responses of regions follow, second condition less first: of those that connectomes
-    predict, and of amygdalae, whose response to faces is the published affective function.
+    With BOLD, responses of regions follow, second condition less first: of regions that
+    connectomes predict, and of amygdalae, whose response to faces is the published affective
+    function.
     """
     return (
         *targets_of(tasks),
@@ -265,14 +266,14 @@ def along(gradient: Array, connectomes: Floats) -> Array:
 
 
 def selective(gradients: Array, target: int, held: Sequence[int], connectomes: Floats) -> Array:
-    """Return the change that raises one function, and holds others as far as they are linear.
+    """Return the change that raises one function, and holds others, to first order.
 
     Parameters
     ----------
     gradients
         (functions, edges).
     target, held
-        Rows of the function to move, and of those to hold.
+        Rows of the function to move, and of the functions to hold.
     connectomes
         As of `along`.
 

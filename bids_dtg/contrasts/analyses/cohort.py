@@ -184,7 +184,7 @@ class Cohort:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the people who have both scans; once they were read, of those who are used."""
+        """Labels of the people who have both scans; after reading, only the people who are used."""
         return tuple(self.maps)
 
     @property

@@ -134,7 +134,7 @@ def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
 
 
 def _places_in(contrasts: Sequence[Contrast], others: Sequence[Contrast]) -> dict[int, int]:
-    """Return where others have contrasts, by their place here, as far as they have them."""
+    """Return where others have contrasts, by their place here, if they have them."""
     known = {plain_contrast(contrast.label): n for n, contrast in enumerate(others)}
     found = {n: known.get(plain_contrast(one.label)) for n, one in enumerate(contrasts)}
     return {n: place for n, place in found.items() if place is not None}

@@ -89,7 +89,7 @@ class SimpleModels:
     record: Mapping[str, Any]
     people: int  # how many people each was fitted on; of several numbers, the group average's
     mean: Array | None = None  # mean map of the training people; None: each is judged by others
-    # Models that were fitted for each person on all others, whom their maps resemble more.
+    # Models that were fitted for each person on all others: their maps resemble these more.
     leave_one_out: tuple[str, ...] = ()
     words: str = ""  # what they were fitted on
 

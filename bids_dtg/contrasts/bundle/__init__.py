@@ -7,6 +7,6 @@
 - `facts`: the lines of ``dtg-models info`` on such a model
 - `kinds`: the table of the kinds; a new one is a module and a row
 - `part`: the part of the card that models of contrast maps have
-- `registry`: the published models: their files and cards, and whom they were trained on
+- `registry`: the published models: their files and cards, and their training people
 - `selftest`: simulated rest through a model, and what must hold of the maps
 """

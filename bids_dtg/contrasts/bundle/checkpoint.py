@@ -109,7 +109,7 @@ def _stand_ins(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any]
 
 
 def _refused_object(err: pickle.UnpicklingError) -> str:
-    """Return the name of the object that torch refused, as far as its message says it."""
+    """Return the name of the object that torch refused, if its message names it."""
     named = re.search(r"GLOBAL (\S+)", str(err))
     return named.group(1) if named else "of unknown kind"
 

@@ -85,7 +85,7 @@ class PublishedMaps(PublishedModel):
 
     @property
     def people(self) -> ModelPeople:
-        """The people that it was made with, as far as they are published."""
+        """The people that it was made with, if they are published."""
         seen = ModelPeople({}, self.unlisted)
         for name in self.data_sets:
             seen = seen.joined(_lists()[name])

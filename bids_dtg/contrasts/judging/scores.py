@@ -205,7 +205,7 @@ def ceilings(
     Parameters
     ----------
     people
-        With sessions (contrasts, places); two of those who were measured twice. Places that one of
+        With sessions (contrasts, places); two of people who were measured twice. Places that one of
         a person's maps does not cover are left out of that person's r: they are not zeros.
     contrasts
         Labels of the contrasts, in their order.

@@ -285,7 +285,7 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
     list of dict
         First the two questions: is the model *individual* (against another person's prediction)
         and *worth using* (against its own mean prediction); then r, residual r and identification
-        against group average, linear model and itself before tuning, as far as both have them.
+        against group average, linear model and itself before tuning, where both have them.
         `difference` is [mean, low, high] over people.
 
     Examples
@@ -373,7 +373,7 @@ def part_rows(
 ) -> list[Row]:
     """Return the scores of a model over all places, and over those of each tissue.
 
-    `places` and `ceilings` are by part, as far as they are known.
+    `places` and `ceilings` are by part, where they are known.
     """
     rows = []
     for part in scores.table["part"].unique():

@@ -116,7 +116,7 @@ def check(
     training, validation
         Numbers of people.
     incomplete
-        Labels of those of them who lack a contrast.
+        Labels of the people who lack a contrast.
     places
         Of the model.
 

@@ -120,7 +120,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
 
 
 def _trained(training: TrainingData) -> str:
-    """Say what a model was trained on, as far as its bundle says it."""
+    """Say what a model was trained on, if its bundle says it."""
     if training.data == "unknown":
         return "whose bundle does not name its training data."
     facts = [
@@ -137,7 +137,7 @@ def missing(run: RunFiles) -> str | None:
 
 
 def subtitle(files: ParticipantFiles) -> str:
-    """Summarise a participant's results in a line."""
+    """Summarise a participant's results in one sentence."""
     if not files.every_average:
         return "No maps."
     common = files.every_average[0].common
@@ -154,7 +154,7 @@ def subtitle(files: ParticipantFiles) -> str:
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say in a line what the model reads and on how many people it was trained."""
+    """Say in one sentence what the model reads and on how many people it was trained."""
     if not files.every_average:
         return ""
     common = files.every_average[0].common

@@ -145,7 +145,7 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         Parameters
         ----------
         labels, data_set, sketches
-            Labels of the participants at hand, their data set's name, and sketches of their
+            Labels of these participants, their data set's name, and sketches of their
             series, see `hashes`.
 
         Returns

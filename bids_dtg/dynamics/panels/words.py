@@ -148,7 +148,7 @@ def _described(core: LinearPart) -> str:
 
 
 def subtitle(files: ParticipantFiles) -> str:
-    """Summarise a participant's results in a line."""
+    """Summarise a participant's results in one sentence."""
     runs = [run for run in files.runs if SERIES in run.files]
     if not runs:
         return "No series."
@@ -163,7 +163,7 @@ def subtitle(files: ParticipantFiles) -> str:
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say in a line on how many people the model was trained; its results are estimates."""
+    """Say in one sentence on how many people the model was trained; its results are estimates."""
     facts = _facts(files)
     return f"{stands_on(facts)}Connectivity by the model is an estimate." if facts else ""
 
@@ -178,7 +178,7 @@ def notes_on_run(run: RunFiles) -> Iterator[Flag]:
 
 
 def missing(run: RunFiles) -> str:
-    """Say in a line why a run has no effective connectivity; empty if it has."""
+    """Say in one sentence why a run has no effective connectivity; empty if it has."""
     return "" if _is_modelled(run) else "No effective connectivity: no model was given (--model)."
 
 

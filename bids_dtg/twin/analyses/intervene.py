@@ -466,7 +466,7 @@ def _write_directions(analysis: TwinAnalysis, found: _Study, regions: Sequence[s
 
 
 def _region_names(bundle: TwinBundle, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the model's regions: those at hand if they fit, else its own."""
+    """Return the names of the model's regions: the given ones if they fit, else its own."""
     number = bundle.part.regions
     if len(names) == number:
         return tuple(names)
@@ -608,7 +608,7 @@ def _matrices(found: _Study, regions: Sequence[str]) -> tuple[figures.Figure | N
 def _brains(
     analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str]
 ) -> figures.Figure | None:
-    """Draw the mean gradient of each region, where the model's atlas is at hand."""
+    """Draw the mean gradient of each region, where the model's atlas can be read."""
     part = bundle.part
     if not part.atlas or not regions:
         return None

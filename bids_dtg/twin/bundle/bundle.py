@@ -82,7 +82,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         }
 
     def fits(self, regions: Sequence[str]) -> bool:
-        """Return whether data of these regions are of the model's, as far as it knows its own."""
+        """Return whether data of these regions fit the model, which may not know its own."""
         return pairs_of(len(regions)) == self.part.edges and self.regions in ((), tuple(regions))
 
     @property

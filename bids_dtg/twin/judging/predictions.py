@@ -44,7 +44,7 @@ class Cohort:
     segments: Segments  # what they saw and did, with an axis of people
     connectomes: NDArray[np.floating[Any]]  # (people, edges), as measured
     covariates: Covariates = field(default_factory=Covariates)  # of participants.tsv, as age
-    families: Mapping[str, str] = field(default_factory=dict)  # by label, of those who have one
+    families: Mapping[str, str] = field(default_factory=dict)  # by label, where known
     bold: BoldOfPeople | None = None  # of their runs of tasks; None: nobody has any
 
     def __post_init__(self) -> None:
