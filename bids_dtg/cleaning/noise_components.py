@@ -67,10 +67,9 @@ _PROGRAMS = {
         # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
         mixing=("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv"),
         noise=("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv"),
-        expected="{0}_…desc-MELODIC_mixing.tsv and {0}_…AROMAnoiseICs.csv (fMRIPrep to 23), or "
-        "…desc-melodic_mixing.tsv and …desc-aroma_metrics.tsv (fMRIPost-AROMA)",
-        remedy="run fMRIPost-AROMA beside fMRIPrep's derivatives, copy the files to the run's "
-        "folder, or choose another --denoise-strategy",
+        expected="desc-MELODIC_mixing.tsv and AROMAnoiseICs.csv (fMRIPrep to 23), or "
+        "desc-melodic_mixing.tsv and desc-aroma_metrics.tsv (fMRIPost-AROMA)",
+        remedy="run fMRIPost-AROMA, or choose another --denoise-strategy",
         which=_noise_of_aroma,
     ),
     "tedana": _Program(
@@ -79,10 +78,9 @@ _PROGRAMS = {
         # tedana's documentation (docs/denoising.rst), where they lie beside fMRIPrep's table.
         mixing=("desc-ICA_mixing.tsv",),
         noise=("desc-tedana_metrics.tsv",),
-        expected="{0}_desc-ICA_mixing.tsv and {0}_desc-tedana_metrics.tsv, there or in "
-        "derivatives/tedana",
-        remedy="run tedana on the echoes that fMRIPrep writes with --me-output-echos, with the "
-        "run's name as --prefix, or choose another --denoise-strategy",
+        expected="desc-ICA_mixing.tsv and desc-tedana_metrics.tsv, there or in derivatives/tedana",
+        remedy="run tedana on fMRIPrep's --me-output-echos with the run's name as --prefix, or "
+        "choose another --denoise-strategy",
         which=_noise_of_tedana,
     ),
 }
@@ -130,8 +128,8 @@ def read_components(
     program, files = _PROGRAMS[strategy], find_component_files(strategy, run)
     if files is None:
         raise RunError(
-            f"{run.title} has no outputs of {program.name} beside {run.bold}",
-            expected=program.expected.format(run.title),
+            f"{run.title} has no outputs of {program.name} in {run.bold.parent}",
+            expected=program.expected,
             remedy=program.remedy,
         )
     path, noise_path = files

@@ -209,9 +209,10 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
             f"{file.name} cannot be kept in {folder}: {err.strerror or err}",
             remedy="free space, or choose another folder; what is here already will be used",
         ) from err
+    wrong = any("wrong content" in answer for answer in answers)
     raise DownloadError(
         f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
-        expected=f"the file with {file.digest_in_words}",
+        expected=f"the file with {file.digest_in_words}" if wrong else None,
         remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
     )
 

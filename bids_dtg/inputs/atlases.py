@@ -16,6 +16,7 @@ from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow, has_content
+from bids_dtg.notices import named
 
 # What ships with the program: a BIDS data set of atlases.
 FOLDER = Path(__file__).parent / "atlas_data"
@@ -179,8 +180,8 @@ def _find(
     names = [atlas.name for atlas in KNOWN.values()]
     raise SettingsError(
         f"{_FLAG}: there is no atlas '{text}'",
-        expected=f"{NONE}, {', '.join(names)}, a name in a data set given with --derivatives "
-        "atlas=PATH, or the path of a label image",
+        expected=f"{NONE}, {named(names)} (docs/how-to/regions.md lists all), a name in a data "
+        "set given with --derivatives atlas=PATH, or the path of a label image",
         remedy=did_you_mean(text, names),
     )
 

@@ -92,15 +92,19 @@ def plain_contrast(label: str) -> str:
 
 
 def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
-    """Return the label that is most like one that is not known; None where none is like it.
+    """Return the label that is most like one that is not known, or contains it; None: none is.
 
     Examples
     --------
     >>> nearest_contrast("language-mth", ["languageMath", "languageStory"])
     'languageMath'
+    >>> nearest_contrast("faces", ["wmFace", "emotionFaces", "emotionFacesVsShapes"])
+    'emotionFaces'
     """
     by_plain = {plain_contrast(name): name for name in known}
-    near = difflib.get_close_matches(plain_contrast(label), by_plain, n=1)
+    asked = plain_contrast(label)
+    near = sorted((name for name in by_plain if asked in name), key=len) if asked else []
+    near = near or difflib.get_close_matches(asked, by_plain, n=1)
     return by_plain[near[0]] if near else None
 
 

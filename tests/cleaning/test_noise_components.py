@@ -164,7 +164,7 @@ def test_nilearn_takes_the_same_components_of_real_tables(run, shared):
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        (None, r"has no outputs of tedana beside .*desc-ICA_mixing\.tsv.*--prefix"),
+        (None, r"has no outputs of tedana in .*desc-ICA_mixing\.tsv.*--prefix"),
         ("comp{}", r"desc-tedana_metrics\.tsv names none of the components"),
     ],
 )

@@ -54,7 +54,7 @@ def place(run: RestRun, source) -> RestRun:
 COMPCOR = CleaningOptions(denoise_strategy="compcor")
 NO_JSON = "has 70 columns of anatomical CompCor, and none that is known"
 NO_MOTION, NO_CSF = "lacks 24 of 26 .*trans_x, trans_x_der", "lacks 1 of 26 .*simple needs: csf;"
-NO_AROMA = "has no outputs of ICA-AROMA beside"
+NO_AROMA = "has no outputs of ICA-AROMA in"
 CONFOUNDS, SERIES = "confounds/{}_desc-confounds_{}.tsv", "timeseries"
 LIKE = "fmriprep_like/sub-{0}/func/sub-{0}_task-rest_desc-confounds_timeseries.tsv"
 TREE = "fmriprep_trees/neurocaps_ds000031/derivatives/fmriprep_1.0.0/fmriprep/sub-01/ses-002/func/"

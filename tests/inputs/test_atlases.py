@@ -113,7 +113,9 @@ def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
 
 
 def test_an_unknown_name_lists_what_there_is(tmp_path):
-    with pytest.raises(SettingsError, match=r"there is no atlas 'Brodmann'.*Schaefer400, .*HCP"):
+    with pytest.raises(
+        SettingsError, match=r"there is no atlas 'Brodmann'.*Schaefer400, .*regions"
+    ):
         _find("Brodmann", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
