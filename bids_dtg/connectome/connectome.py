@@ -425,13 +425,18 @@ def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
     (grey voxels, frames or means), in the order in which they are wanted; 0 where there is nothing
     but rounding.
     """
-    held = moments.known(slice(0, moments.grey_voxels))
-    assert not isinstance(held, tuple)
-    held, frames = np.where(moments.lost[: moments.grey_voxels], 0, held), len(held)
-    if frames > most:
-        edges = np.rint(np.linspace(0, frames, most + 1)).astype(np.intp)
-        held = np.add.reduceat(held, edges[:-1], axis=0) / np.sqrt(np.diff(edges))[:, None]
-    return np.ascontiguousarray(moments.voxels.ordered(held.T), np.float32)
+    frames, grey = moments.design.frames_kept, moments.grey_voxels
+    edges = np.rint(np.linspace(0, frames, min(most, frames) + 1)).astype(np.intp)
+    courses = np.empty((grey, len(edges) - 1), np.float32)
+    for low in range(0, grey, VOXELS_AT_A_TIME):
+        here = slice(low, min(low + VOXELS_AT_A_TIME, grey))
+        held = moments.known(here)
+        assert not isinstance(held, tuple)
+        held = np.where(moments.lost[here], 0, held)
+        if frames > most:
+            held = np.add.reduceat(held, edges[:-1], axis=0) / np.sqrt(np.diff(edges))[:, None]
+        courses[here if moments.voxels.order is None else moments.voxels.order[here]] = held.T
+    return courses
 
 
 def series_weights(moments: RunMoments) -> Float:

@@ -8,16 +8,21 @@ pieces.
 
 Frames themselves are held in memory where they are fewer than such sums, as of a short run, and
 where ROI series are solved on places that are standardised in time: that needs the sd of all kept
-frames first. Where cleaning leaves a few dimensions of many frames, as of a narrow band, these are
-held: T'y, of which a cleaned voxel is E T'y.
+frames first. Of a long run these are in a temporary file. Where cleaning leaves a few dimensions of
+many frames, as of a narrow band, these are held: T'y, of which a cleaned voxel is E T'y.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -27,10 +32,14 @@ from bids_dtg.connectome.design import Segments, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.passes import OUTSIDE, Block, Blocks, MakeSmoothing, add_up
 from bids_dtg.engine.machine import one_blas_thread
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.paths import temporary_error
 
 Float = NDArray[np.float64]
 # Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
 _VOXELS = 4096
+# Bytes of frames that are held in memory: more are in a temporary file.
+_IN_MEMORY = 64 * 2**20
 # Of a voxel's or ROI's sum of squares, less than this left after cleaning is rounding.
 RESIDUAL_TOLERANCE = 1e-6
 
@@ -79,6 +88,46 @@ class RunVoxels:
         return ordered
 
 
+class _Filed:
+    """Numbers (frames, voxels) in a temporary file: `_VOXELS` of them lie together.
+
+    They are read and written plainly: pages of a mapped file count as memory.
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        (self._frames, self._voxels), self._dtype = shape, dtype
+        self._bytes = shape[0] * shape[1] * dtype.itemsize
+        try:
+            file = TemporaryFile(prefix="dtg-")  # noqa: SIM115
+            weakref.finalize(self, file.close)
+            self._file = file.fileno()
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(self._file, 0, self._bytes)
+        except OSError as err:
+            raise self._error(err) from err
+
+    def _error(self, err: OSError) -> SettingsError:
+        return temporary_error(err, f"{self._bytes >> 20} MB")
+
+    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
+        """All frames of voxels that lie together."""
+        here, low = index[1], index[1].start // _VOXELS * _VOXELS
+        count, of_one = min(_VOXELS, self._voxels - low), self._frames * self._dtype.itemsize
+        read = os.pread(self._file, count * of_one, low * of_one)
+        there = slice(here.start - low, here.stop - low)
+        return np.frombuffer(read, self._dtype).reshape(-1, count)[:, there]
+
+    def __setitem__(self, index: tuple[slice, slice], values: NDArray[Any]) -> None:
+        """Set consecutive frames of all voxels that lie together."""
+        part = np.ascontiguousarray(values, self._dtype)
+        before = self._frames * index[1].start + (index[0].start or 0) * part.shape[1]
+        try:
+            if os.pwrite(self._file, part.data, before * part.itemsize) < part.nbytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as err:
+            raise self._error(err) from err
+
+
 class RunMoments:
     """Additive sums of one run, or its frames.
 
@@ -123,15 +172,20 @@ class RunMoments:
         self.squares = np.zeros((pieces, count))
         # (frames kept, grey voxels), after `clean` cleaned; or with E and T, T'y, (dimensions, grey
         # voxels). None: there are sums.
-        self._held: NDArray[np.floating] | None = None
+        self._held: NDArray[np.floating] | _Filed | None = None
         self._courses: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self._blocks: list[slice] = []  # of frames, as they came
         self._total = np.zeros(self.grey_voxels)  # (grey voxels,), of y
         if voxels.form.joint or design.frames_kept < pieces * width:
             shape = design.frames_kept, self.grey_voxels
             if 2 * design.basis.shape[1] > design.frames_kept:
                 e, t = design.left()
                 self._courses, shape = (e.astype(dtype), t.astype(dtype)), (e.shape[1], shape[1])
-            self._held = np.zeros(shape, np.float64 if self._courses else dtype)
+            held = np.dtype(np.float64 if self._courses else dtype)
+            if voxels.form.joint and shape[0] * shape[1] * held.itemsize > _IN_MEMORY:
+                self._held = _Filed((design.frames_kept, shape[1]), dtype)
+            else:
+                self._held = np.zeros(shape, held)
             return
         # Sums over a piece: y times the features, less the share of the blocks' means, whose
         # pieces, rows and values are apart.
@@ -149,13 +203,15 @@ class RunMoments:
             total[:, :maps] += part @ self._maps[:, low : low + _VOXELS].T
             total[:, maps] += part @ solvable[low : low + _VOXELS]
         self._features[first:last, : maps + 1] = total
-        if self._courses is not None and self._held is not None:
-            for low in range(0, grey, _VOXELS):
-                part = values[:, low : min(low + _VOXELS, grey)]
-                self._held[:, low : low + _VOXELS] += self._courses[1][first:last].T @ part
-        elif self._held is not None:
-            self._held[first:last] = values[:, :grey]
+        for low in range(0, 0 if self._held is None else grey, _VOXELS):
+            here = slice(low, min(low + _VOXELS, grey))
+            if isinstance(self._held, np.ndarray) and self._courses is not None:
+                product = self._courses[1][first:last].T @ values[:, here]
+                self._held[:, here] += product.astype(np.float64)
+            elif self._held is not None:
+                self._held[first:last, here] = values[:, here]
         if self._held is not None:
+            self._blocks.append(slice(first, last))
             self._total += values[:, :grey].sum(axis=0, dtype=np.float64)
         for piece, (start, stop) in enumerate(pairwise(self.segments.edges.tolist())):
             rows = slice(max(first, start), min(last, stop))
@@ -204,7 +260,7 @@ class RunMoments:
         Sums are of y times the features, (pieces, voxels, maps + 1 + columns); and what cleaning
         takes, as weights of its time courses, (voxels, columns).
         """
-        if self._held is not None and self._courses:
+        if isinstance(self._held, np.ndarray) and self._courses:
             return np.asarray(self._courses[0] @ self._held[:, here].astype(self._maps.dtype))
         if self._held is not None:
             return self._held[:, here]
@@ -221,13 +277,23 @@ class RunMoments:
             return
         held, joint, maps = self._held, self.voxels.form.joint, len(self._maps)
         squares, frames = self.squares.sum(axis=0), self.design.frames_kept
+        courses, filed = self._courses, isinstance(held, _Filed)
+        lows = range(0, self.grey_voxels, _VOXELS)
 
         def clean(low: int) -> Float:
             here = slice(low, min(low + _VOXELS, self.grey_voxels))
-            left = held[:, here] if self._courses else self.design.clean(held[:, here])
+            left = held[:, here]
+            if courses is None:
+                left = self.design.clean(left)
+            elif filed:  # as `add` does
+                products = (courses[1][rows].T @ left[rows] for rows in self._blocks)
+                left = np.add.reduce([*products], dtype=np.float64)
             size = (left**2).sum(axis=0)
             real = size > RESIDUAL_TOLERANCE * squares[here]
-            held[:, here] = np.where(real, left, 0.0)
+            kept = np.where(real, left, 0.0)
+            if courses is not None and filed:
+                kept = courses[0] @ kept.astype(self._maps.dtype)
+            held[:, here] = kept
             if not joint:
                 return np.zeros(0)
             self._solvable[here] &= real  # a constant place has no sd
@@ -237,11 +303,10 @@ class RunMoments:
             return np.column_stack([projected, scaled.sum(axis=1)]).astype(np.float64)
 
         with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-            projected = list(pool.map(clean, range(0, self.grey_voxels, _VOXELS)))
+            total = reduce(np.add, pool.map(clean, lows), np.zeros(()))
         if joint:
             self._solvable[self.grey_voxels :] = False
-            total = np.sum(projected, axis=0)
-            self._features[:, : maps + 1] = self._courses[0] @ total if self._courses else total
+            self._features[:, : maps + 1] = total if courses is None else courses[0] @ total
 
     @property
     def mean(self) -> Float:

@@ -82,12 +82,12 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def temporary_error(err: OSError) -> SettingsError:
-    """Make the error for a folder of temporary files that cannot be used."""
+def temporary_error(err: OSError, needed: str = "some megabytes") -> SettingsError:
+    """Make the error for a folder of temporary files that cannot be used, or is too small."""
     place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""  # else the error lists some
     return SettingsError(
         f"temporary files cannot be written{place}: {err.strerror or err}",
-        remedy="set TMPDIR to a folder that can be written to and has some megabytes free",
+        remedy=f"set TMPDIR to a folder that can be written to and has {needed} free",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from bids_dtg.connectome.connectome import cleaned_courses, profile_agreement, r
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
+from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.smoothing import MaskedSmoothing
@@ -356,6 +358,40 @@ def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
     expected[order] = left.T
     np.testing.assert_allclose(found, expected, atol=2e-4 * left.std())
     assert not found[order[3]].any()
+
+
+# --- frames in a temporary file
+
+
+@pytest.mark.parametrize("band", [False, True], ids=["all frequencies", "a band"])
+def test_frames_in_a_file_give_the_bytes_that_those_in_memory_give(band, monkeypatch):
+    bold, maps, confounds, keep = example(2, 150, spread=10.0)
+    bold[:, 3] = 1000
+    stop = stop_band(150, TR, high_pass_hz=0.01, low_pass_hz=0.1) if band else None
+    design = build(confounds, keep, stop_band=stop)
+    monkeypatch.setattr("bids_dtg.connectome.moments._VOXELS", 64)
+    monkeypatch.setattr("bids_dtg.connectome.connectome.VOXELS_AT_A_TIME", 32)
+    found = []
+    for most in (1 << 26, 0):
+        monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", most)
+        moments = sums(bold, maps, design, form=Form("partial"))
+        result, courses = run_connectomes(moments), cleaned_courses(moments, 40)
+        found.append([result.whole.r, result.odd.r, result.series, result.tsnr, courses])
+    for memory, file in zip(*found, strict=True):
+        assert memory.any()
+        np.testing.assert_array_equal(memory, file)
+
+
+@pytest.mark.parametrize("name", ["posix_fallocate", "pwrite"])
+def test_without_room_for_frames_it_is_said_what_to_do(name, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", 0)
+    monkeypatch.setattr(os, name, full)
+    bold, maps, confounds, keep = example(1, 50)
+    with pytest.raises(SettingsError, match=r"No space left.*To do: set TMPDIR .* MB free"):
+        one_pass(bold, maps, build(confounds, keep), form=Form("partial"))
 
 
 # --- runs that are joined
