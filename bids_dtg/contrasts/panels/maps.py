@@ -179,8 +179,8 @@ def draw_gallery(
         """Draw a map; return what the page and the viewer say of it."""
         pixels = source.draw(values, limit)
         what = f"contrast-{shown.label}"
-        value, where = source.peak(values)
-        peak = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
+        value, place, where = source.peak(values)
+        peak = f"{value:+.2f}".replace("-", _MINUS) + place
         name = shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
         about = shown.description.removeprefix(NOT_MEASURED)
         same = _SAME if shown.sidecar.get("Individual") is False else ""
@@ -269,10 +269,12 @@ class _Volumes:
     def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
         return self._backdrop.draw_map(Volume(values, self.grid.affine), limit)
 
-    def peak(self, values: Array) -> tuple[float, tuple[float, float, float]]:
+    def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
+        """Return the value that is furthest from 0, and where: in words, and in mm."""
         index = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
-        x, y, z = self.grid.affine[:3, :3] @ np.array(index) + self.grid.affine[:3, 3]
-        return float(values[index]), (float(x), float(y), float(z))
+        where = (self.grid.affine[:3, :3] @ np.array(index) + self.grid.affine[:3, 3]).tolist()
+        place = ", ".join(f"{mm:.0f}" for mm in where).replace("-", _MINUS)
+        return float(values[index]), f" at {place}", where
 
 
 class ParcelMaps:
@@ -341,11 +343,10 @@ class ParcelMaps:
             return None
         return np.nan_to_num(difference.astype(np.float32)), float(np.nanmean(half_width))
 
-    def peak(self, values: Array) -> tuple[float, tuple[float, float, float]]:
-        """Return the value that is furthest from 0, and where its parcel lies, in mm."""
+    def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
+        """Return the value that is furthest from 0, and its parcel in words."""
         largest = int(np.argmax(np.abs(values)))
-        x, y, z = self._parcels.points[largest].tolist()
-        return float(values[largest]), (x, y, z)
+        return float(values[largest]), f" in {self._parcels.names[largest]}", None
 
     def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
         """Draw both hemispheres, and slices through what lies below; (rows, columns, 4)."""

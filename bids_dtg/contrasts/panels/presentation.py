@@ -67,6 +67,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     """
     card, part, form = bundle.card, bundle.card.part, bundle.card.part.connectome
     said, kind = _SAID, _SAID["kinds"][card.kind]
+    place = "parcel" if part.parcels else "voxel"
     places = "parcels" if part.parcels else "grey-matter voxels"
     where = "all parcels" if part.parcels else "the brain"
     cut = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
@@ -95,6 +96,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     else:
         computed += said["intervals"].format(
             level=LEVEL,
+            place=place,
             people=counted(widths.people, "participant"),
             segments=counted(widths.segments, "segment"),
             in_turn="left out of the fit and " * widths.left_out_in_turn,
@@ -104,7 +106,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         for key in outputs.atlases
     ]:
         computed += said["parcels"].format(atlases=" and ".join(atlases))
-    about = f"The model is {kind['model']} {_trained(card.training)}"
+    about = f"The model is {kind['model'].format(place=place)} {_trained(card.training)}"
     text, known = f"{kind['method']} {about} {computed}", said["references"]
     references = "".join(known[name] for name in known if f"{name} " in text)
     if card.citation and not any(part in references for part in card.citation.split()[-1:]):

@@ -161,10 +161,9 @@ def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     faces, shapes = emotion["cards"]
     assert faces["name"] == "faces \N{MINUS SIGN} rest"
     assert (faces["anchor"], faces["number"]) == ("faces", None)
-    x, y, z = (f"{mm:.0f}".replace("-", "\N{MINUS SIGN}") for mm in PARCELS.points[150])
-    assert shapes["peak"] == f"\N{MINUS SIGN}0.50 at {x}, {y}, {z}"
+    assert shapes["peak"] == "\N{MINUS SIGN}0.50 in P150"
     assert shapes["alt"] == f"shapes-rest: predicted map, largest value {shapes['peak']}"
-    assert language["cards"][0]["peak"].startswith("+8.00 at ")
+    assert language["cards"][0]["peak"] == "+8.00 in P075"
     page = " ".join(write_participant_report(dense, "01", {}).read_text().split())
     assert "on the template's surface; below, axial slices at z = \N{MINUS SIGN}24," in page
 
