@@ -155,5 +155,7 @@ def _known(bundle: ModelBundle) -> ModelPeople:
     seen = bundle.people
     if seen is None:
         card = bundle.card
-        seen = ModelPeople({}, (f"all of {card.name} {card.version}: its bundle lists nobody",))
+        seen = ModelPeople(
+            {}, (f"training people unknown: {card.name} {card.version} lists nobody",)
+        )
     return seen

@@ -60,7 +60,7 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
 def _people_words(people: ModelPeople | None) -> str:
     """List how many people each set of the model has, and the groups without a list."""
     if people is None:
-        return "unknown: the bundle has no list of the people used to make the model"
+        return "training people unknown: the bundle has no list of them"
     counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]
     listed = f"{', '.join(counts) or 'nobody'}, listed as hashes"
     return "; ".join((listed, *(f"not listed: {text}" for text in people.unlisted)))
