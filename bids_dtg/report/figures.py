@@ -86,6 +86,7 @@ class Figure:
     title: str = ""
     anchor: str = ""
     beside: bool = False  # whether it is laid out side by side with neighbours that are, too
+    folded: bool = False  # whether its title is clicked to see it
 
 
 def curves(

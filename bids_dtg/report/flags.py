@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bids_dtg.report.presentation import Presentation
 
 Level = Literal["problem", "warning", "note", "good"]
-LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
+LEVELS: tuple[Level, ...] = ("problem", "warning", "good", "note")
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 # What the verdicts of the program's own judgement of a run mean here.
 VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}

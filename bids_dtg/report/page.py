@@ -117,6 +117,7 @@ class Section:
     # Anchor and text of its links at the top of the page; None: one, by its title.
     links: Sequence[tuple[str, str]] | None = None
     viewer: Mapping[str, Any] | None = None  # what the page's viewer shows of it
+    leads: bool = False  # whether it comes before a participant's runs
 
 
 def lay_out(sections: Sequence[Section]) -> dict[str, Any]:

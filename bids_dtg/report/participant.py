@@ -115,10 +115,11 @@ def write_participant_report(
         *(_of_run(run, files, presentation, dataset, folder) for run in files.runs),
         *presentation.sections(dataset, files, folder),
     ]
+    sections.sort(key=lambda section: not section.leads)
     made = _made(dataset, files)
     methods = find_methods(dataset, [record for *_, record in made]) if made else ""
     laid_out = lay_out(sections)
-    ends = {"decision": True, "methods": methods, "provenance": made, "errors": True}
+    ends = {"decision": made, "methods": methods, "provenance": made}
     own = own_flags(files, failures, presentation.quality_columns)
     try:
         decisions = read_inclusion(dataset)
@@ -140,8 +141,7 @@ def write_participant_report(
         figures=_key_figures(files.runs, presentation.quality_columns),
         methods=methods,
         provenance=made,
-        what=presentation.made,
-        failures=list(failures.items()),
+        decided=bool(made),
         inclusion=page_facts(decisions, [label]),
         **laid_out,
     )
@@ -167,6 +167,7 @@ def _of_run(
             title=panel.title,
             anchor=panel.name if position == 1 else "",
             beside=panel.beside,
+            folded=panel.folded,
         )
         for panel in presentation.panels
         if (figure := panel.draw(run, canvas))
@@ -180,7 +181,7 @@ def _of_run(
         missing = _LACKS
     quality = Table("", ("Column", "Value"), [*run.quality.items()], folded="All quality figures")
     return Section(
-        title="Run" if len(files.runs) > 1 else "The run",
+        title="Quality",
         subtitle=run.title if len(files.runs) > 1 else "",
         text=[missing] if missing else [],
         figures=[*figures, Figure(caption="", parts=[quality])],

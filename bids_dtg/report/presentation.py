@@ -55,6 +55,7 @@ class Panel:
     # as what the panel shows is a result, which lies in the output anyway.
     keep: Callable[[Any], Kept | None] = lambda data: None
     beside: bool = False  # whether it is laid out side by side with neighbours that have it, too
+    folded: bool = False  # whether its title is clicked to see it
     also: tuple[FileKind, ...] = ()  # further files that it is drawn from, where they are
 
 

@@ -152,7 +152,7 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert "Runs were read as series of parcels. " in methods
     readme = (tmp_path / "out/README").read_text()
     assert "*_desc-parcels_statmap.tsv, the same as a table" in readme
-    assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 24
+    assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 24 + 5
     assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 24
     for word in ("axial slices", "Voxel size", "grayordinate", "Behind the maps"):
         assert word not in page, word

@@ -82,7 +82,7 @@ def colourful(pixels: np.ndarray) -> int:
 
 
 def open_map(page, number: int) -> None:
-    page.locator(f".map[data-map='{number}']").click()
+    page.locator(f".map[data-map='{number}']").first.click()
     page.wait_for_selector("dialog.viewer[data-shown]", timeout=60_000)
 
 
@@ -115,7 +115,7 @@ def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
         page = watched.page
         open_map(page, 1)
         label = page.locator("dialog.viewer").get_attribute("data-shown").split()[0]
-        assert page.locator(".map[data-map='1']").get_attribute("id") == f"map-{label}"
+        assert page.locator(".map[data-map='1']").last.get_attribute("id") == f"map-{label}"
         page.wait_for_timeout(500)
         first = picture(page)
         assert first.std() > 5

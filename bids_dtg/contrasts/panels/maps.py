@@ -22,7 +22,7 @@ from bids_dtg.files.regions import read_numbers
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.surfaces.cifti import CORTEX, read_parcel_maps
-from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
+from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
 from bids_dtg.report.contents import (
     HALF_WIDTH,
     NOT_MEASURED,
@@ -62,6 +62,14 @@ _SAME = "The same for everybody: the model found nothing of this contrast in res
 # Slices through what lies below the cortex.
 BELOW = tuple((AXIAL, mm) for mm in (-24, -8, 2, 12))
 _GAP = 8  # rows of pixels
+# Contrasts that a participant's page begins with, or else another of the task.
+_FIRST = {
+    "motor": "motorAvg",
+    "language": "languageMathVsStory",
+    "wm": "wm2bkVs0bk",
+    "emotion": "emotionFacesVsShapes",
+    "social": "socialTomVsRandom",
+}
 _EXPECTED = "maps of parcels (.pscalar.nii)"
 
 
@@ -103,21 +111,26 @@ def draw_averages(
     OutputError
         A file cannot be written.
     """
-    galleries = [draw_gallery(dataset, folder, own.title, own.maps) for own in files.averages]
+    chosen = [_choose(own.maps) for own in files.averages]
+    galleries = [
+        draw_gallery(dataset, folder, own.title, own.maps, surfaces=labels)
+        for own, labels in zip(files.averages, chosen, strict=True)
+    ]
     several, seen = len(galleries) > 1, data_of_viewer(galleries)
-    return [
+    first = [
         Section(
             title="Contrasts",
             subtitle=made.title if several else "",
             template="maps.html",
+            leads=True,
             facts={
+                "chosen": {"title": "", "cards": _first_cards(gallery, labels)},
                 "first": position == 1,
                 "common": made.common,
                 "of_parcels": made.maps[0].of_parcels,
                 "sliced": gallery.sliced,
                 "own": any(card["own"] for task in gallery.tasks for card in task["cards"]),
                 "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
-                "tasks": gallery.tasks,
                 "slices": slice_text(),
                 "below": slice_text(BELOW),
             },
@@ -125,8 +138,44 @@ def draw_averages(
             links=[("maps-1", "Contrasts")] if position == 1 else [],
             viewer=seen if position == 1 else None,
         )
-        for position, (made, gallery) in enumerate(zip(files.averages, galleries, strict=True), 1)
+        for position, (made, gallery, labels) in enumerate(
+            zip(files.averages, galleries, chosen, strict=True), 1
+        )
     ]
+    every = [
+        Section(
+            title="",
+            template="maps_all.html",
+            facts={"of": gallery.title if several else "", "tasks": gallery.tasks},
+            anchor=f"all-{position}",
+            links=[("all-1", "All contrasts")] if position == 1 else [],
+        )
+        for position, gallery in enumerate(galleries, 1)
+    ]
+    return [*first, *every]
+
+
+def _choose(maps: Sequence[MapFile]) -> list[str]:
+    """Return the contrasts that a page begins with: fixed ones, then the model's in its order."""
+    labels, fixed = [shown.label for shown in maps], list[str]()
+    for task, best in _FIRST.items():
+        of_task = [label for label in labels if label.startswith(task)]
+        fixed += [best] if best in of_task else of_task[:1]
+    return [*fixed, *(label for label in labels if label not in fixed)][: len(_FIRST)]
+
+
+def _first_cards(gallery: Gallery, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return cards of some contrasts that say their task and the ends of their colours."""
+    cards = {
+        card["anchor"]: {
+            **card,
+            "name": card["viewer"]["title"],
+            "about": f"{card['about']} (scale \N{PLUS-MINUS SIGN}{task['limit_text']})".strip(),
+        }
+        for task in gallery.tasks
+        for card in task["cards"]
+    }
+    return [cards[label] for label in labels]
 
 
 def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
@@ -152,6 +201,7 @@ def draw_gallery(
     title: str,
     maps: Sequence[MapFile],
     overlays: Mapping[str, Mapping[str, Any]] = OVERLAYS,
+    surfaces: Sequence[str] = (),
 ) -> Gallery:
     """Draw maps, pack them for the viewer, and write both.
 
@@ -167,6 +217,8 @@ def draw_gallery(
         Ordered by task.
     overlays
         What the viewer offers beside a map, where it has files: by desc-, as `OVERLAYS`.
+    surfaces
+        Labels of the maps of volumes that are drawn on the surface, too.
 
     Raises
     ------
@@ -178,6 +230,8 @@ def draw_gallery(
     def card(limit: float, shown: MapFile, values: Array) -> dict[str, Any]:
         """Draw a map; return what the page and the viewer say of it."""
         pixels = source.draw(values, limit)
+        if isinstance(source, _Volumes) and shown.label in surfaces:
+            pixels = _below(source.draw_surfaces(values, limit), pixels)
         what = f"contrast-{shown.label}"
         value, place, where = source.peak(values)
         peak = f"{value:+.2f}".replace("-", _MINUS) + place
@@ -269,6 +323,16 @@ class _Volumes:
     def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
         return self._backdrop.draw_map(Volume(values, self.grid.affine), limit)
 
+    def draw_surfaces(self, values: Array, limit: float) -> NDArray[np.uint8]:
+        """Draw the values of the voxels that hold the vertices of the template's surface."""
+        sides = dict[Hemisphere, Array]()
+        inverse = np.linalg.inv(self.grid.affine)
+        for side, points in read_template("fsLR").points.items():
+            at = np.rint(points @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+            at = np.clip(at, 0, np.array(self.grid.shape) - 1)
+            sides[side] = values[tuple(at.T)]
+        return draw_surfaces(sides, limit)
+
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
         """Return the value that is furthest from 0, and where: in words, and in mm."""
         index = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
@@ -359,13 +423,16 @@ class ParcelMaps:
             return above
         volume = np.zeros(self._grid.shape, np.float32)
         volume[tuple(self._voxels.T)] = values[self._of_voxel]
-        below = self._backdrop.draw_map(Volume(volume, self._grid.affine), limit)
-        columns = max(above.shape[1], below.shape[1])
-        rows = []
-        for part in (above, below):
-            left = (columns - part.shape[1]) // 2
-            rows.append(np.pad(part, ((0, _GAP), (left, columns - part.shape[1] - left), (0, 0))))
-        return np.concatenate(rows)
+        return _below(above, self._backdrop.draw_map(Volume(volume, self._grid.affine), limit))
+
+
+def _below(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put one picture below another, each in the middle."""
+    columns, rows = max(above.shape[1], below.shape[1]), []
+    for part in (above, below):
+        left = (columns - part.shape[1]) // 2
+        rows.append(np.pad(part, ((0, _GAP), (left, columns - part.shape[1] - left), (0, 0))))
+    return np.concatenate(rows)
 
 
 def _volume(path: Path, grid: Grid) -> Array:

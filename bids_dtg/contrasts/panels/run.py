@@ -340,12 +340,13 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 REGISTRATION = Panel(
-    "registration", "Registration", REGISTRATION_FILE, _draw_registration, _keep_registration
+    *("registration", "Registration", REGISTRATION_FILE, _draw_registration, _keep_registration),
+    beside=True,
 )
-COVERAGE = Panel("coverage", "Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage)
+COVERAGE = Panel("coverage", "Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage, beside=True)
 CARPET = Panel("carpet", "Carpet", CARPET_FILE, _draw_carpet, _keep_carpet, also=(MOTION.kind,))
 CONNECTOME = Panel(
-    "connectome", "Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, beside=True
+    "connectome", "Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, folded=True
 )
 # In the order of the page.
-PANELS = (REGISTRATION, MOTION, CARPET, COVERAGE, CONNECTOME)
+PANELS = (CARPET, MOTION, REGISTRATION, COVERAGE, CONNECTOME)
