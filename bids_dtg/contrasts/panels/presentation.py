@@ -8,7 +8,7 @@ from typing import Any
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.connectome.design import SECONDS_PER_RUN
-from bids_dtg.connectome.form import FORMS, MARGINAL, PENALTY
+from bids_dtg.connectome.form import PENALTY
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
@@ -156,14 +156,11 @@ def subtitle(files: ParticipantFiles) -> str:
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say in one sentence what the model reads and on how many people it was trained."""
+    """Say on how many people the model was trained."""
     if not files.every_average:
         return ""
-    common = files.every_average[0].common
-    # Sidecars name the form only if it is not that of the published models.
-    form = common.get("Connectome") or {}
-    reads = FORMS.get(str(form.get("Form")), MARGINAL).words
-    return sentences("maps_subtitle.html", line="", people=trained_on(common), reads=reads)
+    people = trained_on(files.every_average[0].common)
+    return sentences("maps_subtitle.html", line="", people=people)
 
 
 def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
