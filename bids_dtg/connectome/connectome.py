@@ -256,7 +256,7 @@ def run_connectomes(
 
     def fill(low: int) -> None:
         here = slice(low, min(low + VOXELS_AT_A_TIME, grey))
-        there = here if order is None else order[here]
+        there = voxels.wanted(here)
         known, of_halves = moments.known(here), []
         for pieces, part in parts.items():
             r, squares = part.correlate(here, known)
@@ -435,7 +435,7 @@ def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
         held = np.where(moments.lost[here], 0, held)
         if frames > most:
             held = np.add.reduceat(held, edges[:-1], axis=0) / np.sqrt(np.diff(edges))[:, None]
-        courses[here if moments.voxels.order is None else moments.voxels.order[here]] = held.T
+        courses[moments.voxels.wanted(here)] = held.T
     return courses
 
 

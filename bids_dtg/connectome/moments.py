@@ -79,6 +79,10 @@ class RunVoxels:
         """Number of ROIs."""
         return len(self.maps if self.combine is None else self.combine)
 
+    def wanted(self, here: slice) -> slice | NDArray[np.intp]:
+        """Return where some grey-matter voxels stand in what is made of the sums."""
+        return here if self.order is None else self.order[here]
+
     def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values (grey voxels,) as they stand in what is made of the sums."""
         if self.order is None:

@@ -51,7 +51,8 @@ def made(data: Path) -> ResultFolder:
 def test_the_same_options_and_touched_data_are_the_same(data, made):
     for path in data.rglob("*"):
         os.utime(path, (1, 1))
-    folder(data, device="cpu", epochs=100)  # the default, in a number
+    # The default, in a number.
+    assert folder(data, device="cpu", epochs=100).path == made.path
 
 
 def test_other_options_are_named(data, made):
