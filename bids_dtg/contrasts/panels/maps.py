@@ -21,6 +21,7 @@ from bids_dtg.files.names import parse_name
 from bids_dtg.files.regions import read_numbers
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.sampling import voxel_positions
 from bids_dtg.imaging.surfaces.cifti import CORTEX, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
 from bids_dtg.report.contents import (
@@ -326,9 +327,8 @@ class _Volumes:
     def draw_surfaces(self, values: Array, limit: float) -> NDArray[np.uint8]:
         """Draw the values of the voxels that hold the vertices of the template's surface."""
         sides = dict[Hemisphere, Array]()
-        inverse = np.linalg.inv(self.grid.affine)
         for side, points in read_template("fsLR").points.items():
-            at = np.rint(points @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+            at = np.rint(voxel_positions(points, self.grid.affine)).astype(int)
             at = np.clip(at, 0, np.array(self.grid.shape) - 1)
             sides[side] = values[tuple(at.T)]
         return draw_surfaces(sides, limit)
