@@ -191,7 +191,7 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
     if not found:
         raise missing[0]
     for why in missing:
-        say(f"features not looked at: {why}")
+        say(f"left out: {why}")
     return tuple(found)
 
 

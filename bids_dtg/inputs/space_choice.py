@@ -96,7 +96,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     why = ["asked for with --space"] if asked else [f"chosen from {there}"] * (len(versions) > 1)
     if in_model := [file for file in left if file.space == rule.model]:
         file, lattice = _nearest(in_model, rule.on_lattice)
-        return file, (), "; ".join([f"{rule.model}, the model's", *lattice, *why])
+        return file, (), "; ".join([f"{rule.model}, the model's space", *lattice, *why])
     if asked is None:
         why.append(f"not {rule.model}, which is not there")
     lacks: list[RunError] = []

@@ -482,6 +482,7 @@ class _Answer:
             largest = sorted(self.tested, key=lambda one: -abs(one.tests.t[one.best]))
             caption += f", the first {_ROWS} of {len(own)}: the file has all"
             own = [one.facts for one in largest[:_ROWS]]
+        caption += "; without p, none is a finding" if self.question.no_p else ""
         known = {name for row in own for name, value in row.items() if value is not None}
         shown = [name for name in _SHOWN if name in known]
         return ResultTable(columns, own).on_page(caption, shown)

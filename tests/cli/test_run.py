@@ -127,7 +127,7 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert lines[0].startswith("sub-01_task-rest: would write 3 maps to ")
     assert lines[0].endswith(f"{pair.out}/sub-01/func (not done yet)")
     assert lines[1].endswith("task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz")
-    assert lines[2] == "    in MNI152NLin6Asym, the model's"
+    assert lines[2] == "    in MNI152NLin6Asym, the model's space"
     assert lines[-1] == "2 participants, 0 would fail; no output was written"
 
     assert pair.run("--participant-label", "01") == 0

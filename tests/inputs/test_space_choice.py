@@ -88,7 +88,7 @@ def test_the_lattice_decides_and_not_the_label(root, home):
     run = find(root, home, on_lattice=lambda path: "res-1" in path.name)
     assert dict(run.entities)["res"] == "1"
     assert run.space_reason == (
-        f"{SPACE}, the model's; {SPACE}:res-1 on the model's lattice; "
+        f"{SPACE}, the model's space; {SPACE}:res-1 on the model's lattice; "
         f"chosen from {OTHER}, {SPACE}:res-1, {SPACE}:res-2, T1w, boldref"
     )
     run = find(root, home, on_lattice=lambda path: False)

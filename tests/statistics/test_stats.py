@@ -157,7 +157,10 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     words = ("--phenotype", "score")
     few = ("--participant-label", *cohort.labels[:12:2])
     assert call(cohort, "few", *words, *few) == 0
-    assert "no permutations: 6 participants are too few" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no permutations: 6 participants are too few" in said
+    assert "Largest t" not in said
+    assert "without p, none is a finding" in page(cohort, "few")
     table = tmp_path / "own.tsv"
     rows = [f"{label}\t{int(n < 4)}\n" for n, label in enumerate(cohort.labels[:16:2])]
     table.write_text("participant_id\tpatient\n" + "".join(rows))

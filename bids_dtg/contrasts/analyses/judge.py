@@ -310,7 +310,7 @@ def write_scores(
     sections
         Further parts of the page, above the others.
     """
-    record = record or {}
+    record, card = record or {}, cohort.bundle.card
     labels = [contrast.label for contrast in cohort.contrasts]
     own = scores.of(judged)
     parts = {ALL_PLACES: None, **tissues_of(cohort.bundle.places)}
@@ -384,7 +384,10 @@ def write_scores(
         page = Page(
             cohort.results.title,
             f"{counted(people, 'participant')} of {cohort.request.dataset.name}, {of_all}.",
-            flags(compared.rows, simple.people, f"{len(same)} of {of_all}", same),
+            [
+                *([] if card.for_science else [Flag("warning", card.notice)]),
+                *flags(compared.rows, simple.people, f"{len(same)} of {of_all}", same),
+            ],
             [*sections, *score_sections],
         )
         cohort.results.page(page, MODEL_PAGE)
@@ -500,7 +503,7 @@ def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> figures.Figure | No
 
 
 def _matrices(scores: Scores) -> list[figures.Figure | None]:
-    """Return each model's matrix, mean over contrasts, as it is and less the mean of each row."""
+    """Return each model's matrix, mean over contrasts, as it is and minus the mean of each row."""
     means, away = {}, {}
     for name, matrices in scores.matrices.items():
         mean = np.ma.masked_invalid(matrices).mean(axis=0)
@@ -510,7 +513,7 @@ def _matrices(scores: Scores) -> list[figures.Figure | None]:
     end = max(math.ceil(100 * float(most)) / 100, _LEAST_AWAY)  # the scale prints it
     return [
         figures.matrices("r of measured maps (rows) with predicted ones (columns)", means),
-        figures.matrices("The same less the mean of each row", away, (-end, end)),
+        figures.matrices("The same minus the mean of each row", away, (-end, end)),
     ]
 
 

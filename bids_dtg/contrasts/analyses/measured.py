@@ -100,7 +100,7 @@ def with_measured(cohort: Cohort) -> Cohort:
         f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "
         f"{len(cohort.left_out)} left out"
     )
-    none = ["no finding in any measured map"]
+    none = ["no problem found in any measured map"]
     return replace(cohort, measured=(cohort.files, *cohort.notes, *(lines or none)))
 
 
