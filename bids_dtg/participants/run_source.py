@@ -335,7 +335,9 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
         raise RunError(f"{header.path}: {err}", expected=f"{places.density}, the model's") from err
     require_parcels(header.path, places, np.diff(weights.indptr) > 0)
     note = f"{counted(others, 'parcel')} of the file {'has' if others == 1 else 'have'} other "
-    note += "vertices or voxels than the model's: they were taken by their names."
+    note += (
+        "vertices or voxels than the model's: they were taken by name, and maps have the file's."
+    )
     return weights, (note,) if others else ()
 
 

@@ -128,6 +128,16 @@ def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, m
     said = capsys.readouterr().err
     assert ("360 parcels of the file have other vertices" in said) == bool(moved)
     np.testing.assert_array_equal(maps_in(tmp_path / "out").get_fdata(), maps_in(made).get_fdata())
+    assert_first_vertices_lack(moved, tmp_path / "out")
+
+
+def assert_first_vertices_lack(number: int, out: Path) -> None:
+    """Check that maps have the vertices of the input, where each parcel lacks its first ones."""
+    found, own = maps_in(out).header.get_axis(1), load_bundle("hcp-glasser").places.axis
+    assert list(found.name) == list(own.name)
+    for one, of_model in zip(found.vertices, own.vertices, strict=True):
+        ((side, vertices),) = one.items()
+        np.testing.assert_array_equal(vertices, of_model[side][number:])
 
 
 def test_parcels_elsewhere_under_the_same_names_are_refused(tmp_path, capsys):
@@ -186,7 +196,7 @@ def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[
     table = {0: ("???", (0, 0, 0, 0))}
     for number, (name, _, sides) in enumerate(axis, 1):
         ((side, vertices),) = sides.items()
-        labels[0, (dense.name == side) & np.isin(dense.vertex, vertices)] = number
+        labels[0, (dense.name == side) & np.isin(dense.vertex, vertices[1:])] = number
         table[number] = (name.removesuffix("_ROI"), (1, 1, 1, 1))
     atlas = xcpd.parent / "Glasser.dlabel.nii"
     axes = nib.cifti2.LabelAxis(["labels"], [table]), dense
@@ -203,26 +213,28 @@ def test_tables_and_grayordinates_give_the_maps_of_parcels(tmp_path, made, how):
     expected = maps_in(made).get_fdata()
     found = maps_in(tmp_path / "out").get_fdata()
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    assert_first_vertices_lack(int(how == "labels"), tmp_path / "out")
 
 
-@pytest.mark.parametrize("lost", [10, 19])
+@pytest.mark.parametrize("lost", [10, 18])
 def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, capsys, lost):
     axis, series = load_bundle("hcp-glasser").places.axis, rest()
     series[3, lost] = np.nan  # the first of those that stay
+    series[:, lost + 1] = np.nan
     xcpd = write_xcpd_parcels(tmp_path, series[:, lost:], axis[lost:])
     planned = run(xcpd, tmp_path / "out", "--dry-run")
     ended = run(xcpd, tmp_path / "out")
     said = capsys.readouterr()
-    if lost == 19:
+    if lost == 18:
         assert (ended, planned) == (1, 1)
-        assert "lacks 19 of the model's 360 parcels, or data of them: L_V1_ROI" in said.err
+        assert "lacks 20 of the model's 360 parcels, or data of them: L_V1_ROI" in said.err
         assert "lacks 19 of the model's 360 parcels" in said.out
         return
     assert (ended, planned) == (0, 0)
     values = maps_in(tmp_path / "out").get_fdata()
-    assert np.isnan(values[:, : lost + 1]).all()
-    assert np.isfinite(values[:, lost + 1 :]).all()
-    assert "10 of 360 parcels have no data" in said.out
+    assert np.isnan(values[:, : lost + 2]).all()
+    assert np.isfinite(values[:, lost + 2 :]).all()
+    assert "11 of 360 parcels have no data" in said.out
     (table,) = (tmp_path / "out").rglob("*_desc-parcels_statmap.tsv")
     assert read_table(table)[0]["predicted"] == "n/a"
 

@@ -31,14 +31,23 @@ from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
-from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header
+from bids_dtg.imaging.surfaces.parcel_series import (
+    SeriesHeader,
+    read_frame,
+    read_series_header,
+)
 from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import atlas_datasets
 from bids_dtg.inputs.run import PARCELS, RestRun
 from bids_dtg.inputs.runs import OF_PARCELS, list_series
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
-from bids_dtg.participants.run_source import PlannedRun, find_parcels, notes_on_parcels
+from bids_dtg.participants.run_source import (
+    PlannedRun,
+    find_parcels,
+    notes_on_parcels,
+    require_parcels,
+)
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Settings
@@ -156,12 +165,27 @@ class Request(CallRequest):
         """As `CallRequest`; of a model of parcels, refuse a file that lacks too many."""
         planned = super().plan_of(run)
         if isinstance(planned.header, SeriesHeader):
-            weights, notes = find_parcels(planned.header, self.bundle.places)
-            places = self.bundle.places
+            places, header = self.bundle.places, planned.header
+            weights, notes = find_parcels(header, places)
             assert isinstance(places, ParcelPlaces)
-            lost = notes_on_parcels(places.names, np.diff(weights.indptr) > 0)
+            # One frame says which parcels are NaN in all.
+            frame = read_frame(header, weights, int(planned.design.keep.argmax()))
+            there = (np.diff(weights.indptr) > 0) & np.isfinite(frame)
+            require_parcels(run.bold, places, there)
+            lost = notes_on_parcels(places.names, there)
             return dataclasses.replace(planned, notes=(*planned.notes, *notes, *lost))
         return planned
+
+    def as_in(self, run: RestRun) -> Request:
+        """Return a copy for what is written of a run: its parcels have their file's vertices."""
+        places = self.bundle.places
+        if not isinstance(places, ParcelPlaces):
+            return self
+        own = read_series_header(run.bold).places
+        if own is None or own.axis is None:  # grayordinates, or a table
+            return self
+        bundle = dataclasses.replace(self.bundle, places=places.as_in(own))
+        return dataclasses.replace(self, bundle=bundle)
 
     @cached_property
     def contrasts(self) -> tuple[Contrast, ...]:

@@ -222,6 +222,18 @@ class ParcelPlaces(ListedPlaces):
             )
         )
 
+    def as_in(self, other: ParcelPlaces) -> ParcelPlaces:
+        """Take vertices and voxels from a file of the same parcels; none where it lacks one."""
+        axis, (rows, _) = other.axis, self.rows_in(other)
+        lacking: tuple[Any, ...] = (np.zeros((0, 3), int), {})
+        held = [lacking if row == _NONE else axis[int(row)][1:] for row in rows]
+        shape: dict[str, Any] = {"affine": axis.affine, "volume_shape": axis.volume_shape}
+        return ParcelPlaces.of_axis(
+            _cifti.ParcelsAxis(
+                self.names, *zip(*held, strict=True), **shape, nvertices=axis.nvertices
+            )
+        )
+
     def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
         """Make a .pscalar.nii file of maps (maps, parcels), by their names."""
         return _head(names, self.axis, _PARCELS) + np.asarray(values, "<f4").T.tobytes()

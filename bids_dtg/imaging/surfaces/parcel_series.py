@@ -116,16 +116,27 @@ def stream_series(
     RunError
         The file ends early, or cannot be read.
     """
-    with reading(header.path, RunError):
-        if header.path.name.endswith(TABLE):
-            values = read_series(header.path).values.T
-        else:
-            image: Any = _cifti.Cifti2Image.from_filename(header.path)
-            with np.errstate(over="ignore"):
-                values = np.asarray(image.dataobj, np.float32)
-        series = np.ascontiguousarray((weights @ values.T).T, np.float32)
+    values = _frames(header, slice(None))
+    series = np.ascontiguousarray((weights @ values.T).T, np.float32)
     for first in range(0, len(series), frames_per_block):
         yield first, series[first : first + frames_per_block].copy()
+
+
+def read_frame(header: SeriesHeader, weights: Any, frame: int) -> NDArray[np.float32]:
+    """Read one frame at the wanted parcels, (parcels,); as `stream_series`."""
+    (values,) = _frames(header, slice(frame, frame + 1))
+    found: NDArray[np.float32] = weights @ values
+    return found
+
+
+def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
+    """Return the values of some frames, (frames, places of the file)."""
+    with reading(header.path, RunError):
+        if header.path.name.endswith(TABLE):
+            return np.asarray(read_series(header.path).values.T[which], np.float32)
+        image: Any = _cifti.Cifti2Image.from_filename(header.path)
+        with np.errstate(over="ignore"):
+            return np.asarray(image.dataobj[which], np.float32)
 
 
 def _dense(axis: Any) -> Any:

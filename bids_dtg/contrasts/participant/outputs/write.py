@@ -66,6 +66,7 @@ def write_run(
     files += write_kept(kept, entities, request.output)
     nodes_of(request.bundle).write(request.output)
     if connectomes is not None:
+        request = request.as_in(summary.run)
         form = request.bundle.card.part.connectome
         for rows in form.set_rows(len(connectomes.roi_r)):
             name = form.set_name(rows)
@@ -84,6 +85,7 @@ def write_average(
     left_out: Mapping[str, str],
 ) -> list[PurePosixPath]:
     """Write the maps of an average with their sidecar and tables."""
+    request = request.as_in(runs[0].run)
     bundle, entities, maps = request.bundle, dict(planned.entities), estimate.values
     # First, as they may be refused.
     surfaces = request.surfaces(planned)
