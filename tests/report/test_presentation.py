@@ -145,4 +145,4 @@ def test_the_group_page_shows_its_columns(output):
     rows = [{"participant_id": "sub-01", "task_id": "rest", "pulse": "64", "coverage": "1"}]
     page = write_group_page(output, rows, {}).read_text()
     assert "Pulse" in page
-    assert "Grey matter with signal" not in page
+    assert "Coverage of the model" not in page

@@ -18,7 +18,7 @@ from bids_dtg.contrasts.analyses.judge import (
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
-from bids_dtg.contrasts.analyses.training_set import leave_out_seen
+from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -43,6 +43,7 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, data or places.
     """
     cohort = Cohort.prepare(settings)
+    say_unlisted(cohort.bundle)
     cohort = cohort.find(cohort.bundle.contrasts)
     split_file, judged_on = settings.modelling.split_file, cohort.labels
     fitted_on: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
-from bids_dtg.contrasts.analyses.training_set import leave_out_seen
+from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import BEFORE
@@ -71,6 +71,7 @@ def run_finetuning(settings: Settings) -> int:
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
             expected=f"{' or '.join(able)}, which can learn on",
         )
+    say_unlisted(bundle)
     own = None if settings.modelling.schedule == "new" else bundle.contrasts
     to_learn = cohort.found(own)
     if settings.modelling.schedule == "known" and len(to_learn.contrasts) != 1:

@@ -129,11 +129,6 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
 def _warn(cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]]) -> None:
     """Warn where it is uncertain whether people who are kept were among those of the model."""
     bundle = cohort.bundle
-    for text in seen.unlisted:
-        say(
-            f"warning: {bundle.card.name} was made with people who are on no list ({text}): if "
-            "they are among these participants, they are not left out"
-        )
     if seen.sets and not seen.by_content:
         say(f"warning: {labels_alone(bundle.card.name)}")
     uncertain = [label for label, sets in kept.items() if UNCERTAIN in sets]
@@ -147,6 +142,15 @@ def _warn(cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]])
         say(
             f"warning: {counted(len(other), 'participant')} ({named(other)}) have no ids as in "
             f"{known}: whether {bundle.card.name} was trained on them is not known"
+        )
+
+
+def say_unlisted(bundle: ModelBundle) -> None:
+    """Warn of people behind a model who cannot be recognised."""
+    for text in _known(bundle).unlisted:
+        say(
+            f"warning: {bundle.card.name} was made with people who are on no list ({text}): if "
+            "they are among these participants, they are not left out"
         )
 
 

@@ -32,10 +32,17 @@ CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _DENSE = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
 _PARCELS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _NONE = -1
+_EXTENSION = 32  # NIfTI's code of CIFTI's XML
+_COLUMNS = re.compile(
+    rb'(<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'].*?</MatrixIndicesMap>)',
+    re.DOTALL,
+)
 # A parcel with its side, as atlases and programs spell it.
 _SIDED = re.compile(r"(?i:(l|left|lh|r|right|rh))[_-](.+?)(?:_ROI)?")
 # Versions of one atlas have parcels of the same names that overlap by more, others by less.
 _LEAST_SHARED = 0.5
+# Steps between numbers of vertices and of voxels, by which each has its own.
+_PER_SIDE, _PER_AXIS = 10**6, np.array([10**7, 10**10, 10**13])
 _EXPECTED = "a file of parcels (.ptseries.nii, .pscalar.nii)"
 
 
@@ -121,9 +128,7 @@ class ParcelPlaces(ListedPlaces):
     @classmethod
     def of_xml(cls, xml: bytes) -> ParcelPlaces:
         """Take the parcels from the columns of a file's axes, in CIFTI's XML; as `of_axis`."""
-        parser = _cifti.parse_cifti2.Cifti2Parser()
-        parser.parse(string=xml)
-        return cls.of_axis(parser.header.get_axis(1))
+        return cls.of_axis(_axis(xml, 1))
 
     def to_xml(self) -> bytes:
         """Return CIFTI's XML of a map of the parcels, for `of_xml`."""
@@ -159,6 +164,20 @@ class ParcelPlaces(ListedPlaces):
         nearest = nearest[np.isfinite(nearest)]
         return float(np.median(nearest)) if len(nearest) else 1.0
 
+    @cached_property
+    def _held(self) -> tuple[Indices, Indices]:
+        """A number for each vertex and voxel that parcels hold, and the parcel that holds it."""
+        numbers = [
+            np.concatenate(
+                [
+                    *(own + CORTEX.index(side) * _PER_SIDE for side, own in sides.items()),
+                    np.reshape(voxels, (-1, 3)) @ _PER_AXIS,
+                ]
+            )
+            for _, voxels, sides in self.axis
+        ]
+        return np.concatenate(numbers), np.repeat(np.arange(self.number), [*map(len, numbers)])
+
     def rows_in(self, other: ParcelPlaces) -> tuple[Indices, int]:
         """Find each parcel in a file, by name.
 
@@ -177,12 +196,15 @@ class ParcelPlaces(ListedPlaces):
         position = {parcel_name(name): number for number, name in enumerate(other.names)}
         rows = np.array([position.get(parcel_name(name), _NONE) for name in self.names], np.intp)
         found = np.flatnonzero(rows != _NONE)
-        if not len(found):
+        if not len(found) or other.axis is None:  # a table has names alone
             return rows, 0
-        if other.axis is None:  # a table has names alone
-            return rows, 0
-        pairs = [(_held(self.axis[int(own)]), _held(other.axis[int(rows[own])])) for own in found]
-        shared = np.array([len(one & two) / max(1, len(one | two)) for one, two in pairs])
+        (codes, parcels), (other_codes, others) = self._held, other._held
+        _, here, there = np.intersect1d(codes, other_codes, return_indices=True)
+        same = rows[parcels[here]] == others[there]
+        both = np.bincount(parcels[here][same], minlength=self.number)[found]
+        sizes = np.bincount(parcels, minlength=self.number)[found]
+        other_sizes = np.bincount(others, minlength=other.number)[rows[found]]
+        shared = both / np.maximum(1, sizes + other_sizes - both)
         if np.median(shared) < _LEAST_SHARED:
             worst = self.names[int(found[shared.argmin()])]
             raise ValueError(f"its parcel {worst} has other vertices or voxels than the model's")
@@ -198,9 +220,8 @@ class ParcelPlaces(ListedPlaces):
         """
         require_file(path)
         with reading(path, RunError, as_what=" as labels of grayordinates (.dlabel.nii)"):
-            image: Any = _cifti.Cifti2Image.from_filename(path)
-            (table, *_), axis = image.header.get_axis(0).label, image.header.get_axis(1)
-            labels = np.asarray(image.dataobj)[0]
+            maps, axis, values = read_cifti(path)
+            (table, *_), labels = maps.label, np.asarray(values)[0]
         keys = {parcel_name(name): key for key, (name, _) in table.items()}
         if missing := [name for name in self.names if parcel_name(name) not in keys]:
             raise RunError(
@@ -253,15 +274,6 @@ class ParcelPlaces(ListedPlaces):
         return values
 
 
-def _held(parcel: tuple[str, Any, Mapping[str, Any]]) -> set[tuple[Any, ...]]:
-    """Return the vertices and voxels of a parcel of nibabel's axis."""
-    _, voxels, sides = parcel
-    vertices = {
-        (side, vertex) for side, own in sides.items() for vertex in np.asarray(own).tolist()
-    }
-    return vertices | set(map(tuple, np.asarray(voxels).tolist()))
-
-
 def parcel_name(name: str) -> str:
     """Return a parcel's name in one of its spellings; names without a side stay as they are.
 
@@ -282,22 +294,35 @@ def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray
     RunError
         Missing, damaged, or no such file.
     """
-    axis, places, values = _read(path)
-    return places, tuple(map(str, getattr(axis, "name", ()))), values
-
-
-def _read(path: Path, *, values: bool = True) -> tuple[Any, ParcelPlaces, NDArray[np.float32]]:
-    """Return nibabel's axis of maps or frames, the parcels, and values where they are wanted."""
     require_file(path)
     try:
         with reading(path):
-            image: Any = _cifti.Cifti2Image.from_filename(path)
-            axis, places = image.header.get_axis(0), ParcelPlaces.of_axis(image.header.get_axis(1))
-            held = image.dataobj if values else np.zeros((0, places.number))
+            axis, columns, values = read_cifti(path)
+            places, names = ParcelPlaces.of_axis(columns), getattr(axis, "name", ())
             with np.errstate(over="ignore"):
-                return axis, places, np.asarray(held, np.float32)
+                return places, tuple(map(str, names)), np.asarray(values, np.float32)
     except ForeignFileError as err:
         raise err.as_kind(RunError, expected=_EXPECTED) from err
+
+
+def read_cifti(path: Path) -> tuple[Any, Any, Any]:
+    """Read nibabel's axes of rows and of columns, and a proxy of the values (rows, columns)."""
+    image = _nib.Nifti2Image.from_filename(path)
+    (xml,) = [part.content for part in image.header.extensions if part.get_code() == _EXTENSION]
+    before, columns, after = _COLUMNS.split(xml)
+    rows = _axis(before + after, 0)
+    return rows, _columns(columns), image.dataobj.reshape(image.shape[4:])
+
+
+@lru_cache(maxsize=4)  # many files have the same, which take longer to read than values
+def _columns(xml: bytes) -> Any:
+    return _axis(b'<CIFTI Version="2"><Matrix>' + xml + b"</Matrix></CIFTI>", 1)
+
+
+def _axis(xml: bytes, dimension: int) -> Any:
+    parser = _cifti.parse_cifti2.Cifti2Parser()
+    parser.parse(string=xml)
+    return parser.header.get_axis(dimension)
 
 
 def _head(names: Sequence[str], places: Any, intent: str) -> bytes:

@@ -15,7 +15,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
 from bids_dtg.imaging.nifti import require_file
-from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
 
 _cifti: Any = nib.cifti2  # nibabel has no types
 DENSE, TABLE = ".dtseries.nii", ".tsv"
@@ -79,8 +79,7 @@ def read_series_header(path: Path) -> SeriesHeader:
     else:
         require_file(path)
         with reading(path, RunError, as_what=" as a series of parcels or grayordinates (CIFTI)"):
-            image: Any = _cifti.Cifti2Image.from_filename(path)
-            time, axis = image.header.get_axis(0), image.header.get_axis(1)
+            time, axis, _ = read_cifti(path)
             is_series = isinstance(time, _cifti.SeriesAxis)
             frames, found = len(time) if is_series else 0, f"a {type(time).__name__}"
             step = (
@@ -134,9 +133,8 @@ def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
     with reading(header.path, RunError):
         if header.path.name.endswith(TABLE):
             return np.asarray(read_series(header.path).values.T[which], np.float32)
-        image: Any = _cifti.Cifti2Image.from_filename(header.path)
         with np.errstate(over="ignore"):
-            return np.asarray(image.dataobj[which], np.float32)
+            return np.asarray(read_cifti(header.path)[2][which], np.float32)
 
 
 def _dense(axis: Any) -> Any:
