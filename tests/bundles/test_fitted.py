@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +24,6 @@ from bids_dtg.dynamics.bundle.network import (
 )
 from bids_dtg.errors import BundleError
 from bids_dtg.inputs.rest_sketch import sketch
-from bids_dtg.twin.bundle.bundle import TwinBundle
 
 WEIGHTS = "weights.safetensors"
 Write = Callable[..., FittedBundle]
@@ -113,18 +110,6 @@ def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None
     fact = "the parcels of Mine are not those of Mine that the model tiny"
     with pytest.raises(BundleError, match=fact):
         bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="b")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("made", [NetworkBundle, TwinBundle])
-def test_loading_and_verifying_need_no_torch(tmp_path: Path, made: type[FittedBundle]) -> None:
-    write = write_tiny_network if made is NetworkBundle else write_tiny_twin
-    code = (
-        f"import sys; from {made.__module__} import {made.__name__} as B; "
-        "B.load(sys.argv[1]).check_weights(); sys.exit('torch' in sys.modules)"
-    )
-    command = [sys.executable, "-c", code, write(tmp_path / "tiny").path]
-    assert subprocess.run(command, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, FITTED_FILE])

@@ -50,19 +50,6 @@ def test_segments_without_data_at_a_voxel_do_not_count_there():
     assert np.isnan(found.values[:, 3]).all()
 
 
-def test_maps_added_are_not_changed_later():
-    maps = np.ones((2, 3), np.float32)
-    average = MapAverage()
-    average.add(maps, seconds=1.0)
-    average.add(3 * maps, seconds=1.0)
-    assert (maps == 1).all()
-
-
-def test_nothing_added_is_an_error():
-    with pytest.raises(ValueError, match="no segment"):
-        MapAverage().result(())
-
-
 def test_a_map_is_found_by_its_label_and_a_misspelt_one_named():
     contrasts = hcp_contrasts()
     maps = np.arange(47, dtype=np.float32)[:, None].repeat(3, axis=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from given import NARROW, sets, split
+from given import split
 from scipy.ndimage import gaussian_filter
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import add_rest, read_table
@@ -175,32 +175,6 @@ def test_table_and_page_name_the_files_of_each_target(lines, damaged):
     assert "sub-01, mirrored in 2 of 2 targets" in page
     for text in (page, (folder / "desc-targets_files.tsv").read_text()):
         assert str(damaged.folder) not in text
-
-
-@pytest.mark.slow
-def test_a_map_that_cannot_be_used_counts_as_not_measured(tmp_path, capsys):
-    cohort = SmoothCohort(tmp_path, PEOPLE[:8])
-    write(cohort.statmaps, name_of("03", CONTRASTS[1]), np.zeros(SHAPE))
-    assert train(cohort) == 0
-    lines = capsys.readouterr().err
-    assert f"sub-03, unusable in 1 of 2 targets ({CONTRASTS[1]}): left out, because it is" in (
-        lines
-    )
-    assert "8 participants with rest and maps" in lines
-    words = ("--architecture", "attention-unet", "--recipe", "published", "--model-name", "crr")
-    assert cohort.analyse("train", *words, *sets(PEOPLE, 0.25, 0.25)) == 2
-    assert "1 participant without all contrasts" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_few_people_are_not_compared(tmp_path, capsys):
-    cohort = SmoothCohort(tmp_path, PEOPLE[:4], damages=("01",))
-    words = ("--architecture", "attention-unet", *NARROW, "--epochs", 1, "--batch-size", 2)
-    assert cohort.analyse("train", *words, *sets(PEOPLE[:4], 0.5, 0)) == 0
-    assert "measured maps" not in capsys.readouterr().err
-    rows = read_table(cohort.out / "group/model-own/desc-measuredMaps_qc.tsv")
-    assert {row["r"] for row in rows} == {"n/a"}
-    assert {row["coverage"] for row in rows} == {"1"}
 
 
 # --- levels, tasks and runs, as programs write them

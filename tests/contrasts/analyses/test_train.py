@@ -14,7 +14,6 @@ from tiny_job import TR, read_table, tree
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.files.sidecars import read_inherited
 
 SHARES = sets(LABELS, 0.25, 0.25)
 LINEAR = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
@@ -72,19 +71,6 @@ def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
 
 
 @pytest.mark.slow
-def test_the_main_job_runs_it_as_any_model(cohort, linear, tmp_path):
-    assert cohort.run("--participant-label", "01", "--model", linear.path, out=tmp_path) == 0
-    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.nii.gz")
-    found = read_inherited(sidecar)
-    assert (found["ModelName"], found["ModelKind"]) == ("own", "linear")
-    reported = (tmp_path / "logs/CITATION.md").read_text()
-    assert "a linear model of each voxel's connectome" in " ".join(reported.split())
-    assert "U-Net" not in reported
-    assert "(linear model)" in (tmp_path / "README").read_text()
-    assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
-
-
-@pytest.mark.slow
 def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, linear):
     def cached() -> dict[Path, int]:
         files = (cohort.out / "group/cache").rglob("*.npy")
@@ -95,12 +81,6 @@ def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, lin
     assert cohort.analyse("train", *LINEAR) == 0
     assert cached() == before
     assert load_bundle(linear.path).identity == linear.identity
-
-
-def test_connectomes_are_kept_in_half_precision(cohort, linear):
-    store = ArrayStore(cohort.out / "group/cache")
-    assert store.read("sub-01/partial_connectomes_of_whole_runs").dtype == np.float16
-    assert np.isnan(store.read("sub-03/target_maps")[1]).all()
 
 
 @pytest.mark.parametrize(("name", "sign"), [("tsv", "\t"), ("tsv", ","), ("csv", ",")])
@@ -193,25 +173,6 @@ def test_another_model_s_place_is_reported_before_anything_is_read(
     assert "--analysis" in capsys.readouterr().err
 
 
-def test_missing_machinery_is_reported_before_anything_is_read(
-    cohort, linear, capsys, nothing_is_read, monkeypatch
-):
-    pytest.importorskip("lightning", reason="the extra `train` is not installed")
-    words = (
-        "train",
-        "--architecture",
-        "attention-unet",
-        *NETWORK,
-        "--batch-size",
-        4,
-        "--model-name",
-        "none",
-    )
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert cohort.analyse(*words) == 2
-    assert "needs the package torch" in capsys.readouterr().err
-
-
 def test_who_is_in_no_set_is_reported(cohort, linear, tmp_path, capsys):
     split = tmp_path / "split.tsv"
     rows = [f"sub-{label}\ttraining\n" for label in LABELS[:5]]
@@ -251,37 +212,6 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
     page = (cohort.out / "group/model-own/report.html").read_text()
     assert 'href="../../index.html"' in page
     assert "The model reads the partial form of the connectome: each place" in page
-
-
-@pytest.fixture(scope="module")
-def second(cohort):
-    """Train another model on the same people."""
-    assert cohort.analyse("train", *LINEAR, "--model-name", "second", "--gsr") == 0
-    return load_bundle(cohort.out / "group/model-second/bundle")
-
-
-@pytest.mark.slow
-def test_an_evaluation_never_replaces_that_of_another_model(
-    cohort, linear, second, tmp_path, capsys
-):
-    split = ["--split-file", cohort.out / "group/model-own/desc-split_participants.tsv"]
-    words = ["evaluate", "--model", linear.path, *split]
-    assert cohort.analyse(*words, out=tmp_path) == 0
-    folder = tmp_path / "group/evaluation-own"  # the name of that model
-    scores = (folder / "desc-models_scores.tsv").read_bytes()
-    facts = read_json(folder / "desc-evaluated_model.json")
-    assert (facts["ModelName"], facts["ModelKind"]) == ("own", "linear")
-    capsys.readouterr()
-    other = ["evaluate", "--model", second.path, *split]
-    assert cohort.analyse(*other, "--model-name", "own", out=tmp_path) == 2
-    assert "holds results of another model (own 1)" in capsys.readouterr().err
-    assert cohort.analyse(*other, out=tmp_path) == 0
-    assert (tmp_path / "group/evaluation-second/desc-models_scores.tsv").is_file()
-    assert (folder / "desc-models_scores.tsv").read_bytes() == scores
-    assert cohort.analyse(*words, out=tmp_path) == 0  # its own may be made again
-    (folder / "desc-evaluated_model.json").unlink()
-    assert cohort.analyse(*words, out=tmp_path) == 2
-    assert "an unknown model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

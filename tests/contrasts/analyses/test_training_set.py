@@ -79,38 +79,10 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
     assert [own.people.count(name) for name in ("training", "validation", "test")] == [5, 0, 4]
 
 
-@pytest.mark.slow
-def test_a_moved_or_extended_model_still_knows(own, evaluated, tmp_path):
-    moved = shutil.copytree(own.path, tmp_path / "elsewhere" / "another")
-    assert LEFT_OUT in evaluated(moved)
-    assert LEFT_OUT in evaluated(extend_bundle(own, tmp_path / "more").path)
-
-
 def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
     reported = evaluated(without_people(own, tmp_path / "old"), people=len(IDS))
     first = "warning: own was made with people who are on no list (training people unknown: own 1"
     assert reported.startswith(first)
-
-
-@pytest.mark.slow
-def test_another_name_of_the_data_set_hides_nobody(own, evaluated, renamed):
-    """The content of the files decides."""
-    renamed("another")
-    assert LEFT_OUT in evaluated(own.path)
-
-
-@pytest.mark.slow
-def test_another_label_hides_nobody(cohort, own, tmp_path, capsys):
-    bids = tmp_path / "bids"
-    shutil.copytree(cohort.bids, bids)
-    others = TinyCohort.__new__(TinyCohort)
-    others.__dict__.update(cohort.__dict__, bids=bids, out=tmp_path / "out")
-    others.statmaps = shutil.copytree(cohort.statmaps, tmp_path / "statmaps")
-    for root in (bids, others.statmaps):
-        for path in sorted(root.rglob("*sub-*"), key=lambda path: -len(path.parts)):
-            path.rename(path.with_name(path.name.replace("sub-9000", "sub-7000")))
-    assert others.analyse("evaluate", "--model", own.path) == 0
-    assert LEFT_OUT in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -100,11 +100,6 @@ def test_half_widths_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
     np.testing.assert_array_equal(np.isnan(back.at_places), np.isnan(given.at_places))
 
 
-def test_a_bundle_without_half_widths_says_nothing(bundle):
-    assert (bundle.half_widths, bundle.mean) == (None, None)
-    assert json.loads((bundle.path / "model.json").read_text())["half_width"] is None
-
-
 @pytest.mark.parametrize(
     ("key", "value", "fact"),
     [

@@ -3,8 +3,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -91,16 +89,6 @@ def test_identity_is_that_of_the_content(tmp_path):
     assert first.identity == hashlib.sha256(card).hexdigest()
 
 
-@pytest.mark.slow
-def test_loading_needs_no_torch(bundle_folder):
-    code = (
-        "import sys, bids_dtg; bids_dtg.load_bundle(sys.argv[1]); "
-        "sys.exit('torch' in sys.modules or 'nilearn' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, bundle_folder], check=False)
-    assert done.returncode == 0
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_changed_bytes_are_refused_with_both_hashes(bundle_folder, name):
     path = bundle_folder / name
@@ -110,12 +98,6 @@ def test_changed_bytes_are_refused_with_both_hashes(bundle_folder, name):
     path.write_bytes(data)
     found = hashlib.sha256(data).hexdigest()
     with pytest.raises(BundleError, match=f"{name} has changed.*{found}.*Expected: {expected}"):
-        load_bundle(bundle_folder)
-
-
-def test_that_weights_have_changed_goes_before_what_is_wrong_with_them(bundle_folder):
-    (bundle_folder / "weights.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(BundleError, match=r"weights\.safetensors has changed"):
         load_bundle(bundle_folder)
 
 
@@ -246,11 +228,4 @@ def test_images_are_refused_by_a_model_without_a_grid(listed, tmp_path, capsys):
 def test_damaged_maps_are_refused(listed, tensors, message):
     forge(listed, "maps.safetensors", safetensors.numpy.save(tensors))
     with pytest.raises(BundleError, match=message):
-        load_bundle(listed.path)
-
-
-@pytest.mark.parametrize("places", [0, -1, 5.0, True])
-def test_a_number_of_places_is_one(listed, places):
-    edit_card(listed.path, places=places)
-    with pytest.raises(BundleError, match="places"):
         load_bundle(listed.path)

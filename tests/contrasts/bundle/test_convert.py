@@ -167,27 +167,3 @@ def test_read_contrasts_names_the_file(tmp_path):
         read_contrasts(path)
     path.write_text("\ufefflabel\nfaces\n", encoding="utf-8")
     assert [c.label for c in read_contrasts(path)] == ["faces"]
-
-
-@pytest.mark.slow
-def test_published_form_on_the_real_grid(shared, tmp_path):
-    masks = shared / "data" / "mni"
-    parts = [
-        nib.load(masks / f"MNI_2mm_{part}_mask_crop.nii.gz") for part in ("cortical", "subcortical")
-    ]
-    grey = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
-    whole = nib.load(masks / "MNI_2mm_brain_mask.nii")
-    maps = np.random.default_rng(0).integers(-99, 99, size=(*whole.shape, 50)).astype(np.int16)
-    files = {
-        "checkpoint": shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt",
-        "maps": save(tmp_path / "maps.nii", maps, whole.affine),
-        "brain_mask": masks / "MNI_2mm_brain_mask.nii",
-        "mask": save(tmp_path / "mask.nii", grey, parts[0].affine),
-    }
-    card = ModelCard("hcp-ya", "1", "attention-unet", MapsPart(()))
-    bundle = convert_checkpoint(out=tmp_path / "out", card=card, **files)
-    assert bundle.grid.shape == (76, 93, 78)
-    assert (bundle.brain.mask.sum(), bundle.places.mask.sum()) == (235_375, 158_680)
-    cropped = maps[7:83, 9:102, 0:78][bundle.brain.mask].T
-    np.testing.assert_array_equal(bundle.roi_maps, cropped)
-    assert bundle.network().features == 64

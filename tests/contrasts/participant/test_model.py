@@ -17,18 +17,6 @@ from bids_dtg.contrasts.participant.model import Model, bytes_needed
 from bids_dtg.errors import BundleError, RunError
 
 
-def test_predictions_are_those_of_the_network(tmp_path):
-    bundle = write_tiny_bundle(tmp_path / "tiny")
-    made = Model(bundle, "cpu", 1)
-    rng = np.random.default_rng(0)
-    connectome = rng.uniform(-1, 1, (4, bundle.places.number)).astype(np.float32)
-    grid = np.zeros((1, 4, *bundle.grid.shape), np.float32)
-    grid[0][:, bundle.places.mask] = connectome
-    with torch.no_grad():
-        expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, bundle.places.mask]
-    np.testing.assert_allclose(made.predict(connectome), expected, atol=1e-5)
-
-
 def test_changed_weights_are_refused_when_they_are_read(tmp_path):
     bundle = write_tiny_bundle(tmp_path / "tiny")
     with (bundle.path / "weights.safetensors").open("r+b") as file:

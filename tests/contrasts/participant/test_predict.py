@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -484,34 +482,3 @@ def test_pybids_knows_atlases_densities_and_templates(tmp_path):
     for file in (table, left, both, template):
         built = layout.build_path(file.get_entities(), validate=False)
         assert Path(built) == Path(file.path)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("bids-validator-deno"), reason="no bids-validator-deno here")
-def test_validator_reports_no_error(job):
-    write_tiny_bundle(job.folder / "all", contrasts=47)
-    job.model = job.folder / "all"
-    add_rest(job.bids, session="A", entities="run-1", frames=90)
-    add_rest(job.bids, "02")
-    labels = np.ones(tiny_masks()[1].shape, np.int16)
-    nib.save(
-        nib.Nifti1Image(labels, TINY_AFFINE),
-        job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz",
-    )
-    assert (
-        job.run(
-            "--write",
-            "maps",
-            "connectome",
-            "--atlases",
-            job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz",
-        )
-        == 0
-    )
-    assert len(list(job.out.rglob("*_statmap.nii.gz"))) == 2 + 2 * 47
-    done = subprocess.run(
-        ["bids-validator-deno", "--json", str(job.out)], capture_output=True, text=True, check=False
-    )
-    issues = json.loads(done.stdout)["issues"]["issues"]
-    assert [issue for issue in issues if issue["severity"] == "error"] == []
-    assert done.returncode == 0

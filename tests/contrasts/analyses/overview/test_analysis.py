@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 
 import nibabel as nib
 import numpy as np
@@ -52,28 +51,6 @@ def test_without_reports_there_are_tables_and_maps_and_no_page(made, tmp_path, c
     assert not list(out.glob("*.html"))
     assert capsys.readouterr().err.endswith(f"6 participants: {out}/group/desc-runs_qc.tsv\n")
     assert tree(out) == {k: v for k, v in tree(made.out).items() if not k.endswith(".html")}
-
-
-_opened: list[str] | None = None  # files, while somebody counts them
-
-
-def _note_opened(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "open" and _opened is not None:
-        _opened.append(str(arguments[0]))
-
-
-@pytest.fixture
-def opened(monkeypatch) -> list[str]:
-    """Note which files are opened."""
-    sys.addaudithook(_note_opened)  # it cannot be taken away again
-    monkeypatch.setattr(sys.modules[__name__], "_opened", [])
-    return _opened
-
-
-def test_of_each_participant_one_sidecar_is_read(made, opened):
-    assert main([str(made.bids), str(made.out), "group", "--dry-run"]) == 0
-    sidecars = [path for path in opened if path.endswith("_statmap.json")]
-    assert len(sidecars) == len(PEOPLE)
 
 
 def test_mean_and_spread_are_those_of_the_maps(made):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bids_dtg.contrasts.analyses.overview import (
     OUTLIER_Z,
@@ -23,11 +21,6 @@ def test_robust_z_is_the_distance_from_the_median_in_scaled_mad():
     assert z[-1] > 40
 
 
-def test_a_normal_sample_gets_its_usual_z():
-    values = np.random.default_rng(0).normal(10, 3, 20_000)
-    np.testing.assert_allclose(robust_z(values), (values - 10) / 3, atol=0.2)
-
-
 def test_where_most_are_equal_one_that_is_not_is_still_found():
     z = robust_z(np.array([1.0] * 30 + [0.2]))
     assert abs(z[-1]) > 3.5
@@ -37,12 +30,6 @@ def test_where_most_are_equal_one_that_is_not_is_still_found():
 def test_few_or_equal_values_have_no_z():
     assert np.isnan(robust_z(np.array([1.0, 2, 3, 4]))).all()
     assert np.isnan(robust_z(np.ones(10))).all()
-
-
-@given(st.floats(0.1, 10), st.floats(-50, 50))
-def test_units_do_not_matter(scale, shift):
-    values = np.random.default_rng(1).normal(size=12)
-    np.testing.assert_allclose(robust_z(scale * values + shift), robust_z(values), atol=1e-6)
 
 
 def test_columns_are_those_that_any_run_has():
