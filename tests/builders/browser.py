@@ -15,29 +15,24 @@ import pytest
 
 # Without a graphics card WebGL is computed; Chromium wants to be asked for that.
 _WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass
 class Watched:
-    """A page, and what went wrong on it."""
+    """A page, and what went wrong on it: console errors, exceptions, requests to a network."""
 
     page: Any  # Playwright's
-    errors: list[str] = field(default_factory=list)  # console errors, uncaught exceptions
-    requests: list[str] = field(default_factory=list)  # that left the machine's files
+    wrong: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        assert self.errors == []
-        assert self.requests == []
+        assert self.wrong == []
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
     """Start a browser; the test is skipped where there is none."""
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="pages are tested with playwright (pip install playwright)"
-    )
-    path = next((found for name in _NAMES if (found := shutil.which(name))), None)
+    api = pytest.importorskip("playwright.sync_api", reason="pages need playwright")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no Chromium (apt-get install chromium)")
     driver = [sys.executable, "-m", "playwright", "--version"]
@@ -55,22 +50,14 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Watched]:
     """Open a file as a double click does, with all that it prints and asks for recorded."""
     context = browser.new_context(**options)
     watched = Watched(context.new_page())
-    page = watched.page
-    page.on("pageerror", lambda error: watched.errors.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            watched.errors.append(message.text) if message.type in ("error", "warning") else None
-        ),
-    )
-    page.on(
-        "request",
-        lambda request: (
-            watched.requests.append(request.url)
-            if not request.url.startswith(("file:", "data:", "blob:"))
-            else None
-        ),
-    )
-    page.goto(path.as_uri(), timeout=90_000)
+
+    def note(what: str, bad: bool = True) -> None:
+        watched.wrong.extend([what] if bad else [])
+
+    watched.page.on("pageerror", lambda error: note(str(error)))
+    watched.page.on("console", lambda said: note(said.text, said.type in ("error", "warning")))
+    own = ("file:", "data:", "blob:")
+    watched.page.on("request", lambda asked: note(asked.url, not asked.url.startswith(own)))
+    watched.page.goto(path.as_uri(), timeout=90_000)
     yield watched
     context.close()

@@ -1,4 +1,4 @@
-"""A dask scheduler and its workers on this machine, as processes that a test may kill."""
+"""A dask scheduler and its workers on this machine, and units of work that they can import."""
 
 from __future__ import annotations
 
@@ -7,55 +7,58 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bids_dtg.errors import RunError
 
-class DaskCluster:
-    """Starts a scheduler and workers of one thread; a context, which ends them."""
 
-    def __init__(self, folder: Path, workers: int = 2) -> None:
-        self._folder, self._count = folder, workers
-        self._file = folder / "scheduler.json"
-        self.workers: list[subprocess.Popen[bytes]] = []
+@contextmanager
+def dask_cluster(folder: Path, workers: int = 2):
+    """Start a scheduler and workers of one thread; yields the scheduler's process and address."""
+    folder.mkdir(parents=True)
+    file, builders = folder / "scheduler.json", str(Path(__file__).parent)
+    path = os.pathsep.join(filter(None, [builders, os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    with ExitStack() as ends, (folder / "log.txt").open("ab") as log:
 
-    def __enter__(self) -> DaskCluster:
-        self._folder.mkdir(parents=True)
-        self.scheduler = self._start(
-            "scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard"
-        )
-        end = time.monotonic() + 60
-        while not self._file.exists():
-            assert self.scheduler.poll() is None, (self._folder / "scheduler.log").read_text()
-            assert time.monotonic() < end, "no scheduler"
+        def start(kind: str, *words: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard"]
+            command += ["--scheduler-file", str(file), *words]
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            ends.callback(process.wait, timeout=60)
+            ends.callback(process.kill)
+            return process
+
+        scheduler = start("scheduler", "--port", "0", "--host", "127.0.0.1")
+        while not file.exists():
+            assert scheduler.poll() is None, (folder / "log.txt").read_text()
             time.sleep(0.1)
-        for _ in range(self._count):
-            self.add_worker()
-        return self
+        one = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--local-directory")
+        for number in range(workers):
+            start("worker", *one, str(folder / f"local-{number}"))
+        yield scheduler, json.loads(file.read_text())["address"]
 
-    def __exit__(self, *_: object) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-        for process in (*self.workers, self.scheduler):
-            process.wait(timeout=60)
 
-    @property
-    def address(self) -> str:
-        address: str = json.loads(self._file.read_text())["address"]
-        return address
+def prepare(given: str):
+    """Return work that reports its label, and results in when and where it was prepared."""
+    prepared = os.getpid(), time.monotonic()
 
-    def add_worker(self) -> None:
-        place = self._folder / f"local-{len(self.workers)}"
-        one = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--no-dashboard")
-        self.workers.append(self._start("worker", *one, "--local-directory", str(place)))
+    def work(label, reporter):
+        if label == "bad":
+            raise RunError("no such run")
+        reporter.stage("working", 0.5)
+        reporter.finish(f"{label} with {given}")
+        return prepared
 
-    def _start(self, kind: str, *options: str) -> subprocess.Popen[bytes]:
-        # Beside this module is what tests have done there.
-        path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}"]
-        with (self._folder / f"{kind}.log").open("ab") as log:
-            return subprocess.Popen(
-                [*command, "--scheduler-file", str(self._file), *options],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)},
-            )
+    return work
+
+
+def fail(given: str):
+    """Be unable to prepare."""
+    raise RunError(f"no {given} here")
+
+
+def prepare_slow(_given: None):
+    """Return work that takes a while."""
+    return lambda label, reporter: time.sleep(0.5 if label == "a" else 30)

@@ -5,33 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+EXTRAS = ("torch", "lightning", "bids", "templateflow")  # what the core does without
 # Python imports a module of this name as it starts, in every process.
 _SITE = """
 import sys
 from importlib.machinery import PathFinder
 
-class Hider(PathFinder):
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        if fullname.partition(".")[0] in {HIDDEN}:
-            return None
-        return PathFinder.find_spec(fullname, path, target)
+class Hider:
+    find_spec = lambda name, *more: (
+        None if name.partition(".")[0] in {HIDDEN} else PathFinder.find_spec(name, *more)
+    )
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Hider
 """
-EXTRAS = ("torch", "lightning", "bids", "templateflow")  # what the core does without
 
 
 def without(folder: Path, *packages: str) -> dict[str, str]:
-    """Return the environment of a process that finds none of the packages.
-
-    Parameters
-    ----------
-    folder
-        New, for the module that hides them.
-    packages
-        Their names, as Python imports them.
-    """
+    """Return the environment of a process that finds none of some packages; the folder is new."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(_SITE.replace("{HIDDEN}", repr(packages)))
     paths = [str(folder), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from contextlib import closing
 
@@ -10,8 +9,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from dask_cluster import DaskCluster
-from dask_work import fail, prepare, prepare_slow
+from dask_cluster import dask_cluster, fail, prepare, prepare_slow
 
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.work import Backlog, End, Happened
@@ -20,8 +18,8 @@ from bids_dtg.errors import RunError, SettingsError
 
 @pytest.fixture(scope="module")
 def dask(tmp_path_factory):
-    with DaskCluster(tmp_path_factory.mktemp("dask") / "cluster") as cluster:
-        yield cluster
+    with dask_cluster(tmp_path_factory.mktemp("dask") / "cluster") as (_, address):
+        yield address
 
 
 def run(cluster: Cluster, labels) -> list:
@@ -32,7 +30,7 @@ def run(cluster: Cluster, labels) -> list:
 @pytest.mark.slow
 def test_each_unit_is_done_once_and_prepared_once_in_each_process(dask):
     labels = [f"{number:02d}" for number in range(12)]
-    messages = [message for _, message in run(Cluster(dask.address, prepare, "care"), labels)]
+    messages = [message for _, message in run(Cluster(dask, prepare, "care"), labels)]
     messages = [m for m in messages if getattr(m, "kind", "") != "note"]
     results = {m.label: m.result for m in messages if isinstance(m, End)}
     assert sorted(results) == labels
@@ -45,14 +43,14 @@ def test_each_unit_is_done_once_and_prepared_once_in_each_process(dask):
 
 
 def test_an_error_costs_one_unit(dask):
-    messages = [message for _, message in run(Cluster(dask.address, prepare, "x"), ["bad", "a"])]
+    messages = [message for _, message in run(Cluster(dask, prepare, "x"), ["bad", "a"])]
     (error,) = [m for m in messages if isinstance(m, End) and m.error]
     assert (error.label, type(error.error)) == ("bad", RunError)
     assert [m.label for m in messages if isinstance(m, End) and m.result] == ["a"]
 
 
 def test_work_that_cannot_be_prepared_is_an_error_of_each_unit(dask):
-    messages = [message for _, message in run(Cluster(dask.address, fail, "input"), "ab")]
+    messages = [message for _, message in run(Cluster(dask, fail, "input"), "ab")]
     assert [type(m) for m in messages if getattr(m, "kind", "") != "note"] == [Happened, End] * 2
     assert {str(message.error) for message in messages if isinstance(message, End)} == {
         "no input here."
@@ -61,7 +59,7 @@ def test_work_that_cannot_be_prepared_is_an_error_of_each_unit(dask):
 
 def test_what_has_not_begun_is_called_off(dask):
     backlog, count = Backlog([f"{number:02d}" for number in range(100)]), 0
-    with closing(Cluster(dask.address, prepare, "x").run(backlog)) as messages:
+    with closing(Cluster(dask, prepare, "x").run(backlog)) as messages:
         for _, message in messages:
             count += isinstance(message, End)
             if count:
@@ -79,10 +77,10 @@ def test_no_scheduler_is_an_error():
 
 
 def test_a_scheduler_that_is_gone_ends_the_work(tmp_path):
-    with DaskCluster(tmp_path / "cluster", workers=1) as dask:
-        messages = Cluster(dask.address, prepare_slow, None).run(Backlog("ab"))
+    with dask_cluster(tmp_path / "cluster", workers=1) as (scheduler, address):
+        messages = Cluster(address, prepare_slow, None).run(Backlog("ab"))
         with closing(messages):
             next(messages)
-            dask.scheduler.send_signal(signal.SIGKILL)
+            scheduler.kill()
             with pytest.raises(RunError, match="the dask scheduler is gone"):
                 list(messages)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from dask_cluster import DaskCluster
+from dask_cluster import dask_cluster
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.contrasts.participant.request import Request
@@ -107,8 +107,8 @@ def test_processes_that_are_started_afresh(crowd, run, monkeypatch):
 @pytest.fixture(scope="module")
 def dask(tmp_path_factory):
     pytest.importorskip("distributed")
-    with DaskCluster(tmp_path_factory.mktemp("dask") / "cluster") as cluster:
-        yield cluster
+    with dask_cluster(tmp_path_factory.mktemp("dask") / "cluster") as (_, address):
+        yield address
 
 
 def newest_failures(folder: Path) -> list[dict[str, str]]:
@@ -122,7 +122,7 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
     assert job.run(out=job.folder / "whole") == 1
     capsys.readouterr()
-    assert job.run("--scheduler", dask.address) == 1
+    assert job.run("--scheduler", dask) == 1
     told = capsys.readouterr().err
     assert tree(job.out) == tree(job.folder / "whole")
     assert newest_failures(job.out) == newest_failures(job.folder / "whole")
@@ -130,7 +130,7 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
         "3 participants: 2 averages of maps made, 0 complete before, 1 participant failed" in told
     )
     assert "sub-02: failed: " in told
-    assert job.run("--scheduler", dask.address) == 1
+    assert job.run("--scheduler", dask) == 1
     assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
 
 
