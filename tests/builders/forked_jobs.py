@@ -12,7 +12,6 @@ import json
 import multiprocessing
 import os
 import pkgutil
-import resource
 import select
 import shutil
 import signal as signals
@@ -28,16 +27,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Signal:
-    """When the program gets a signal: the first of the processes that it is made of.
+    """A signal to the program right before it renames a file: to its first process.
 
-    Where nothing may be left to run, SIGKILL, also the process that has come to that point.
+    SIGKILL also to the process that renames, as nothing may be left to run.
     """
 
-    number: int  # the signal
-    target: str  # module:function or module:Class.method that is watched
-    call: int = 1  # number of the call, from 1
-    when: str = "before"  # before or after the call; "cut": before, the file `self` cut in half
-    matching: str = ""  # count only calls with an argument that ends so
+    number: int
+    suffix: str  # of the name that the file gets
+    call: int = 1  # which of such renames, from 1
+    cut: bool = False  # whether half of the file is lost
 
 
 @dataclass(frozen=True)
@@ -50,18 +48,19 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Copies of a folder as it is at some of a call's changes of files below it.
+class Watch:
+    """What is done at changes of files below a folder: a signal, or copies of the folder.
 
-    What SIGKILL leaves there at that moment is the same: what was written stays, nothing is tidied.
-    A change is a file opened to be written, a rename, a removal, a new folder; all processes that
-    are forked count together, and wait while a copy is made. What compiled libraries write is not
-    seen until it gets its name.
+    Such a copy is what SIGKILL leaves there at that moment: what was written stays, nothing is
+    tidied. A change is a file opened to be written, a rename, a removal, a new folder; all
+    processes that are forked count together, and wait while a copy is made. What compiled
+    libraries write is not seen until it gets its name.
     """
 
-    folder: str  # below which changes are counted
-    log: str  # a file in which each change gets a line: what it is, and the path
+    folder: str
+    log: str = os.devnull  # a file in which each change gets a line: what it is, and the path
     places: Sequence[Place] = ()
+    signal: Signal | None = None
 
 
 def all_modules() -> list[str]:
@@ -74,24 +73,15 @@ def all_modules() -> list[str]:
 
 
 class ForkingProcess:
-    """The process that forks; a context, which ends it.
-
-    Parameters
-    ----------
-    imported
-        Modules that it imports before it forks, as those are slow to import.
-    """
+    """The process that forks; a context, which ends it. It imports what is slow before it forks."""
 
     def __init__(self, *imported: str) -> None:
         self._imported = imported
 
     def __enter__(self) -> ForkingProcess:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, *self._imported],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, __file__, *self._imported]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,70 +92,37 @@ class ForkingProcess:
     def run(
         self,
         *arguments: Sequence[str],
-        signal: Signal | None = None,
-        copies: Copies | None = None,
+        watch: Watch | None = None,
         stderr=os.devnull,
         stdout=os.devnull,
         streams: Mapping[int, str] | None = None,
-        file_size: int | None = None,
     ):
         """Call the program once for each list of arguments, at the same time.
 
         Returns the exit codes, -n for a child that signal n has ended, once all processes that
         they have started are gone. Standard error is appended to the file `stderr`, as output to
-        `stdout`. `streams` spoils some, as `spoil` does. No file may have more than `file_size`
-        bytes.
+        `stdout`. `streams` spoils some, as `spoil` does.
         """
         step = {"arguments": arguments, "stderr": str(stderr), "stdout": str(stdout)}
-        step["streams"], step["file_size"] = [*(streams or {}).items()], file_size
-        step["signal"] = asdict(signal) if signal else None
-        step["copies"] = asdict(copies) if copies else None
+        step["streams"] = [*(streams or {}).items()]
+        step["watch"] = asdict(watch) if watch else None
         print(json.dumps(step), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
 
-def _watch(signal: Signal) -> None:
-    module, _, names = signal.target.partition(":")
-    *path, name = names.split(".")
-    owner = import_module(module)
-
-    def hit_first() -> None:
-        os.kill(first, signal.number)
-        if signal.number == signals.SIGKILL:
-            os.kill(os.getpid(), signal.number)
-
-    for part in path:
-        owner = getattr(owner, part)
-    function, calls, first = getattr(owner, name), 0, os.getpid()
-
-    def watched(*args, **options):
-        nonlocal calls
-        wanted = signal.matching
-        calls += not wanted or any(str(arg).endswith(wanted) for arg in args)
-        hit = calls == signal.call
-        if hit and signal.when == "cut":
-            os.truncate(args[0], args[0].stat().st_size // 2)
-        if hit and signal.when != "after":
-            hit_first()
-        result = function(*args, **options)
-        if hit and signal.when == "after":
-            hit_first()
-        return result
-
-    setattr(owner, name, watched)
-
-
-_LOGGED = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
-def _copy_on_the_way(copies: Copies) -> None:
-    below, log = copies.folder + os.sep, os.open(copies.log, _LOGGED)
-    places = {place.number: place for place in copies.places}
-    # Shared by all processes: how many changes, and the file that the last one opened.
-    count, opened = multiprocessing.Value("q", 0), multiprocessing.Array("c", 4096, lock=False)
+def _watch(folder: str, log: str, places: Sequence[Mapping], signal: Mapping | None) -> None:
+    below = folder + os.sep
+    lines = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    chosen = {place["number"]: Place(**place) for place in places}
+    wanted, first = Signal(**signal) if signal else None, os.getpid()
+    # Shared by all processes: how many changes and renames, and the file that was opened last.
+    count, hits = multiprocessing.Value("q", 0), multiprocessing.Value("q", 0)
+    opened = multiprocessing.Array("c", 4096, lock=False)
 
-    def watch(event: str, given: tuple) -> None:
+    def act(event: str, given: tuple) -> None:
         if event not in _CHANGES or not isinstance(given[0], (str, bytes, Path)):
             return
         if event == "open" and not given[2] & (os.O_WRONLY | os.O_RDWR):
@@ -177,15 +134,23 @@ def _copy_on_the_way(copies: Copies) -> None:
         kind = "append" if event == "open" and given[2] & os.O_APPEND else event
         with count.get_lock():
             count.value += 1
-            os.write(log, f"{kind} {name}\n".encode())
-            if place := places.get(count.value):
-                shutil.copytree(copies.folder, place.copy)
+            os.write(lines, f"{kind} {name}\n".encode())
+            if place := chosen.get(count.value):
+                shutil.copytree(folder, place.copy)
                 last = Path(place.copy, os.fsdecode(opened.value))
                 if place.cut and last.is_file():
                     os.truncate(last, last.stat().st_size // 2)
             opened.value = os.fsencode(name) if kind == "open" else b""
+            if wanted and event == "os.rename" and name.endswith(wanted.suffix):
+                hits.value += 1
+                if hits.value == wanted.call:
+                    if wanted.cut:
+                        os.truncate(given[0], Path(given[0]).stat().st_size // 2)
+                    os.kill(first, wanted.number)
+                    if wanted.number == signals.SIGKILL:
+                        os.kill(os.getpid(), wanted.number)
 
-    sys.addaudithook(watch)
+    sys.addaudithook(act)
 
 
 def _fork(arguments: Sequence[str], step: dict) -> int:
@@ -201,13 +166,8 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     signals.signal(signals.SIGINT, signals.default_int_handler)
     for stream, target in ((sys.stdout, step["stdout"]), (sys.stderr, step["stderr"])):
         os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
-    if step["file_size"] is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (step["file_size"], resource.RLIM_INFINITY))
-    if step["signal"]:
-        _watch(Signal(**step["signal"]))
-    if step["copies"]:
-        places = [Place(**place) for place in step["copies"]["places"]]
-        _copy_on_the_way(Copies(**{**step["copies"], "places": places}))
+    if step["watch"]:
+        _watch(**step["watch"])
     for number, state in step["streams"]:
         spoil(number, state)
     return run_program("bids_dtg", lambda: main(arguments))

@@ -197,15 +197,10 @@ class Notes:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.stages: list[tuple[str, float]] = []
+        self.note = self.finish = self.notes.append
 
     def stage(self, name: str, share: float) -> None:
         self.stages.append((name, share))
-
-    def finish(self, message: str) -> None:
-        self.notes.append(message)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def go_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,14 +87,8 @@ def write_core(
     folder: Path, listed: ModelPeople | None = None, *, tr: float = TR, **facts: object
 ) -> Path:
     """Write the bundle of a linear core of six people's parcels; `facts` for its card."""
-    from bids_dtg.dynamics.bundle.linear import write_linear_bundle
-    from bids_dtg.dynamics.components import find_components
-    from bids_dtg.dynamics.linear import TrainingPerson, fit_core
+    from tiny_linear import write_tiny_linear
 
     series = [network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)]
-    fitted_to = [TrainingPerson.of(own) for own in series]
-    given = {"name": "core", "for_science": False, "notice": "made series, for tests"}
-    given |= {"labels": [f"p{number}" for number in range(len(series))], "regions": REGIONS}
-    given |= {"frames": FRAMES, "tr_seconds": tr}
-    model, components = fit_core(fitted_to, TR), find_components(fitted_to)
-    return write_linear_bundle(folder, model, components, listed, **(given | facts)).path
+    given = {"name": "core", "regions": REGIONS, "frames": FRAMES, "tr_seconds": tr}
+    return write_tiny_linear(folder, listed, series, **(given | facts)).path

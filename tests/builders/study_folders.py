@@ -48,30 +48,6 @@ def add_hcp_run(
     return path
 
 
-def add_hcp_task(
-    root: Path,
-    analysis: str,
-    maps: dict[str, dict[str, np.ndarray]],
-    *,
-    folder: str = "100307",
-    affine: np.ndarray | None = None,
-) -> Path:
-    """Add a task's maps as TaskfMRILevel2.sh of HCPpipelines leaves them.
-
-    `analysis` is a name such as tfMRI_WM_hp200_s4_level2; `maps` has cope and zstat of each
-    contrast, by HCP's name of it.
-    """
-    run = analysis.partition("_hp200")[0]
-    feat = root / folder / "MNINonLinear" / "Results" / run / f"{analysis}.feat"
-    feat.mkdir(parents=True)
-    (feat / "Contrasts.txt").write_text("".join(f"{name}\n" for name in maps))
-    for number, name in enumerate(maps, 1):
-        for kind, values in maps[name].items():
-            path = feat / "StandardVolumeStats" / f"cope{number}.feat" / f"{kind}1.nii.gz"
-            make_image(path, values.astype(np.float32), affine)
-    return feat
-
-
 def add_ukb_run(
     root: Path,
     folder: str = "1234567",

@@ -12,6 +12,7 @@ from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.network import NetworkBundle, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart
 from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks, normalised, standardised
 from bids_dtg.dynamics.recipe import Recipe
 
 TINY_RECIPE = Recipe(
@@ -47,3 +48,20 @@ def write_tiny_network(
 ) -> NetworkBundle:
     """Write the bundle of a small network model; `facts` for its card."""
     return write_network_bundle(folder, tiny_fitted(recipe), people, **{**TINY_FACTS, **facts})
+
+
+def chance_networks(
+    people: int = 3, regions: int = 6, frames: int = 300, seed: int = 0
+) -> Networks:
+    """Return networks whose regions share a course and remember the frame before."""
+    rng = np.random.default_rng(seed)
+    shape = people, regions, frames
+    white = rng.standard_normal(shape) + rng.standard_normal((people, 1, frames))
+    weights = rng.uniform(size=(people, regions, regions))
+    return Networks(
+        people=tuple(f"{number:02}" for number in range(people)),
+        regions=tuple(f"{side}_{n}" for side in "LR" for n in range(regions // 2)),
+        series=standardised(white + np.roll(white, 1, axis=-1)),
+        weights=normalised(weights + weights.transpose(0, 2, 1)),
+        tr_seconds=0.72,
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tiny_series import arguments as arguments
 
 # Whose places are known, for tests of surrogate maps.
 _GYRI = ("insula", "cuneus", "lingual", "precuneus")
@@ -36,23 +37,11 @@ def write_networks(
         series = rng.standard_normal((len(there), len(regions), number)).cumsum(-1)
         np.savez(
             folder / f"{session}.npz",
-            bold=series.astype("f4"),
-            subject=there,
-            region=regions,
-            tr=tr_seconds,
+            rest=series.astype("f4"),
+            people=there,
+            places=regions,
+            tr_seconds=tr_seconds,
             session=session,
         )
-    np.savez(folder / "sc.npz", weights=weights, subject=PEOPLE, region=regions)
+    np.savez(folder / "sc.npz", structural=weights, people=PEOPLE, places=regions)
     return folder
-
-
-def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
-    """Return what a user gives for an analysis of these files."""
-    return [
-        *(str(arrays), str(out), "group", "--workflow", "dynamics"),
-        *("--analysis", analysis, "--input-arrays"),
-        *(str(arrays / name) for name in ("REST1.npz", "REST2.npz", "sc.npz")),
-        *("--array-key", "rest=bold", "people=subject", "places=region"),
-        *("structural=weights", "tr_seconds=tr"),
-        *("--omp-nthreads", "1", *more),
-    ]

@@ -88,14 +88,6 @@ def quick_model(folder: Path, unseen: int, architecture: str = "lowrank") -> Any
     return write_tiny_twin(folder / architecture, fitted, known, regions=names, data_set="tiny")
 
 
-def write_split(folder: Path, test: Sequence[str], training: Sequence[str]) -> tuple[str, str]:
-    """Write who is tested and trained on; return the option."""
-    path, sets = folder / "split.tsv", {"test": test, "training": training}
-    rows = [f"sub-{label}\t{name}" for name, labels in sets.items() for label in labels]
-    path.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
-    return "--split-file", str(path)
-
-
 def edges(people: TwinPeople | None = None) -> dict[str, np.ndarray]:
     """Return people's connectomes as arrays; None: those that `write_twins` writes."""
     people = people or simulate_twin_people(PEOPLE, "easy", regions=REGIONS, seed=1)

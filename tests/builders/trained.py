@@ -16,35 +16,19 @@ from filelock import FileLock
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, what it was trained on, and the output folder that it lies in.
-
-    Parameters
-    ----------
-    folder
-        Where all of it was made; nobody changes it.
-    """
+    """A model, what it was trained on, and the output folder of the training; nobody changes it."""
 
     folder: Path
+    inputs: Path
+    out: Path
+    bundle: Path
+    train_words: tuple[str, ...]  # how the model of maps is trained
 
-    @property
-    def inputs(self) -> Path:
-        """What the model was trained on."""
-        return self.folder / "inputs"
-
-    @property
-    def out(self) -> Path:
-        """The output folder of the training."""
-        return self.folder / "out"
-
-    @property
-    def bundle(self) -> Path:
-        """The model."""
-        return self.out / "group" / "model-own" / "bundle"
-
-    @property
-    def train_words(self) -> tuple[str, ...]:
-        """How the model of maps is trained; the sets of people lie beside it."""
-        return ("--architecture", "linear", "--split-file", str(self.folder / "sets.tsv"))
+    @classmethod
+    def within(cls, folder: Path) -> Trained:
+        out = folder / "out"
+        words = ("--architecture", "linear", "--split-file", str(folder / "sets.tsv"))
+        return cls(folder, folder / "inputs", out, out / "group/model-own/bundle", words)
 
     def copy_out(self, folder: Path) -> Path:
         """Copy the output folder to one that a test may write into; return the copy."""
@@ -57,7 +41,7 @@ def trained(kind: str, base: Path) -> Trained:
     `base` is the folder of temporary files of this process.
     """
     root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    made, done = Trained(root / f"trained-{kind}"), root / f"trained-{kind}.done"
+    made, done = Trained.within(root / f"trained-{kind}"), root / f"trained-{kind}.done"
     with FileLock(root / f"trained-{kind}.lock"):
         if not done.exists():
             shutil.rmtree(made.folder, ignore_errors=True)  # what a process that failed has left

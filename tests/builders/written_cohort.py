@@ -9,16 +9,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
-from tiny_job import FRAMES, TR, TinyJob, add_rest
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
+from tiny_job import FRAMES, TinyJob, add_rest
 
 MODEL = "01"  # who goes through the participant level
 PARCELS = 12
-
-
-def person_labels(people: int) -> tuple[str, ...]:
-    """Return labels that no other part of a file's name can be taken for."""
-    return tuple(f"P{number:03d}" for number in range(people))
 
 
 class WrittenCohort(TinyJob):
@@ -28,32 +23,18 @@ class WrittenCohort(TinyJob):
     files, with their label and their values.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        rois: int = 12,
-        contrasts: int = 3,
-        shape: tuple[int, int, int] = TINY_SHAPE,
-        affine: np.ndarray = TINY_AFFINE,
-        masks: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, rois: int) -> None:
         self.folder = folder
         self.bids = describe_dataset(folder / "fmriprep")
         self.model, self.out = folder / "tiny", folder / "out"
         self.atlas = folder / "atlas-Slabs_space-MNI152NLin6Asym_dseg.nii.gz"
-        self.bundle = write_tiny_bundle(
-            self.model,
-            rois=rois,
-            contrasts=contrasts,
-            shape=shape,
-            affine=affine,
-            masks=masks or tiny_masks(shape),
-        )
-        rng = np.random.default_rng(0)
-        bold = rng.normal(1000, 30, (*shape, FRAMES)).round().astype(np.int16)
-        add_rest(self.bids, MODEL, bold=bold, affine=affine, tr=TR)
-        self._write_atlas(shape, affine)
+        self.bundle = write_tiny_bundle(self.model, rois=rois)
+        bold = np.random.default_rng(0).normal(1000, 30, (*TINY_SHAPE, FRAMES))
+        add_rest(self.bids, MODEL, bold=bold.round().astype(np.int16))
+        slabs = np.arange(TINY_SHAPE[2]) * PARCELS // TINY_SHAPE[2] + 1
+        image = np.where(self.bundle.places.mask, slabs, 0).astype(np.int16)
+        nib.save(nib.Nifti1Image(image, TINY_AFFINE), self.atlas)
+        self.parcels = image[self.bundle.places.mask]  # (places,), the parcel of each
 
     @property
     def places(self) -> int:
@@ -72,7 +53,7 @@ class WrittenCohort(TinyJob):
         `maps` is (people, contrasts, places), `edges` (people, rois, rois).
         """
         assert self.run() == 0
-        labels = person_labels(len(maps))
+        labels = tuple(f"P{number:03d}" for number in range(len(maps)))
         for number, label in enumerate(labels):
             own = {} if fd_mean is None else {"fd_mean": f"{fd_mean[number]:.6f}"}
             self._copy(label, maps[number], edges[number], own)
@@ -101,12 +82,6 @@ class WrittenCohort(TinyJob):
         from bids_dtg.cli.run import main
 
         return main([*words, *map(str, (*by, *more))])
-
-    def _write_atlas(self, shape: tuple[int, int, int], affine: np.ndarray) -> None:
-        slabs = np.arange(shape[2]) * PARCELS // shape[2] + 1
-        image = np.where(self.bundle.places.mask, slabs, 0).astype(np.int16)
-        nib.save(nib.Nifti1Image(image, affine), self.atlas)
-        self.parcels = image[self.bundle.places.mask]  # (places,), the parcel of each
 
     def _copy(
         self, label: str, maps: np.ndarray, edges: np.ndarray, own: Mapping[str, str]

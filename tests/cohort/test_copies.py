@@ -7,7 +7,6 @@ from pathlib import Path
 
 import array_people
 import numpy as np
-import output_series
 import pytest
 from given import sets
 from tiny_cohort import TinyCohort
@@ -153,18 +152,12 @@ def test_copies_among_images_are_known_by_the_values_that_are_read(images, held_
 
 
 def test_copies_in_the_output_of_the_participant_level_are_known(tmp_path):
-    values = output_series.chance_series(1)
-    output_series.write_run(tmp_path / "dynamics", "01", values=values)
-    output_series.write_run(tmp_path / "dynamics", "02", values=3 * values)
-    output_series.write_run(tmp_path / "dynamics", "03")
-    given = {"bids_dir": tmp_path, "analysis_level": "group"}
-    words = {"output_dir": tmp_path / "dynamics", "workflow": "dynamics", "analysis": "evaluate"}
-    assert NetworkPeople.prepare(Settings.of(**given, **words)).families.copies == (("01", "02"),)
     folder = write_twins(tmp_path, tasks=("stroopAP",), number=4)
     for number, label in enumerate(("c0p0000", "c0p0001", "c0p0002")):
         write_average(tmp_path / "twin", label, edges()["edges"][number % 2])
-    words = {"output_dir": tmp_path / "twin", "workflow": "twin", "analysis": "train"}
-    people = TwinPeople.prepare(Settings.of(**{**given, "bids_dir": folder / "bids"}, **words))
+    given = {"bids_dir": folder / "bids", "output_dir": tmp_path / "twin"}
+    given |= {"analysis_level": "group", "workflow": "twin", "analysis": "train"}
+    people = TwinPeople.prepare(Settings.of(**given))
     assert people.families.copies == (("c0p0000", "c0p0002"),)
 
 

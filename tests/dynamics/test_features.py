@@ -7,9 +7,9 @@ import pytest
 from dk68 import dk68_regions
 from hypothesis import given
 from hypothesis import strategies as st
-from network_people import chance_networks, real_networks
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import pearsonr
+from tiny_network import chance_networks
 
 from bids_dtg.dynamics.features import (
     features_of,
@@ -169,6 +169,6 @@ def test_zero_crossings_follow_the_gene_map_beyond_smoothness(shared):
 
 
 @pytest.fixture(scope="module")
-def real(shared):
+def real(real_networks):
     """Return features of the training people's first session, by name."""
-    return features_of(real_networks(shared, 1))
+    return features_of(real_networks(1))

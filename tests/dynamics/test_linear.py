@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from network_people import real_networks
 
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.linear import (
@@ -177,8 +176,8 @@ def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_f
 
 
 @pytest.mark.slow
-def test_people_are_described_on_another_day_as_by_the_prototype(shared):
-    first, second = (real_networks(shared, session, 50) for session in (1, 2))
+def test_people_are_described_on_another_day_as_by_the_prototype(real_networks):
+    first, second = (real_networks(session, 50) for session in (1, 2))
     people = covariances(first.series)
     model = LinearModel.of(GroupSums.over(people[:40]), Shrinkage(4800.0, 650.0))
     fits, stepped = [], []

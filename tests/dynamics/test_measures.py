@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from network_people import real_networks
 from scipy.stats import ks_2samp
 
 from bids_dtg.connectome.parcels import fc_strength, upper_edges
@@ -28,9 +27,9 @@ def waves(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def real(shared):
+def real(real_networks):
     """Return the series of both sessions of the training people."""
-    return [real_networks(shared, session).series for session in (1, 2)]
+    return [real_networks(session).series for session in (1, 2)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_folders import add_hcp_run, add_hcp_task
+from fmriprep_dataset import make_image
+from study_folders import add_hcp_run
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError
@@ -37,6 +38,25 @@ def touch(root: Path, *names: str) -> Path:
 
 def find(place: Path) -> tuple[StatMap, ...]:
     return find_statmaps(place)[0]
+
+
+def add_hcp_task(
+    root: Path, analysis: str, maps: dict[str, dict[str, np.ndarray]], folder: str = "100307"
+) -> Path:
+    """Add a task's maps as TaskfMRILevel2.sh of HCPpipelines leaves them.
+
+    `analysis` is a name such as tfMRI_WM_hp200_s4_level2; `maps` has cope and zstat of each
+    contrast, by HCP's name of it.
+    """
+    run = analysis.partition("_hp200")[0]
+    feat = root / folder / "MNINonLinear" / "Results" / run / f"{analysis}.feat"
+    feat.mkdir(parents=True)
+    (feat / "Contrasts.txt").write_text("".join(f"{name}\n" for name in maps))
+    for number, name in enumerate(maps, 1):
+        for kind, values in maps[name].items():
+            path = feat / "StandardVolumeStats" / f"cope{number}.feat" / f"{kind}1.nii.gz"
+            make_image(path, values.astype(np.float32))
+    return feat
 
 
 def patterns(folder: Path, *tables: str) -> Path:

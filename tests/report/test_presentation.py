@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
-from measured_run import ENTITIES, measured_run
+from tiny_job import FRAMES, TR, TinyJob
 
 from bids_dtg import workflows
 from bids_dtg.contrasts.analyses.overview import write_group_page
@@ -29,6 +32,7 @@ from bids_dtg.report.quality import QualityColumn, write_quality
 from bids_dtg.settings import Settings
 from bids_dtg.workflows import Workflow
 
+ENTITIES = {"sub": "01", "task": "rest"}
 PULSE = FileKind("physio", "pulse", ".tsv")
 
 
@@ -83,16 +87,24 @@ def toy(monkeypatch) -> Presentation:
     return PULSES
 
 
+def described(folder, presentation) -> DerivativeDataset:
+    """Describe an output of a workflow."""
+    job = TinyJob(folder)
+    dataset, source = DerivativeDataset(job.out), SourceDataset(job.bids, "fmriprep", {}, job.bids)
+    dataset.describe(source, presentation.dataset_words(job.bundle.card), version="1")
+    return dataset
+
+
 @pytest.fixture
 def output(tmp_path, toy) -> DerivativeDataset:
-    data = measured_run(tmp_path)
-    dataset = DerivativeDataset(tmp_path / "out")
-    source = SourceDataset(data.run.root, "fmriprep", {}, data.run.root)
-    dataset.describe(source, toy.dataset_words(data.bundle.card), version="1")
+    dataset = described(tmp_path, toy)
     figures = {column.name: None for column in toy.quality_columns}
     figures |= {"participant_id": "sub-01", "task_id": "rest", "frames": 60, "frames_kept": 60}
     figures["pulse"] = 64
     list(write_quality(figures, toy.quality_columns, ENTITIES, dataset))
+    confounds = SimpleNamespace(fd_mm=np.full(FRAMES, 0.1), std_dvars=None)
+    design = SimpleNamespace(keep=np.ones(FRAMES, bool), tr_seconds=TR)
+    data = SimpleNamespace(design=design, confounds=confounds)
     list(write_kept(toy.keep(data), ENTITIES, dataset))
     return dataset
 
@@ -108,10 +120,7 @@ def test_an_output_says_which_workflow_made_it(output, toy):
 
 def test_an_output_that_names_none_is_of_the_default(tmp_path):
     assert presentation_of(DerivativeDataset(tmp_path)) is MAPS
-    data = measured_run(tmp_path)
-    output = DerivativeDataset(tmp_path / "out")
-    source = SourceDataset(data.run.root, "fmriprep", {}, data.run.root)
-    output.describe(source, MAPS.dataset_words(data.bundle.card), version="1")
+    output = described(tmp_path, MAPS)
     assert "Workflow" not in read_json(output.root / "dataset_description.json")["GeneratedBy"][0]
     assert presentation_of(output) is MAPS
 

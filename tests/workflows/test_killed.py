@@ -9,26 +9,17 @@ from pathlib import Path
 
 import nibabel as nib
 import pytest
-from forked_jobs import ForkingProcess, Signal
+from forked_jobs import ForkingProcess, Signal, Watch
 from tiny_bundle import with_half_widths, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 
-REPLACE, STATMAP = "pathlib:Path.replace", "desc-synthetic_statmap.nii.gz"
-RECORD = "complete/sub-01_task-rest.json"
-
-
-def kill(target: str, call: int = 1, when: str = "before", matching: str = "") -> Signal:
-    return Signal(signal.SIGKILL, target, call, when, matching)
-
-
+STATMAP, RECORD = "desc-synthetic_statmap.nii.gz", "complete/sub-01_task-rest.json"
 POINTS = {
-    "reading block 2": kill("bids_dtg.connectome.moments:RunMoments.add", 2),
-    "writing map 24 of 47": kill(REPLACE, 24, "cut", STATMAP),
-    "after renaming map 47": kill(REPLACE, 47, "after", STATMAP),
-    "before the participants' table": kill(REPLACE, 1, "cut", "participants.tsv"),
-    "before the completion record": kill(REPLACE, 1, "before", RECORD),
+    "writing map 24 of 47": Signal(signal.SIGKILL, STATMAP, 24, cut=True),
+    "before the participants' table": Signal(signal.SIGKILL, "participants.tsv", cut=True),
+    "before the completion record": Signal(signal.SIGKILL, RECORD),
 }
 
 
@@ -68,9 +59,10 @@ def job(tmp_path_factory, forks) -> TinyJob:
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_and_run_again(job, forks, point):
     out, whole = job.folder / point, job.folder / "whole"
-    assert forks.run(job.arguments(out=out), signal=POINTS[point]) == [-signal.SIGKILL]
+    watch = Watch(str(out), signal=POINTS[point])
+    assert forks.run(job.arguments(out=out), watch=watch) == [-signal.SIGKILL]
     assert_files_are_whole(out)
-    if POINTS[point].when == "cut":
+    if POINTS[point].cut:
         (left,) = out.rglob(".dtg-*.tmp")
         assert left.stat().st_size > 0
     assert forks.run(job.arguments(out=out)) == [0]
@@ -111,11 +103,11 @@ def test_processes_side_by_side(crowd, forks):
     ],
 )
 def test_asked_to_stop(crowd, forks, number, code, told):
-    """Just after the first participant is complete; others may have come far or not."""
+    """After the first participant is complete; others may have come far or not."""
     out, errors = crowd.folder / f"stopped by {number}", crowd.folder / f"errors {number}.txt"
-    where = Signal(number, REPLACE, 1, "after", RECORD)
+    watch = Watch(str(out), signal=Signal(number, "complete/sub-02_task-rest.json"))
     words = crowd.arguments("--nprocs", "1", out=out)
-    assert forks.run(words, signal=where, stderr=errors) == [code]
+    assert forks.run(words, watch=watch, stderr=errors) == [code]
     said = errors.read_text()
     assert told in said.splitlines()
     left = "of 3 participants finished; the same command does what is left"

@@ -13,7 +13,7 @@ import tiny_series
 import tiny_twins
 import torch
 from bids_check import require_every_file_seen
-from forked_jobs import Copies, ForkingProcess, Place, all_modules
+from forked_jobs import ForkingProcess, Place, Watch, all_modules
 from given import NARROW, sets
 from tiny_cohort import TinyCohort
 from tiny_job import tree
@@ -171,8 +171,8 @@ def test_killed_anywhere_and_run_again(scene, tmp_path, job):
     def call(*places: Place) -> None:
         log.write_text("")
         errors.write_text("")
-        copies = Copies(str(scene.out), str(log), places)
-        assert scene.forks.run(words, copies=copies, stderr=errors) == [0], errors.read_text()
+        watch = Watch(str(scene.out), str(log), places)
+        assert scene.forks.run(words, watch=watch, stderr=errors) == [0], errors.read_text()
 
     scene.begin(job)
     call()

@@ -32,11 +32,11 @@ def test_tables_of_people_are_found_by_their_series(call, arrays, out, tmp_path,
         folder.mkdir()
         for path in sorted(arrays.glob("*.npz")):
             content = dict(np.load(path))
-            for name in {"subject", "bold", "weights"} & content.keys():
+            for name in {"people", "rest", "structural"} & content.keys():
                 content[name] = content[name][::-1]
             if folder is renamed:
-                content["subject"] = [f"new{label}" for label in content["subject"]]
-                content |= {"bold": content["bold"] * 10} if "bold" in content else {}
+                content["people"] = [f"new{label}" for label in content["people"]]
+                content |= {"rest": content["rest"] * 10} if "rest" in content else {}
             np.savez(folder / path.name, **content)
     model = ("--model", str(out / "group" / "model-tables" / "bundle"), "--simulations", "1")
     again = ("--model-name", "again")

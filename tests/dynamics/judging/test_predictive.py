@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from network_people import chance_networks
+from tiny_network import chance_networks
 
 from bids_dtg.dynamics.judging.predictive import (
     CHECKS,

@@ -2,16 +2,69 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from output_series import ATLAS, REGIONS, chance_series, chance_weights, write_people, write_run
 
 from bids_dtg.dynamics.participant.people import NetworkPeople
 from bids_dtg.errors import DatasetError
+from bids_dtg.files.names import build_path
+from bids_dtg.files.regions import RegionTable, encode_relmat, encode_series
 from bids_dtg.settings import Settings
+
+REGIONS = tuple(f"{side}-{name}" for side in ("lh", "rh") for name in "ABCD")
+ATLAS = {"atlas": "Tiny", "seg": "8n"}
+
+
+def chance_series(seed: int, frames: int = 90) -> np.ndarray:
+    """Return series (regions, frames) that remember the frame before."""
+    values = np.random.default_rng(seed).standard_normal((len(REGIONS), frames)).cumsum(-1)
+    values -= values.mean(-1, keepdims=True)
+    return (values / values.std(-1, keepdims=True)).astype(np.float32)
+
+
+def chance_weights(seed: int) -> np.ndarray:
+    """Return a symmetric structural connectome (regions, regions), its largest weight 1."""
+    counts = np.random.default_rng(seed).integers(1, 50, (len(REGIONS),) * 2)
+    counts = (counts + counts.T) * (1 - np.eye(len(REGIONS)))
+    return counts / counts.max()
+
+
+def write_run(
+    root: Path,
+    label: str,
+    session: str | None = "1",
+    *,
+    values: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    connected: bool = True,
+    names: tuple[str, ...] = REGIONS,
+    atlas: dict[str, str] = ATLAS,
+    **facts: Any,
+) -> Path:
+    """Write a run's tables; returns that of the series. `facts` change its sidecar."""
+    seed = int(label) * 10 + int(session or 0)
+    entities = {"sub": label, "ses": session, "task": "rest", "space": "MNI152NLin6Asym", **atlas}
+    path = root / build_path({**entities, "stat": "mean"}, "timeseries", ".tsv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    series = chance_series(seed) if values is None else values
+    path.write_bytes(encode_series(RegionTable(names, series)))
+    sidecar = {
+        "RepetitionTime": 0.8,
+        "Atlas": {"SHA256": "abc"},
+        "InputType": "fmriprep",
+        "DenoiseStrategy": "simple",
+        **facts,
+    }
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    if connected:
+        matrix = RegionTable(names, chance_weights(int(label)) if weights is None else weights)
+        beside = root / build_path({**entities, "desc": "structural"}, "relmat", ".tsv")
+        beside.write_bytes(encode_relmat(matrix))
+    return path
 
 
 def prepare(
@@ -36,7 +89,10 @@ def without(values: np.ndarray, frames: Any) -> np.ndarray:
 
 
 def test_series_and_connectomes_come_back_as_they_were_written(tmp_path):
-    people = prepare(write_people(tmp_path))
+    for label in ("01", "02", "03", "04"):
+        for session in ("1", "2")[: 1 + (label != "04")]:
+            write_run(tmp_path, label, session)
+    people = prepare(tmp_path)
     assert (people.sessions, people.labels) == (("1", "2"), ("01", "02", "03", "04"))
     assert (people.regions, people.tr_seconds) == (REGIONS, 0.8)
     source = people.source
@@ -109,3 +165,10 @@ def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_p
     people = prepare(tmp_path / "out", structural_connectivity=tmp_path / "sc.tsv")
     assert np.allclose(people.networks("1").weights[0], chance_weights(5), atol=1e-6)
     assert people.notes[0].startswith("sc.tsv names no regions: assumed to be in the order")
+
+
+def test_copies_are_known(tmp_path):
+    write_run(tmp_path, "01", values=chance_series(1))
+    write_run(tmp_path, "02", values=3 * chance_series(1))
+    write_run(tmp_path, "03")
+    assert prepare(tmp_path).families.copies == (("01", "02"),)

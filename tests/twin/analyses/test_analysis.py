@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_twins import arguments, write_split, write_twins
+from given import split
+from tiny_twins import arguments, write_twins
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -41,8 +42,8 @@ def out(inputs, tmp_path_factory) -> Path:
     """Return the output with a model that was trained with covariates on some of the people."""
     found = tmp_path_factory.mktemp("out")
     labels = [row["participant_id"].removeprefix("sub-") for row in table_of(inputs)]
-    split = write_split(found, labels[:UNSEEN], labels[UNSEEN:])
-    more = ("--covariates", "age", "site", *split)
+    sets = split(labels[UNSEEN:], labels[:UNSEEN])
+    more = ("--covariates", "age", "site", *sets)
     assert main(arguments(inputs, found, "train", "--epochs", "1", *more)) == 0
     return found
 

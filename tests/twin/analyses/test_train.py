@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tiny_twins import LABELS, SEEN, arguments, write_split
+from given import split
+from tiny_twins import LABELS, SEEN, arguments
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -37,8 +38,8 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle):
 @pytest.mark.slow
 def test_all_weights_are_generated_where_asked_for(people, out, call, tmp_path):
     more = ("--architecture", "hypernetwork", "--epochs", "1", "--task-file")
-    split = write_split(tmp_path, LABELS[:1], LABELS[1:5])
-    assert call("train", *more, "stroop", *split, "--model-name", "all") == 0
+    sets = split(LABELS[1:5], LABELS[:1])
+    assert call("train", *more, "stroop", *sets, "--model-name", "all") == 0
     folder = out / "group" / "model-all"
     part = load_twin_bundle(folder / "bundle").part
     assert (part.architecture, part.people) == ("hypernetwork", 4)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from given import split
 from tiny_twins import (
     LABELS,
     PARCELS,
@@ -14,7 +15,6 @@ from tiny_twins import (
     edges,
     write_average,
     write_sets,
-    write_split,
     write_twins,
 )
 
@@ -137,8 +137,8 @@ def test_one_atlas_is_read(tmp_path):
 
 def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     people, out = write_twins(tmp_path, tasks=("stroopAP",)), write_sets(tmp_path / "out")
-    split = write_split(tmp_path, LABELS[4:], LABELS[:4])
-    train = arguments(people, out, "train", "--epochs", "1", *split, arrays=None)
+    sets = split(LABELS[:4], LABELS[4:])
+    train = arguments(people, out, "train", "--epochs", "1", *sets, arrays=None)
     assert main([*train, "--dry-run"]) == 0
     assert "28 edges a connectome (Pearson correlations of parcel series" in capsys.readouterr().out
     assert main(train) == 0
