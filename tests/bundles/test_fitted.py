@@ -125,12 +125,6 @@ def test_missing_and_changed_files_are_refused(bundle: NetworkBundle, name: str)
         load_network_bundle(bundle.path)
 
 
-def test_weights_that_change_after_loading_are_refused(bundle: NetworkBundle) -> None:
-    (bundle.path / WEIGHTS).write_bytes(b"others")
-    with pytest.raises(BundleError, match="has changed"):
-        bundle.state()
-
-
 def forged(bundle: NetworkBundle, name: str, **changes: np.ndarray | None) -> Path:
     """Change tensors of a file as somebody who knows the hashes would; None: left out."""
     found = safetensors.numpy.load((bundle.path / name).read_bytes())

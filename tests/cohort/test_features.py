@@ -183,6 +183,13 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys
     assert {first.labels, second.labels} == {LABELS, without}
 
 
+def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
+    paths = [people_of(cohort).averages[label][0].maps[0].path for label in ("01", "02", "03")]
+    with changed(*paths, change=lambda values: np.where(values, np.indices(values.shape)[0], 0)):
+        tables(cohort, "maps", tmp_path)
+    assert "sub-01, sub-02, sub-03 have one and the same map" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", [lambda text: "", lambda text: text[: len(text) // 2]])
 def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
     with changed(next(cohort.out.glob("sub-01/func/*_relmat.tsv")), change=change):

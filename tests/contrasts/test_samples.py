@@ -32,15 +32,6 @@ def test_an_epoch_has_each_person_once_and_batches_have_different_people():
         assert len({one.numpy().tobytes() for one in batch.maps}) == 4
 
 
-def test_batches_are_those_of_the_seed():
-    def drawn(*seed):
-        batches = training_batches(cohort(), 3, seed)
-        return [batch.connectomes.numpy().tobytes() for (batch,) in batches]
-
-    assert drawn(0, 1) == drawn(0, 1)
-    assert drawn(0, 1) != drawn(0, 2)
-
-
 def test_all_segments_are_drawn():
     samples = cohort(people=2)
     batches = training_batches(samples, 2, (0,), number=20)
@@ -68,17 +59,6 @@ def arrays(*lengths):
     rng = np.random.default_rng(0)
     connectomes = [rng.normal(size=(n, 4, VOXELS)).astype(np.float16) for n in lengths]
     return connectomes, [rng.normal(size=(3, VOXELS)).astype(np.float32) for _ in lengths]
-
-
-def test_segments_of_each_person_come_round():
-    connectomes, maps = arrays(1, 3)
-    samples = PersonSamples(connectomes, maps, MASK)
-    assert samples.segments == 3
-    for segment in range(3):
-        found = samples.segment(0, segment, ALL)
-        np.testing.assert_array_equal(found, connectomes[0][0])
-        found = samples.segment(1, segment, ALL)
-        np.testing.assert_array_equal(found, connectomes[1][segment])
 
 
 def test_what_was_not_measured_does_not_count():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 
 import numpy as np
 import pytest
@@ -104,41 +103,6 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     assert rates[1][5] > rates[1][6]
     for name, tensor in whole.state.items():
         torch.testing.assert_close(resumed.state[name], tensor, atol=1e-5, rtol=0)
-
-
-class WatchedSamples(PersonSamples):
-    """Samples that remember which threads read them."""
-
-    def __init__(self, *arrays: np.ndarray) -> None:
-        super().__init__(*arrays)
-        self.readers: set[str] = set()
-
-    def maps(self, person, voxels=slice(None)):
-        self.readers.add(threading.current_thread().name)
-        return super().maps(person, voxels)
-
-
-def watched(people: int, seed: int) -> WatchedSamples:
-    made = cohort(people, seed)
-    return WatchedSamples(made._connectomes, made._maps, made.mask)
-
-
-def training_task(people: PersonSamples) -> TrainingTask:
-    return TrainingTask(people, people, SHORT, start=None, report=lambda line: None)
-
-
-def test_a_device_has_its_batches_read_ahead_in_a_thread():
-    """Processes would send them by way of /dev/shm, which is small in containers."""
-    people = watched(12, 1)
-    task = training_task(people)
-    people.readers.clear()
-    here = list(task.train_dataloader())
-    assert people.readers == {threading.current_thread().name}
-    people.readers.clear()
-    ahead = list(task.to("meta").train_dataloader())  # a device that every torch has
-    assert people.readers == {"reader"}
-    assert len(here) == 3
-    torch.testing.assert_close(ahead, here, rtol=0, atol=0)
 
 
 def test_voxels_of_a_mask_are_trained_on_where_they_lie():

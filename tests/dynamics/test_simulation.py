@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from sip_reference import Reference
 
 from bids_dtg.dynamics.inference import Inferred, infer
@@ -82,41 +81,6 @@ def test_external_path_is_the_originals(shared):
     noise[0] = reference["gen_us_first"].item()
     found = external_path(model, noise[:, None])[:, 0]
     np.testing.assert_allclose(found, reference["gen_us"], rtol=0, atol=1e-5)
-
-
-def _stepped(
-    model: NetworkModel, drawn: Drawn, weights: NDArray, person: int, number: int
-) -> NDArray:
-    """One simulation, a call of the model's modules a frame; (regions, frames)."""
-
-    def one(array: NDArray) -> torch.Tensor:
-        return torch.as_tensor(array).double()
-
-    at = (person, number)
-    state, region = one(drawn.first[at]), one(drawn.region[at])
-    whose = one(drawn.person[at]).expand(len(region), -1)
-    state_sd = (0.5 * model.state_log_variance).exp()
-    sd = (0.5 * model.observation_log_variance).exp()
-    series = []
-    with torch.no_grad():
-        for frame in range(FRAMES):
-            expected = model.observation(state)[:, 0]
-            series.append(expected + sd * one(drawn.observed[(frame, *at)]))
-            network = one(weights) @ expected
-            external = one(drawn.external[(frame, *at)]).expand(1, 1, len(region))
-            change = model.transition(
-                state[None, None], region[None], whose[None], network[None, None], external
-            )[0, 0]
-            state = state + change + state_sd * one(drawn.system[frame, :, person, number].T)
-    return torch.stack(series, 1).numpy()
-
-
-def test_regions_of_all_simulations_step_as_those_of_one(model, networks, inferred):
-    drawn = _draw(model, networks, inferred)
-    found = run(model, drawn, networks.weights)
-    for person in range(3):
-        expected = _stepped(model, drawn, networks.weights[person], person, 2)
-        np.testing.assert_allclose(found[person, 2], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_simulation_is_the_same_among_others_and_alone(model, networks, inferred):

@@ -58,37 +58,10 @@ def test_of_oscillators_published_run_is_replayed(replayed):
     np.testing.assert_allclose(normalised, replayed["hopf_y"], rtol=0, atol=1e-10)
 
 
-def test_of_oscillators_velocity_is_that_of_the_formula():
-    rng = np.random.default_rng(2)
-    weights, a, f = rng.random((4, 4)), rng.uniform(-1, 1, 4), rng.uniform(0, 0.1, 4)
-    x, y = rng.standard_normal((2, 4))
-    network = Hopf(weights[None], np.array([[0.3]]), a[None], f[None])
-    found = network.velocity(np.stack([x, y])[None, None])[0, 0]
-    for i in range(4):
-        growth = a[i] - x[i] ** 2 - y[i] ** 2
-        into_x = sum(weights[i, j] * (x[j] - x[i]) for j in range(4))
-        into_y = sum(weights[i, j] * (y[j] - y[i]) for j in range(4))
-        turn = 2 * np.pi * f[i]
-        assert found[0, i] == pytest.approx(growth * x[i] - turn * y[i] + 0.3 * into_x)
-        assert found[1, i] == pytest.approx(growth * y[i] + turn * x[i] + 0.3 * into_y)
-
-
 def test_of_mean_fields_published_run_is_replayed(replayed):
     series = simulate_wong_wang(*published_mean_field(replayed))[0, 0]
     normalised = (series - series.mean()) / series.std()
     np.testing.assert_allclose(normalised, replayed["pmfm_y"], rtol=0, atol=1e-10)
-
-
-def test_of_mean_fields_velocity_is_that_of_the_formula():
-    rng = np.random.default_rng(2)
-    weights, state = rng.random((4, 4)), rng.random(4)
-    network = WongWang(weights[None], np.array([[0.19]]), np.zeros((1, 4)))
-    found = network.velocity(state[None, None])[0, 0]
-    for i in range(4):
-        current = 0.2609 * state[i] + 0.295 + 0.19 * 0.2609 * (weights[i] @ state)
-        excess = 270 * current - 108
-        rate = excess / (1 - np.exp(-0.154 * excess))
-        assert found[i] == pytest.approx(-state[i] / 0.1 + (1 - state[i]) * 0.641 * rate)
 
 
 def test_rate_has_its_limit_where_the_input_is_at_the_threshold():

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import array_people
 import h5py
-import nibabel as nib
 import numpy as np
 import pytest
 import tiny_twins
@@ -355,54 +354,6 @@ def test_a_damaged_map_costs_its_participant_alone(tmp_path, capsys, how):
     assert "sub-08" in split
 
 
-def stored(change: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Edit:
-    """Return a damage to the values of an image, or to where it lies, in mm."""
-
-    def edit(path: Path) -> None:
-        loaded = nib.load(path)
-        values = change(loaded.get_fdata(dtype=np.float32)).astype(np.float32)
-        make_image(path, values, loaded.affine + shift * np.eye(4, k=3))
-
-    return edit
-
-
-# Which people have a predicted map damaged, and what is said of it.
-PREDICTED = {
-    "zeros": (stored(lambda values: 0 * values), ("03",), "sub-03 is left out"),
-    "times 1e30": (stored(lambda values: 1e30 * values), ("03",), "sub-03 is left out"),
-    "elsewhere": (stored(lambda values: values, 4.0), ("03",), "sub-03 is left out"),
-    "truncated": (truncated, ("03",), "sub-03 is left out"),
-    "of one person for three": (
-        stored(lambda values: np.where(values, np.arange(values.size).reshape(values.shape), 0)),
-        ("01", "02", "03"),
-        "sub-01, sub-02, sub-03 have one and the same map",
-    ),
-}
-
-
-@pytest.fixture(scope="module")
-def predicted(cohort) -> Path:
-    assert cohort.run("--nprocs", "1") == 0
-    return cohort.out
-
-
-@pytest.mark.parametrize("how", PREDICTED)
-def test_damaged_predicted_maps_are_named(cohort, predicted, tmp_path, capsys, how):
-    damage, whose, named = PREDICTED[how]
-    out = tmp_path / "out"
-    shutil.copytree(predicted, out)
-    (cohort.bids / "participants.tsv").write_text(FAMILIES)
-    for label in whose:
-        (path,) = out.glob(f"sub-{label}/**/*contrast-languageMath_*synthetic_statmap.nii.gz")
-        damage(path)
-    words = ["--permutations", "9", "--voxels", "--no-reports"]
-    words += ["--contrast", "languageMath", "--phenotype", "age"]
-    assert cohort.analyse("stats", *words, out=out) in (0, 1)
-    told = capsys.readouterr().err
-    assert "Traceback" not in told
-    assert any(named in line for line in told.splitlines()), told
-
-
 EVENT_FILES = {
     "empty": empty,
     "other columns": holding("a\tb\n1\t2\n"),
@@ -551,34 +502,6 @@ def test_words_of_a_model_act_on_nobody(tmp_path, capfd):
             text = path.read_text("utf-8")
             assert not [character for character in ACTING if character in text], path
             assert path.suffix != ".html" or "<script>alert(1)" not in text, path
-
-
-def test_a_checkpoint_of_pickled_objects_is_refused(tmp_path, capsys):
-    import torch
-
-    from bids_dtg.cli.models import main
-
-    victim, path = tmp_path / "created", tmp_path / "model.ckpt"
-    torch.save({"state_dict": {}, "hook": _Touches(victim)}, path)
-    words = ["convert", str(path), str(tmp_path / "out"), "--name", "evil"]
-    for name in ("maps", "brain-mask", "mask"):
-        values = np.ones((*TINY_SHAPE, 4) if name == "maps" else TINY_SHAPE, np.float32)
-        make_image(tmp_path / f"{name}.nii.gz", values, TINY_AFFINE)
-        words += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
-    assert main(words) == 2
-    assert path.name in the_line(capsys)
-    assert not victim.exists()
-    assert not (tmp_path / "out").exists()
-
-
-class _Touches:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, victim: Path) -> None:
-        self.victim = victim
-
-    def __reduce__(self):
-        return Path.touch, (self.victim,)
 
 
 def test_links_that_lead_round_end(tmp_path, of_the_other):

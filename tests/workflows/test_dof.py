@@ -110,18 +110,11 @@ def test_what_its_sidecar_states_is_used(tmp_path, capsys):
     assert "ResidualDegreesOfFreedom is 'many'" in capsys.readouterr().err
 
 
-# --- voxels and repetition time beside the training's
-
-
 # --- a plan finds what the run will find
 
 
 def damage_few_minutes(job):
     add_rest(job.bids, "02", frames=20)
-
-
-def damage_few_dof(job):
-    add_rest(job.bids, "02", frames=40)
 
 
 def damage_columns(job):
@@ -136,7 +129,6 @@ def damage_no_confounds(job):
 
 DAMAGES = {
     "few minutes": damage_few_minutes,
-    "few degrees of freedom": damage_few_dof,
     "columns missing": damage_columns,
     "no confounds": damage_no_confounds,
 }
@@ -165,6 +157,3 @@ def test_a_plan_names_runs_that_would_be_left_out(job, capsys):
     assert job.run("--dry-run") == 0
     planned = capsys.readouterr().out
     assert re.search(r"leaves out sub-01_task-rest_run-2: .* has 15 degrees of freedom", planned)
-
-
-# --- models of one's own

@@ -469,19 +469,6 @@ class TestNetwork:
         assert [row["contrast"] for row in rows] == ["mean of 1 tuned", CONTRASTS[0]]
 
 
-def test_damaged_rest_or_maps_cost_one_participant(tmp_path, capsys):
-    cohort = TinyCohort(tmp_path)
-    (rest,) = cohort.bids.glob("sub-02/**/*bold.nii.gz")
-    (path,) = cohort.statmaps.glob(f"sub-03/*ses-a*{CONTRASTS[0]}*")
-    for damaged in (rest, path):
-        damaged.write_bytes(b"damaged")
-    assert cohort.analyse("train", *LINEAR, "--nprocs", 2) == 1
-    lines = capsys.readouterr().err
-    assert "sub-02 is left out" in lines
-    assert f"sub-03 is left out: {path}" in lines
-    assert "6 participants with rest and maps" in lines
-
-
 @pytest.mark.slow
 def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     pytest.importorskip("lightning", reason="the extra `train` is not installed")

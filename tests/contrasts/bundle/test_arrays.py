@@ -174,10 +174,3 @@ def test_a_mean_comes_back_as_it_was(bundle, tmp_path):
     extend_bundle(bundle, tmp_path / "new", mean=mean)
     np.testing.assert_array_equal(load_bundle(tmp_path / "new").mean, mean)
     assert load_bundle(bundle.path).mean is None
-
-
-def test_a_mean_that_is_not_finite_is_not_written(bundle, tmp_path):
-    mean = maps_of(bundle).astype(np.float32)
-    mean[0, 0] = np.nan
-    with pytest.raises(BundleError, match="mean has values that are not finite"):
-        extend_bundle(bundle, tmp_path / "new", mean=mean)

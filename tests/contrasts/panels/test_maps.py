@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +12,6 @@ import pytest
 from cifti_people import brain_models
 
 from bids_dtg.contrasts.panels.maps import draw_averages
-from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
@@ -168,33 +165,3 @@ def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     assert language["cards"][0]["peak"] == "+8.00 in P075"
     page = " ".join(write_participant_report(dense, "01", {}).read_text().split())
     assert "on the template's surface; below, axial slices at z = \N{MINUS SIGN}24," in page
-
-
-def pixels_of(output, card) -> np.ndarray:
-    """Return the pixels of a card's picture, as numbers that can be subtracted."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO((output.root / card["picture"]).read_bytes())) as opened:
-        assert opened.size == (card["width"], card["height"])
-        return np.asarray(opened.convert("RGBA"), int)
-
-
-def test_pictures_of_parcels_are_files_of_the_size_that_the_page_gives_them(dense):
-    made = section(dense)
-    cards = cards_of(made)
-    assert [Path(card["picture"]).name for card in cards] == [
-        f"sub-01_task-rest_contrast-{label}.webp" for label in ("faces", "shapes", "math")
-    ]
-    faces, *others = (pixels_of(dense, card) for card in cards)
-    assert {other.shape for other in others} == {faces.shape}
-    # Above 0 is all of the left, which stands before the right.
-    warm = (faces[..., 0] - faces[..., 2] > 40) & (faces[..., 3] > 250)
-    left, right = np.array_split(warm, 2, axis=1)
-    assert left.any()
-    assert not right.any()
-
-
-def test_a_contrast_that_the_file_of_parcels_lacks_is_named(dense):
-    write_dense(dense, "synthetic", {"faces": PARCELS.points[:, 0]}, ContrastDetails={"gone": {}})
-    with pytest.raises(RunError, match=r"synthetic_statmap\.pscalar\.nii has no map gone\. Expect"):
-        section(dense)

@@ -13,7 +13,6 @@ from tiny_bundle import TINY_AFFINE
 from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold
 
 import bids_dtg
-from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader, measure
 from bids_dtg.contrasts.participant.model import predict_maps
@@ -145,14 +144,6 @@ def test_what_cannot_be_measured_is_one_error(job):
     elsewhere = dataclasses.replace(run, space="MNI152NLin2009cAsym")
     with pytest.raises(RunError, match="in MNI152NLin2009cAsym, with no transforms to it"):
         measure(elsewhere, bundle, CleaningOptions(denoise_strategy="none", min_minutes=1))
-
-
-@pytest.mark.slow
-def test_half_widths_are_the_model_s():
-    bundle = load_bundle("demo")
-    r = np.zeros((len(bundle.roi_maps), bundle.places.number), np.float32)
-    estimate = predict_maps(Connectome(r, 100, 432.0), bundle, device="cpu")
-    assert np.array_equal(estimate.half_widths, bundle.half_widths.at_places)
 
 
 def parcel_run(job: ParcelCohort):

@@ -236,21 +236,6 @@ def test_all_runs_too_short(job, capsys):
     assert "run-2" in line
 
 
-@pytest.mark.slow
-def test_run_with_too_few_degrees_of_freedom_is_left_out(job, capsys):
-    """C2: minutes alone let runs pass whose columns had used up nearly all frames."""
-    add_rest(job.bids, entities="run-1", seed=1)
-    add_rest(job.bids, entities="run-2", seed=2, frames=44)
-    assert job.run() == 0
-    err = capsys.readouterr().err
-    assert "sub-01_task-rest_run-2 was left out." in err
-    assert "has 15 degrees of freedom left (44 frames kept, less 29 columns)" in err
-    assert "Expected: at least 20" in err
-    assert "1 left out, with too little left" in err
-    sidecar = read_sidecar(job.out, "sub-01_task-rest")
-    assert list(sidecar["ExcludedRuns"]) == ["sub-01_task-rest_run-2"]
-
-
 # --- what is written
 
 

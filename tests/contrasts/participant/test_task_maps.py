@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from fmriprep_dataset import describe_dataset, make_image
+from fmriprep_dataset import make_image
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
@@ -111,24 +111,6 @@ def test_paths_images_and_runs_are_one(job, maps):
     run, _ = bids_dtg.find_runs(job.settings())
     for same in (str(path), nib.load(path), run):
         assert bits(maps.transform(same)) == wanted
-
-
-@pytest.mark.slow
-def test_a_run_on_another_lattice_is_resampled_as_by_the_command_line(job, tmp_path):
-    root = describe_dataset(tmp_path / "fmriprep")
-    affine = TINY_AFFINE.copy()
-    affine[:3, 3] += 0.7
-    bold = add_rest(root, "01", affine=affine)
-    for strategy in ("simple", "none"):
-        out = tmp_path / strategy
-        command = [root, out, "participant", "--model", job.model, "--no-reports"]
-        command += ["--denoise-strategy", strategy, "--omp-nthreads", "1"]
-        from bids_dtg.cli.run import main
-
-        assert main([str(word) for word in command]) == 0
-        maps = TaskMaps(str(job.model), strategy, "cpu", threads=1).fit()
-        first = nib.four_to_three(maps.transform(bold))[0]
-        assert bits(first) == bits(written(job, maps.contrasts_[0], out=out))
 
 
 def test_a_file_of_another_name_is_in_the_models_space(job, tmp_path):
@@ -347,13 +329,6 @@ def test_options_of_the_cleaning_are_those_of_the_command_line():
         "simple",
         "auto",
     )
-
-
-def test_fitting_again_changes_nothing(job, maps):
-    path = bold_of(job)
-    wanted = bits(maps.transform(path))
-    again = clone(maps)
-    assert bits(again.fit_transform(path)) == bits(again.fit(path).transform(path)) == wanted
 
 
 def test_a_fitted_estimator_travels(job, maps):
