@@ -185,7 +185,8 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys
 
 def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
     paths = [people_of(cohort).averages[label][0].maps[0].path for label in ("01", "02", "03")]
-    with changed(*paths, change=lambda own: np.arange(own.size, dtype="f4").reshape(own.shape)):
+    own = image(paths[0])
+    with changed(*paths, change=lambda values: np.float32(own)):
         tables(cohort, "maps", tmp_path)
     assert "sub-01, sub-02, sub-03 have one and the same map" in capsys.readouterr().err
 
