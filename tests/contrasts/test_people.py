@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.people import MeanMaps, Person, mean_maps, predicted_maps
 
 NAN = np.nan
 
@@ -26,6 +26,10 @@ def test_what_was_not_measured_counts_as_average():
     people = [person([[1, NAN, NAN]]), person([[3, 4, NAN]])]
     mean = mean_maps(people)
     np.testing.assert_array_equal(mean, [[2, 4, 0]])
+    # A person is compared with the others where somebody else was measured, too.
+    deviation, known = MeanMaps.of(people).left_out(people[1])
+    np.testing.assert_array_equal(deviation, [[2, 0, 0]])
+    np.testing.assert_array_equal(known, [[True, False, False]])
 
 
 @pytest.mark.parametrize("other", [[[1, 2, 4]], [[1, NAN, 3]]])

@@ -34,7 +34,8 @@ def test_components_and_distances_are_those_of_the_points(points):
 
 
 def test_silhouettes_are_those_of_scikit_learn_and_of_chance(points):
-    apart, labels = distances(products(points), 50), np.repeat(["a", "b", "c"], 10)
+    # One point has a label of its own: it counts as 0.
+    apart, labels = distances(products(points), 50), np.repeat(["a", "b", "c", "d"], (10, 10, 9, 1))
     orders = permuted_orders(np.arange(30), 20)
     found = silhouettes(apart, labels, orders)
     wanted = [

@@ -55,6 +55,7 @@ def mirrored(mirror, values):
 
 def test_nothing_is_found_in_maps_that_share_half_of_their_variance(places, mirror):
     for maps in cohort(places, 6):
+        maps[0][:50] = np.nan  # a gap of one person is left out of every comparison
         assert [dict(found.findings) for found in check(maps, mirror)] == [{}] * PEOPLE
 
 
