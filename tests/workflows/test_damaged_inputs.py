@@ -305,6 +305,7 @@ OF_A_TRAINING = {
     },
     "fmriprep/participants.tsv": {
         "another encoding": holding(FAMILIES.encode("utf-16")),
+        "annex": holding("/annex/objects/MD5E-s123--abc.tsv\n"),
         "too many cells": replaced("sub-01\t21\t1", "sub-01\t21\t1\t9"),
         "a person twice": holding(FAMILIES + "sub-01\t21\t4\n"),
     },

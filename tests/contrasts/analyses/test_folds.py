@@ -15,15 +15,16 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 LINEAR = ("--architecture", "linear")
 PEOPLE = 14  # without any group, ten or more: ROI maps are made of their rest
 FAMILIES = 4  # of two, beside people without relatives
-COUNTED = PEOPLE - FAMILIES  # in verdicts, where a family is one
+COUNTED = PEOPLE - FAMILIES - 1  # in verdicts, where a family is one, and so are two copies
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 
 def few():
-    """Make people, most of them in families of two."""
+    """Make people, most of them in families of two; the last two are the same person."""
     made = people(number=PEOPLE)
+    made["rest"][-1], made["targets"][-1] = 2 * made["rest"][-2], made["targets"][-2]
     names = [f"f{n % FAMILIES}" if n < 2 * FAMILIES else f"alone{n}" for n in range(PEOPLE)]
     made |= {"families": np.array(names), "contrasts": np.array(["WM 0bk:faces", "own rest"])}
     return made
@@ -73,13 +74,14 @@ def test_the_page_has_a_verdict_and_says_by_what(made):
     assert "The linear model is a fit for each of " in page
 
 
-def test_families_are_left_out_together(study, made):
+def test_families_and_copies_are_left_out_together(study, made):
     people, groups = few(), groups_of(made)
     assert sorted(groups) == sorted(people["people"])
     assert len(set(groups.values())) == 4
     family = dict(zip(people["people"].tolist(), people["families"].tolist(), strict=True))
     for name in family.values():
         assert len({groups[label] for label, own in family.items() if own == name}) == 1
+    assert groups[f"0{PEOPLE - 2}"] == groups[f"0{PEOPLE - 1}"]
 
 
 @pytest.mark.slow
