@@ -84,35 +84,6 @@ def simulated(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_maps_by_these_names_are_those_of_the_command_line(simulated, tmp_path):
-    fmriprep, out = simulated / "fmriprep", tmp_path / "out"
-    command = [sys.executable, "-m", "bids_dtg.cli", fmriprep, out, "participant"]
-    options = ["--model", "demo", "--device", "cpu", "--no-reports"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-    settings = bids_dtg.Settings.of(
-        bids_dir=fmriprep,
-        output_dir=tmp_path / "other",
-        analysis_level="participant",
-        model="demo",
-    )
-    bundle = bids_dtg.load_bundle("demo")
-    (run,) = bids_dtg.find_runs(settings)
-    connectome = bids_dtg.measure(run, bundle, settings.cleaning)
-    estimate = bids_dtg.predict_maps(connectome, bundle, device="cpu")
-
-    assert len(estimate.contrasts) == 47
-    for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
-        name = f"*_contrast-{contrast.label}_stat-*_desc-synthetic_statmap.nii.gz"
-        (path,) = out.rglob(name)
-        written = nib.load(path).get_fdata()[bundle.places.mask]
-        assert written.std() > 0
-        np.testing.assert_allclose(values, written, rtol=0, atol=1e-5)
-    assert not (tmp_path / "other").exists()
-
-
-@pytest.mark.slow
 def test_maps_of_an_image_at_hand_are_those_of_its_file(simulated):
     settings = bids_dtg.Settings.of(
         bids_dir=simulated / "fmriprep",

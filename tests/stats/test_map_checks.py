@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.stats.map_checks import (
     LEAST_PEOPLE,
@@ -118,25 +117,3 @@ def test_a_missing_third_is_reported(places, mirror):
     found = check(maps, mirror)
     assert list(found[3].findings) == ["coverage"]
     assert "72% of the model's mask" in found[3].findings["coverage"]
-
-
-@pytest.mark.slow
-def test_in_people_of_the_phantom_the_damaged_ones_are_found_and_nobody_else():
-    """47 contrasts together tell what some of them alone do not."""
-    phantom = Phantom(block=4)
-    places = phantom.anatomy.places
-    mirror = places.mirror()
-    maps = np.stack([phantom.person(0, number).measured_maps(0) for number in range(20)])
-
-    def findings():
-        by_contrast = [check(list(maps[:, q]), mirror) for q in range(maps.shape[1])]
-        alone = {n for found in by_contrast for n, item in enumerate(found) if item.findings}
-        together = {
-            n: set(judge_person([found[n] for found in by_contrast])) for n in range(len(maps))
-        }
-        return alone, {n: kinds for n, kinds in together.items() if kinds}
-
-    assert findings() == (set(), {})
-    maps[0] = np.stack([mirrored(mirror, values) for values in maps[0]])
-    maps[3] *= 1000
-    assert findings() == ({0, 3}, {0: {"mirrored"}})

@@ -133,17 +133,18 @@ def test_implausible_responses_are_counted_and_not_scored(rt):
     assert kept.notes == ()
 
 
-@pytest.mark.parametrize("onset", ["n/a", "nan", "", " NaN "])
-def test_rows_without_onset_are_left_out_and_counted(onset):
-    trials = read_trials(find_task("stroop"), [stroop_row(onset), stroop_row(4.25)])
-    assert trials.onset_seconds.tolist() == [4.25]
-    assert trials.notes == ("1 row without an onset left out",)
-
-
-def test_repeated_rows_are_left_out_and_counted():
-    trials = read_trials(find_task("stroop"), [stroop_row(2), stroop_row(5), stroop_row(2)])
-    assert trials.onset_seconds.tolist() == [2, 5]
-    assert trials.notes == ("1 repeated row left out",)
+@pytest.mark.parametrize(
+    ("onsets", "kept", "note"),
+    [
+        (("n/a", 4.25), [4.25], "1 row without an onset left out"),
+        ((" NaN ", 4.25), [4.25], "1 row without an onset left out"),
+        ((2, 5, 2), [2, 5], "1 repeated row left out"),
+    ],
+)
+def test_rows_that_are_no_trial_are_left_out_and_counted(onsets, kept, note):
+    trials = read_trials(find_task("stroop"), [stroop_row(onset) for onset in onsets])
+    assert trials.onset_seconds.tolist() == kept
+    assert trials.notes == (note,)
 
 
 def test_of_two_trials_at_once_the_first_is_not_seen_and_not_scored():

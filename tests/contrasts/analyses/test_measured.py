@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from given import split
+from given import sets, split
 from scipy.ndimage import gaussian_filter
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import add_rest, read_table
@@ -175,6 +176,16 @@ def test_table_and_page_name_the_files_of_each_target(lines, damaged):
     assert "sub-01, mirrored in 2 of 2 targets" in page
     for text in (page, (folder / "desc-targets_files.tsv").read_text()):
         assert str(damaged.folder) not in text
+
+
+def test_a_retest_that_is_a_copy_is_refused(tmp_path, capsys):
+    cohort = TinyCohort(tmp_path, PEOPLE[:8])
+    for path in [*cohort.statmaps.glob("sub-01/*_ses-a_*")]:
+        shutil.copy(path, str(path).replace("_ses-a_", "_ses-b_"))
+    words = ("--architecture", "linear", *sets(PEOPLE[:8], 0, 0.25))
+    assert cohort.analyse("train", *words) == 1
+    line = "sub-01 is left out: the same set of measured maps is there twice"
+    assert line in capsys.readouterr().err
 
 
 # --- levels, tasks and runs, as programs write them

@@ -94,29 +94,33 @@ def test_larger_fields_of_view_are_cropped_exactly(inputs, tmp_path, flipped):
     assert convert(**inputs | {"out": tmp_path / "b"}).identity == expected.identity
 
 
-def test_maps_on_another_lattice_are_refused(inputs, tmp_path):
-    for name in ("maps", "brain_mask"):
-        affine = TINY_AFFINE.copy()
-        affine[0, 3] += 1  # half a voxel
-        values = np.asarray(nib.load(inputs[name]).dataobj)
-        moved = inputs | {name: save(tmp_path / f"moved_{name}.nii", values, affine)}
-        with pytest.raises(BundleError, match=f"moved_{name}.nii has voxels of 2 x 2 x 2 mm"):
-            convert(**moved)
+def half_a_voxel_away(values):
+    affine = TINY_AFFINE.copy()
+    affine[0, 3] += 1
+    return values, affine
 
 
-def test_maps_must_cover_the_brain_mask(inputs, tmp_path):
-    values = np.asarray(nib.load(inputs["maps"]).dataobj)[:, :, :6]
-    inputs["maps"] = save(tmp_path / "short.nii", values)
-    missing = tiny_masks()[0][:, :, 6:].sum()
-    with pytest.raises(BundleError, match=f"short.nii does not cover {missing} voxels"):
-        convert(**inputs)
-
-
-def test_brain_voxels_outside_the_grid_are_refused(inputs, tmp_path):
-    values, affine = padded(np.asarray(nib.load(inputs["brain_mask"]).dataobj))
+def wide(values):
+    values, affine = padded(values)
     values[0, 0, :2] = 1
-    inputs["brain_mask"] = save(tmp_path / "wide.nii", values, affine)
-    with pytest.raises(BundleError, match=r"wide\.nii has 2 voxels outside the grid"):
+    return values, affine
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "line"),
+    [
+        ("maps", half_a_voxel_away, "odd.nii has voxels of 2 x 2 x 2 mm"),
+        ("brain_mask", half_a_voxel_away, "odd.nii has voxels of 2 x 2 x 2 mm"),
+        ("maps", lambda own: (own[:, :, :6], TINY_AFFINE), "does not cover {missing} voxels"),
+        ("brain_mask", wide, "odd.nii has 2 voxels outside the grid"),
+        ("maps", lambda own: (own[..., :3], TINY_AFFINE), "odd.nii holds 3 ROI maps. Expected: 4"),
+        ("maps", lambda own: (own[..., 0], TINY_AFFINE), r"odd.nii has sizes \(10, 12, 9\)"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(inputs, tmp_path, name, change, line):
+    inputs[name] = save(tmp_path / "odd.nii", *change(np.asarray(nib.load(inputs[name]).dataobj)))
+    missing = tiny_masks()[0][:, :, 6:].sum()
+    with pytest.raises(BundleError, match=line.format(missing=missing)):
         convert(**inputs)
 
 
@@ -129,14 +133,7 @@ def test_masks_are_binary(inputs, tmp_path, name):
             convert(**inputs)
 
 
-def test_channels_must_match(inputs, tmp_path):
-    values = np.asarray(nib.load(inputs["maps"]).dataobj)
-    fewer = inputs | {"maps": save(tmp_path / "three.nii", values[..., :3])}
-    with pytest.raises(BundleError, match=r"three\.nii holds 3 ROI maps. Expected: 4"):
-        convert(**fewer)
-    flat = inputs | {"maps": save(tmp_path / "one.nii", values[..., 0])}
-    with pytest.raises(BundleError, match=r"one\.nii has sizes \(10, 12, 9\). Expected: four"):
-        convert(**flat)
+def test_channels_must_match(inputs):
     with pytest.raises(BundleError, match="predicts 3 contrasts, the table lists 2"):
         convert(**inputs | {"contrasts": hcp_contrasts()[:2]})
     with pytest.raises(BundleError, match="predicts 3 contrasts, HCP-YA has 47"):

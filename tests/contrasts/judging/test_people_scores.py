@@ -105,22 +105,6 @@ def test_voxels_that_somebody_lacks_are_left_out_for_all():
         PeopleScores.of(predicted, holed, MEAN)
 
 
-@pytest.mark.parametrize("n", [1, 2, 9])
-def test_one_map_for_everybody_tells_nobody_apart(n):
-    _, measured = people(n)
-    other = 2 * MEAN + RNG.normal(size=500).astype(np.float32)
-    for constant, r in ((MEAN, 0.7), (other, 0.6), (np.full(500, 7, np.float32), -0.001)):
-        found = PeopleScores.of(np.broadcast_to(constant, measured.shape), measured, MEAN)
-        np.testing.assert_allclose(found.identified, 1 / n)
-        assert np.isnan(found.residual_r).all()
-        assert np.isnan(found.by_name()["residual_r"]).all()
-        assert found.fingerprint == 0 or n == 1
-        assert (found.by_name()["r"] > r).all()
-        if n > 1:
-            np.testing.assert_allclose(found.index, 0, atol=1e-9)
-            np.testing.assert_allclose(found.own_mean_r, found.by_name()["r"], atol=1e-9)
-
-
 def test_memory_does_not_grow_with_people(tmp_path):
     peaks = []
     for n in (20, 80):

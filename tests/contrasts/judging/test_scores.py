@@ -12,7 +12,6 @@ from bids_dtg.contrasts.judging.scores import (
     join_groups,
     score_maps,
     with_derived,
-    without_individuality,
 )
 from bids_dtg.contrasts.people import Person
 
@@ -52,15 +51,6 @@ def test_derived_rows_are_the_mean_prediction_and_that_for_others():
         others = r[~np.eye(there, dtype=bool)].mean()
         assert found.of(ANOTHER).loc[contrast, "r"].mean() == pytest.approx(others)
     assert found.of(OWN_MEAN)["identification"].isna().all()
-
-
-def test_a_model_that_was_fitted_to_all_others_has_r_alone():
-    found = without_individuality(score_maps("model", *maps()))
-    own = found.of("model")
-    assert own["r"].notna().all()
-    assert own["dice"].notna().all()
-    assert own[["index", "residual_r", "identification", "fingerprint"]].isna().all(axis=None)
-    assert not found.matrices
 
 
 def test_groups_are_put_behind_each_other_and_their_families_stay_apart():

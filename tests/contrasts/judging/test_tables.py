@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
-from scipy.stats import binom
 
 from bids_dtg.contrasts.judging.scores import (
     GROUP_AVERAGE,
@@ -45,30 +42,6 @@ def cohort(rng, people, gain=0.0):
         return (mean + gain * own + noise).astype(np.float32)
 
     return measured, predicted
-
-
-@pytest.mark.parametrize(
-    ("people", "gain"),
-    [
-        (3, 0.0),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in [(8, 0.0), (20, 0.0), (3, 0.5), (8, 0.5), (20, 0.5)]
-        ),
-    ],
-)
-def test_null_comparisons_are_called_differences_in_at_most_one_of_twenty(people, gain):
-    called: Counter[str] = Counter()
-    for seed in range(SIMULATIONS if people >= 8 else 10):  # of three nothing is ever called
-        measured, predicted = cohort(np.random.default_rng([people, seed]), people, gain)
-        both = join([score_maps(name, predicted(), measured) for name in ("a", GROUP_AVERAGE)])
-        for row in comparison_rows(both, "a"):
-            if row["question"] == "worth using" or (row["question"] and gain):
-                continue  # no null
-            called[row["question"] or row["score"]] += row["verdict"] in ("better", "worse")
-    assert len(called) == (3 if gain else 4)
-    most = binom.ppf(0.975, SIMULATIONS, 0.05) if people >= 8 else 0
-    assert max(called.values()) <= most, called
 
 
 def test_what_is_individual_and_worth_using_is_called_so():
@@ -113,20 +86,6 @@ def _check_wider(row, given):
     """Two intervals of one mean, of which the first is wider by the root of two."""
     assert row[0] == given[0]
     assert row[2] - row[1] == pytest.approx(2**0.5 * (given[2] - given[1]), abs=4e-4)
-
-
-@pytest.mark.slow
-def test_noise_that_knows_nobody_has_no_residual_r_and_the_identification_of_chance():
-    n, residual, identified = 10, [], []
-    for seed in range(SIMULATIONS):
-        measured, predicted = cohort(np.random.default_rng(seed), n)
-        found = score_maps("noise", predicted(), measured)
-        residual.append(by_person(found.of("noise"), "residual_r").mean())
-        matrix = found.matrices["noise"][0]
-        identified.append(np.diagonal(matrix) >= matrix.max(axis=1))
-    assert abs(np.mean(residual)) < 2 * np.std(residual) / np.sqrt(SIMULATIONS)
-    draws = SIMULATIONS * n
-    assert binom.ppf(0.025, draws, 1 / n) <= np.sum(identified) <= binom.ppf(0.975, draws, 1 / n)
 
 
 @pytest.mark.parametrize("people", [5, 10, 20, 40])

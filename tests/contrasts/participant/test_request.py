@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tiny_job import TinyJob, add_rest
 
+from bids_dtg.contrasts.participant.first_run import first_file
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import find_runs
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.settings import Settings
+from bids_dtg.imaging.bold import read_bold_header
+from bids_dtg.imaging.sampling import LatticeSampling
 
 
 @pytest.fixture
@@ -15,15 +19,10 @@ def job(tmp_path) -> TinyJob:
     return TinyJob(tmp_path, ("01", "02"))
 
 
-def asked(job: TinyJob, **options: object) -> Settings:
-    given = {"bids_dir": job.bids, "output_dir": job.out, "model": str(job.model)}
-    return Settings.of(**given, analysis_level="participant", **options)
-
-
 def test_runs_of_all_participants_in_order(job):
     add_rest(job.bids, "02", session="A", entities="run-2")
     add_rest(job.bids, "02", session="A", entities="run-1")
-    titles = [run.title for run in find_runs(asked(job))]
+    titles = [run.title for run in find_runs(job.settings())]
     first, *others = titles
     assert first == "sub-01_task-rest"
     assert sorted(others) == [
@@ -31,18 +30,6 @@ def test_runs_of_all_participants_in_order(job):
         "sub-02_ses-A_task-rest_run-2",
         "sub-02_task-rest",
     ]
-
-
-def test_what_was_not_asked_for_is_not_found(job):
-    add_rest(job.bids, "02", entities="run-2", seed=3)
-    assert {run.title for run in find_runs(asked(job, participant_label=("02",)))} == {
-        "sub-02_task-rest",
-        "sub-02_task-rest_run-2",
-    }
-
-
-def test_nothing_is_written(job):
-    find_runs(asked(job))
     assert not job.out.exists()
 
 
@@ -63,6 +50,26 @@ def test_who_has_no_run_is_named(job):
     for path in job.bids.glob("sub-02/func/*"):
         path.unlink()
     with pytest.raises(RunError, match="sub-02 has no BOLD series"):
-        find_runs(asked(job))
+        find_runs(job.settings())
     with pytest.raises(DatasetError, match="no participant 03"):
-        find_runs(asked(job, participant_label=("03",)))
+        find_runs(job.settings(participant_label=("03",)))
+
+
+# --- the file that is inflated before the imports
+
+
+@pytest.mark.parametrize("options", [{}, {"participant_label": ("02",)}])
+def test_it_is_the_first_of_those_that_are_read_at_the_models_voxels(job, options):
+    add_rest(job.bids, "02", entities="run-2")
+    settings = job.settings(**options)
+    path, positions = first_file(settings)
+    assert path == find_runs(settings)[0].bold
+    header = read_bold_header(path)
+    voxels = Reader(job.bundle, settings.cleaning).places.positions
+    expected = LatticeSampling.between(header.shape, header.affine, job.bundle.grid, voxels)
+    np.testing.assert_array_equal(positions, expected.source)
+
+
+def test_who_has_results_is_left_alone(job):
+    (job.out / "sub-01").mkdir(parents=True)
+    assert first_file(job.settings()) is None

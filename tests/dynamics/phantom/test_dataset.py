@@ -10,7 +10,6 @@ import pytest
 import scipy.io
 
 from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
-from bids_dtg.phantom.regions import CONTENTS
 
 PLAN = NetworkPlan(people=2, regions=8, frames=150, repetition_time_s=1.0)
 GENERATOR = {"Name": "tests", "Version": "0"}
@@ -47,16 +46,3 @@ def test_both_kinds_of_connectomes_are_those_of_the_truth(phantom, out):
         np.testing.assert_allclose(count / count.max(), weights, atol=1e-6)
         (labels,) = [arrays[key] for key in arrays if key.endswith("region_labels")]
         assert tuple(name.strip() for name in labels) == networks.regions
-
-
-def test_the_truth_is_apart_from_the_data(phantom, out):
-    with np.load(out / "truth" / "networks.npz") as arrays:
-        np.testing.assert_array_equal(arrays["rest"], phantom.people.networks.series)
-    with (out / "truth" / "truth.tsv").open() as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    assert [float(row["a"]) for row in rows] == list(phantom.people.regional["a"].ravel())
-    assert not [
-        path
-        for name in (*CONTENTS, *NetworkPhantom.contents)
-        for path in (out / name).rglob("truth*")
-    ]

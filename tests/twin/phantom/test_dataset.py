@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.inputs.events import find_events, read_events
-from bids_dtg.phantom.regions import CONTENTS
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.dataset import (
     TwinPhantom,
@@ -99,17 +98,6 @@ def test_event_files_are_read_by_the_tasks_that_ship(phantom, out):
         trials = read_trials(task, read_events(file.path))
         assert trials.scored.sum() > 70
         assert 0.4 < np.nanmean(trials.rt_seconds) < 1.5
-
-
-def test_the_truth_is_apart_from_the_data(phantom, out):
-    people = phantom.people
-    with np.load(out / "truth" / "connectomes.npz") as arrays:
-        np.testing.assert_array_equal(arrays["edges"], people.connectomes)
-        assert tuple(arrays["places"]) == phantom.parcels.names
-    truth = pd.read_csv(out / "truth" / "truth.tsv", sep="\t")
-    np.testing.assert_allclose(truth["drift"], people.parameters[:, 2])
-    for name in (*CONTENTS, *TwinPhantom.contents):
-        assert not [*(out / name).rglob("truth*"), *(out / name).rglob("connectomes*")]
 
 
 @settings(max_examples=30)

@@ -34,6 +34,13 @@ def maps_of(job: TinyJob, contrast: str = "languageMath") -> np.ndarray:
     return np.stack([nib.load(path).get_fdata() for path in paths])
 
 
+def pooled_of(out):
+    """Return the mean maps of everybody in an output."""
+    dataset = DerivativeDataset(out)
+    averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
+    return mean_of_averages(averages, lambda title, share: None)
+
+
 def test_the_table_has_a_row_a_run_and_a_dictionary(made):
     rows = read_table(made.out / "group/desc-runs_qc.tsv")
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in PEOPLE]
@@ -121,9 +128,7 @@ def test_maps_of_another_model_are_left_out(made, tmp_path):
     shutil.copytree(made.out, out)
     for path in (out / "sub-02").glob("*_statmap.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
-    dataset = DerivativeDataset(out)
-    averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
-    pooled = mean_of_averages(averages, lambda title, share: None)
+    pooled = pooled_of(out)
     assert "sub-02_task-rest" not in pooled.averages
     assert pooled.left_out == (("sub-02_task-rest", "made by another model"),)
 
@@ -140,9 +145,7 @@ def test_a_damaged_map_leaves_its_set_out(made, tmp_path, label, damage):
     shutil.copytree(made.out, out)
     broken = next((out / f"sub-{label}/func").glob("*languageStory_*synthetic_statmap.nii.gz"))
     damage(broken)
-    dataset = DerivativeDataset(out)
-    averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
-    pooled = mean_of_averages(averages, lambda title, share: None)
+    pooled = pooled_of(out)
     assert len(pooled.averages) == 5
     ((title, reason),) = pooled.left_out
     assert title == f"sub-{label}_task-rest"
@@ -157,14 +160,7 @@ def test_who_has_no_data_at_a_voxel_does_not_count_there(made, tmp_path):
             values = image.get_fdata(dtype=np.float32)
             values[tuple(np.argwhere(values)[voxel])] = np.nan
             nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
-    dataset, intact = DerivativeDataset(out), DerivativeDataset(made.out)
-    found, whole = (
-        mean_of_averages(
-            [one for label in PEOPLE for one in find_participant(data, label).averages],
-            lambda title, share: None,
-        )
-        for data in (dataset, intact)
-    )
+    found, whole, intact = pooled_of(out), pooled_of(made.out), DerivativeDataset(made.out)
     assert (found.places.mask == whole.places.mask).all()
     kept = [find_participant(intact, label).averages[0].maps[0].path for label in PEOPLE]
     maps = np.stack([nib.load(path).get_fdata()[whole.places.mask] for path in kept])
