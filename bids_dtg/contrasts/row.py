@@ -17,22 +17,13 @@ from bids_dtg.workflows import (
     Demo,
     FeatureKind,
     Phantom,
-    Run,
     Workflow,
     constant,
     later,
 )
 
 if TYPE_CHECKING:
-    from bids_dtg.settings import Settings
-
-
-def _results(settings: Settings) -> int:
-    from bids_dtg.contrasts.participant.first_run import begin_first_run
-
-    run: Run = later("contrasts.participant.worker:LEVEL.run")
-    with begin_first_run(settings):
-        return run(settings)
+    pass
 
 
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.
@@ -56,7 +47,7 @@ _OF_MAPS = ("contrast", "derivatives", "input_type", "atlases", "voxels")
 ROW = Workflow(
     name="contrasts",
     help="maps of task activation",
-    participants=_results,
+    participants=later("contrasts.participant.worker:LEVEL.run"),
     participants_read=(*OF_RUNS, "output", "contrast"),
     group=later("contrasts.analyses.overview:run_group"),
     analyses=MappingProxyType(

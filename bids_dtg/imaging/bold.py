@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.imaging.begun import begun_frames
 from bids_dtg.imaging.nifti import (
     NiftiHeader,
     open_values,
@@ -246,7 +245,6 @@ def stream_voxels(
     frames_per_block: int = 64,
     *,
     watch: Callable[[int, Stored], None] = lambda first, stored: None,
-    watched: int | None = None,
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Read a run's frames at the wanted voxels only, scaled.
 
@@ -261,8 +259,6 @@ def stream_voxels(
     watch
         Called with what passes by whole: the index of the first frame, and (frames, file voxels)
         as `stream_blocks` yields them.
-    watched
-        How many of the first frames it must be called with; None: all.
 
     Yields
     ------
@@ -279,44 +275,21 @@ def stream_voxels(
     """
     voxels = np.empty((min(frames_per_block, header.frames), len(sampling.covered)), np.float32)
     first = held = 0
-    frames = header.frames if watched is None else watched
-    with closing(_frames(header, sampling, frames_per_block, frames)) as blocks:
-        for stored, there in blocks:
-            if there is sampling:
-                watch(first + held, stored)
+    together = sampling.frames_at_once
+    with closing(stream_blocks(header, frames_per_block, together=together)) as blocks:
+        for stored in blocks:
+            watch(first + held, stored)
             rest = stored
             while len(rest):
                 taken = rest[: len(voxels) - held]
                 into = voxels[held : held + len(taken)]
-                there.apply(taken, header.slope, header.inter, into)
+                sampling.apply(taken, header.slope, header.inter, into)
                 held, rest = held + len(taken), rest[len(taken) :]
                 if held == len(voxels):
                     yield first, voxels
                     first, held = first + held, 0
     if held:
         yield first, voxels[:held]
-
-
-def _frames(
-    header: NiftiHeader, sampling: Sampling, frames_per_block: int, watched: int
-) -> Generator[tuple[Stored, Sampling], None, None]:
-    """Yield (frames, voxels) as stored, and what takes the wanted voxels out of them.
-
-    From a process that has begun to inflate the file, or read here: all, or what that has left.
-    """
-    done = 0
-    if (begun := begun_frames(header, sampling, watched)) is not None:
-        done = yield from begun
-        if done == header.frames:
-            return
-    together = sampling.frames_at_once
-    with closing(stream_blocks(header, frames_per_block, together=together)) as blocks:
-        passed = 0
-        for stored in blocks:
-            left = stored[max(0, done - passed) :]
-            passed += len(stored)
-            if len(left):
-                yield left, sampling
 
 
 class MeanFrame:
@@ -368,11 +341,6 @@ class MeanFrame:
                 np.add(self._sum, frame, out=self._sum, where=finite, casting="same_kind")
             self._known |= finite
             self.frames += 1
-
-    @property
-    def reach(self) -> int:
-        """How many of the file's first frames hold all that are still wanted."""
-        return self._missing[-1] + 1 if self._missing else 0
 
     @property
     def stored(self) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
-from bids_dtg.files.foreign import file_state, is_pointer, open_foreign, reading
+from bids_dtg.files.foreign import is_pointer, open_foreign, reading
 from bids_dtg.imaging.grid import Grid, apply_affine, voxel_edge_mm
 from bids_dtg.imaging.sampling import LatticeSampling
 
@@ -170,14 +170,6 @@ def read_header(path: Path) -> NiftiHeader:
         time=(float(header["pixdim"][4]), unit),
         forms_differ_mm=_forms_differ(path, header, qform),
     )
-
-
-def state_of(path: Path) -> tuple[int, ...]:
-    """Return what is another one once a file was changed; () where it is gone."""
-    try:
-        return file_state(path.stat())
-    except OSError:
-        return ()
 
 
 def require_one_form(header: NiftiHeader) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import file_state
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import (
     NiftiHeader,
     read_header,
     read_single,
     require_one_form,
-    state_of,
 )
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
@@ -79,7 +79,8 @@ class Placement:
         cut = max(1, len(transforms) - 1)
         shared, own = tuple(transforms[:cut]), transforms[cut:]
         paths = [path for file in shared for path in (file.path, file.warped) if path]
-        mapped = _mapped_grid(voxels.grid, shared, tuple(map(state_of, paths)))
+        states = tuple(file_state(path.stat()) for path in paths if path.exists())
+        mapped = _mapped_grid(voxels.grid, shared, states)
         return cls(voxels, map_points(mapped[voxels.positions], read_transforms(own)))
 
     @property

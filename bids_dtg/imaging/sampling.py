@@ -69,7 +69,6 @@ class LatticeSampling(Sampling):
 
     source: NDArray[np.intp]  # (voxels,), position in a frame as stored; 0 where not covered
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
-    in_order: bool = False  # a frame holds the voxels alone, in the order of the list
 
     @classmethod
     def between(
@@ -149,9 +148,8 @@ class LatticeSampling(Sampling):
         gathered = np.empty(len(self.source), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # "clip" lets take write to `gathered`.
-            if not self.in_order:
-                np.take(frame, self.source, out=gathered, mode="clip")
-            values[:] = frame if self.in_order else gathered
+            np.take(frame, self.source, out=gathered, mode="clip")
+            values[:] = gathered
             yield values
 
 

@@ -117,9 +117,9 @@ class RunSource:
     in_mask: NDArray[np.bool_]  # (places,), in the run's brain mask; all where it has none
     interpolation: Method  # how places are taken out
     notes: tuple[str, ...]  # sentences on what was unusual
-    # Reads the frames at the places; its first argument is called with whole frames as stored,
-    # where there are any: with so many of the first ones at least.
-    stream: Callable[[Watch, int | None], Frames]
+    # Reads the frames at the places; its argument is called with whole frames as stored, where
+    # there are any.
+    stream: Callable[[Watch], Frames]
     # (places,), that have a neighbour which leaves the field of view: set once all frames are read.
     # None: places are voxels of the file, and blocks say so.
     outside: NDArray[np.bool_] | None = None
@@ -153,7 +153,7 @@ class RunSource:
             there = np.diff(weights.indptr) > 0
             return cls(
                 *(header, there, np.ones(len(there), bool), "none", of_parcels),
-                stream=lambda watch, watched: stream_series(header, weights),
+                stream=lambda watch: stream_series(header, weights),
             )
         if not isinstance(places, VoxelPlaces):
             raise RunError(
@@ -169,14 +169,14 @@ class RunSource:
             )
         outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
 
-        def stream(watch: Watch, watched: int | None) -> Frames:
+        def stream(watch: Watch) -> Frames:
             if outside is not None:
                 around = sampling
                 if not isinstance(around, LinearSampling):
                     around = LinearSampling(header.shape, header.affine, placement.points)
                 keep = planned.design.keep
                 return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
-            return stream_voxels(header, sampling, watch=watch, watched=watched)
+            return stream_voxels(header, sampling, watch=watch)
 
         return cls(header, sampling.covered, in_mask, method, tuple(notes), stream, outside)
 
@@ -190,7 +190,6 @@ class RunSource:
         clock: Clock,
         progress: Callable[[float], None] = lambda share: None,
         watch: Watch = lambda first, stored: None,
-        watched: int | None = 0,
     ) -> Blocks:
         """Read all frames once, (first frame, (frames, places) block) at a time.
 
@@ -203,10 +202,8 @@ class RunSource:
         watch
             Called with the whole frames as stored, as `stream_voxels` does; never of a series at
             grayordinates.
-        watched
-            How many of the first frames it must be called with; None: all.
         """
-        with closing(self.stream(watch, watched)) as frames:
+        with closing(self.stream(watch)) as frames:
             while True:
                 # What is not hidden behind the sums.
                 with clock.time("wait for file"):

@@ -151,7 +151,6 @@ def test_threads_wait_asleep_from_the_start_or_as_the_user_says(tmp_path, progra
         check=True,
         timeout=60,
     )
-    # Of each process that imports NumPy: a head start does, too.
     assert set(done.stdout.splitlines()) == {" ".join({**WAIT_VARIABLES, **own}.values())}
 
 

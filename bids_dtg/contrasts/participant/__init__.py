@@ -1,6 +1,5 @@
 """One participant: from resting-state runs to contrast maps, sidecars, tables and a report.
 
-- `first_run`: the first run of a call, inflated while libraries are imported
 - `measure`: one run: from its files, or arrays in memory, to connectomes
 - `model`: the model of a call, prepared in the background, and maps of segments, averaged
 - `outputs`: files of an average of contrast maps: one module for each form of output

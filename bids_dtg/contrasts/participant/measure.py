@@ -207,7 +207,7 @@ class Reader:
         mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, NiftiHeader):
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
-            watch = {"watch": mean_frame.add, "watched": mean_frame.reach}
+            watch = {"watch": mean_frame.add}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         with _as_run_error(run):
             moments = measure_run(
