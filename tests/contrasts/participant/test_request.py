@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from tiny_job import TinyJob, add_rest
 
-from bids_dtg.contrasts.participant.first_run import first_file
-from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import find_runs
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.imaging.bold import read_bold_header
-from bids_dtg.imaging.sampling import LatticeSampling
 
 
 @pytest.fixture
@@ -30,6 +25,7 @@ def test_runs_of_all_participants_in_order(job):
         "sub-02_ses-A_task-rest_run-2",
         "sub-02_task-rest",
     ]
+    assert {run.participant for run in find_runs(job.settings(participant_label=("02",)))} == {"02"}
     assert not job.out.exists()
 
 
@@ -53,23 +49,3 @@ def test_who_has_no_run_is_named(job):
         find_runs(job.settings())
     with pytest.raises(DatasetError, match="no participant 03"):
         find_runs(job.settings(participant_label=("03",)))
-
-
-# --- the file that is inflated before the imports
-
-
-@pytest.mark.parametrize("options", [{}, {"participant_label": ("02",)}])
-def test_it_is_the_first_of_those_that_are_read_at_the_models_voxels(job, options):
-    add_rest(job.bids, "02", entities="run-2")
-    settings = job.settings(**options)
-    path, positions = first_file(settings)
-    assert path == find_runs(settings)[0].bold
-    header = read_bold_header(path)
-    voxels = Reader(job.bundle, settings.cleaning).places.positions
-    expected = LatticeSampling.between(header.shape, header.affine, job.bundle.grid, voxels)
-    np.testing.assert_array_equal(positions, expected.source)
-
-
-def test_who_has_results_is_left_alone(job):
-    (job.out / "sub-01").mkdir(parents=True)
-    assert first_file(job.settings()) is None
