@@ -69,6 +69,6 @@ def test_bars_on_a_terminal(tmp_path):
     assert re.search(r"of 3 done", plain)
     assert re.search(r"\[\d/3\] sub-02: failed: ", plain)
     assert plain.count("3 maps from 10.0 minutes of rest") == 2
-    assert plain.rstrip().splitlines()[-1].startswith("3 participants: 2 averages of maps made")
+    assert plain.rstrip().splitlines()[-1].startswith("3 participants: 2 sets of maps written")
     # The bars are taken away, and the cursor is shown again.
     assert drawn.rfind("\x1b[?25h") > drawn.rfind("\x1b[?25l")

@@ -222,7 +222,7 @@ def choose_averages(
     def counted_twice(made: AverageFiles) -> str:
         own, ways_of = _combine(made), ways[_person(made)]
         stays = combined if combined in ways_of else ways_of[0]
-        words = f"made with --combine {own}, as averages of the same participant made with {stays} "
+        words = f"made with --combine {own}, as sets of the same participant made with {stays} "
         return "" if own == stays else f"{words}are used: a person counts once"
 
     return keep(counted_twice), left_out
@@ -283,7 +283,7 @@ def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlac
     RunError
         None can be read: why the first cannot.
     """
-    damaged = RunError("no average of maps is there")
+    damaged = RunError("there is no set of maps")
     for number, made in enumerate(averages):
         try:
             return made, _places(made.maps)

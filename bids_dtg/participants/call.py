@@ -138,8 +138,8 @@ class Level:
         _list_participants(request)
         left = len(request.participants) - counts["finished"]
         say(
-            f"{people}: {counted(counts['done'], 'average')} of {request.presentation.made} made, "
-            f"{counts['skipped']} complete before, {counted(counts['failed'], 'participant')} "
+            f"{people}: {counted(counts['done'], 'set')} of {request.presentation.made} written, "
+            f"{counts['skipped']} already complete, {counted(counts['failed'], 'participant')} "
             "failed"
             + (f", {left} not begun" if left else "")
             + (f" ({log / 'failures.tsv'})" if failures else "")

@@ -192,7 +192,7 @@ def verify_participants(settings: Settings) -> int:
     damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
     again = "; the same participant call without --verify makes damaged ones again"
     remedy = again if damaged else ""
-    say(f"{counted(len(labels), 'participant')} read, {damaged} not whole{remedy}")
+    say(f"{counted(len(labels), 'participant')} checked, {damaged} incomplete or damaged{remedy}")
     return damaged
 
 
@@ -205,9 +205,9 @@ def _is_whole(output: DerivativeDataset, label: str, titles: list[str], results:
         except OutputError as err:
             found.append(f"{title}, which cannot be marked for the next call ({err})")
     if not titles:
-        show(f"sub-{label}: no average of {results} is complete")
+        show(f"sub-{label}: no set of {results} is complete")
     elif found:
         show(f"sub-{label}: damaged: {', '.join(found)}")
     else:
-        show(f"sub-{label}: whole ({counted(len(titles), 'average')} of {results})")
+        show(f"sub-{label}: complete ({counted(len(titles), 'set')} of {results})")
     return bool(titles) and not found

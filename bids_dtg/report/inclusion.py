@@ -108,7 +108,7 @@ def split_by_inclusion(
             gone.append((made.title, why))
     if gone and not kept:
         raise DatasetError(
-            f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'average')})",
+            f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'set')})",
             remedy="keep somebody, or remove the file",
         )
     return kept, gone

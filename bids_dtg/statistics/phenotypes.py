@@ -366,7 +366,7 @@ def _differences(name: str, sets: Sequence[_Set], seed: int) -> Iterator[dict[st
                 "minus": minus,
                 "score": "r" if one.asked.target.second is None else "AUC",
                 "difference": verdict.difference,
-                "p": verdict.p,
+                "p": verdict.table_p,
                 "verdict": verdict.word,
             }
 

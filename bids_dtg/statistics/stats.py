@@ -93,7 +93,7 @@ _SUMMARY = (
     Column("tests_fdr", "Tests with q of at most 0.05", heading="q \u2264 .05"),
     Column(
         "name",
-        "Where |t| is largest: region, edge, score, or place of a voxel (RAS+, mm)",
+        "Where |t| is largest, without p |effect|: region, edge, score, or voxel (RAS+, mm)",
         heading="largest at",
     ),
     *_TESTS,
@@ -157,7 +157,7 @@ class Question:
             levels = "" if self.phenotype.is_number else f" ({' against '.join(self._levels)})"
             return f"{self.phenotype.name}{levels}"
         if self.sessions:
-            return f"session {self.sessions[1]} less session {self.sessions[0]}"
+            return f"session {self.sessions[1]} minus session {self.sessions[0]}"
         return "the mean"
 
     @property
@@ -235,10 +235,14 @@ class _Tested:
     tests: ColumnTests
     corrected: Corrected | None = None  # None: no p
 
-    @property
-    def best(self) -> int:
-        """The column of the largest |t|."""
-        return int(np.nanargmax(np.abs(self.tests.t)))
+    def values(self, statistic: str) -> NDArray[np.float64]:
+        """Return `t` or `effect` of each column."""
+        found: NDArray[np.float64] = getattr(self.tests, statistic)
+        return found
+
+    def best(self, statistic: str) -> int:
+        """Return the column where `t` or `effect` is largest."""
+        return int(np.nanargmax(np.abs(self.values(statistic))))
 
     def place(self, column: int) -> str:
         """Return the name of a column, or where its voxel lies."""
@@ -261,12 +265,11 @@ class _Tested:
         """Return how many columns have a p or q of at most .05."""
         return int((getattr(self.corrected, name) <= ALPHA).sum()) if self.corrected else 0
 
-    @property
-    def facts(self) -> dict[str, object]:
-        """The row of the summary."""
+    def facts(self, statistic: str) -> dict[str, object]:
+        """Return the row of the summary, with the column where `t` or `effect` is largest."""
         p = {"tests_fwe": self.below("p"), "tests_fdr": self.below("q")} if self.corrected else {}
         tested = int(np.isfinite(self.tests.t).sum())
-        source = self.table.source
+        source, best = self.table.source, self.best(statistic)
         return {
             "features": source.kind.name,
             "contrast": self.table.contrast or None,
@@ -275,8 +278,8 @@ class _Tested:
             "tests": tested,
             "dropped": source.columns - tested,
             **p,
-            "name": self.place(self.best),
-            **self.cells(self.best),
+            "name": self.place(best),
+            **self.cells(best),
         }
 
 
@@ -334,7 +337,7 @@ def _tests(question: Question, source: FeatureSource, folder: Path) -> Iterator[
 
 
 def _differences(question: Question, source: FeatureSource, folder: Path) -> Iterator[FeatureTable]:
-    """Yield the second session less the first, of people and columns with values in both."""
+    """Yield the second session minus the first, of people and columns with values in both."""
     groups = [question.people.of_sessions([session]) for session in question.sessions]
     sources = [source.kind.find(source.kind, people) for people in groups]
     for contrast in source.contrasts:
@@ -396,9 +399,23 @@ class _Answer:
         return self.tested[0].table.source.kind.words
 
     @property
+    def statistic(self) -> str:
+        """What is shown: of people who are too few for p, t says nothing."""
+        return "effect" if self.question.no_p else "t"
+
+    def largest(self, one: _Tested) -> float:
+        """Return the value of a contrast that is furthest from 0."""
+        return float(one.values(self.statistic)[one.best(self.statistic)])
+
+    @property
     def best(self) -> _Tested:
-        """The contrast with the largest |t|."""
-        return max(self.tested, key=lambda one: abs(one.tests.t[one.best]))
+        """The contrast with the largest value."""
+        return max(self.tested, key=lambda one: abs(self.largest(one)))
+
+    @property
+    def facts(self) -> list[dict[str, object]]:
+        """The rows of the summary, a contrast each."""
+        return [one.facts(self.statistic) for one in self.tested]
 
     @property
     def headline(self) -> str:
@@ -414,8 +431,8 @@ class _Answer:
             fwe=sum(one.below("p") for one in self.tested),
             fdr=sum(one.below("q") for one in self.tested),
             tests=sum(int(np.isfinite(one.tests.t).sum()) for one in self.tested),
-            t=f"{best.tests.t[best.best]:.2f}".replace("-", "\N{MINUS SIGN}"),
-            place=best.place(best.best),
+            t=f"{self.largest(best):.2f}".replace("-", "\N{MINUS SIGN}"),
+            place=best.place(best.best(self.statistic)),
             contrast=best.table.contrast,
         )
 
@@ -473,64 +490,69 @@ class _Answer:
 
     def on_page(self) -> Table:
         """Return a table of all tests where these are few, else of each contrast's largest t."""
-        own: Sequence[Mapping[str, object]] = [one.facts for one in self.tested]
+        own: Sequence[Mapping[str, object]] = self.facts
         columns: Sequence[Column] = _SUMMARY
-        caption = "The largest t" + (" of each contrast" if len(own) > 1 else "")
+        caption = f"The largest {self.statistic}" + (" of each contrast" if len(own) > 1 else "")
         if 0 < len(self.rows) <= _ROWS:
             own, columns, caption = self.rows, _COLUMNS, "All tests"
         elif len(own) > _ROWS:
-            largest = sorted(self.tested, key=lambda one: -abs(one.tests.t[one.best]))
+            largest = sorted(self.tested, key=lambda one: -abs(self.largest(one)))
             caption += f", the first {_ROWS} of {len(own)}: the file has all"
-            own = [one.facts for one in largest[:_ROWS]]
+            own = [one.facts(self.statistic) for one in largest[:_ROWS]]
         caption += "; without p, none is a finding" if self.question.no_p else ""
         known = {name for row in own for name, value in row.items() if value is not None}
-        shown = [name for name in _SHOWN if name in known]
+        shown = [self.statistic if name == "t" else name for name in _SHOWN]
+        shown = [name for name in shown if name in known]
         return ResultTable(columns, own).on_page(caption, shown)
 
     def picture(self, opens: int | None) -> figures.Figure | None:
-        """Draw t of the contrast with the largest one, with a line around what is significant.
+        """Draw the contrast with the largest value, with a line around what is significant.
 
         A button opens it in the page's viewer, by its number there.
         """
-        best = self.best
-        t = best.table.volume(best.tests.t)
-        if t is None or best.table.source.places is None:
+        best, shown = self.best, self.statistic
+        volume = best.table.volume(best.values(shown))
+        if volume is None or best.table.source.places is None:
             few = self.rows if len(self.rows) <= _ROWS else ()
             names = [f"{row['contrast'] or ''} {row['name']}".strip() for row in few]
-            values = np.array([row["t"] for row in few], np.float64)
-            return figures.dots("t of all tests", "t", names, {"": values}) if few else None
+            values = np.array([row[shown] for row in few], np.float64)
+            return (
+                figures.dots(f"{shown} of all tests", shown, names, {"": values}) if few else None
+            )
         marked: NDArray[np.bool_] | None = None
         around = ""
         if best.corrected is not None:
             flags = best.table.volume((best.corrected.p <= ALPHA).astype(float))
             assert flags is not None
             marked = np.nan_to_num(flags) > 0
-            line = "the line is around" if marked.any() else "no place has"
+            line = "the line is around" if marked.any() else "no voxel has"
             around = f"; {line} p \u2264 .05 over all"
-        drawn = draw_glass_brain(t, best.table.source.places, outlined=marked, units="t")
-        title = f"t of {best.table.contrast}"
+        drawn = draw_glass_brain(volume, best.table.source.places, outlined=marked, units=shown)
+        title = f"{shown} of {best.table.contrast}"
         return figures.pictures(f"Unthresholded{around}.", {title: drawn}, opens)
 
     def in_viewer(
         self, results: ResultFolder, number: int
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Pack t of that contrast for the page's viewer, as its map of a number."""
-        best = self.best
-        t, places = best.table.volume(best.tests.t), best.table.source.places
-        if t is None or places is None or not results.has_pages:
+        """Pack that map for the page's viewer, as its map of a number."""
+        best, statistic = self.best, self.statistic
+        volume, places = best.table.volume(best.values(statistic)), best.table.source.places
+        if volume is None or places is None or not results.has_pages:
             return None
-        values = np.nan_to_num(t).astype(np.float32)
+        values = np.nan_to_num(volume).astype(np.float32)
         script = results.add(f"figures/desc-{best.table.source.kind.name}{SCRIPT}")
         volumes = {best.table.contrast: pack(places.volume(values), places.grid)}
         address = write_script(results.output, script, volumes)
         x, y, z = places.points[np.abs(values).argmax()]
-        name = build_name({**self._entities(best, "t"), **places.entities}, "statmap", ".nii.gz")
+        name = build_name(
+            {**self._entities(best, statistic), **places.entities}, "statmap", ".nii.gz"
+        )
         shown = {
             "average": number,
             "label": best.table.contrast,
-            "title": f"t of {best.table.contrast}",
+            "title": f"{statistic} of {best.table.contrast}",
             "about": self.question.title,
-            "units": "t",
+            "units": statistic,
             "limit": float(f"{np.abs(values).max():.2g}") or 1.0,
             "scale": best.table.source.kind.name,
             "peak": (float(x), float(y), float(z)),
@@ -547,7 +569,7 @@ def _write(
 ) -> None:
     """Write the summary and the page; report the answers."""
     people = question.people
-    rows = [one.facts for answer in answers for one in answer.tested]
+    rows = [row for answer in answers for row in answer.facts]
     words = f"Tests of {question.title}, a contrast a row"
     results.table("desc-tests_summary", ResultTable(_SUMMARY, rows, words))
     for answer in answers:

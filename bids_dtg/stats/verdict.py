@@ -143,7 +143,12 @@ class Verdict:
         name
             Of the column of the difference.
         """
-        return {name: self.difference, f"{name}_p": self.p}
+        return {name: self.difference, f"{name}_p": self.table_p}
+
+    @property
+    def table_p(self) -> float:
+        """P as tables have it: NaN where people are too few for a verdict."""
+        return float("nan") if too_few(self.people, self.rarer) else self.p
 
     @property
     def _unknown(self) -> str:

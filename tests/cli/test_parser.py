@@ -161,7 +161,7 @@ def test_a_saved_configuration_runs_alone(job, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     capsys.readouterr()
     assert main(["--config-file", str(config)]) == 0
-    assert "0 averages of maps made, 1 complete before" in capsys.readouterr().err
+    assert "0 sets of maps written, 1 already complete" in capsys.readouterr().err
     assert main([f"--config_file={config}", "--dry-run"]) == 0
     assert "complete, would be skipped" in capsys.readouterr().out
     # What is given wins, wherever it stands.

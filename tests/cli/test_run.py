@@ -78,7 +78,7 @@ def test_as_a_user_types_it(job):
     lines = done.stderr.splitlines()
     assert lines[0].endswith("tiny: random weights, for tests")
     assert lines[-1] == (
-        "1 participant: 1 average of maps made, 0 complete before, 0 participants failed"
+        "1 participant: 1 set of maps written, 0 already complete, 0 participants failed"
     )
     for fact in ("not done yet", "reading", "predicting", "writing", "3 maps from 10.0 minutes"):
         assert any(fact in line for line in lines), fact
@@ -179,8 +179,8 @@ def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
     made = {title for title in planned if f"{title}: 3 maps from" in err}
     assert made == set(planned)
     assert all(f"{title}: {reason}" in err for title, reason in planned.items())
-    sets = f"{len(made)} average{'s' * (len(made) != 1)}"
-    assert f"{sets} of maps made, {4 - len(made)} complete before" in err
+    sets = f"{len(made)} set{'s' * (len(made) != 1)}"
+    assert f"{sets} of maps written, {4 - len(made)} already complete" in err
     for path, time in files.items():
         title = re.split("_(?:space|statmap)", path.name)[0]
         if title not in made:

@@ -76,7 +76,7 @@ def test_array_does_everybody_and_nobody_twice(cluster):
     again = submit(job.bids, job.out, *options, PEOPLE=cluster / "people.txt", CHUNK=2)
     assert again.returncode == 0
     assert "2 participants in 1 tasks" in again.stdout
-    assert "0 averages of maps made, 2 complete before" in again.stderr
+    assert "0 sets of maps written, 2 already complete" in again.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs bash")

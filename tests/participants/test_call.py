@@ -83,7 +83,7 @@ def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, pro
     assert maps(crowd.out) == maps(whole, "01", "03", "04")
     code, failures, told = run("--nprocs", processes)
     assert (code, failures) == (0, [])
-    assert "1 average of maps made, 3 complete before" in told
+    assert "1 set of maps written, 3 already complete" in told
     assert tree(crowd.out) == tree(whole)
 
 
@@ -127,11 +127,11 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     assert tree(job.out) == tree(job.folder / "whole")
     assert newest_failures(job.out) == newest_failures(job.folder / "whole")
     assert (
-        "3 participants: 2 averages of maps made, 0 complete before, 1 participant failed" in told
+        "3 participants: 2 sets of maps written, 0 already complete, 1 participant failed" in told
     )
     assert "sub-02: failed: " in told
     assert job.run("--scheduler", dask) == 1
-    assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
+    assert "0 sets of maps written, 2 already complete" in capsys.readouterr().err
 
 
 @pytest.mark.slow

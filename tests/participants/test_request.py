@@ -113,5 +113,5 @@ def test_averages_of_an_earlier_version_are_made_anew(tmp_path, capsys):
     assert job.run("--dry-run") == 0
     assert f"(option version changed (0.0.1 to {__version__}))" in capsys.readouterr().out
     assert job.run() == 0
-    assert "1 average of maps made, 0 complete before" in capsys.readouterr().err
+    assert "1 set of maps written, 0 already complete" in capsys.readouterr().err
     assert not left.exists()

@@ -31,8 +31,8 @@ def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     whole = tree(job.out)
     assert job.run("--verify") == 0
     told = capsys.readouterr()
-    assert told.out == "sub-01: whole (1 average of maps)\nsub-02: whole (1 average of maps)\n"
-    assert "2 participants read, 0 not whole" in told.err
+    assert told.out == "sub-01: complete (1 set of maps)\nsub-02: complete (1 set of maps)\n"
+    assert "2 participants checked, 0 incomplete or damaged" in told.err
     target = min((job.out / "sub-02").rglob("*desc-synthetic_statmap.nii.gz"))
     gone = min((job.out / "sub-02").rglob("*_statmap.json"))
     zero(target)
@@ -42,10 +42,10 @@ def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     told = capsys.readouterr()
     damage = ", ".join(sorted([f"missing {lost}", f"changed {name}"], key=lambda x: x.split()[1]))
     assert told.out.splitlines()[1] == f"sub-02: damaged: {damage}"
-    assert "1 not whole; the same participant call" in told.err
+    assert "1 incomplete or damaged; the same participant call" in told.err
     assert job.run("--verify", "--participant-label", "01") == 0
     assert job.run() == 0
-    assert "1 average of maps made, 1 complete before" in capsys.readouterr().err
+    assert "1 set of maps written, 1 already complete" in capsys.readouterr().err
     assert tree(job.out) == whole
     assert job.run("--verify") == 0
 
@@ -84,7 +84,7 @@ def test_who_is_not_complete_and_who_is_not_there(job, capsys):
     shutil.rmtree(job.out / "sub-02")
     assert job.run("--verify") == 1
     assert capsys.readouterr().out.splitlines() == [
-        "sub-01: no average of maps is complete",
+        "sub-01: no set of maps is complete",
         "sub-02: damaged: unreadable logs/complete/sub-02_task-rest.json",
     ]
     assert job.run("--verify", "--participant-label", "07") == 2
@@ -111,7 +111,7 @@ def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
     assert job.run(*options("here")) == 0
     shutil.copy2(job.folder / "here/atlas-A_space-MNI152NLin6Asym_dseg.nii.gz", job.folder)
     assert job.run(*options("there")) == 0
-    assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
+    assert "0 sets of maps written, 2 already complete" in capsys.readouterr().err
 
 
 def test_every_changed_option_is_named(job, capsys):

@@ -55,7 +55,7 @@ def test_series_and_connectivity_without_a_model(job, capsys):
     assert job.run(out=out) == 0
     told = capsys.readouterr().err
     assert "no --model was given" in told
-    assert "2 averages of results made" in told
+    assert "2 sets of results written" in told
     series = series_of(out)
     assert series.shape == (FRAMES, len(REGIONS))
     # The courses that were put into the parcels, but for what the cleaning takes.
@@ -67,10 +67,10 @@ def test_series_and_connectivity_without_a_model(job, capsys):
     np.testing.assert_allclose(np.array(rows, float), np.corrcoef(series.T), atol=1e-5)
     before = tree(out)
     assert job.run(out=out) == 0
-    assert "0 averages of results made, 2 complete before" in capsys.readouterr().err
+    assert "0 sets of results written, 2 already complete" in capsys.readouterr().err
     assert tree(out) == before
     assert job.run("--verify", out=out) == 0
-    assert "sub-01: whole (1 average of results)" in capsys.readouterr().out
+    assert "sub-01: complete (1 set of results)" in capsys.readouterr().out
 
 
 def test_people_whom_the_model_has_never_seen(job, model):

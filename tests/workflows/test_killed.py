@@ -118,7 +118,7 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     (table,) = out.glob("logs/*/failures.tsv")
     assert read_table(table) == []
     assert forks.run(crowd.arguments(out=out), stderr=errors) == [0]
-    (kept,) = re.findall(r"averages? of maps made, (\d) complete before", errors.read_text())
+    (kept,) = re.findall(r"sets? of maps written, (\d) already complete", errors.read_text())
     assert int(kept) >= 1
     assert tree(out) == tree(crowd.folder / "alone")
 
@@ -128,7 +128,7 @@ def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     out, errors = crowd.folder / "shared", crowd.folder / "shared.txt"
     assert forks.run(*[crowd.arguments(out=out)] * 2, stderr=errors) == [0, 0]
     told = errors.read_text()
-    made = re.findall(r"3 participants: (\d+) averages? of maps made, (\d+) complete before", told)
+    made = re.findall(r"3 participants: (\d+) sets? of maps written, (\d+) already complete", told)
     assert len(made) == 2
     assert sum(int(number) for number, _ in made) == 3
     assert tree(out) == tree(crowd.folder / "alone")

@@ -82,10 +82,10 @@ def test_parcels_that_xcpd_interpolated_are_left_out(cohort, tmp_path):
 def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsys):
     before = tree(cohort.out, but=("logs", "group"))
     assert cohort.run("--participant-label", "01", "--write", "maps", "connectome") == 0
-    assert "1 complete before" in capsys.readouterr().err
+    assert "1 already complete" in capsys.readouterr().err
     assert tree(cohort.out, but=("logs", "group")) == before
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
-    assert "no means of 1 average of maps of parcels" in capsys.readouterr().err
+    assert "no mean of 1 set of parcel maps" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def cohort(tmp_path_factory) -> PrivateCohort:
     words = ("--participant-label", "01", "02", "03", "--write", "maps", "connectome")
     words += ("--min-minutes", "6")
     done = cohort.run("participant", *words)
-    assert (done.returncode, "2 averages of maps made" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "2 sets of maps written" in done.stderr) == (1, True), done.stderr
     return cohort
 
 

@@ -87,7 +87,7 @@ def test_names_of_any_bytes(strange, tmp_path, locale):
         if path.suffix in {".tsv", ".json", ".md", ".html", ".toml"}:
             assert not ACTING.search(path.read_text("utf-8")), path
     again = program(*strange.arguments("--participant-label", "01", out=out))
-    assert b"1 complete before" in again.stderr
+    assert b"1 already complete" in again.stderr
 
 
 # --- temporary folders, the current folder, signals

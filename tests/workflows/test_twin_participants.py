@@ -81,14 +81,14 @@ def test_connectomes_alone_without_a_model(tmp_path, capsys):
     assert not [*job.out.rglob("*_behaviour.tsv"), *job.out.rglob("*_trials.tsv")]
     before = tree(job.out)
     assert job.run() == 0
-    assert "0 averages of results made, 2 complete before" in capsys.readouterr().err
+    assert "0 sets of results written, 2 already complete" in capsys.readouterr().err
     assert tree(job.out) == before
     assert job.run("--verify") == 0
-    assert "sub-01: whole (1 average of results)" in capsys.readouterr().out
+    assert "sub-01: complete (1 set of results)" in capsys.readouterr().out
     table(job.out, "01", "stat-fisherz_relmat").write_text("damaged")
     assert job.run("--verify") == 1
     assert job.run() == 0
-    assert "1 average of results made, 1 complete before" in capsys.readouterr().err
+    assert "1 set of results written, 1 already complete" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_changed_events_or_covariates_have_their_participants_made_again(tmp_pat
     assert "a connectome of 6 parcels and behaviour in stroop by tiny" in plan
     assert f"stroop: reads {path}" in plan
     assert job.run(*given) == 0
-    assert "1 average of results made, 1 complete before" in capsys.readouterr().err
+    assert "1 set of results written, 1 already complete" in capsys.readouterr().err
     assert tree(job.out / "sub-01") == before
     table.write_text(table.read_text().replace("20", "40"))
     assert job.run(*given, "--dry-run") == 0

@@ -89,8 +89,10 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
     judged = f"model {bundle.card.name}"
     found = score_models(cohort, simple, {judged: predict}, people, judged)
     evaluation = write_scores(cohort, found, simple, judged)
+    say("r: predicted with measured maps; residual r: the same of deviations from the mean map")
     for row in evaluation["rows"]:
-        say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
+        residual = row["residual_r"][0] if row.get("residual_r") else "n/a (one map for everybody)"
+        say(f"{row['model']}: r {row['r'][0]}, residual r {residual}")
     say(f"tables and matrices: {cohort.results.path}")
     return cohort.failed
 

@@ -158,8 +158,7 @@ def _gather(
     averages = [made for made in everything if _is_volume(made)]
     if dense := sum(bool(made.maps) for made in everything) - len(averages):
         say(
-            f"no means of {counted(dense, 'average')} of maps of parcels: wb_command "
-            "-cifti-average makes them"
+            f"no mean of {counted(dense, 'set')} of parcel maps: wb_command -cifti-average makes it"
         )
     maps = None
     if averages:
@@ -230,13 +229,14 @@ def _print_plan(
 ) -> int:
     """Print what would be written; return 0, as no failure."""
     people = len({row.get("participant_id") for row in rows})
-    show(f"would write {output.root / _TABLE}: {counted(len(rows), 'run')} of {people} people")
+    of = f"{counted(len(rows), 'run')} of {counted(people, 'participant')}"
+    show(f"would write {output.root / _TABLE}: {of}")
     if averages:
         chosen, left_out = choose_averages(averages)
         _report_left_out(left_out)
         show(
             f"would write means of {counted(len(chosen[0].maps), 'contrast')} over "
-            f"{counted(len(chosen), 'average')} of maps to {output.root / 'group'}"
+            f"{counted(len(chosen), 'set')} of maps to {output.root / 'group'}"
         )
     show(f"would write {output.root / GROUP} and {output.root / INDEX}")
     show("no map was read, and no output was written")
@@ -248,7 +248,7 @@ def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
     for title, reason in left_out:
         by_reason.setdefault(reason, []).append(title)
     for reason, titles in by_reason.items():
-        say(f"not in the mean maps: {counted(len(titles), 'average')} ({named(titles)}), {reason}")
+        say(f"not in the mean maps: {counted(len(titles), 'set')} ({named(titles)}), {reason}")
 
 
 def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable | None:

@@ -70,7 +70,7 @@ _IDENTIFIED = (
 )
 _CEILING = "r of a prediction of the true map: the root of the retest's r, a contrast"
 _PEOPLE = Column("people", "Participants with both maps; a family counts as one")
-_P = Column("p", "Two-sided p of sign flips over participants")
+_P = Column("p", "Two-sided p of sign flips over participants; n/a where they are too few")
 
 
 def _mean(name: str, meaning: str, heading: str = "") -> Column:
@@ -321,7 +321,7 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
                 "against": name,
                 "people": found.people,
                 "difference": cells(found.difference),
-                "p": number(found.p, 5),
+                "p": number(found.table_p, 5),
                 "verdict": NO_VERDICT if fitted_to_others and found.word == BETTER else found.word,
             }
         )
@@ -464,7 +464,7 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
     whole = len(rows) - len(contrasts)
     verdicts = [*found[:whole], *corrected(found[whole:])]
     return [
-        {**row, "p": number(verdict.p, 5), "verdict": verdict.word}
+        {**row, "p": number(verdict.table_p, 5), "verdict": verdict.word}
         for row, verdict in zip(rows, verdicts, strict=True)
     ]
 

@@ -370,7 +370,7 @@ def _judged_rows(found: _Study) -> list[Row]:
                 slope = found.slopes[row]
                 more = {
                     "calibrated": _calibrated(slope, change.mean),
-                    "p": verdict.p if verdict else None,
+                    "p": verdict.table_p if verdict else None,
                     "slope": slope.value,
                     "r": slope.r,
                     **found.null.get(function.name, {}),

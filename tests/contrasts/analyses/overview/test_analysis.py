@@ -181,7 +181,7 @@ def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(made, tmp_path, 
     before = tree(out, but=())
     assert main([str(made.bids), str(out), "group", "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert f"would write {out / 'group/desc-runs_qc.tsv'}: 6 runs of 6 people" in printed
+    assert f"would write {out / 'group/desc-runs_qc.tsv'}: 6 runs of 6 participants" in printed
     assert f"would write {out / 'group.html'}" in printed
     assert tree(out, but=()) == before
 
@@ -242,8 +242,8 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     out = shutil.copytree(combined.out, tmp_path / "out")
     assert main([str(combined.bids), str(out), "group"]) == 0
     assert (
-        "not in the mean maps: 1 average (sub-04_task-rest), made with --combine participant, "
-        "as averages of the same participant made with session are used: a person counts once"
+        "not in the mean maps: 1 set (sub-04_task-rest), made with --combine participant, "
+        "as sets of the same participant made with session are used: a person counts once"
     ) in capsys.readouterr().err
     (path,) = out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
     # The two sessions of sub-04 are one person.
@@ -270,7 +270,7 @@ def test_cleanings_are_not_mixed(tmp_path, capsys):
     assert main([str(job.bids), str(job.out), "group"]) == 0
     lines = capsys.readouterr().err
     assert (
-        "not in the mean maps: 2 averages (sub-05_task-rest, sub-06_task-rest), cleaned with "
+        "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), cleaned with "
         "--denoise-strategy none, most with simple"
     ) in lines
     assert "runs were cleaned in different ways (none, simple)" in lines

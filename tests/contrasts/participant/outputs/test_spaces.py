@@ -137,10 +137,10 @@ def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
     path = add_anatomy(job.bids)
     for _ in range(2):
         assert job.run("--output-spaces", "T1w") == 0
-    assert "0 averages of maps made, 1 complete before" in capsys.readouterr().err
+    assert "0 sets of maps written, 1 already complete" in capsys.readouterr().err
     write_affine(path, np.diag([1.01, 1, 1, 1]))
     assert job.run("--output-spaces", "T1w") == 0
-    assert "1 average of maps made, 0 complete before" in capsys.readouterr().err
+    assert "1 set of maps written, 0 already complete" in capsys.readouterr().err
     assert job.run() == 0
     assert not list(job.out.rglob("*space-T1w*"))
 
@@ -158,13 +158,13 @@ def test_a_participant_without_the_space_fails_alone_before_a_run_is_read(job, c
     assert job.run("--output-spaces", "T1w") == 1
     said = capsys.readouterr().err
     assert f"sub-02: failed: {line}\n" in said
-    assert "1 average of maps made, 0 complete before, 1 participant failed" in said
+    assert "1 set of maps written, 0 already complete, 1 participant failed" in said
     assert list((job.out / "sub-01").rglob("*space-T1w*"))
     (log,) = job.out.rglob("failures.tsv")
     assert log.read_text().splitlines()[1].startswith("sub-02\tsub-02_task-rest\tn/a\treading")
     add_anatomy(job.bids, "02")
     assert job.run("--output-spaces", "T1w") == 0
-    assert "1 average of maps made, 1 complete before, 0 part" in capsys.readouterr().err
+    assert "1 set of maps written, 1 already complete, 0 part" in capsys.readouterr().err
     assert list((job.out / "sub-02").rglob("*space-T1w*"))
 
 
