@@ -17,7 +17,7 @@ DEMO ?= demo-output
 PAPER ?= paper-output
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test coverage test-slow test-gpu bench-gpu lint format bench docs container release-check clean
+.PHONY: help demo paper test test-slow lint bench docs release-check
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,17 +44,8 @@ paper: .venv/installed ## make the publication's analyses and figures of 12 simu
 test: .venv/installed ## run the fast tests (minutes)
 	$(PYTEST) --numprocesses auto --dist loadfile
 
-coverage: .venv/installed ## run the fast tests, and list the lines that none of them runs, in any process (two to three times the time)
-	$(PYTEST) --numprocesses auto --dist loadfile --cov --cov-report=term-missing:skip-covered
-
 test-slow: .venv/installed ## run the slow tests: full-size data, killed processes, the BIDS validator
 	$(PYTEST) -m slow --timeout 1500 --numprocesses auto --dist loadfile $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
-
-test-gpu: .venv/installed ## run the tests that need a GPU; without one each is skipped, with the reason
-	$(PYTEST) -m gpu --timeout 1500 tests
-
-bench-gpu: .venv/installed ## time the network, the sums, training and whole participants on a GPU, as Markdown tables
-	$(BIN)/python benchmarks/gpu.py
 
 lint: .venv/installed ## check style, types, the import contract, the Dockerfile and scripts
 	$(BIN)/ruff check .
@@ -64,10 +55,6 @@ lint: .venv/installed ## check style, types, the import contract, the Dockerfile
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/shellcheck main .ci/run container/build_and_try container/entrypoint container/steps/* \
 		examples/*/run examples/slurm/submit examples/slurm/task.sbatch
-
-format: .venv/installed ## rewrite the code in the project's style
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
 
 # Each adds its figures to benchmarks/history.tsv, and prints their ratios to the last ones there.
 bench: .venv/installed ## time and memory against a plain implementation and the last figures (20 minutes)
@@ -79,9 +66,6 @@ bench: .venv/installed ## time and memory against a plain implementation and the
 docs: .venv/installed ## build the documentation into site/, and run changed examples; warnings are errors
 	$(LARGE_PAGES) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-container: ## build the image without a Docker daemon and run it (root; Debian; 7 to 32 minutes)
-	container/build_and_try
-
 release-check: .venv/installed ## build the files of a release, check them, install the wheel and run the demo with it
 	rm -rf build dist
 	$(BIN)/python -m build --installer uv
@@ -89,6 +73,3 @@ release-check: .venv/installed ## build the files of a release, check them, inst
 	$(UV_BIN) venv --quiet build/installed
 	$(UV_BIN) pip install --quiet --python build/installed dist/*.whl
 	build/installed/bin/dtg-demo build/demo --participants 1
-
-clean: ## remove the files that these tasks made
-	rm -rf .venv build dist site docs/gallery examples/gallery/*/ .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

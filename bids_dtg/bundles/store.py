@@ -61,9 +61,9 @@ def find_bundle(name_or_path: str | Path) -> Path:
 def how_to_get(name: str) -> str:
     """Describe how to get a published model, with and without a network."""
     return (
-        f"dtg-models fetch {name}; without a network here, fetch it elsewhere and copy its folder "
-        "to the folder of models here; or try the program with --model demo, which is simulated "
-        "and not for science"
+        f"dtg-models fetch {name}; without a network, fetch it elsewhere and copy its folder into "
+        "one that dtg-models list names; or try --model demo, which is simulated and not for "
+        "science"
     )
 
 
@@ -147,12 +147,12 @@ def _expanded(text: str) -> Path:
 
 def _unknown_name(name: str) -> BundleError:
     names = list(dict.fromkeys(path.name for path in installed_models()))
-    places = ", ".join(f"{folder} ({origin})" for folder, origin in model_folders().items())
-    published = all_published()
-    near = did_you_mean(name, [*names, *published])
+    installed, published = f"; installed: {', '.join(names) or 'none'}", all_published()
+    if name in published:
+        return BundleError(f"no model called {name!r}{installed}", remedy=how_to_get(name))
+    places = ", ".join(map(str, model_folders()))
     return BundleError(
-        f"no model called {name!r}; looked in {places}; installed: {', '.join(names) or 'none'}",
-        remedy=how_to_get(name)
-        if name in published
-        else near or "give a bundle's folder, or see dtg-models list",
+        f"no model called {name!r} in {places}{installed}",
+        remedy=did_you_mean(name, [*names, *published])
+        or "give a bundle's folder, or see dtg-models list",
     )

@@ -296,7 +296,7 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
     if known and not set(present) & set(known):  # a folder without participants is reported below
         raise DatasetError(
             f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
-            expected=f"of {named(known)}",
+            expected=f"one of {named(known)}",
             remedy=remedy,
         )
 

@@ -213,7 +213,7 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
     raise DownloadError(
         f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
         expected=f"the file with {file.digest_in_words}" if wrong else None,
-        remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
+        remedy="check the network, HTTPS_PROXY or DTG_MODEL_MIRROR",
     )
 
 
@@ -245,4 +245,5 @@ def _reason(err: Exception) -> str:
         inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__, Exception
     ):
         cause = inner
-    return " ".join(str(cause).split())[:_LONGEST] or type(cause).__name__
+    words = getattr(cause, "strerror", None) or str(cause)  # without the error's number
+    return " ".join(words.split())[:_LONGEST] or type(cause).__name__

@@ -180,8 +180,8 @@ def _find(
     names = [atlas.name for atlas in KNOWN.values()]
     raise SettingsError(
         f"{_FLAG}: there is no atlas '{text}'",
-        expected=f"{NONE}, {named(names)} (docs/how-to/regions.md lists all), a name in a data "
-        "set given with --derivatives atlas=PATH, or the path of a label image",
+        expected=f"{NONE}, {named(names)} (docs/how-to/regions.md lists all), a name in "
+        "--derivatives atlas=PATH, or the path of a label image",
         remedy=did_you_mean(text, names),
     )
 

@@ -58,7 +58,7 @@ def find_events(
     if absent := [label for label in asked if label not in people]:
         raise DatasetError(
             f"{root} has no folder of {named([f'sub-{label}' for label in absent])}",
-            expected=f"of {named([f'sub-{label}' for label in people])}",
+            expected=f"one of {named([f'sub-{label}' for label in people])}",
         )
     wanted = [plain_label(task, "task") for task in tasks]
     visits = [plain_label(session, "ses") for session in sessions]

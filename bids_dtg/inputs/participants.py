@@ -101,7 +101,7 @@ class ParticipantsTable:
         if found is None:
             raise SettingsError(
                 f"{self.path} has no column {name}",
-                expected=f"of {named(list(self.columns)) or 'that name'}",
+                expected=f"one of {named(list(self.columns)) or 'that name'}",
                 remedy=did_you_mean(name, self.columns),
             )
         return found

@@ -144,7 +144,7 @@ def chosen_contrasts(
             near = nearest_contrast(name, [*families, *tasks])
             raise SettingsError(
                 f"--contrast names {name}, which {lack}",
-                expected=f"of {named(list(tasks))}"
+                expected=f"one of {named(list(tasks))}"
                 + (f", or tasks: {', '.join(families)}" if families else ""),
                 remedy=f"did you mean {near}?" if near else None,
             )

@@ -139,8 +139,8 @@ def participants_asked(asked: Sequence[str], known: Sequence[str], root: Path) -
     if unknown := sorted(wanted - set(known)):
         raise DatasetError(
             f"{root} has no participant {', '.join(unknown)}",
-            expected=f"of {named(known)} ({counted(len(known), 'participant')} there)",
-            remedy="choose of these with --participant-label, or leave it out for all",
+            expected=f"one of {named(known)} ({counted(len(known), 'participant')} there)",
+            remedy="choose one of them with --participant-label, or leave it out for all",
         )
     if not known:
         raise DatasetError(
@@ -162,6 +162,7 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
         raise DatasetError(
             f"OUTPUT_DIR {root} holds no results",
             expected="an output folder of the participant level",
+            remedy="run the participant level first",
         )
     return DerivativeDataset(root)
 

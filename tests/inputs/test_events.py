@@ -45,7 +45,7 @@ def test_what_is_not_there_is_refused(tmp_path):
     write(tmp_path, "sub-01_task-go_events.tsv")
     with pytest.raises(DatasetError, match=r"no event files of the tasks stop"):
         find_events(tmp_path, ["stop"])
-    with pytest.raises(DatasetError, match=r"no folder of sub-07. Expected: of sub-01"):
+    with pytest.raises(DatasetError, match=r"no folder of sub-07. Expected: one of sub-01"):
         find_events(tmp_path, participants=["07"])
     with pytest.raises(SettingsError, match=r"'\*' is not a label"):
         find_events(tmp_path, ["*"])

@@ -146,7 +146,7 @@ def _space(asked: str) -> str:
         mesh = next(begun, None)
         raise SettingsError(
             f"--output-spaces has '{asked}'" + (", which is a mesh" if mesh else ""),
-            expected=f"of {legal}",
+            expected=f"one of {legal}",
             remedy=f"--surfaces {mesh} writes the maps on it"
             if mesh
             else did_you_mean(given, [*_TEMPLATES, T1W, *_ALIASES]),
@@ -157,7 +157,7 @@ def _space(asked: str) -> str:
         if grid is None or key != "res" or not same_label("run", value, grid.resolution or ""):
             raise SettingsError(
                 f"--output-spaces has '{asked}', and maps are not written so",
-                expected=f"of {legal}",
+                expected=f"one of {legal}",
                 remedy="resample the maps by antsApplyTransforms where another grid is wanted",
             )
     return name

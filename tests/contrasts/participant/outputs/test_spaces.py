@@ -173,7 +173,7 @@ def test_a_participant_without_the_space_fails_alone_before_a_run_is_read(job, c
     [
         (
             ["MNI305"],
-            f"--output-spaces has 'MNI305'. Expected: of {OTHER}[:res-2], {SPACE}[:res-2]",
+            f"--output-spaces has 'MNI305'. Expected: one of {OTHER}[:res-2], {SPACE}[:res-2]",
         ),
         ([f"{OTHER}:res-1"], f"has '{OTHER}:res-1', and maps are not written so"),
         (["T1w:res-2"], "has 'T1w:res-2', and maps are not written so"),
