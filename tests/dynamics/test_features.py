@@ -166,9 +166,3 @@ def test_zero_crossings_follow_the_gene_map_beyond_smoothness(shared):
     r, p = pearsonr(found, gene)
     assert r == pytest.approx(-0.73, abs=0.02)
     assert p < 1e-5 < p_of(found, gene, read_region_positions(regions)[left]) < 0.05
-
-
-@pytest.fixture(scope="module")
-def real(real_networks):
-    """Return features of the training people's first session, by name."""
-    return features_of(real_networks(1))

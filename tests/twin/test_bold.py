@@ -153,20 +153,6 @@ def test_amplitudes_follow_connectomes_that_know_them_and_no_others():
     assert not fit_bold(bold, twin, shuffled, segments, regions=names).open.any()
 
 
-def test_responses_can_be_differentiated_by_connectomes():
-    study, edges, sizes = knowing()
-    segments, bold = stack_people(study), bold_of(study, sizes)
-    twin = a_twin(segments)
-    readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
-    connectomes = torch.tensor(edges, dtype=torch.float32, requires_grad=True)
-    found = performed_responses(readout, twin, connectomes, segments)
-    series = predict_bold(readout, twin, edges, segments)
-    np.testing.assert_allclose(found.detach(), responses(series, segments), atol=2e-3)
-    found[:, 1, :2].mean(-1).sum().backward()
-    expected = np.tile(readout.edge_weights[:, 0, :2].mean(axis=1), (PEOPLE, 1))
-    np.testing.assert_allclose(connectomes.grad, expected, rtol=1e-3, atol=1e-6)
-
-
 def outputs_twin(segments, regions=3):
     """Return a hypernetwork with weights of chance, whose networks have outputs for BOLD."""
     torch.manual_seed(0)

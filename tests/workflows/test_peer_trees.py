@@ -289,18 +289,3 @@ def test_runs_and_their_files(tree, tmp_path, monkeypatch):
     assert len(own) == bool(tree.says)
     assert all(tree.says in line for line in own)
     assert sum(find_component_files("ica_aroma", run) is not None for run in runs) == tree.aroma
-
-
-# --- cases that users of peers' programs have reported
-
-
-def found(root: Path, **options: object) -> list:
-    (root.parent / "out").mkdir(exist_ok=True)
-    settings = bids_dtg.Settings.of(
-        bids_dir=root,
-        output_dir=root.parent / "out",
-        analysis_level="participant",
-        model="demo",
-        **options,
-    )
-    return bids_dtg.find_runs(settings)

@@ -291,11 +291,6 @@ def test_a_participant_who_cannot_be_used_fails(job, capsys, monkeypatch, fault)
     assert not (job.out / "sub-01").exists()
 
 
-def test_too_few_minutes_fail(job, capsys):
-    assert job.run("--min-minutes", "12") == 1
-    assert re.search(r"bold.nii.gz has 10.0 of 10.0 minutes .* 12 minutes", the_line(capsys))
-
-
 @pytest.mark.parametrize(
     ("times", "note"),
     [

@@ -37,12 +37,6 @@ def sets_of(folder):
     return [row["set"] for row in found]
 
 
-def split(path, **sets):
-    rows = (f"{label}\t{name}\n" for name, labels in sets.items() for label in labels)
-    path.write_text("participant_id\tset\n" + "".join(rows))
-    return path
-
-
 def test_six_people_all_train_and_nothing_is_promised(six):
     assert sets_of(six) == ["training"] * 6
     bundle = load_bundle(six / "bundle")
@@ -75,18 +69,6 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     assert "each left out of the fit in turn" in text
     assert "This was done for each run as a whole; the model turned each run's" in text
     assert "Tavor, I., et al. (2016)" in text
-
-
-@pytest.mark.slow
-def test_a_split_file_is_obeyed(cohort, six, tmp_path):
-    table = split(tmp_path / "split.tsv", training=LABELS[:5], test=LABELS[5:])
-    assert cohort.analyse("train", *LINEAR, "--split-file", table, "--model-name", "split") == 0
-    folder = cohort.out / "group/model-split"
-    assert sorted(sets_of(folder)) == ["test"] * 3 + ["training"] * 5
-    rows = {row["model"] for row in load_bundle(folder / "bundle").card.evaluation["rows"]}
-    assert {"model", "linear (Tavor)"} <= rows
-    page = " ".join((folder / "report.html").read_text().split())
-    assert "The model and simple models were fitted on 5 participants." in page
 
 
 def test_the_published_recipe_is_refused(cohort, six, capsys):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_kinds import (
-    CONTRASTS,
     PLACES,
     ROIS,
-    TENSORS,
     forge_tiny_kind,
     linear_tensors,
     tiny_linear,
@@ -19,53 +16,20 @@ from tiny_kinds import (
     write_tiny_kind,
 )
 
-from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.overview import bundle_lines
-from bids_dtg.cli.models import main
-from bids_dtg.cli.parser import legal_values
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import (
     ATTENTION_UNET,
-    KINDS,
     LINEAR,
     find_kind,
 )
 from bids_dtg.contrasts.participant.model import Model
-from bids_dtg.contrasts.plan import RECIPES, find_recipe
+from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.errors import BundleError, SettingsError
-from bids_dtg.workflows import find_workflow
-
-GROUP_PAGE = (Path(__file__).parents[3] / "docs" / "explanation" / "group.md").read_text(
-    encoding="utf-8"
-)
 
 
 @pytest.fixture
 def connectome():
     return np.random.default_rng(1).uniform(-1, 1, (ROIS, PLACES.number)).astype(np.float32)
-
-
-@pytest.mark.parametrize("row", KINDS.values(), ids=KINDS)
-def test_each_row_is_complete(row, tmp_path, connectome):
-    assert KINDS[row.name] is row is find_kind(row.name) is all_kinds()[row.name]
-    assert "default" in row.recipes
-    assert set(row.recipes) <= set(RECIPES) == set(find_workflow("contrasts").recipes)
-    assert row.name in legal_values()["architecture"]
-    assert f"\n- `--architecture {row.name}`" in GROUP_PAGE, (
-        "say in docs/explanation/group.md what it is"
-    )
-    assert row.name in TENSORS, "TENSORS in tests/builders/tiny_kinds.py needs those of a tiny one"
-    for function in ("channels", "read", "prepare", "check", "fit"):
-        assert callable(getattr(row.module(), function))
-    bundle = write_tiny_kind(tmp_path / "tiny", row.name, TENSORS[row.name]())
-    assert isinstance(bundle.card.part, row.part())
-    assert ModelCard.from_json(bundle.card.to_json()).to_json() == bundle.card.to_json()
-    assert main(["verify", str(bundle.path)]) == 0
-    maps = Model(bundle, "cpu", 1).predict(connectome)
-    assert maps.shape == (CONTRASTS, connectome.shape[1])
-    assert np.isfinite(maps).all()
-    assert f"model       tiny, version 0 ({row.name})" in bundle_lines(bundle)
 
 
 def test_what_is_not_in_the_table_is_refused_with_what_is():

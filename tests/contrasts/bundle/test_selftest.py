@@ -11,10 +11,9 @@ from tiny_kinds import CONTRASTS, PLACES, ROIS, TENSORS, write_tiny_kind
 
 from bids_dtg.bundles.kinds import Check
 from bids_dtg.bundles.overview import selftest_lines
-from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, LINEAR
-from bids_dtg.contrasts.bundle.selftest import check_maps_model, simulated_connectome
+from bids_dtg.contrasts.bundle.selftest import check_maps_model
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
 
@@ -99,19 +98,3 @@ def test_differences_have_the_sign_of_their_parts(tmp_path, rows, names, last, p
     check = found(linear_bundle(tmp_path / "model", rows, contrasts=contrasts(*names)))[SIGN]
     assert check.passed is passed
     assert ("; not " in check.words) == (passed is False)
-
-
-@pytest.mark.parametrize("form", [MARGINAL, Form("partial")])
-def test_simulated_rest_is_the_same_each_time_and_has_the_form(form):
-    maps = np.random.default_rng(1).normal(size=(4, 70)).astype(np.float32)
-    first, second = (simulated_connectome(maps, form) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    marginal = simulated_connectome(maps, MARGINAL)
-    assert 0.2 < np.abs(marginal).max() <= 1
-    # The ROIs share a part of their series: only a joint form takes it away.
-    assert (np.abs(first - marginal).max() > 0.05) == (form != MARGINAL)
-
-
-def test_a_kind_without_a_self_check_says_so_in_a_line(tmp_path):
-    (line,) = selftest_lines(write_tiny_bundle(tmp_path / "model"), [])
-    assert line.endswith("has no self-check; dtg-models verify compares its bytes")

@@ -20,11 +20,6 @@ from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.settings import Settings
 
 
-@pytest.fixture(scope="module")
-def weights():
-    return simulate_weights(3, 10, np.random.default_rng(0))[0]
-
-
 @settings(max_examples=20)
 @given(st.integers(1, 4), st.integers(2, 40), st.integers(0, 1000))
 def test_weights_are_those_of_undirected_networks(people, half, seed):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.twin.phantom.people import simulate_twin_people
-from bids_dtg.twin.phantom.world import MEANS, SDS, SEQUENCES, trial_sequence
+from bids_dtg.twin.phantom.world import MEANS, SDS, trial_sequence
 
 
 @pytest.mark.parametrize(("regime", "shared"), [("easy", 1.0), ("hard", 0.4), ("images", 1.0)])
@@ -46,20 +46,3 @@ def test_a_change_along_loadings_changes_the_traits_by_as_much(steps):
     changed = people.after(np.array(steps) @ people.world.loadings)
     np.testing.assert_allclose(changed.traits - people.traits, [steps, steps], atol=1e-8)
     np.testing.assert_array_equal(changed.own, people.own)
-
-
-@pytest.fixture(scope="module")
-def people():
-    return simulate_twin_people(60, "hard", regions=8, seed=3)
-
-
-@pytest.mark.parametrize("name", sorted(SEQUENCES))
-def test_a_run_agrees_with_itself(people, name):
-    sequence = trial_sequence(name)
-    for (run,) in people.runs([sequence], seed=1):
-        missed = np.isnan(run.rt_seconds)
-        np.testing.assert_array_equal(missed, run.button < 0)
-        np.testing.assert_array_equal(run.correct, run.button == run.correct_button)
-        assert (run.rt_seconds[~missed] <= run.task.window_seconds).all()
-        assert run.rt_seconds[~missed].min() >= 0.2
-        np.testing.assert_array_equal(run.onset_seconds, sequence.trials.onset_seconds)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -16,12 +14,9 @@ from study_folders import add_hcp_run
 from tiny_bundle import extend_bundle, write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest
 
-from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.participant.outputs.surfaces import (
     check_surfaces,
-    sample_mesh,
-    surface_map_files,
 )
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
@@ -217,26 +212,3 @@ def test_other_meshes_and_other_spaces_are_refused():
     ):
         check_surfaces(["fsLR"], "MNI152NLin2009cAsym")
     assert check_surfaces([], "MNI152NLin2009cAsym") == ()
-
-
-def write_dscalar_of(bundle, values: np.ndarray, folder: Path) -> Path:
-    """Write maps of all contrasts as grayordinates, on the template's surfaces."""
-    mesh = "fsLR", sample_mesh(bundle, "fsLR", None)
-    entities, shown = {"sub": "01", "task": "rest"}, bundle.contrasts
-    files = surface_map_files(entities, *mesh, values, shown, bundle=bundle, facts={})
-    ((name, data),) = (file for file in files if file[0].suffixes == [".dscalar", ".nii"])
-    (folder / name.name).write_bytes(data)
-    return folder / name.name
-
-
-@pytest.mark.slow
-def test_workbench_reads_all_contrasts_of_the_demos_model(tmp_path):
-    workbench = shutil.which("wb_command")
-    if workbench is None:
-        pytest.skip("wb_command is not installed (apt-get install connectome-workbench)")
-    bundle = load_bundle("demo")
-    values = np.random.default_rng(0).normal(size=(47, bundle.places.number)).astype(np.float32)
-    path = write_dscalar_of(bundle, values, tmp_path)
-    command = [workbench, "-file-information", str(path), "-only-map-names"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert said.split() == [contrast.label for contrast in bundle.contrasts]
