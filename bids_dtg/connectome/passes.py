@@ -206,9 +206,7 @@ def _once(
 
 
 class Carpet:
-    """Values of voxels over the frames of a run; neighbouring frames of a long run are averaged.
-
-    Its size does not grow with the length of the run, nor with the number of voxels read.
+    """Series of a few voxels over the frames of a run, before cleaning and after it.
 
     Parameters
     ----------
@@ -223,48 +221,56 @@ class Carpet:
     >>> block = np.array([[1.0, 5, 9], [2, 5, 9], [1, 5, 9], [2, 5, 9]])
     >>> len(list(carpet.watching((0, block) for _ in range(1))))
     1
-    >>> np.allclose(carpet.standardised(np.ones(4, bool))[0], [-0.4, 1.3, -1.3, 0.4], atol=0.1)
+    >>> design = TemporalDesign.build(None, (), np.ones(4, bool), tr_seconds=2.0)
+    >>> np.allclose(carpet.standardised(design)[0], [-0.4, 1.3, -1.3, 0.4], atol=0.1)
     True
+    >>> carpet.standardised(design, cleaned=True)[0].tolist()
+    [-1.0, 1.0, -1.0, 1.0]
     """
 
     def __init__(self, voxels: NDArray[np.intp], frames: int) -> None:
         self.each = max(1, -(-frames // MOST_COLUMNS))  # frames of a column
-        self._voxels, self._columns = voxels, np.arange(frames) // self.each
-        self._sums = np.zeros((-(-frames // self.each), len(voxels)), np.float32)
+        self._voxels = voxels
+        self._values = np.zeros((frames, len(voxels)), np.float32)
 
     def watching(self, blocks: Blocks) -> Blocks:
         """Yield blocks as they are, and take what is wanted of each; a second pass begins anew."""
-        self._sums[:] = 0
         with closing(blocks):
             for first, block in blocks:
-                values = block[:, self._voxels].astype(np.float32)
-                with np.errstate(over="ignore", invalid="ignore"):
-                    np.add.at(self._sums, self._columns[first : first + len(block)], values)
+                self._values[first : first + len(block)] = block[:, self._voxels]
                 yield first, block
 
-    def standardised(self, keep: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return values less their linear trend, in standard deviations; both of kept frames.
+    def standardised(
+        self, design: TemporalDesign, *, cleaned: bool = False
+    ) -> NDArray[np.floating]:
+        """Return series, in standard deviations of kept frames.
 
         Parameters
         ----------
-        keep
-            (frames,), which frames are kept.
+        design
+            Which frames are kept, and what cleaning takes away.
+        cleaned
+            Whether series are cleaned, over the frames that are kept; else they are less their
+            linear trend.
 
         Returns
         -------
-        (rows, columns); NaN in rows without signal.
+        (rows, columns), a column a frame, or the mean of a few in a row of a long run; NaN in
+        rows without signal, and in columns without a frame of the cleaned.
         """
-        counts = np.bincount(self._columns).astype(np.float32)
-        kept = np.bincount(self._columns, weights=keep) > 0.5 * counts  # more frames than not
+        keep = design.keep
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            values = self._sums / counts[:, None]
+            values = self._values.astype(np.float64)
             values[:, ~np.isfinite(values).all(axis=0)] = np.nan
-            time = np.linspace(-1, 1, len(values))
-            design = np.stack([np.ones_like(time), time], axis=1)
-            if kept.sum() <= design.shape[1]:
-                kept = np.ones_like(kept)
             scale = np.abs(values).max(axis=0)
-            values = values - design @ (np.linalg.pinv(design[kept]) @ values[kept])
-            spread = values[kept].std(axis=0)
-            found = values / np.where(spread > 1e-6 * scale, spread, np.nan)
-        return found.T.astype(np.float32)
+            if cleaned:
+                values[keep], values[~keep] = design.clean(values[keep]), 0.0
+            else:
+                trend = np.vander(np.linspace(-1, 1, len(values)), 2)
+                values -= trend @ (np.linalg.pinv(trend[keep]) @ values[keep])
+            starts = np.arange(0, len(values), self.each)
+            kept = np.add.reduceat(keep.astype(float), starts)
+            frames = np.diff(starts, append=len(values))
+            values = np.add.reduceat(values, starts) / (kept if cleaned else frames)[:, None]
+            spread = values[kept == kept.max()].std(axis=0)
+            return (values / np.where(spread > 1e-6 * scale, spread, np.nan)).T

@@ -84,7 +84,6 @@ class Figure:
     keys: Sequence[tuple[str, str]] = ()  # colours, and what they stand for
     opens: int | None = None  # number of a map of the page's viewer, which a button opens
     title: str = ""
-    anchor: str = ""
     beside: bool = False  # whether it is laid out side by side with neighbours that are, too
     folded: bool = False  # whether its title is clicked to see it
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind
@@ -102,9 +103,9 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     kept = np.array([row.get("kept") == "1" for row in rows], bool)
     facts = run.facts.get("Confounds")
     censored = facts.get("FdThreshold") if isinstance(facts, dict) else None
-    limits = {"framewise_displacement": censored if isinstance(censored, int | float) else None}
+    limit = censored if isinstance(censored, int | float) else LIMITS["fd_mean"].unusual
     lanes = [
-        _over_run(title, values, limits.get(column))
+        _over_run(title, values, limit if column == "framewise_displacement" else None)
         for column, title in _TITLES.items()
         if np.isfinite(values := np.array([number(row.get(column)) for row in rows], float)).any()
     ]
@@ -117,7 +118,8 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     if frames and used is not None:
         text += f"{used:.0f} of {frames:.0f} frames were kept; "
         text += "the shaded ones were not." if used < frames else "none was left out."
-    text += " The dashed line is the threshold of censoring." * bool(censored)
+    text += f" Dashed: {limit:g} mm, "
+    text += "the threshold of censoring." if censored else "from which a mean is flagged."
     return Figure(caption=text, parts=[*lanes[:-1], replace(lanes[-1], **below)])
 
 
@@ -142,7 +144,7 @@ def _over_run(title: str, values: Floats, limit: float | None) -> Lanes:
     )
 
 
-MOTION = Panel("motion", "Motion and censoring", MOTION_FILE, _draw_motion, _keep_motion)
+MOTION = Panel("Motion and censoring", MOTION_FILE, _draw_motion, _keep_motion)
 
 # As Schaefer's parcels are named: 7Networks_LH_SomMot_3, LH_Cont_Par_1.
 _NETWORK = re.compile(r"(?:^|_)(?:LH|RH)_([A-Za-z]+)")
@@ -297,5 +299,5 @@ def parcels_in_words(files: ParticipantFiles) -> str:
     return counted(len(table.header), "parcel") if table else "parcels"
 
 
-CARPET = Panel("series", "Series of the parcels", SERIES, _draw_series_of_parcels)
-COVERAGE = Panel("coverage", "Coverage of the parcels", COVERAGE_FILE, _draw_coverage)
+CARPET = Panel("Series of the parcels", SERIES, _draw_series_of_parcels)
+COVERAGE = Panel("Coverage of the parcels", COVERAGE_FILE, _draw_coverage)

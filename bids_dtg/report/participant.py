@@ -111,8 +111,14 @@ def write_participant_report(
         of_averages=presentation.of_averages,
     )
     folder = dataset.root / f"sub-{label}" / "figures"
+    flags = flags_of(files, failures, presentation)
+    quality = {
+        "figures": _key_figures(files.runs, presentation.quality_columns),
+        "flags": flags[1:],
+    }
     sections = [
-        *(_of_run(run, files, presentation, dataset, folder) for run in files.runs),
+        *[Section("Quality", template="quality.html", facts=quality)] * any(quality.values()),
+        *(_of_run(run, presentation, dataset, folder, len(files.runs)) for run in files.runs),
         *presentation.sections(dataset, files, folder),
     ]
     sections.sort(key=lambda section: not section.leads)
@@ -136,9 +142,8 @@ def write_participant_report(
         label=label,
         subtitle=presentation.subtitle(files),
         model=presentation.model(files),
-        flags=flags_of(files, failures, presentation),
+        flags=flags,
         own_flags=flag_counts(own, model_notice(files)),
-        figures=_key_figures(files.runs, presentation.quality_columns),
         methods=methods,
         provenance=made,
         decided=bool(made),
@@ -153,40 +158,27 @@ def write_participant_report(
 
 def _of_run(
     run: RunFiles,
-    files: ParticipantFiles,
     presentation: Presentation,
     dataset: DerivativeDataset,
     folder: Path,
+    runs: int,
 ) -> Section:
-    """Draw the panels of a run; those of the first have anchors."""
-    position = files.runs.index(run) + 1
+    """Draw the panels of one of a number of runs."""
     canvas = partial(write_picture, dataset, folder, run.title)
     figures = [
-        replace(
-            figure,
-            title=panel.title,
-            anchor=panel.name if position == 1 else "",
-            beside=panel.beside,
-            folded=panel.folded,
-        )
+        replace(figure, title=panel.title, beside=panel.beside, folded=panel.folded)
         for panel in presentation.panels
         if (figure := panel.draw(run, canvas))
     ]
-    if len(files.runs) > 1:
-        links = [("run-1", "Runs")] if position == 1 else []
-    else:
-        links = [(figure.anchor, figure.anchor.capitalize()) for figure in figures]
     missing = presentation.missing(run)
     if missing is None and any(panel.kind not in run.files for panel in presentation.panels):
         missing = _LACKS
     quality = Table("", ("Column", "Value"), [*run.quality.items()], folded="All quality figures")
     return Section(
-        title="Quality",
-        subtitle=run.title if len(files.runs) > 1 else "",
+        title=run.title if runs > 1 else "",
         text=[missing] if missing else [],
         figures=[*figures, Figure(caption="", parts=[quality])],
-        anchor=f"run-{position}",
-        links=links,
+        links=[],
     )
 
 

@@ -47,7 +47,6 @@ class Kept:
 class Panel:
     """A figure of a run, and the small file that is kept of each run for it."""
 
-    name: str  # of its anchor, and of the link to it
     title: str  # its heading
     kind: FileKind  # the file that it is drawn from
     draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing

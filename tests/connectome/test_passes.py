@@ -13,6 +13,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
 from tiny_job import TR, add_rest, tiny_bold
 
 from bids_dtg import measure_array
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.passes import MOST_COLUMNS, Carpet
 from bids_dtg.contrasts.participant.measure import Reader
@@ -196,25 +197,39 @@ def passed(carpet, values, *, size=7):
     return carpet
 
 
+def design_of(keep, confounds=None):
+    return TemporalDesign.build(confounds, ("drift",), keep, tr_seconds=2.0)
+
+
 @pytest.mark.parametrize("dropped", [0, 5])
-def test_rows_of_a_carpet_are_detrended_and_in_standard_deviations_of_kept_frames(dropped):
+def test_rows_of_a_carpet_are_in_standard_deviations_of_kept_frames(dropped):
     values = np.random.default_rng(0).normal(50, 3, (60, 9)).cumsum(axis=0)
     carpet, keep = Carpet(np.array([1, 4]), 60), np.arange(60) >= dropped
     values[:dropped] += 1e4
-    expected = detrend(values[dropped:, [1, 4]], axis=0)
-    expected /= expected.std(axis=0)
+    detrended = detrend(values[dropped:, [1, 4]], axis=0)
+    detrended /= detrended.std(axis=0)
+    confound = np.random.default_rng(1).normal(size=(60, 1))
+    columns = np.hstack([np.ones((60, 1)), confound])[dropped:]
+    series = values[dropped:, [1, 4]]
+    cleaned = series - columns @ np.linalg.lstsq(columns, series, rcond=None)[0]
+    cleaned /= cleaned.std(axis=0)
+    design = design_of(keep, confound)
     for _ in range(2):  # a second pass begins anew
-        found = passed(carpet, values).standardised(keep)
-        np.testing.assert_allclose(found[:, dropped:], expected.T, atol=1e-2)
+        found = passed(carpet, values).standardised(design)
+        np.testing.assert_allclose(found[:, dropped:], detrended.T, atol=1e-2)
         assert (found[:, :dropped] > 100).all()
+        found = carpet.standardised(design, cleaned=True)
+        np.testing.assert_allclose(found[:, dropped:], cleaned.T, atol=1e-2)
+        assert np.isnan(found[:, :dropped]).all()
 
 
-def test_a_long_run_is_averaged_and_a_voxel_without_signal_is_none():
+@pytest.mark.parametrize("cleaned", [False, True])
+def test_a_long_run_is_averaged_and_a_voxel_without_signal_is_none(cleaned):
     frames = 2 * MOST_COLUMNS + 3
     values = np.random.default_rng(0).normal(size=(frames, 3)).astype(np.float32)
     values[:, 1], values[9, 2] = 7.5, np.nan
     carpet = passed(Carpet(np.arange(3), frames), values)
-    found = carpet.standardised(np.ones(frames, bool))
+    found = carpet.standardised(design_of(np.ones(frames, bool)), cleaned=cleaned)
     assert carpet.each == 3  # frames of a column
     assert found.shape == (3, -(-frames // 3))
     assert np.isfinite(found[0]).all()

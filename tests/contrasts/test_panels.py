@@ -44,7 +44,7 @@ def test_each_panel_has_a_file_of_its_own():
     assert len({panel.kind for panel in PANELS}) == len(PANELS)
 
 
-@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.name)
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
 def test_what_is_kept_is_found_and_drawn_and_nothing_without_it(panel, job, run, canvas):
     assert FileKind.of(parse_name(run.files[panel.kind].name)) == panel.kind
     figure = panel.draw(run, canvas)
@@ -72,8 +72,9 @@ def test_images_and_frames_come_back_with_their_values(job, run):
     assert rows[0]["framewise_displacement"] == "n/a"
 
 
-def test_the_threshold_of_censoring_is_that_of_the_maps_sidecars(run, canvas):
-    plain = MOTION.draw(run, canvas)
+def test_the_line_is_the_threshold_of_censoring_and_else_that_of_the_flag(run, canvas):
     facts = {"Confounds": {"FdThreshold": 0.05}}
     censored = MOTION.draw(RunFiles(run.title, run.quality, run.files, facts), canvas)
-    assert [figure.parts[0].line[2] is None for figure in (plain, censored)] == [True, False]
+    for figure, words in ((MOTION.draw(run, canvas), "0.25 mm, from"), (censored, "0.05 mm, the")):
+        assert figure.parts[0].line[2] is not None
+        assert f"Dashed: {words}" in figure.caption

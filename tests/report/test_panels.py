@@ -56,7 +56,7 @@ def canvas(pictures):
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-@pytest.mark.parametrize("panel", [CARPET, COVERAGE], ids=lambda panel: panel.name)
+@pytest.mark.parametrize("panel", [CARPET, COVERAGE], ids=lambda panel: panel.title)
 def test_absent_and_damaged_files_have_no_figure(tmp_path, canvas, panel, content):
     assert panel.draw(run_of(tmp_path, panel.kind, content), canvas) is None
     assert panel.draw(RunFiles("sub-01_task-rest", {}, {}), canvas) is None

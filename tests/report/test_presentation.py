@@ -59,7 +59,7 @@ PULSES = Presentation(
     methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
     subtitle=lambda files: f"{len(files.runs)} pulse",
     columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
-    panels=(MOTION, Panel("pulse", "The pulse", PULSE, draw, keep)),
+    panels=(MOTION, Panel("The pulse", PULSE, draw, keep)),
     analysis_page="pulse_report.html",
 )
 
@@ -136,7 +136,7 @@ def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
     assert ">The pulse</h3>" in page
     assert "Beats: [&#39;60&#39;, &#39;61&#39;, &#39;62&#39;]" in page
     assert "<dt>Pulse</dt><dd>64</dd>" in page
-    assert 'href="#motion"' in page
+    assert ">Quality</a>" in page
     assert "Registration" not in page
     assert "maps" not in page.split("<main")[1].split("</main>")[0]
     (output.root / "group/a").mkdir(parents=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,8 @@ CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
 GREY, REST, PARCEL = "grey", "rest", "parcel"
 _TITLES = {GREY: "grey matter", REST: "rest of the brain", PARCEL: "parcels"}
 _MOST = 9.9  # beyond which values are all written as this
-_HEIGHT = 15.0  # rem
+_HEIGHT = 9.0  # rem
+_CLEANED = "_cleaned"  # at the end of the names of columns after cleaning
 CONNECTOME_FILE = FileKind("relmat", "connectome", ".tsv")
 _MEASURE = Measure("Pearson correlation", "Product-moment correlation of two series over frames")
 
@@ -230,16 +231,21 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def _keep_carpet(data: MeasuredRun) -> Kept:
-    """Make a table with a row a frame, or a few frames in a row, and a column a voxel."""
-    carpet = data.carpet
-    values = np.clip(carpet.standardised(data.design.keep), -_MOST, _MOST).T
+    """Make a table with a row a frame, or a few frames in a row, and columns for each voxel."""
+    carpet, design = data.carpet, data.design
     names = [
         f"{kind}{voxel:03d}"
         for kind, voxels in data.carpet_rows.items()
         for voxel in range(1, voxels + 1)
     ]
-    rows = [[None if value != value else f"{value:.1f}" for value in row] for row in values]
-    noun = _noun(names)
+    noun, values = _noun(names), [carpet.standardised(design)]
+    if design.rank > 1:
+        values.append(carpet.standardised(design, cleaned=True))
+        names += [f"{name}{_CLEANED}" for name in names]
+    rows = [
+        [None if value != value else f"{value:.1f}" for value in row]
+        for row in np.concatenate(values).clip(-_MOST, _MOST).T
+    ]
     frames = "frame" if carpet.each == 1 else f"mean of {carpet.each} frames in a row"
     return Kept(
         CARPET_FILE,
@@ -248,7 +254,7 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
             "Description": _WORDS["carpet"].format(
                 noun=noun, frames=frames, most=_MOST, columns=_WORDS["columns"][noun]
             ),
-            "SamplingFrequency": 1 / (data.design.tr_seconds * carpet.each),
+            "SamplingFrequency": 1 / (design.tr_seconds * carpet.each),
             "StartTime": 0,
             "Sources": [data.bold_uri],
         },
@@ -260,25 +266,33 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     rows = read_rows(path) if (path := run.files.get(CARPET_FILE)) else []
     if not rows:
         return None
-    names = list(rows[0])
-    cells = [[number(row.get(name)) for name in names] for row in rows]
+    cells = [[number(text) for text in row.values()] for row in rows]
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells]).T
+    names = [name for name in rows[0] if not name.endswith(_CLEANED)]
     frames = read_rows(path) if (path := run.files.get(MOTION.kind)) else []
     kept = np.array([row.get("kept") == "1" for row in frames], bool)
     first, noun = PARCEL if names[0].startswith(PARCEL) else GREY, _noun(names)
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
     ends = {first: (0.0, share), REST: (share, 100 - share)}
-    lanes = Lanes(
-        content=canvas("carpet", draw_series(values)),
-        words=f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
-        rows=[(_TITLES[kind], *at) for kind, at in ends.items() if at[1]],
-        height=_HEIGHT,
-        **over_frames(run, kept),
-    )
+    below = over_frames(run, kept)
+    lanes = [
+        Lanes(
+            content=canvas(f"carpet-{when}", draw_series(drawn)),
+            title=f"{when.capitalize()} cleaning",
+            words=f"{len(names)} {noun}s over {len(kept)} frames {when} cleaning",
+            rows=[(_TITLES[kind], *at) for kind, at in ends.items() if at[1]],
+            height=_HEIGHT,
+            dropped=below["dropped"],
+        )
+        for when, drawn in zip(
+            ("before", "after"), np.split(values, len(values) // len(names)), strict=False
+        )
+    ]
     caption = _caption(
         "carpet", rows=len(names), noun=noun, left=int((~kept).sum()), frames=len(kept)
     )
-    return Figure(caption=caption, parts=[lanes], scale=SERIES_SCALE)
+    parts = [*lanes[:-1], replace(lanes[-1], **below)]
+    return Figure(caption=caption, parts=parts, scale=SERIES_SCALE)
 
 
 def _noun(names: Sequence[str]) -> str:
@@ -340,13 +354,11 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 REGISTRATION = Panel(
-    *("registration", "Registration", REGISTRATION_FILE, _draw_registration, _keep_registration),
+    *("Registration", REGISTRATION_FILE, _draw_registration, _keep_registration),
     beside=True,
 )
-COVERAGE = Panel("coverage", "Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage, beside=True)
-CARPET = Panel("carpet", "Carpet", CARPET_FILE, _draw_carpet, _keep_carpet, also=(MOTION.kind,))
-CONNECTOME = Panel(
-    "connectome", "Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, folded=True
-)
+COVERAGE = Panel("Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage, beside=True)
+CARPET = Panel("Carpet", CARPET_FILE, _draw_carpet, _keep_carpet, also=(MOTION.kind,))
+CONNECTOME = Panel("Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, folded=True)
 # In the order of the page.
 PANELS = (CARPET, MOTION, REGISTRATION, COVERAGE, CONNECTOME)

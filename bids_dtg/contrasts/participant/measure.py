@@ -54,7 +54,7 @@ from bids_dtg.settings import CleaningOptions, InputChoice
 # Frames averaged for the picture of a run: enough to see where its brain is.
 _MEAN_OVER = 8
 # Voxels of a carpet, of the model's grey matter and of the rest of its brain.
-_CARPET_GREY, _CARPET_REST = 100, 40
+_CARPET_GREY, _CARPET_REST = 75, 25
 _FRAMES = 32  # of an array, taken at a time
 
 

@@ -16,18 +16,16 @@ from bids_dtg.report.panels import CARPET, COVERAGE, MOTION
 from bids_dtg.report.presentation import Panel, Presentation
 from bids_dtg.report.quality import PARCELS
 
-FUNCTIONAL = Panel(
-    *("connectivity", "Functional connectivity", RELMAT, figures.draw_functional), beside=True
-)
+FUNCTIONAL = Panel(*("Functional connectivity", RELMAT, figures.draw_functional), beside=True)
 STRUCTURAL = Panel(
-    *("structure", "Structural connectome", figures.STRUCTURAL, figures.draw_structural),
+    *("Structural connectome", figures.STRUCTURAL, figures.draw_structural),
     beside=True,
 )
 EFFECTIVE = Panel(
-    *("effective", "Effective connectivity", figures.EFFECTIVE, figures.draw_effective),
+    *("Effective connectivity", figures.EFFECTIVE, figures.draw_effective),
     also=(figures.lag(2),),
 )
-FEATURES = Panel("features", "Features for statistics", figures.COMPONENTS, figures.list_components)
+FEATURES = Panel("Features for statistics", figures.COMPONENTS, figures.list_components)
 # In the order of the page.
 PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, EFFECTIVE, FEATURES)
 _WORDS = words.dataset_words()  # without a model

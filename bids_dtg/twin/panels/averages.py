@@ -49,10 +49,7 @@ def draw_averages(
                 title=title,
                 subtitle=made.title if several else "",
                 text=[_PREDICTED] * predicted + _lacks(made, drawn),
-                figures=[
-                    replace(shown, title=panel.title, anchor=panel.name if position == 1 else "")
-                    for panel, shown in drawn.items()
-                ],
+                figures=[replace(shown, title=panel.title) for panel, shown in drawn.items()],
                 anchor=anchor,
                 links=[(anchor, made.title if several else title)],
             )
@@ -114,11 +111,10 @@ def _by(made: RunFiles) -> str:
     }.get(str(by), "")
 
 
-CONNECTOME = Panel("connectome", "Edges between parcels", RELMAT, draw)
-BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, behaviour.draw)
-TIMES = Panel("times", "Response times", behaviour.SERIES, behaviour.draw_times)
+CONNECTOME = Panel("Edges between parcels", RELMAT, draw)
+BEHAVIOUR = Panel("Behaviour", behaviour.FILE, behaviour.draw)
+TIMES = Panel("Response times", behaviour.SERIES, behaviour.draw_times)
 TRIAL_SERIES = Panel(
-    "trial-series",
     "Time series of the mean trial",
     behaviour.SERIES,
     behaviour.draw_trial_series,
