@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 # `from fmriprep_dataset import ...` in any test.
-sys.path[:0] = [str(TESTS / "builders"), str(TESTS / "oracles")]
+sys.path[:0] = [str(TESTS / folder) for folder in ("builders", "oracles", "machines")]
 # Programs inherit what `nohup make test` ignores, and tests send it to them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # No test asks a public host: those of downloads have hosts of their own, and lift this.

@@ -17,8 +17,8 @@ from bids_dtg.errors import RunError
 def dask_cluster(folder: Path, workers: int = 2):
     """Start a scheduler and workers of one thread; yields the scheduler's process and address."""
     folder.mkdir(parents=True)
-    file, builders = folder / "scheduler.json", str(Path(__file__).parent)
-    path = os.pathsep.join(filter(None, [builders, os.environ.get("PYTHONPATH")]))
+    file, here = folder / "scheduler.json", str(Path(__file__).parent)
+    path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     with ExitStack() as ends, (folder / "log.txt").open("ab") as log:
 
