@@ -36,6 +36,7 @@ from bids_dtg.report.contents import (
     find_participant,
 )
 from bids_dtg.settings import OPTIONS
+from bids_dtg.settings.option import flag
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, too_large
 
@@ -49,8 +50,6 @@ MOST_COMPARED = 400
 # Voxels, evenly spread, at which maps are compared: maps are far smoother than that.
 _COMPARED_VOXELS = 3000
 _SAME_MM = 1e-3  # affines that differ by less are equal: headers are of single precision
-# What an average differs in from most, in the order of `_kind`.
-_UNLIKE = ("made by another model", "made at another resolution", "has other maps than most")
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,21 +105,15 @@ def with_details(output: DerivativeDataset, made: AverageFiles) -> AverageFiles:
     return next((own for own in found if own.title == made.title), made)
 
 
-def mean_of_averages(
-    averages: Sequence[AverageFiles],
-    progress: Callable[[str, float], None],
-    whole: Callable[[AverageFiles], AverageFiles] = lambda made: made,
-) -> GroupMaps:
-    """Read every average of maps once.
+def mean_of_averages(output: DerivativeDataset, averages: Sequence[AverageFiles]) -> GroupMaps:
+    """Read every average of maps once, and say how far that is.
 
     Parameters
     ----------
+    output
+        Dataset of the averages.
     averages
         Those that `choose_averages` leaves out are left out; a person's are averaged first.
-    progress
-        Receives the title of the average being read, and the share that is done.
-    whole
-        Given the first average, returns it with the sidecars of all its maps, in their order.
 
     Raises
     ------
@@ -129,7 +122,7 @@ def mean_of_averages(
     """
     chosen, left_out = choose_averages(averages)
     made, places = places_of(chosen)
-    first = whole(made).maps
+    first = with_details(output, made).maps
     shape = (len(first), places.number)
     mean, squares, known = (np.zeros(shape, np.float32) for _ in range(3))
     compared = np.linspace(0, shape[1] - 1, min(_COMPARED_VOXELS, shape[1]), dtype=np.intp)
@@ -139,7 +132,7 @@ def mean_of_averages(
         by_person.setdefault(_person(files), []).append(files)
     # Sums over people (Welford): memory does not grow with their number.
     for number, own_averages in enumerate(by_person.values()):
-        progress(own_averages[0].title, number / len(by_person))
+        say(f"{number / len(by_person):4.0%} {own_averages[0].title}")
         total, read = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for files in own_averages:
             paths = {found.label: found.path for found in files.maps}
@@ -198,75 +191,42 @@ def choose_averages(
 
     Returns
     -------
-    Averages to take the mean of, and title and reason of the others. Of a person's averages that
-    were made with different `--combine`, and contain the same runs, those made like most are kept.
+    Averages that are made as most are, and title and reason of the others.
     """
     kept, left_out = list(averages), list[tuple[str, str]]()
-    if not kept:
-        return kept, left_out
-
-    def keep(why: Callable[[AverageFiles], str]) -> list[AverageFiles]:
-        reasons = {made.title: why(made) for made in kept}
-        left_out.extend((title, reason) for title, reason in reasons.items() if reason)
-        return [made for made in kept if not reasons[made.title]]
-
-    usual = most_common([_kind(made) for made in kept])
-    kept = keep(lambda made: _unlike(_kind(made), usual))
-    way = dict(most_common([_cleaning(made) for made in kept]))
-    kept = keep(lambda made: _cleaned_otherwise(made, way))
-    combined = most_common([_combine(made) for made in kept])
-    ways: dict[str, list[str]] = {}
-    for made in kept:
-        ways.setdefault(_person(made), []).append(_combine(made))
-
-    def counted_twice(made: AverageFiles) -> str:
-        own, ways_of = _combine(made), ways[_person(made)]
-        stays = combined if combined in ways_of else ways_of[0]
-        words = f"made with --combine {own}, as sets of the same participant made with {stays} "
-        return "" if own == stays else f"{words}are used: a person counts once"
-
-    return keep(counted_twice), left_out
+    made_with = {made.title: _made_with(made) for made in kept}
+    for name in dict.fromkeys(name for facts in made_with.values() for name in facts):
+        known = [made_with[made.title][name] for made in kept if name in made_with[made.title]]
+        usual = most_common(known) if known else None
+        for made in tuple(kept):
+            if (own := made_with[made.title].get(name, usual)) != usual:
+                kept.remove(made)
+                why = f"made with {name} {own}, most with {usual}"
+                if not name.startswith("--"):
+                    why = f"its {name} is not that of most"
+                if own is None:
+                    why = "the sidecar of its maps is missing or damaged"
+                left_out.append((made.title, why))
+    return kept, left_out
 
 
-def _kind(made: AverageFiles) -> tuple[object, ...]:
-    labels = tuple(sorted(found.label for found in made.maps))
-    return (made.common.get("ModelSHA256"), made.common.get("Resolution"), labels)
-
-
-def _unlike(kind: tuple[object, ...], usual: tuple[object, ...]) -> str:
-    """Return how an average differs from most, each as `_kind` gives them; empty: in nothing."""
-    pairs = list(zip(kind, usual, strict=True))
-    if any(own is None and most is not None for own, most in pairs):
-        return "the sidecar of its maps is missing or damaged"
-    differs = (words for (own, most), words in zip(pairs, _UNLIKE, strict=True) if own != most)
-    return next(differs, "")
-
-
-def _cleaning(made: AverageFiles) -> tuple[tuple[str, str], ...]:
-    """Return how the runs of an average were cleaned: options and value, the strategy first."""
+def _made_with(made: AverageFiles) -> dict[str, object]:
+    """Return what averages must have in common: model, resolution, maps, cleaning, combination."""
     recorded = made.record.get("Options")
     options = recorded if isinstance(recorded, dict) else {}
     # The least time and degrees of freedom of a run do not change its cleaning.
     names = (
         name
         for name, option in OPTIONS.items()
-        if option.part == "cleaning" and name in options and not name.startswith("min_")
+        if option.part == "cleaning" and not name.startswith("min_")
     )
-    found = {"denoise_strategy": made.common.get("DenoiseStrategy")}
-    found |= {name: options[name] for name in names}
-    return tuple((name, str(value)) for name, value in found.items())
-
-
-def _cleaned_otherwise(made: AverageFiles, way: Mapping[str, str]) -> str:
-    for name, own in _cleaning(made):
-        if own != way.get(name, own):
-            return f"cleaned with --{name.replace('_', '-')} {own}, most with {way[name]}"
-    return ""
-
-
-def _combine(made: AverageFiles) -> str:
-    recorded = made.record.get("Options")
-    return str(recorded.get("combine")) if isinstance(recorded, dict) else "unknown"
+    return {
+        "model": made.common.get("ModelSHA256"),
+        "resolution": made.common.get("Resolution"),
+        "set of maps": tuple(sorted(found.label for found in made.maps)),
+        "--denoise-strategy": str(made.common.get("DenoiseStrategy")),
+        **{flag(name): str(options[name]) for name in (*names, "combine") if name in options},
+    }
 
 
 def _person(made: AverageFiles) -> str:

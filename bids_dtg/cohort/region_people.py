@@ -29,17 +29,6 @@ _SHOWN = 5  # people named in an error
 
 
 @dataclass(frozen=True)
-class TableKind:
-    """A kind of table, and its names in messages."""
-
-    kind: FileKind  # suffix, desc- and extension
-    stat: str | None  # value of stat-; None: names have none
-    words: str  # content of the tables, plural
-    one: str  # content of one of them, singular
-    workflow: str  # workflow that writes them
-
-
-@dataclass(frozen=True)
 class OutputTable:
     """A table, by its name and sidecar."""
 
@@ -114,18 +103,18 @@ class LeftOut:
 
 
 def find_tables(
-    root: Path, kind: TableKind, asked: Sequence[str], atlas: str, left_out: LeftOut
+    settings: Settings, kind: FileKind, stat: str, words: str, atlas: str, left_out: LeftOut
 ) -> list[OutputTable]:
-    """Find participants' tables of one atlas and label image.
+    """Find the participants' tables of one atlas and label image in OUTPUT_DIR.
 
     Parameters
     ----------
-    root
-        Output folder of the participant level.
-    kind
-        Kind of the tables to find.
-    asked
-        Labels of participants, with or without sub-; none: everybody.
+    settings
+        Options of the call.
+    kind, stat
+        As for `list_tables`.
+    words
+        Content of the tables, plural, for errors.
     atlas
         Key of the atlas; empty: the only one there is.
     left_out
@@ -136,24 +125,24 @@ def find_tables(
     DatasetError
         There are no tables, or tables of several atlases.
     """
-    tables = list(list_tables(root, kind, asked))
+    root = settings.inputs.output_dir.absolute()
+    tables = list(list_tables(settings, kind, stat))
     keys = sorted({table.atlas for table in tables})
     if not tables or (atlas and atlas not in keys):
+        wanted = f"{words} of {atlas or 'regions'} (_{kind.suffix}{kind.extension})"
         found = f", but of {', '.join(keys)}" if keys else ""
         raise DatasetError(
-            f"{root} has no {kind.words} of {atlas or 'regions'} (_{kind.kind.suffix}"
-            f"{kind.kind.extension}){found}",
-            expected=f"what the participant level of --workflow {kind.workflow} writes",
+            f"{root} has no {wanted}{found}",
+            expected=f"what the participant level of --workflow {settings.inputs.workflow} writes",
             remedy="call it first with the same OUTPUT_DIR, or give people by --input-arrays",
         )
     if not atlas and len(keys) > 1:
         raise DatasetError(
-            f"{root} has {kind.words} of several atlases: {', '.join(keys)}",
+            f"{root} has {words} of several atlases: {', '.join(keys)}",
             expected="one atlas: its parcels are the regions of the model",
             remedy="give each atlas an OUTPUT_DIR of its own",
         )
-    chosen = atlas or keys[0]
-    tables = [table for table in tables if table.atlas == chosen]
+    tables = [table for table in tables if table.atlas == (atlas or keys[0])]
     digest = most_common([table.atlas_digest for table in tables])
     return left_out.unless(
         lambda table: table.atlas_digest == digest, tables, "another label image"
@@ -185,19 +174,23 @@ def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:
     return [own for own in read if own.names == names]
 
 
-def list_tables(root: Path, kind: TableKind, asked: Sequence[str]) -> Iterator[OutputTable]:
-    """Yield participants' tables of a kind, of all atlases; `find_tables` chooses among them."""
-    wanted = {label.removeprefix("sub-") for label in asked}
+def list_tables(settings: Settings, kind: FileKind, stat: str) -> Iterator[OutputTable]:
+    """Yield participants' tables of a kind, of all atlases; `find_tables` chooses among them.
+
+    `stat` is the value of stat- in their names; empty: names have none.
+    """
+    root = settings.inputs.output_dir.absolute()
+    asked = {label.removeprefix("sub-") for label in settings.inputs.participant_label}
     for label in participants_in(root) if root.is_dir() else ():
-        if wanted and label not in wanted:
+        if asked and label not in asked:
             continue
         folder = root / f"sub-{label}"
-        pattern = f"func/sub-{label}_*_{kind.kind.suffix}{kind.kind.extension}"
+        pattern = f"func/sub-{label}_*_{kind.suffix}{kind.extension}"
         for path in sorted((*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}"))):
             name = parse_name(path.name)
             # desc- says what a table has, and names no atlas.
             atlas = entities_of({key: own for key, own in name.entities if key != "desc"})
-            if atlas and FileKind.of(name) == kind.kind and name.get("stat") == kind.stat:
+            if atlas and FileKind.of(name) == kind and (name.get("stat") or "") == stat:
                 sidecar = read_json(path.with_suffix(".json"))
                 yield OutputTable(label, path, name, sidecar, atlas_key(atlas))
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,7 +40,7 @@ from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.report.page import Page
 from bids_dtg.report.participant import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
 from bids_dtg.settings import FIELDS, Settings, plain, to_toml
-from bids_dtg.settings.option import MODELS
+from bids_dtg.settings.option import MODELS, flag
 from bids_dtg.version import __version__
 from bids_dtg.workflows import find_workflow
 
@@ -49,10 +48,8 @@ MODEL = "model"  # result of a training
 BUNDLE = "bundle"  # folder of a new model
 CHECKPOINTS = "checkpoints"  # folder of a training's last epochs
 DEFAULT_NAME = "own"  # of a new model
-# What a new model was made with and from, and which model results are of.
-_OPTIONS, _DATA = "configuration_sha256.json", "data_sha256.json"
-_USED = "desc-evaluated_model.json"
-_PROGRAM = "bids_dtg"  # its version, beside the options
+# What results were made with: the model; or of a new one version, options and data, by hashes.
+_MADE_WITH = "made_with.json"
 # Files that end with a checksum of all that is in them, so that their ends are enough.
 _WITH_CHECKSUM = (".gz", ".npz")
 _CONFIGURATION = "configuration.toml"
@@ -92,8 +89,8 @@ class ResultFolder:
     # slash is a folder of its own. Only such files are ever removed.
     can_write: Sequence[str]
     path_names: PathNames = field(default_factory=lambda: PathNames(()))  # replace folders in text
-    used: Mapping[str, str] = field(default_factory=dict)  # facts of the model that results are of
-    data: Mapping[str, Path] | None = None  # files a new model is made of; None: none is made
+    # What the results are made with, see `_MADE_WITH`; empty: what is there is written over.
+    made_with: Mapping[str, str] = field(default_factory=dict)
     _written: set[str] = field(default_factory=set)  # files of this call, relative to the folder
 
     @classmethod
@@ -138,17 +135,12 @@ class ResultFolder:
         SettingsError
             As `refuse_others`.
         """
-        used, name = {}, settings.modelling.model_name or DEFAULT_NAME
+        name, made_with = settings.modelling.model_name, {}
         if bundle is not None:
-            card, name = bundle.card, settings.modelling.model_name or bundle.card.name
-            used = {
-                "ModelName": card.name,
-                "ModelVersion": card.version,
-                "ModelKind": card.kind,
-                "ModelSHA256": bundle.identity,
-            }
-        data: Mapping[str, Path] | None = {} if bundle is None else None
-        found = cls(settings, output, f"{makes}-{name}", can_write, path_names, used, data)
+            name = name or bundle.card.name
+            made_with = {MODEL: f"{bundle.card.name} {bundle.card.version} {bundle.identity}"}
+        folder = f"{makes}-{name or DEFAULT_NAME}"
+        found = cls(settings, output, folder, can_write, path_names, made_with)
         found.refuse_others()
         return found
 
@@ -170,15 +162,15 @@ class ResultFolder:
         return self.path / BUNDLE
 
     def refuse_others(self) -> None:
-        """Refuse a folder that is a link, results of another model, or a model made otherwise.
+        """Refuse a folder that is a link, or that holds results of another model or call.
 
-        The same options and data, and the same version of the program, make the same model, so
-        that a command can be given again.
+        The same version, options and data make the same model, so that a command can be given
+        again.
 
         Raises
         ------
         SettingsError
-            Naming the link, the other model, or the options, version or data that differ.
+            Naming the link, or what differs: the model, options, files or the version.
         """
         own = (self.path / name for name in self.can_write if name.endswith("/"))
         for folder in (self.path.parent, self.path, *own):
@@ -189,62 +181,15 @@ class ResultFolder:
                     remedy="remove the link, or choose another OUTPUT_DIR",
                 )
         # A call that was killed at its start has left nothing, or temporary files.
-        if self.used and self.path.exists() and self._all_files():
-            facts = read_json(self.path / _USED)
-            if facts.get("ModelSHA256") != self.used["ModelSHA256"]:
-                other = facts.get("ModelName", "an unknown model"), facts.get("ModelVersion", "")
+        results = MODEL in self.made_with and self.path.exists() and self._all_files()
+        if results or (self.made_with and self.bundle.exists()):
+            there = read_json(self.path / _MADE_WITH)
+            names = sorted(there.keys() | self.made_with.keys())
+            if other := [name for name in names if there.get(name) != self.made_with.get(name)]:
                 raise SettingsError(
-                    f"{self.path} holds results of another model ({' '.join(other).strip()})",
+                    f"{self.path} holds results that were made with another {named(other)}",
                     remedy=f"choose another --model-name, or remove {self.path}",
                 )
-        if self.data is not None and self.bundle.exists() and (why := self._made_otherwise()):
-            raise SettingsError(
-                f"{self.bundle} holds a model already, {why}",
-                remedy=f"choose another --model-name, or remove {self.bundle} to make it anew",
-            )
-
-    def _made_otherwise(self) -> str:
-        """Return how the model that is there was made otherwise, in words; empty: in no way."""
-        earlier, now = read_json(self.path / _OPTIONS), self._shaping_options
-        names = [name for name in now if name != _PROGRAM and earlier.get(name) != now[name]]
-        if names:
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-            return f"made with other options ({options if earlier else 'unknown'})"
-        # Another version would write other tables beside the model, and not be able to replace it.
-        version = earlier.get(_PROGRAM, "of another version")
-        if version != __version__:
-            return f"made by bids_dtg {version}, and this is {__version__}"
-        if not self.data:
-            return ""
-        recorded, data = read_json(self.path / _DATA), self._digests
-        either = sorted(data.keys() | recorded.keys())
-        changed = [name for name in either if data.get(name) != recorded.get(name)]
-        return f"made of other data ({named(changed)})" if changed else ""
-
-    @cached_property
-    def _shaping_options(self) -> dict[str, str]:
-        """The program's version, and hashes of the options that a model depends on."""
-        values = with_whole_paths(self.settings).options
-        usual = find_workflow(self.settings.inputs.workflow).defaults
-        values |= {name: value for name, value in usual.items() if values[name] is None}
-        return {_PROGRAM: __version__} | {
-            name: hashlib.sha256(json.dumps(plain(values[name])).encode()).hexdigest()
-            for name, option in FIELDS.items()
-            if MODELS in option.shapes
-        }
-
-    @cached_property
-    def _digests(self) -> dict[str, str]:
-        """SHA-256 of the content of each file that a new model is made of, or of its ends."""
-        found = {}
-        for name, path in (self.data or {}).items():
-            with reading(path, DatasetError):
-                found[name] = (
-                    file_fingerprint(path)["ends_sha256"]
-                    if path.name.endswith(_WITH_CHECKSUM)
-                    else sha256_of_file(path)
-                )
-        return found
 
     def of_data(self, paths: Iterable[Path], root: Path) -> ResultFolder:
         """Return the folder for a new model that is made of files of data, and those of options.
@@ -259,15 +204,29 @@ class ResultFolder:
         Raises
         ------
         SettingsError
-            A model lies there that was made of other data.
+            A model lies there that was made with other options or data.
         """
         values = with_whole_paths(self.settings).options
-        shaping = [values[name] for name, option in FIELDS.items() if MODELS in option.shapes]
-        texts = [text for own in shaping for text in (own if isinstance(own, tuple) else (own,))]
+        usual = find_workflow(self.settings.inputs.workflow).defaults
+        values |= {name: value for name, value in usual.items() if values[name] is None}
+        shaping = {name: values[name] for name, own in FIELDS.items() if MODELS in own.shapes}
+        made_with = {"version of bids_dtg": __version__} | {
+            flag(name): hashlib.sha256(json.dumps(plain(value)).encode()).hexdigest()
+            for name, value in shaping.items()
+        }
+        texts = [
+            text for own in shaping.values() for text in (own if type(own) is tuple else [own])
+        ]
         by_option = [Path(text) for text in texts if isinstance(text, (str, Path))]
         files = [path for path in (*by_option, *paths) if path.is_absolute() and path.is_file()]
-        data = named_files(files, root, self.path_names)
-        found = dataclasses.replace(self, data=data)
+        for name, path in named_files(files, root, self.path_names).items():
+            with reading(path, DatasetError):
+                made_with[name] = (
+                    file_fingerprint(path)["ends_sha256"]
+                    if path.name.endswith(_WITH_CHECKSUM)
+                    else sha256_of_file(path)
+                )
+        found = dataclasses.replace(self, made_with=made_with)
         found.refuse_others()
         return found
 
@@ -388,12 +347,9 @@ class ResultFolder:
 
     def _mark(self) -> None:
         """Mark the folder as unfinished, and remove an earlier call's page and configuration."""
-        records: dict[str, Mapping[str, str]] = {_USED: self.used} if self.used else {}
-        if self.data is not None:
-            records = {_OPTIONS: self._shaping_options, _DATA: self._digests}
-        for name, facts in records.items():
-            write_json(self.path / name, facts)
-        self._written.update(records)
+        if self.made_with:
+            write_json(self.path / _MADE_WITH, self.made_with)
+            self._written.add(_MADE_WITH)
         write_text(self.path / UNFINISHED, _UNFINISHED)
         old = [name for name in self._recognised() if name.endswith((_CONFIGURATION, ".html"))]
         for name in old:

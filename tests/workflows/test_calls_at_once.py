@@ -45,7 +45,7 @@ def test_of_two_other_trainings_one_is_refused(trained_maps, forks, tmp_path):
     said = errors.read_text()
     assert sorted(codes) == [0, 2], said
     assert "Traceback" not in said
-    assert re.search("is in use by |holds a model already", said)
+    assert re.search("is in use by |holds results that were", said)
     assert contents(out) == whole[codes.index(0)]
     assert [*out.rglob(".dtg-*"), *out.rglob("*.lock")] == []
 

@@ -203,9 +203,9 @@ def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
     assert list((cohort.out / "group/cache").rglob("*.npy"))
     assert cohort.leaks() == {}
     # The same call is still known as such, and one with another folder as another.
-    assert "holds a model already" not in cohort.analyse("train", *ridge).stderr
+    assert "holds results that were" not in cohort.analyse("train", *ridge).stderr
     other = cohort.analyse("train", *ridge, "--custom-confounds", cohort.home)
-    assert "made with other options (--custom-confounds)" in other.stderr
+    assert "made with another --custom-confounds" in other.stderr
     configuration = (bundle.parent / "configuration.toml").read_text()
     assert 'bids_dir = "<input>"' in configuration
     assert '"statmaps=<statmaps>"' in configuration

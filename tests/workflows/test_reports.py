@@ -168,7 +168,7 @@ def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key
     finally:
         for path, text in before.items():
             path.write_text(text)
-    assert len(mean_of_averages(sets, lambda title, share: None).averages) == 1
+    assert len(mean_of_averages(dataset, sets).averages) == 1
     told = f"sub-01_task-rest_statmap.json was changed by hand or damaged: {key} cannot be used"
     assert told in page
 

@@ -17,7 +17,6 @@ from bids_dtg.cohort.maps import (
     find_without_details,
     mean_of_averages,
     read_measured,
-    with_details,
 )
 from bids_dtg.cohort.people import require_own_dataset
 from bids_dtg.cohort.result_table import Column, ResultTable
@@ -162,11 +161,7 @@ def _gather(
         )
     maps = None
     if averages:
-        maps = mean_of_averages(
-            averages,
-            lambda title, share: say(f"{share:4.0%} {title}"),
-            lambda made: with_details(output, made),
-        )
+        maps = mean_of_averages(output, averages)
     left_out = maps.left_out if maps else ()
     _report_left_out(left_out)
     means = tuple(_write_means(output, maps)) if maps else ()

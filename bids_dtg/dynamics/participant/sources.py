@@ -19,7 +19,6 @@ from bids_dtg.cohort.region_people import (
     UNKNOWN_CLEANING,
     LeftOut,
     OutputTable,
-    TableKind,
     find_tables,
     most_common,
     of_the_same_regions,
@@ -45,7 +44,6 @@ _SHORTEST = 0.9  # of the median length of a session's series: shorter ones are 
 _OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # entities that distinguish a session's runs
 _AT_HAND = 40  # series that stay in memory
 _STRUCTURAL = "structural"  # value of desc- of structural connectomes
-_TABLES = TableKind(SERIES, "mean", words="series", one="run", workflow="dynamics")
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,8 +201,8 @@ def find_output_people(
         There are no series, none that can be used, or series of several atlases.
     """
     root = settings.inputs.output_dir.absolute()
-    left_out = LeftOut(_TABLES.one)
-    tables = find_tables(root, _TABLES, settings.inputs.participant_label, atlas, left_out)
+    left_out = LeftOut("run")
+    tables = find_tables(settings, SERIES, "mean", "series", atlas, left_out)
     tables = _of_one_time(tables, left_out)
     structural = find_structural(settings) if connected else None
     read = (_read(table, structural, left_out, connected=connected) for table in tables)

@@ -16,7 +16,6 @@ from bids_dtg.cohort.region_people import (
     UNKNOWN_CLEANING,
     LeftOut,
     OutputTable,
-    TableKind,
     find_tables,
     most_common,
     of_the_same_regions,
@@ -256,7 +255,6 @@ def _pair(regions: Sequence[str], where: NDArray[np.bool_]) -> str:
     return f"{regions[row]} and {regions[column]}"
 
 
-_TABLES = TableKind(RELMAT, FISHER_Z, words="connectomes", one="connectome", workflow="twin")
 _SESSION = re.compile(r"_ses-([A-Za-z0-9]+)")  # in the title of a run
 _OF_OUTPUT = (
     "participants with a connectome in OUTPUT_DIR, of the participant level of --workflow twin, "
@@ -293,9 +291,8 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
         There are no usable connectomes, or those of several atlases.
     """
     root = settings.inputs.output_dir.absolute()
-    left_out = LeftOut(_TABLES.one)
-    asked = settings.inputs.participant_label
-    tables = find_tables(root, _TABLES, asked, atlas, left_out)
+    left_out = LeftOut("connectome")
+    tables = find_tables(settings, RELMAT, FISHER_Z, "connectomes", atlas, left_out)
     tables = _of_sessions(tables, settings.inputs.session_label, left_out)
     tables = _of_rest(tables, settings.inputs.task_id, left_out)
     averages = [found for table in tables if (found := _read(table, left_out)) is not None]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.region_people import LeftOut, TableKind, find_tables, list_tables
+from bids_dtg.cohort.region_people import LeftOut, find_tables, list_tables
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import FileKind, parse_name
@@ -31,7 +31,6 @@ Runs = tuple[BoldRun | None, ...]
 
 TASK_SERIES = FileKind("timeseries", "task", ".tsv")
 EVENT_FILE = "EventFile"  # key of the sidecar: path of the run's event file in BIDS_DIR
-_TABLES = TableKind(TASK_SERIES, None, words="BOLD of tasks", one="task run", workflow="twin")
 
 
 @dataclass(frozen=True)
@@ -150,11 +149,10 @@ def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> 
     DatasetError
         There are series of several atlases, or one cannot be read.
     """
-    root, asked = settings.inputs.output_dir.absolute(), settings.inputs.participant_label
-    if next(list_tables(root, _TABLES, asked), None) is None:
+    if next(list_tables(settings, TASK_SERIES, ""), None) is None:
         return None
-    left_out = LeftOut(_TABLES.one)
-    tables = find_tables(root, _TABLES, asked, "", left_out)
+    left_out = LeftOut("task run")
+    tables = find_tables(settings, TASK_SERIES, "", "BOLD of tasks", "", left_out)
     found = {
         (table.label, PurePosixPath(str(table.sidecar.get(EVENT_FILE))).name): table.path
         for table in tables

@@ -38,7 +38,7 @@ def pooled_of(out):
     """Return the mean maps of everybody in an output."""
     dataset = DerivativeDataset(out)
     averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
-    return mean_of_averages(averages, lambda title, share: None)
+    return mean_of_averages(dataset, averages)
 
 
 def test_the_table_has_a_row_a_run_and_a_dictionary(made):
@@ -130,7 +130,7 @@ def test_maps_of_another_model_are_left_out(made, tmp_path):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
     pooled = pooled_of(out)
     assert "sub-02_task-rest" not in pooled.averages
-    assert pooled.left_out == (("sub-02_task-rest", "made by another model"),)
+    assert pooled.left_out == (("sub-02_task-rest", "its model is not that of most"),)
 
 
 def without_values(path):
@@ -243,7 +243,7 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     assert main([str(combined.bids), str(out), "group"]) == 0
     assert (
         "not in the mean maps: 1 set (sub-04_task-rest), made with --combine participant, "
-        "as sets of the same participant made with session are used: a person counts once"
+        "most with session"
     ) in capsys.readouterr().err
     (path,) = out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
     # The two sessions of sub-04 are one person.
@@ -260,7 +260,7 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     np.testing.assert_allclose(nib.load(spread).get_fdata(), expected, atol=1e-5)
     sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     assert (sidecar["NParticipants"], sidecar["NSets"]) == (4, 5)
-    assert "a person counts once" in (out / "group.html").read_text()
+    assert "most with session" in (out / "group.html").read_text()
 
 
 def test_cleanings_are_not_mixed(tmp_path, capsys):
@@ -270,7 +270,7 @@ def test_cleanings_are_not_mixed(tmp_path, capsys):
     assert main([str(job.bids), str(job.out), "group"]) == 0
     lines = capsys.readouterr().err
     assert (
-        "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), cleaned with "
+        "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), made with "
         "--denoise-strategy none, most with simple"
     ) in lines
     assert "runs were cleaned in different ways (none, simple)" in lines
