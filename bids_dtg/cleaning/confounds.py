@@ -31,12 +31,11 @@ from bids_dtg.cleaning.table import (
     flagged_frames,
     interpolated_frames,
     metadata_file,
+    read_cells,
     read_column,
     read_confounds,
-    read_rows,
 )
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.foreign import plain_number
 from bids_dtg.files.names import parse_name, same_label
 from bids_dtg.inputs.run import COMBINED, PARCEL_SERIES, STORAGE, RestRun
 from bids_dtg.notices import counted
@@ -388,20 +387,11 @@ def read_custom_table(
         It cannot be read, has no header, another length than the run, or text in a column.
     """
     where = f"sub-{run.participant}: {path}"
-    table = read_rows(path, run, expected="tab-separated text with a header", frames=n_frames)
-    if all(plain_number(name) is not None for name in table.header):
-        raise RunError(
-            f"{where} has no header", expected="a first line with the names of the columns"
-        )
-    names = [
-        name + f".{before}" * bool(before)  # several may have one name
-        for number, name in enumerate(table.header)
-        if (before := table.header[:number].count(name)) is not None
-    ]
-    cells = dict(zip(names, zip(*table.rows, strict=True), strict=True))
-    columns = {name: read_column(cells, name, where) for name in names}
-    _require_numbers(columns, names, where)
-    return np.array([*columns.values()], np.float64).T, tuple(names)
+    expected = "tab-separated text with a header"
+    cells = read_cells(path, run, expected=expected, frames=n_frames)
+    columns = {name: read_column(cells, name, where) for name in cells}
+    _require_numbers(columns, columns, where)
+    return np.array([*columns.values()], np.float64).T, tuple(columns)
 
 
 def _require_same_run(path: Path, run: RestRun) -> None:

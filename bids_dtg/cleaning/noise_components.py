@@ -64,8 +64,8 @@ _PROGRAMS = {
     "ica_aroma": _Program(
         name="ICA-AROMA",
         word="aroma",
-        # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
-        mixing=("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv"),
+        # fMRIPrep to 23; fMRIPost-AROMA since.
+        mixing=("desc-MELODIC_mixing.tsv", "desc-melodic_mixing.tsv"),
         noise=("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv"),
         expected="desc-MELODIC_mixing.tsv and AROMAnoiseICs.csv (fMRIPrep <= 23), or "
         "desc-melodic_mixing.tsv and desc-aroma_metrics.tsv (fMRIPost-AROMA)",

@@ -1,4 +1,4 @@
-"""The table of confounds, and the JSON file beside it, with all names that fMRIPrep has used."""
+"""The table of confounds, and the JSON file beside it, as fMRIPrep has written them since 1.2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import Table, parse_table, plain_number, read_bytes, require_contents
+from bids_dtg.files.foreign import parse_table, plain_number, read_bytes, require_contents
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
 
@@ -34,26 +34,9 @@ TISSUE = ("csf", "white_matter")
 GLOBAL = "global_signal"
 # Endings of the columns that fMRIPrep has written beside a column since 1.4.
 EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
-# Names of fMRIPrep 1.0 and 1.1, in small letters without anything else, and those since 1.2.
-_RENAMED = {
-    **{axis: f"trans_{axis}" for axis in "xyz"},
-    **{f"rot{axis}": f"rot_{axis}" for axis in "xyz"},
-    "csf": "csf",
-    "whitematter": "white_matter",
-    "globalsignal": GLOBAL,
-    "framewisedisplacement": FD,
-    "stddvars": STD_DVARS,
-    "nonstddvars": "dvars",
-}
-_NUMBERED = {
-    r"([atcw])compcor(\d+)": r"\1_comp_cor_\2",
-    r"cosine(\d+)": r"cosine\1",
-    r"nonsteadystateoutlier(\d+)": r"non_steady_state_outlier\1",
-    r"aroma(?:aggrcomp|motion)(\d+)": r"aroma_motion_\1",
-}
 
 
-def read_rows(
+def read_cells(
     path: Path,
     run: RestRun,
     *,
@@ -61,8 +44,10 @@ def read_rows(
     wanted: Callable[[str], bool] = bool,
     remedy: str = "",
     frames: int | None = None,
-) -> Table:
+) -> Cells:
     """Read a table beside a run as text, so that nothing is rounded twice.
+
+    Of several columns with one name, later ones get a number, as by pandas.
 
     Raises
     ------
@@ -90,15 +75,20 @@ def read_rows(
             expected=f"{frames}, the frames of {run.bold.name}",
             remedy="both must be of one run: copy or make them again",
         )
-    return table
+    if all(plain_number(name) is not None for name in table.header):
+        raise RunError(
+            f"{who}{path} has no header", expected="a first line with the names of the columns"
+        )
+    cells = dict[str, tuple[str, ...]]()
+    columns = zip(*table.rows, strict=True)
+    for number, (name, column) in enumerate(zip(table.header, columns, strict=False)):
+        before = table.header[:number].count(name)
+        cells[f"{name}.{before}" if before else name] = column
+    return cells
 
 
 def read_confounds(path: Path, run: RestRun, n_frames: int, *, components: bool = False) -> Cells:
-    """Read a table of confounds.
-
-    Columns have the names that fMRIPrep uses since 1.2, whichever version wrote them; a name that
-    is taken stays taken, and of several columns with one name the first is read. Those of CompCor
-    are read only where `components` says so.
+    """Read a table of confounds; columns of CompCor only where `components` says so.
 
     Raises
     ------
@@ -106,21 +96,14 @@ def read_confounds(path: Path, run: RestRun, n_frames: int, *, components: bool 
         It is missing, unreadable, cut off or of another length than `n_frames`.
     """
     unused = _UNUSED if components else (*_UNUSED, *_COMPONENTS)
-    table = read_rows(
+    return read_cells(
         path,
         run,
         expected="tab-separated text with a header, as fMRIPrep writes it",
-        wanted=lambda name: bool(name) and not modern_name(name).startswith(unused),
+        wanted=lambda name: bool(name) and not name.startswith(unused),
         remedy="copy it again, or rerun fMRIPrep",
         frames=n_frames,
     )
-    cells = dict[str, tuple[str, ...]]()
-    taken = set(table.header)
-    for name, column in zip(table.header, zip(*table.rows, strict=True), strict=True):
-        new = modern_name(name)
-        cells.setdefault(name if new in taken else new, column)
-        taken.add(new)
-    return cells
 
 
 def read_column(cells: Cells, name: str, where: str) -> Column | None:
@@ -195,9 +178,8 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
         return np.zeros(n_frames, bool)
     where = f"sub-{run.participant}: {run.outliers}"
     expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
-    table = read_rows(run.outliers, run, expected=expected)
-    cells = dict(zip(table.header, zip(*table.rows, strict=True), strict=True))
-    if (column := read_column(cells, FD, where)) is None:
+    column = read_column(read_cells(run.outliers, run, expected=expected), FD, where)
+    if column is None:
         raise RunError(f"{where} has no column {FD}", expected=expected)
     flags = np.nan_to_num(column) != 0
     left = int(np.count_nonzero(~flags))
@@ -208,23 +190,6 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
             remedy="both must come from one run of XCP-D: copy or make them again",
         )
     return np.asarray(flags) if len(flags) == n_frames else np.zeros(n_frames, bool)
-
-
-def modern_name(name: str) -> str:
-    """Return the name that fMRIPrep uses since 1.2 for a column.
-
-    Examples
-    --------
-    >>> [modern_name(name) for name in ("RotX", "aCompCor03", "non-stdDVARS", "csf_power2")]
-    ['rot_x', 'a_comp_cor_03', 'dvars', 'csf_power2']
-    """
-    bare = re.sub(r"[^a-z0-9]", "", name.lower())
-    if bare in _RENAMED:
-        return _RENAMED[bare]
-    for old, new in _NUMBERED.items():
-        if match := re.fullmatch(old, bare):
-            return match.expand(new)
-    return name
 
 
 def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:

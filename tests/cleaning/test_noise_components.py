@@ -49,15 +49,6 @@ def test_components_are_found_and_read(run, post, place):
     assert all(path.parent == folder for path in find_component_files("ica_aroma", run))
 
 
-def test_names_of_fmriprep_1_0(run):
-    stem = run.bold.parent / run.title
-    np.savetxt(f"{stem}_bold_MELODICmix.tsv", MIXING)
-    (run.bold.parent / f"{run.title}_bold_AROMAnoiseICs.csv").write_text("4")
-    assert (
-        read_components("ica_aroma", run, FRAMES)[1].tolist() == [False] * 3 + [True] + [False] * 2
-    )
-
-
 def test_files_of_another_run_are_not_taken(run):
     write_aroma(run.bold.parent, run.title + "1", MIXING, NOISE)  # run-11
     assert find_component_files("ica_aroma", run) is None

@@ -53,12 +53,10 @@ def place(run: RestRun, source) -> RestRun:
 
 COMPCOR = CleaningOptions(denoise_strategy="compcor")
 NO_JSON = "has 70 columns of anatomical CompCor, and none that is known"
-NO_MOTION, NO_CSF = "lacks 24 of 26 .*trans_x, trans_x_der", "lacks 1 of 26 .*simple needs: csf;"
+NO_MOTION = "lacks 24 of 26 .*trans_x, trans_x_der"
 NO_AROMA = "has no outputs of ICA-AROMA in"
 CONFOUNDS, SERIES = "confounds/{}_desc-confounds_{}.tsv", "timeseries"
 LIKE = "fmriprep_like/sub-{0}/func/sub-{0}_task-rest_desc-confounds_timeseries.tsv"
-TREE = "fmriprep_trees/neurocaps_ds000031/derivatives/fmriprep_1.0.0/fmriprep/sub-01/ses-002/func/"
-OLD_RUN = TREE + "sub-01_ses-002_task-rest_run-001_desc-confounds_timeseries.tsv"
 JUNIFER = CONFOUNDS.format("junifer_sub-0001_task-anticipation_acq-seq", "regressors")
 OLD = CONFOUNDS.format("neurocaps_b1dbe72_ds000031", SERIES)
 
@@ -73,8 +71,11 @@ REAL = [
         (30, 36, "has 126 col.*none that is known", NO_AROMA),
     ),
     (CONFOUNDS.format("test-v21", SERIES), 30, (27, 33, 30, NO_AROMA)),
-    (OLD, 34, (NO_CSF, "lacks 4 of 34 .*: csf, csf_der.*csf_power2", 37, "lacks 1 of 2 .*: csf;")),
-    (OLD_RUN, 40, (NO_CSF, "lacks 4 of 34", 37, "lacks 1 of 2")),
+    (
+        OLD,
+        34,
+        ("lacks 26 of 26 .*it has WhiteMatter", "lacks 34 of 34", "has 0 col", "lacks 2 of 2"),
+    ),
     (LIKE.format("HAPPYTEST"), 110, (27, 33, 30, NO_AROMA)),
     # Of the last, CompCor is without motion, which a note says.
     (LIKE.format("RAPIDTIDETEST"), 260, (NO_MOTION, "lacks 25 of 34", 11, NO_AROMA)),

@@ -5,35 +5,7 @@ import pandas as pd
 import pytest
 from fmriprep_dataset import EXPANSIONS, MOTION
 
-from bids_dtg.cleaning.table import modern_name, read_column
-
-OLD = {
-    "WhiteMatter": "white_matter",
-    "CSF": "csf",
-    "GlobalSignal": "global_signal",
-    "stdDVARS": "std_dvars",
-    "non-stdDVARS": "dvars",
-    "FramewiseDisplacement": "framewise_displacement",
-    "X": "trans_x",
-    "RotZ": "rot_z",
-    "aCompCor00": "a_comp_cor_00",
-    "tCompCor05": "t_comp_cor_05",
-    "Cosine00": "cosine00",
-    "cosine_06": "cosine06",
-    "NonSteadyStateOutlier01": "non_steady_state_outlier01",
-    "AROMAAggrComp03": "aroma_motion_03",
-    "a_comp_cor_117": "a_comp_cor_117",
-    "vx-wisestdDVARS": "vx-wisestdDVARS",
-    "tcompcor": "tcompcor",  # a mean signal since 21.0, not a component
-    "csf_wm": "csf_wm",
-    "rmsd": "rmsd",
-}
-
-
-@pytest.mark.parametrize(("old", "new"), OLD.items())
-def test_old_names_become_new_ones_and_new_ones_stay(old, new):
-    assert modern_name(old) == new
-    assert modern_name(new) == new
+from bids_dtg.cleaning.table import read_column
 
 
 def test_missing_expansions_are_computed_and_others_left_alone():
