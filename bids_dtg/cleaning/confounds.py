@@ -109,7 +109,8 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         If the table is missing, unreadable, of another length or without columns needed; or the
         like of files beside it.
     """
-    row, n_dummy = find_strategy(options.denoise_strategy), _number_of_dummies(options.dummy_scans)
+    row = find_strategy(options.denoise_strategy)
+    n_dummy = None if options.dummy_scans == "auto" else int(options.dummy_scans)
     cells: Cells = {}
     names, facts, notes = tuple[str, ...](), dict[str, Any](), list[str]()
     where = f"sub-{run.participant}: {run.confounds}"
@@ -259,20 +260,6 @@ def _require_numbers(
 
 def _with_gaps(values: NDArray[np.float64], names: Sequence[str]) -> list[str]:
     return [names[column] for column in np.flatnonzero(np.isnan(values).any(axis=0)).tolist()]
-
-
-def _number_of_dummies(dummy_scans: int | str) -> int | None:
-    if dummy_scans == "auto":
-        return None
-    try:
-        number = int(dummy_scans)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise SettingsError(
-            f"--dummy-scans {dummy_scans!r} is no number of frames", expected="auto, 0, 1, 2, …"
-        )
-    return number
 
 
 def _above(

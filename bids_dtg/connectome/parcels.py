@@ -15,79 +15,10 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE
 from bids_dtg.connectome.passes import Block, Blocks, MakeSmoothing, add_up
+from bids_dtg.imaging.atlas import MIN_COVERAGE
 
 Float = NDArray[np.float64]
-
-
-class ParcelSums:
-    """Sums of a run's frames over parcels, added block by block.
-
-    Memory is that of the sums, (frames kept, parcels) float64, whatever the number of voxels.
-    A voxel that is 0 in all kept frames has no data (zero-filled edge of the field of view): it
-    adds nothing to a sum, and is left out of the number that the sum is divided by.
-
-    Parameters
-    ----------
-    design
-        Frames kept and columns that are removed from the series.
-    parcel
-        (voxels,), number of the parcel of each, never decreasing.
-    sizes
-        (parcels,), voxels of each parcel, read or not.
-    subtracted
-        (voxels,) volume that was subtracted from the frames before they are added.
-
-    Examples
-    --------
-    >>> design = TemporalDesign.build(None, (), np.ones(4, bool), tr_seconds=2.0)
-    >>> sums = ParcelSums(design, np.array([0, 0, 1]), np.array([2, 1]), np.zeros(3))
-    >>> sums.add(np.array([[1.0, 3, 0], [2, 4, 0], [3, 5, 0], [4, 6, 0]]), 0)
-    >>> sums.means()[:, 0].tolist(), sums.coverage.tolist()
-    ([2.0, 3.0, 4.0, 5.0], [1.0, 0.0])
-    """
-
-    def __init__(
-        self,
-        design: TemporalDesign,
-        parcel: NDArray[np.intp],
-        sizes: NDArray[np.int64],
-        subtracted: NDArray[np.floating],
-    ) -> None:
-        self.design, self._parcel, self._sizes = design, parcel, sizes
-        self._subtracted = subtracted
-        # (voxels,), with a value other than 0 in a kept frame so far.
-        self.with_data = subtracted != 0
-        self._sums = np.zeros((design.frames_kept, len(sizes)))
-        self._filled, self._starts = np.unique(parcel, return_index=True)
-
-    def add(self, frames: Block, first: int) -> None:
-        """Add consecutive kept frames, (frames, voxels), the first at a place among them."""
-        if len(self._starts):
-            sums = np.add.reduceat(frames, self._starts, axis=1, dtype=np.float64)
-            self._sums[first : first + len(frames), self._filled] = sums
-        still = np.flatnonzero(~self.with_data)  # few after the first block
-        self.with_data[still] = (frames[:, still] != 0).any(axis=0)
-
-    @property
-    def count(self) -> NDArray[np.intp]:
-        """(parcels,), number of each parcel's voxels that have data."""
-        return np.bincount(self._parcel[self.with_data], minlength=len(self._sizes))
-
-    @property
-    def coverage(self) -> Float:
-        """(parcels,), share of each parcel's voxels that have data, 0 to 1."""
-        return self.count / np.maximum(self._sizes, 1)
-
-    def means(self) -> Float:
-        """Mean of each parcel's voxels with data, (frames kept, parcels); NaN where none has."""
-        count, means = self.count, np.full(self._sums.shape, np.nan)
-        level = np.bincount(self._parcel, self._subtracted, minlength=len(self._sizes))
-        np.divide(self._sums + level, count, out=means, where=count > 0)
-        return means
-
-    def series(self, min_coverage: float = 0.0) -> ParcelSeries:
-        """Clean and standardise what was added; as `ParcelSeries.of`."""
-        return ParcelSeries.of(self.means(), self.design, self.coverage, min_coverage)
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +42,11 @@ class ParcelSeries:
         means: NDArray[np.floating],
         design: TemporalDesign,
         coverage: NDArray[np.floating],
-        min_coverage: float = 0.0,
     ) -> ParcelSeries:
         """Clean and standardise mean series.
 
-        A parcel that cleaning leaves nothing of but rounding has no series, as one below
-        `min_coverage`.
+        A parcel that cleaning leaves nothing of but rounding has no series, as one of
+        which less than half is covered.
 
         Parameters
         ----------
@@ -126,8 +56,6 @@ class ParcelSeries:
             Frames kept, and what is regressed out of them.
         coverage
             (parcels,), share of each parcel with signal.
-        min_coverage
-            Least share of a parcel that has a series.
 
         Examples
         --------
@@ -138,7 +66,7 @@ class ParcelSeries:
         ([[-1.0, 1.0, -1.0, 1.0, nan], [nan, nan, nan, nan, nan]], [50.0, nan])
         """
         values = np.full((means.shape[1], len(design.keep)), np.nan, np.float32)
-        wanted = np.flatnonzero((coverage >= min_coverage) & np.isfinite(means).all(axis=0))
+        wanted = np.flatnonzero((coverage >= MIN_COVERAGE) & np.isfinite(means).all(axis=0))
         raw = means[:, wanted] - means[:, wanted].mean(axis=0)
         cleaned = design.clean(raw)
         left, size = (cleaned**2).sum(axis=0), (raw**2).sum(axis=0)
@@ -208,34 +136,72 @@ class ParcelSeries:
         return filled.astype(np.float32), 1.0 - len(kept) / len(frames)
 
 
-def parcel_sums(
+class _Sums:
+    """Sums of a run's frames over parcels: (frames kept, parcels), however many voxels there are.
+
+    Parameters
+    ----------
+    frames, parcels
+        Numbers of kept frames and of parcels.
+    parcel
+        (voxels,), number of the parcel of each, never decreasing.
+    subtracted
+        (voxels,) volume that was subtracted from the frames before they are added.
+    """
+
+    def __init__(self, frames: int, parcels: int, parcel: Indices, subtracted: Block) -> None:
+        self.subtracted, self.total = subtracted, np.zeros((frames, parcels))
+        # (voxels,), with a value other than 0 in a kept frame so far.
+        self.with_data = subtracted != 0
+        self._filled, self._starts = np.unique(parcel, return_index=True)
+
+    def add(self, frames: Block, first: int) -> None:
+        """Add consecutive kept frames, (frames, voxels), the first at a place among them."""
+        if len(self._starts):
+            sums = np.add.reduceat(frames, self._starts, axis=1, dtype=np.float64)
+            self.total[first : first + len(frames), self._filled] = sums
+        still = np.flatnonzero(~self.with_data)  # few after the first block
+        self.with_data[still] = (frames[:, still] != 0).any(axis=0)
+
+
+def parcel_series(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
-    parcel: NDArray[np.intp],
+    parcel: Indices,
     sizes: NDArray[np.int64],
     valid: NDArray[np.bool_],
     *,
     smoothing: MakeSmoothing | None = None,
     outside: NDArray[np.bool_] | None = None,
-) -> ParcelSums:
-    """Add up one run over parcels in one pass, as `add_up` does.
+) -> ParcelSeries:
+    """Reduce a run to cleaned series of parcels in one pass, as `add_up` does.
 
     A voxel with NaN or infinity in a kept frame, or one that leaves the field of view, is left out
-    of all frames: a single one is a large share of its parcel.
+    of all frames: a single one is a large share of its parcel. So is one that is 0 in all of them
+    (zero-filled edge of the field of view).
 
     Parameters
     ----------
     open_blocks, valid, smoothing, outside
         As for `add_up`.
-    design, parcel, sizes
-        As for `ParcelSums`.
+    design
+        Frames kept and columns that are removed from the series.
+    parcel
+        (voxels,), number of the parcel of each, never decreasing.
+    sizes
+        (parcels,), voxels of each parcel, read or not; of half of them there must be data.
     """
 
-    def start(subtracted: Block, _: NDArray[np.bool_]) -> ParcelSums:
-        return ParcelSums(design, parcel, sizes, subtracted)
+    def start(subtracted: Block, _: NDArray[np.bool_]) -> _Sums:
+        return _Sums(design.frames_kept, len(sizes), parcel, subtracted)
 
     given = open_blocks, design, start, valid
-    return add_up(*given, smoothing=smoothing, outside=outside)[0]
+    sums, _ = add_up(*given, smoothing=smoothing, outside=outside)
+    count = np.bincount(parcel[sums.with_data], minlength=len(sizes))
+    level = np.bincount(parcel, sums.subtracted, minlength=len(sizes))
+    means = np.full(sums.total.shape, np.nan)
+    np.divide(sums.total + level, count, out=means, where=count > 0)
+    return ParcelSeries.of(means, design, count / np.maximum(sizes, 1))
 
 
 def fisher_z(correlation: NDArray[np.floating[Any]]) -> Float:

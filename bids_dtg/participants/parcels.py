@@ -20,7 +20,7 @@ from bids_dtg.bundles.fitted import FittedBundle
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.parcels import ParcelSeries, parcel_sums
+from bids_dtg.connectome.parcels import ParcelSeries, parcel_series
 from bids_dtg.engine.machine import divide
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
@@ -155,7 +155,7 @@ class SeriesReader:
         with clock.time("sampling"):
             source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
         try:
-            sums = parcel_sums(
+            series = parcel_series(
                 lambda: source.blocks(clock, progress),
                 planned.design,
                 *(self.parcel, self.atlas.voxels, source.valid),
@@ -164,10 +164,9 @@ class SeriesReader:
             )
         except ValueError as err:
             raise RunError(f"{source.header.path} cannot be used: {err}") from err
-        coverage, design = float(sums.with_data.mean()), planned.design
+        coverage = float(series.coverage @ self.atlas.voxels) / len(self.parcel)
         require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
-        with clock.time("algebra"):
-            series = sums.series(MIN_COVERAGE)
+        design = planned.design
         return MeasuredSeries(
             run=run,
             series=series,

@@ -75,12 +75,6 @@ def test_dummy_scans_are_those_flagged_or_a_number_instead(run, strategy):
         assert counts == ((3, 0) if dummy_scans == "auto" else (0, expected))
 
 
-@pytest.mark.parametrize("dummy_scans", ["-1", "two", -3])
-def test_impossible_dummy_scans(run, dummy_scans):
-    with pytest.raises(SettingsError, match="--dummy-scans"):
-        load(run, strategy="none", n_frames=N_FRAMES, dummy_scans=dummy_scans)
-
-
 def test_none_needs_no_table(run):
     run.confounds.unlink()
     (bare,) = find_runs(run.root, "01")

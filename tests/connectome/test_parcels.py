@@ -1,4 +1,4 @@
-"""Series of parcels: the sums of a pass, their cleaning, and what nilearn makes of the same run."""
+"""Series of parcels: one pass, cleaning, and what nilearn makes of the same run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import (
     ParcelSeries,
-    ParcelSums,
     fisher_z,
     mean_edges,
-    parcel_sums,
+    parcel_series,
     upper_edges,
 )
 
@@ -33,14 +32,14 @@ def example(seed: int = 0, censored: bool = True) -> tuple[np.ndarray, TemporalD
     return bold, TemporalDesign.build(confounds, list("abc"), keep, 2.0), confounds
 
 
-def measure(bold, design, *, size=16, valid=EVERY, opened=None, smoothing=None) -> ParcelSums:
+def measure(bold, design, *, size=16, valid=EVERY, opened=None, **how) -> ParcelSeries:
     def blocks():
         if opened is not None:
             opened.append(1)
         for first in range(0, len(bold), size):
             yield first, bold[first : first + size].copy()
 
-    return parcel_sums(blocks, design, PARCEL, SIZES, valid, smoothing=smoothing)
+    return parcel_series(blocks, design, PARCEL, SIZES, valid, **how)
 
 
 def plain(bold, design, used=EVERY) -> np.ndarray:
@@ -55,7 +54,7 @@ def plain(bold, design, used=EVERY) -> np.ndarray:
 @given(st.integers(1, FRAMES), st.integers(0, 5))
 def test_blocks_of_any_size_give_the_series_of_the_book(size, seed):
     bold, design, _ = example(seed)
-    series = measure(bold, design, size=size).series()
+    series = measure(bold, design, size=size)
     np.testing.assert_allclose(series.values[:, design.keep], plain(bold, design), atol=1e-5)
     assert np.isnan(series.values[:, ~design.keep]).all()
     np.testing.assert_array_equal(series.coverage, np.ones(PARCELS))
@@ -64,13 +63,13 @@ def test_blocks_of_any_size_give_the_series_of_the_book(size, seed):
 
 def test_values_in_percent_are_those_of_the_means_whatever_was_subtracted():
     bold, design, _ = example()
-    found = measure(bold, design).series()
+    found = measure(bold, design)
     means = np.stack([bold[design.keep][:, number == PARCEL].mean(1) for number in range(PARCELS)])
     left = means - means @ design.basis @ design.basis.T
     left -= left.mean(axis=1, keepdims=True)
     percent = found.values[:, design.keep] * found.percent[:, None]
     np.testing.assert_allclose(percent, 100 * left / means.mean(1, keepdims=True), atol=1e-5)
-    centred = measure(bold - bold.mean(axis=0), design).series()
+    centred = measure(bold - bold.mean(axis=0), design)
     assert np.isnan(centred.percent).all()
 
 
@@ -83,7 +82,7 @@ def test_series_and_correlations_are_those_of_nilearn():
     masker = NiftiLabelsMasker(labels, standardize=None, standardize_confounds=True)
     theirs = masker.fit_transform(image, confounds=pd.DataFrame(confounds))
     theirs = (theirs - theirs.mean(axis=0)) / theirs.std(axis=0)
-    series = measure(bold, design).series()
+    series = measure(bold, design)
     np.testing.assert_allclose(series.values.T, theirs, atol=1e-5)
     np.testing.assert_allclose(series.correlation(), np.corrcoef(theirs.T), atol=1e-5)
 
@@ -93,23 +92,23 @@ def test_a_voxel_that_is_not_finite_in_one_frame_is_left_out_of_all(frame, passe
     bold, design, _ = example(censored=False)
     bold[frame, 3] = np.nan
     opened: list[int] = []
-    sums = measure(bold, design, opened=opened)
+    series = measure(bold, design, opened=opened)
     used = np.arange(VOXELS) != 3
-    np.testing.assert_allclose(sums.series().values, plain(bold, design, used), atol=1e-5)
-    assert sums.coverage[0] == 1 - 1 / SIZES[0]
+    np.testing.assert_allclose(series.values, plain(bold, design, used), atol=1e-5)
+    assert series.coverage[0] == 1 - 1 / SIZES[0]
     assert len(opened) == passes
 
 
 def test_voxels_of_zeros_have_no_data():
     bold, design, _ = example()
     bold[:, [3, 4]] = 0
-    sums = measure(bold, design)
+    series = measure(bold, design)
     np.testing.assert_allclose(
-        sums.series().values[:, design.keep],
+        series.values[:, design.keep],
         plain(bold, design, ~np.isin(np.arange(VOXELS), [3, 4])),
         atol=1e-5,
     )
-    assert sums.coverage[0] == 1 - 2 / SIZES[0]
+    assert series.coverage[0] == 1 - 2 / SIZES[0]
 
 
 def test_parcels_below_the_coverage_and_those_without_signal_have_no_series():
@@ -117,7 +116,7 @@ def test_parcels_below_the_coverage_and_those_without_signal_have_no_series():
     valid = EVERY.copy()
     valid[PARCEL == 1] = np.arange(SIZES[1]) < 2
     bold[:, PARCEL == 2] = 7.0
-    series = measure(bold, design, valid=valid).series(min_coverage=0.5)
+    series = measure(bold, design, valid=valid)
     assert series.present.tolist() == [True, False, False, True, True]
     assert series.coverage[1:3].tolist() == [2 / SIZES[1], 1.0]
     correlation = series.correlation()
@@ -138,11 +137,11 @@ def test_frames_are_smoothed_before_they_are_averaged():
     bold[:, 0] = 0
     used = np.arange(VOXELS) != 0
     smoothed = 0.5 * bold + 0.5 * bold[:, used].mean(axis=1, keepdims=True)
-    sums = measure(bold, design, smoothing=mixing)
+    series = measure(bold, design, smoothing=mixing)
     np.testing.assert_allclose(
-        sums.series().values[:, design.keep], plain(smoothed, design, used), atol=1e-4
+        series.values[:, design.keep], plain(smoothed, design, used), atol=1e-4
     )
-    assert sums.coverage[0] == 1 - 1 / SIZES[0]
+    assert series.coverage[0] == 1 - 1 / SIZES[0]
 
 
 @pytest.mark.slow
