@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.overview import run_group
@@ -17,6 +16,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.maps import map_path
 from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.contrasts.phantom.dataset import (
+    CONTENTS,
     cut_run,
     describe_datasets,
     participant_label,
@@ -29,7 +29,10 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.progress import Board
-from bids_dtg.report.participant import INDEX
+from bids_dtg.report.figures import Figure, Picture
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.page import Page, Section, Table
+from bids_dtg.report.participant import GROUP, INDEX
 from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
@@ -38,9 +41,19 @@ from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
 # Other people, whose average map is compared with the predictions. Their maps have no noise, so
 # that the average is as good as that of a large sample.
-_GROUP_SIZE = 24
+_GROUP_SIZE = 12
+# Of a run: as long as the samples that the model was trained on, and small on disk.
+_FRAMES, _TR_SECONDS = 144, 3.0
 # The contrast that the picture shows.
 PICTURED = "wm2bk"
+_PICTURE_WORDS = f"{PICTURED}: simulated truth, predicted map and group average"
+_MAPS = "maps"  # folder of the output
+_SIMULATED = "Everything here is SIMULATED; the demo model is not for science."
+_WORDS = (
+    f"Group average: the mean map of {_GROUP_SIZE} other simulated people, without noise.",
+    "Own: r after subtracting that average from prediction and truth, the participant's deviation "
+    "from the group.",
+)
 
 
 def run_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
@@ -61,12 +74,18 @@ def run_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int
     """
     bundle, phantom = load_bundle("demo"), Phantom(seed=0)
     people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
-    write_people(out / SIMULATED, phantom, people, program="dtg-demo")
+    write_people(
+        *(out / SIMULATED, phantom, people),
+        frames=_FRAMES,
+        repetition_time_s=_TR_SECONDS,
+        program="dtg-demo",
+        contents=("fmriprep", "truth"),
+    )
     if arguments.broken_run:
         cut_run(out / SIMULATED, people[-1])
     settings = Settings.of(
         bids_dir=out / SIMULATED / "fmriprep",
-        output_dir=out / "maps",
+        output_dir=out / _MAPS,
         analysis_level="participant",
         model="demo",
         atlases=("Schaefer400",),
@@ -75,9 +94,10 @@ def run_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int
     first = bundle.contrasts[0]
     made = [person for person in people if _map_path(out, person, first, bundle).exists()]
     if made:
-        _compare(out, made, phantom, bundle)
+        page = _compare(out, made, phantom, bundle)
         run_group(settings.replace(analysis_level="group"))
-        show(f"reports: {settings.inputs.output_dir / INDEX}")
+        page.write(out / INDEX)
+        show(f"page: {out / INDEX}")
     show(f"maps: {settings.inputs.output_dir}")
     return failed
 
@@ -102,6 +122,7 @@ def write_people(
     frames: int = 300,
     repetition_time_s: float = 1.5,
     program: str,
+    contents: Collection[str] = tuple(CONTENTS),
 ) -> None:
     """Write simulated people's datasets, and report the progress."""
     generator = {"Name": f"bids_dtg {program}", "Version": __version__}
@@ -110,6 +131,7 @@ def write_people(
         frames=frames,
         repetition_time_s=repetition_time_s,
         generator=generator,
+        contents=contents,
     )
     with Board(len(people)) as board:
         lane = board.lane(0)
@@ -122,6 +144,7 @@ def write_people(
                 frames=frames,
                 repetition_time_s=repetition_time_s,
                 stage=lane.stage,
+                contents=contents,
             )
             lane.finish(f"written in {time.perf_counter() - start:.0f} s")
             board.advance()
@@ -130,7 +153,7 @@ def write_people(
 
 def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:
     entities = {"sub": participant_label(person.index), "task": "rest"}
-    return out / "maps" / map_path(entities, bundle, ".nii.gz", contrast=contrast.label)
+    return out / _MAPS / map_path(entities, bundle, ".nii.gz", contrast=contrast.label)
 
 
 def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.float32]:
@@ -142,42 +165,63 @@ def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.flo
     return np.asarray(rows, np.float32)
 
 
-def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
-    """Correlate maps with the simulated truth over grey matter: write and print a table."""
+def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> Page:
+    """Correlate maps with the simulated truth over grey matter: a table, a picture and a page."""
     say("comparing with the simulated truth …")
     group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
-    for index in range(_GROUP_SIZE):
-        group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)
     labels, found = [contrast.label for contrast in bundle.contrasts], []
-    for person in people:
-        truth, maps = person.true_maps(), _read_maps(out, person, bundle)
-        pairs = (maps, truth), (group, truth), (maps - group, truth - group)
-        found.append([correlation(*pair) for pair in pairs])
-        if person is people[0]:
-            number, who = labels.index(PICTURED), f"sub-{participant_label(person.index)}"
-            drawn = {
-                f"{who}: simulated truth": truth[number],
-                f"{who}: predicted from rest": maps[number],
-                f"average of {_GROUP_SIZE} other simulated people": group[number],
-            }
-            title = f"{PICTURED}, SIMULATED data, demo model: not for science"
-            units = bundle.card.part.units
-            picture = draw_maps(drawn, bundle.voxels, title=title, units=units)
-            write_atomic(out / PICTURE, picture)
-            show(f"picture: {out / PICTURE}")
+    with Board(_GROUP_SIZE + len(people)) as board:
+        for index in range(_GROUP_SIZE):
+            group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)
+            board.advance()
+        for person in people:
+            truth, maps = person.true_maps(), _read_maps(out, person, bundle)
+            pairs = (maps, truth), (group, truth), (maps - group, truth - group)
+            found.append([correlation(*pair) for pair in pairs])
+            board.advance()
+            if person is people[0]:
+                number, who = labels.index(PICTURED), f"sub-{participant_label(person.index)}"
+                drawn = {
+                    f"{who}: simulated truth": truth[number],
+                    f"{who}: predicted from rest": maps[number],
+                    f"average of {_GROUP_SIZE} other simulated people": group[number],
+                }
+                title = f"{PICTURED}, SIMULATED data, demo model: not for science"
+                units = bundle.card.part.units
+                write_atomic(
+                    out / PICTURE, draw_maps(drawn, bundle.voxels, title=title, units=units)
+                )
     scores = np.mean(found, axis=0).T  # (contrasts, three)
     columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
     rows = zip(labels, np.round(scores, 4), strict=True)
     write_tsv(out / TABLE, columns, [(label, *row) for label, row in rows])
-    printed = pd.DataFrame(scores, labels, ["predicted", "group", "own"])
-    printed.loc["mean"] = printed.mean()
-    words = f"""
-r with the simulated truth, mean over {counted(len(people), "participant")}
-{printed.to_string(float_format="%.3f")}
-group: the average map of {_GROUP_SIZE} other simulated people, without noise; own: r after
-subtracting that average from prediction and truth, the participant's deviation from the group.
-Everything here is SIMULATED; the demo model is not for science.
-
-table: {out / TABLE}"""
-    for line in words.splitlines():
+    headings = ("r with the simulated truth", "predicted map", "group average", "own")
+    mean = [f"mean of {len(labels)} contrasts", *scores.mean(axis=0).tolist()]
+    every = [(label, *row) for label, row in zip(labels, scores.tolist(), strict=True)]
+    show("")
+    show(f"{headings[0]}, {mean[0]}")
+    for heading, value in zip(headings[1:], mean[1:], strict=True):
+        show(f"  {heading:16}{value:.3f}")
+    for line in (*_WORDS, _SIMULATED):
         show(line)
+    return Page(
+        title="Demo: predicted maps and the truth",
+        lead=f"{counted(len(people), 'simulated participant')}; maps by the demo model.",
+        flags=[Flag("warning", _SIMULATED)],
+        sections=[
+            Section(
+                "Compared with the truth",
+                text=_WORDS,
+                tables=[
+                    Table("", headings, [mean]),
+                    Table("", headings, every, folded="Each contrast"),
+                ],
+                figures=[Figure(caption="", parts=[Picture(PICTURE, _PICTURE_WORDS)])],
+            )
+        ],
+        pages={
+            f"{_MAPS}/{INDEX}": "Reports of the participants",
+            f"{_MAPS}/{GROUP}": "Group page",
+            TABLE: "The table above, as a file",
+        },
+    )

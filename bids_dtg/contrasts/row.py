@@ -87,11 +87,11 @@ ROW = Workflow(
         later("contrasts.demo:run_demo"),
         help="maps by the demo model",
         files="""\
-OUT/simulated  the people: resting-state runs, measured and true maps
-OUT/maps       what bids_dtg makes of their rest, as for a real dataset;
-               begin with OUT/maps/index.html
-OUT/demo.tsv   how well the maps match the truth, a row a contrast
-OUT/demo.png   a map beside its truth""",
+OUT/index.html  begin here: the maps compared with the truth
+OUT/simulated   the people: resting-state runs and true maps
+OUT/maps        what bids_dtg makes of their rest, as for a real dataset
+OUT/demo.tsv    how well the maps match the truth, a row a contrast
+OUT/demo.png    a map beside its truth""",
         people=3,
         fewest=1,
         seeded=False,

@@ -23,6 +23,9 @@ from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
 from bids_dtg.files.regions import read_series
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.page import Page, Section, Table
+from bids_dtg.report.participant import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
@@ -30,6 +33,7 @@ from bids_dtg.workflows import SIMULATED, TABLE
 
 STUDY, NEW = "study", "new"  # folders of the training people's output, and of the new person's
 _NAME = "demo"  # of the core
+_WARNING = "Everything here is SIMULATED and not for science: it says nothing about brains."
 
 
 def run_core_demo(
@@ -69,15 +73,37 @@ def run_core_demo(
     if not failed:
         rows = _compared(out, bundle, phantom)
         write_tsv(out / TABLE, ["description", "r"], [(words, round(r, 4)) for words, r in rows])
+        text = (
+            f"SIMULATED sub-{new} is new to the core. These are correlations with the functional "
+            "connectivity of another run of the same oscillators."
+        )
+        Page(
+            title="Demo: a linear core and a new person",
+            lead=f"{counted(participants, 'simulated participant')}; the core is of {len(known)}.",
+            flags=[Flag("warning", _WARNING)],
+            sections=[
+                Section(
+                    "Compared with the truth",
+                    text=[text],
+                    tables=[
+                        Table("", ("functional connectivity", "r with that of another run"), rows)
+                    ],
+                )
+            ],
+            pages={
+                f"{NEW}/sub-{new}.html": f"Report of sub-{new}",
+                f"{STUDY}/{INDEX}": "The core and its training people",
+                TABLE: TABLE,
+            },
+        ).write(out / INDEX)
         show("")
-        show(f"SIMULATED sub-{new}, who is new to the core: functional connectivity of another run")
-        show("of the same oscillators, r with that of")
+        show(text)
         for words, r in rows:
             show(f"  {words:34}{r:8.2f}")
-        show("Everything here is SIMULATED and not for science: it says nothing about brains.")
+        show(_WARNING)
         show("")
         show(f"table: {out / TABLE}")
-        show(f"page: {out / NEW / f'sub-{new}.html'}")
+        show(f"page: {out / INDEX}")
     say(f"done in {duration(time.perf_counter() - start)}")
     return failed
 

@@ -28,6 +28,10 @@ from bids_dtg.extras import require
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.report.figures import Figure, Picture
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.page import Page, Section, Table
+from bids_dtg.report.participant import INDEX
 from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
 if TYPE_CHECKING:
@@ -55,11 +59,12 @@ _INCHES = 13.0, 7.2
 # Okabe and Ito's colours, distinguishable with any colour vision.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _WORDS = (
-    "Each person's parameters are recovered by a regression fitted to the others. Model-free",
-    "descriptors of a series are recovered by the same regression: its variance, its",
-    "autocorrelation at a lag of one frame, the frequency of its largest power. Where that does",
-    "as well, the network model adds nothing. Below a = 0, a region does not oscillate by itself.",
+    "Each person's parameters are recovered by a regression fitted to the others. The same "
+    "regression recovers them from model-free descriptors of a series: its variance, its "
+    "autocorrelation at a lag of one frame, the frequency of its largest power. Where that does as "
+    "well, the network model adds nothing. Below a = 0, a region does not oscillate by itself."
 )
+_WARNING = "Everything here is SIMULATED: it says nothing about brains."
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +116,10 @@ def run_network_demo(
     show(f"{counted(participants, 'simulated participant')} in {out / SIMULATED}")
     demo = _fitted(people, recipe, seed)
     _write_table(out / TABLE, demo)
-    _print_scores(demo)
-    show(f"table: {out / TABLE}")
     write_atomic(out / PICTURE, _picture(demo))
-    show(f"picture: {out / PICTURE}")
+    _page(demo).write(out / INDEX)
+    show(f"table: {out / TABLE}")
+    show(f"page: {out / INDEX}")
     say(f"done in {duration(time.perf_counter() - start)}")
 
 
@@ -199,18 +204,18 @@ def _write_table(path: Path, demo: Demo) -> None:
     write_tsv(path, ["participant_id", "region", *columns], rows)
 
 
-def _print_scores(demo: Demo) -> None:
-    """Print how well the model and plain descriptors recover parameters, and its FC."""
+def _page(demo: Demo) -> Page:
+    """Return the page of how well the model and plain descriptors recover parameters, and its FC.
+
+    What it says is printed, too.
+    """
     found, networks = demo.recovered, demo.people.networks
-    show("")
-    show("SIMULATED people: Spearman's rho between true and recovered parameters of regions")
-    _line("", "a", "f", "f, a > 0")
-    _line("network model", *_rhos(found["a"], found["f"]))
+    rows = [("network model", *_rhos(found["a"], found["f"]))]
     plain = descriptors(networks)
     plain["all of these"] = np.stack([*plain.values()], axis=-1)
     for name, values in plain.items():
         a, f = (_recovered(demo.people.regional[key], values) for key in ("a", "f"))
-        _line(name, *_rhos(a, f))
+        rows.append((name, *_rhos(a, f)))
     held = ", ".join(f"{name} {each.coverage:.0%}" for name, each in found.items())
     observed = connectivity(networks.series)[:, None]
     of_model = fc_fit(observed, connectivity(demo.simulations))
@@ -218,16 +223,36 @@ def _print_scores(demo: Demo) -> None:
     lost = int(np.isnan(of_model).sum())
     words = f" ({lost} of {of_model.size} grew without bounds)" if lost else ""
     model = "none" if lost == of_model.size else f"{np.nanmean(of_model):.2f}"
-    for line in (
-        *_WORDS,
-        f"90 % intervals of the posterior hold the truth: {held}",
-        "functional connectivity, r with the observed one: of the fitted model's simulations "
-        f"{model}{words};",
-        f"of the true system, simulated once more, {again.mean():.2f}",
-        "Everything here is SIMULATED: it says nothing about brains.",
-        "",
-    ):
+    text = [
+        _WORDS,
+        f"90 % intervals of the posterior hold the truth: {held}.",
+        "Functional connectivity, r with the observed one: of the fitted model's simulations "
+        f"{model}{words}; of the true system, simulated once more, {again.mean():.2f}.",
+    ]
+    headings = ("Spearman's rho between true and recovered parameters", "a", "f", "f, a > 0")
+    show("")
+    show(f"{headings[0]}{'':4}{'a':>8}{'f':>8}{headings[3]:>10}")
+    for name, *rhos in rows:
+        show(f"  {name:54}{rhos[0]:8.2f}{rhos[1]:8.2f}{rhos[2]:10.2f}")
+    for line in (*text, _WARNING, ""):
         show(line)
+    people = counted(len(networks.people), "SIMULATED participant")
+    return Page(
+        title="Demo: the published network and the truth",
+        lead=f"{people} of {len(networks.regions)} regions with known parameters.",
+        flags=[Flag("warning", _WARNING)],
+        sections=[
+            Section(
+                "Compared with the truth",
+                text=text,
+                tables=[Table("", headings, rows)],
+                figures=[
+                    Figure(caption="", parts=[Picture(PICTURE, "True and recovered parameters")])
+                ],
+            )
+        ],
+        pages={TABLE: TABLE},
+    )
 
 
 def _rhos(a: Recovered, f: Recovered) -> tuple[float, float, float]:
@@ -235,17 +260,12 @@ def _rhos(a: Recovered, f: Recovered) -> tuple[float, float, float]:
     return a.rho, f.rho, spearman(f.truth[oscillating], f.value[oscillating])
 
 
-def _line(label: str, *values: float | str) -> None:
-    cells = (f"{v:10.2f}" if isinstance(v, float) else f"{v:>10}" for v in values)
-    show(f"  {label:18}{''.join(cells)}")
-
-
 def _picture(demo: Demo) -> bytes:
     """Draw both parameters, and FC of the person with the strongest coupling, as a PNG file."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
     networks, sessions = demo.people.networks, demo.simulations[-1]
-    figure = Figure(figsize=_INCHES, layout="constrained")
+    figure = Drawing(figsize=_INCHES, layout="constrained")
     title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
     title += "oscillators, and what the network model fitted to their series recovers"
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")

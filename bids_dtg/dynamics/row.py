@@ -124,9 +124,10 @@ ROW = Workflow(
         _demo,
         help="a linear core, and a person it has not seen, from images",
         files="""\
-OUT/simulated  images of all people (fmriprep), their atlas and the truth
-OUT/study      series of all people but one, and the core (group/model-demo)
-OUT/new        the last person by the core, with a page: sub-….html""",
+OUT/index.html  begin here: the last person by the core, and the truth
+OUT/simulated   images of all people (fmriprep), their atlas and the truth
+OUT/study       series of all people but one, and the core (group/model-demo)
+OUT/new         the last person by the core, with a page: sub-….html""",
         needs="less than a minute of one core",
         people=10,
         fewest=6,  # five to train on, and one who is new
@@ -137,8 +138,9 @@ OUT/new        the last person by the core, with a page: sub-….html""",
             _published_demo,
             help="the published network, fitted to people with known parameters",
             files="""\
-OUT/simulated  the people as arrays (networks.npz), and their true parameters
-OUT/demo.tsv   true and recovered parameters (demo.png: as a picture)""",
+OUT/index.html  begin here: how well parameters are recovered
+OUT/simulated   the people as arrays (networks.npz), and their true parameters
+OUT/demo.tsv    true and recovered parameters (demo.png: as a picture)""",
             needs="needs the extra train; about two minutes",
             people=8,
             fewest=2,

@@ -141,13 +141,14 @@ def lay_out(sections: Sequence[Section]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The page of an analysis, in its folder of results."""
+    """The page of an analysis, in its folder of results, or of a demo."""
 
     title: str
     lead: str  # who and what, in a sentence
     flags: Sequence[Flag]  # what a reader must know first
     sections: Sequence[Section]
     viewer: Mapping[str, Any] | None = None  # what its viewer shows
+    pages: Mapping[str, str] = field(default_factory=dict)  # of a demo, others by their addresses
 
     def write(self, path: Path) -> None:
         """Write the page.
@@ -164,6 +165,7 @@ class Page:
             title=self.title,
             lead=self.lead,
             flags=sorted_flags(self.flags),
+            pages=self.pages,
             **{**lay_out(self.sections), "viewer_data": self.viewer},
         )
         write_text(path, page)

@@ -14,6 +14,9 @@ from bids_dtg.extras import require
 from bids_dtg.files.array_store import read_npz
 from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.page import Page, Section, Table
+from bids_dtg.report.participant import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
@@ -101,9 +104,16 @@ def run_twin_demo(
         ["figure", "predicted", "true"],
         [(name, round(one, 4), round(true, 4)) for name, (one, true) in rows.items()],
     )
-    _print(rows, regime)
+    page = _page(rows, regime, participants)
+    for line in ("", *page.sections[0].text):
+        show(line)
+    for name, (predicted, true) in rows.items():
+        show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
+    for flag in page.flags:
+        show(flag.text)
+    page.write(out / INDEX)
     show(f"table: {out / TABLE}")
-    show(f"pages: {out / RESULTS / 'index.html'}")
+    show(f"page: {out / INDEX}")
     say(f"done in {duration(time.perf_counter() - start)}")
 
 
@@ -147,16 +157,29 @@ def _true_functions(people: TwinPeople) -> dict[str, Values]:
     return found
 
 
-def _print(rows: Mapping[str, tuple[float, float]], regime: Regime) -> None:
-    show("")
+def _page(rows: Mapping[str, tuple[float, float]], regime: Regime, people: int) -> Page:
+    """Return the page of the demo, which begins with its figures beside the truth."""
     share = {"easy": "all", "hard": "40 %"}.get(regime, "a part")
-    show(f"SIMULATED people, whose connectomes explain {share} of their differences: predictions")
-    show("of people who were left out of the fit, and the truth; changes are calibrated, but for")
-    show("selective moves")
-    for name, (predicted, true) in rows.items():
-        show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
+    text = [
+        f"Connectomes explain {share} of the differences between these people. The predictions are "
+        "of people who were left out of the fit. Changes are calibrated, but for selective moves."
+    ]
     if not any("lower" in name for name in rows):
-        show("  No connectome was moved: the page of interventions says why.")
-    show("Everything here is SIMULATED: it says nothing about brains. An effect inside a model is")
-    show("not evidence of an effect in a person.")
-    show("")
+        text.append("No connectome was moved: the page of interventions says why.")
+    table = [(name, *figures) for name, figures in rows.items()]
+    return Page(
+        title="Demo: digital twins and the truth",
+        lead=f"{counted(people, 'SIMULATED participant')}, who perform a Stroop task.",
+        flags=[
+            Flag("warning", "Everything here is SIMULATED: it says nothing about brains."),
+            Flag("note", "An effect inside a model is not evidence of an effect in a person."),
+        ],
+        sections=[
+            Section(
+                "Compared with the truth",
+                text=text,
+                tables=[Table("", ("figure", "predicted", "true"), table)],
+            )
+        ],
+        pages={f"{RESULTS}/{INDEX}": "Training, evaluation and interventions", TABLE: TABLE},
+    )

@@ -90,6 +90,10 @@ def test_the_whole_job_with_a_broken_run(whole_job):
     )
     assert predicted > group > 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "index.html").read_text()
+    assert f"{predicted:.3f}" in page[: page.index("<img")]
+    assert 'href="maps/index.html"' in page
+    assert sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) < 400e6 * 2 / 3
 
 
 @pytest.mark.slow
@@ -115,3 +119,4 @@ def test_the_published_network_recovers_what_was_simulated(tmp_path):
     assert spearmanr(true, found).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulated" / "networks.npz").exists()
+    assert "Compared with the truth" in (out / "index.html").read_text()

@@ -36,3 +36,6 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(tmp_path, cap
     assert [row["description"].split()[-1] for row in rows] == ["run", "itself", "people"]
     assert all(-1 <= float(row["r"]) <= 1 for row in rows)
     assert "SIMULATED sub-sim06" in capsys.readouterr().out
+    page = (out / "index.html").read_text()
+    assert f"{float(rows[0]['r']):.2f}" in page
+    assert 'href="new/sub-sim06.html"' in page

@@ -20,6 +20,8 @@ def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
     assert "not evidence of an effect in a person" in out
     rows = {row["figure"]: row for row in read_rows(tmp_path / "demo.tsv")}
     assert all(f"\n  {name}" in out for name in rows)
+    page = (tmp_path / "index.html").read_text()
+    assert all(name in page for name in rows)
     people = simulate_twin_people(60, "easy", regions=20, seed=0).select(range(40, 60))
     effect = float(rows["stroop_effect: mean (s)"]["true"])
     assert effect == pytest.approx(people.effects("stroop").mean(), abs=1e-4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ CONTENTS = {
     "statmaps": "measured task contrast maps, two sessions",
     "truth": "task contrast maps without measurement noise",
 }
+_TRUTH_STEP = 2.0**-5  # z
 _IGNORE = "*_statmap.*\nstatmap.json\n*_timeseries.*\n"  # not in the validator's schema
 
 
@@ -68,8 +69,9 @@ def describe_datasets(
     frames: int = 300,
     repetition_time_s: float = 1.5,
     generator: dict[str, Any],
+    contents: Collection[str] = tuple(CONTENTS),
 ) -> None:
-    """Write the descriptions and participant tables of three datasets in a folder.
+    """Write the descriptions and participant tables of datasets in a folder.
 
     `out/fmriprep` has one resting run for each participant; `out/statmaps` the measured
     contrast maps of two sessions; `out/truth` the maps without noise.
@@ -84,6 +86,8 @@ def describe_datasets(
         Length of the resting runs, and seconds per frame.
     generator
         Entry of `GeneratedBy` in the descriptions.
+    contents
+        Datasets that are written, of `CONTENTS`.
 
     Raises
     ------
@@ -99,8 +103,8 @@ def describe_datasets(
         "Frames": frames,
         "RepetitionTime": repetition_time_s,
     }
-    for name, content in CONTENTS.items():
-        root = out / name
+    for name in contents:
+        root, content = out / name, CONTENTS[name]
         describe_dataset(
             root,
             name=dataset_name(phantom, people[0].cohort, content),
@@ -110,7 +114,7 @@ def describe_datasets(
             ignored=_IGNORE,
         )
         _write_participants(root, people)
-    for name in ("statmaps", "truth"):
+    for name in {"statmaps", "truth"} & {*contents}:
         units = {"Units": "z", "SpatialReference": SPACE, **marks()}
         write_json(out / name / "statmap.json", {"Description": CONTENTS[name], **units})
 
@@ -122,6 +126,7 @@ def write_participant(
     frames: int = 300,
     repetition_time_s: float = 1.5,
     stage: Stage,
+    contents: Collection[str] = tuple(CONTENTS),
 ) -> None:
     """Write all files of a participant; the same person and run give the same bytes.
 
@@ -135,10 +140,12 @@ def write_participant(
         Length of the resting run, and seconds per frame.
     stage
         Receives the current step.
+    contents
+        As in `describe_datasets`.
     """
     stage("resting run", 0.0)
     write_run(out / "fmriprep", person, frames, repetition_time_s)
-    for session, name in enumerate(SESSIONS):
+    for session, name in enumerate(SESSIONS if "statmaps" in contents else ()):
         stage(f"task maps, {name} session", 0.4 + 0.2 * session)
         _write_maps(out / "statmaps", person, person.measured_maps(session), name)
     stage("true maps", 0.8)
@@ -167,7 +174,11 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
             "stat": "z",
             "desc": "truth" if session is None else None,
         }
-        data = places.encode(values, intent="z score", description=DESCRIP)
+        said = {"intent": "z score", "description": DESCRIP}
+        if session is None:  # without noise, few digits say all and need half the space
+            data = places.encode_steps(values, _TRUTH_STEP, **said)
+        else:
+            data = places.encode(values, **said)
         save(root, entities, "statmap", ".nii.gz", data)
 
 
