@@ -7,7 +7,6 @@ import hashlib
 import io
 import re
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,7 +38,6 @@ class Fault:
     status: int = 200  # another one is the whole answer
     location: str = ""  # where a redirect leads
     cut: int | None = None  # close the connection after so many bytes of the body
-    stall: float = 0.0  # seconds of silence in the middle of the body
     content: bytes | None = None  # what is served instead
     length: bool = True  # say how long the body is
 
@@ -51,7 +49,6 @@ class ModelHost:
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.asked: list[str] = []  # paths
-        self.others: list[str] = []  # hosts beyond it that were asked for by way of it
 
     def add(self, content: bytes, file: PinnedFile, *faults: Fault) -> PinnedFile:
         """Serve content under a published path, as gzip where that is its name's; as pinned."""
@@ -82,7 +79,6 @@ class ModelHost:
         middle = len(content) // 2 if fault.cut is None else fault.cut
         request.wfile.write(content[:middle])
         if fault.cut is None:
-            time.sleep(fault.stall)
             request.wfile.write(content[middle:])
 
 
@@ -98,7 +94,6 @@ def serve(host: ModelHost) -> Iterator[str]:
 
         def do_CONNECT(self) -> None:
             """As a proxy, lead nowhere: who asks for another host meets no TLS, which is final."""
-            host.others.append(self.path)
             with suppress(ConnectionError):
                 self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\nno other host is reached from here")
             self.close_connection = True
