@@ -63,7 +63,7 @@ def test_what_was_begun_answers_or_ends_unasked(tmp_path):
     assert [answer.result["did"] for answer in answers] == ["a"]
     assert started.read_text() == "x"
     waited = tmp_path / "waited"
-    program = f"import time; time.sleep(5); open({str(waited)!r}, 'w')"
+    program = f"import time; time.sleep(60); open({str(waited)!r}, 'w')"
     unasked = Service([sys.executable, "-c", program], answers.append)
     unasked.begin()
     unasked.close()  # it is ended, and not waited for
@@ -84,6 +84,6 @@ def test_given_up_at_once():
     assert begun.wait(30)
     start = time.monotonic()
     service.close(at_once=True)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 50  # it would answer in 60
     assert [answer.label for answer in answers] == ["a"]
     assert not Path(f"/proc/{answers[0].result['process']}").exists()

@@ -76,18 +76,6 @@ def test_a_full_gpu_leaves_the_work_to_the_cpu(pretended, bundle, connectome, er
     assert found.tobytes() == expected.tobytes()
 
 
-def test_a_gpu_that_is_nearly_full_takes_slabs(pretended, bundle, connectome):
-    """The widest layer reads 8 channels and writes 4; the first one, always whole, 4 and 4."""
-    expected = predict_maps(connectome, bundle, device="cpu").values
-    pretended["values"] = 10 * int(np.prod(bundle.grid.shape))
-    with pytest.warns(
-        UserWarning, match=f"{WHOLE}: going on with the plan of slabs on cuda"
-    ) as seen:
-        found = predict_maps(connectome, bundle, device="cuda").values
-    assert len(seen) == 1
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-
-
 def test_a_gpu_that_nobody_names_makes_no_maps(pretended, bundle, connectome, monkeypatch):
     there = Path.exists
     monkeypatch.setattr(Path, "exists", lambda p: str(p) == "/dev/nvidiactl" or there(p))

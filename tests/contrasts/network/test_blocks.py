@@ -1,9 +1,13 @@
 import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
 
 from bids_dtg.contrasts.network.blocks import (
     Window,
+    blas_threads,
     conv_blocks,
     masked_field,
+    open_workers,
 )
 
 
@@ -24,3 +28,21 @@ def test_a_window_keeps_the_rows_that_are_wanted_again():
         np.testing.assert_array_equal(window.rows[:-1], table[wanted.start : wanted.stop])
         assert not window.rows[-1].any()
     assert written == [6, 4, 0, 2, 5]
+
+
+def test_blas_has_one_thread_beside_workers_and_as_many_as_before_after_them():
+    with threadpool_limits(2, "blas"):
+        before = blas_threads()
+        seen = []
+        with open_workers(2) as workers:
+            workers.each(lambda: lambda _: seen.append(blas_threads()), range(20))
+        assert set(seen) == {1}
+        assert blas_threads() == before
+
+
+def test_error_of_a_task_is_raised():
+    def fail(item):
+        raise MemoryError(f"item {item}")
+
+    with open_workers(2) as workers, pytest.raises(MemoryError, match="item"):
+        workers.each(lambda: fail, range(10))

@@ -6,15 +6,6 @@ from bids_dtg.contrasts.phantom.model import Foci, network_maps
 from bids_dtg.phantom.anatomy import load_anatomy, model_grid
 
 
-def test_foci_keep_their_distance_and_lie_in_grey_matter(phantom):
-    foci, anatomy = phantom.foci, load_anatomy()
-    first = foci.centre_mm[:50]
-    apart = np.linalg.norm(first[:, None] - first[None, :], axis=2)[np.triu_indices(50, k=1)]
-    assert apart.min() >= 16
-    voxels = (first - anatomy.grid.affine[:3, 3]) / np.diagonal(anatomy.grid.affine)[:3]
-    assert anatomy.grey[tuple(np.rint(voxels).astype(int).T)].all()
-
-
 def test_foci_do_not_depend_on_the_voxels():
     # A sum of Gaussians by the definition, at voxels of 6 mm.
     foci = Foci(

@@ -25,15 +25,19 @@ def facts_of(job: TinyJob) -> list[dict]:
     return [found[contrast.name] for contrast in job.bundle.contrasts]
 
 
-def test_a_correction_is_recorded_with_each_map_s_gain(tmp_path):
-    gains = np.array([0.5, 1.0, 1.5], np.float32)
+def test_gains_and_maps_that_are_the_same_for_everybody_are_recorded(tmp_path):
+    """The first gain is 0, and the third contrast does not vary either."""
+    gains = np.array([0, 0.5, 1.5], np.float32)
     correction = Correction(gains, np.ones((3, int(tiny_masks()[1].sum())), np.float32))
     job = TinyJob(tmp_path)
+    facts = {"recentring": Recentring(40, 4), "same_for_all": (job.bundle.contrasts[2].label,)}
     job.model = tmp_path / "corrected"
-    write_tiny_bundle(job.model, correction=correction, recentring=Recentring(40, 4))
+    write_tiny_bundle(job.model, correction=correction, **facts)
     found = facts_of(job)
-    assert [one["Gain"] for one in found] == [0.5, 1.0, 1.5]
+    assert [one["Gain"] for one in found] == [0, 0.5, 1.5]
     assert all(one["Recentred"] is True for one in found)
+    assert [one.get("Individual") for one in found] == [False, None, False]
+    assert "the same for everybody" in found[0]["IndividualNote"]
 
 
 def test_a_copied_map_names_model_version_and_cleaning(tmp_path):
