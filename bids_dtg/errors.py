@@ -128,10 +128,6 @@ class RunError(DtgError):
     """One participant's data cannot be used; the others go on (exit code 1)."""
 
 
-class EmptyMapError(RunError):
-    """A file of a map has no value where values are wanted."""
-
-
 class ForeignFileError(DtgError):
     """A file that others wrote is there and cannot be read, or is not what it should be."""
 
@@ -145,7 +141,7 @@ class DownloadError(DtgError):
 
 
 class UnusableMapError(RunError):
-    """A file of a map holds values that no map has."""
+    """A file of a map has no value where values are wanted, or values that no map has."""
 
 
 class OutputError(DtgError):

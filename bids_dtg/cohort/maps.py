@@ -38,7 +38,7 @@ from bids_dtg.report.contents import (
 from bids_dtg.settings import OPTIONS
 from bids_dtg.settings.option import flag
 from bids_dtg.stats.correlation import correlation
-from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, too_large
+from bids_dtg.stats.map_checks import own_figures
 
 # Keys kept of sidecars: of thousands of people, memory holds no more.
 _KEPT = (
@@ -358,6 +358,6 @@ def read_measured(
     """
     path = statmap.files[statistic]
     values = read(path)
-    if why := too_large(largest_value(values), LARGEST_VALUE):
+    if why := own_figures(values).unusable:
         raise UnusableMapError(f"of {path.name}: {why}")
     return values

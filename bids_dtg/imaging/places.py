@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import EmptyMapError, RunError
+from bids_dtg.errors import RunError, UnusableMapError
 from bids_dtg.files.foreign import reading
 from bids_dtg.imaging.grid import Grid, apply_affine
 from bids_dtg.imaging.nifti import (
@@ -194,7 +194,7 @@ class VoxelPlaces:
         Raises
         ------
         RunError
-            Missing, damaged, or several maps; `EmptyMapError`: no value at any voxel.
+            Missing, damaged, or several maps; `UnusableMapError`: no value at any voxel.
         """
         return read_statmap(path, self.points, self.grid.space)
 
@@ -302,7 +302,7 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     Raises
     ------
     RunError
-        Missing, damaged, or several volumes; `EmptyMapError`: no value at any point.
+        Missing, damaged, or several volumes; `UnusableMapError`: no value at any point.
     """
     values, affine = _read_statmap(path)
     # What is too large stays so, and can be added up.
@@ -313,7 +313,7 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     total, weight = sampling.apply(both, 1.0, 0.0)
     known = sampling.covered & (weight >= _LEAST_WEIGHT)
     if not known.any():
-        raise EmptyMapError(
+        raise UnusableMapError(
             f"{path} has no value inside the model's mask", expected=f"a map in {space}"
         )
     found = np.full(len(total), np.nan, np.float32)

@@ -50,8 +50,8 @@ class OwnFigures:
         """Why the map cannot be used, in words; empty where it can."""
         if not self.coverage:
             return "it is empty"
-        if why := too_large(self.largest):
-            return why
+        if self.largest > LARGEST_VALUE:
+            return f"its values go up to {self.largest:.3g}, and no statistic or effect is so large"
         if self.equal > MOST_EQUAL:
             return (
                 f"{self.equal:.0%} of its values are the same: it looks like a mask, labels, or "
@@ -92,7 +92,8 @@ def own_figures(values: Array) -> OwnFigures:
     >>> own_figures(np.array([1.0, 1.0, 1.0, np.nan])).unusable[:31]
     '100% of its values are the same'
     """
-    largest = largest_value(values)
+    # It may be infinite; NaN, no value, does not count.
+    largest = float(np.abs(values).max(initial=0.0, where=~np.isnan(values)))
     known = values[np.isfinite(values)]
     if not known.size:
         return OwnFigures(0.0 if not largest else 1.0, np.nan, np.nan, largest)
@@ -103,31 +104,6 @@ def own_figures(values: Array) -> OwnFigures:
         sd=float(known.std(dtype=np.float64)),
         largest=largest,
     )
-
-
-def largest_value(values: Array) -> float:
-    """Return the largest absolute value, which may be infinite; NaN, no value, does not count.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> largest_value(np.array([1.0, np.nan, -np.inf]))
-    inf
-    """
-    return float(np.abs(values).max(initial=0.0, where=~np.isnan(values)))
-
-
-def too_large(largest: float, most: float = LARGEST_VALUE) -> str:
-    """Return why a map with this largest absolute value cannot be used; empty where it can.
-
-    Examples
-    --------
-    >>> too_large(8.2), too_large(1e38)
-    ('', 'its values go up to 1e+38, and no statistic or effect is so large')
-    """
-    if largest <= most:
-        return ""
-    return f"its values go up to {largest:.3g}, and no statistic or effect is so large"
 
 
 def check_maps(maps: Iterable[Array], sds: Sequence[float], mirror: Indices) -> list[Checked]:

@@ -40,7 +40,6 @@ from bids_dtg.engine.work import Backlog, End, Work, follow
 from bids_dtg.errors import (
     DatasetError,
     DtgError,
-    EmptyMapError,
     OutputError,
     RunError,
     SettingsError,
@@ -60,7 +59,6 @@ from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.progress import Board, Reporter
 from bids_dtg.settings import OPTIONS
-from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
 # Raised when other maps are left out than before: arrays are made again then.
@@ -437,21 +435,13 @@ def read_maps(
         if (space := statmap.space or "") in points:
             read_at = partial(read_statmap, points=points[space], space=space)
         try:
-            values = read_measured(statmap, cohort.statistic, read_at)
-            why = own_figures(values).unusable
-        except EmptyMapError:
-            why = "it is empty"
+            array[rows[contrast]] = read_measured(statmap, cohort.statistic, read_at)
         except UnusableMapError as err:
-            why = err.found
-        if why:
-            unusable[contrast] = why
-        else:
-            array[rows[contrast]] = values
+            unusable[contrast] = err.found
     if len(unusable) == len(maps):
-        (first, why), *_ = unusable.items()
+        first, *_ = unusable.values()
         raise RunError(
-            f"none of {len(maps)} measured maps can be used, as "
-            f"{maps[first].files[cohort.statistic]}: {why}",
+            f"none of {len(maps)} measured maps can be used, because {first}",
             expected="a statistic map of the whole brain",
         )
     return array, unusable

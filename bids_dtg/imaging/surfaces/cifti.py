@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import EmptyMapError, ForeignFileError, RunError
+from bids_dtg.errors import ForeignFileError, RunError, UnusableMapError
 from bids_dtg.files.foreign import reading
 from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.nifti import require_file
@@ -270,7 +270,7 @@ class ParcelPlaces(ListedPlaces):
             raise RunError(f"{path}: {err}", expected="maps of the model's parcels") from err
         values = np.where((rows == _NONE) | (maps[0][rows] == 0), np.float32(np.nan), maps[0][rows])
         if np.isnan(values).all():
-            raise EmptyMapError(f"{path} has no value at the model's parcels")
+            raise UnusableMapError(f"{path} has no value at the model's parcels")
         return values
 
 

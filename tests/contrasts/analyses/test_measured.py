@@ -135,7 +135,7 @@ def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys)
         line = f"measured maps: sub-{who}, unusable in 1 of 2 targets ({CONTRASTS[0]}): left out, "
         assert f"{line}because of {name}: its values go up to 1e+38, and no" in err
     for who in ("09", "10"):
-        assert f"sub-{who} is left out: none of 2 measured maps can be used, as " in err
+        assert f"sub-{who} is left out: none of 2 measured maps can be used, because of " in err
         assert Path(name_of(who, CONTRASTS[0])).name in err
     assert "own 1 (linear)" in err
 
