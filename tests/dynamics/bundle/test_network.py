@@ -8,16 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_network import TINY_FACTS, TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
+from tiny_network import TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
 
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
     load_network_bundle,
-    write_network_bundle,
 )
-from bids_dtg.dynamics.inference import infer
 from bids_dtg.dynamics.model import Items
-from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import BundleError
 
@@ -48,35 +45,6 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
     with torch.no_grad():
         found, expected = (m.infer(items).region.mean for m in (model, fitted.model))
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
-
-
-def test_series_of_other_regions_are_refused(tmp_path):
-    facts = TINY_FACTS | {"atlas": "Mine", "atlas_digest": "a"}
-    bundle = write_network_bundle(tmp_path / "tiny", tiny_fitted(), **facts)
-    assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
-    bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="a")
-    bundle.require_regions(TINY_REGIONS, atlas="", atlas_digest="")  # it is not known
-    with pytest.raises(
-        BundleError, match=r"there are 3 regions .* fitted to 4 regions .*same order"
-    ):
-        bundle.require_regions(TINY_REGIONS[:3], atlas="Mine", atlas_digest="a")
-
-
-def test_people_at_hand_are_found_again(bundle):
-    known = bundle.known(["cy", "dot", "ann"])
-    assert known == ("ann", bundle.fitted_people[1], "cy")
-    assert bundle.known(["cy"], data_set="Another study") == bundle.fitted_people
-    rng = np.random.default_rng(0)
-    networks = Networks(
-        ("cy", "ann"),
-        TINY_REGIONS,
-        rng.normal(size=(2, 4, 20)).astype(np.float32),
-        0.72,
-        weights=np.ones((2, 4, 4), np.float32),
-    )
-    found = infer(bundle.model(), networks, known)
-    expected = infer(tiny_fitted().model, networks, ("ann", "bob", "cy"))
-    np.testing.assert_array_equal(found.region_mean, expected.region_mean)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 from tiny_twin import (
-    TINY_TWIN_REGIONS,
     tiny_fitted_twin,
     write_tiny_twin,
 )
 from twin_runs import a_run, answered_by
 
-from bids_dtg.bundles.people import hash_person
 from bids_dtg.errors import BundleError
 from bids_dtg.twin.bold import predict_bold
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
@@ -80,25 +78,6 @@ def test_bold_comes_back(tmp_path, architecture):
     )
     np.testing.assert_array_equal(found, expected)
     assert np.isfinite(found[-9:]).any(axis=0).tolist() == [True, False, True]
-
-
-def test_connectomes_of_other_regions_are_refused(tmp_path):
-    bundle = write_tiny_twin(tmp_path / "tiny", atlas="Mine", atlas_digest="a", cleaning="simple")
-    assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
-    assert bundle.card.training.cleaning == "simple"
-    fits = {"regions": TINY_TWIN_REGIONS, "atlas": "Mine", "atlas_digest": "a"}
-    bundle.require_regions(**fits)
-    bundle.require_regions(**{**fits, "atlas": "", "atlas_digest": ""})  # it is not known
-    message = r"there are 3 regions .* of 6 edges \(L insula, R in"
-    with pytest.raises(BundleError, match=message):
-        bundle.require_regions(**{**fits, "regions": TINY_TWIN_REGIONS[:3]})
-
-
-def test_nobody_is_named(bundle):
-    content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
-    assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
-    hashes = [hash_person("tiny-study", label) for label in tiny_fitted_twin().people]
-    assert bundle.fitted_people == tuple(sorted(hashes)) == bundle.fitted().people
 
 
 def test_a_card_of_others_is_refused(bundle):
