@@ -145,14 +145,6 @@ def found(cohort, folder, place, **more):
     return replace(prepared, settings=prepared.settings.replace(**more)).found(None)
 
 
-def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
-    plan = found(renamed, tmp_path, renamed.statmaps, session_label=("ses-retest",))
-    assert {one.session for one in plan.maps["01"].target.values()} == {"retest"}
-    some = plan.among(("02", "03"))
-    assert some.labels == ("02", "03")
-    assert "ses-retest (2 participants); retests are of ses-test (2" in some.sessions
-
-
 @pytest.mark.slow
 def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     asked = ("01", "sub-02", "04", "05", "06", "07")

@@ -191,52 +191,9 @@ def test_a_retest_that_is_a_copy_is_refused(tmp_path, capsys):
 # --- levels, tasks and runs, as programs write them
 
 
-def write_runs(cohort: SmoothCohort, place: Path) -> None:
-    """Write a tree as FitLins does: z of two runs, and of the subject."""
-    for (who, contrast), values in cohort.maps.items():
-        for run in (1, 2):
-            name = name_of(who, contrast, f"task-faces_run-{run}_")
-            write(place / "node-runLevel", name, -values)
-        write(place / "node-subjectLevel", name_of(who, contrast, "task-faces_"), 2 * values)
-
-
-def stored(cohort: SmoothCohort, who: str = "07") -> np.ndarray:
-    return np.load(cohort.out / f"group/cache/sub-{who}/target_maps.npy")
-
-
 @pytest.fixture
 def cohort(tmp_path):
     return SmoothCohort(tmp_path, PEOPLE[:8])
-
-
-@pytest.mark.slow
-def test_the_levels_of_fitlins_are_never_mixed(cohort, tmp_path, capsys):
-    assert train(cohort) == 0
-    alone = stored(cohort)
-    cohort.statmaps = tmp_path / "fitlins"
-    write_runs(cohort, cohort.statmaps)
-    assert train(cohort, "--model-name", "next") == 0
-    # The subject's maps are twice those of the first training, and nothing of the runs.
-    np.testing.assert_allclose(stored(cohort), 2 * alone, rtol=1e-5)
-    assert "tasks: faces (16 maps)" in capsys.readouterr().err
-    rows = read_table(cohort.out / "group/model-next/desc-targets_files.tsv")
-    assert {row["task_id"] for row in rows} == {"faces"}
-    assert all(row["files"].startswith("node-subjectLevel/") for row in rows)
-
-
-@pytest.mark.slow
-def test_maps_of_two_tasks_are_two_targets(cohort, tmp_path, capsys):
-    cohort.statmaps = tmp_path / "tasks"
-    for (who, contrast), values in cohort.maps.items():
-        task = "wm" if contrast == CONTRASTS[0] else "motor"
-        write(cohort.statmaps, name_of(who, "cue", f"task-{task}_"), values)
-    assert train(cohort) == 0
-    assert "cue is of 2 tasks, whose names are put before it" in capsys.readouterr().err
-    rows = read_table(cohort.out / "group/model-own/desc-targets_files.tsv")
-    assert {(row["contrast"], row["task_id"]) for row in rows} == {
-        ("motorCue", "motor"),
-        ("wmCue", "wm"),
-    }
 
 
 @pytest.mark.slow

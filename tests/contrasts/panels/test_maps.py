@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 
@@ -98,21 +97,6 @@ def test_a_map_that_is_the_same_for_everybody_is_grey_and_says_so(output):
     page = write_participant_report(output, "01", {}).read_text()
     assert page.count('class="map faded"') == 2
     assert page.count(shapes["same"]) == 3  # on its cards, and in the viewer
-
-
-def test_copies_of_what_all_participants_share_are_written_once(output):
-    write_half_widths(output)
-    scripts = section(output).viewer["averages"][0]["scripts"]
-    shared = output.root / scripts["halfwidth"]
-    assert shared.parent == output.root / "figures"
-    assert all(f'"{label}": "' in shared.read_text() for label in LABELS)
-    before = shared.stat().st_mtime_ns
-    assert section(output).viewer["averages"][0]["scripts"] == scripts
-    assert shared.stat().st_mtime_ns == before
-    for path in output.root.glob("tpl-*/*.nii.gz"):  # of another model
-        os.utime(path, ns=(before + 10**9, before + 10**9))
-    section(output)
-    assert shared.stat().st_mtime_ns > before
 
 
 # Of a vertex or a voxel each.
