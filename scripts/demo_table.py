@@ -24,7 +24,7 @@ from rich.progress import track
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
+from bids_dtg.contrasts.half_width import LeftOutErrors
 from bids_dtg.contrasts.judging.scores import (
     GROUP_AVERAGE,
     LINEAR,
@@ -156,7 +156,7 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
             people,
         )
 
-    lattice = bundle.places.lattice(block_edge(bundle.places.spacing_mm))
+    lattice = bundle.places.lattice(bundle.places.block_edge)
     sums = LeftOutErrors(len(bundle.contrasts), lattice)
     for error in errors_of(Cohort.CALIBRATION):
         sums.add(np.zeros(error.shape, np.float32), error)

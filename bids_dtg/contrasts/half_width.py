@@ -17,21 +17,9 @@ from bids_dtg.imaging.places import Lattice
 
 LEAST_PEOPLE = 10  # in a block, of people apart from those of the fit
 _TAIL = 0.95  # of t, on one side
-_BLOCK_MM = 8.0  # errors change over longer distances
 
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]
-
-
-def block_edge(spacing_mm: float) -> int:
-    """Return the edge of a block, counted in places: four voxels of 2 mm.
-
-    Examples
-    --------
-    >>> [block_edge(mm) for mm in (1.0, 2.0, 3.0, 8.0, 12.0)]
-    [8, 4, 3, 1, 1]
-    """
-    return max(1, round(_BLOCK_MM / spacing_mm))
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.connectome.form import Form, rows_of
-from bids_dtg.contrasts.half_width import LeftOutErrors, block_edge
+from bids_dtg.contrasts.half_width import LeftOutErrors
 from bids_dtg.contrasts.people import FittedModel, Float, MeanMaps, Person, mean_segments
 from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
@@ -200,7 +200,7 @@ def fit(
     training, _ = people
     check(settings.modelling, len(training))
     sets = form.sets or (training[0].connectomes.shape[1],)
-    fitted = fit_people(training, sets, places.lattice(block_edge(places.spacing_mm)))
+    fitted = fit_people(training, sets, places.lattice(places.block_edge))
     report(
         f"linear: {counted(len(training), 'participant')} fitted, each left out in turn; "
         f"shrinkage {fitted.record['linear']['strength']:.3g}"

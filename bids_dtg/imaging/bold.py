@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -326,8 +325,6 @@ class MeanFrame:
         self.frames = 0  # how many have been averaged
         self._missing = np.flatnonzero(keep)[:most].tolist()
         self._sum = np.zeros(header.file_voxels, np.float32)
-        # Voxels that are a number in some frame: all, where the type has nothing else.
-        self._known = np.full(header.file_voxels, header.dtype.kind != "f")
 
     def add(self, first: int, stored: Stored) -> None:
         """Take what is wanted of (frames, file voxels), `first` being the first one's index.
@@ -336,21 +333,16 @@ class MeanFrame:
         """
         while self._missing and self._missing[0] < first + len(stored):
             frame = stored[self._missing.pop(0) - first]
-            finite: Any = np.isfinite(frame) if frame.dtype.kind == "f" else True
-            with np.errstate(over="ignore"):  # of float64, and not a number in the end
-                np.add(self._sum, frame, out=self._sum, where=finite, casting="same_kind")
-            self._known |= finite
+            with np.errstate(over="ignore"):
+                self._sum += np.nan_to_num(frame.astype(np.float32), posinf=0.0, neginf=0.0)
             self.frames += 1
 
     @property
     def stored(self) -> NDArray[np.float32]:
-        """(file voxels,), before scaling; NaN where no frame has a number."""
-        mean = self._sum / np.float32(max(1, self.frames))
-        mean[~self._known] = np.nan
+        """(file voxels,), before scaling; values that are not finite count as 0."""
+        mean: NDArray[np.float32] = self._sum / np.float32(max(1, self.frames))
         return mean
 
     def at(self, sampling: Sampling) -> NDArray[np.float32]:
-        """Take voxels out of the mean, scaled: (voxels,); 0 where there is no number."""
-        taken = sampling.apply(self.stored[None], self.header.slope, self.header.inter)
-        taken[~np.isfinite(taken)] = 0.0
-        return taken.reshape(-1)
+        """Take voxels out of the mean, scaled: (voxels,)."""
+        return sampling.apply(self.stored[None], self.header.slope, self.header.inter)[0]

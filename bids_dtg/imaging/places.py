@@ -30,6 +30,7 @@ from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling
 _NONE = -1
 # Less than this of an interpolated value comes from voxels with a value: there is none.
 _LEAST_WEIGHT = 0.5
+_BLOCK_MM = 8.0  # errors of maps change over longer distances
 _LARGEST = 1e38  # in 32 bits; a sum of weighed neighbours is not larger
 _nib: Any = nib  # nibabel has no types
 Indices = NDArray[np.intp]
@@ -133,9 +134,9 @@ class VoxelPlaces:
         return apply_affine(self.grid.affine, self.index)
 
     @property
-    def spacing_mm(self) -> float:
-        """Mean edge of a voxel."""
-        return float(np.mean(self.grid.voxel_sizes_mm))
+    def block_edge(self) -> int:
+        """Edge of a block of a `lattice`, counted in voxels: four of 2 mm."""
+        return max(1, round(_BLOCK_MM / float(np.mean(self.grid.voxel_sizes_mm))))
 
     @property
     def entities(self) -> dict[str, str | None]:
@@ -252,6 +253,7 @@ class ListedPlaces:
 
     extension: ClassVar[str] = ".npz"  # what the name of a file of values ends with
     entities: ClassVar[Mapping[str, str | None]] = {}  # of a file of values
+    block_edge: ClassVar[int] = 1  # nothing is known of distances
 
     names: tuple[str, ...]  # each once
 
@@ -263,11 +265,6 @@ class ListedPlaces:
     def number(self) -> int:
         """How many places there are."""
         return len(self.names)
-
-    @property
-    def spacing_mm(self) -> float:
-        """1: nothing is known of distances."""
-        return 1.0
 
     def mirror(self) -> Indices:
         """Return -1 for each place: sides are not known."""

@@ -29,7 +29,9 @@ def mirror(places):
 
 def smooth(places, rng) -> np.ndarray:
     """Draw a map of standard deviation 1 with blobs of about 12 mm, (places,)."""
-    volume = gaussian_filter(rng.normal(size=places.grid.shape), 5.0 / places.spacing_mm)
+    volume = gaussian_filter(
+        rng.normal(size=places.grid.shape), 5.0 / places.grid.voxel_sizes_mm[0]
+    )
     values = volume.reshape(-1)[places.positions]
     return (values / values.std()).astype(np.float32)
 

@@ -20,7 +20,7 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bu
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS, MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.half_width import LEAST_PEOPLE, HalfWidths, LeftOutErrors, block_edge
+from bids_dtg.contrasts.half_width import LEAST_PEOPLE, HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps, mean_segments
@@ -95,7 +95,7 @@ def recentred(
     fitted = replace(fitted, same_for_all=_same_for_all(individual, contrasts, report))
     if len(validation) < LEAST_PEOPLE:
         return fitted
-    errors = LeftOutErrors(len(contrasts), places.lattice(block_edge(places.spacing_mm)))
+    errors = LeftOutErrors(len(contrasts), places.lattice(places.block_edge))
     for person in validation:
         errors.add(fitted.predict(person), person.maps)
     return replace(fitted, half_widths=errors.half_widths(segments=mean_segments(validation)))

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError, UnusableMapError
 from bids_dtg.files.foreign import reading
-from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.nifti import require_file
 from bids_dtg.imaging.places import Indices, ListedPlaces
-from bids_dtg.imaging.surfaces.meshes import SIDES, read_arrays, read_template
+from bids_dtg.imaging.surfaces.meshes import read_arrays, read_template
 from bids_dtg.inputs.run import PARCELS
 
 _nib: Any = nib  # nibabel has no types
@@ -140,29 +139,6 @@ class ParcelPlaces(ListedPlaces):
     def density(self) -> str:
         """What the places are, in words."""
         return f"{self.number:,} parcels of fsLR's mesh (32,492 vertices a hemisphere) and voxels"
-
-    @cached_property
-    def points(self) -> NDArray[np.float64]:
-        """(parcels, 3), RAS+ mm: means of their vertices on the template, and of their voxels."""
-        points = read_template("fsLR").points
-        template = {name: points[side] for name, side in zip(CORTEX, SIDES, strict=True)}
-        found = np.full((self.number, 3), np.nan)
-        for row, (_, voxels, vertices) in zip(found, self.axis, strict=True):
-            parts: list[Any] = [template[side][own] for side, own in vertices.items()]
-            if len(voxels):
-                parts.append(apply_affine(self.axis.affine, voxels))
-            if parts:
-                row[:] = np.concatenate(parts).mean(axis=0)
-        return found
-
-    @cached_property
-    def spacing_mm(self) -> float:
-        """Median distance of a parcel to the next."""
-        far = np.linalg.norm(self.points[:, None] - self.points[None], axis=2)
-        np.fill_diagonal(far, np.inf)
-        nearest = far.min(axis=1)
-        nearest = nearest[np.isfinite(nearest)]
-        return float(np.median(nearest)) if len(nearest) else 1.0
 
     @cached_property
     def _held(self) -> tuple[Indices, Indices]:
