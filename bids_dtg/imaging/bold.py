@@ -345,4 +345,5 @@ class MeanFrame:
 
     def at(self, sampling: Sampling) -> NDArray[np.float32]:
         """Take voxels out of the mean, scaled: (voxels,)."""
-        return sampling.apply(self.stored[None], self.header.slope, self.header.inter)[0]
+        taken = sampling.apply(self.stored[None], self.header.slope, self.header.inter)
+        return taken.reshape(-1)
