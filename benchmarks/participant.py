@@ -278,7 +278,7 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
         seconds = []
         for moments in sums:
             start = time.process_time()
-            for segment in run_connectomes(moments, every_part=False).segments:
+            for segment in run_connectomes(moments, keep_whole=False).segments:
                 assert segment.marginal.shape == segment.r.shape  # as the range judges it
             seconds.append(time.process_time() - start)
         found.append(seconds)

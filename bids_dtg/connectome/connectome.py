@@ -133,9 +133,8 @@ class RunConnectomes:
 
     segments: tuple[Connectome, ...]  # equal consecutive parts of the run
     whole: Connectome | None  # all kept frames; None if not asked for and not the only segment
-    odd: Connectome | None  # odd pieces of the run, half of it; None if not asked for
-    even: Connectome | None  # the other half
-    agreement: NDArray[np.float32]  # (grey-matter voxels,), of the halves, as profile_agreement
+    # (grey-matter voxels,), of two halves of the run, its odd and even pieces: `profile_agreement`
+    agreement: NDArray[np.float32]
     covered: NDArray[np.bool_]  # (grey-matter voxels,), with data that vary over the kept frames
     roi_coverage: Float  # (rois,), share of a map's absolute weight that lies on covered voxels
     series: Float  # (frames kept, rois), cleaned ROI series
@@ -151,16 +150,10 @@ class RunConnectomes:
 
     def of_rows(self, rows: slice) -> RunConnectomes:
         """Return what is of the ROIs of one set."""
-
-        def of(part: Connectome | None) -> Connectome | None:
-            return None if part is None else part.of_rows(rows)
-
         return replace(
             self,
             segments=tuple(part.of_rows(rows) for part in self.segments),
-            whole=of(self.whole),
-            odd=of(self.odd),
-            even=of(self.even),
+            whole=self.whole and self.whole.of_rows(rows),
             roi_coverage=self.roi_coverage[rows],
             series=self.series[:, rows],
             roi_r=self.roi_r[rows, rows],
@@ -216,7 +209,7 @@ def profile_agreement(
 
 
 def run_connectomes(
-    moments: RunMoments, *, every_part: bool = True, scatter: bool = False, threads: int = 1
+    moments: RunMoments, *, keep_whole: bool = True, scatter: bool = False, threads: int = 1
 ) -> RunConnectomes:
     """Solve the ROI series, clean, and correlate, for the whole run and its parts.
 
@@ -227,8 +220,8 @@ def run_connectomes(
     ----------
     moments
         The sums of a whole run; its voxels say in which form connectomes are.
-    every_part
-        Keep the connectomes of the whole run and of its halves beside those of the segments.
+    keep_whole
+        Keep the connectome of the whole run beside those of the segments.
     scatter
         Keep sums of squares beside each connectome, by which runs are joined.
     threads
@@ -238,7 +231,7 @@ def run_connectomes(
     form, order, rois, grey = voxels.form, voxels.order, voxels.rois, voxels.grey_voxels
     series, weights = _solve(moments)
     halves = cut.odd, cut.even
-    wanted = {*cut.sets, *((cut.whole, *halves) if every_part else ())}
+    wanted = {*cut.sets, *([cut.whole] if keep_whole else [])}
     # The agreement of the halves is of one set of ROIs.
     every = np.eye(rois)
     profile = every[:, form.one_set(rois)]
@@ -283,8 +276,6 @@ def run_connectomes(
     return RunConnectomes(
         segments=segments,
         whole=segments[0] if len(segments) == 1 else made.get(cut.whole),
-        odd=made.get(cut.odd) if every_part else None,
-        even=made.get(cut.even) if every_part else None,
         agreement=agreement,
         covered=voxels.ordered(covered[:grey]),
         roi_coverage=_roi_coverage(voxels, covered, threads),

@@ -20,7 +20,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, ForeignFileError, RunError
+from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import is_pointer, open_foreign, reading
 from bids_dtg.imaging.grid import Grid, apply_affine, voxel_edge_mm
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -258,17 +258,10 @@ def read_nilearn_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.f
         (i, j, k), from 0 to 1.
     affine
         (4, 4), voxel indices to RAS+ mm.
-
-    Raises
-    ------
-    DatasetError
-        nilearn is not installed.
     """
-    spec = importlib.util.find_spec("nilearn")
-    if spec is None or spec.origin is None:
-        raise DatasetError("nilearn is not installed", remedy="pip install nilearn")
+    origin: Any = getattr(importlib.util.find_spec("nilearn"), "origin", None)
     name = f"mni_icbm152_{image}_tal_nlin_sym_09a_converted.nii.gz"
-    stored, affine = read_volume(Path(spec.origin).parent / "datasets" / "data" / name)
+    stored, affine = read_volume(Path(origin).parent / "datasets" / "data" / name)
     values = stored.astype(np.float32)
     return values / values.max(), affine
 

@@ -213,15 +213,7 @@ class VoxelPlaces:
         return np.where(there.covered, numbers[there.source], _NONE)
 
     def lattice(self, edge: int) -> Lattice:
-        """Divide the grid into cubes of `edge` voxels along an edge; the last may be incomplete.
-
-        Raises
-        ------
-        ValueError
-            If `edge` is below 1.
-        """
-        if edge < 1:
-            raise ValueError(f"a block has 1 voxel along an edge or more, not {edge}")
+        """Divide the grid into cubes of `edge` voxels along an edge; the last may be incomplete."""
         index, blocks = self.index, tuple(-(-size // edge) for size in self.grid.shape)
         last = np.array(blocks) - 1
         # A block's centre lies (edge - 1) / 2 voxels after its first voxel.

@@ -92,8 +92,8 @@ def series_of(voxels, maps, form):
 def assert_as_arrays(result, voxels, series, design, form, *, atol):
     """Compare everything that a run gives with cleaned voxels and series."""
     cut = design.segments(130.0)
-    parts = [*result.segments, result.odd, result.even, result.whole]
-    for part, pieces in zip(parts, [*cut.sets, cut.odd, cut.even, cut.whole], strict=True):
+    parts = [*result.segments, result.whole]
+    for part, pieces in zip(parts, [*cut.sets, cut.whole], strict=True):
         rows = cut.rows(pieces)
         expected = correlate(voxels[rows, :GREY], series[rows])
         np.testing.assert_allclose(part.marginal, expected, atol=2 * atol)
@@ -296,8 +296,12 @@ def test_reliability_is_the_median_over_covered_voxels_and_knows_its_limits(form
     bold, maps, confounds, _ = example(8, 200, drift=0)
     bold[:, :40], none = 0, build(confounds[:, :0])
     result = one_pass(bold, maps, none, form=form)
-    rows = form.one_set(ROIS)
-    agreement = profile_agreement(result.odd.marginal[rows].T, result.even.marginal[rows].T)
+    own, cut = form.one_set(ROIS), none.segments(130.0)
+    halves = [
+        correlate(bold[rows, :GREY].astype(float), result.series[rows, own]).T
+        for rows in (cut.rows(cut.odd), cut.rows(cut.even))
+    ]
+    agreement = profile_agreement(*halves)
     np.testing.assert_allclose(result.agreement, agreement, atol=1e-5)
     assert result.reliability == pytest.approx(np.median(agreement[40:]), abs=1e-5)
     if form is MARGINAL:
@@ -309,12 +313,11 @@ def test_segments_alone_are_the_same_and_hold_no_other_part():
     bold, maps, confounds, _ = example(8, 200)
     for seconds, count in ((400.0, 1), (200.0, 2), (130.0, 3)):
         moments = sums(bold, maps, build(confounds), seconds=seconds)
-        full, lean = run_connectomes(moments), run_connectomes(moments, every_part=False, threads=2)
+        full, lean = run_connectomes(moments), run_connectomes(moments, keep_whole=False, threads=2)
         assert len(lean.segments) == count
         for one, other in zip(full.segments, lean.segments, strict=True):
             np.testing.assert_array_equal(one.r, other.r)
         np.testing.assert_array_equal(full.agreement, lean.agreement)
-        assert (lean.odd, lean.even) == (None, None)
         assert lean.whole is (lean.segments[0] if count == 1 else None)
 
 
@@ -326,9 +329,8 @@ def test_residual_dof_of_parts_add_up_to_frames_less_rank_and_what_was_lost_befo
     for lost in (0.0, 40.0):
         result = one_pass(bold, maps, replace(design, lost_before=lost))
         assert result.whole.residual_dof == pytest.approx(keep.sum() - design.rank - lost)
-        for parts in (result.segments, (result.odd, result.even)):
-            total = sum(part.residual_dof for part in parts)
-            assert total == pytest.approx(result.whole.residual_dof)
+        total = sum(part.residual_dof for part in result.segments)
+        assert total == pytest.approx(result.whole.residual_dof)
     unknown = one_pass(bold, maps, replace(design, lost_before=np.nan))
     assert np.isnan(unknown.whole.residual_dof)
 
@@ -376,7 +378,7 @@ def test_frames_in_a_file_give_the_bytes_that_those_in_memory_give(band, monkeyp
         monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", most)
         moments = sums(bold, maps, design, form=Form("partial"))
         result, courses = run_connectomes(moments), cleaned_courses(moments, 40)
-        found.append([result.whole.r, result.odd.r, result.series, result.tsnr, courses])
+        found.append([result.whole.r, result.agreement, result.series, result.tsnr, courses])
     for memory, file in zip(*found, strict=True):
         assert memory.any()
         np.testing.assert_array_equal(memory, file)

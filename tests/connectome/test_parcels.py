@@ -15,7 +15,6 @@ from bids_dtg.connectome.parcels import (
     fisher_z,
     mean_edges,
     parcel_series,
-    upper_edges,
 )
 
 FRAMES, VOXELS, PARCELS = 80, 60, 5
@@ -177,9 +176,3 @@ def test_runs_count_by_their_weights_and_what_one_lacks_is_that_of_the_others():
     mean = mean_edges([one, other], [3.0, 2.0])
     np.testing.assert_allclose(mean, np.vstack([one[:2], expected[2:]]))
     assert np.isnan(mean_edges([other, other], [1.0, 2.0])[:2]).all()
-
-
-def test_edges_go_row_by_row():
-    matrices = np.arange(32).reshape(2, 4, 4)
-    assert upper_edges(matrices[0]).tolist() == [1, 2, 3, 6, 7, 11]
-    assert (upper_edges(matrices)[1] == upper_edges(matrices[0]) + 16).all()

@@ -121,11 +121,6 @@ def test_blocks_are_interpolated_as_by_scipy(shape, edge, seed):
     np.testing.assert_array_equal(lattice.block_of, own)
 
 
-def test_a_block_without_places_is_refused():
-    with pytest.raises(ValueError, match="1 voxel along an edge or more"):
-        PLACES.lattice(0)
-
-
 # --- maps that others measured
 
 GRID = Grid((8, 9, 7), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]]))

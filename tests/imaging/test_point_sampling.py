@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from bids_dtg.imaging.grid import Grid, grid_over
-from bids_dtg.imaging.nifti import read_mask, read_single
+from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import PointSampling, sample_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.meshes import read_surface
@@ -254,21 +254,3 @@ def test_it_equals_workbench(shared, name, side):
     found = sampling.apply(volume.reshape(1, -1))[0]
     assert sampling.whole.all()
     np.testing.assert_allclose(found, reference[f"trilinear_{side}"], atol=1e-4)
-
-
-@pytest.mark.parametrize("side", ["L", "R"])
-def test_vertices_at_the_rim_of_the_models_masks(shared, side):
-    volume, affine = _volume(shared, "narps")
-    grid = Grid(volume.shape, affine)
-    masks = [
-        read_mask(shared / f"data/mni/MNI_2mm_{kind}_mask_crop.nii.gz", grid)
-        for kind in ("cortical", "subcortical")
-    ]
-    places = VoxelPlaces.within(grid, masks[0] | masks[1])
-    sampling = PointSampling.between(places, _vertices(shared, side))
-    found = sampling.apply(volume[places.mask][None])[0]
-    reference = np.load(shared / "data/real/surfaces/reference/narps_masked_normalised_S1200.npz")
-    np.testing.assert_allclose(sampling.support, reference[f"weight_{side}"], atol=2e-5)
-    sure = reference[f"weight_{side}"] > 1e-3
-    np.testing.assert_allclose(found[sure], reference[f"normalised_{side}"][sure], atol=1e-3)
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(reference[f"normalised_{side}"]))

@@ -374,7 +374,7 @@ def _reader(cohort: Cohort) -> Reader:
     settings = cohort.request.settings
     threads = own_threads(settings.resources) or 1
     bundle = _together(cohort.bundle, cohort.folds)
-    return Reader(bundle, settings.cleaning, threads=threads, every_part=False)
+    return Reader(bundle, settings.cleaning, threads=threads, keep_whole=False)
 
 
 def _begin(cohort: Cohort, reduces: bool, reader: Reader | None) -> Work[None]:

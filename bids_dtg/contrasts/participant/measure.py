@@ -70,8 +70,8 @@ class Reader:
         The model, and how runs are cleaned, by a strategy of the table.
     threads
         Number of threads to compute with.
-    every_part
-        Also compute the connectomes of the whole run and of its halves.
+    keep_whole
+        Also compute the connectome of the whole run, beside those of its segments.
     """
 
     places: Places  # that are read
@@ -85,10 +85,10 @@ class Reader:
         cleaning: CleaningOptions,
         *,
         threads: int = 1,
-        every_part: bool = True,
+        keep_whole: bool = True,
     ) -> None:
         self.bundle, self.cleaning = bundle, cleaning
-        self.threads, self.every_part = threads, every_part
+        self.threads, self.keep_whole = threads, keep_whole
         if bundle.card.part.parcels:
             self.places, self.order = bundle.places, np.arange(bundle.places.number)
             self.in_brain = np.ones(len(self.order), bool)
@@ -222,7 +222,7 @@ class Reader:
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
                 moments,
-                every_part=self.every_part,
+                keep_whole=self.keep_whole,
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )

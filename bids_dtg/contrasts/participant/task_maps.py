@@ -317,7 +317,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def _prepare(self, settings: Settings) -> None:
         """Make what is not copied to other processes."""
         bundle, threads = self.bundle_, self.threads or available_cores()
-        self._reader = Reader(bundle, settings.cleaning, threads=threads, every_part=False)
+        self._reader = Reader(bundle, settings.cleaning, threads=threads, keep_whole=False)
         self._model = Model(bundle, map_device(settings.resources.device), threads)
         self._atlas: Atlas | None = None  # once it was asked for
 

@@ -65,7 +65,7 @@ class ParticipantWork(LevelWork):
             request.bundle,
             request.settings.cleaning,
             threads=threads,
-            every_part=CONNECTOME in request.kinds,
+            keep_whole=CONNECTOME in request.kinds,
         )
         self._model = Model(request.bundle, request.device, threads)
         self.forks = request.device == "cpu"  # a GPU's driver does not allow it
