@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+import pooch
 import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
@@ -199,7 +201,8 @@ class Notes:
 
 
 def go_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have requests reach this machine itself, whatever the environment says."""
+    """Have requests reach this machine itself, whatever the environment says, and at once again."""
+    monkeypatch.setattr(pooch.core, "time", SimpleNamespace(sleep=lambda _: None))
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
