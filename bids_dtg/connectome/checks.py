@@ -59,15 +59,13 @@ class Limit:
         """Whether smaller values are worse."""
         return self.outside < self.unusual
 
-    def steps(self, value: float, *, included: bool = False) -> int:
-        """Return how many of the two limits a value is beyond: 0, 1 or 2; NaN is beyond none.
+    def steps(self, value: float) -> int:
+        """Return how many of the two limits a value has reached: 0, 1 or 2; NaN has reached none.
 
         Parameters
         ----------
         value
             Value of the figure, in its own unit.
-        included
-            Whether a value that equals a limit is beyond it.
 
         Examples
         --------
@@ -75,10 +73,7 @@ class Limit:
         [0, 1, 2]
         """
         sign = -1.0 if self.low_is_bad else 1.0
-        return sum(
-            sign * value > sign * limit or (included and value == limit)
-            for limit in (self.unusual, self.outside)
-        )
+        return sum(sign * value >= sign * limit for limit in (self.unusual, self.outside))
 
 
 LIMITS = {

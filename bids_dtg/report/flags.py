@@ -37,7 +37,7 @@ class Flag:
 def level_of(figure: str, value: float) -> Level | None:
     """Return the level of a value by the table of limits; None where nothing is wrong with it."""
     limit = LIMITS.get(figure)
-    return None if limit is None else _BY_STEPS[limit.steps(value, included=True)]
+    return None if limit is None else _BY_STEPS[limit.steps(value)]
 
 
 def flags_of(
@@ -214,10 +214,8 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         text = f"The model is not made for such a run ({verdict}): {reasons}"
         yield Flag(VERDICTS[verdict], text, run.title)
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
-    if frames and kept is not None:
-        level = _BY_STEPS[LIMITS["kept_share"].steps(kept / frames)]
-        if level:
-            yield Flag(level, f"{kept / frames:.0%} of the frames were kept", run.title)
+    if frames and kept is not None and (level := level_of("kept_share", kept / frames)):
+        yield Flag(level, f"{kept / frames:.0%} of the frames were kept", run.title)
 
 
 def _of_average(made: AverageFiles) -> Iterator[Flag]:

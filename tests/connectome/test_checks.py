@@ -82,11 +82,9 @@ def test_every_limit_orders_its_steps(figure):
     assert [limit.steps(value) for value in values] == [0, 1, 2]
 
 
-def test_a_value_at_the_limit_is_beyond_it_only_where_that_is_asked_for():
+def test_a_value_at_the_limit_has_reached_it():
     limit = Limit(0.8, 0.5)
-    assert [limit.steps(value) for value in (0.8, 0.5)] == [0, 1]
-    assert [limit.steps(value, included=True) for value in (0.8, 0.5)] == [1, 2]
-    assert limit.steps(float("nan"), included=True) == 0
+    assert [limit.steps(value) for value in (0.8, 0.5, float("nan"))] == [1, 2, 0]
 
 
 # --- sides that are exchanged
