@@ -277,7 +277,7 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
     folder = raw / "derivatives"
     for kind in kinds:
         usual = [folder / name for name in _USUAL[kind] if (folder / name).is_dir()]
-        found = usual[:1] or _made_below(folder, "*", [kind])
+        found = usual or _made_below(folder, "*", [kind])
         if len(found) > 1:
             raise DatasetError(
                 f"{raw} has several {TITLES[kind]}: {', '.join(path.name for path in found)}",

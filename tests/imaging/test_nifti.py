@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -80,7 +81,8 @@ def test_contradictions_are_refused(tmp_path, sform, s_code, qform, q_code, fact
 
 
 def test_the_header_says_where_and_what_the_map_is():
-    image = decode(PLACES.encode(np.ones(MASK.sum()), intent="z score", description="A z"))
+    said = {"intent": "z score", "description": "A z", "facts": {"Of": "ü"}}
+    image = decode(PLACES.encode(np.ones(MASK.sum()), **said))
     header = image.header
     assert (header["qform_code"], header["sform_code"]) == (4, 4)
     np.testing.assert_allclose(image.get_sform(), AFFINE)
@@ -89,6 +91,7 @@ def test_the_header_says_where_and_what_the_map_is():
     assert header.get_xyzt_units()[0] == "mm"
     assert int(header["intent_code"]) == 5
     assert bytes(header["descrip"]).rstrip(b"\0") == b"A z"
+    assert json.loads(header.extensions[0].text) == {"Of": "ü"}
     assert header.get_data_dtype() == np.float32
 
 

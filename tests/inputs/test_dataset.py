@@ -56,6 +56,9 @@ def test_any_derivative_that_fmriprep_made(raw):
         find_dataset(raw)
     assert find_dataset(raw, [str(root)]).root == root
     assert find_dataset(raw, [f"fmriprep={root}", "statmaps=/nowhere"]).root == root
+    derivative(raw / "derivatives" / "xcpd", pipeline="XCP-D")
+    with pytest.raises(DatasetError, match=r"several XCP-D derivatives: xcp_d, xcpd"):
+        find_dataset(raw, input_type="xcpd")
 
 
 @pytest.mark.parametrize(
