@@ -9,7 +9,8 @@ import importlib.util
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import is_pointer, open_foreign, reading
 from bids_dtg.imaging.grid import Grid, apply_affine, voxel_edge_mm
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -82,13 +83,29 @@ class NiftiHeader:
         return voxel_edge_mm(self.affine)
 
 
-def require_file(path: Path) -> bytes:
-    """Return the first bytes of a file that is really there.
+@contextmanager
+def reading_image(
+    path: Path, *, as_what: str = "", expected: str = "", remedy: str = ""
+) -> Iterator[bytes]:
+    """Read a file that is really there; what is raised meanwhile becomes one line on it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    as_what
+        What it is read as, as in " as NIfTI".
+    expected, remedy
+        For errors that say neither.
+
+    Yields
+    ------
+    Its first bytes.
 
     Raises
     ------
     RunError
-        Missing, a folder, unreadable, a broken link, or a git-annex or LFS pointer.
+        Missing, a folder, unreadable, a broken link, or a git-annex or LFS pointer; or damaged.
     """
     with reading(path, RunError), open_foreign(path) as file:
         first = file.read(_START_BYTES)
@@ -98,7 +115,12 @@ def require_file(path: Path) -> bytes:
             expected="the file's content",
             remedy=f"fetch it first: datalad get {path}",
         )
-    return first
+    try:
+        with reading(path, RunError, as_what=as_what):
+            yield first
+    except RunError as err:
+        found = err.expected or expected, err.remedy or remedy
+        raise err.as_kind(RunError, expected=found[0], remedy=found[1]) from err
 
 
 def open_values(header: NiftiHeader) -> BufferedIOBase:
@@ -133,20 +155,15 @@ def read_header(path: Path) -> NiftiHeader:
         Not a NIfTI file, a damaged header, values that are neither integers nor reals, or no
         affine, or two that contradict each other.
     """
-    require_file(path)
-    try:
-        with reading(path, as_what=" as NIfTI"):
-            image = _nib.load(path)
-            if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
-                raise ValueError(f"it is a {type(image).__name__} of nibabel")
-            header: Any = image.header
-            values: Any = image.dataobj
-            affine = np.asarray(image.affine, np.float64)
-            qform = header.get_qform() if header["qform_code"] else None
-    except ForeignFileError as err:
-        raise err.as_kind(
-            RunError, expected="a NIfTI-1 or NIfTI-2 file", remedy="fetch or make it anew"
-        ) from err
+    expected, remedy = "a NIfTI-1 or NIfTI-2 file", "fetch or make it anew"
+    with reading_image(path, as_what=" as NIfTI", expected=expected, remedy=remedy):
+        image = _nib.load(path)
+        if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
+            raise ValueError(f"it is a {type(image).__name__} of nibabel")
+        header: Any = image.header
+        values: Any = image.dataobj
+        affine = np.asarray(image.affine, np.float64)
+        qform = header.get_qform() if header["qform_code"] else None
     shape, dtype = tuple(map(int, values.shape)), header.get_data_dtype()
     found, expected = "", ""
     if dtype.kind not in "iuf" or dtype.itemsize > 8:

@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, UnusableMapError
-from bids_dtg.files.foreign import reading
 from bids_dtg.imaging.grid import Grid, apply_affine
 from bids_dtg.imaging.nifti import (
     encode,
     encode_integers,
     make_header,
-    require_file,
+    reading_image,
 )
 from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling
 
@@ -318,8 +317,7 @@ def _linear_sampling(shape: tuple[int, ...], affine: bytes, points: bytes) -> Li
 
 def _read_statmap(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the only volume of a file, and its affine (voxel indices to RAS+ mm)."""
-    require_file(path)
-    with reading(path, RunError, as_what=" as NIfTI or an Analyze pair"):
+    with reading_image(path, as_what=" as NIfTI or an Analyze pair"):
         image = _nib.load(path)
         if len(image.shape) < 3 or 0 in image.shape or math.prod(image.shape[3:]) != 1:
             raise RunError(f"{path} has sizes {image.shape}", expected="one volume")

@@ -22,10 +22,9 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import read_text, reading
+from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import apply_affine
-from bids_dtg.imaging.nifti import require_file
+from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 from bids_dtg.inputs.run import TransformFile
 
@@ -143,13 +142,9 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     """
     chain: list[Transform] = []
     for file in files:
-        first = require_file(file.path)
-        try:
-            with reading(file.path, as_what=" as a transform"):
-                parts = _read(file, first)
-                chain += _inverse(parts) if file.inverse else parts
-        except ForeignFileError as err:
-            raise err.as_kind(RunError, expected=err.expected or _EXPECTED) from err
+        with reading_image(file.path, as_what=" as a transform", expected=_EXPECTED) as first:
+            parts = _read(file, first)
+            chain += _inverse(parts) if file.inverse else parts
     return tuple(chain)
 
 

@@ -17,9 +17,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import ForeignFileError, RunError, UnusableMapError
-from bids_dtg.files.foreign import reading
-from bids_dtg.imaging.nifti import require_file
+from bids_dtg.errors import RunError, UnusableMapError
+from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import Indices, ListedPlaces
 from bids_dtg.imaging.surfaces.meshes import read_arrays, read_template
 from bids_dtg.inputs.run import PARCELS
@@ -194,8 +193,7 @@ class ParcelPlaces(ListedPlaces):
         RunError
             The file cannot be read, or lacks one of the parcels.
         """
-        require_file(path)
-        with reading(path, RunError, as_what=" as labels of grayordinates (.dlabel.nii)"):
+        with reading_image(path, as_what=" as labels of grayordinates (.dlabel.nii)"):
             maps, axis, values = read_cifti(path)
             (table, *_), labels = maps.label, np.asarray(values)[0]
         keys = {parcel_name(name): key for key, (name, _) in table.items()}
@@ -270,15 +268,10 @@ def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray
     RunError
         Missing, damaged, or no such file.
     """
-    require_file(path)
-    try:
-        with reading(path):
-            axis, columns, values = read_cifti(path)
-            places, names = ParcelPlaces.of_axis(columns), getattr(axis, "name", ())
-            with np.errstate(over="ignore"):
-                return places, tuple(map(str, names)), np.asarray(values, np.float32)
-    except ForeignFileError as err:
-        raise err.as_kind(RunError, expected=_EXPECTED) from err
+    with reading_image(path, expected=_EXPECTED), np.errstate(over="ignore"):
+        axis, columns, values = read_cifti(path)
+        places, names = ParcelPlaces.of_axis(columns), getattr(axis, "name", ())
+        return places, tuple(map(str, names)), np.asarray(values, np.float32)
 
 
 def read_cifti(path: Path) -> tuple[Any, Any, Any]:

@@ -18,9 +18,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import reading
-from bids_dtg.imaging.nifti import require_file
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import Indices, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
@@ -140,15 +139,11 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     RunError
         Missing, damaged or not a surface.
     """
-    require_file(path)
-    try:
-        with reading(path):
-            image = _gifti.GiftiImage.from_filename(path)
-            if image is None:
-                raise RunError(f"{path} has no GIFTI element")
-            points, faces = image.agg_data(("pointset", "triangle"))
-    except ForeignFileError as err:
-        raise err.as_kind(RunError, expected="a GIFTI file") from err
+    with reading_image(path, expected="a GIFTI file"):
+        image = _gifti.GiftiImage.from_filename(path)
+        if image is None:
+            raise RunError(f"{path} has no GIFTI element")
+        points, faces = image.agg_data(("pointset", "triangle"))
     if np.shape(points)[1:] != (3,) or np.shape(faces)[1:] != (3,):
         raise RunError(f"{path} has no points and triangles", expected="a .surf.gii file")
     return np.asarray(points, np.float64), np.asarray(faces, np.intp)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
-from bids_dtg.imaging.nifti import require_file
+from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
 
 _cifti: Any = nib.cifti2  # nibabel has no types
@@ -77,8 +77,7 @@ def read_series_header(path: Path) -> SeriesHeader:
         frames, found = series.values.shape[1], "a table"
         header = SeriesHeader(path, frames, (0.0, None), ParcelPlaces(series.names))
     else:
-        require_file(path)
-        with reading(path, RunError, as_what=" as a series of parcels or grayordinates (CIFTI)"):
+        with reading_image(path, as_what=" as a series of parcels or grayordinates (CIFTI)"):
             time, axis, _ = read_cifti(path)
             is_series = isinstance(time, _cifti.SeriesAxis)
             frames, found = len(time) if is_series else 0, f"a {type(time).__name__}"
