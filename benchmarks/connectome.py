@@ -148,6 +148,7 @@ def run_one_pass(
         lambda: stream_voxels(header, sampling),
         design,
         RunVoxels(maps, int(grey.sum()), sampling.covered),
+        segments=design.segments(),
         smoothing=smoothing,
     )
     summed = time.perf_counter() - start

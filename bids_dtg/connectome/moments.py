@@ -337,7 +337,7 @@ def measure_run(
     design: TemporalDesign,
     voxels: RunVoxels,
     *,
-    segments: Segments | None = None,
+    segments: Segments,
     smoothing: MakeSmoothing | None = None,
     outside: NDArray[np.bool_] | None = None,
     threads: int = 1,
@@ -354,17 +354,16 @@ def measure_run(
     voxels
         The voxels over which values are summed: places and brain mask.
     segments
-        How the kept frames are cut; as the design does by default.
+        How the kept frames are cut.
     smoothing, outside
         As for `add_up`.
     threads
         Number of threads to clean with.
     """
-    cut = design.segments() if segments is None else segments
 
     def start(subtracted: Block, usable: NDArray[np.bool_]) -> RunMoments:
         own = replace(voxels, valid=usable)
-        return RunMoments(design, own, cut, subtracted=subtracted)
+        return RunMoments(design, own, segments, subtracted=subtracted)
 
     with one_blas_thread():
         moments, lost = add_up(

@@ -37,10 +37,8 @@ class MaskedSmoothing:
         used
             (voxels,) whether a voxel belongs to the mask.
         fwhm_mm
-            Full width at half maximum of the Gaussian.
+            Full width at half maximum of the Gaussian, above 0.
         """
-        if not fwhm_mm > 0:
-            raise ValueError(f"a full width at half maximum is positive, not {fwhm_mm} mm")
         self._used = np.flatnonzero(used)  # (used voxels,), their places in a frame
         # Flat places in the box around them, and its sizes.
         corners = voxels.index[used].T

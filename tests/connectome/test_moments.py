@@ -39,8 +39,9 @@ def all_of(maps: np.ndarray, **options) -> RunVoxels:
     return RunVoxels(maps, GREY, options.pop("valid", np.ones(VOXELS, bool)), **options)
 
 
-def measure(bold, maps, design, *, size=16, **options) -> RunMoments:
-    return measure_run(reader(bold, size), design, all_of(maps, **options))
+def measure(bold, maps, design, *, size=16, opened=None, **options) -> RunMoments:
+    of = all_of(maps, **options)
+    return measure_run(reader(bold, size, opened), design, of, segments=design.segments())
 
 
 def test_voxels_that_are_not_valid_are_never_read():
@@ -64,7 +65,7 @@ def test_a_voxel_with_one_value_that_is_not_finite_is_as_one_outside_the_mask(fr
     expected = run_connectomes(measure(bold, maps, design, valid=valid))
     bold[frame, 3], bold[min(frame + 30, FRAMES - 2) :, 250] = value, value
     opened: list[int] = []
-    moments = measure_run(reader(bold, 16, opened), design, all_of(maps))
+    moments = measure(bold, maps, design, opened=opened)
     np.testing.assert_allclose(run_connectomes(moments).whole.r, expected.whole.r, atol=5e-6)
     np.testing.assert_array_equal(moments.voxels.valid, valid)
     assert len(opened) == 2
@@ -108,6 +109,7 @@ def connectome_of(path, grid, voxels, maps, design, valid, grey):
         lambda: stream_voxels(header, sampling),
         design,
         RunVoxels(maps, grey, valid & sampling.covered),
+        segments=design.segments(),
     )
     return run_connectomes(moments)
 

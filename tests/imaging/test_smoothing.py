@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -50,9 +49,3 @@ def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
     expected = plain(volume, mask, fwhm).reshape(-1)[order][inside]
     np.testing.assert_allclose(frame[inside], expected, rtol=2e-6)
     np.testing.assert_array_equal(frame[~inside], before[~inside])
-
-
-def test_wrong_arguments_are_refused():
-    ten = voxels(np.arange(10))
-    with pytest.raises(ValueError, match="positive, not 0 mm"):
-        MaskedSmoothing(ten, np.ones(10, bool), 0)

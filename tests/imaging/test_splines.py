@@ -26,15 +26,6 @@ def test_values_are_those_of_scipy(shape, dtype):
     np.testing.assert_allclose(values(frames, positions), wanted, atol=2e-3)
 
 
-def test_a_value_beside_one_that_is_not_finite_is_not_either():
-    frames = RNG.normal(size=(3, 9, 9, 9)).astype(np.float32)
-    frames[1, 4, 4, 4] = np.inf
-    positions = np.array([[4.5, 4, 4], [4, 3.2, 4], [5.5, 4, 4], [1, 1, 1.5]])
-    lost = ~np.isfinite(values(frames, positions))
-    np.testing.assert_array_equal(lost[1], [True, True, False, False])
-    assert not lost[[0, 2]].any()
-
-
 def test_points_in_a_corner_need_only_its_coefficients():
     """The others' rows are left out, and the values are those of the whole image."""
     frame = RNG.normal(size=(1, 20, 30, 25)).astype(np.float32)

@@ -67,7 +67,7 @@ def test_sums_with_the_largest_set_serve_all_sets():
             **more,
         )
         blocks = lambda: ((t, bold[t : t + 32].copy()) for t in range(0, FRAMES, 32))  # noqa: E731
-        return run_connectomes(measure_run(blocks, design, voxels))
+        return run_connectomes(measure_run(blocks, design, voxels, segments=design.segments()))
 
     found, expected = connectomes(maps[rows], combine=combine), connectomes(maps)
     for part in ("whole", "odd", "even"):
