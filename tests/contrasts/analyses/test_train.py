@@ -226,7 +226,7 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
         ("finetune", ("--schedule", "new", *NETWORK), 0, "to validate: 2 participants"),
         ("evaluate", ("--model", "MODEL", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
         ("evaluate", ("--model", "MODEL"), 2, "too few to compare"),
-        ("evaluate", ("--model", "MODEL", "--model-name", "other"), 2, "of another model"),
+        ("evaluate", ("--model", "MODEL", "--model-name", "other"), 2, "made with another model"),
     ],
 )
 def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
