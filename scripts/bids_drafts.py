@@ -18,7 +18,7 @@ from bids_dtg.files.foreign import read_json_object
 from bids_dtg.notices import say
 
 # What no rule is needed for: pages, and the logs of calls.
-NOT_DATA = ("*.html", "logs", "log", "figures")
+NOT_DATA = ("*.html", "logs", "figures")
 _EXIT_USAGE = 2
 _LAST_ENTITY = "description"  # stays the last one of a name
 _WANTED = "the schema of BIDS: https://bids-specification.readthedocs.io/en/v1.11.1/schema.json"

@@ -26,16 +26,26 @@ from bids_dtg.files.text import encoded, read_json, write_json, write_text, writ
 
 BIDS_VERSION = "1.11.1"
 _DESCRIPTION, _PROGRAM = "dataset_description.json", "bids_dtg"
-# Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
-# it also covers the folders below sub-*; `log` is a file that some schedulers leave there.
-IGNORED = (
-    *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
-    *("*_relmat.*", "*_probseg.tsv", "*_probseg.json"),
-    *("*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
-    *("*_parameters.*", "*_stat-coverage_bold.*"),
-    *("*_behaviour.*", "*_trials.*"),
-    "desc-inclusion_participants.*",
-)
+# Names that BIDS (schema 1.11) has no rule for, and what they are. `figures` has no slash, so that
+# it also covers the folders below sub-*.
+IGNORED = {
+    "*.html": "pages",
+    "figures": "pictures of pages",
+    "logs/": "logs of calls, methods text",
+    "group": "results over participants",
+    "*_statmap.*": "statistic maps (draft BEP 041)",
+    "*_relmat.*": "matrices between regions (draft BEP 017)",
+    "*_probseg.tsv": "what their rows are, if regions overlap (draft BEP 017)",
+    "*_probseg.json": "what describes those tables",
+    "*_timeseries.*": "series (draft BEP 012)",
+    "*_boldref.*": "mean BOLD, as fMRIPrep names it",
+    "*_stat-coverage_bold.*": "share of each region with signal, as XCP-D names it",
+    "*_qc.*": "quality of a run",
+    "*_parameters.*": "parameters of a model of dynamics",
+    "*_behaviour.*": "choices and response times of a twin",
+    "*_trials.*": "trials of a twin",
+    "desc-inclusion_participants.*": "decisions on participants",
+}
 # Every try starts from the folders as they are then. Pauses of random length, some seconds in all,
 # let the jobs of an array that end together pass each other.
 _TRIES, _LONGEST_PAUSE = 20, 0.5  # seconds
@@ -43,6 +53,7 @@ _TRIES, _LONGEST_PAUSE = 20, 0.5  # seconds
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 RAW = "raw"  # that of the raw dataset
+_NO_ADDRESS = "urn:dataset:"  # before the name of a folder that no address leads to
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
 # How results are cited, in the description. BIDS wants one source: these give way to a CITATION.cff
 # of somebody's own.
@@ -166,7 +177,7 @@ class DerivativeDataset:
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": [_this_program(words.workflow, version, container)],
-            "SourceDatasets": _sources(source, links),
+            **({"SourceDatasets": sources} if (sources := _sources(source, links)) else {}),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
             **_cited(source, words),
         }
@@ -181,7 +192,8 @@ class DerivativeDataset:
         path = self.root / ".bidsignore"
         with reading(path, OutputError):
             lines = read_text(path).splitlines() if path.exists() else []
-        lines += [line for line in IGNORED if line not in lines]
+        for pattern, comment in IGNORED.items():
+            lines += [] if pattern in lines else [f"# {comment}", pattern]
         self.write_if_changed(path.name, "\n".join(lines) + "\n")
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
             self.write_if_changed("README", words.readme)
@@ -416,7 +428,8 @@ def _are_texts(value: object) -> bool:
 
 
 def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
-    itself = {"URL": links[source.name]}
+    url = links[source.name]
+    itself = {} if url.startswith(_NO_ADDRESS) else {"URL": url}
     for key in ("DatasetDOI", "Version"):
         if isinstance(value := source.description.get(key), str):
             itself[key.removeprefix("Dataset")] = value
@@ -426,7 +439,7 @@ def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, 
         for entry in (given if isinstance(given, list) else [])
         if isinstance(entry, dict)
     ]
-    return [itself, *(entry for entry in earlier if entry)]
+    return [entry for entry in (itself, *earlier) if entry]
 
 
 def _is_local(text: object) -> bool:
@@ -458,5 +471,5 @@ def _links(source: SourceDataset, root: Path) -> dict[str, str]:
             links[name] = quote(os.fsencode(Path(os.path.relpath(place, root)).as_posix()))
         else:
             doi = source.description.get("DatasetDOI") if place == source.root else None
-            links[name] = doi if isinstance(doi, str) and ":" in doi else f"urn:dataset:{name}"
+            links[name] = doi if isinstance(doi, str) and ":" in doi else f"{_NO_ADDRESS}{name}"
     return links

@@ -7,7 +7,6 @@ volumes are packed into scripts, as 8-bit copies.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +37,6 @@ _LIBRARY = f"figures/niivue-{LIBRARY_VERSION}.js"
 _LICENCE = "figures/niivue-LICENSE.txt"
 # End of the names of scripts with maps.
 SCRIPT = "_volumes.js"
-_DIGITS = 12  # of the hash of an anatomy
 # Steps of a copy on either side of 0: a screen shows no more, and more of them take more room.
 _STEPS = 32
 _NONE = -128  # of 8 bits; the viewer's script knows it
@@ -86,9 +84,7 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
     part = standard_anatomy().within(Box.around(grid))
     stored = np.rint(255 * part.values).astype(np.uint8)
     i, j, k = stored.shape
-    # The name says what is inside, so that a page never meets another anatomy.
-    digest = hashlib.sha256(stored.tobytes() + part.affine.tobytes()).hexdigest()[:_DIGITS]
-    name = f"figures/anatomy-{digest}.js"
+    name = f"figures/tpl-{grid.space}_size-{i}x{j}x{k}_anatomy.js"
     if not dataset.path(name).exists():
         own = Grid((i, j, k), part.affine, grid.space, None)
         image = encode_integers(stored, own, description="anatomy behind maps")

@@ -102,7 +102,8 @@ def test_a_description_holds_no_path_to_other_places(dataset, tmp_path, doi):
     content = json.loads(text)
     assert content["DatasetLinks"]["fmriprep"] == (doi or "urn:dataset:fmriprep")
     assert content["DatasetLinks"]["raw"] == "urn:dataset:raw"
-    assert content["SourceDatasets"][1:] == [{"URL": "https://x.org/raw"}]
+    itself = [{"URL": doi, "DOI": doi}] if doi else []  # a name is no address
+    assert content["SourceDatasets"] == [*itself, {"URL": "https://x.org/raw"}]
     assert content["GeneratedBy"][0]["Container"] == {"Type": "apptainer", "Tag": "dtg.sif"}
     # Another input is refused all the same: where this one lies is in the logs.
     assert check_output_location(dataset.root, source) == dataset.root
@@ -119,7 +120,8 @@ def test_users_lines_and_texts_are_kept(dataset, source):
     dataset.describe(source, words("x"), version="1.2")
     lines = (dataset.root / ".bidsignore").read_text().splitlines()
     assert lines[:2] == ["mine/", "*.html"]
-    assert sorted(lines[2:]) == sorted(set(IGNORED) - {"*.html"})
+    assert lines[2::2] == [f"# {IGNORED[pattern]}" for pattern in lines[3::2]]
+    assert sorted(lines[3::2]) == sorted(set(IGNORED) - {"*.html"})
     assert not (dataset.root / "README").exists()
 
 
