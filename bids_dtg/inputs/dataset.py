@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,20 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
         # Names of a study's folders will do as well.
         folder = study.labels(label.removeprefix("sub-")) if study else None
         asked.add(folder[0] if folder else plain_label(label, "sub"))
-    if unknown := sorted(asked - set(present)):
+    return choose_participants(asked, present, root)
+
+
+def choose_participants(
+    asked: Collection[str], present: Sequence[str], root: Path
+) -> tuple[str, ...]:
+    """Return those of a folder's participants that were asked for, in its order; all for none.
+
+    Raises
+    ------
+    DatasetError
+        One is not there (the near ones are named).
+    """
+    if unknown := sorted(set(asked) - set(present)):
         near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
         raise DatasetError(
             f"{root} has no participant {', '.join(unknown)}",

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.derivatives import participants_in
 from bids_dtg.files.foreign import read_table
-from bids_dtg.files.names import parse_name, plain_label, same_label
+from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.run import NamedFile, named_files, natural_order
 from bids_dtg.notices import named
 
 # Folders of a participant (and session) with event files: with and without images.
 _FOLDERS = ("func", "beh")
-
-
-@dataclass(frozen=True)
-class EventsFile:
-    """The event file of one run of a task."""
-
-    path: Path
-    participant: str  # label without `sub-`
-    session: str | None  # label without `ses-`; None: the dataset has no sessions
-    task: str
-    run: str | None
-    entities: tuple[tuple[str, str], ...]  # all of its name, in order
 
 
 def find_events(
@@ -33,7 +21,7 @@ def find_events(
     tasks: Sequence[str] = (),
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
-) -> tuple[EventsFile, ...]:
+) -> tuple[NamedFile, ...]:
     """Find the event files of a raw dataset: people in order, then sessions, tasks and runs.
 
     Folders `func` and `beh` are looked at. Files whose names are no BIDS names, or are another
@@ -97,19 +85,9 @@ def read_events(path: Path) -> list[dict[str, str]]:
     return table.dicts()
 
 
-def events_of(folder: Path, person: str) -> list[EventsFile]:
+def events_of(folder: Path, person: str) -> list[NamedFile]:
     """Return the event files in a participant's folder, in order of sessions, tasks and runs."""
-    files = []
-    for path in (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv")):
-        try:
-            name = parse_name(path.name)
-        except ValueError:
-            continue
-        task, own = name.get("task"), same_label("sub", name.get("sub") or "", person)
-        if task is not None and own and path.parent.name in _FOLDERS:
-            found = path, person, name.get("ses"), task, name.get("run"), name.entities
-            files.append(EventsFile(*found))
-    # run-10 comes after run-2.
-    return sorted(
-        files, key=lambda f: (f.session or "", f.task, (f.run or "").zfill(12), f.path.name)
-    )
+    paths = (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv"))
+    files = named_files(path for path in paths if path.parent.name in _FOLDERS)
+    own = [file for file in files if file.participant == person and file.task]
+    return sorted(own, key=lambda f: (f.session or "", f.task, natural_order(f.path.name)))

@@ -51,6 +51,11 @@ class NamedFile:
         return self.name.get("ses")
 
     @property
+    def task(self) -> str:
+        """Label without `task-`; empty: it is of none."""
+        return self.name.get("task") or ""
+
+    @property
     def measured(self) -> tuple[tuple[str, str], ...]:
         """The entities that say what was measured: the same for all files of a run."""
         return tuple(pair for pair in self.name.entities if pair[0] not in STORAGE)
@@ -113,7 +118,7 @@ class RestRun:
     @property
     def task(self) -> str:
         """Label without `task-`."""
-        return self.named.name.get("task") or ""
+        return self.named.task
 
     @property
     def dof_known(self) -> bool:

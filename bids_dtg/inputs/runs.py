@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from json import dumps
@@ -40,8 +40,6 @@ from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType
 
 EVERY_REST = Selection()
-# Of each series, the label that it has, and whether that is the one asked for.
-Labels = list[tuple[str | None, bool]]
 # What the cleaned or preprocessed series are called, the first that is there winning: unsmoothed
 # before smoothed, as models are trained on what has not been smoothed.
 _DESCS: dict[InputType, tuple[str, ...]] = {
@@ -151,13 +149,9 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
     """
     for entity, labels in (("ses", selection.sessions), ("task", selection.tasks)):
         for asked in [plain_label(label, entity) for label in labels]:
-
-            def labels_of(
-                series: list[NamedFile], _: str, entity: str = entity, asked: str = asked
-            ) -> Labels:
-                return [(own := file.name.get(entity), own == asked) for file in series]
-
-            _require_label(OPTIONS[entity], asked, dataset, participants, labels_of)
+            series = (file for _, files in _of_each(dataset, participants) for file in files)
+            there = (file.name.get(entity) for file in series)
+            _require_label(OPTIONS[entity], asked, dataset, ((own, own == asked) for own in there))
 
 
 def refuse_absent_space(
@@ -177,39 +171,41 @@ def refuse_absent_space(
             raise wrong.as_kind(SettingsError)
         return
 
-    def labels_of(series: list[NamedFile], who: str) -> Labels:
-        with suppress(RunError):  # it is reported with the participant
-            usable = _usable(selection.of(series, who), who, dataset.input_type, rule.endings)
-            return [(space_label(file), is_in_space(file, space)) for file in usable]
-        return []
+    def usable() -> Iterator[NamedFile]:
+        for who, series in _of_each(dataset, participants):
+            with suppress(RunError):  # it is reported with the participant
+                asked = selection.of(series, who)
+                yield from _usable(asked, who, dataset.input_type, rule.endings)
 
-    _require_label("--space", space, dataset, participants, labels_of)
+    labels = ((space_label(file), is_in_space(file, space)) for file in usable())
+    _require_label("--space", space, dataset, labels)
+
+
+def _of_each(dataset: InputDataset, first: Sequence[str]) -> Iterator[tuple[str, list[NamedFile]]]:
+    """Yield the series of each participant, those of some before all others."""
+    for participant in dict.fromkeys((*first, *participants_of(dataset))):
+        yield f"sub-{participant}", list_series(dataset, participant)
 
 
 def _require_label(
-    option: str,
-    asked: str,
-    dataset: InputDataset,
-    participants: Sequence[str],
-    labels_of: Callable[[list[NamedFile], str], Labels],
+    option: str, asked: str, dataset: InputDataset, labels: Iterable[tuple[str | None, bool]]
 ) -> None:
-    """Refuse the label of an option that no participant's series have."""
+    """Refuse the label of an option that no series has; of each its own, and whether it is that."""
     seen: set[str | None] = set()
-    for participant in dict.fromkeys((*participants, *participants_of(dataset))):
-        for label, is_asked in labels_of(list_series(dataset, participant), f"sub-{participant}"):
-            if is_asked:
-                return
-            seen.add(label)
+    for label, is_asked in labels:
+        if is_asked:
+            return
+        seen.add(label)
     if not seen:
         return  # there is more to say than this
-    labels = sorted(label for label in seen if label is not None)
+    known = sorted(label for label in seen if label is not None)
     # A space is asked for with its resolution or without.
-    near = did_you_mean(asked, [*labels, *(label.partition(":")[0] for label in labels)])
-    there = ", ".join(labels[:8]) + ", ..." * (len(labels) > 8)
+    near = did_you_mean(asked, [*known, *(label.partition(":")[0] for label in known)])
+    there = ", ".join(known[:8]) + ", ..." * (len(known) > 8)
     raise SettingsError(
         f"{option} is '{asked}', which no run in {dataset.root} has",
-        expected=f"{'one of ' * (len(labels) > 1)}{there}" if labels else None,
-        remedy=near if labels else f"leave {option} out",
+        expected=f"{'one of ' * (len(known) > 1)}{there}" if known else None,
+        remedy=near if known else f"leave {option} out",
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,26 +44,19 @@ _ASYMMETRY = 1e-4  # of the largest weight: files may have been rounded
 
 
 @dataclass(frozen=True, eq=False)
-class _Matrix:
+class StructuralMatrix:
     """A value between each two regions, as another program has it."""
 
     path: Path
-    values: Array  # (regions, regions), NaN where a cell is n/a
+    weights: Array  # (regions, regions), NaN where a cell is n/a
     names: tuple[str, ...] = ()  # of the regions; empty: the file has none, or numbers alone
     key: str = ""  # of the variable; empty: the file has one matrix without a name
+    notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     @property
     def title(self) -> str:
+        """The matrix, for messages."""
         return f"{self.path}: {self.key}" if self.key else str(self.path)
-
-
-@dataclass(frozen=True, eq=False)
-class StructuralMatrix:
-    """A structural connectome over the requested regions."""
-
-    weights: Array  # (regions, regions), symmetric, of 0 or more, as the file has them
-    path: Path  # of the file
-    notes: tuple[str, ...] = ()  # sentences on what was assumed
 
 
 @dataclass(frozen=True)
@@ -72,50 +65,16 @@ class StructuralSource:
 
     Examples
     --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name) / "group_relmat.tsv"
-    >>> _ = path.write_text("lh\trh\n0\t5\n5\t0\n")
-    >>> StructuralSource.find(path).of("01", None, ["rh", "lh"]).weights
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "group_relmat.csv"
+    >>> _ = path.write_text("lh,rh\n0,5\n5,0\n")
+    >>> StructuralSource(path).of("01", None, ["rh", "lh"]).weights
     array([[0., 5.],
            [5., 0.]])
-    >>> folder.cleanup()
     """
 
     path: Path  # absolute
     key: str | None = None  # chooses one of several matrices: a name or part of one
-
-    @classmethod
-    def find(cls, path: str | Path, key: str | None = None) -> StructuralSource:
-        """Find structural connectomes without reading a matrix.
-
-        Parameters
-        ----------
-        path
-            A file that everybody shares, or a folder with ``sub-*`` files below it.
-        key
-            Name of the variable in a .mat file, or part of that name or of the file's
-            name. None: there is only one matrix.
-
-        Raises
-        ------
-        DatasetError
-            The path does not exist, or a folder has no such file.
-        """
-        source = cls(expand_home(Path(path), "--structural-connectivity").absolute(), key)
-        if not source.path.exists():
-            raise DatasetError(
-                f"--structural-connectivity {source.path} does not exist",
-                expected="a matrix of connections, or a folder of them",
-                remedy=MOUNT_REMINDER,
-            )
-        if not source.is_shared and not source._files("*"):
-            raise DatasetError(
-                f"--structural-connectivity {source.path} has no file of a structural connectome",
-                expected="sub-*_relmat.tsv, sub-*_connectivity.mat, .csv or .tsv, at its top, in "
-                "sub-* or one folder above that",
-            )
-        return source
 
     @property
     def is_shared(self) -> bool:
@@ -147,17 +106,17 @@ class StructuralSource:
         with reading(self.path, RunError):
             paths, notes = self._paths_of(participant, session)
             matrix, order = self._the_one(paths, regions)
-        weights, name = matrix.values[np.ix_(order, order)], matrix.path.name
+        weights, name = matrix.weights[np.ix_(order, order)], matrix.path.name
         if faults := weight_faults(weights, regions):
             raise RunError(
                 f"{matrix.title} has {named(faults)}", expected="symmetric weights of 0 or more"
             )
-        if more := len(matrix.values) - len(order):
+        if more := len(matrix.weights) - len(order):
             notes += [f"{name} has {counted(more, 'region')} that are not in the atlas: left out"]
         elif not matrix.names:
             notes += [f"{name} names no regions: assumed to be in the order of the atlas"]
         notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
-        return StructuralMatrix(weights, matrix.path, tuple(notes))
+        return replace(matrix, weights=weights, names=tuple(regions), notes=tuple(notes))
 
     def _paths_of(self, participant: str, session: str | None) -> tuple[list[Path], list[str]]:
         """Return a participant's files of a session, and notes on assumptions."""
@@ -192,7 +151,9 @@ class StructuralSource:
             if _NAMES.fullmatch(path.name)
         ]
 
-    def _the_one(self, paths: Sequence[Path], regions: Sequence[str]) -> tuple[_Matrix, list[int]]:
+    def _the_one(
+        self, paths: Sequence[Path], regions: Sequence[str]
+    ) -> tuple[StructuralMatrix, list[int]]:
         """Return the only matrix over exactly the regions, else the only one over more, and rows.
 
         Where a key is given, only matrices of that name count, else those with it in their names.
@@ -218,7 +179,7 @@ class StructuralSource:
                 fitting.append((matrix, _rows_of(matrix, regions)))
             except RunError as err:
                 misfits.append(f"{matrix.title} has {err.found}")
-        fitting = [pair for pair in fitting if len(pair[0].values) == len(regions)] or fitting
+        fitting = [pair for pair in fitting if len(pair[0].weights) == len(regions)] or fitting
         if len(fitting) == 1:
             return fitting[0]
         several = f"{counted(len(fitting), 'structural connectome')} fit: "
@@ -234,16 +195,31 @@ class StructuralSource:
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:
-    """Return the location of structural connectomes in the options; None: not given.
+    """Find the structural connectomes of the options, and read none; None: not given.
 
     Raises
     ------
     DatasetError
-        As `StructuralSource.find`.
+        The path does not exist, or a folder has no such file.
     """
-    path = settings.modelling.structural_connectivity
+    if (given := settings.modelling.structural_connectivity) is None:
+        return None
     keys = [text.partition("=")[2] for text in settings.modelling.array_key]
-    return None if path is None else StructuralSource.find(path, *keys[:1])
+    path = expand_home(given, "--structural-connectivity").absolute()
+    source = StructuralSource(path, *keys[:1])
+    if not path.exists():
+        raise DatasetError(
+            f"--structural-connectivity {path} does not exist",
+            expected="a matrix of connections, or a folder of them",
+            remedy=MOUNT_REMINDER,
+        )
+    if not source.is_shared and not source._files("*"):
+        raise DatasetError(
+            f"--structural-connectivity {path} has no file of a structural connectome",
+            expected="sub-*_relmat.tsv, sub-*_connectivity.mat, .csv or .tsv, at its top, in "
+            "sub-* or one folder above that",
+        )
+    return source
 
 
 def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
@@ -308,12 +284,12 @@ def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
     return f"{regions[row]} and {regions[column]}"
 
 
-def _choices(found: Sequence[_Matrix]) -> str:
+def _choices(found: Sequence[StructuralMatrix]) -> str:
     """Name each matrix by its key, or by its file."""
     return ", ".join(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
 
 
-def _rows_of(matrix: _Matrix, regions: Sequence[str]) -> list[int]:
+def _rows_of(matrix: StructuralMatrix, regions: Sequence[str]) -> list[int]:
     """Return the row of each region; refuse a matrix that does not have them.
 
     Further regions are allowed, unless a name differs from a requested one by its number alone:
@@ -321,8 +297,8 @@ def _rows_of(matrix: _Matrix, regions: Sequence[str]) -> list[int]:
     """
     names = matrix.names
     if not names:
-        if len(matrix.values) != len(regions):
-            raise RunError(counted(len(matrix.values), "region"))
+        if len(matrix.weights) != len(regions):
+            raise RunError(counted(len(matrix.weights), "region"))
         return list(range(len(regions)))
     theirs, ours = list(names), list(regions)
     plain = [[_plain(name) for name in listed] for listed in (theirs, ours)]
@@ -370,12 +346,12 @@ def _unnumbered(name: str) -> str:
 # --- Files
 
 
-def _read_matrices(path: Path) -> list[_Matrix]:
+def _read_matrices(path: Path) -> list[StructuralMatrix]:
     """Read the square matrices of a file: text, or MATLAB's .mat."""
     found = _read_mat(path) if path.suffix.casefold() == ".mat" else [_read_text(path)]
-    square = [m for m in found if m.values.ndim == 2 and 1 < len(m.values) == m.values.shape[1]]
+    square = [m for m in found if m.weights.ndim == 2 and 1 < len(m.weights) == m.weights.shape[1]]
     if not square:
-        sizes = ", ".join(" x ".join(map(str, matrix.values.shape)) for matrix in found[:3])
+        sizes = ", ".join(" x ".join(map(str, matrix.weights.shape)) for matrix in found[:3])
         raise RunError(
             f"{path} has no square matrix" + (f", but is {sizes}" if sizes else ""),
             expected="a row and a column a region",
@@ -383,7 +359,7 @@ def _read_matrices(path: Path) -> list[_Matrix]:
     return square
 
 
-def _read_text(path: Path) -> _Matrix:
+def _read_text(path: Path) -> StructuralMatrix:
     """Read one matrix, with names of the regions in its first line, first column, or both."""
     text = read_text(path)
     mark = next((mark for mark in "\t,;" if mark in text.partition("\n")[0]), None)
@@ -408,10 +384,10 @@ def _read_text(path: Path) -> _Matrix:
             f"{path} has other names in its first line than in its first column",
             expected="the same regions in the same order",
         )
-    return _Matrix(path, values, _words(across or down))
+    return StructuralMatrix(path, values, _words(across or down))
 
 
-def _read_mat(path: Path) -> list[_Matrix]:
+def _read_mat(path: Path) -> list[StructuralMatrix]:
     """Read variables of numbers, with the regions' names that QSIRecon puts beside them."""
     from scipy.io import loadmat
 
@@ -424,7 +400,7 @@ def _read_mat(path: Path) -> list[_Matrix]:
             beside = (n for n in held if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)]))
             names = [str(name).strip() for name in np.ravel(held.get(next(beside, ""), ()))]
             fitting = _words(names) if len(names) == len(values) else ()
-            found.append(_Matrix(path, np.array(values, np.float64), fitting, key))
+            found.append(StructuralMatrix(path, np.array(values, np.float64), fitting, key))
     return found
 
 

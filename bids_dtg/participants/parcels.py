@@ -22,7 +22,7 @@ from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, parcel_series
 from bids_dtg.engine.machine import divide
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import (
@@ -61,10 +61,9 @@ from bids_dtg.participants.request import (
 )
 from bids_dtg.participants.run_source import (
     RunSource,
+    as_run_error,
     notes_on_parcels,
-    plan_run,
     require_coverage,
-    smoothing_among,
 )
 from bids_dtg.participants.worker import LevelWork
 from bids_dtg.progress import Clock
@@ -150,23 +149,18 @@ class SeriesReader:
             The run's files cannot be used.
         """
         clock = Clock() if clock is None else clock
-        with clock.time("confounds"):
-            planned = plan_run(run, self.grid.space, self.cleaning)
-        with clock.time("sampling"):
-            source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
-        try:
+        source = RunSource.of(run, self.grid.space, self.places, self.cleaning, clock=clock)
+        planned, design = source.planned, source.planned.design
+        with as_run_error(run):
             series = parcel_series(
                 lambda: source.blocks(clock, progress),
-                planned.design,
+                design,
                 *(self.parcel, self.atlas.voxels, source.valid),
-                smoothing=smoothing_among(self.places, self.cleaning),
+                smoothing=source.smoothing,
                 outside=source.outside,
             )
-        except ValueError as err:
-            raise RunError(f"{source.header.path} cannot be used: {err}") from err
         coverage = float(series.coverage @ self.atlas.voxels) / len(self.parcel)
         require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
-        design = planned.design
         return MeasuredSeries(
             run=run,
             series=series,
@@ -176,7 +170,6 @@ class SeriesReader:
             interpolation=source.interpolation,
             voxel_mm=planned.header.voxel_mm,
             notes=(
-                *planned.notes,
                 *source.notes,
                 *notes_on_parcels(tuple(self.atlas.parcels.values()), series.present),
             ),

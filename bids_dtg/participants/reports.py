@@ -15,7 +15,8 @@ from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import Failure, all_failures, completed_titles, verify_outputs
-from bids_dtg.notices import counted, named, say, show
+from bids_dtg.inputs.dataset import choose_participants
+from bids_dtg.notices import counted, say, show
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
@@ -135,18 +136,11 @@ def participants_asked(asked: Sequence[str], known: Sequence[str], root: Path) -
     DatasetError
         One is not in it, or it has none.
     """
-    wanted = {plain_label(label, "sub") for label in asked}
-    if unknown := sorted(wanted - set(known)):
-        raise DatasetError(
-            f"{root} has no participant {', '.join(unknown)}",
-            expected=f"one of {named(known)} ({counted(len(known), 'participant')} there)",
-            remedy="choose one of them with --participant-label, or leave it out for all",
-        )
     if not known:
         raise DatasetError(
             f"{root} has no results of any participant", remedy="run the participant level first"
         )
-    return tuple(label for label in known if not wanted or label in wanted)
+    return choose_participants({plain_label(label, "sub") for label in asked}, known, root)
 
 
 def existing_output(output_dir: Path) -> DerivativeDataset:

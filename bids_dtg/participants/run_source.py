@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from bids_dtg.imaging.surfaces.parcel_series import (
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.progress import Clock
-from bids_dtg.settings import CleaningOptions, Interpolation
+from bids_dtg.settings import CleaningOptions
 
 Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
@@ -110,13 +110,14 @@ def plan_run(
 
 @dataclass(frozen=True, eq=False)
 class RunSource:
-    """A run's file, and how the wanted places are read from it."""
+    """A run's file, how it is cleaned, and how the wanted places are read from it."""
 
-    header: NiftiHeader | SeriesHeader  # of the file
+    planned: PlannedRun
     covered: NDArray[np.bool_]  # (places,), that the file has
     in_mask: NDArray[np.bool_]  # (places,), in the run's brain mask; all where it has none
     interpolation: Method  # how places are taken out
-    notes: tuple[str, ...]  # sentences on what was unusual
+    notes: tuple[str, ...]  # sentences on what was unusual, of the plan and of the places
+    smoothing: MakeSmoothing | None  # among voxels with data
     # Reads the frames at the places; its argument is called with whole frames as stored, where
     # there are any.
     stream: Callable[[Watch], Frames]
@@ -126,33 +127,51 @@ class RunSource:
 
     @classmethod
     def of(
-        cls, run: RestRun, planned: PlannedRun, places: Places, interpolation: Interpolation
+        cls,
+        run: RestRun,
+        space: str,
+        places: Places,
+        cleaning: CleaningOptions,
+        *,
+        clock: Clock,
+        keep: NDArray[np.bool_] | None = None,
     ) -> RunSource:
-        """Find out where the wanted places lie in a run's file, and in its brain mask.
+        """Plan a run, and find out where the wanted places lie in its file and its brain mask.
 
         Parameters
         ----------
-        run
-            The run, from `find_runs`.
-        planned
-            Header of its BOLD series, and the frames that are kept.
+        run, space, cleaning, keep
+            As for `plan_run`.
         places
             Voxels of a grid, or parcels of CIFTI, whose values are wanted.
-        interpolation
-            For voxels that do not lie on voxels of the file.
+        clock
+            Adds up the time of both steps.
 
         Raises
         ------
         RunError
-            The mask or a transform cannot be read, or it is not known where they lead; or the file
-            has other parcels.
+            As for `plan_run`; or the mask or a transform cannot be read, or it is not known where
+            they lead; or the file has other parcels.
+        SettingsError
+            Series of parcels are to be smoothed.
         """
-        header = planned.header
+        with clock.time("confounds"):
+            planned = plan_run(run, space, cleaning, keep)
+        with clock.time("sampling"):
+            return cls._between(run, planned, places, cleaning)
+
+    @classmethod
+    def _between(
+        cls, run: RestRun, planned: PlannedRun, places: Places, cleaning: CleaningOptions
+    ) -> RunSource:
+        header, smoothing = planned.header, _smoothing_among(places, cleaning)
         if isinstance(header, SeriesHeader):
             weights, of_parcels = find_parcels(header, places)
             there = np.diff(weights.indptr) > 0
             return cls(
-                *(header, there, np.ones(len(there), bool), "none", of_parcels),
+                *(planned, there, np.ones(len(there), bool), "none"),
+                notes=planned.notes + of_parcels,
+                smoothing=smoothing,
                 stream=lambda watch: stream_series(header, weights),
             )
         if not isinstance(places, VoxelPlaces):
@@ -160,7 +179,7 @@ class RunSource:
                 f"{run.bold} has voxels", expected="series of parcels, a .ptseries.nii file"
             )
         placement = Placement.through(places, run.transforms)
-        sampling, method = placement.in_file(header, interpolation)
+        sampling, method = placement.in_file(header, cleaning.interpolation)
         in_mask, notes = _run_mask(run, placement)
         if header.forms_differ_mm:
             notes.append(
@@ -178,7 +197,8 @@ class RunSource:
                 return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
             return stream_voxels(header, sampling, watch=watch)
 
-        return cls(header, sampling.covered, in_mask, method, tuple(notes), stream, outside)
+        covered, notes = sampling.covered, [*planned.notes, *notes]
+        return cls(planned, covered, in_mask, method, tuple(notes), smoothing, stream, outside)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -211,7 +231,7 @@ class RunSource:
                 if item is None:
                     return
                 first, block = item
-                progress((first + len(block)) / self.header.frames)
+                progress((first + len(block)) / self.planned.header.frames)
                 start = time.perf_counter()
                 yield first, block
                 clock.seconds["sums"] += time.perf_counter() - start
@@ -249,21 +269,8 @@ def _stream_between(
     outside[:] = around.beside(zeros.found)
 
 
-def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing | None:
-    """Return the smoothing among voxels with data; None if cleaning does not smooth.
-
-    Parameters
-    ----------
-    places
-        Voxels of a frame that are read.
-    cleaning
-        Cleaning options, with the smoothing.
-
-    Raises
-    ------
-    SettingsError
-        The places are no voxels.
-    """
+def _smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing | None:
+    """Return the smoothing among voxels with data; None if cleaning does not smooth."""
     if (fwhm := cleaning.smoothing_fwhm) is None:
         return None
     if not isinstance(places, VoxelPlaces):
@@ -273,6 +280,15 @@ def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing 
             remedy="wb_command -cifti-smoothing",
         )
     return lambda data: MaskedSmoothing(places, data, fwhm).apply
+
+
+@contextmanager
+def as_run_error(run: RestRun) -> Iterator[None]:
+    """Turn what is said of a run's values into a RunError that names its file."""
+    try:
+        yield
+    except ValueError as err:
+        raise RunError(f"{run.bold} cannot be used: {err}") from err
 
 
 def require_coverage(run: object, coverage: float, of: str) -> None:

@@ -24,7 +24,7 @@ def test_files_are_found_in_order(tmp_path):
     write(tmp_path, "sub-01_ses-b_task-go_events.tsv")
     write(tmp_path, "sub-01_ses-a_task-rest_events.tsv", folder="beh")
     write(tmp_path, "sub-01_ses-a_task-go_bold.json")
-    found = [(f.participant, f.session, f.task, f.run) for f in find_events(tmp_path)]
+    found = [(f.participant, f.session, f.task, f.name.get("run")) for f in find_events(tmp_path)]
     assert found == [
         ("01", "a", "rest", None),
         ("01", "b", "go", None),

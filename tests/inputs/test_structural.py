@@ -29,7 +29,7 @@ def table(path: Path, values: np.ndarray = WEIGHTS, names: tuple[str, ...] = REG
 
 
 def of(path: Path, key: str | None = None, person: str = "01", session: str | None = None):
-    return StructuralSource.find(path, key).of(person, session, REGIONS)
+    return StructuralSource(path, key).of(person, session, REGIONS)
 
 
 @given(order=st.permutations(range(3)))
@@ -132,7 +132,7 @@ def test_who_has_none_is_told_apart_from_who_has_other_sessions(tmp_path):
 def test_functional_connectivity_is_none(tmp_path):
     table(tmp_path / "sub-01" / "func" / "sub-01_task-rest_stat-pearsoncorrelation_relmat.tsv")
     with pytest.raises(DatasetError, match="has no file of a structural connectome"):
-        StructuralSource.find(tmp_path)
+        find_structural(settings(structural_connectivity=tmp_path))
 
 
 def test_one_of_several_measures_is_chosen_by_its_key(tmp_path):
@@ -213,7 +213,7 @@ def test_text_is_read_with_names_and_without(tmp_path, delimiter, header, index)
         pytest.skip("the empty corner of such a table cannot be seen")
     path = tmp_path / ("sc.tsv" if delimiter == "\t" else "sc.csv")
     path.write_text(lines(delimiter, bool(header), bool(index)))
-    found = StructuralSource.find(path).of("01", None, NAMES)
+    found = StructuralSource(path).of("01", None, NAMES)
     np.testing.assert_array_equal(found.weights, SC)
     assert bool(found.notes) != bool(header or index)
 

@@ -64,7 +64,7 @@ def test_the_ready_series_is_met(shared):
     places = VoxelPlaces.within(Grid(mask.shape, mask.affine, SPACE, "2"), inside)
     native = run_of_file(func / f"{stem}desc-preproc_bold.nii.gz", func.parents[1])
     cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0)
-    source = RunSource.of(native, plan_run(native, SPACE, cleaning), places, "cubic")
+    source = RunSource.of(native, SPACE, places, cleaning, clock=Clock())
     found = np.concatenate([block.copy() for _, block in source.blocks(Clock())])[::5]
     ready = np.asarray(nib.load(func / f"{name}preproc_bold.nii.gz").dataobj)[places.mask].T[::5]
     # Over frames, voxel by voxel.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -30,7 +30,6 @@ from bids_dtg.connectome.passes import Blocks, Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import GREY, PARCEL, REST, MeasuredRun
 from bids_dtg.engine.machine import one_blas_thread
-from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
 from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.bold import MeanFrame
@@ -42,11 +41,10 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
     RunSource,
+    as_run_error,
     notes_on_parcels,
-    plan_run,
     require_coverage,
     require_parcels,
-    smoothing_among,
 )
 from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, InputChoice
@@ -198,24 +196,22 @@ class Reader:
         """
         cleaning = cleaning or self.cleaning
         clock = Clock() if clock is None else clock
-        with clock.time("confounds"):
-            planned = plan_run(run, self.bundle.space, cleaning, keep)
-        header, confounds, design = planned.header, planned.confounds, planned.design
+        source = RunSource.of(run, self.bundle.space, self.places, cleaning, clock=clock, keep=keep)
+        header, design = source.planned.header, source.planned.design
         with clock.time("sampling"):
-            source = RunSource.of(run, planned, self.places, cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, NiftiHeader):
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
             watch = {"watch": mean_frame.add}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
-        with _as_run_error(run):
+        with as_run_error(run):
             moments = measure_run(
                 lambda: carpet.watching(source.blocks(clock, progress, **watch)),
                 *(design, self.of_run(source.valid)),
                 outside=source.outside,
                 segments=design.segments(self.bundle.card.part.cut_seconds),
-                smoothing=smoothing_among(self.places, cleaning),
+                smoothing=source.smoothing,
                 threads=self.threads,
             )
         # Sets make many small products.
@@ -245,11 +241,11 @@ class Reader:
                 **frequency_facts(cleaning),
                 **({"places_standardised_by": "all frames"} if self.form.joint else {}),
             },
-            confounds=confounds,
+            confounds=source.planned.confounds,
             sampled=source.interpolation,
             voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
-            notes=(*planned.notes, *source.notes, *of_parcels),
+            notes=(*source.notes, *of_parcels),
         )
 
     def courses(
@@ -275,8 +271,11 @@ class Reader:
         TooShortError, RunError
             As for `measure`.
         """
-        planned = plan_run(run, self.bundle.space, self.cleaning, keep)
-        source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
+        clock = Clock()
+        source = RunSource.of(
+            run, self.bundle.space, self.places, self.cleaning, clock=clock, keep=keep
+        )
+        design = source.planned.design
         voxels = RunVoxels(
             np.zeros((0, self.places.number), np.float32),
             len(self.order),
@@ -284,12 +283,12 @@ class Reader:
             order=self.order,
             form=FORMS["partial"],
         )
-        with _as_run_error(run):
+        with as_run_error(run):
             moments = measure_run(
-                lambda: source.blocks(Clock()),
-                *(planned.design, voxels),
-                segments=planned.design.segments(math.inf),
-                smoothing=smoothing_among(self.places, self.cleaning),
+                lambda: source.blocks(clock),
+                *(design, voxels),
+                segments=design.segments(math.inf),
+                smoothing=source.smoothing,
                 outside=source.outside,
                 threads=self.threads,
             )
@@ -308,14 +307,6 @@ class Reader:
         of_model = voxel * float(self.bundle.brain.number)
         shared = int((source.in_mask & self.in_brain).sum())
         return 2 * voxel * shared / (of_run + of_model)
-
-
-@contextmanager
-def _as_run_error(run: RestRun) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as err:
-        raise RunError(f"{run.bold} cannot be used: {err}") from err
 
 
 def _evenly(voxels: NDArray[np.intp], most: int) -> NDArray[np.intp]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.inputs.dataset import name_folder
-from bids_dtg.inputs.events import EventsFile, find_events, read_events
+from bids_dtg.inputs.events import find_events, read_events
+from bids_dtg.inputs.run import NamedFile
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.settings import Settings
@@ -27,7 +28,7 @@ from bids_dtg.twin.trials import Trials, read_trials
 class PerformedRun:
     """A run of a task that a twin performs."""
 
-    file: EventsFile
+    file: NamedFile
     trials: Trials
     own: bool  # whether it is the participant's run; False: only its sequence is used
 
@@ -37,7 +38,7 @@ class TaskEvents:
     """Tasks, and their event files in the dataset."""
 
     tasks: tuple[Task, ...]  # the model's
-    files: tuple[EventsFile, ...]  # of everybody
+    files: tuple[NamedFile, ...]  # of everybody
     first: Mapping[str, PerformedRun]  # by task, for participants without a file
 
     @classmethod
@@ -77,7 +78,7 @@ class TaskEvents:
             for task in self.tasks
         }
 
-    def own_files(self, planned: AveragedRuns) -> Iterator[tuple[Task, tuple[EventsFile, ...]]]:
+    def own_files(self, planned: AveragedRuns) -> Iterator[tuple[Task, tuple[NamedFile, ...]]]:
         """Yield each task with the participant's files, those of the average's session if any."""
         session = dict(planned.entities).get("ses")
         for task in self.tasks:
@@ -117,7 +118,7 @@ class TaskEvents:
                 yield f"    {task.name}: has no event file"
 
 
-def _read_first(tasks: Sequence[Task], files: Sequence[EventsFile]) -> Mapping[str, PerformedRun]:
+def _read_first(tasks: Sequence[Task], files: Sequence[NamedFile]) -> Mapping[str, PerformedRun]:
     """Read the first readable event file of each task."""
     first: dict[str, PerformedRun] = {}
     for task in tasks:
@@ -136,7 +137,7 @@ def _read_first(tasks: Sequence[Task], files: Sequence[EventsFile]) -> Mapping[s
     return MappingProxyType(first)
 
 
-def _read(task: Task, files: Sequence[EventsFile], troubles: list[str]) -> list[PerformedRun]:
+def _read(task: Task, files: Sequence[NamedFile], troubles: list[str]) -> list[PerformedRun]:
     """Read files of one task, and append the reasons for unreadable files to `troubles`."""
     found = []
     for file in files:
@@ -154,7 +155,7 @@ class Behaviour:
     """A person's trials in all runs that can be read."""
 
     runs: tuple[Trials, ...]
-    files: tuple[EventsFile, ...]  # of each run
+    files: tuple[NamedFile, ...]  # of each run
     troubles: tuple[str, ...] = ()  # why further runs cannot be read
 
     def of(self, task: Task) -> tuple[Trials, ...]:
@@ -197,7 +198,7 @@ class Behaviour:
 
 def find_task_files(
     settings: Settings, tasks: Sequence[Task] | None
-) -> tuple[tuple[Task, ...], tuple[EventsFile, ...]]:
+) -> tuple[tuple[Task, ...], tuple[NamedFile, ...]]:
     """Return the tasks, and their event files in BIDS_DIR.
 
     The tasks are those of a model; where these are None, those of ``--task-file``, which must all
@@ -240,14 +241,14 @@ def _require_apart(tasks: Sequence[Task]) -> None:
 
 
 def read_behaviour(
-    tasks: Sequence[Task], files: Sequence[EventsFile], asked: Collection[str] = ()
+    tasks: Sequence[Task], files: Sequence[NamedFile], asked: Collection[str] = ()
 ) -> dict[str, Behaviour]:
     """Read people's trials by label, of the labels in `asked` or of everybody.
 
     Files that cannot be read are listed in `Behaviour.troubles`.
     """
     task_of = {name: task for task in tasks for name in task.bids_tasks}
-    by_person: dict[str, list[EventsFile]] = {}
+    by_person: dict[str, list[NamedFile]] = {}
     for file in files:
         if file.task in task_of and (not asked or file.participant in asked):
             by_person.setdefault(file.participant, []).append(file)
@@ -257,7 +258,7 @@ def read_behaviour(
     }
 
 
-def _read_person(files: Sequence[tuple[EventsFile, Task]]) -> Behaviour:
+def _read_person(files: Sequence[tuple[NamedFile, Task]]) -> Behaviour:
     runs, read, troubles = [], [], []
     for file, task in files:
         try:

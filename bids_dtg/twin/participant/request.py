@@ -105,7 +105,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         asked = self.settings.inputs.session_label
         selection = Selection(asked)
         there = {
-            file.name.get("task")
+            file.task
             for file in list_series(self.dataset, participant)
             if selection.takes(file.session)
         }

@@ -19,8 +19,7 @@ from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.regions import RegionTable, encode_series, read_series, series_sidecar
 from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
-from bids_dtg.inputs.events import EventsFile
-from bids_dtg.inputs.run import RestRun, belongs_to
+from bids_dtg.inputs.run import NamedFile, RestRun, belongs_to
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.request import AveragedRuns, plan_averages
 from bids_dtg.settings import Settings
@@ -46,11 +45,11 @@ class TaskRun(RestRun):
         return (*super().inputs, self.events)
 
 
-def with_event_files(runs: Sequence[RestRun], files: Sequence[EventsFile]) -> Iterator[TaskRun]:
+def with_event_files(runs: Sequence[RestRun], files: Sequence[NamedFile]) -> Iterator[TaskRun]:
     """Yield a participant's runs of tasks that have an event file, and warn of the others."""
     for run in runs:
         name = parse_name(run.bold.name)
-        paths = [file.path for file in files if belongs_to(parse_name(file.path.name), name)]
+        paths = [file.path for file in files if belongs_to(file.name, name)]
         if paths:
             start = stated_start_time(run.sidecars)
             yield TaskRun(**vars(run), events=paths[0], start_seconds=start)
@@ -186,7 +185,7 @@ def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> 
 
 
 def find_array_bold(
-    arrays: ArrayPeople, behaviour: Mapping[str, Behaviour], files: Sequence[EventsFile]
+    arrays: ArrayPeople, behaviour: Mapping[str, Behaviour], files: Sequence[NamedFile]
 ) -> TaskBold | None:
     """Find BOLD of tasks among arrays; None: there is none.
 
@@ -206,7 +205,7 @@ def find_array_bold(
         return None
     several = Counter((file.participant, file.task) for file in files)
 
-    def number_of(label: str, file: EventsFile) -> int | None:
+    def number_of(label: str, file: NamedFile) -> int | None:
         there = label in array.rows and file.task in array.tasks
         return array.tasks.index(file.task) if there and several[label, file.task] == 1 else None
 
