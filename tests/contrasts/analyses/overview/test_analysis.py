@@ -217,7 +217,7 @@ def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
     assert "sub-07" not in page
     assert '<p class="soft">None.</p>' in page.partition("<h2>Failures</h2>")[2]
     assert main([*words, "02", "99"]) == 2
-    assert "has no participant 99. Expected: e.g. 01, 02, 03, 04 (4" in capsys.readouterr().err
+    assert "has no participant 99. Expected: e.g. 01, 02, 03, 04, 05 (6" in capsys.readouterr().err
 
 
 # --- each person once, and cleanings apart
