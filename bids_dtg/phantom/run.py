@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import nibabel as nib
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import stop_band
@@ -21,6 +19,8 @@ from bids_dtg.cleaning.table import EXPANSIONS, FD, GLOBAL, MOTION, STD_DVARS
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.imaging.grid import Grid, standard_grid
+from bids_dtg.imaging.nifti import encode, encode_integers, make_header
 from bids_dtg.phantom.anatomy import MODEL_SHAPE, Anatomy, SmoothField, axis_positions_mm
 from bids_dtg.version import AUTHORS
 
@@ -52,15 +52,8 @@ WARNING = (
 )
 DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
 _FRACTION_DIGITS = 6  # of cells in the table of confounds
-# FSL's 2 mm field of view, which fMRIPrep writes; the model grid is a block of it.
-FIELD_OF_VIEW = (91, 109, 91)
-_ORIGIN_MM = (90.0, -126.0, -72.0)
-_OFFSET = (7, 9, 0)
+_OFFSET = (7, 9, 0)  # of the model grid in FSL's 2 mm field of view, which fMRIPrep writes
 _SLOPE = 2.0  # intensity a stored unit: its rounding is far below the noise
-_TEMPLATE_SPACE = 4  # MNI 152 in the qform and sform codes
-_LEVEL = 1  # noise hardly shrinks at higher ones
-_Nifti1Header: Any = nib.Nifti1Header  # its methods have no types
-_GZIP_CONTAINER = 31  # wbits; the time stamp is 0, so equal runs give equal bytes
 _HIGH_PASS_S = 128.0
 _COMPONENTS = 6
 _OUTLIER_FD_MM, _OUTLIER_STD_DVARS = 0.5, 1.5
@@ -369,16 +362,14 @@ def marks() -> dict[str, Any]:
     return {"Simulated": True, "Warning": WARNING}
 
 
-def save(
-    root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes | bytearray
-) -> None:
+def save(root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes) -> None:
     """Write a file below a dataset, by its entities."""
     write_atomic(root / build_path(entities, suffix, extension), data)
 
 
 def encode_bold(
     blocks: Iterable[Array], anatomy: Anatomy, *, frames: int, repetition_time_s: float
-) -> bytearray:
+) -> bytes:
     """Make a complete .nii.gz file: int16 with a scale factor.
 
     Voxels of 2 mm lie in FSL's field of view, larger ones in that of their own grid.
@@ -392,52 +383,36 @@ def encode_bold(
     frames, repetition_time_s
         Number of frames and repetition time in seconds, for the header.
     """
-    header, stored, positions = _layout(anatomy, "<i2", _SLOPE, (frames, repetition_time_s))
-    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    encoded = bytearray(compressor.compress(header))
-    for block in blocks:
-        for frame in np.rint(block / np.float32(_SLOPE)).astype("<i2"):
-            stored[positions] = frame
-            encoded += compressor.compress(stored.data)
-    encoded += compressor.flush()
-    return encoded
+    grid, brain = _field_of_view(anatomy)
+    header = make_header((*grid.shape, frames), grid, description=DESCRIP)
+    header.set_data_dtype(np.int16)
+    header.set_slope_inter(_SLOPE, 0.0)
+    header.set_zooms((*grid.voxel_sizes_mm, repetition_time_s))
+
+    def volumes() -> Iterator[NDArray[np.int16]]:
+        stored = np.zeros(grid.shape, np.int16, order="F")  # as the file has it
+        for block in blocks:
+            for frame in np.rint(block / np.float32(_SLOPE)).astype(np.int16):
+                stored[brain] = frame
+                yield stored
+
+    return encode(header, volumes())
 
 
 def encode_mask(anatomy: Anatomy) -> bytes:
     """Make a complete .nii.gz file of the brain's mask, in the field of view of `encode_bold`."""
-    header, stored, positions = _layout(anatomy, "|u1", 1.0, ())
-    stored[positions] = 1
-    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    encoded: bytes = compressor.compress(header + stored.tobytes()) + compressor.flush()
-    return encoded
+    grid, brain = _field_of_view(anatomy)
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[brain] = 1
+    return encode_integers(mask, grid, quick=True, description=DESCRIP)
 
 
-def _layout(
-    anatomy: Anatomy, dtype: str, slope: float, times: tuple[int, float] | tuple[()]
-) -> tuple[bytes, NDArray[Any], NDArray[np.intp]]:
-    """Return an image's header, a frame of zeros, and where the brain's voxels lie in a frame.
-
-    `times` are the number of frames and the seconds between them; (): the image has no frames.
-    """
-    shape, affine, offset = anatomy.grid.shape, anatomy.grid.affine, (0, 0, 0)
-    if shape == MODEL_SHAPE:
-        shape, affine, offset = FIELD_OF_VIEW, np.diag([-2.0, 2.0, 2.0, 1.0]), _OFFSET
-        affine[:3, 3] = _ORIGIN_MM
-    index = np.argwhere(anatomy.brain) + offset
-    positions = np.ravel_multi_index(tuple(index.T), shape, order="F")
-    header = _Nifti1Header(endianness="<")
-    header.set_data_dtype(dtype)
-    header.set_data_shape((*shape, *times[:1]))
-    header.set_zooms((*np.abs(np.diagonal(affine)[:3]), *times[1:]))
-    header.set_qform(affine, code=_TEMPLATE_SPACE)
-    header.set_sform(affine, code=_TEMPLATE_SPACE)
-    header.set_xyzt_units("mm", "sec" if times else None)
-    header["descrip"] = DESCRIP.encode()
-    header.set_slope_inter(slope, 0.0)
-    header["vox_offset"] = 352
-    header["magic"] = b"n+1"
-    # Four zero bytes: no extensions follow.
-    return bytes(header.binaryblock) + bytes(4), np.zeros(np.prod(shape), dtype), positions
+def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]]:
+    """Return the grid of files, and where the brain's voxels lie on it."""
+    inside = np.nonzero(anatomy.brain)
+    if anatomy.grid.shape != MODEL_SHAPE:
+        return anatomy.grid, inside
+    return standard_grid(), tuple(own + n for own, n in zip(inside, _OFFSET, strict=True))
 
 
 def confounds_table(

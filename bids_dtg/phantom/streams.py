@@ -32,7 +32,6 @@ class Purpose(IntEnum):
     NETWORKS = 11
     UNSEEN_SHIFT = 12
     OWN_MAPS = 13
-    POSSIBLE_SHIFTS = 14
     PHENOTYPE = 15
     TOPOGRAPHY = 16
     AMPLITUDE = 17
