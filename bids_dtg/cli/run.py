@@ -125,7 +125,7 @@ def run_workflow(settings: Settings) -> int:
     workflow = find_workflow(settings.inputs.workflow)
     run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
-    refuse_other_workflow(settings.inputs.output_dir, workflow.name, unnamed=DEFAULT)
+    refuse_other_workflow(settings.inputs.output_dir, workflow.name)
     if run is workflow.participants:  # others may do without it
         name_folder(settings.inputs.bids_dir)  # before what takes a second to import
     resources = settings.resources

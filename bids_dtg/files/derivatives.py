@@ -55,10 +55,6 @@ TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 RAW = "raw"  # that of the raw dataset
 _NO_ADDRESS = "urn:dataset:"  # before the name of a folder that no address leads to
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
-# How results are cited, in the description. BIDS wants one source: these give way to a CITATION.cff
-# of somebody's own.
-_CITED = ("Authors", "HowToAcknowledge", "License", "ReferencesAndLinks")
-_CITATION = "CITATION.cff"
 # What people may write anew in the description, beside what the program knows nothing of.
 _EDITABLE = ("Name", "Authors", "License")
 _PARTICIPANTS = {
@@ -88,7 +84,7 @@ class DatasetWords:
     name: str  # in its description
     citation: str  # how it is cited: a sentence; behind an empty line, a reference a line
     readme: str  # text of the README
-    workflow: str | None = None  # that makes it; None: the first there was, which is not named
+    workflow: str  # that makes it
 
 
 @dataclass(frozen=True)
@@ -157,7 +153,7 @@ class DerivativeDataset:
         """Write what describes the dataset: description, README, .bidsignore.
 
         Files that are right already are left alone, and so is a README that is there; the lines of
-        a `.bidsignore` and what others wrote into the description (Authors, License, …) are kept.
+        a `.bidsignore`, and what people wrote into the description, are kept.
 
         Parameters
         ----------
@@ -169,10 +165,10 @@ class DerivativeDataset:
             Version of this program, for `GeneratedBy`.
         container
             Image that the program runs in, where known (`provenance.running_container`).
-
         """
-        links = _links(source, self.root)
-        ours = {
+        links, found = _links(source, self.root), read_json(self.root / _DESCRIPTION)
+        description = {
+            **found,
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
@@ -180,8 +176,8 @@ class DerivativeDataset:
             **({"SourceDatasets": sources} if (sources := _sources(source, links)) else {}),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
             **_cited(source, words),
+            **{key: found[key] for key in _EDITABLE if found.get(key)},
         }
-        description = self._with_others_entries(ours)
         places = {
             name: quote(os.fsencode(place)) if ":" in links[name] else links[name]
             for name, place in _places(source).items()
@@ -234,19 +230,6 @@ class DerivativeDataset:
             remedy="run again when fewer processes write there",
         )
 
-    def _with_others_entries(self, ours: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the description with what others wrote into the one that is there."""
-        found = read_json(self.root / _DESCRIPTION)
-        merged = {**found, **ours, **{key: found[key] for key in _EDITABLE if found.get(key)}}
-        if isinstance(links := found.get("DatasetLinks"), dict):
-            more = {name: link for name, link in links.items() if not _is_local(link)}
-            merged["DatasetLinks"] = {**more, **ours["DatasetLinks"]}
-        if isinstance(made := found.get("GeneratedBy"), list):
-            merged["GeneratedBy"] = [*ours["GeneratedBy"], *made[1:]]
-        if (self.root / _CITATION).exists():
-            merged = {key: value for key, value in merged.items() if key not in _CITED}
-        return merged
-
 
 def participants_in(root: Path) -> tuple[str, ...]:
     """List the labels of the `sub-*` folders, sorted; nothing below them is looked at.
@@ -273,18 +256,12 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     Raises
     ------
     SettingsError
-        If it is BIDS_DIR, in the derivatives or folders that are read, in a `sub-*` folder of a
-        dataset, in a raw dataset elsewhere than `derivatives/NAME`, the folder
-        of another dataset, one that holds the input, or one of maps that were made from another
-        input.
+        If it is BIDS_DIR, in the derivatives or folders that are read, in a raw dataset elsewhere
+        than `derivatives/NAME`, the folder of another dataset, one that holds the input, or one of
+        maps that were made from another input.
     """
     output = expand_home(output_dir, "OUTPUT_DIR").resolve()
     source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
-    people = [
-        folder
-        for folder in (output, *output.parents)
-        if folder.name.startswith("sub-") and (folder.parent / _DESCRIPTION).is_file()
-    ]
     held = [folder for folder in (source, bids_dir) if output in folder.parents]
     in_raw = bids_dir in output.parents and bids_dir / "derivatives" not in output.parents
     description = read_json(output / _DESCRIPTION)
@@ -294,7 +271,6 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     wrong = {
         "is the input dataset itself": output in (bids_dir, source),
         f"is inside the dataset {source}": source in output.parents,
-        f"is inside the participant's folder {next(iter(people), '')}": people,
         f"is inside the raw dataset {bids_dir}, and not in its derivatives": in_raw,
         f"already holds another dataset ({made_by or 'a raw one'})": (
             description and made_by != _PROGRAM
@@ -315,7 +291,7 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     return output
 
 
-def refuse_other_workflow(output_dir: Path, workflow: str, *, unnamed: str) -> None:
+def refuse_other_workflow(output_dir: Path, workflow: str) -> None:
     """Refuse an OUTPUT_DIR that another workflow of this program has written to.
 
     Parameters
@@ -324,8 +300,6 @@ def refuse_other_workflow(output_dir: Path, workflow: str, *, unnamed: str) -> N
         Output folder as given on the command line.
     workflow
         Name of the workflow of this call.
-    unnamed
-        The workflow that wrote an output which names none.
 
     Raises
     ------
@@ -333,10 +307,8 @@ def refuse_other_workflow(output_dir: Path, workflow: str, *, unnamed: str) -> N
         Naming both workflows.
     """
     output = expand_home(output_dir, "OUTPUT_DIR").absolute()
-    generator = _generator(read_json(output / _DESCRIPTION))
-    made_by = generator.get(_WORKFLOW) or unnamed
-    # What other programs made is refused for that, with the rest that may be wrong with a folder.
-    if generator.get("Name") == _PROGRAM and made_by != workflow:
+    made_by = DerivativeDataset(output).workflow
+    if made_by not in (None, workflow):
         raise SettingsError(
             f"OUTPUT_DIR {output} holds results of --workflow {made_by}",
             expected=f"an empty folder, or one that --workflow {workflow} made",
@@ -396,11 +368,9 @@ def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _this_program(workflow: str | None, version: str, container: str | None) -> dict[str, Any]:
+def _this_program(workflow: str, version: str, container: str | None) -> dict[str, Any]:
     """Return what the description says of this program."""
-    program: dict[str, Any] = {"Name": _PROGRAM, "Version": version}
-    if workflow:
-        program[_WORKFLOW] = workflow
+    program: dict[str, Any] = {"Name": _PROGRAM, "Version": version, _WORKFLOW: workflow}
     if container:
         kind, _, tag = container.partition(":")
         tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
@@ -411,20 +381,14 @@ def _this_program(workflow: str | None, version: str, container: str | None) -> 
 def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
     """Return how results are cited: authors and licence are those of the data behind them."""
     raw = read_json(source.bids_dir / _DESCRIPTION)
-    given = (description.get("Authors") for description in (source.description, raw))
-    authors = next((names for names in given if _are_texts(names)), None)
-    licence = source.description.get("License")
     asked, _, references = words.citation.partition("\n\n")
-    return {
-        **({"Authors": authors} if authors else {}),
-        **({"License": licence} if isinstance(licence, str) and licence else {}),
+    cited = {
+        "Authors": source.description.get("Authors") or raw.get("Authors"),
+        "License": source.description.get("License"),
         "HowToAcknowledge": " ".join(asked.split()),
         "ReferencesAndLinks": references.splitlines(),
     }
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+    return {key: value for key, value in cited.items() if value}
 
 
 def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:

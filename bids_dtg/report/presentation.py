@@ -142,8 +142,7 @@ class Presentation:
             name=self.dataset_name,
             citation=self.citation.format(version=__version__),
             readme=self.readme if isinstance(self.readme, str) else self.readme(card),
-            # An output that names none is of the default.
-            workflow=None if self.name == DEFAULT else self.name,
+            workflow=self.name,
         )
 
 

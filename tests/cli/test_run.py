@@ -388,7 +388,7 @@ def describe(folder: Path, **generator: str) -> None:
     [
         ({"Workflow": "dynamics"}, "participant", "out holds results of --workflow dynamics. Exp"),
         ({"Workflow": "dynamics"}, "group", "or one that --workflow contrasts made"),
-        ({}, TRAIN, "out holds results of --workflow contrasts. Expected: an empty folder, or one"),
+        ({"Workflow": "contrasts"}, TRAIN, "out holds results of --workflow contrasts. Expected: "),
         ({"Workflow": "dynamics"}, TWINS, "out holds results of --workflow dynamics"),
     ],
 )

@@ -19,7 +19,7 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.text import write_json
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 
-WORDS = DatasetWords(name="maps", citation="cff-version: 1.2.0", readme="x")
+WORDS = DatasetWords(name="maps", citation="cff-version: 1.2.0", readme="x", workflow="toy")
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_dataset_without_participants(tmp_path):
         ("raw", "is the input dataset itself"),
         ("raw/derivatives/fmriprep", "is the input dataset itself"),
         ("raw/derivatives/fmriprep/dtg", "inside the dataset"),
-        ("raw/sub-01/dtg", "inside the participant's folder"),
+        ("raw/sub-01/dtg", "inside the raw dataset"),
         ("raw/dtg", "inside the raw dataset"),
         ("raw/derivatives", "inside the raw dataset"),
         ("raw/derivatives/other", r"already holds another dataset \(XCP-D\)"),

@@ -120,9 +120,6 @@ def test_an_output_says_which_workflow_made_it(output, toy):
 
 def test_an_output_that_names_none_is_of_the_default(tmp_path):
     assert presentation_of(DerivativeDataset(tmp_path)) is MAPS
-    output = described(tmp_path, MAPS)
-    assert "Workflow" not in read_json(output.root / "dataset_description.json")["GeneratedBy"][0]
-    assert presentation_of(output) is MAPS
 
 
 def test_an_output_of_a_workflow_that_is_not_known_is_refused(output, monkeypatch):
