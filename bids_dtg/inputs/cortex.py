@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,19 +104,12 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
     >>> read_region_positions(["ctx-lh-insula", "Brain-Stem"]) is None
     True
     """
-    known = _positions()
+    lines = read_packaged("bids_dtg.inputs", _TABLE).splitlines()[1:]
+    known = {_key(name): position for name, *position in (line.split("\t") for line in lines)}
     keys = [_key(name) for name in regions]
     if not known.keys() >= {*keys}:
         return None
-    return np.array([known[key] for key in keys]).reshape(-1, 3)
-
-
-@functools.cache
-def _positions() -> Mapping[tuple[str, str], tuple[float, ...]]:
-    """Return the position of each region of the table, by its key."""
-    lines = read_packaged("bids_dtg.inputs", _TABLE).splitlines()[1:]
-    rows = (line.split("\t") for line in lines)
-    return {_key(name): tuple(map(float, position)) for name, *position in rows}
+    return np.array([known[key] for key in keys], np.float64).reshape(-1, 3)
 
 
 def _key(name: str) -> tuple[str, str]:

@@ -218,20 +218,15 @@ def in_space(
     # What names no space is a volume.
     ours = (space,) if space == PARCELS else (space, None)
     order = [*ours, *sorted(others)]
-    first: dict[tuple[str, str], int] = {}
-    for one in (one for one in maps if one.space in order):
-        rank = order.index(one.space)
-        first[one.key] = min(rank, first.get(one.key, rank))
-    if not first:
+    # What is first in the order is the last to be set.
+    chosen = {one.key: own for own in reversed(order) for one in maps if one.space == own}
+    if not chosen:
         names = sorted({one.space or "no space" for one in maps})
         raise DatasetError(
             f"the measured maps are in {', '.join(names)}", expected=f"{space}, the model's space"
         )
-    kept: list[StatMap] = []
-    left: list[StatMap] = []
-    for one in maps:
-        is_first = one.space in order and order.index(one.space) == first[one.key]
-        (kept if is_first else left).append(one)
+    kept = [one for one in maps if (one.key, one.space) in chosen.items()]
+    left = [one for one in maps if (one.key, one.space) not in chosen.items()]
     parts = []
     if unknown := sum(one.space is None for one in kept):
         parts.append(

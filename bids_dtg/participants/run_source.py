@@ -158,47 +158,41 @@ class RunSource:
         with clock.time("confounds"):
             planned = plan_run(run, space, cleaning, keep)
         with clock.time("sampling"):
-            return cls._between(run, planned, places, cleaning)
+            header, smoothing = planned.header, _smoothing_among(places, cleaning)
+            if isinstance(header, SeriesHeader):
+                weights, of_parcels = find_parcels(header, places)
+                there = np.diff(weights.indptr) > 0
+                return cls(
+                    *(planned, there, np.ones(len(there), bool), "none"),
+                    notes=planned.notes + of_parcels,
+                    smoothing=smoothing,
+                    stream=lambda watch: stream_series(header, weights),
+                )
+            if not isinstance(places, VoxelPlaces):
+                raise RunError(
+                    f"{run.bold} has voxels", expected="series of parcels, a .ptseries.nii file"
+                )
+            placement = Placement.through(places, run.transforms)
+            sampling, method = placement.in_file(header, cleaning.interpolation)
+            in_mask, notes = _run_mask(run, placement)
+            if header.forms_differ_mm:
+                notes.append(
+                    "The header's sform was used; its qform, of another space, puts a voxel up to "
+                    f"{header.forms_differ_mm:.3g} mm elsewhere."
+                )
+            outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
 
-    @classmethod
-    def _between(
-        cls, run: RestRun, planned: PlannedRun, places: Places, cleaning: CleaningOptions
-    ) -> RunSource:
-        header, smoothing = planned.header, _smoothing_among(places, cleaning)
-        if isinstance(header, SeriesHeader):
-            weights, of_parcels = find_parcels(header, places)
-            there = np.diff(weights.indptr) > 0
-            return cls(
-                *(planned, there, np.ones(len(there), bool), "none"),
-                notes=planned.notes + of_parcels,
-                smoothing=smoothing,
-                stream=lambda watch: stream_series(header, weights),
-            )
-        if not isinstance(places, VoxelPlaces):
-            raise RunError(
-                f"{run.bold} has voxels", expected="series of parcels, a .ptseries.nii file"
-            )
-        placement = Placement.through(places, run.transforms)
-        sampling, method = placement.in_file(header, cleaning.interpolation)
-        in_mask, notes = _run_mask(run, placement)
-        if header.forms_differ_mm:
-            notes.append(
-                "The header's sform was used; its qform, of another space, puts a voxel up to "
-                f"{header.forms_differ_mm:.3g} mm elsewhere."
-            )
-        outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
-
-        def stream(watch: Watch) -> Frames:
-            if outside is not None:
+            def stream(watch: Watch) -> Frames:
+                if outside is None:
+                    return stream_voxels(header, sampling, watch=watch)
                 around = sampling
                 if not isinstance(around, LinearSampling):
                     around = LinearSampling(header.shape, header.affine, placement.points)
                 keep = planned.design.keep
                 return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
-            return stream_voxels(header, sampling, watch=watch)
 
-        covered, notes = sampling.covered, [*planned.notes, *notes]
-        return cls(planned, covered, in_mask, method, tuple(notes), smoothing, stream, outside)
+            covered, notes = sampling.covered, [*planned.notes, *notes]
+            return cls(planned, covered, in_mask, method, tuple(notes), smoothing, stream, outside)
 
     @property
     def valid(self) -> NDArray[np.bool_]:

@@ -27,9 +27,6 @@ def test_maps_are_read_in_the_order_of_the_regions(tmp_path: Path, sign: str) ->
     maps = read_region_maps(path, ["A", "B"])
     assert list(maps) == ["gene_pc1", "myelin"]
     np.testing.assert_array_equal(maps["gene_pc1"], [-1.0, 2.5])
-
-
-def test_without_a_table_there_are_no_maps() -> None:
     assert read_region_maps(None, ["A"]) == {}
 
 
@@ -48,11 +45,6 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, found: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match=found):
         read_region_maps(path, ["A", "B"])
-
-
-def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"absent\.tsv"):
-        read_region_maps(tmp_path / "absent.tsv", ["A"])
 
 
 @pytest.mark.parametrize(

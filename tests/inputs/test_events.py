@@ -41,16 +41,18 @@ def test_other_names_are_left_out(tmp_path):
     assert [file.path.name for file in find_events(tmp_path)] == ["sub-01_task-go_events.tsv"]
 
 
-def test_what_is_not_there_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({"tasks": ["stop"]}, DatasetError, "no event files of the tasks stop"),
+        ({"participants": ["07"]}, DatasetError, "no folder of sub-07. Expected: one of sub-01"),
+        ({"tasks": ["*"]}, SettingsError, r"'\*' is not a label"),
+    ],
+)
+def test_what_is_not_there_is_refused(tmp_path, asked, error, message):
     write(tmp_path, "sub-01_task-go_events.tsv")
-    with pytest.raises(DatasetError, match=r"no event files of the tasks stop"):
-        find_events(tmp_path, ["stop"])
-    with pytest.raises(DatasetError, match=r"no folder of sub-07. Expected: one of sub-01"):
-        find_events(tmp_path, participants=["07"])
-    with pytest.raises(SettingsError, match=r"'\*' is not a label"):
-        find_events(tmp_path, ["*"])
-    with pytest.raises(DatasetError, match="cannot be listed"):
-        find_events(tmp_path / "absent")
+    with pytest.raises(error, match=message):
+        find_events(tmp_path, **asked)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
