@@ -25,7 +25,7 @@ The rooms, from top to bottom. A room imports only rooms below it:
 - `phantom`: what simulators of people share
 - `report`: pages, panels, charts and the methods text
 - `bundles`: models as folders: verified, written, installed
-- `workflows`: the table of workflows: a row a slice
+- `workflows`: the table of workflows: one row per slice
 - `training`: the training loop that all networks share
 - `stats`: splits, scores, intervals and tests over people
 - `cleaning`: what is removed from a run: strategies, confounds, the temporal design

@@ -17,7 +17,7 @@ _VERDICTS = {True: "pass", False: "FAIL", None: "skipped"}
 
 
 def bundle_lines(bundle: Bundle[Any]) -> list[str]:
-    """Describe a bundle, a line a fact: what is known of any kind, and what its kind says."""
+    """Describe a bundle, one line per fact: what is known of any kind, and what its kind says."""
     card, training, fact = bundle.card, bundle.card.training, bundle.card.with_source
     participants = counted(training.participants, "participant") if training.participants else ""
     trained = (fact("training.data", training.data), fact("training.participants", participants))

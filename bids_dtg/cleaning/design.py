@@ -117,7 +117,7 @@ def design_run(
         of_band = f", {filtering} of them for frequencies" if filtering else ""
         raise TooShortError(
             f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
-            f"less {design.rank} columns{of_band}{before})",
+            f"minus {design.rank} columns{of_band}{before})",
             expected=f"at least {MIN_DOF}: correlations of fewer are mostly chance",
             remedy="remove fewer columns, widen the band or censor less",
         )

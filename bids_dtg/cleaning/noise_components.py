@@ -67,8 +67,7 @@ _PROGRAMS = {
         # fMRIPrep to 23; fMRIPost-AROMA since.
         mixing=("desc-MELODIC_mixing.tsv", "desc-melodic_mixing.tsv"),
         noise=("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv"),
-        expected="desc-MELODIC_mixing.tsv and AROMAnoiseICs.csv (fMRIPrep <= 23), or "
-        "desc-melodic_mixing.tsv and desc-aroma_metrics.tsv (fMRIPost-AROMA)",
+        expected="desc-MELODIC_mixing.tsv and AROMAnoiseICs.csv, or fMRIPost-AROMA's files",
         remedy="run fMRIPost-AROMA, or choose another --denoise-strategy",
         which=_noise_of_aroma,
     ),

@@ -48,10 +48,9 @@ ROWS = ("analysis", "recipe", "architecture")
 _PLACES = "BIDS_DIR OUTPUT_DIR"
 _USAGE = f"bids_dtg {_PLACES} {{participant,group}} [options]"
 _DESCRIPTION = (
-    "Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep derivatives, writes "
-    "one map for each contrast of the model as BIDS derivatives. With --workflow dynamics: a model "
-    "of the activity of people's networks. With --workflow twin: networks made from connectomes "
-    "that perform people's tasks."
+    "Predicts task-activation maps from resting-state fMRI: reads fMRIPrep derivatives and writes "
+    "one map per contrast as BIDS derivatives. With --workflow dynamics: models of brain dynamics. "
+    "With --workflow twin: networks, made from participants' connectomes, that perform their tasks."
 )
 _EXAMPLES = """\
 examples:

@@ -45,9 +45,9 @@ def load_maps(
     Returns
     -------
     pandas.DataFrame
-        Without an atlas a row an image on a grid: participant, session, task, run, contrast, desc,
-        stat, space, res, path. With one a row a contrast and region: participant, session, task,
-        run, and the columns of the table as they are: contrast, index, name, mean, coverage,
+        Without an atlas one row per image on a grid: participant, session, task, run, contrast,
+        desc, stat, space, res, path. With one, a row per contrast and region: participant, session,
+        task, run, and the columns of the table as they are: contrast, index, name, mean, coverage,
         voxels. Missing values are NaN.
 
     Raises

@@ -46,7 +46,7 @@ class Connectome:
     r: NDArray[np.float32]  # (rois, grey-matter voxels), values of the form, 0 where undefined
     frames: int  # kept frames it rests on
     seconds: float  # their time
-    # Kept frames less what cleaning took of them, filters included; NaN where that is not known.
+    # Kept frames minus what cleaning took of them, filters included; NaN where that is not known.
     residual_dof: float = float("nan")
     form: Form = MARGINAL  # what the values are
     roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None: not kept
@@ -140,8 +140,8 @@ class RunConnectomes:
     series: Float  # (frames kept, rois), cleaned ROI series
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
-    residual_dof: float = float("nan")  # kept frames less what cleaning took; NaN: not known
-    effective_dof: float = float("nan")  # the same less what autocorrelation takes
+    residual_dof: float = float("nan")  # kept frames minus what cleaning took; NaN: not known
+    effective_dof: float = float("nan")  # the same minus what autocorrelation takes
 
     def of_one_set(self) -> RunConnectomes:
         """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""

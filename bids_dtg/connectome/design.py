@@ -140,7 +140,7 @@ class TemporalDesign:
         return int(self.basis.shape[1] + self.noise.shape[1])
 
     def residual_dof(self, rows: NDArray[np.intp] | None = None) -> float:
-        """Return the residual degrees of freedom: frames kept, less what cleaning takes.
+        """Return the residual degrees of freedom: frames kept, minus what cleaning takes.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class TemporalDesign:
 
         Returns
         -------
-        Of all frames, their number less the rank of the design. A column that acts in a part of
+        Of all frames, their number minus the rank of the design. A column that acts in a part of
         a run is spent there: of some frames it is the trace of the residual projection over them,
         so that the parts of a run add up to the whole. NaN where earlier cleaning is not known.
 
@@ -332,7 +332,7 @@ def effective_dof(series: NDArray[np.floating], design: TemporalDesign) -> float
 
     Examples
     --------
-    Of 400 frames of white noise less their mean, 399 are free; of an AR(1) process with
+    Of 400 frames of white noise minus their mean, 399 are free; of an AR(1) process with
     coefficient a, about (1 - a^2) / (1 + a^2) of these (Quenouille 1948, Biometrika 35: 261).
 
     >>> import numpy as np

@@ -191,7 +191,7 @@ class RunMoments:
             else:
                 self._held = np.zeros(shape, held)
             return
-        # Sums over a piece: y times the features, less the share of the blocks' means, whose
+        # Sums over a piece: y times the features, minus the share of the blocks' means, whose
         # pieces, rows and values are apart.
         self._cross = np.zeros((pieces, self.grey_voxels, width), dtype)
         self._means: list[tuple[int, slice, NDArray[Any]]] = []

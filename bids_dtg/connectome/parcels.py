@@ -31,7 +31,7 @@ class ParcelSeries:
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
     tr_seconds: float  # time between frames
     coverage: Float  # (parcels,), share of each parcel's voxels with signal
-    residual_dof: float  # kept frames less what cleaning took; NaN where that is not known
+    residual_dof: float  # kept frames minus what cleaning took; NaN where that is not known
     # (parcels,), percent of the parcel's mean signal that a value of 1 stands for; NaN where the
     # mean is not known, as in series that others have centred. None: series that were read.
     percent: Float | None = None

@@ -26,7 +26,7 @@ class Sums(Protocol):
     """What a pass adds frames to."""
 
     def add(self, frames: Block, first: int) -> None:
-        """Add consecutive kept frames, (frames, voxels), less the volume that was subtracted.
+        """Add consecutive kept frames, (frames, voxels), minus the volume that was subtracted.
 
         `first` is the place of the first one among the kept frames. Voxels without data are 0. The
         memory may be changed.
@@ -250,12 +250,12 @@ class Carpet:
         design
             Which frames are kept, and what cleaning takes away.
         cleaned
-            Whether series are cleaned, over the frames that are kept; else they are less their
+            Whether series are cleaned, over the frames that are kept; else they are minus their
             linear trend.
 
         Returns
         -------
-        (rows, columns), a column a frame, or the mean of a few in a row of a long run; NaN in
+        (rows, columns), one column per frame, or the mean of a few in a row of a long run; NaN in
         rows without signal, and in columns without a frame of the cleaned.
         """
         keep = design.keep

@@ -32,5 +32,5 @@ The slice around this science, from top to bottom:
 - `panels`: figures and text of the pages of results
 - `phantom`: simulated people with a known truth
 - `bundle`: the content of a bundle of such a model: writer and reader
-- `judging`: scores of models: a row a model, contrast and person
+- `judging`: scores of models: one row per model, contrast and person
 """

@@ -70,7 +70,7 @@ def group_maps(
     seed
         Of the first guess of ICA.
     report
-        Receives a line a set.
+        Receives one line per set.
 
     Returns
     -------

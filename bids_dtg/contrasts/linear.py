@@ -311,8 +311,8 @@ class _Products:
     fitted: NDArray[np.bool_]  # (contrasts,), where there is one
     patterns: Float  # (patterns, rois, rois), D Dᵀ of contrasts that are known in the same places
     pattern_of: NDArray[np.intp]  # (contrasts,), each contrast's
-    cross: Float  # (contrasts, rois), of the maps less everybody's mean with D
-    left_cross: Float  # the same less the mean of the others
+    cross: Float  # (contrasts, rois), of the maps minus everybody's mean with D
+    left_cross: Float  # the same minus the mean of the others
 
     @classmethod
     def of(cls, person: Person, maps: MeanMaps, mean: Float, deviation: Float) -> _Products:

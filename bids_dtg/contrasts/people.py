@@ -119,11 +119,11 @@ class MeanMaps:
         return np.asarray(self.total / np.maximum(self.count, 1))
 
     def deviation(self, person: Person) -> Float:
-        """Return measured maps less the mean; 0 where nothing was measured."""
+        """Return measured maps minus the mean; 0 where nothing was measured."""
         return np.where(np.isfinite(person.maps), person.maps - self.mean, 0.0)
 
     def left_out(self, person: Person) -> tuple[Float, NDArray[np.bool_]]:
-        """Return measured maps less the mean of all others, and where both are known."""
+        """Return measured maps minus the mean of all others, and where both are known."""
         known = np.isfinite(person.maps)
         others = self.count - known
         own = np.where(known, person.maps, 0.0)

@@ -90,7 +90,7 @@ ROW = Workflow(
 OUT/index.html  begin here: the maps compared with the truth
 OUT/simulated   the people: resting-state runs and true maps
 OUT/maps        what bids_dtg makes of their rest, as for a real dataset
-OUT/demo.tsv    how well the maps match the truth, a row a contrast
+OUT/demo.tsv    how well the maps match the truth, one row per contrast
 OUT/demo.png    a map beside its truth""",
         people=3,
         fewest=1,

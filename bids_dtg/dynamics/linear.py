@@ -213,8 +213,8 @@ class LinearProcess:
         Returns
         -------
         float
-            Nats a region a frame; all regions of a frame together. White noise of variance 1 has
-            1.42; NaN where no frame is judged.
+            Nats per region and frame; all regions of a frame together. White noise of variance 1
+            has 1.42; NaN where no frame is judged.
         """
         late = np.arange(series.shape[1]) >= len(self.transitions)
         chosen = late if judged is None else late & judged
@@ -250,8 +250,8 @@ class Shrinkage:
     process: float
     connectivity: float
     chosen_by: str = ""  # one of `JUDGES`; empty: fixed, as people were too few
-    # (3, values of `GRID`), means over people: nats a region a frame of the process, and of single
-    # frames; r of functional connectivity.
+    # (3, values of `GRID`), means over people: nats per region and frame of the process, and of
+    # single frames; r of functional connectivity.
     scores: tuple[tuple[float, ...], ...] = ()
 
     def own_share(self, frames: int) -> float:

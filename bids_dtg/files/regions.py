@@ -121,7 +121,7 @@ class RegionTable:
 
 
 def encode_series(series: RegionTable) -> bytes:
-    r"""Write series as a table: names of regions, then a line a frame.
+    r"""Write series as a table: names of regions, then one line per frame.
 
     Nine digits are written, so that `read_series` gives the same numbers; what is NaN is ``n/a``.
 
@@ -150,7 +150,7 @@ def read_series(path: Path) -> RegionTable:
         raise ForeignFileError(
             f"{path} is no whole table of series: it has {len(table.rows)} rows, {table.short} of "
             "them cut off",
-            expected="a column a region, a row a frame",
+            expected="one column per region, one row per frame",
         )
     values = np.ascontiguousarray(read_numbers(table.rows, path).T, np.float32)
     with reading(path, as_what=" as a table of series"):
@@ -176,8 +176,8 @@ def series_sidecar(names: Sequence[str], tr_seconds: float, **facts: Any) -> dic
     (0.8, 1.25, 120)
     """
     return {
-        "Description": "Cleaned mean series of the parcels of an atlas: a column a parcel, a row a "
-        "frame of the run",
+        "Description": "Cleaned mean series of the parcels of an atlas: one column per parcel, one "
+        "row per frame of the run",
         "Units": "arbitrary: mean 0 and standard deviation 1 over the frames kept; n/a in frames "
         "that are not kept, and for parcels without enough coverage",
         "RepetitionTime": tr_seconds,

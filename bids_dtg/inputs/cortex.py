@@ -51,7 +51,7 @@ def read_region_maps(
         raise SettingsError(
             f"{path} has {counted(len(table.header), 'column')} ({named(table.header)}) and names "
             f"{len(rows)} regions in {counted(len(table.rows), 'row')}",
-            expected=f"{_OPTION}: a column of regions' names, each once, and a column a map",
+            expected=f"{_OPTION}: a column of regions' names, each once, and one column per map",
         )
     if missing := [name for name in regions if name not in rows]:
         raise SettingsError(

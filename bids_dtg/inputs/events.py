@@ -66,7 +66,7 @@ def find_events(
 
 
 def read_events(path: Path) -> list[dict[str, str]]:
-    """Read an event file: a row an event, all cells as text.
+    """Read an event file: one row per event, all cells as text.
 
     Raises
     ------

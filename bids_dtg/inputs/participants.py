@@ -83,7 +83,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ParticipantsTable:
-    """A table with a row a participant."""
+    """A table with one row per participant."""
 
     path: Path
     columns: Mapping[str, Column]  # by name, in the order of the table; not that of the labels
@@ -154,7 +154,7 @@ def read_participants(path: Path) -> ParticipantsTable:
         It cannot be read, has no column of labels, two columns of one name, or somebody twice
         with different values.
     """
-    expected = "a table with the column participant_id and a row a participant"
+    expected = "a table with the column participant_id and one row per participant"
     try:
         table = read_table(path, None)
     except ForeignFileError as err:
@@ -222,7 +222,7 @@ class Families:
 
     by_label: Mapping[str, str]  # label -> family; who is not in it is a family alone
     source: str  # the table and its column; empty: there is none
-    trouble: tuple[str, ...] = ()  # a line a table that could not be used
+    trouble: tuple[str, ...] = ()  # one line per table that could not be used
     absent: str = "no column family_id in participants.tsv or .csv"  # what would name them
     copies: tuple[tuple[str, ...], ...] = ()  # labels with the same rest, which are in one family
 

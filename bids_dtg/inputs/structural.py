@@ -354,7 +354,7 @@ def _read_matrices(path: Path) -> list[StructuralMatrix]:
         sizes = ", ".join(" x ".join(map(str, matrix.weights.shape)) for matrix in found[:3])
         raise RunError(
             f"{path} has no square matrix" + (f", but is {sizes}" if sizes else ""),
-            expected="a row and a column a region",
+            expected="one row and one column per region",
         )
     return square
 

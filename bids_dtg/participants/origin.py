@@ -130,7 +130,7 @@ def cleaning_note(
         return None
     made += f", and further ({cleaned_as})" if further else ""
     made += f" and here by {strategy}" if cleaned else ""
-    return f"The model was trained on runs cleaned otherwise ({words}); these were {made}."
+    return f"The model was trained on runs cleaned differently ({words}); these were {made}."
 
 
 def complete_average(

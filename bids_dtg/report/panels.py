@@ -48,7 +48,7 @@ def read_of(run: RunFiles, kind: FileKind, read: Callable[[Path], Found]) -> Fou
 
 
 def over_frames(run: RunFiles, kept: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return what `Lanes` with a column a frame have: minutes below, and left-out frames shaded."""
+    """Return what `Lanes` of frames have: minutes below, and left-out frames shaded."""
     minutes = len(kept) * (number(run.quality.get("repetition_time")) or 0) / 60
     step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= _MINUTE_MARKS), 60)
     marks = np.arange(0, minutes + 1e-9, step) if minutes > 0 else ()
@@ -64,7 +64,7 @@ def over_frames(run: RunFiles, kept: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def draw_series(values: NDArray[np.floating]) -> bytes:
-    """Draw standardised series, a row each and a column a frame; what is not known is blank."""
+    """Draw standardised series, a row each and one column per frame; what is not known is blank."""
     return draw_matrix(values, GREYS, -_END, _END)
 
 
@@ -84,7 +84,7 @@ _TITLES = {
 
 
 def _keep_motion(data: Any) -> Kept:
-    """Make a table with a row a frame, of a run with `design` and `confounds`."""
+    """Make a table with one row per frame, of a run with `design` and `confounds`."""
     columns = [
         [None] * len(data.design.keep)
         if values is None
@@ -244,7 +244,7 @@ def _draw_series_of_parcels(run: RunFiles, canvas: Canvas) -> Figure | None:
         height=float(np.clip(_REM_A_PARCEL * len(values), _LOWEST, _HIGHEST)),
         **over_frames(run, kept),
     )
-    text = f"The cleaned series of each parcel, a row a parcel{by}"
+    text = f"The cleaned series of each parcel, one row per parcel{by}"
     left = len(kept) - int(kept.sum())
     text += f"; {left} of {len(kept)} frames were left out and are shaded." if left else "."
     if without := int((~np.isfinite(values).any(axis=1)).sum()):

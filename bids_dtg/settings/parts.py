@@ -85,7 +85,7 @@ class InputOptions:
         shown="the available one that needs the least resampling",
     )
     workflow: str = option(
-        "contrasts", "what is made of resting-state runs", group="model", shapes=()
+        "contrasts", "what to compute from resting-state runs", group="model", shapes=()
     )
     model: str = option(
         "hcp-ya",
@@ -133,9 +133,9 @@ class CleaningOptions:
         metavar="auto|N",
     )
     min_minutes: float = option(
-        4.0, "least time that censoring must leave of a run", metavar="MINUTES"
+        4.0, "least time that must be left of a run after censoring", metavar="MINUTES"
     )
-    interpolation: Interpolation = option("cubic", "of series that are not on the model's grid")
+    interpolation: Interpolation = option("cubic", "for series that are not on the model's grid")
 
     @property
     def scrubbing_fd_mm(self) -> float:
@@ -180,7 +180,7 @@ class ModellingOptions:
     )
     model_name: str | None = option(
         None,
-        "name of the model that is made, or of the results' folder in OUTPUT_DIR/group",
+        "name of the model to train, or of the results' folder in OUTPUT_DIR/group",
         flags=("--model-name", "--name"),
         metavar="NAME",
         shapes=(),
@@ -208,7 +208,7 @@ class ModellingOptions:
     )
     epochs: int | None = option(
         None,
-        "most epochs of training",
+        "maximum number of training epochs",
         shown={
             "": f"{NETWORK_EPOCHS}",
             "finetune": f"{NETWORK_EPOCHS}, or 50 as --recipe published",
@@ -217,7 +217,7 @@ class ModellingOptions:
     )
     batch_size: int | None = option(
         None,
-        "participants in a batch (dynamics: regions)",
+        "participants per batch (dynamics: regions)",
         shown={"": str(NETWORK_BATCH), **_OF_RECIPE},
     )
     features: int = option(64, "channels of the network's first level")
@@ -237,7 +237,7 @@ class ModellingOptions:
     )
     restarts: int | None = option(
         None,
-        "trainings, of which the best by held-out ELBO is kept",
+        "number of trainings; the one with the best held-out ELBO is kept",
         group="dynamics",
         shown="1; 2 with --recipe published",
     )
@@ -296,21 +296,21 @@ class StatisticsOptions:
         "columns of the table to test or to predict",
         metavar="NAME",
         shown={
-            "": "each numeric or two-level column that is no covariate",
+            "": "each numeric or two-level column that is not a covariate",
             "stats": "none",
         },
     )
     covariates: tuple[str, ...] = option(
         (),
-        "columns to adjust for, of the table or of the runs' quality (fd_mean, minutes_kept); "
-        "texts are levels; of twins: for connectomes and mean times",
+        "columns to adjust for, of the table or of the quality metrics (fd_mean, minutes_kept); "
+        "text is categorical; of twins: connectomes and mean times are adjusted",
         metavar="NAME",
         shown="none",
     )
-    voxels: bool = option(False, "analyse voxels, not regions of the first of --atlases")
+    voxels: bool = option(False, "analyse voxels instead of regions of the first of --atlases")
     permutations: int | None = option(
         None,
-        "permutations of participants, signs or behaviour; 0: none",
+        "number of permutations of participants, signs or behaviour; 0: none",
         shown={"": str(MAP_PERMUTATIONS), "intervene": "200"},
     )
     folds: int | Literal["halves"] | None = option(
@@ -348,17 +348,17 @@ class OutputOptions:
     )
     write: tuple[str, ...] = option(
         (),
-        "kinds of results; quality tables, sidecars and pages are always written",
+        "what to write; quality tables, sidecars and pages are always written",
         metavar="KIND",
         shapes=(),
         shown="maps regions",
     )
     output_spaces: tuple[str, ...] = option(
-        (), "more spaces of maps: T1w, MNI152NLin2009cAsym, MNI152NLin6Asym", metavar="SPACE"
+        (), "further spaces of maps: T1w, MNI152NLin2009cAsym, MNI152NLin6Asym", metavar="SPACE"
     )
     surfaces: tuple[str, ...] = option(
         (),
-        "meshes to write maps on, too: fsLR, fsaverage; 91k CIFTI and GIFTI of fsLR, GIFTI of "
+        "surface meshes to write maps on: fsLR, fsaverage; 91k CIFTI and GIFTI of fsLR, GIFTI of "
         "fsaverage5, by the participant's midthickness where there is one",
         metavar="MESH",
         shown="none",

@@ -63,7 +63,7 @@ _SCORES = (
         "covariates of the training participants say",
         interval="95 % interval, by drawing families again (BCa)",
     ),
-    Column("r2", "1 less the share of squared error; below 0: worse than the covariates", "R²"),
+    Column("r2", "1 minus the share of squared error; below 0: worse than the covariates", "R²"),
     Column(
         "auc",
         "Of two levels: probability that the second level's participant has the larger prediction",

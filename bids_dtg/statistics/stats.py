@@ -438,7 +438,7 @@ class _Answer:
 
     @property
     def rows(self) -> list[dict[str, object]]:
-        """A row a test, for the table; none of voxels."""
+        """One row per test, for the table; none of voxels."""
         return [
             {
                 "contrast": one.table.contrast or None,
@@ -570,7 +570,7 @@ def _write(
     """Write the summary and the page; report the answers."""
     people = question.people
     rows = [row for answer in answers for row in answer.facts]
-    words = f"Tests of {question.title}, a contrast a row"
+    words = f"Tests of {question.title}, one contrast per row"
     results.table("desc-tests_summary", ResultTable(_SUMMARY, rows, words))
     for answer in answers:
         say(answer.headline)

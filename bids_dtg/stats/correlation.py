@@ -141,7 +141,7 @@ def _standardized(values: Values) -> NDArray[np.float64]:
 
 
 def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Values:
-    """Return values less their mean and of length 1 over the last axis; NaN where constant.
+    """Return values minus their mean and of length 1 over the last axis; NaN where constant.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _alike(families: ArrayLike, sites: ArrayLike | None) -> list[Integers]:
 class Design:
     """What is asked of each column, and its draws by chance (Freedman and Lane 1983)."""
 
-    tested: Array  # (people,), less what covariates explain
+    tested: Array  # (people,), minus what covariates explain
     covariates: Array  # (people, columns), orthonormal, the constant first; none: a mean is tested
     draws: Integers  # (draws, people), orders of people, or their signs; none: no p
 

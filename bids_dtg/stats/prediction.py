@@ -55,7 +55,7 @@ class Prediction:
 
     @property
     def r2(self) -> float:
-        """1 less the share of squared error; below 0: worse than the mean and covariates."""
+        """1 minus the share of squared error; below 0: worse than the mean and covariates."""
         error = np.square(self.measured - self.predicted).sum()
         return float(1 - error / np.square(self.measured).sum())
 
@@ -252,7 +252,7 @@ def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Arra
 
 
 def _without(values: Array, columns: Array, test: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Return values of training and test people less what columns say by training people."""
+    """Return values of training and test people minus what columns say by training people."""
     coefficients = np.linalg.lstsq(columns[~test], values[~test])[0]
     left = values - columns @ coefficients
     return left[~test], left[test]

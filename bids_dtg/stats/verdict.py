@@ -65,7 +65,7 @@ class Verdict:
     '95 % interval holds 0; p above 0.05'
     """
 
-    difference: Interval  # one less the other, with its 95 % interval; above 0: the one is better
+    difference: Interval  # one minus the other, with its 95 % interval; above 0: the one is better
     p: float  # two-sided; corrected where several differences are asked about together
     people: int  # who have both scores; a family counts once
     rarer: int | None = None  # how many of them are of the rarer level; None: there are no levels
@@ -219,7 +219,7 @@ def judge_differences(
     Parameters
     ----------
     differences
-        (people,), one score less the other; NaN is left out. Of a score that people have only
+        (people,), one score minus the other; NaN is left out. Of a score that people have only
         together, their shares by the jackknife (`jackknife_shares`).
     families
         (people,) labels: a family counts as one person, by its mean. None: nobody is related.
@@ -342,7 +342,7 @@ def judge_scores(
     Parameters
     ----------
     difference
-        One score less the other, given how often each person counts: (samples, people) whole
+        One score minus the other, given how often each person counts: (samples, people) whole
         numbers to (samples,); NaN where it is not defined.
     people
         Number of people who have both scores.

@@ -70,7 +70,7 @@ class Covariates:
 
 
 def standardised(columns: Array) -> Array:
-    """Return columns of people less their mean, in standard deviations; of a constant 0.
+    """Return columns of people minus their mean, in standard deviations; of a constant 0.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class Adjustment:
         return cls(names, mean, slopes_on(filled, np.asarray(connectomes, np.float64)))
 
     def columns(self, covariates: Covariates) -> Array:
-        """Return people's covariates (people, columns) less the mean; not known: 0."""
+        """Return people's covariates (people, columns) minus the mean; not known: 0."""
         columns = covariates.columns(self.names)
         return np.where(np.isfinite(columns), columns - self.mean, 0.0)
 

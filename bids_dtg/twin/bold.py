@@ -127,7 +127,7 @@ def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
 
 
 def _scaled(bold: People, mean: Array, sd: Array) -> list[list[BoldRun | None]]:
-    """Return BOLD less the mean in SD."""
+    """Return BOLD minus the mean in SD."""
 
     def of(run: BoldRun) -> BoldRun:
         return replace(run, values=((run.values - mean) / sd).astype(np.float32))
@@ -302,7 +302,7 @@ def responses(bold: People, segments: Segments) -> Array:
 
 
 def contrasts(bold: People, segments: Segments) -> Array:
-    """Return each person's second condition less the first one, as published.
+    """Return each person's second condition minus the first one, as published.
 
     The regression has the conditions' displays, convolved with Glover's response and its
     derivative, cosine drift and an offset (Takahashi et al., 2026).

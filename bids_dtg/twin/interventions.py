@@ -48,7 +48,7 @@ Floats = NDArray[np.floating[Any]]
 def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Target, ...]:
     """Return the functions of behaviour: mean times and effects, then each task's accuracy.
 
-    With BOLD, responses of regions follow, second condition less first: of regions that
+    With BOLD, responses of regions follow, second condition minus first: of regions that
     connectomes predict, and of amygdalae, whose response to faces is the published affective
     function.
     """

@@ -247,7 +247,7 @@ class LowRank(nn.Module):
         self.register_buffer("of_times", torch.zeros(self.network.modulations, times))
 
     def times(self, connectomes: Tensor) -> Tensor:
-        """Predict mean times and effects, less those of the group, (people, times), seconds."""
+        """Predict mean times and effects, minus those of the group, (people, times), seconds."""
         return (connectomes - self.edge_mean) @ self.edge_weights
 
     def forward(self, connectomes: Tensor) -> MainWeights:
@@ -255,7 +255,7 @@ class LowRank(nn.Module):
         return self.with_times(self.times(connectomes))
 
     def with_times(self, times: Tensor) -> MainWeights:
-        """Return main networks that have mean times and effects, less those of the group."""
+        """Return main networks that have mean times and effects, minus those of the group."""
         return self.network.weights(times @ self.of_times.T)
 
     @property

@@ -79,7 +79,7 @@ class Task:
     bids_tasks: tuple[str, ...]  # task entities of its event files
     buttons: tuple[str, ...]
     channels: int  # of the stimulus
-    conditions: tuple[str, ...]  # the condition effect is the second less the first
+    conditions: tuple[str, ...]  # the condition effect is the second minus the first
     display_seconds: float | None  # the stimulus stays on for so long at most; None: the duration
     window_seconds: float  # responses count until so long after onset
     correct_column: str  # its value is, or stands for, a button; with `probes` it is the target

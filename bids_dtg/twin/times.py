@@ -22,7 +22,7 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 
 Array = NDArray[np.float64]
 
-RT, EFFECT = "rt", "effect"  # the mean response time, and the second condition less the first
+RT, EFFECT = "rt", "effect"  # the mean response time, and the second condition minus the first
 LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
 PENALTIES = np.logspace(-2, 4, 37)  # of a ridge, relative to the mean eigenvalue of the kernel
 _FOLDS = 5  # of people, by which predictions are judged
@@ -115,7 +115,7 @@ class Ridges:
     predictable: NDArray[np.bool_]  # (targets,): whether leave-one-out predicts it
 
     def predict(self, connectomes: NDArray[np.floating[Any]]) -> Array:
-        """Return figures less the training people's mean, (people, targets), seconds."""
+        """Return figures minus the training people's mean, (people, targets), seconds."""
         return np.asarray((connectomes - self.edge_mean) @ self.weights)
 
 
@@ -248,7 +248,7 @@ def by_known(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], NDAr
 
 
 def _without(values: Array, covariates: Array | None, rows: NDArray[np.bool_]) -> Array:
-    """Return values less the mean and the linear part on covariates that some rows have."""
+    """Return values minus the mean and the linear part on covariates that some rows have."""
     found = values - values[rows].mean(axis=0)
     if covariates is None:
         return np.asarray(found)

@@ -315,7 +315,7 @@ class TimesTask(TwinTask):
     segments
         What people saw and did, by ``training`` and ``validation``.
     observed
-        (people, targets), by the same names: their figures less the training people's mean,
+        (people, targets), by the same names: their figures minus the training people's mean,
         seconds; NaN: not known.
     start
         (modulations, targets): first matrix.

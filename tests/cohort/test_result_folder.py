@@ -65,7 +65,7 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
     made = results(cohort)
     with made.begun():
         rows = [{"contrast": "a", "r": 1 / 3, "found": np.bool_(True)}, {"r": np.nan}]
-        table = made.table("desc-some_scores", ResultTable(COLUMNS, rows, "A row a contrast"))
+        table = made.table("desc-some_scores", ResultTable(COLUMNS, rows, "One row per contrast"))
         entities = {"contrast": "a", "stat": "t", "desc": "mean"}
         path = made.map(entities, np.array([1.5, 2, 3]), PLACES, "A mean", Units="t", N=4)
         section = Section("Brains", figures=[pictures("Views", {"one <b>": PNG})])
@@ -76,7 +76,7 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
         {"contrast": "n/a", "r": "n/a", "found": "n/a"},
     ]
     words = json.loads(table.with_suffix(".json").read_text())
-    assert words["Description"] == "A row a contrast"
+    assert words["Description"] == "One row per contrast"
     assert words["r"] == {"Description": "Correlation"}
     assert path.name == "space-MNI152NLin6Asym_res-2_contrast-a_stat-t_desc-mean_statmap.nii.gz"
     assert nib.load(path).get_fdata()[PLACES.mask].tolist() == [1.5, 2, 3]

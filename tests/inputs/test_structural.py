@@ -87,7 +87,7 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
         (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas lacks: LH_Vis_3"),
         (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions of one name"),
         (np.eye(4), (), r"has 4 regions\. Expected: one matrix over the 3 regions"),
-        (np.ones((2, 4)), (), r"is 2 x 4\. Expected: a row and a column"),
+        (np.ones((2, 4)), (), r"is 2 x 4\. Expected: one row and one column"),
         (WEIGHTS - 3, REGIONS, "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1"),
         (WEIGHTS * [1, 1, np.nan], REGIONS, "has NaN or infinite weights"),
         (np.triu(WEIGHTS), REGIONS, "has asymmetric weights, at 7Networks_LH_Vis_1"),

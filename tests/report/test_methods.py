@@ -109,7 +109,7 @@ ROWS = [
     (cleaned("ica_aroma"), "ICA-AROMA", "motion parameters"),
     (cleaned("compcor"), "24 motion parameters (where the table of confounds has", "censored"),
     (cleaned("compcor"), "cosines (high-pass; where the table of confounds has them) were", "none"),
-    (NONE, "no confounds were removed", "motion parameters"),
+    (NONE, "No confounds were removed", "motion parameters"),
     (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
     (cleaned(interpolation="nearest"), "once, by the nearest voxel", "splines"),
     (

@@ -47,7 +47,7 @@ def test_clusters_and_shares_are_in_one_table(folder):
 
 def test_the_page_has_the_answer_first_and_the_tables_their_meanings(folder):
     page = (folder / "statistics_report.html").read_text()
-    assert page.index("two components carry") < page.index("Nearest to the mean")
+    assert page.index("the first two components explain") < page.index("Nearest to the mean")
     words = json.loads((folder / "desc-people_coordinates.json").read_text())
     assert {"distance", "pc1", "umap1"} <= set(words)
 

@@ -61,7 +61,7 @@ def test_a_run_needs_twenty(job, frames, code, capsys):
     assert job.run() == code
     if code:
         line = capsys.readouterr().err
-        assert "has 19 degrees of freedom left (48 frames kept, less 29 columns)" in line
+        assert "has 19 degrees of freedom left (48 frames kept, minus 29 columns)" in line
         assert "Expected: at least 20: correlations of fewer are mostly chance. To do: rem" in line
 
 

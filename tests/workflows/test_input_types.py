@@ -176,7 +176,7 @@ def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     job.model = job.folder / "trained"
     assert job.run() == 0
     note = (
-        "The model was trained on runs cleaned otherwise (HCP minimal preprocessing and ICA-FIX); "
+        "The model was trained on runs cleaned differently (HCP minimal preprocessing and ICA-FIX); "
         "these were preprocessed by fMRIPrep and here by simple."
     )
     assert sidecar(job.out)["CleaningNote"] == note

@@ -89,9 +89,10 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
     judged = f"model {bundle.card.name}"
     found = score_models(cohort, simple, {judged: predict}, people, judged)
     evaluation = write_scores(cohort, found, simple, judged)
-    say("r: predicted with measured maps; residual r: the same of deviations from the mean map")
+    say("r: of predicted with measured maps; residual r: of their deviations from the mean map,")
+    say("n/a for models that do not tell people apart, or were fitted on all the others")
     for row in evaluation["rows"]:
-        residual = row["residual_r"][0] if row.get("residual_r") else "n/a (one map for everybody)"
+        residual = row["residual_r"][0] if row.get("residual_r") else "n/a"
         say(f"{row['model']}: r {row['r'][0]}, residual r {residual}")
     say(f"tables and matrices: {cohort.results.path}")
     return cohort.failed

@@ -243,7 +243,9 @@ def _score(
     sections = []
     if old:
         transfer = transfer_rows(found, "tuned", {contrast.label for contrast in tuned})
-        table = ResultTable(TRANSFER_COLUMNS, transfer, "Scores before and after: a row a contrast")
+        table = ResultTable(
+            TRANSFER_COLUMNS, transfer, "Scores before and after: one row per contrast"
+        )
         cohort.results.table("desc-transfer_scores", table)
         sections.append(
             Section(

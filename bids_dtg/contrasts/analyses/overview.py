@@ -157,7 +157,7 @@ def _gather(
     averages = [made for made in everything if _is_volume(made)]
     if dense := sum(bool(made.maps) for made in everything) - len(averages):
         say(
-            f"no mean of {counted(dense, 'set')} of parcel maps: wb_command -cifti-average makes it"
+            f"no mean maps of {counted(dense, 'set')} of parcel maps: use wb_command -cifti-average"
         )
     maps = None
     if averages:
@@ -251,7 +251,7 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
 
     Returns
     -------
-    A row a contrast; None where no folder of measured maps was given.
+    One row per contrast; None where no folder of measured maps was given.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
             }
         )
     return ResultTable(
-        _COMPARED_COLUMNS, rows, "Predicted and measured mean maps: a row a contrast"
+        _COMPARED_COLUMNS, rows, "Predicted and measured mean maps: one row per contrast"
     )
 
 

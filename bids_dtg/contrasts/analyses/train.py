@@ -148,7 +148,7 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
         for number, group in enumerate(groups, 1)
         for label in group
     ]
-    words = "Groups of the cross-validation: a row a participant, in the order of the matrices"
+    words = "Groups of the cross-validation: one row per participant, in the order of the matrices"
     cohort.results.table(FOLDS, ResultTable(_FOLD_COLUMNS, rows, words))
     by_group, records = [], []
     for number, group in enumerate(groups, 1):

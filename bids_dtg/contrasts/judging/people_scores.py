@@ -164,7 +164,7 @@ class PeopleScores:
 
 
 # What is common to all people follows their deviations: 1, the mean of predictions and of measured
-# maps, and these less the training mean.
+# maps, and these minus the training mean.
 _ONE, _P, _M, _P_AWAY, _M_AWAY = range(-5, 0)
 _COMMON = 5
 
@@ -178,8 +178,8 @@ def _products(
 ) -> tuple[Values, int]:
     """Return sums over voxels of the products of deviations and what is common, and their number.
 
-    They are (2 * people + 5, 2 * people + 5): predictions less their mean over people, measured
-    maps less theirs, and what is common.
+    They are (2 * people + 5, 2 * people + 5): predictions minus their mean over people, measured
+    maps minus theirs, and what is common.
     """
     people, all_voxels = predicted.shape
     found, voxels = np.zeros((2 * people + _COMMON,) * 2), 0

@@ -1,4 +1,4 @@
-"""Scores of models as one table: a row a model, contrast and person, a column a score.
+"""Scores of models as one table: one row per model, contrast and person, one column per score.
 
 The mean of a score over people is the score; its spread over people is valid for intervals and
 tests, even if the score of a person depends on the others (`PeopleScores.by_name`). Rows of tables,
@@ -215,7 +215,7 @@ def ceilings(
     Returns
     -------
     pandas.DataFrame
-        A row a contrast that somebody has twice: retest_people, reliability, ceiling,
+        One row per contrast that somebody has twice: retest_people, reliability, ceiling,
         residual_reliability, residual_ceiling.
     """
     of = slice(None) if here is None else here

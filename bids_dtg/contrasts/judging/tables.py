@@ -125,7 +125,7 @@ CONTRAST_COLUMNS = (
     Column("retest_people", "Participants whose maps of it were measured twice; n/a: none"),
     Column("reliability", "r of the two measured maps, mean over those participants"),
     Column("ceiling", _CEILING),
-    Column("residual_reliability", "The same of both maps less their means over participants"),
+    Column("residual_reliability", "The same of both maps minus their means over participants"),
     Column("residual_ceiling", "Root of it: the residual r of a prediction of the true maps"),
 )
 PERSON_COLUMNS = (
@@ -215,22 +215,22 @@ def score_tables(
         "models": (
             MODEL_COLUMNS,
             [summary_row(scores, name) for name in scores.models],
-            "Scores: a row a model",
+            "Scores: one row per model",
         ),
         "contrasts": (
             CONTRAST_COLUMNS,
             contrast_rows(scores, ceilings[ALL_PLACES]),
-            "Scores: a row a contrast and model",
+            "Scores: one row per contrast and model",
         ),
         "tests": (
             TEST_COLUMNS,
             published_tests(scores, model),
-            "The published tests: a row a contrast, score and opponent",
+            "The published tests: one row per contrast, score and opponent",
         ),
         "people": (
             PERSON_COLUMNS,
             person_rows(scores, model, people),
-            "Scores: a row a participant",
+            "Scores: one row per participant",
         ),
         "parts": (PART_COLUMNS, part_rows(scores, model, places, ceilings), "Scores by tissue"),
         "comparisons": (COMPARISON_COLUMNS, comparison_rows(scores, model), ""),
@@ -347,7 +347,7 @@ def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
 
 
 def person_rows(scores: Scores, model: str, people: Sequence[Person]) -> list[Row]:
-    """Return a row a person: scores, means over contrasts, and what may go with them."""
+    """Return one row per person: scores, means over contrasts, and what may go with them."""
     own = scores.of(model)
     found = pd.DataFrame(
         {
@@ -388,7 +388,7 @@ def part_rows(
 
 
 def published_tests(scores: Scores, model: str) -> list[Row]:
-    """Return the published tests: a row a contrast, score and opponent.
+    """Return the published tests: one row per contrast, score and opponent.
 
     Returns
     -------

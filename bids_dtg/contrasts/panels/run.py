@@ -231,7 +231,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def _keep_carpet(data: MeasuredRun) -> Kept:
-    """Make a table with a row a frame, or a few frames in a row, and columns for each voxel."""
+    """Make a table with one row per frame, or a few frames in a row, and columns for each voxel."""
     carpet, design = data.carpet, data.design
     names = [
         f"{kind}{voxel:03d}"
@@ -262,7 +262,7 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
 
 
 def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw a row a voxel and a column a frame; rows without signal are blank."""
+    """Draw one row per voxel and one column per frame; rows without signal are blank."""
     rows = read_rows(path) if (path := run.files.get(CARPET_FILE)) else []
     if not rows:
         return None

@@ -108,7 +108,7 @@ _COLUMNS = (
         "nll",
         "Negative log density of a frame given those before it, all regions together, mean over "
         "people",
-        unit="nats a region a frame",
+        unit="nats per region and frame",
     ),
     Column(
         "fcd",
@@ -250,7 +250,7 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
         if own.judge.name == session
     ]
     columns = (*_COLUMNS, *(_OF_SIMULATIONS if simulated else ()))
-    description = "How well a session of a person is predicted: a row a model and session"
+    description = "How well a session of a person is predicted: one row per model and session"
     return ResultTable(columns, rows, description)
 
 

@@ -109,7 +109,7 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
             cases[:, :, u, number] = True
             inputs = {"network_input": network, "external_input": external}
             rows.append(inputs | _summary(points, cases))
-    words = "Fixed points of single regions: a row a combination of inputs"
+    words = "Fixed points of single regions: one row per combination of inputs"
     return ResultTable((*_INPUTS, *_SUMMARY), rows, words)
 
 
@@ -133,7 +133,7 @@ def _of_networks(
         cases[number] = True
         counts = {**_summary(points, cases), "settling": int(settled[number].sum())}
         rows.append({"participant_id": f"sub-{label}", **counts})
-    words = "Fixed points of people's networks: a row a participant"
+    words = "Fixed points of people's networks: one row per participant"
     return ResultTable((PARTICIPANT, *_SUMMARY, _SETTLING), rows, words)
 
 

@@ -41,14 +41,14 @@ _SHRINKAGE = (
         "Negative log density of a frame given those before it, of other frames of the same "
         "people, by a process shrunk so; mean over people; less is better",
         "nll, process",
-        unit="nats a region a frame",
+        unit="nats per region and frame",
     ),
     Column(
         "nll_single",
         "Negative log density of single frames of these, by a covariance shrunk so; mean over "
         "people; less is better, where halves of a session judge",
         "nll, single frames",
-        unit="nats a region a frame",
+        unit="nats per region and frame",
     ),
     Column(
         "fit",
@@ -217,7 +217,7 @@ def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:
         rows.append(
             {"frames": frames, **dict(zip(("nll", "nll_single", "fit"), scores, strict=True))}
         )
-    return ResultTable(_SHRINKAGE, rows, "How strongly people are shrunk: a row a shrinkage")
+    return ResultTable(_SHRINKAGE, rows, "How strongly people are shrunk: one row per shrinkage")
 
 
 def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> Section:
@@ -246,7 +246,7 @@ def _components_table(components: Components) -> ResultTable:
         {"name": f"component{number}", "share": share, "icc": icc}
         for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
     ]
-    description = "Features of people, and how reliable they are: a row a component"
+    description = "Features of people, and how reliable they are: one row per component"
     return ResultTable(_COMPONENTS, rows, description)
 
 

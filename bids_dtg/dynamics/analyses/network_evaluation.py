@@ -124,7 +124,7 @@ def run_network_evaluation(settings: Settings) -> int:
             _CHECKS_FILE: ResultTable(
                 _CHECKS,
                 checks,
-                "People's own sessions compared with simulated ones: a row a measure",
+                "People's own sessions compared with simulated ones: one row per measure",
             ),
             **parameters,
         }

@@ -149,7 +149,7 @@ def parameter_results(
             }
             for n, row in enumerate(uses(inferred, alignment))
         ],
-        "Use, roles and agreement between sessions of parameters: a row a parameter",
+        "Use, roles and agreement between sessions of parameters: one row per parameter",
     )
     explained = feature_table(networks, theta, maps, positions_of(networks.regions))
     features = ResultTable(

@@ -166,7 +166,7 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
     """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
     rows = uses(inferred, alignment_of(inferred, networks))
-    use = ResultTable(USE, rows, "Divergence of parameters from their prior: a row a parameter")
+    use = ResultTable(USE, rows, "Divergence of parameters from their prior: one row per parameter")
     held_out = int((~fitted.trained).sum())
     restarts = _restart_table(fitted)
     analysis.write_page(
@@ -240,7 +240,7 @@ def _history_table(fitted: Fitted) -> ResultTable:
         for number, restart in enumerate(fitted.restarts, 1)
         for epoch in restart.history
     ]
-    return ResultTable(_HISTORY, rows, "The training: a row an epoch")
+    return ResultTable(_HISTORY, rows, "The training: one row per epoch")
 
 
 def _restart_table(fitted: Fitted) -> ResultTable:

@@ -137,7 +137,7 @@ class ParcelPlaces(ListedPlaces):
     @property
     def density(self) -> str:
         """What the places are, in words."""
-        return f"{self.number:,} parcels of fsLR's mesh (32,492 vertices a hemisphere) and voxels"
+        return f"{self.number:,} parcels of fsLR's mesh (32,492 vertices per hemisphere) and voxels"
 
     @cached_property
     def _held(self) -> tuple[Indices, Indices]:

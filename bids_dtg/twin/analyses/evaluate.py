@@ -121,7 +121,7 @@ _REGIONS = (
         "{}_response",
         "Response to trials of the condition, mean over people, in SD of the training people: {}",
     ).each(("observed", "twin", "training_mean")),
-    *Column("{}_t", "t over people of the second condition less the first: {}").each(
+    *Column("{}_t", "t over people of the second condition minus the first: {}").each(
         ("observed", "twin", "training_mean")
     ),
     Column(
@@ -325,7 +325,7 @@ def _finish(
     found = evaluate(judged, people, seed=analysis.settings.modelling.seed)
     tables = evaluation_tables(found, judged, people)
     if fits:
-        tables[_OF_FOLDS] = ResultTable(_FOLDS, fits, "Fits: a row a fold")
+        tables[_OF_FOLDS] = ResultTable(_FOLDS, fits, "Fits: one row per fold")
     if left_out := {**analysis.people.left_out, **seen}:
         tables[EXCLUDED] = left_out_table(left_out)
     for sentence, _ in winners(found):
@@ -337,7 +337,7 @@ def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict
     """Return the tables, by the names of their files."""
     of_bold = {}
     if rows := list(_region_rows(judged, people.segments.tasks)):
-        words = "BOLD of tasks: a row a region and condition"
+        words = "BOLD of tasks: one row per region and condition"
         of_bold["desc-regions_responses"] = ResultTable(_REGIONS, rows, words)
     return {
         "desc-people_predicted": ResultTable(
@@ -347,7 +347,7 @@ def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict
         "desc-scores_models": ResultTable(
             _SCORES,
             [_score_row(score, found) for score in found.scores],
-            "Scores: a row a figure, task, condition and prediction",
+            "Scores: one row per figure, task, condition and prediction",
         ),
         "desc-twins_matched": ResultTable(
             _MATCHED,
@@ -383,7 +383,7 @@ def _people_table(
     found: Evaluation, judged: Judged, people: Cohort
 ) -> tuple[tuple[Column, ...], list[Row]]:
     """Return columns and rows of the table of people: figures of each task, and losses."""
-    what = "mean response time (rt), or that in the second condition less the first (effect)"
+    what = "mean response time (rt), or that in the second condition minus the first (effect)"
     names = [target.name for target in targets_of(people.segments.tasks)]
     times, losses = judged.each("times"), judged.each("losses")
     columns = (
@@ -522,7 +522,7 @@ def _page(
 def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[Section]:
     """Yield what was fitted, where it was not a model."""
     if fits:
-        table = ResultTable(_FOLDS, fits).on_page("Fits, a row a fold")
+        table = ResultTable(_FOLDS, fits).on_page("Fits, one row per fold")
         yield Section("Fits", template="twin_fits.html", facts=facts, tables=(table,))
 
 
@@ -548,7 +548,7 @@ def _scatters(
 
 
 def _table(found: Evaluation, task: str) -> Table:
-    """Return all figures of a task, a row a prediction."""
+    """Return all figures of a task, one row per prediction."""
     scores = [score for score in found.scores if score.task == task]
     keys = list(dict.fromkeys((score.figure, score.condition) for score in scores))
     names = list(dict.fromkeys(score.name for score in scores))
@@ -652,7 +652,7 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[Section]:
         tables=(ResultTable(_MATCHED, [found.matching]).on_page("Losses of twins"),),
         figures=(
             figures.matrices(
-                "Loss of each twin (rows) on each person's responses (columns), less the mean of "
+                "Loss of each twin (rows) on each person's responses (columns), minus the mean of "
                 "the person; below 0 the twin fits the person better than others do",
                 {"loss": losses},
                 ends=(-end, end),

@@ -79,8 +79,8 @@ _Known = tuple[tuple[NDArray[np.floating[Any]], Array, Array | None, NDArray[np.
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
-    "condition less the first (effect), s; probability of the correct button (accuracy); response "
-    "of a region, second condition less the first, in SD of the training people's BOLD",
+    "condition minus the first (effect), s; probability of the correct button (accuracy); response "
+    "of a region, second condition minus the first, in SD of the training people's BOLD",
 )
 _DIRECTION = Column("direction", "What is moved: the function, and whether it is lowered or raised")
 _WAY = Column(
@@ -332,17 +332,17 @@ def words_of(function: Target) -> str:
 def _tables(found: _Study, regions: Sequence[str]) -> dict[str, ResultTable]:
     return {
         "desc-moves_judged": ResultTable(
-            _JUDGED, _judged_rows(found), "Verdicts: a row a direction and way"
+            _JUDGED, _judged_rows(found), "Verdicts: one row per direction and way"
         ),
         "desc-functions_changes": ResultTable(
             _CHANGES,
             list(_change_rows(found)),
-            "Means over people: a row a direction, way, step size and function",
+            "Means over people: one row per direction, way, step size and function",
         ),
         "desc-people_changes": ResultTable(
             _PEOPLE,
             list(_people_rows(found)),
-            "Each participant: a row a participant, direction and way",
+            "Each participant: one row per participant, direction and way",
         ),
         "desc-edges_attribution": ResultTable(
             _EDGES,

@@ -121,7 +121,7 @@ def run_training(settings: Settings) -> int:
         tables = {
             PARTICIPANTS: participants_table(people),
             "desc-training_history": ResultTable(
-                _HISTORY, history, "The training: a row an epoch of a stage"
+                _HISTORY, history, "The training: one row per epoch of a stage"
             ),
         }
         analysis.write(tables, _page(analysis, fitted, odd))

@@ -98,7 +98,7 @@ def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
     Returns
     -------
     Evaluation
-        By folds, r over people is of figures less the mean of their fold, other people's twins are
+        By folds, r over people is of figures minus the mean of their fold, other people's twins are
         those of the same fold, and verdicts count that everybody trains the others' twins.
     """
     return _Evaluating(judged, people, seed).evaluation()
@@ -254,7 +254,7 @@ class _Evaluating:
         )
 
     def _within(self, *values: Array) -> list[Array]:
-        """Return values of people who have all of them, by folds less the mean of the fold.
+        """Return values of people who have all of them, by folds minus the mean of the fold.
 
         Training people without a fold of slow people are the quick ones: what is predicted for all
         alike goes against what these people are, and its r over people would be below 0.
@@ -443,7 +443,7 @@ def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Ar
     Returns
     -------
     dict
-        (regions, tasks) each: t over people of the second condition less the first, as
+        (regions, tasks) each: t over people of the second condition minus the first, as
         ``observed_t``, ``twin_t`` and ``training_mean_t``, and r over people of mean responses, as
         ``r_people``, with those of a ridge and, of the same people, of the own first half; NaN
         where all are predicted the same.

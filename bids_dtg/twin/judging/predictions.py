@@ -61,7 +61,7 @@ class Cohort:
         return family_numbers(self.labels, self.families)
 
     def edges(self, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
-        """Return connectomes (people, edges) less what an adjustment says of covariates."""
+        """Return connectomes (people, edges) minus what an adjustment says of covariates."""
         if adjustment is None:
             return self.connectomes
         return adjustment.apply(self.connectomes, self.covariates)
@@ -106,7 +106,7 @@ class Judged:
     losses: Array  # (people, people) of twins (rows) on people; NaN: of different fits, not known
     folds: NDArray[np.intp] | None = None  # (people,); None: one fit of other people serves all
     # In SD of the training people, by `observed`, `twin` and `training_mean`: responses to
-    # conditions (people, regions, conditions), and second condition less the first with the ending
+    # conditions (people, regions, conditions), and second condition minus the first with the ending
     # `_contrasts` (people, regions, tasks), with SDs of training people as `contrast_sds`; and
     # whether connectomes predict a region as `open` (people, regions). `ridge` and, in units of
     # BOLD, the same people's `OWN_HALF` have responses, too. None: there is no BOLD.

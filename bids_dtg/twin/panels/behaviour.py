@@ -26,7 +26,7 @@ PREDICTED = "predicted_rt_seconds"
 _OBSERVED = "observed_rt_seconds"
 
 
-# A task and condition, or the second condition of a task less the first: cells as text.
+# A task and condition, or the second condition of a task minus the first: cells as text.
 BehaviourRow = Mapping[str, str]
 # Columns of the table by their titles, in the order of the page; what is no time is a share.
 _TITLES_OF: Mapping[str, str] = {
@@ -73,7 +73,7 @@ def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
         return f"{task}: {condition}"
     names = [own["condition"] for own in rows if own["task_name"] == task]
     first, second, *_ = (*dict.fromkeys(name for name in names if name != EFFECT), "", "")
-    return f"{task}: {second} less {first}" if second else f"{task}: effect"
+    return f"{task}: {second} minus {first}" if second else f"{task}: effect"
 
 
 def _cell(row: BehaviourRow, name: str) -> Cell:

@@ -85,7 +85,7 @@ class AverageBehaviour:
                 yield _effect(rows[0], rows[1])
 
     def trial_rows(self) -> Iterator[Row]:
-        """Yield a row a trial, by run and onset."""
+        """Yield one row per trial, by run and onset."""
         for number in np.lexsort((self.shown.trial, self.run)):
             if self.shown.task[number] >= 0:
                 yield self._trial_row(int(number))
@@ -186,7 +186,7 @@ def _mean_rt(decoded: Decoded | None, trials: Flags) -> float:
 
 
 def _effect(first: Row, second: Row) -> Row:
-    """Return the second condition less the first."""
+    """Return the second condition minus the first."""
     found = {
         name: second[name] - value for name, value in first.items() if isinstance(value, float)
     }

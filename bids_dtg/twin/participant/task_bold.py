@@ -76,7 +76,7 @@ class TaskBold:
 
 
 def encode_task_bold(names: Sequence[str], bold: BoldRun) -> bytes:
-    """Write BOLD of a task run as a table: a column a region, a row a volume; NaN is ``n/a``."""
+    """Write BOLD of a task run: one column per region, one row per volume; NaN is ``n/a``."""
     return encode_series(RegionTable(tuple(names), bold.values.T))
 
 
@@ -100,7 +100,7 @@ def task_bold_sidecar(
         **series_sidecar(names, bold.tr_seconds),
         "Description": "Mean series of the parcels of an atlas in a run of a task, cleaned by "
         "DenoiseStrategy without a low-pass filter and without the global signal: a column a "
-        "parcel, a row a volume of the run",
+        "parcel, one row per volume of the run",
         "Units": "percent of the parcel's mean signal; n/a in volumes that are not kept, and for "
         "parcels without enough coverage",
         "StartTime": bold.start_seconds,

@@ -40,7 +40,7 @@ _OWN = Column(
 )
 BEHAVIOUR = (
     _TASK,
-    Column("condition", "Condition of the trials; effect: the second condition less the first"),
+    Column("condition", "Condition of the trials; effect: the second condition minus the first"),
     Column(
         "trials",
         "Number of trials of the figures: the participant's scored trials; all trials where the "
@@ -245,7 +245,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     def _write_bold(
         self, path: PurePosixPath, behaviour: AverageBehaviour, facts: Mapping[str, Any]
     ) -> Iterator[PurePosixPath]:
-        """Write the BOLD of a twin: a row a volume of each run, a column a region."""
+        """Write the BOLD of a twin: one row per volume of each run, one column per region."""
         rows = [
             (
                 run.file.path.name,
@@ -261,8 +261,8 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             path,
             encoded(text),
             {
-                "Description": "BOLD of each region by the connectome's twin, an estimate and no "
-                "measurement: a row a volume of each run, at the training people's repetition time",
+                "Description": "BOLD of each region by the connectome's twin, an estimate, not "
+                "a measurement: one row per volume, at the training people's repetition time",
                 "Units": "as BOLD of tasks was given in training",
                 "events_file": {"Description": "Event file of the run"},
                 "seconds": {"Description": "Time of the volume in the run", "Units": "s"},

@@ -37,8 +37,8 @@ def write_twin_people(
         regions) and ``edges`` (people, edges), the upper triangle row by row, Fisher z; ``bids``, a
         raw dataset with an event file for each run, with the columns of the real ones and the
         button as ``response``;
-        ``truth.tsv``, a row a person: true parameters, mean response times and shares of correct
-        responses.
+        ``truth.tsv``, one row per person: true parameters, mean response times and shares of
+        correct responses.
     people
         Simulated people, with their connectomes.
     sequences

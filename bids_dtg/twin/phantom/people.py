@@ -158,7 +158,7 @@ class TwinPeople:
         return share_correct(drifts_of(parameters, task), parameters[:, 1:2])
 
     def effects(self, task: str) -> Array:
-        """Return the true effect on the mean response time, (people,): second less first.
+        """Return the true effect on the mean response time, (people,): second minus first.
 
         Examples
         --------

@@ -255,7 +255,7 @@ class TrialSequence:
 
     name: str  # task entity of its event files
     trials: Trials  # without responses
-    rows: tuple[Mapping[str, str], ...]  # of the event file, a row a trial
+    rows: tuple[Mapping[str, str], ...]  # of the event file, one row per trial
     lure: NDArray[np.int8]  # (n,): the button that the word stands for; -1: no word
 
 

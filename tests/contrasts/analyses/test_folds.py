@@ -71,7 +71,7 @@ def test_the_page_has_a_verdict_and_says_by_what(made):
     assert "Scores and verdicts are of cross-validation: 4 groups of" in page
     assert f"The model in the bundle is a fit to all {PEOPLE}. Each participant is tested" in page
     assert "test participants of study" not in page
-    assert "The linear model is a fit for each of " in page
+    assert "The linear model has one fit per parcel, of " in page
 
 
 def test_families_and_copies_are_left_out_together(study, made):

@@ -74,7 +74,7 @@ def test_half_widths_are_offered_by_the_viewer_and_explained_on_the_page(output)
     assert all((output.root / card["picture"]).is_file() for card in cards_of(made))
     assert len(list((output.root / "sub-01/figures").iterdir())) == len(LABELS) + 1  # and a script
     page = " ".join(write_participant_report(output, "01", {}).read_text().split())
-    assert "half-width of its interval: in 9 of 10 places a new scan" in page
+    assert "half-width of its prediction interval. In 9 of 10 voxels, a new measurement" in page
 
 
 def test_few_maps_come_first_and_all_are_closed_on_the_page(output):

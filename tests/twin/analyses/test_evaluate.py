@@ -88,7 +88,7 @@ def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
     rows = read_rows(judged / "desc-people_predicted.tsv")
     assert {row["fold"] for row in rows} == {"n/a"}
     assert any(row["own_first_half_stroop_rt"] != row["observed_stroop_rt"] for row in rows)
-    assert "Same people: twins, baselines and ridges saw earlier trials" in page_of(judged)
+    assert "Twins, baselines and ridges saw earlier trials of the same people" in page_of(judged)
 
 
 @pytest.mark.parametrize(

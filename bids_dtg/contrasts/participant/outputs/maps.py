@@ -106,7 +106,7 @@ def map_files(
     request: Request,
     places: VoxelPlaces | None = None,
 ) -> Iterator[File]:
-    """Encode maps: a file a contrast, or one of all where they are of parcels.
+    """Encode maps: one file per contrast, or one of all where they are of parcels.
 
     Parameters
     ----------
@@ -250,8 +250,8 @@ def region_files(
     }
     columns["mean"]["Units"] = bundle.card.part.units
     facts = {
-        "Description": "Means of the predicted maps over the parcels of an atlas: a row a contrast "
-        "and parcel",
+        "Description": "Means of the predicted maps over the parcels of an atlas: one row per "
+        "contrast and parcel",
         **columns,
         "SpatialReference": bundle.grid.metadata["SpatialReference"],
         "MinCoverage": MIN_COVERAGE,
@@ -281,7 +281,7 @@ def parcel_files(
     }
     for name in list(columns)[2:]:
         columns[name]["Units"] = bundle.card.part.units
-    about = "Predicted values at the model's parcels: a row a contrast and parcel"
+    about = "Predicted values at the model's parcels: one row per contrast and parcel"
     yield PARCELS.path(own, ".json"), {"Description": about, **columns, **model_facts(bundle)}
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     unknown = np.full_like(maps, np.nan)

@@ -162,7 +162,7 @@ def _connectome_files(
         image = bundle.voxels.encode(
             whole.r,
             intent="none" if form.joint else "correlation",
-            description="bids_dtg connectome, a volume an ROI",
+            description="bids_dtg connectome, one volume per ROI",
         )
     yield build_path(named, "statmap", places.extension), image
     words, origin = WORDS["connectome"], {"Sources": run_sources(summary.run, source)}
