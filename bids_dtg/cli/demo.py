@@ -91,8 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     }
     parser = parser_of_people(
         "dtg-demo",
-        "Simulate people, run a workflow of bids_dtg on them, and compare what\n"
-        "it makes with the truth.",
+        "Simulate people, run a workflow on them, and compare with the truth.",
         rows,
         files,
         "Nobody real is in it, and the demo model is not for science.\n",
@@ -105,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed",
         type=int,
         metavar="N",
-        help=f"of all random numbers (--workflow {', '.join(_having('seeded'))}; default: 0)",
+        help=f"seed (--workflow {', '.join(_having('seeded'))}; default: 0)",
     )
     parser.add_argument(
         "--broken-run",

@@ -132,9 +132,7 @@ class CleaningOptions:
         "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
         metavar="auto|N",
     )
-    min_minutes: float = option(
-        4.0, "least time that must be left of a run after censoring", metavar="MINUTES"
-    )
+    min_minutes: float = option(4.0, "least time left of a run after censoring", metavar="MINUTES")
     interpolation: Interpolation = option("cubic", "for series that are not on the model's grid")
 
     @property
@@ -237,7 +235,7 @@ class ModellingOptions:
     )
     restarts: int | None = option(
         None,
-        "number of trainings; the one with the best held-out ELBO is kept",
+        "trainings; the best by held-out ELBO is kept",
         group="dynamics",
         shown="1; 2 with --recipe published",
     )
@@ -307,10 +305,10 @@ class StatisticsOptions:
         metavar="NAME",
         shown="none",
     )
-    voxels: bool = option(False, "analyse voxels instead of regions of the first of --atlases")
+    voxels: bool = option(False, "analyse voxels, not regions of the first of --atlases")
     permutations: int | None = option(
         None,
-        "number of permutations of participants, signs or behaviour; 0: none",
+        "permutations of participants, signs or behaviour; 0: none",
         shown={"": str(MAP_PERMUTATIONS), "intervene": "200"},
     )
     folds: int | Literal["halves"] | None = option(

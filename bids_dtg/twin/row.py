@@ -124,9 +124,8 @@ ROW = Workflow(
         _demo,
         help="networks made of connectomes, which predict how people perform a task",
         files="""\
-OUT/index.html  begin here: figures of unseen people, predicted and true
-OUT/simulated   the people: connectomes.npz, event files of a Stroop run (bids)
-                and true parameters (truth.tsv)
+OUT/index.html  begin here: scores of unseen people, predicted and true
+OUT/simulated   the people: connectomes.npz, event files (bids), truth.tsv
 OUT/results     the output of training, evaluation and interventions, with pages
 OUT/demo.tsv    the same figures as a table""",
         needs="needs the extra train; about two minutes of one core",
