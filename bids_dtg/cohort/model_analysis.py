@@ -124,7 +124,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
 
     def describe(self) -> None:
         """Write the description of the output dataset."""
-        self.results.describe(self.dataset, self.words())
+        self.results.output.describe(self.dataset, self.words())
 
     def write(self, tables: Mapping[str, ResultTable], page: Page) -> None:
         """Write tables, by the names of their files, and the page."""

@@ -23,7 +23,6 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
-    DatasetWords,
     DerivativeDataset,
     SourceDataset,
     prepare_output_folder,
@@ -32,7 +31,7 @@ from bids_dtg.files.foreign import reading, sha256_of_file
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import build_name
 from bids_dtg.files.paths import PathNames, machine_folders
-from bids_dtg.files.provenance import file_fingerprint, named_files, running_container
+from bids_dtg.files.provenance import file_fingerprint, named_files
 from bids_dtg.files.text import read_json, write_json, write_text
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import named, say
@@ -253,19 +252,6 @@ class ResultFolder:
                 say(f"{self.path} is unfinished: an earlier call was interrupted")
             yield locks
             self._end()
-
-    def describe(self, source: SourceDataset, words: DatasetWords) -> None:
-        """Write the description of the output dataset.
-
-        Parameters
-        ----------
-        source
-            Data set of the participants.
-        words
-            Name, title and text of the output's description.
-        """
-        container = running_container()
-        self.output.describe(source, words, version=__version__, container=container)
 
     def table(self, name: str, table: ResultTable) -> Path:
         """Write a table and its data dictionary, and return its path.

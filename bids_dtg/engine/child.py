@@ -26,7 +26,6 @@ from typing import Any, NoReturn
 from bids_dtg.engine.machine import (
     THREAD_VARIABLES,
     WAIT_VARIABLES,
-    end_of,
     end_with_parent,
     wait_asleep,
 )
@@ -161,9 +160,17 @@ def end_children(processes: Sequence[BaseProcess], *, at_once: bool = False) -> 
 
 
 def describe_end(exit_code: int | None) -> str:
-    """Say how a process ended, from its exit code; -n is signal n."""
-    end = end_of(exit_code)
-    return f"it was {end}" if exit_code is not None and exit_code < 0 else f"it ended with {end}"
+    """Say how a process ended, from its exit code; -n is signal n.
+
+    Examples
+    --------
+    >>> describe_end(3), describe_end(-15)
+    ('it ended with exit code 3', 'it was ended by SIGTERM')
+    """
+    if exit_code is None or exit_code >= 0:
+        return f"it ended with exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 # How long the program may take to end once it has no more requests.

@@ -179,20 +179,6 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
-def end_of(exit_code: int | None) -> str:
-    """Name the end of a process by its exit code; -n is signal n.
-
-    Examples
-    --------
-    >>> end_of(3), end_of(-15)
-    ('exit code 3', 'ended by SIGTERM')
-    """
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        return f"ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"exit code {exit_code}"
-
-
 def _core_quotas(root: Path) -> Iterator[float]:
     for folder in _cgroups(root, "cpu"):
         with suppress(OSError, ValueError):  # cgroup v2: "max 100000", or microseconds of a period

@@ -23,6 +23,7 @@ from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, rea
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import encoded, read_json, write_json, write_text, write_tsv
+from bids_dtg.version import __version__
 
 BIDS_VERSION = "1.11.1"
 _DESCRIPTION, _PROGRAM = "dataset_description.json", "bids_dtg"
@@ -142,14 +143,7 @@ class DerivativeDataset:
         """Remove a file of the dataset, if it is there."""
         self.path(relative).unlink(missing_ok=True)
 
-    def describe(
-        self,
-        source: SourceDataset,
-        words: DatasetWords,
-        *,
-        version: str,
-        container: str | None = None,
-    ) -> None:
+    def describe(self, source: SourceDataset, words: DatasetWords) -> None:
         """Write what describes the dataset: description, README, .bidsignore.
 
         Files that are right already are left alone, and so is a README that is there; the lines of
@@ -161,10 +155,6 @@ class DerivativeDataset:
             The dataset of fMRIPrep derivatives.
         words
             What it says of itself.
-        version
-            Version of this program, for `GeneratedBy`.
-        container
-            Image that the program runs in, where known (`provenance.running_container`).
         """
         links, found = _links(source, self.root), read_json(self.root / _DESCRIPTION)
         description = {
@@ -172,7 +162,7 @@ class DerivativeDataset:
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
-            "GeneratedBy": [_this_program(words.workflow, version, container)],
+            "GeneratedBy": [_this_program(words.workflow)],
             **({"SourceDatasets": sources} if (sources := _sources(source, links)) else {}),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
             **_cited(source, words),
@@ -368,10 +358,18 @@ def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _this_program(workflow: str, version: str, container: str | None) -> dict[str, Any]:
+def running_container(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return `docker:<tag>` or `apptainer:<image>` where the environment says so."""
+    if tag := environment.get("DTG_CONTAINER_TAG"):
+        return f"docker:{tag}"
+    image = environment.get("APPTAINER_CONTAINER") or environment.get("SINGULARITY_CONTAINER")
+    return f"apptainer:{image}" if image else None
+
+
+def _this_program(workflow: str) -> dict[str, Any]:
     """Return what the description says of this program."""
-    program: dict[str, Any] = {"Name": _PROGRAM, "Version": version, _WORKFLOW: workflow}
-    if container:
+    program: dict[str, Any] = {"Name": _PROGRAM, "Version": __version__, _WORKFLOW: workflow}
+    if container := running_container():
         kind, _, tag = container.partition(":")
         tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
         program["Container"] = {"Type": kind, "Tag": tag}

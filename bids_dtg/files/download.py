@@ -22,7 +22,6 @@ WORK_FOLDER = ".downloads"
 _TIMEOUTS = 8.0, 30.0  # seconds: to connect, until the next bytes
 _RETRIES = 2
 _LONGEST = 200  # characters of another program's message
-_IN_WORDS = {"git": "git's blob id", "md5": "MD5", "sha256": "SHA-256"}
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,6 @@ class PinnedFile:
     def local_name(self) -> str:
         """Return the name of a downloaded copy."""
         return f"{self.digest.partition(':')[2][:12]}-{self.name}"
-
-    @property
-    def digest_in_words(self) -> str:
-        """The digest, for people."""
-        algorithm, _, digest = self.digest.partition(":")
-        return f"{_IN_WORDS[algorithm]} {digest}"
 
     def is_at(self, path: Path) -> bool:
         """Return whether a file has the pinned content."""
@@ -212,7 +205,7 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
     wrong = any("wrong content" in answer for answer in answers)
     raise DownloadError(
         f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
-        expected=f"the file with {file.digest_in_words}" if wrong else None,
+        expected=f"the file with digest {file.digest}" if wrong else None,
         remedy="check the network, HTTPS_PROXY or DTG_MODEL_MIRROR",
     )
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from bids_dtg.errors import ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.atomic import flush_to_disk
-from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.derivatives import DerivativeDataset, running_container
 from bids_dtg.files.foreign import open_foreign, read_json_object, reading, sha256_of_file
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
+from bids_dtg.version import __version__
 
 # Enough of a file to notice that it changed, at the price of reading 2 MiB: its size (bytes), the
 # time of the last change (mtime_ns), and ends_sha256, of the first and the last MiB.
@@ -318,11 +319,11 @@ def new_log(dataset: DerivativeDataset) -> Path:
     return dataset.path(f"logs/{datetime.now(UTC):{_TIME}}Z-{secrets.token_hex(3)}")
 
 
-def write_call(log: Path, toml: str, version: str, container: str | None = None) -> None:
+def write_call(log: Path, toml: str) -> None:
     """Write the configuration of a call, and the versions of program, packages and machine."""
     write_text(log / "config.toml", toml)
-    system = {"platform": platform.platform(), "container": container}
-    write_json(log / "versions.json", {"bids_dtg": version, **system, **package_versions()})
+    system = {"platform": platform.platform(), "container": running_container()}
+    write_json(log / "versions.json", {"bids_dtg": __version__, **system, **package_versions()})
 
 
 def write_outcome(log: Path, failures: Sequence[Failure], seconds: Mapping[str, float]) -> None:
@@ -339,14 +340,6 @@ def package_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
     packages = {name: version for name in _PACKAGES if (version := _version(name))}
     return {"python": platform.python_version(), **packages}
-
-
-def running_container(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return `docker:<tag>` or `apptainer:<image>` where the environment says so."""
-    if tag := environment.get("DTG_CONTAINER_TAG"):
-        return f"docker:{tag}"
-    image = environment.get("APPTAINER_CONTAINER") or environment.get("SINGULARITY_CONTAINER")
-    return f"apptainer:{image}" if image else None
 
 
 @functools.cache  # a call asks three times

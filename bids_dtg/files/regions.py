@@ -254,6 +254,11 @@ class NodeFile:
         suffix = "probseg" if self.overlap else "dseg"
         return PurePosixPath(f"tpl-{self.space}") / build_name(named, suffix, ".tsv")
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What sidecars of the matrices say of their nodes."""
+        return {"NodeFiles": [bids_uri("", self.path)]}
+
     def write(self, output: DerivativeDataset) -> None:
         """Write the table and its sidecar, unless they are there.
 
@@ -282,26 +287,29 @@ def segment_label(*words: str) -> str:
     return "".join(c for word in words for c in word if c.isascii() and c.isalnum()) or "nodes"
 
 
-@dataclass(frozen=True)
-class Measure:
-    """What the values of a matrix are."""
+def relationship_facts(
+    measure: str, description: str, *, directed: bool = False, non_negative: bool = False
+) -> dict[str, Any]:
+    """Return what the proposal for relationship matrices (BEP 017) wants in their sidecars.
 
-    name: str
-    description: str  # how a value is found
-    non_negative: bool = False  # whether no value can be below 0
-    directed: bool = False  # whether rows follow from columns; else the matrix is symmetric
-
-
-def relationship_facts(measure: Measure, nodes: NodeFile) -> dict[str, Any]:
-    """Return what the proposal for relationship matrices (BEP 017) wants in their sidecars."""
+    Parameters
+    ----------
+    measure
+        What a value is.
+    description
+        How it is found.
+    directed
+        Whether rows follow from columns; else the matrix is symmetric.
+    non_negative
+        Whether no value can be below 0.
+    """
     return {
-        "RelationshipMeasure": measure.name,
-        "MeasureDescription": measure.description,
+        "RelationshipMeasure": measure,
+        "MeasureDescription": description,
         "Weighted": True,
-        "Directed": measure.directed,
+        "Directed": directed,
         # A region is related with its own past.
-        "ValidDiagonal": measure.directed,
+        "ValidDiagonal": directed,
         "StorageFormat": "Full",
-        "NonNegative": measure.non_negative,
-        "NodeFiles": [bids_uri("", nodes.path)],
+        "NonNegative": non_negative,
     }

@@ -27,7 +27,6 @@ from bids_dtg.files.names import participant_folder
 from bids_dtg.files.provenance import (
     Failure,
     new_log,
-    running_container,
     write_call,
     write_outcome,
 )
@@ -41,7 +40,6 @@ from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.participants.worker import LevelWork, Outcome
 from bids_dtg.progress import Board, Clock, Lane
 from bids_dtg.settings import Settings, to_toml
-from bids_dtg.version import __version__
 
 # Seconds before a participant is asked for again that another call is working on.
 _ELSEWHERE_SECONDS = 5.0
@@ -180,19 +178,13 @@ def with_whole_paths(settings: Settings) -> Settings:
 
 
 def _open_output(request: CallRequest) -> Path:
-    container = running_container()
     prepare_output_folder(request.output.root)
     request.output.remove_stale_temporaries()
-    request.output.describe(
-        request.dataset,
-        request.dataset_words(),
-        version=__version__,
-        container=container,
-    )
+    request.output.describe(request.dataset, request.dataset_words())
     write_methods(request)
     log = new_log(request.output)
     # Whole paths: the file can be run again from any folder.
-    write_call(log, to_toml(with_whole_paths(request.settings)), __version__, container)
+    write_call(log, to_toml(with_whole_paths(request.settings)))
     return log
 
 

@@ -27,12 +27,10 @@ from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import (
     SERIES,
-    Measure,
     NodeFile,
     RegionTable,
     encode_relmat,
     encode_series,
-    relationship_facts,
     segment_label,
     series_sidecar,
 )
@@ -439,7 +437,6 @@ class ParcelWriter(Generic[Request]):
         path: PurePosixPath,
         values: NDArray[np.float64],
         facts: Mapping[str, Any],
-        measure: Measure,
     ) -> Iterator[PurePosixPath]:
         """Write a matrix between the parcels, and the table of what its rows are.
 
@@ -450,9 +447,7 @@ class ParcelWriter(Generic[Request]):
         values
             (parcels, parcels).
         facts
-            Further fields of its sidecar.
-        measure
-            What a value is.
+            Further fields of its sidecar: with `relationship_facts`, what a value is.
         """
         request, atlas = self._request, self._request.atlas
         segments = segment_label(*atlas.entities.values())
@@ -460,7 +455,7 @@ class ParcelWriter(Generic[Request]):
         nodes = NodeFile(request.grid.space, segments, atlas.parcels, words)
         nodes.write(request.output)
         matrix = encode_relmat(RegionTable(request.regions, values))
-        yield from self.write_with(path, matrix, {**facts, **relationship_facts(measure, nodes)})
+        yield from self.write_with(path, matrix, {**facts, **nodes.facts})
 
     def write_coverage(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write how much of each parcel has signal."""

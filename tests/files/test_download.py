@@ -93,7 +93,7 @@ def test_a_refusal_names_the_reason_and_leaves_nothing(obtain, tmp_path, monkeyp
     monkeypatch.setattr("bids_dtg.files.download._RETRIES", 0)
     with pytest.raises(DownloadError, match=rf"model\.ckpt: .*{fact}|{fact}") as caught:
         obtain(fault)
-    expected = f"the file with git's blob id {blob_id(CONTENT)}" in str(caught.value)
+    expected = f"the file with digest git:{blob_id(CONTENT)}" in str(caught.value)
     assert expected == ("wrong content" in fact)
     assert "s3cret" not in str(caught.value)
     assert left(tmp_path) == []

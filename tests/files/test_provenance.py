@@ -28,6 +28,7 @@ from bids_dtg.files.provenance import (
     write_completion,
     write_outcome,
 )
+from bids_dtg.version import __version__
 
 OPTIONS = {"fd_threshold": 0.5, "model": "abc", "tasks": ("rest",)}
 MIB = 2**20
@@ -212,17 +213,18 @@ def test_unreadable_input(tmp_path):
         file_fingerprint(tmp_path / "gone.nii")
 
 
-def test_the_log_of_a_call(dataset):
+def test_the_log_of_a_call(dataset, monkeypatch):
     one, two = new_log(dataset), new_log(dataset)
     assert one != two
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", one.name)
-    write_call(one, "a = 1\n", "1.2", "docker:x")
+    monkeypatch.setenv("DTG_CONTAINER_TAG", "x")
+    write_call(one, "a = 1\n")
     failed = Failure("01", "reading", "broken\tfile\nhere", "sub-01_ses-a", "sub-01_ses-a_run-1")
     write_outcome(one, [failed, Failure("02", "finding runs", "no runs")], {"read": 1.23456})
     folder = dataset.root / "logs" / one.name
     assert (folder / "config.toml").read_text() == "a = 1\n"
     versions = json.loads((folder / "versions.json").read_text())
-    assert (versions["bids_dtg"], versions["container"]) == ("1.2", "docker:x")
+    assert (versions["bids_dtg"], versions["container"]) == (__version__, "docker:x")
     assert {"python", "numpy", "torch", "platform"} <= set(versions)
     assert json.loads((folder / "timing.json").read_text()) == {"read": 1.235}
     assert (folder / "failures.tsv").read_text().splitlines() == [

@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.regions import (
-    Measure,
     NodeFile,
     RegionTable,
     encode_relmat,
@@ -126,7 +125,7 @@ PARCELS = NodeFile("MNI152NLin6Asym", "Two", {3: "left", 7: "right"}, "Parcels o
 def test_the_link_of_a_matrix_leads_to_the_names_of_its_rows(tmp_path, overlap, suffix):
     nodes = NodeFile(PARCELS.space, PARCELS.label, PARCELS.names, "Parts", overlap=overlap)
     nodes.write(DerivativeDataset(tmp_path))
-    (link,) = relationship_facts(Measure("r", "how"), nodes)["NodeFiles"]
+    (link,) = nodes.facts["NodeFiles"]
     path = tmp_path / link.removeprefix("bids::")
     assert path.name == f"tpl-MNI152NLin6Asym_seg-Two_{suffix}.tsv"
     assert path.read_text() == "index\tname\n3\tleft\n7\tright\n"
@@ -147,5 +146,5 @@ def test_a_file_that_is_right_is_left_alone_and_another_atlas_of_the_name_is_wri
 
 
 def test_what_cannot_be_negative_says_so():
-    facts = relationship_facts(Measure("weight", "how", non_negative=True), PARCELS)
+    facts = relationship_facts("weight", "how", non_negative=True)
     assert (facts["NonNegative"], facts["RelationshipMeasure"]) == (True, "weight")

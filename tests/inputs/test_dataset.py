@@ -210,7 +210,7 @@ def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
     derivative(raw / "derivatives" / "prep 25")
     one, two = (find_dataset(raw / "derivatives" / name) for name in ("fmriprep", "prep 25"))
     output = raw.parent / place
-    DerivativeDataset(output).describe(two, WORDS, version="1")
+    DerivativeDataset(output).describe(two, WORDS)
     with pytest.raises(SettingsError, match=rf"{place} .* {two.root}, not {one.root}\. To do: "):
         check_output_location(output, one)
     assert check_output_location(output, two) == output
@@ -221,7 +221,7 @@ def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
 def test_an_input_that_moved_is_taken_again(raw):
     old = derivative(raw / "derivatives" / "fmriprep")
     output = raw.parent / "out"
-    DerivativeDataset(output).describe(find_dataset(raw), WORDS, version="1")
+    DerivativeDataset(output).describe(find_dataset(raw), WORDS)
     old.rename(raw / "derivatives" / "moved")
     assert check_output_location(output, find_dataset(raw)) == output
 

@@ -91,7 +91,7 @@ def described(folder, presentation) -> DerivativeDataset:
     """Describe an output of a workflow."""
     job = TinyJob(folder)
     dataset, source = DerivativeDataset(job.out), SourceDataset(job.bids, "fmriprep", {}, job.bids)
-    dataset.describe(source, presentation.dataset_words(job.bundle.card), version="1")
+    dataset.describe(source, presentation.dataset_words(job.bundle.card))
     return dataset
 
 

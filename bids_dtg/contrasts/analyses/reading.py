@@ -340,7 +340,7 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
             failures[label] = str(err)
     remove_stale_temporaries(root)
     words = PRESENTATION.dataset_words(cohort.bundle.card)
-    cohort.results.describe(cohort.request.dataset, words)
+    cohort.results.output.describe(cohort.request.dataset, words)
     if not missing:
         return failures
     bundle, settings = _together(cohort.bundle, cohort.folds), cohort.request.settings

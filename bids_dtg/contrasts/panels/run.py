@@ -21,7 +21,7 @@ from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.regions import Measure, NodeFile, relationship_facts, segment_label
+from bids_dtg.files.regions import NodeFile, relationship_facts, segment_label
 from bids_dtg.files.text import encoded, read_json, read_packaged, read_rows, tsv_text
 from bids_dtg.imaging.bold import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers
@@ -72,7 +72,9 @@ _MOST = 9.9  # beyond which values are all written as this
 _HEIGHT = 9.0  # rem
 _CLEANED = "_cleaned"  # at the end of the names of columns after cleaning
 CONNECTOME_FILE = FileKind("relmat", "connectome", ".tsv")
-_MEASURE = Measure("Pearson correlation", "Product-moment correlation of two series over frames")
+_MEASURE = relationship_facts(
+    "Pearson correlation", "Product-moment correlation of two series over frames"
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -311,7 +313,8 @@ def _keep_connectome(data: MeasuredRun) -> Kept:
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
     sidecar = {
         "Description": _WORDS["connectome"],
-        **relationship_facts(_MEASURE, nodes),
+        **_MEASURE,
+        **nodes.facts,
         "Sources": [data.bold_uri],
     }
     named = {"seg": nodes.label, "stat": "pearsoncorrelation"}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.panels import figures
 from bids_dtg.dynamics.participant.request import NetworkRequest
-from bids_dtg.files.regions import RELMAT, Measure
+from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.notices import counted
@@ -77,8 +77,10 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                 "Description": "Functional connectivity: Pearson correlation between the cleaned "
                 "series of parcels over the frames kept; n/a for parcels without a series",
                 **self.origin(measured),
+                **relationship_facts(
+                    "Pearson correlation", "Product-moment correlation of two series over frames"
+                ),
             },
-            Measure("Pearson correlation", "Product-moment correlation of two series over frames"),
         )
         yield from self.write_coverage(measured)
 
@@ -95,12 +97,12 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                 "Notes": list(structural.notes),
                 "SpatialReference": self._request.grid.space,
                 **atlas_facts(self._request.atlas),
+                **relationship_facts(
+                    "structural connectivity",
+                    "Weights of the given connectome, divided by the largest",
+                    non_negative=True,
+                ),
             },
-            Measure(
-                "structural connectivity",
-                "Weights of the given connectome, divided by the largest",
-                non_negative=True,
-            ),
         )
 
     def _write_transitions(
@@ -117,13 +119,13 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                     f"estimate. {figures.CAUTION}",
                     **self.origin(measured),
                     **self.model_facts(),
+                    **relationship_facts(
+                        "effective connectivity",
+                        "Coefficient of a vector autoregression of covariances that are shrunk to "
+                        "the training people's mean",
+                        directed=True,
+                    ),
                 },
-                Measure(
-                    "effective connectivity",
-                    "Coefficient of a vector autoregression of covariances that are shrunk to the "
-                    "training people's mean",
-                    directed=True,
-                ),
             )
 
     def _write_features(

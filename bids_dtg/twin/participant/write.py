@@ -11,7 +11,7 @@ import numpy as np
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.regions import RELMAT, Measure
+from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.participants.origin import rounded
@@ -160,9 +160,10 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         `left_out` gives the reason for each run of the average that is not part of it.
         """
         path = RELMAT.path(self.entities(dict(planned.entities), stat=FISHER_Z))
-        facts = self._edge_facts(made, left_out)
-        measure = Measure("Fisher z", "Inverse hyperbolic tangent of the Pearson correlation")
-        files = [*self.write_matrix(path, made.edges, facts, measure)]
+        facts = self._edge_facts(made, left_out) | relationship_facts(
+            "Fisher z", "Inverse hyperbolic tangent of the Pearson correlation"
+        )
+        files = [*self.write_matrix(path, made.edges, facts)]
         if behaviour is not None:
             files += self._write_behaviour(planned, made, behaviour)
         return files
