@@ -319,9 +319,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     run_files = [kind.run_file() for kind in kinds if kind.run_file]
     counting = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
     runs, everything, unwanted = {}, list[AverageFiles](), False
-    for label in participants_asked(
-        settings.inputs.participant_label, find_participant_labels(output), output.root
-    ):
+    for label in participants_asked(settings, output):
         files = find_without_details(output, label, [*run_files, RELMAT], counting)
         runs[label], unwanted = files.runs, unwanted or bool(files.without_maps)
         # Of workflows without maps, runs with results count as averages.

@@ -116,8 +116,7 @@ def remake_reports(settings: Settings) -> int:
         The output folder has no such participants, or reports cannot be made here.
     """
     output = existing_output(settings.inputs.output_dir)
-    asked = settings.inputs.participant_label
-    wanted = participants_asked(asked, find_participant_labels(output), output.root)
+    wanted = participants_asked(settings, output)
     failures: dict[str, list[Failure]] = {}
     for failure in all_failures(output):
         failures.setdefault(failure.participant, []).append(failure)
@@ -128,19 +127,31 @@ def remake_reports(settings: Settings) -> int:
     return reports.failed
 
 
-def participants_asked(asked: Sequence[str], known: Sequence[str], root: Path) -> tuple[str, ...]:
+def participants_asked(
+    settings: Settings, output: DerivativeDataset, known: Sequence[str] | None = None
+) -> tuple[str, ...]:
     """Return those of an output folder's participants that were asked for; all if nobody was.
+
+    Parameters
+    ----------
+    settings, output
+        All options of the call, and its output folder.
+    known
+        Everybody in it; None: those who have files.
 
     Raises
     ------
     DatasetError
         One is not in it, or it has none.
     """
+    known = find_participant_labels(output) if known is None else known
     if not known:
         raise DatasetError(
-            f"{root} has no results of any participant", remedy="run the participant level first"
+            f"{output.root} has no results of any participant",
+            remedy="run the participant level first",
         )
-    return choose_participants({plain_label(label, "sub") for label in asked}, known, root)
+    asked = {plain_label(label, "sub") for label in settings.inputs.participant_label}
+    return choose_participants(asked, known, output.root)
 
 
 def existing_output(output_dir: Path) -> DerivativeDataset:
@@ -182,7 +193,7 @@ def verify_participants(settings: Settings) -> int:
         label = title.partition("_")[0]
         if label.startswith("sub-"):
             titles.setdefault(label.removeprefix("sub-"), []).append(title)
-    labels = participants_asked(settings.inputs.participant_label, sorted(titles), output.root)
+    labels = participants_asked(settings, output, sorted(titles))
     results = presentation_of(output).made
     damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
     again = "; the same participant call without --verify makes damaged ones again"

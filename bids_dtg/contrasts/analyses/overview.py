@@ -115,9 +115,7 @@ def run_group(settings: Settings) -> int:
     """
     output = existing_output(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
-    labels = participants_asked(
-        settings.inputs.participant_label, find_participant_labels(output), output.root
-    )
+    labels = participants_asked(settings, output)
     participants = [find_without_details(output, label) for label in labels]
     rows = [
         dict(run.quality) for participant in participants for run in participant.runs if run.quality
