@@ -68,11 +68,6 @@ class PersonMaps:
     target: Mapping[str, StatMap]  # of each contrast the map to predict
     retest: Mapping[str, StatMap]  # of each contrast one of a later session, where there is one
 
-    @property
-    def retested(self) -> bool:
-        """Whether each contrast has a retest."""
-        return self.target.keys() == self.retest.keys()
-
 
 # --- Names of contrasts
 

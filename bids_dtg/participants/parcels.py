@@ -42,6 +42,7 @@ from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.atlases import DEFAULT, KNOWN, NONE, atlas_datasets, atlas_key
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.origin import (
     atlas_facts,
     camel_case,
@@ -55,7 +56,6 @@ from bids_dtg.participants.request import (
     Asked,
     CallRequest,
     run_entities,
-    templateflow_of,
 )
 from bids_dtg.participants.run_source import (
     RunSource,
@@ -314,7 +314,7 @@ def read_atlases(
     grid = standard_grid()
     places = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
     datasets = atlas_datasets(settings.inputs.derivatives)
-    templateflow = templateflow_of(settings)
+    templateflow = TemplateFlow.here(download=True, plans=settings.behaviour.dry_run)
     if asked or not own:
         wanted = asked or (DEFAULT,)
         return choose_atlases(wanted, places, templateflow=templateflow, datasets=datasets)

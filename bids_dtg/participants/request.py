@@ -156,7 +156,7 @@ class Asked:
     @property
     def templateflow(self) -> TemplateFlow:
         """TemplateFlow's folder; a plan downloads nothing."""
-        return templateflow_of(self.settings)
+        return TemplateFlow.here(download=True, plans=self.settings.behaviour.dry_run)
 
     def require_space(self, model: str) -> None:
         """Refuse a value of ``--space`` in which no run can be read.
@@ -387,8 +387,3 @@ class CallRequest(Asked, ABC):
         return why_incomplete(
             self.output, planned.title, options=self.recorded_options, inputs=inputs
         )
-
-
-def templateflow_of(settings: Settings) -> TemplateFlow:
-    """Return TemplateFlow's folder as the options have it; a plan downloads nothing."""
-    return TemplateFlow.here(download=True, plans=settings.behaviour.dry_run)

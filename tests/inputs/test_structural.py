@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
@@ -32,19 +30,14 @@ def of(path: Path, key: str | None = None, person: str = "01", session: str | No
     return StructuralSource(path, key).of(person, session, REGIONS)
 
 
-@given(order=st.permutations(range(3)))
-def test_regions_come_in_the_order_of_the_atlas(tmp_path_factory, order):
-    names = tuple(REGIONS[n] for n in order)
-    path = table(tmp_path_factory.mktemp("sc") / "a.tsv", WEIGHTS[np.ix_(order, order)], names)
+@pytest.mark.parametrize("known", [REGIONS, ("LH-Vis-1", "LH-Vis-2", "RH-Vis-1")])
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 0, 2]])
+def test_regions_come_in_the_order_of_the_atlas_however_they_are_spelt(tmp_path, order, known):
+    names = tuple(known[n] for n in order)
+    path = table(tmp_path / "a.tsv", WEIGHTS[np.ix_(order, order)], names)
     found = of(path)
     assert np.array_equal(found.weights, WEIGHTS)
     assert (found.path, found.notes) == (path, ())
-
-
-def test_names_that_other_programs_spell_otherwise_are_the_same(tmp_path):
-    names = ("RH-Vis-1", "LH-Vis-1", "LH-Vis-2")
-    path = table(tmp_path / "a.tsv", WEIGHTS[np.ix_([2, 0, 1], [2, 0, 1])], names)
-    assert np.array_equal(of(path).weights, WEIGHTS)
 
 
 def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):

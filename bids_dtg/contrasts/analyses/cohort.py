@@ -349,7 +349,7 @@ class Cohort:
         own = self.maps[label]
         if side == SIDES[0]:
             return own.target
-        return own.retest if own.target and own.retested else {}
+        return own.retest if own.target.keys() == own.retest.keys() else {}
 
     def sides(self, label: str) -> tuple[str, ...]:
         """Return which maps a person has: the target first."""
