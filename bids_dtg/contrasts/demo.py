@@ -29,9 +29,7 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.progress import Board
-from bids_dtg.report.figures import Figure, Picture
-from bids_dtg.report.flags import Flag
-from bids_dtg.report.page import Page, Section, Table
+from bids_dtg.report.page import Table, write_demo
 from bids_dtg.report.participant import GROUP, INDEX
 from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
@@ -46,7 +44,6 @@ _GROUP_SIZE = 12
 _FRAMES, _TR_SECONDS = 144, 3.0
 # The contrast that the picture shows.
 PICTURED = "wm2bk"
-_PICTURE_WORDS = f"{PICTURED}: simulated truth, predicted map and group average"
 _MAPS = "maps"  # folder of the output
 _SIMULATED = "Everything here is SIMULATED; the demo model is not for science."
 _WORDS = (
@@ -94,10 +91,8 @@ def run_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int
     first = bundle.contrasts[0]
     made = [person for person in people if _map_path(out, person, first, bundle).exists()]
     if made:
-        page = _compare(out, made, phantom, bundle)
         run_group(settings.replace(analysis_level="group"))
-        page.write(out / INDEX)
-        show(f"page: {out / INDEX}")
+        _compare(out, made, phantom, bundle)
     show(f"maps: {settings.inputs.output_dir}")
     return failed
 
@@ -165,7 +160,7 @@ def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.flo
     return np.asarray(rows, np.float32)
 
 
-def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> Page:
+def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
     """Correlate maps with the simulated truth over grey matter: a table, a picture and a page."""
     say("comparing with the simulated truth …")
     group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
@@ -202,23 +197,13 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
     show(f"{headings[0]}, {mean[0]}")
     for heading, value in zip(headings[1:], mean[1:], strict=True):
         show(f"  {heading:16}{value:.3f}")
-    for line in (*_WORDS, _SIMULATED):
-        show(line)
-    return Page(
-        title="Demo: predicted maps and the truth",
-        lead=f"{counted(len(people), 'simulated participant')}; maps by the demo model.",
-        flags=[Flag("warning", _SIMULATED)],
-        sections=[
-            Section(
-                "Compared with the truth",
-                text=_WORDS,
-                tables=[
-                    Table("", headings, [mean]),
-                    Table("", headings, every, folded="Each contrast"),
-                ],
-                figures=[Figure(caption="", parts=[Picture(PICTURE, _PICTURE_WORDS)])],
-            )
-        ],
+    write_demo(
+        out,
+        "Demo: predicted maps and the truth",
+        f"{counted(len(people), 'simulated participant')}; maps by the demo model.",
+        _SIMULATED,
+        text=_WORDS,
+        tables=[Table("", headings, [mean]), Table("", headings, every, folded="Each contrast")],
         pages={
             f"{_MAPS}/{INDEX}": "Reports of the participants",
             f"{_MAPS}/{GROUP}": "Group page",

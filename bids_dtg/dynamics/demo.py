@@ -23,9 +23,7 @@ from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
 from bids_dtg.files.regions import read_series
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.flags import Flag
-from bids_dtg.report.page import Page, Section, Table
-from bids_dtg.report.participant import INDEX
+from bids_dtg.report.page import Table, write_demo
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
@@ -77,33 +75,22 @@ def run_core_demo(
             f"SIMULATED sub-{new} is new to the core. These are correlations with the functional "
             "connectivity of another run of the same oscillators."
         )
-        Page(
-            title="Demo: a linear core and a new person",
-            lead=f"{counted(participants, 'simulated participant')}; the core is of {len(known)}.",
-            flags=[Flag("warning", _WARNING)],
-            sections=[
-                Section(
-                    "Compared with the truth",
-                    text=[text],
-                    tables=[
-                        Table("", ("functional connectivity", "r with that of another run"), rows)
-                    ],
-                )
-            ],
-            pages={
-                f"{NEW}/sub-{new}.html": f"Report of sub-{new}",
-                f"{STUDY}/{INDEX}": "The core and its training people",
-                TABLE: TABLE,
-            },
-        ).write(out / INDEX)
         show("")
-        show(text)
         for words, r in rows:
             show(f"  {words:34}{r:8.2f}")
-        show(_WARNING)
-        show("")
-        show(f"table: {out / TABLE}")
-        show(f"page: {out / INDEX}")
+        write_demo(
+            out,
+            "Demo: a linear core and a new person",
+            f"{counted(participants, 'simulated participant')}; the core is of {len(known)}.",
+            _WARNING,
+            text=[text],
+            tables=[Table("", ("functional connectivity", "r with that of another run"), rows)],
+            pages={
+                f"{NEW}/sub-{new}.html": f"Report of sub-{new}",
+                f"{STUDY}/index.html": "The core and its training people",
+                TABLE: TABLE,
+            },
+        )
     say(f"done in {duration(time.perf_counter() - start)}")
     return failed
 

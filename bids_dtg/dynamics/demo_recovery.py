@@ -28,10 +28,7 @@ from bids_dtg.extras import require
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.figures import Figure, Picture
-from bids_dtg.report.flags import Flag
-from bids_dtg.report.page import Page, Section, Table
-from bids_dtg.report.participant import INDEX
+from bids_dtg.report.page import Table, write_demo
 from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
 if TYPE_CHECKING:
@@ -117,9 +114,7 @@ def run_network_demo(
     demo = _fitted(people, recipe, seed)
     _write_table(out / TABLE, demo)
     write_atomic(out / PICTURE, _picture(demo))
-    _page(demo).write(out / INDEX)
-    show(f"table: {out / TABLE}")
-    show(f"page: {out / INDEX}")
+    _report(out, demo)
     say(f"done in {duration(time.perf_counter() - start)}")
 
 
@@ -204,11 +199,8 @@ def _write_table(path: Path, demo: Demo) -> None:
     write_tsv(path, ["participant_id", "region", *columns], rows)
 
 
-def _page(demo: Demo) -> Page:
-    """Return the page of how well the model and plain descriptors recover parameters, and its FC.
-
-    What it says is printed, too.
-    """
+def _report(out: Path, demo: Demo) -> None:
+    """Print how well the model and plain descriptors recover parameters, and write a page of it."""
     found, networks = demo.recovered, demo.people.networks
     rows = [("network model", *_rhos(found["a"], found["f"]))]
     plain = descriptors(networks)
@@ -234,23 +226,14 @@ def _page(demo: Demo) -> Page:
     show(f"{headings[0]}{'':4}{'a':>8}{'f':>8}{headings[3]:>10}")
     for name, *rhos in rows:
         show(f"  {name:54}{rhos[0]:8.2f}{rhos[1]:8.2f}{rhos[2]:10.2f}")
-    for line in (*text, _WARNING, ""):
-        show(line)
     people = counted(len(networks.people), "SIMULATED participant")
-    return Page(
-        title="Demo: the published network and the truth",
-        lead=f"{people} of {len(networks.regions)} regions with known parameters.",
-        flags=[Flag("warning", _WARNING)],
-        sections=[
-            Section(
-                "Compared with the truth",
-                text=text,
-                tables=[Table("", headings, rows)],
-                figures=[
-                    Figure(caption="", parts=[Picture(PICTURE, "True and recovered parameters")])
-                ],
-            )
-        ],
+    write_demo(
+        out,
+        "Demo: the published network and the truth",
+        f"{people} of {len(networks.regions)} regions with known parameters.",
+        _WARNING,
+        text=text,
+        tables=[Table("", headings, rows)],
         pages={TABLE: TABLE},
     )
 
@@ -262,10 +245,10 @@ def _rhos(a: Recovered, f: Recovered) -> tuple[float, float, float]:
 
 def _picture(demo: Demo) -> bytes:
     """Draw both parameters, and FC of the person with the strongest coupling, as a PNG file."""
-    from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import Figure
 
     networks, sessions = demo.people.networks, demo.simulations[-1]
-    figure = Drawing(figsize=_INCHES, layout="constrained")
+    figure = Figure(figsize=_INCHES, layout="constrained")
     title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
     title += "oscillators, and what the network model fitted to their series recovers"
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")

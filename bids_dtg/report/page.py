@@ -20,7 +20,7 @@ import numpy as np
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
-from bids_dtg.notices import visible
+from bids_dtg.notices import show, visible
 from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, numbers_of, written
 from bids_dtg.report.pictures import GRADIENTS
@@ -169,6 +169,32 @@ class Page:
             **{**lay_out(self.sections), "viewer_data": self.viewer},
         )
         write_text(path, page)
+
+
+def write_demo(
+    out: Path,
+    title: str,
+    lead: str,
+    warning: str,
+    text: Sequence[str],
+    tables: Sequence[Table],
+    pages: Mapping[str, str],
+) -> None:
+    """Write a demo's page, which begins with its comparison with the truth, and print its words.
+
+    It shows ``demo.png``, where that is beside it.
+    """
+    from bids_dtg.report.figures import Figure, Picture
+
+    picture = "demo.png"
+    there = (out / picture).is_file()
+    drawn = [Figure(caption="", parts=[Picture(picture, title)])] if there else []
+    section = Section("Compared with the truth", text=text, tables=tables, figures=drawn)
+    page = Page(title, lead, [Flag("warning", warning)], [section], pages=pages)
+    page.write(out / "index.html")
+    for line in (*text, warning, ""):
+        show(line)
+    show(f"page: {out / 'index.html'}")
 
 
 def render(template: str, *, title: str, links: Sequence[tuple[str, str]], **facts: Any) -> str:

@@ -14,9 +14,7 @@ from bids_dtg.extras import require
 from bids_dtg.files.array_store import read_npz
 from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.flags import Flag
-from bids_dtg.report.page import Page, Section, Table
-from bids_dtg.report.participant import INDEX
+from bids_dtg.report.page import Table, write_demo
 from bids_dtg.settings import Settings
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
@@ -30,6 +28,10 @@ _SEQUENCES = ("stroopAP",)
 _UNSEEN = 3  # one person of so many is left out of the fit
 _STEP = 2.0  # SD of a move
 _NAME = "demo"
+_WARNING = (
+    "Everything here is SIMULATED: it says nothing about brains. An effect inside a model is not "
+    "evidence of an effect in a person."
+)
 _ARRAYS = ("connectomes.npz", "task_bold.npz")
 
 Values = NDArray[np.float64]
@@ -104,16 +106,25 @@ def run_twin_demo(
         ["figure", "predicted", "true"],
         [(name, round(one, 4), round(true, 4)) for name, (one, true) in rows.items()],
     )
-    page = _page(rows, regime, participants)
-    for line in ("", *page.sections[0].text):
-        show(line)
+    share = {"easy": "all", "hard": "40 %"}.get(regime, "a part")
+    text = [
+        f"Connectomes explain {share} of the differences between these people. The predictions are "
+        "of people who were left out of the fit. Changes are calibrated, but for selective moves."
+    ]
+    if not any("lower" in name for name in rows):
+        text.append("No connectome was moved: the page of interventions says why.")
+    show("")
     for name, (predicted, true) in rows.items():
         show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
-    for flag in page.flags:
-        show(flag.text)
-    page.write(out / INDEX)
-    show(f"table: {out / TABLE}")
-    show(f"page: {out / INDEX}")
+    write_demo(
+        out,
+        "Demo: digital twins and the truth",
+        f"{counted(participants, 'SIMULATED participant')}, who perform a Stroop task.",
+        _WARNING,
+        text=text,
+        tables=[Table("", ("figure", "predicted", "true"), [(n, *v) for n, v in rows.items()])],
+        pages={f"{RESULTS}/index.html": "Training, evaluation and interventions", TABLE: TABLE},
+    )
     say(f"done in {duration(time.perf_counter() - start)}")
 
 
@@ -155,31 +166,3 @@ def _true_functions(people: TwinPeople) -> dict[str, Values]:
         found[f"{trials.task.name}_rt"] = means @ number / number.sum()
         found[f"{trials.task.name}_effect"] = people.effects(trials.task.name)
     return found
-
-
-def _page(rows: Mapping[str, tuple[float, float]], regime: Regime, people: int) -> Page:
-    """Return the page of the demo, which begins with its figures beside the truth."""
-    share = {"easy": "all", "hard": "40 %"}.get(regime, "a part")
-    text = [
-        f"Connectomes explain {share} of the differences between these people. The predictions are "
-        "of people who were left out of the fit. Changes are calibrated, but for selective moves."
-    ]
-    if not any("lower" in name for name in rows):
-        text.append("No connectome was moved: the page of interventions says why.")
-    table = [(name, *figures) for name, figures in rows.items()]
-    return Page(
-        title="Demo: digital twins and the truth",
-        lead=f"{counted(people, 'SIMULATED participant')}, who perform a Stroop task.",
-        flags=[
-            Flag("warning", "Everything here is SIMULATED: it says nothing about brains."),
-            Flag("note", "An effect inside a model is not evidence of an effect in a person."),
-        ],
-        sections=[
-            Section(
-                "Compared with the truth",
-                text=text,
-                tables=[Table("", ("figure", "predicted", "true"), table)],
-            )
-        ],
-        pages={f"{RESULTS}/{INDEX}": "Training, evaluation and interventions", TABLE: TABLE},
-    )
