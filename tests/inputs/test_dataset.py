@@ -98,13 +98,9 @@ def test_not_a_dataset_says_what_was_seen_and_what_is_near(raw):
         find_dataset(raw / "derivatives" / "fmriprep" / "sub-01")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [(b"{", "cannot be read"), (b"\xff\xfe\x00", "cannot be read"), (b"[]", "no JSON")],
-)
-def test_broken_description(tmp_path, text, message):
-    (tmp_path / "dataset_description.json").write_bytes(text)
-    with pytest.raises(DatasetError, match=rf"dataset_description\.json.*{message}"):
+def test_a_description_that_is_no_object_is_refused(tmp_path):
+    (tmp_path / "dataset_description.json").write_text("[]")
+    with pytest.raises(DatasetError, match=r"dataset_description\.json.*no JSON"):
         find_dataset(tmp_path)
 
 

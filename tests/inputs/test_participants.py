@@ -52,11 +52,6 @@ def test_what_cannot_be_used_is_refused(tmp_path, text, why):
         read_participants(write(tmp_path, text))
 
 
-def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"none\.tsv"):
-        read_participants(tmp_path / "none.tsv")
-
-
 @pytest.mark.parametrize("cell", ["unknown", "NULL", "1O", "inf", "1,5", "1_0", "٣"])
 def test_a_cell_that_is_no_number_among_numbers_is_named(tmp_path, cell):
     cells = ["1", "2", "3.5", "4", "5", cell]
