@@ -251,7 +251,7 @@ class TrainingData:
     """What the model was trained on; a run that differs is reported."""
 
     data: str = "unknown"  # name of the data set
-    repetition_time_s: float | None = None  # seconds a frame; None if unknown
+    repetition_time_s: float | None = None  # seconds per frame; None if unknown
     cleaning: str = "unknown"  # how the runs were cleaned, in words
     participants: int | None = None  # how many people; None if unknown
     voxel_size_mm: float | None = None  # edge of a voxel of the runs; None: as the model's grid

@@ -161,7 +161,7 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         ("--training-cleaning", str, "TEXT", "in words"),
         ("--notice", str, "TEXT", "a line that users see at each use"),
         ("--training-participants", int, "N", "how many people"),
-        ("--training-tr", _seconds, "SECONDS", "seconds a frame"),
+        ("--training-tr", _seconds, "SECONDS", "seconds per frame"),
         (
             *("--segment-seconds", _seconds, "SECONDS"),
             "rest in one training sample (default: 432)",

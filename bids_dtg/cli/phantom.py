@@ -35,11 +35,11 @@ def build_parser() -> argparse.ArgumentParser:
         ("--participants", 3, "N", "how many people (default: 3)"),
         (
             *("--seed", 0, "S"),
-            "another one, another population (default: 0, on which the demo model was trained "
+            "seed of the population (default: 0, on which the demo model was trained "
             "with other people)",
         ),
         ("--frames", 300, "N", "frames of the run (default: 300)"),
-        ("--repetition-time", 1.5, "SECONDS", "seconds a frame (default: 1.5)"),
+        ("--repetition-time", 1.5, "SECONDS", "seconds per frame (default: 1.5)"),
     ):
         parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=words)
     parser.add_usual()

@@ -101,8 +101,8 @@ OUT/demo.png    a map beside its truth""",
         later("contrasts.demo:run_phantom"),
         help="rest and task maps",
         files="""\
-OUT/fmriprep   resting-state BOLD, brain masks and confounds, as of fMRIPrep
-OUT/statmaps   47 measured contrast maps a participant, sessions test and retest
+OUT/fmriprep   resting-state BOLD, brain masks and confounds, as by fMRIPrep
+OUT/statmaps   47 measured maps per participant, sessions test and retest
 OUT/truth      the same maps without measurement noise""",
     ),
 )

@@ -386,7 +386,7 @@ def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]
         if "tr_seconds" not in file and len(times) != 1:
             raise DatasetError(
                 f"{rest.path} has rest and no tr_seconds",
-                expected="seconds a frame under the key tr_seconds",
+                expected="seconds per frame under the key tr_seconds",
                 remedy="give the key with --array-key tr_seconds=KEY",
             )
         tr_seconds = _seconds(file["tr_seconds"]) if "tr_seconds" in file else min(times)
@@ -407,7 +407,7 @@ def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
         raise DatasetError(
             f"{bold.path} has task_bold and no {' and no '.join(lacking)}",
             expected="the task of each run (task_bold_runs), as names of event files have it, and "
-            "seconds a frame (task_bold_tr_seconds)",
+            "seconds per frame (task_bold_tr_seconds)",
         )
     seconds = _seconds(file["task_bold_tr_seconds"])
     return replace(bold, tr_seconds=seconds, tasks=_names(file["task_bold_runs"]))

@@ -197,7 +197,7 @@ def _texts(table: Table, person: int, column: int) -> dict[str, str]:
             raise SettingsError(
                 f"{table.path} has two values of {table.header[column]} for sub-{label}, "
                 f"{found[label]} and {text}",
-                expected="one row a participant",
+                expected="one row per participant",
             )
     return found
 

@@ -240,7 +240,7 @@ class RegionPlan:
     people: int = 3
     regions: int = 20  # in two hemispheres
     frames: int = 300
-    repetition_time_s: float = 1.5  # seconds a frame
+    repetition_time_s: float = 1.5  # seconds per frame
     seed: int = 0
 
     def __post_init__(self) -> None:

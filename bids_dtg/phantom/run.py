@@ -64,7 +64,7 @@ _COMPONENT_VOXELS = 1500  # voxels of white matter and fluid that the components
 class BoldRun:
     """A run, ready to be streamed; nothing of size frames × voxels is held."""
 
-    repetition_time_s: float  # seconds a frame
+    repetition_time_s: float  # seconds per frame
     # (frames, 6): translations along x, y, z in mm, rotations about x, y, z in radians
     motion: Column
     non_steady: int  # frames at the start before the steady state
