@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -55,11 +55,6 @@ class Model:
         """Start to read and prepare the model in a thread."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
-
-    def wait(self) -> None:
-        """Wait until the work that `begin` started is done."""
-        if self._prepared is not None:
-            wait([self._prepared])
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if needed.

@@ -26,16 +26,15 @@ from bids_dtg.errors import RunError
 )
 def test_too_little_memory_is_one_line(tmp_path, monkeypatch, error):
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    made = Model(bundle, "cpu", 1)
-    made.begin()
-    made.wait()
+    connectome, made = np.zeros((4, bundle.places.number), np.float32), Model(bundle, "cpu", 1)
+    made.predict(connectome)  # prepares it
 
     def exhausted(*_, **__):
         raise error
 
     monkeypatch.setattr(np, "ascontiguousarray", exhausted)  # which takes the connectome
     with pytest.raises(RunError, match=r"too little memory for the network.*fewer --nprocs"):
-        made.predict(np.zeros((4, bundle.places.number), np.float32))
+        made.predict(connectome)
 
 
 def test_a_smaller_plan_is_reported_once(tmp_path, monkeypatch):
@@ -64,9 +63,7 @@ def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getpriority", lambda *_: 15)
     monkeypatch.setattr(os, "setpriority", lambda _kind, _thread, niceness: set_to.append(niceness))
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    model = Model(bundle, "cpu", 1)
-    model.begin()
-    model.wait()
+    Model(bundle, "cpu", 1).predict(np.zeros((4, bundle.places.number), np.float32))
     assert set_to == [15]
 
 
