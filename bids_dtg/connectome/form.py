@@ -22,11 +22,11 @@ PENALTY = 0.06
 
 # What a model reads, for pages and methods texts, by the form's name in cards and tables.
 _WORDS = {
-    "marginal": "the marginal form of the connectome: the correlation of each place with each "
-    "ROI's series",
-    "partial": "the partial form of the connectome: each place's series regressed on all ROIs' "
-    "series together, all of variance 1, with a ridge (stage 2 of dual regression, Nickerson et "
-    "al., 2017)",
+    "marginal": "the marginal form of the connectome: the correlation of each voxel or parcel "
+    "with each ROI's series",
+    "partial": "the partial form of the connectome: the series of each voxel or parcel "
+    "regressed on all ROIs' series together, all of variance 1, with a ridge (stage 2 of dual "
+    "regression, Nickerson et al., 2017)",
 }
 
 

@@ -63,7 +63,7 @@ def flags_of(
         flags += words.combined_notes(made_of_runs)
     anything = bool(files.every_average) or any(run.facts for run in files.runs)
     if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
-        flags.append(Flag("good", "Every quality figure is within its usual range"))
+        flags.append(Flag("good", "All quality metrics are within their usual ranges"))
     return sorted_flags(flags)
 
 

@@ -173,7 +173,7 @@ def _of_run(
     missing = presentation.missing(run)
     if missing is None and any(panel.kind not in run.files for panel in presentation.panels):
         missing = _LACKS
-    quality = Table("", ("Column", "Value"), [*run.quality.items()], folded="All quality figures")
+    quality = Table("", ("Column", "Value"), [*run.quality.items()], folded="All quality metrics")
     return Section(
         title=run.title if runs > 1 else "",
         text=[missing] if missing else [],

@@ -57,7 +57,7 @@ _OF_CONTRASTS = ("r", "own_mean_r", "index", "residual_r", "identification", "fi
 _OF_PARTS = ("r", "r_minus_group_average", "index", "residual_r", "identification")
 
 _WILSON = "95 % interval (Wilson)"
-_R = "Correlation over places of a predicted with a measured map"
+_R = "Correlation over voxels, or parcels, of a predicted with a measured map"
 _INDEX = "r minus that of the model's predictions for participants of other families"
 _RESIDUAL = (
     "r of deviations: predictions minus their mean over the test participants, measured maps minus "
@@ -98,7 +98,7 @@ MODEL_COLUMNS = (
         "Share identified, where a tie is a miss, times mean r, of each contrast, as published",
         "fingerprint (as published)",
     ),
-    _mean("product", "Index times r, a participant", "product (as published)"),
+    _mean("product", "Index times r, per participant", "product (as published)"),
     Column("ratio", "index / r"),
     _mean(
         "residual_r_training_mean",
@@ -142,7 +142,7 @@ PERSON_COLUMNS = (
 )
 PART_COLUMNS = (
     Column("part", "All places, or those of a tissue"),
-    Column("places", "How many places the maps have there"),
+    Column("places", "Number of voxels or parcels there", "voxels or parcels"),
     Column("people", "Participants"),
     *(column for column in MODEL_COLUMNS if column.name in _OF_PARTS),
     Column("ceiling", f"{_CEILING}, mean over contrasts", "noise ceiling"),

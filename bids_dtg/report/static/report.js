@@ -116,7 +116,7 @@
       const out = made.filter((person) => !decision(person).include).length;
       button.disabled = !made.length;
       document.querySelector("[data-decided]").textContent = made.length
-        ? `${made.length} decided, ${out} left out` : "Nobody is decided on.";
+        ? `${made.length} decided, ${out} left out` : "No decisions yet.";
     }
     show();
   }
