@@ -214,7 +214,7 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
     assert 'href="group/model-own/report.html"' in index
     page = (cohort.out / "group/model-own/report.html").read_text()
     assert 'href="../../index.html"' in page
-    assert "The model reads the partial form of the connectome: each place" in page
+    assert "The model reads the partial form of the connectome: the series of each voxel" in page
 
 
 @pytest.mark.parametrize(
