@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -250,14 +249,6 @@ def _libraries(modules: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 
-@dataclass(frozen=True)
-class Capacity:
-    """What this machine is asked to do at the same time."""
-
-    processes: int  # that each do a unit of work
-    threads: int  # of each, to compute with
-
-
 def divide(
     resources: ResourceOptions,
     *,
@@ -266,7 +257,7 @@ def divide(
     on_cpu: bool,
     cores: int | None = None,
     memory: int | None = None,
-) -> Capacity:
+) -> tuple[int, int]:
     """Divide the machine's cores and memory among units of work.
 
     Parameters
@@ -282,6 +273,13 @@ def divide(
         Otherwise one process has the GPU.
     cores, memory
         What is divided, memory in bytes; None: what this machine has now.
+
+    Returns
+    -------
+    processes
+        That each do a unit of work at the same time.
+    threads
+        Of each, to compute with.
 
     Raises
     ------
@@ -307,7 +305,7 @@ def divide(
     # What somebody asks for in so many words is done, whatever this estimate says.
     if memory is not None and (resources.nprocs is None or resources.mem_gb is not None):
         processes = max(1, min(processes, int(memory // bytes_each)))
-    return Capacity(processes, threads or max(1, cores // processes))
+    return processes, threads or max(1, cores // processes)
 
 
 def own_threads(resources: ResourceOptions, cores: int | None = None) -> int | None:

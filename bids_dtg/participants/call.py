@@ -150,9 +150,7 @@ class Level:
         # A process that was forked shares what was prepared.
         forked = work.forks and can_fork()
         prepare = work.in_process if forked else partial(self, request.settings)
-        return Pool(
-            prepare, request.capacity.processes, forked=forked, before_start=board.before_fork
-        )
+        return Pool(prepare, request.processes, forked=forked, before_start=board.before_fork)
 
 
 def with_whole_paths(settings: Settings) -> Settings:

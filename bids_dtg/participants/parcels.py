@@ -224,13 +224,19 @@ class ParcelRequest(CallRequest, Generic[Model]):
             bundle.require_regions(
                 tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
             )
-        capacity = divide(
+        processes, threads = divide(
             settings.resources,
             units=len(asked.participants),
             bytes_each=_BYTES_READ if bundle is None else _BYTES_MODELLED,
             on_cpu=True,
         )
-        return {**vars(asked), "capacity": capacity, "atlases": atlases, "bundle": bundle}
+        return {
+            **vars(asked),
+            "processes": processes,
+            "threads": threads,
+            "atlases": atlases,
+            "bundle": bundle,
+        }
 
     @abstractmethod
     def require_usable(self, measured: MeasuredSeries) -> None:

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Self
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import check_custom_place, confound_files, require_own_tables
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.engine.machine import Capacity
 from bids_dtg.errors import OutputError, RunError
 from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
@@ -209,7 +208,8 @@ def find_asked(settings: Settings) -> Asked:
 class CallRequest(Asked, ABC):
     """What a call over participants asks for; each workflow says what it makes of their runs."""
 
-    capacity: Capacity  # processes side by side, and threads of each
+    processes: int  # side by side
+    threads: int  # of each
     bundle: Bundle[Any] | None  # the model; None: the call has none
     atlases: tuple[Atlas, ...]  # whose parcels results are of
 

@@ -107,7 +107,7 @@ class LevelWork(AheadWork[Event, Outcome]):
 
     def in_process(self) -> Self:
         """Take a share of the cores, in the process that does the work; return the work."""
-        share_cores(self.request.capacity.threads)
+        share_cores(self.request.threads)
         return self
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.engine.machine import Capacity, available_cores, divide, excess, own_threads
+from bids_dtg.engine.machine import available_cores, divide, excess, own_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import ResourceOptions
 
@@ -44,7 +44,7 @@ def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
     ],
 )
 def test_divided(machine, processes, threads):
-    assert divided(**machine) == Capacity(processes, threads)
+    assert divided(**machine) == (processes, threads)
 
 
 def test_less_memory_than_one_process_needs_is_refused():
@@ -53,7 +53,7 @@ def test_less_memory_than_one_process_needs_is_refused():
         match=r"--mem-gb is 0\.2, and one process of this call may take 1\.25 GB\. Expected: 1\.3",
     ):
         divided(cores=2, mem_gb=0.2)
-    assert divided(cores=2, mem_gb=1.25) == Capacity(1, 2)
+    assert divided(cores=2, mem_gb=1.25) == (1, 2)
 
 
 def test_what_no_machine_can_serve_is_bounded_and_told():
@@ -68,4 +68,4 @@ def test_what_no_machine_can_serve_is_bounded_and_told():
 
 def test_this_machine_is_divided_where_none_is_given():
     found = divide(ResourceOptions(), units=1, bytes_each=1.0, on_cpu=True)
-    assert found == Capacity(1, available_cores())
+    assert found == (1, available_cores())

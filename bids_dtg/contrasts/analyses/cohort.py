@@ -165,7 +165,7 @@ class Cohort:
     def model(self) -> Model:
         """The model that is read, prepared at its first use."""
         request = self.request
-        return Model(request.bundle, request.device, request.capacity.threads)
+        return Model(request.bundle, request.device, request.threads)
 
     @property
     def store(self) -> ArrayStore:

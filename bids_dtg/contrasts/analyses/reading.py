@@ -344,12 +344,12 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
     if not missing:
         return failures
     bundle, settings = _together(cohort.bundle, cohort.folds), cohort.request.settings
-    processes = divide(
+    processes, _ = divide(
         settings.resources,
         units=len(missing),
         bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=True),
         on_cpu=True,
-    ).processes
+    )
     forked = can_fork()  # such processes share what is prepared here
     prepare = partial(_begin, cohort, reduces, _reader(cohort) if forked else None)
     begun, rounds = time.monotonic(), math.ceil(len(missing) / processes) - 1

@@ -111,7 +111,7 @@ class Request(CallRequest):
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
             bundle = _on_atlas(bundle, settings.outputs.atlases)
-        capacity = divide(
+        processes, threads = divide(
             settings.resources,
             units=len(asked.participants),
             bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=device == "cpu"),
@@ -133,7 +133,14 @@ class Request(CallRequest):
                 f"--write {REGIONS} was given without an atlas",
                 expected="--atlases, e.g. Schaefer400",
             )
-        made = cls(**vars(asked), capacity=capacity, bundle=bundle, atlases=atlases, device=device)
+        made = cls(
+            **vars(asked),
+            processes=processes,
+            threads=threads,
+            bundle=bundle,
+            atlases=atlases,
+            device=device,
+        )
         made.meshes  # noqa: B018 (unknown names are refused before anything is written)
         made._check_spaces()
         if settings.inputs.analysis_level == "participant":  # trainings choose among measured maps

@@ -60,7 +60,7 @@ class ParticipantWork(LevelWork):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
-        threads = request.capacity.threads
+        threads = request.threads
         self.reader = Reader(
             request.bundle,
             request.settings.cleaning,

@@ -45,7 +45,7 @@ class TwinWork(ParcelWork):
         import torch
 
         assert self.request.bundle is not None
-        torch.set_num_threads(self.request.capacity.threads)
+        torch.set_num_threads(self.request.threads)
         return self.request.bundle.fitted()
 
     def reader_of(self, run: RestRun) -> SeriesReader:

@@ -139,7 +139,7 @@ def map_files(
         )
 
     path = partial(map_path, entities, bundle, places=places)
-    return _images(maps, contrasts, bundle, path, encode, request.capacity.threads)
+    return _images(maps, contrasts, bundle, path, encode, request.threads)
 
 
 def average_sidecar(

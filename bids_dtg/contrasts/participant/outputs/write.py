@@ -141,7 +141,7 @@ def _half_widths(request: Request) -> list[PurePosixPath]:
     # Of the model that another call had, others are there.
     if not there or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity:
         values = bundle.half_widths.at_places
-        _write(request, half_width_files(bundle, values, request.capacity.threads))
+        _write(request, half_width_files(bundle, values, request.threads))
     return paths
 
 
