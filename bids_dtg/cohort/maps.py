@@ -43,7 +43,7 @@ from bids_dtg.stats.map_checks import own_figures
 # Keys kept of sidecars: of thousands of people, memory holds no more.
 _KEPT = (
     *("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference"),
-    *("ModelNotice", "NotForScience"),
+    *("ModelNotice", "NotForScience", "ExcludedRuns"),
 )
 # Most averages whose maps are compared with each other, as memory grows with their number.
 MOST_COMPARED = 400

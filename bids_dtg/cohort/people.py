@@ -328,7 +328,6 @@ def gather_people(settings: Settings) -> GroupPeople:
                 run.title,
                 (MapFile("", run.files[kind], run.facts, {}),),
                 (run.title,),
-                {},
                 {"Options": completion_record(output, run.title).get("Options")},
                 run.facts,
             )

@@ -120,10 +120,8 @@ class AverageFiles:
     title: str  # as sub-01_ses-1_task-rest
     maps: tuple[MapFile, ...]  # by task, in the model's order; none where none were wanted
     runs: tuple[str, ...]  # titles of the runs behind them
-    excluded: Mapping[str, str]  # runs left out, and why
     record: Mapping[str, Any]  # completion record; empty where there is none
-    common: Mapping[str, Any] = field(default_factory=dict)  # the sidecar that the maps share
-    damage: str = ""  # a sentence on values in it of other kinds than the program writes
+    common: Mapping[str, Any]  # the sidecar that the maps share
 
 
 @dataclass(frozen=True)
@@ -248,7 +246,7 @@ def _average(
         if RESAMPLED in sidecar:
             continue
         details = sidecar.pop(DETAILS, None)
-        shared, damage = _sound(sidecar, f"{title}_{_MAPS.suffix}.json")
+        shared = _sound(sidecar)
         details = details if isinstance(details, dict) else {}  # else it is damaged
         details = {label: own for label, own in details.items() if isinstance(own, dict)}
         paths = {own.get("contrast") or "": path for own, path in files}
@@ -262,7 +260,7 @@ def _average(
         # By task, and within it simple contrasts before differences.
         maps.sort(key=lambda one: (one.task, " VS " in one.name or "-" in one.name, one.label))
         if maps:
-            return _of_sidecar(dataset, title, maps[0].sidecar, damage, tuple(maps))
+            return _of_sidecar(dataset, title, maps[0].sidecar, tuple(maps))
     return None
 
 
@@ -274,30 +272,27 @@ def _without_maps(
     for path in sorted((*folder.glob(f"*{ending}"), *folder.glob(f"ses-*/*{ending}"))):
         title = path.name.removesuffix(ending)
         if title not in known:
-            yield _of_sidecar(dataset, title, *_sound(read_json(path), path.name))
+            yield _of_sidecar(dataset, title, _sound(read_json(path)))
 
 
 def _of_sidecar(
     dataset: DerivativeDataset,
     title: str,
     sidecar: Mapping[str, Any],
-    damage: str,
     maps: tuple[MapFile, ...] = (),
 ) -> AverageFiles:
     runs = tuple(str(run.get("Run")) for run in sidecar.get("Runs", ()))
-    record = completion_record(dataset, title)
-    return AverageFiles(title, maps, runs, sidecar.get("ExcludedRuns", {}), record, sidecar, damage)
+    return AverageFiles(title, maps, runs, completion_record(dataset, title), sidecar)
 
 
-def _sound(sidecar: Mapping[str, Any], name: str) -> tuple[dict[str, Any], str]:
-    """Return a sidecar without values of other kinds than the program writes, and words on them."""
-    faults = [key for key, kind in _KINDS.items() if not isinstance(sidecar.get(key, kind()), kind)]
-    kept = {key: value for key, value in sidecar.items() if key not in faults}
-    if runs := kept.get("Runs"):
-        kept["Runs"] = [run for run in runs if isinstance(run, dict)]
-        faults += ["Runs"] * (len(kept["Runs"]) < len(runs))
-    damage = f"{name} was changed by hand or damaged: {', '.join(faults)} cannot be used"
-    return kept, damage * bool(faults)
+def _sound(sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sidecar without values of other kinds than the program writes."""
+    kept: dict[str, Any] = {
+        key: own for key, own in sidecar.items() if isinstance(own, _KINDS.get(key, object))
+    }
+    if "Runs" in kept:
+        kept["Runs"] = [run for run in kept["Runs"] if isinstance(run, dict)]
+    return kept
 
 
 def _overlays(
@@ -327,5 +322,5 @@ def _own_facts(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> d
     for kind in results:
         if path := files.get(kind):
             sidecar = path.with_name(path.name.removesuffix(kind.extension) + ".json")
-            found |= _sound(read_json(sidecar), sidecar.name)[0]
+            found |= _sound(read_json(sidecar))
     return found

@@ -88,26 +88,10 @@ class Figure:
     folded: bool = False  # whether its title is clicked to see it
 
 
-def curves(
-    caption: str, x_label: str, y_label: str, series: Mapping[str, Floats], *, start: int = 1
-) -> Figure | None:
-    """Draw values (points,) by epoch or anything else that is counted.
-
-    Where they fall or rise far at first and then settle, the axis is that of the later half.
-    """
-    drawn: dict[str, tuple[Floats, Floats]] = {
-        name: (start + np.arange(len(values), dtype=np.float64), np.asarray(values, np.float64))
-        for name, values in series.items()
-    }
-    known = [y[np.isfinite(y)] for _, y in drawn.values()]
-    whole, late = (np.concatenate([*own, []]) for own in (known, [y[len(y) // 2 :] for y in known]))
-    limits, note = None, ""
-    if late.size and 0 < 6 * np.ptp(late) < np.ptp(whole):
-        margin = 0.5 * float(np.ptp(late))
-        limits = float(late.min()) - margin, float(late.max()) + margin
-        note = " The axis is that of the later half; what lies beyond it is not shown."
-    chart = line_chart(drawn, x_label=x_label, y_label=y_label, y_limits=limits)
-    return _of_chart(caption + note, chart)
+def curves(caption: str, x_label: str, y_label: str, series: Mapping[str, Floats]) -> Figure | None:
+    """Draw values (points,) by epoch or anything else that is counted."""
+    drawn = {name: (1 + np.arange(float(len(y))), y) for name, y in series.items()}
+    return lines(caption, x_label, y_label, drawn)
 
 
 def lines(caption: str, x_label: str, y_label: str, series: Ranges) -> Figure | None:
@@ -137,7 +121,6 @@ def line_chart(
     y_label: str,
     title: str = "",
     reach: tuple[Sequence[float], Sequence[float]] = ((), ()),
-    y_limits: tuple[float, float] | None = None,
     log_bands: Ranges | None = None,
 ) -> Picture | None:
     """Draw a line for each series of x and y, (points,); NaN leaves a gap.
@@ -164,11 +147,11 @@ def line_chart(
                 low, high = log_bands[name]
                 axes.fill_between(x, low, high, color=line.get_color(), alpha=0.16, linewidth=0)
         if log_bands:
-            _log_axis(axes)
+            axes.set_yscale("log", nonpositive="clip")
+            axes.yaxis.set_major_formatter("{x:.3g}")
         axes.update_datalim([(x, 0.0) for x in reach[0]], updatey=False)
         axes.update_datalim([(0.0, y) for y in reach[1]], updatex=False)
         axes.autoscale_view()
-        axes.set_ylim(y_limits)
 
     words = [
         f"{name}: from {values[0]:.3g} to {values[-1]:.3g}".removeprefix(": ")
@@ -176,15 +159,6 @@ def line_chart(
         if values.size
     ]
     return _chart(draw, x_label, y_label, "; ".join(words), title=title)
-
-
-def _log_axis(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_yscale("log", nonpositive="clip")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def dots(

@@ -56,11 +56,8 @@ def flags_of(
     """
     flags = [*own_flags(files, failures, words.quality_columns)]
     for made in files.every_average:
-        flags += [*_of_average(made), *words.notes(made)]
-    for run in files.runs:
-        flags += words.run_notes(run)
-    for made_of_runs in files.combined:
-        flags += words.combined_notes(made_of_runs)
+        flags += _of_average(made)
+    flags += words.notes(files)
     anything = bool(files.every_average) or any(run.facts for run in files.runs)
     if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
         flags.append(Flag("good", "All quality metrics are within their usual ranges"))
@@ -83,7 +80,7 @@ def own_flags(
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
     for made in files.every_average:
-        flags += left_out(made.excluded, made.title)
+        flags += left_out(made.common.get("ExcludedRuns"), made.title)
     return sorted_flags([*flags, *(flag for run in files.runs for flag in _of_run(run, columns))])
 
 
@@ -220,8 +217,6 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
 
 def _of_average(made: AverageFiles) -> Iterator[Flag]:
     sidecar = made.common
-    if made.damage:
-        yield Flag("warning", made.damage, made.title)
     if sidecar.get("NotForScience"):
         yield Flag("warning", _not_for_science(sidecar))
     elif notice := sidecar.get("ModelNotice"):

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import functools
 import html
-import importlib.util
 import os
-import sys
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
@@ -246,22 +243,10 @@ def link(path: Path, dataset: DerivativeDataset) -> str:
 
 @functools.cache
 def _environment() -> Any:
-    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    class Compiled(FileSystemBytecodeCache):
-        """Keeps compiled templates where Python keeps compiled modules, if it may."""
-
-        def dump_bytecode(self, bucket: Any) -> None:
-            if not sys.dont_write_bytecode:
-                with suppress(OSError):
-                    Path(self.directory).mkdir(parents=True, exist_ok=True)
-                    super().dump_bytecode(bucket)
-
-    templates = FOLDER / "templates"
-    kept = Path(importlib.util.cache_from_source(str(templates / "page.html"))).parent
     return Environment(
-        loader=FileSystemLoader(templates),
-        bytecode_cache=Compiled(str(kept), "%s.pyc"),
+        loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         finalize=_visible,
         undefined=StrictUndefined,

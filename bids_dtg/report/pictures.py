@@ -79,29 +79,15 @@ MAP_VIEWS: tuple[View, ...] = tuple((AXIAL, mm) for mm in (-18, 2, 26, 50))
 _GAP = 6  # pixels between slices
 
 
-@dataclass(frozen=True, eq=False)
-class Box:
-    """The part of space that is shown."""
+# The part of space that is shown: its lowest and its highest x, y and z, (2, 3) RAS+ mm.
+Box: TypeAlias = NDArray[np.float64]
 
-    low: NDArray[np.float64]  # (3,), RAS+ mm
-    high: NDArray[np.float64]  # (3,)
 
-    @classmethod
-    def around(cls, grid: Grid) -> Box:
-        """Return the smallest box that holds the centres of a grid's voxels."""
-        far = np.asarray(grid.shape) - 1
-        corners = np.array(np.meshgrid(*[(0, end) for end in far])).reshape(3, -1)
-        points = grid.affine[:3, :3] @ corners + grid.affine[:3, 3:]
-        return cls(points.min(axis=1), points.max(axis=1))
-
-    def sides(self, view: View) -> list[NDArray[np.float64]]:
-        """Return where the pixels of a slice lie on x, y and z, RAS+ mm: one value on its axis.
-
-        On the other axes, of which the lower one runs along the columns, values increase.
-        """
-        sides = [np.arange(low, high + 0.5) for low, high in zip(self.low, self.high, strict=True)]
-        sides[view[0]] = np.array([view[1]], float)
-        return sides
+def box_around(grid: Grid) -> Box:
+    """Return the smallest box that holds the centres of a grid's voxels."""
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (np.asarray(grid.shape) - 1)
+    points = corners @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    return np.array([points.min(axis=0), points.max(axis=0)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +113,13 @@ class Volume:
     def box(self) -> Box:
         """The smallest box that holds the centres of its voxels."""
         i, j, k = self.values.shape
-        return Box.around(Grid((i, j, k), self.affine))
+        return box_around(Grid((i, j, k), self.affine))
 
     def cut(self, box: Box, view: View, *, order: int = 1) -> NDArray[np.float32]:
         """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume."""
-        sides = box.sides(view)
+        # Where pixels lie on x, y and z; of other axes the lower one runs along the columns.
+        sides = [np.arange(low, high + 0.5) for low, high in box.T]
+        sides[view[0]] = np.array([view[1]], float)
         part = np.asarray(self.values, np.float32)
         # The axis of space that each axis of the array runs along most.
         toward = np.abs(self.affine[:3, :3]).argmax(axis=0)
@@ -155,8 +143,7 @@ class Volume:
         """Return the part that a box covers, with voxels stored along x, y and z."""
         image: Any = nib.Nifti1Image(self.values, self.affine)  # type: ignore[no-untyped-call]
         image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
-        inverse, ends = np.linalg.inv(image.affine), [box.low, box.high]
-        corners = apply_affine(inverse, ends)  # type: ignore[no-untyped-call]
+        corners = apply_affine(np.linalg.inv(image.affine), box)  # type: ignore[no-untyped-call]
         first, last = np.rint(corners).astype(int).clip(0)
         part = image.slicer[tuple(slice(*ends) for ends in zip(first, last + 1, strict=True))]
         return Volume(np.ascontiguousarray(part.dataobj), part.affine)

@@ -19,7 +19,7 @@ from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import write_json
 from bids_dtg.report import quality
-from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
@@ -107,16 +107,14 @@ class Presentation:
         lambda dataset, files, folder: ()
     )
     group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
-    notes: Callable[[AverageFiles], Iterable[Flag]] = lambda made: ()  # flags of an average
+    # Flags of runs and averages, beside those that every workflow has.
+    notes: Callable[[ParticipantFiles], Iterable[Flag]] = lambda files: ()
     model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle
-    run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: ()  # flags of a run
     # A line on what is not shown of a run, and why; None: that files of panels are not there.
     missing: Callable[[RunFiles], str | None] = lambda run: None
     # Results of single runs whose sidecars say how each was made; none where averages of maps do.
     results: tuple[FileKind, ...] = ()
-    # Files of averages of runs whose results are no maps, and flags of such an average.
-    of_averages: tuple[FileKind, ...] = ()
-    combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: ()
+    of_averages: tuple[FileKind, ...] = ()  # of runs whose results are no maps
     made: str = "maps"  # what is made of a participant, in a word
     analysis_page: str = ""  # file name of the page of an analysis; empty: none of its own
 

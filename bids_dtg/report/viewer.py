@@ -27,7 +27,7 @@ from bids_dtg.report.pictures import (
     NEGATIVE,
     PICTURE,
     POSITIVE,
-    Box,
+    box_around,
     standard_anatomy,
 )
 
@@ -81,7 +81,7 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
     for name, sources in ((_LIBRARY, ["niivue.umd.js"]), (_LICENCE, ["LICENSE", "NOTICES"])):
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
-    part = standard_anatomy().within(Box.around(grid))
+    part = standard_anatomy().within(box_around(grid))
     stored = np.rint(255 * part.values).astype(np.uint8)
     i, j, k = stored.shape
     name = f"figures/tpl-{grid.space}_size-{i}x{j}x{k}_anatomy.js"

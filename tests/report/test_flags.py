@@ -30,7 +30,7 @@ def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> Partic
     run = RunFiles("sub-01_task-rest", quality, {})
     overlays = {"halfwidth": Path("s")}
     one = MapFile("motorT", Path("m"), sidecar or {}, overlays)
-    made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, {}, one.sidecar)
+    made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, one.sidecar)
     return ParticipantFiles("01", (made,), (run,))
 
 

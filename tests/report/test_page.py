@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import re
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 from browser import chromium, opened
 
-from bids_dtg.report import page as page_module
 from bids_dtg.report.figures import curves, lines, matrices, scatter, spectra
 from bids_dtg.report.page import Page, Section, Table
 
@@ -180,14 +178,6 @@ def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot(tmp_path):
     assert len(re.findall(r'<use [^>]*style="fill: var\(--series-1\)', page)) == 1
 
 
-def test_a_history_that_settles_has_the_axis_of_its_later_half(tmp_path):
-    note = "The axis is that of the later half"
-    assert note in page_of(tmp_path, Section("Training", figures=(losses(),)))
-    steady = {"a": np.linspace(2, 1, 50)}
-    page = page_of(tmp_path, Section("C", figures=(curves("c", "x", "y", steady),)))
-    assert note not in page
-
-
 def test_lines_have_their_own_places_along_x_and_captions_end_before_notes(tmp_path):
     x, y = np.array([0.0, 0.3, np.nan, 0.1]), np.array([0.0, 1.0, np.nan, 0.5])
     section = Section(
@@ -230,21 +220,6 @@ def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
     assert free == ("0", "\u2265\u00a00.8")
     given = mean_fc(ends=(-2.0, 2.0))
     assert re.findall(ends, page_of(tmp_path, Section("M", figures=(given,)))) == [("\u22122", "2")]
-
-
-def test_templates_are_compiled_once_where_python_keeps_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    made = []
-    for content in (None, b"damaged", None):  # made, made anew, found
-        if content:
-            made[-1].write_bytes(content)
-        page_module._environment.cache_clear()
-        page_module.load_template("maps.html")
-        (compiled,) = tmp_path.rglob("templates/*.pyc")
-        made.append(compiled)
-        assert compiled.stat().st_size > 1000
-    page_module._environment.cache_clear()
 
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser

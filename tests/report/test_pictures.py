@@ -25,8 +25,8 @@ from bids_dtg.report.pictures import (
     SAGITTAL,
     SIGNED,
     Backdrop,
-    Box,
     Volume,
+    box_around,
     draw_glass_brain,
     draw_maps,
     draw_matrix,
@@ -58,12 +58,12 @@ def marked(mm: tuple[float, float, float]) -> Volume:
     ],
 )
 def test_a_point_is_where_it_belongs(view, left, up):
-    box = Box.around(GRID)
+    box = box_around(GRID)
     cut = marked((-12, 16, -4)).cut(box, view)
     row, column = np.unravel_index(int(np.argmax(cut)), cut.shape)
     across, upward = [axis for axis in range(3) if axis != view[0]]
-    assert box.low[across] + column == left
-    assert box.high[upward] - row == up
+    assert box[0][across] + column == left
+    assert box[1][upward] - row == up
 
 
 @pytest.mark.parametrize("order", [0, 1])
@@ -77,7 +77,7 @@ def test_values_are_those_of_interpolation_by_scipy(mm, turned, order):
         np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
         @ (affine[:2])
     )
-    box = Box(np.array([-20.0, -21, -10]), np.array([18.5, 20, 12]))
+    box = np.array([[-20.0, -21, -10], [18.5, 20, 12]])
     cut = Volume(values, affine).cut(box, (AXIAL, mm), order=order)
     y, x = np.mgrid[-21:21, -20:19].astype(float)
     points = np.stack([x, y[::-1], np.full_like(x, mm), np.ones_like(x)])
@@ -92,10 +92,10 @@ def test_values_are_those_of_interpolation_by_scipy(mm, turned, order):
 def test_an_outline_is_a_thin_line_at_the_edge():
     values = np.zeros(GRID.shape, np.float32)
     values[9:] = 1  # left of the middle
-    box, red = Box.around(GRID), (255, 0, 0)
+    box, red = box_around(GRID), (255, 0, 0)
     drawn = draw_outlines([(Volume(values, AFFINE), red)], box, [[(AXIAL, 0)]])
     line = drawn[3:-3, :, 3]  # opacity
-    edge = int(-box.low[0]) + 1  # half a voxel beyond the outermost centre
+    edge = int(-box[0][0]) + 1  # half a voxel beyond the outermost centre
     assert line[5:-5, edge].min() > 250
     assert line[5:-5, : edge - 2].max() == line[5:-5, edge + 3 :].max() == 0
     assert (drawn[drawn[..., 3] > 0][:, :3] == red).all()
@@ -103,7 +103,7 @@ def test_an_outline_is_a_thin_line_at_the_edge():
 
 def test_maps_are_warm_above_zero_and_cold_below():
     anatomy = Volume(np.ones(GRID.shape, np.float32), AFFINE)
-    backdrop = Backdrop(anatomy, Box.around(GRID), [(AXIAL, 0)])
+    backdrop = Backdrop(anatomy, box_around(GRID), [(AXIAL, 0)])
     warm, cold = (
         backdrop.draw_map(Volume(sign * anatomy.values, AFFINE), 1.0)[5, 5] for sign in (1, -1)
     )
@@ -134,7 +134,7 @@ def test_pictures_come_back_from_their_files(tmp_path):
 
 def test_the_template_lies_in_mni_space():
     anatomy = standard_anatomy()
-    centre = anatomy.cut(Box(np.array([-1.0, -20, 9]), np.array([1.0, -18, 11])), (AXIAL, 10))
+    centre = anatomy.cut(np.array([[-1.0, -20, 9], [1.0, -18, 11]]), (AXIAL, 10))
     assert centre.min() > 0.1
     assert float(anatomy.values.max()) == 1.0
 

@@ -155,7 +155,7 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert main(words) == 0
     page = (tmp_path / "out/sub-01.html").read_text()
     assert "on the template's surface." in page
-    assert "people of its data (Human Connectome Project, young adults) may be among" in page
+    assert "participants of Human Connectome Project, young adults may be among" in page
     methods = " ".join((tmp_path / "out/logs/CITATION.md").read_text().split())
     assert "a linear model of each parcel's connectome, with the same" in methods
     assert "90 % of the parcels of a newly measured map" in methods

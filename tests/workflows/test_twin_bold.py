@@ -39,4 +39,4 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(trained_twin, tmp_path):
         assert np.isfinite(float(row["twin_response"]))
         assert np.isfinite(float(row["twin_t"]))
         assert (row["predicted_by_connectomes"], row["ridge_r_people"]) == ("true", "n/a")
-    assert "outputs of the networks" in (judged / "twin_report.html").read_text()
+    assert "output of the networks" in (judged / "twin_report.html").read_text()

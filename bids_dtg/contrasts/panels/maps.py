@@ -37,9 +37,9 @@ from bids_dtg.report.pictures import (
     AXIAL,
     MAP_VIEWS,
     Backdrop,
-    Box,
     View,
     Volume,
+    box_around,
     draw_surfaces,
     encode,
     standard_anatomy,
@@ -316,7 +316,7 @@ class _Volumes:
         values, affine = read_volume(first.path)
         i, j, k = values.shape
         self.grid = Grid((i, j, k), affine)
-        self._backdrop = Backdrop(anatomy, Box.around(self.grid), MAP_VIEWS)
+        self._backdrop = Backdrop(anatomy, box_around(self.grid), MAP_VIEWS)
 
     def read(self, shown: MapFile) -> Array:
         return np.nan_to_num(_volume(shown.path, self.grid), copy=False)
@@ -383,7 +383,7 @@ class ParcelMaps:
             return
         self._voxels = np.concatenate([np.reshape(own, (-1, 3)) for own in axis.voxels])
         self._grid = Grid(tuple(axis.volume_shape), np.asarray(axis.affine, np.float64))
-        self._backdrop = Backdrop(anatomy, Box.around(self._grid), BELOW)
+        self._backdrop = Backdrop(anatomy, box_around(self._grid), BELOW)
 
     @property
     def has_voxels(self) -> bool:

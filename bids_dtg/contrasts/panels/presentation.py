@@ -19,7 +19,6 @@ from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
     LEVEL,
-    AverageFiles,
     ParticipantFiles,
     RunFiles,
 )
@@ -163,14 +162,15 @@ def model_line(files: ParticipantFiles) -> str:
     return sentences("maps_subtitle.html", line="", people=people)
 
 
-def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
+def notes_on_averages(files: ParticipantFiles) -> Iterator[Flag]:
     """Yield flags on the uncertainty of maps."""
-    if few := few_people(made.common):
-        yield Flag("warning", few)
-    if made.common.get("Intervals") is False:
-        yield Flag("note", _NO_INTERVALS, made.title)
-    if note := made.common.get("IntervalNote"):
-        yield Flag("note", str(note), made.title)
+    for made in files.every_average:
+        if few := few_people(made.common):
+            yield Flag("warning", few)
+        if made.common.get("Intervals") is False:
+            yield Flag("note", _NO_INTERVALS, made.title)
+        if note := made.common.get("IntervalNote"):
+            yield Flag("note", str(note), made.title)
 
 
 PRESENTATION = Presentation(
@@ -186,7 +186,7 @@ PRESENTATION = Presentation(
     panels=PANELS,
     sections=draw_averages,
     group_columns=GROUP_COLUMNS,
-    notes=notes_on_average,
+    notes=notes_on_averages,
     model=model_line,
     missing=missing,
 )

@@ -168,13 +168,13 @@ def model_line(files: ParticipantFiles) -> str:
     return f"{stands_on(facts)}Connectivity by the model is an estimate." if facts else ""
 
 
-def notes_on_run(run: RunFiles) -> Iterator[Flag]:
-    """Yield flags of a run on lost parcels, on what is not for science, and of its sidecars."""
-    yield from notes_on_lost(run)
-    warned = model_notice(ParticipantFiles("", (), (run,)))
-    if warned:
+def notes_on_runs(files: ParticipantFiles) -> Iterator[Flag]:
+    """Yield flags of runs on lost parcels, on what is not for science, and of their sidecars."""
+    if warned := model_notice(files):
         yield Flag("warning", warned)
-    yield from (flag for flag in notes_in_sidecars(run) if flag.text != warned)
+    for run in files.runs:
+        yield from notes_on_lost(run)
+        yield from (flag for flag in notes_in_sidecars(run) if flag.text != warned)
 
 
 def missing(run: RunFiles) -> str:

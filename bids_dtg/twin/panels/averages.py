@@ -137,11 +137,10 @@ PRESENTATION = Presentation(
     panels=PANELS,
     sections=draw_averages,
     model=words.model_line,
-    run_notes=words.notes_on_run,
+    notes=words.notes,
     missing=words.missing,
     results=(CARPET.kind,),
     of_averages=OF_SETS,
-    combined_notes=words.notes_on_average,
     made="results",
     analysis_page="twin_report.html",
 )

@@ -136,18 +136,16 @@ def model_line(files: ParticipantFiles) -> str:
     return f"{stands}Its behaviour is a prediction, not a measurement. {NO_EVIDENCE}"
 
 
-def notes_on_run(run: RunFiles) -> Iterator[Flag]:
-    """Yield flags of a run: lost parcels, and notes of its sidecars."""
-    yield from notes_on_lost(run)
-    yield from notes_in_sidecars(run)
-
-
-def notes_on_average(made: RunFiles) -> Iterator[Flag]:
-    """Yield flags of an average: runs left out, and notes of its sidecars."""
-    if made.facts.get("NotForScience"):
-        yield Flag("warning", "The model is not for science", made.title)
-    yield from left_out(made.facts.get("ExcludedRuns"), made.title)
-    yield from notes_in_sidecars(made)
+def notes(files: ParticipantFiles) -> Iterator[Flag]:
+    """Yield flags of lost parcels, of runs left out, and notes of sidecars."""
+    for run in files.runs:
+        yield from notes_on_lost(run)
+        yield from notes_in_sidecars(run)
+    for made in files.combined:
+        if made.facts.get("NotForScience"):
+            yield Flag("warning", "The model is not for science", made.title)
+        yield from left_out(made.facts.get("ExcludedRuns"), made.title)
+        yield from notes_in_sidecars(made)
 
 
 def is_predicted(made: RunFiles) -> bool:
