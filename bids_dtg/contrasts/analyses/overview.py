@@ -21,7 +21,7 @@ from bids_dtg.cohort.maps import (
 from bids_dtg.cohort.people import require_own_dataset
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.contrast import hcp_tasks
-from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, slice_text
+from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, first_cards, slice_text
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -441,13 +441,15 @@ def write_group_page(
     folder, gallery = dataset.root / "group" / "figures", None
     if means:
         gallery = draw_gallery(dataset, folder, "group", means, GROUP_SPREAD)
+    seen = data_of_viewer([gallery] if gallery else [])  # numbers the cards
     page = render(
         "group.html",
         title="Group: bids_dtg",
         links=[
-            *(("summary", "Summary"), ("runs", "Runs"), ("decisions", "Decisions")),
+            *(("summary", "Summary"), ("runs", "Runs")),
             *([("maps", "Mean maps")] if gallery else []),
             *([("measured", "Predicted and measured")] if compared else []),
+            ("decisions", "Decisions"),
             ("failures", "Failures"),
         ],
         participants=len({row.get("participant_id") for row in rows}),
@@ -473,9 +475,10 @@ def write_group_page(
         inclusion=page_facts(decisions or {}, sorted(counts)),
         failures=failures,
         compared=compared,
-        groups=gallery.tasks if gallery else (),
+        maps={"of": "", "tasks": gallery.tasks} if gallery else None,
+        chosen=first_cards(gallery) if gallery else (),
         slices=slice_text(),
-        viewer_data=data_of_viewer([gallery] if gallery else []),
+        viewer_data=seen,
         **{"averaged": 0, "left_out": (), **averages},
     )
     path = dataset.path(GROUP)

@@ -80,6 +80,7 @@ class Gallery:
 
     title: str  # of the average
     tasks: tuple[Mapping[str, Any], ...]  # title, units, limit_text and cards of each
+    first: tuple[str, ...]  # labels of the maps that a page begins with
     # Of the viewer, which shows no maps of parcels.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
@@ -112,11 +113,7 @@ def draw_averages(
     OutputError
         A file cannot be written.
     """
-    chosen = [_choose(own.maps) for own in files.averages]
-    galleries = [
-        draw_gallery(dataset, folder, own.title, own.maps, surfaces=labels)
-        for own, labels in zip(files.averages, chosen, strict=True)
-    ]
+    galleries = [draw_gallery(dataset, folder, own.title, own.maps) for own in files.averages]
     several, seen = len(galleries) > 1, data_of_viewer(galleries)
     first = [
         Section(
@@ -125,7 +122,7 @@ def draw_averages(
             template="maps.html",
             leads=True,
             facts={
-                "chosen": {"title": "", "cards": _first_cards(gallery, labels)},
+                "chosen": {"title": "", "cards": first_cards(gallery)},
                 "first": position == 1,
                 "common": made.common,
                 "of_parcels": made.maps[0].of_parcels,
@@ -139,9 +136,7 @@ def draw_averages(
             links=[("maps-1", "Contrasts")] if position == 1 else [],
             viewer=seen if position == 1 else None,
         )
-        for position, (made, gallery, labels) in enumerate(
-            zip(files.averages, galleries, chosen, strict=True), 1
-        )
+        for position, (made, gallery) in enumerate(zip(files.averages, galleries, strict=True), 1)
     ]
     every = [
         Section(
@@ -156,17 +151,17 @@ def draw_averages(
     return [*first, *every]
 
 
-def _choose(maps: Sequence[MapFile]) -> list[str]:
+def _choose(maps: Sequence[MapFile]) -> tuple[str, ...]:
     """Return the contrasts that a page begins with: fixed ones, then the model's in its order."""
     labels, fixed = [shown.label for shown in maps], list[str]()
     for task, best in _FIRST.items():
         of_task = [label for label in labels if label.startswith(task)]
         fixed += [best] if best in of_task else of_task[:1]
-    return [*fixed, *(label for label in labels if label not in fixed)][: len(_FIRST)]
+    return (*fixed, *(label for label in labels if label not in fixed))[: len(_FIRST)]
 
 
-def _first_cards(gallery: Gallery, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return cards of some contrasts that say their task and the ends of their colours."""
+def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
+    """Return the cards that a page begins with: with their task and the ends of their colours."""
     cards = {
         card["anchor"]: {
             **card,
@@ -176,7 +171,7 @@ def _first_cards(gallery: Gallery, labels: Sequence[str]) -> list[dict[str, Any]
         for task in gallery.tasks
         for card in task["cards"]
     }
-    return [cards[label] for label in labels]
+    return [cards[label] for label in gallery.first]
 
 
 def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
@@ -202,7 +197,6 @@ def draw_gallery(
     title: str,
     maps: Sequence[MapFile],
     overlays: Mapping[str, Mapping[str, Any]] = OVERLAYS,
-    surfaces: Sequence[str] = (),
 ) -> Gallery:
     """Draw maps, pack them for the viewer, and write both.
 
@@ -218,20 +212,19 @@ def draw_gallery(
         Ordered by task.
     overlays
         What the viewer offers beside a map, where it has files: by desc-, as `OVERLAYS`.
-    surfaces
-        Labels of the maps of volumes that are drawn on the surface, too.
 
     Raises
     ------
     RunError
         A map cannot be read.
     """
+    first = _choose(maps)
     source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
 
     def card(limit: float, shown: MapFile, values: Array) -> dict[str, Any]:
         """Draw a map; return what the page and the viewer say of it."""
         pixels = source.draw(values, limit)
-        if isinstance(source, _Volumes) and shown.label in surfaces:
+        if isinstance(source, _Volumes) and shown.label in first:
             pixels = _below(source.draw_surfaces(values, limit), pixels)
         what = f"contrast-{shown.label}"
         value, place, where = source.peak(values)
@@ -293,7 +286,7 @@ def draw_gallery(
                 copies = threads.map(partial(pack, grid=source.grid), values)
                 packed |= zip((member.label for member in members), copies, strict=True)
     if not isinstance(source, _Volumes):
-        return Gallery(title, tuple(tasks), sliced=source.has_voxels)
+        return Gallery(title, tuple(tasks), first, sliced=source.has_voxels)
     # The viewer always gives its first image this name.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
     write_script(dataset, scripts[SYNTHETIC], packed)
@@ -304,6 +297,7 @@ def draw_gallery(
     return Gallery(
         title,
         tuple(tasks),
+        first,
         scripts={desc: link(path, dataset) for desc, path in scripts.items()},
         backdrop=write_shared_files(dataset, source.grid),
     )
