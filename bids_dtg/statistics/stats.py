@@ -54,7 +54,7 @@ from bids_dtg.stats.permutation import (
 from bids_dtg.stats.verdict import FEWEST
 
 ALPHA = 0.05
-_ROWS = 20  # contrasts on the page
+_ROWS = 12  # contrasts on the page
 _WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", f"figures/desc-*{Path(SCRIPT).stem}")
 _CONTRAST = Column("contrast", "Contrast of the maps")
 _PARTICIPANTS = Column("participants", "Number of participants")
