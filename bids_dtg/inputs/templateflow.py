@@ -67,12 +67,13 @@ class TemplateFlow:
         """Find the folder as the package templateflow does: TEMPLATEFLOW_HOME, or the cache."""
         home = os.environ.get("TEMPLATEFLOW_HOME")
         if not home:
-            import pooch
+            # Not by `pooch.os_cache`, which is this call: pooch takes 0.1 s to import.
+            import platformdirs
 
             # A container's user may have no entry in the table of users, and no HOME: platformdirs
             # says so by an error, or leaves the tilde.
             try:
-                home = str(pooch.os_cache("templateflow"))
+                home = platformdirs.user_cache_dir("templateflow")
             except RuntimeError:
                 home = "~"
         return cls(None if home.startswith("~") else Path(home).absolute(), download, plans)
