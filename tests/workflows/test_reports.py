@@ -96,7 +96,7 @@ def test_reports_of_some(job, capsys):
     assert job.run("--reports-only", "--participant-label", "07") == 2
     err = capsys.readouterr().err
     assert "07" in err
-    assert "of 01, 02 (2 participants there)" in err
+    assert "01, 02 (2 participants there)" in err
 
 
 @pytest.mark.slow
