@@ -312,7 +312,7 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     assert "all places" in parts
     assert float(parts["all places"]["ceiling"]) > 0.5
     page = " ".join((folder / "report.html").read_text().split())
-    assert "of 8 participants whose maps were measured twice" in page
+    assert "from 8 participants whose maps were measured twice" in page
 
 
 class TestNetwork:
