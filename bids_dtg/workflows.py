@@ -20,7 +20,6 @@ from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from bids_dtg.files.names import FileKind
 
@@ -82,30 +81,21 @@ SIMULATED, TABLE, PICTURE = "simulated", "demo.tsv", "demo.png"  # of a demo, be
 
 
 @dataclass(frozen=True)
-class Demo:
-    """What ``dtg-demo`` does."""
+class Simulation:
+    """What ``dtg-demo``, or ``dtg-phantom``, does."""
 
-    # Takes OUT, how many people, and all arguments; returns how many people failed.
-    run: Callable[[Path, int, argparse.Namespace], int]
+    # Takes the arguments; returns whether people failed. ValueError: of frames that it cannot
+    # simulate.
+    run: Callable[[argparse.Namespace], int | None]
     help: str  # for ``--help``, in a few words
     files: str  # what it makes below OUT, for ``--help``
-    people: int  # by default
-    fewest: int
-    most: int = 99
-    seeded: bool = True  # whether it takes --seed
-    reads_runs: bool = False  # whether a run can be broken, for --broken-run
+    people: int = 3  # by default
+    fewest: int = 1
+    most: int = 999
+    takes: tuple[str, ...] = ()  # options of ``dtg-demo`` that not every demo has, as typed
     cores: int | None = None  # that it can use; None: all there are
     needs: str = ""  # what it takes, for ``--help``; empty: nothing to say
-    published: Demo | None = None  # with --published: of the form that was published
-
-
-@dataclass(frozen=True)
-class Phantom:
-    """What ``dtg-phantom`` writes."""
-
-    write: Callable[[argparse.Namespace], None]  # ValueError: of frames that it cannot simulate
-    help: str  # for ``--help``, in a few words
-    files: str  # what it makes below OUT, for ``--help``
+    published: Simulation | None = None  # with --published: of the form that was published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +123,8 @@ class Workflow:
     # Without ``--analysis``: the table and the pages of all participants. It takes the options of
     # the participant level, so that the same line makes both.
     group: Run | None = None
-    demo: Demo | None = None
-    phantom: Phantom | None = None
+    demo: Simulation | None = None
+    phantom: Simulation | None = None
     # Of its models: rows as `bids_dtg.bundles.kinds.Kind`, and those that can be fetched by name,
     # as `bids_dtg.bundles.kinds.PublishedModel`; both stand above this table.
     kinds: Callable[[], Iterable[Any]] = tuple

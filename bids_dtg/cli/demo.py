@@ -12,13 +12,13 @@ from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program
-from bids_dtg.workflows import DEFAULT, Demo, Phantom, all_workflows
+from bids_dtg.workflows import DEFAULT, Simulation, all_workflows
 
 
 def parser_of_people(
     program: str,
     description: str,
-    rows: Mapping[str, Demo | Phantom],
+    rows: Mapping[str, Simulation],
     files: Mapping[str, str],
     note: str,
 ) -> Parser:
@@ -54,7 +54,7 @@ def parser_of_people(
     return parser
 
 
-def check_people(out: Path, participants: int, seed: int, fewest: int, most: int) -> None:
+def check_people(row: Simulation, arguments: argparse.Namespace) -> None:
     """Refuse numbers of people or seeds that cannot be, and a folder that is not empty.
 
     Raises
@@ -62,22 +62,24 @@ def check_people(out: Path, participants: int, seed: int, fewest: int, most: int
     SettingsError
         One of them.
     """
-    if not fewest <= participants <= most:
-        raise SettingsError(f"--participants is {participants}", expected=f"{fewest} to {most}")
+    out, participants, seed = arguments.out, arguments.participants, arguments.seed
+    if not row.fewest <= participants <= row.most:
+        expected = f"{row.fewest} to {row.most}"
+        raise SettingsError(f"--participants is {participants}", expected=expected)
     if seed < 0:
         raise SettingsError(f"--seed is {seed}", expected="0 or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")
 
 
-def demos() -> Mapping[str, Demo]:
+def demos() -> Mapping[str, Simulation]:
     """Return the demos, by the workflows that have one."""
     return {row.name: row.demo for row in all_workflows() if row.demo is not None}
 
 
-def _having(fact: str) -> list[str]:
-    """Return the workflows whose demos have a fact: seeded, reads_runs or published."""
-    return [name for name, row in demos().items() if getattr(row, fact)]
+def _taking(flag: str) -> list[str]:
+    """Return the workflows whose demos take an option."""
+    return [name for name, row in demos().items() if flag in row.takes]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -104,18 +106,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed",
         type=int,
         metavar="N",
-        help=f"seed (--workflow {', '.join(_having('seeded'))}; default: 0)",
+        help=f"seed (--workflow {', '.join(_taking('--seed'))}; default: 0)",
     )
     parser.add_argument(
         "--broken-run",
         action="store_true",
         help="cut the last participant's run in half, to see how a failure looks "
-        f"(--workflow {', '.join(_having('reads_runs'))})",
+        f"(--workflow {', '.join(_taking('--broken-run'))})",
     )
     parser.add_argument(
         "--published",
         action="store_true",
-        help=f"instead the published model (--workflow {', '.join(_having('published'))})",
+        help=f"instead the published model (--workflow {', '.join(_taking('--published'))})",
     )
     parser.add_usual()
     return parser
@@ -130,20 +132,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     limit_threads(row.cores or available_cores())
 
     def action() -> int:
-        for given, flag, fact in (
-            (arguments.broken_run, "--broken-run", "reads_runs"),
-            (arguments.published, "--published", "published"),
-            (arguments.seed is not None, "--seed", "seeded"),
+        for flag, given in (
+            ("--broken-run", arguments.broken_run),
+            ("--published", arguments.published),
+            ("--seed", arguments.seed is not None),
         ):
-            if given and arguments.workflow not in _having(fact):
+            if given and arguments.workflow not in _taking(flag):
                 raise SettingsError(
                     f"{flag} was given with --workflow {arguments.workflow}",
-                    expected=f"--workflow {' or '.join(_having(fact))}",
+                    expected=f"--workflow {' or '.join(_taking(flag))}",
                 )
-        participants = row.people if arguments.participants is None else arguments.participants
-        check_people(arguments.out, participants, arguments.seed or 0, row.fewest, row.most)
+        arguments.seed = arguments.seed or 0
+        if arguments.participants is None:
+            arguments.participants = row.people
+        check_people(row, arguments)
         check_temporary_folder()
-        return EXIT_FAILED if row.run(arguments.out, participants, arguments) else 0
+        return EXIT_FAILED if row.run(arguments) else 0
 
     kept = "what is complete is kept"
     return call("dtg-demo", action, debug=arguments.verbose > 1, interrupted=kept)

@@ -19,7 +19,8 @@ from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
 from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.exits import Parser
 from bids_dtg.errors import did_you_mean
-from bids_dtg.settings import OPTIONS, Option
+from bids_dtg.settings import OPTIONS
+from bids_dtg.settings.option import Option
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, WORKFLOWS, Workflow, all_workflows
 

@@ -11,12 +11,10 @@ from bids_dtg.cli.exits import call
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import run_program
-from bids_dtg.workflows import Phantom, all_workflows
-
-_MOST_PARTICIPANTS = 999  # labels have three digits
+from bids_dtg.workflows import Simulation, all_workflows
 
 
-def phantoms() -> Mapping[str, Phantom]:
+def phantoms() -> Mapping[str, Simulation]:
     """Return the phantoms, by the workflows that have one."""
     return {row.name: row.phantom for row in all_workflows() if row.phantom is not None}
 
@@ -51,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
 
     def action() -> int:
-        people, seed = arguments.participants, arguments.seed
-        check_people(arguments.out, people, seed, 1, _MOST_PARTICIPANTS)
+        row = phantoms()[arguments.workflow]
+        check_people(row, arguments)
         try:
-            phantoms()[arguments.workflow].write(arguments)
+            row.run(arguments)
         except ValueError as err:
             raise SettingsError(f"--frames and --repetition-time: {err}") from err
         return 0

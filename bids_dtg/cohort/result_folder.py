@@ -38,8 +38,8 @@ from bids_dtg.notices import named, say
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.report.page import Page
 from bids_dtg.report.participant import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
-from bids_dtg.settings import FIELDS, Settings, plain, to_toml
-from bids_dtg.settings.option import MODELS, flag
+from bids_dtg.settings import FIELDS, Settings, to_toml
+from bids_dtg.settings.option import MODELS, flag, plain
 from bids_dtg.version import __version__
 from bids_dtg.workflows import find_workflow
 

@@ -53,24 +53,21 @@ _WORDS = (
 )
 
 
-def run_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+def run_demo(arguments: argparse.Namespace) -> int:
     """Simulate, predict, compare with the truth, draw.
 
     Parameters
     ----------
-    out
-        Output folder; it must be new or empty.
-    participants
-        How many people to simulate.
     arguments
-        With `broken_run`: the last participant's run is cut in half, to show how a failure looks.
+        `out`, a folder that is new or empty, and how many `participants`. With `broken_run` the
+        last one's run is cut in half, to show how a failure looks.
 
     Returns
     -------
     The number of participants that failed.
     """
-    bundle, phantom = load_bundle("demo"), Phantom(seed=0)
-    people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
+    bundle, phantom, out = load_bundle("demo"), Phantom(seed=0), arguments.out
+    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
     write_people(
         *(out / SIMULATED, phantom, people),
         frames=_FRAMES,

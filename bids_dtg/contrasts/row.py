@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.participant.outputs import WRITES
 from bids_dtg.contrasts.plan import RECIPES
-from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
+from bids_dtg.settings import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
     Analysis,
-    Demo,
     FeatureKind,
-    Phantom,
+    Simulation,
     Workflow,
     constant,
     later,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.
 FEATURES = (
@@ -83,7 +77,7 @@ ROW = Workflow(
         "learning_rate": NETWORK_RATE,
     },
     architectures={name: row.help for name, row in KINDS.items()},
-    demo=Demo(
+    demo=Simulation(
         later("contrasts.demo:run_demo"),
         help="maps by the demo model",
         files="""\
@@ -92,12 +86,10 @@ OUT/simulated   the people: resting-state runs and true maps
 OUT/maps        what bids_dtg makes of their rest, as for a real dataset
 OUT/demo.tsv    how well the maps match the truth, one row per contrast
 OUT/demo.png    a map beside its truth""",
-        people=3,
-        fewest=1,
-        seeded=False,
-        reads_runs=True,
+        most=99,
+        takes=("--broken-run",),
     ),
-    phantom=Phantom(
+    phantom=Simulation(
         later("contrasts.demo:run_phantom"),
         help="rest and task maps",
         files="""\

@@ -12,9 +12,8 @@ from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
     Analysis,
-    Demo,
     FeatureKind,
-    Phantom,
+    Simulation,
     Workflow,
     constant,
     later,
@@ -22,20 +21,20 @@ from bids_dtg.workflows import (
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
 
-def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     from bids_dtg.dynamics.demo import run_core_demo
 
-    return run_core_demo(out, participants=participants, seed=arguments.seed or 0)
+    people, seed = arguments.participants, arguments.seed
+    return run_core_demo(arguments.out, participants=people, seed=seed)
 
 
-def _published_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+def _published_demo(arguments: argparse.Namespace) -> None:
     from bids_dtg.dynamics.demo_recovery import run_network_demo
 
-    run_network_demo(out, participants=participants, seed=arguments.seed or 0)
-    return 0
+    people, seed = arguments.participants, arguments.seed
+    run_network_demo(arguments.out, participants=people, seed=seed)
 
 
 def _phantom(arguments: argparse.Namespace) -> None:
@@ -120,7 +119,7 @@ ROW = Workflow(
         LINEAR: "a linear process of each participant, shrunk to that of the others, in seconds",
         NETWORK: "the network model of Sip et al., 2023, of the people it is fitted to, in hours",
     },
-    demo=Demo(
+    demo=Simulation(
         _demo,
         help="a linear core, and a person it has not seen, from images",
         files="""\
@@ -131,10 +130,12 @@ OUT/new         the last person by the core, with a page: sub-….html""",
         needs="less than a minute of one core",
         people=10,
         fewest=6,  # five to train on, and one who is new
+        most=99,
+        takes=("--seed", "--published"),
         cores=1,
         # Each person's parameters are recovered by a regression over the others. Batches are so
         # small that a second core would only wait for the first.
-        published=Demo(
+        published=Simulation(
             _published_demo,
             help="the published network, fitted to people with known parameters",
             files="""\
@@ -144,10 +145,11 @@ OUT/demo.tsv    true and recovered parameters (demo.png: as a picture)""",
             needs="needs the extra train; about two minutes",
             people=8,
             fewest=2,
+            most=99,
             cores=1,
         ),
     ),
-    phantom=Phantom(
+    phantom=Simulation(
         _phantom,
         help="networks of oscillators with known parameters",
         files="""\

@@ -4,7 +4,6 @@ Each option is written once, as a field of its part: the command line, the TOML 
 hash and the documentation are all made from `OPTIONS`. A step of the program is given the
 part that it needs, as `settings.cleaning`, not the whole.
 
-- `parts`: the parts: a dataclass for each concern, an option a field
 - `option`: an option: a field that is also an argument and a TOML key
 - `checks`: values, and options together, that make no sense
 """
@@ -19,50 +18,417 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, Literal, get_type_hints
 
 from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import read_toml
 from bids_dtg.notices import visible
 from bids_dtg.settings.checks import check
-from bids_dtg.settings.option import REQUIRED, RESULTS, Option, convert, options_of, plain
-from bids_dtg.settings.parts import (
-    FILE_ONLY,
-    SCRUBBING_FD_MM,
-    BehaviourOptions,
-    CleaningOptions,
-    Combine,
-    InputChoice,
-    InputOptions,
-    InputType,
-    Interpolation,
-    ModellingOptions,
-    OutputOptions,
-    ResourceOptions,
-    StatisticsOptions,
+from bids_dtg.settings.option import (
+    MODELS,
+    REQUIRED,
+    RESULTS,
+    Option,
+    convert,
+    option,
+    options_of,
+    plain,
 )
 
-__all__ = [
-    "FIELDS",
-    "OPTIONS",
-    "SCRUBBING_FD_MM",
-    "BehaviourOptions",
-    "CleaningOptions",
-    "Combine",
-    "InputChoice",
-    "InputOptions",
-    "InputType",
-    "Interpolation",
-    "ModellingOptions",
-    "Option",
-    "OutputOptions",
-    "ResourceOptions",
-    "Settings",
-    "StatisticsOptions",
-    "plain",
-    "read_options",
-    "to_toml",
-]
+InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
+InputChoice = Literal["auto", InputType]
+Interpolation = Literal["linear", "nearest", "cubic"]
+
+# Threshold of nilearn's scrubbing strategy (its default since 0.10.3).
+SCRUBBING_FD_MM = 0.5
+Combine = Literal["run", "session", "participant"]
+# Of the network that predicts maps; the recipes of other workflows have values of their own.
+NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
+MAP_PERMUTATIONS = 1000
+FOLDS = 5
+FILE_ONLY = ("features",)  # options that --config-file alone has
+# Analyses whose results are named after the model that they use.
+_BY_MODEL = ("evaluate", "simulate", "fixed-points", "intervene")
+_OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """What is read, from where, and the model."""
+
+    GROUP: ClassVar = "selection"
+    SHAPES: ClassVar = (MODELS,)
+
+    bids_dir: Path = option(
+        REQUIRED,
+        "BIDS dataset, or its folder derivatives/fmriprep; or a folder of XCP-D derivatives, HCP "
+        "or UK Biobank data",
+        group="input",
+    )
+    output_dir: Path = option(
+        REQUIRED, "where the derivative dataset is written", group="input", shapes=()
+    )
+    analysis_level: Literal["participant", "group"] = option(
+        REQUIRED,
+        "participant (maps and reports) or group (all participants of OUTPUT_DIR, or --analysis)",
+        group="input",
+    )
+    participant_label: tuple[str, ...] = option(
+        (), "participants to process; sub- may be left out", metavar="LABEL", shown="all"
+    )
+    session_label: tuple[str, ...] = option(
+        (),
+        "sessions to process; ses- may be left out",
+        flags=("--session-label", "--session-id"),
+        metavar="LABEL",
+        shown="all",
+    )
+    task_id: tuple[str, ...] = option(
+        (),
+        "resting-state tasks to process",
+        flags=("-t", "--task-id"),
+        metavar="TASK",
+        shown="every task whose name begins with 'rest'",
+    )
+    bids_filter_file: Path | None = option(
+        None,
+        'JSON file of pybids filters for the BOLD series, e.g. {"bold": {"acquisition": "mb"}}',
+    )
+    derivatives: tuple[str, ...] = option(
+        (),
+        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases",
+        flags=("-d", "--derivatives"),
+        metavar="[PACKAGE=]PATH",
+        shown="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
+    )
+    input_type: InputChoice = option(
+        "auto", "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders"
+    )
+    space: str | None = option(
+        None,
+        "space of the BOLD series to read: a template, T1w, or boldref for the run's own space; "
+        "fsLR:seg-NAME trains a model of parcels from CIFTI",
+        metavar="SPACE",
+        shown="the available one that needs the least resampling",
+    )
+    workflow: str = option(
+        "contrasts", "what to compute from resting-state runs", group="model", shapes=()
+    )
+    model: str = option(
+        "hcp-ya",
+        "installed name or folder of a model; or the name of one that was trained in OUTPUT_DIR; "
+        "dtg-models list shows installed names",
+        group="model",
+        metavar="PATH|NAME",
+    )
+
+
+@dataclass(frozen=True)
+class CleaningOptions:
+    """How runs are cleaned."""
+
+    GROUP: ClassVar = "cleaning"
+    SHAPES: ClassVar = (RESULTS, MODELS)
+
+    denoise_strategy: str = option(
+        "auto",
+        "confounds removed from each run; --workflow NAME --help explains them",
+        shown="simple for fMRIPrep, none for what was cleaned before",
+    )
+    fd_threshold: float | None = option(
+        None,
+        "framewise displacement in mm above which scrubbing censors a frame",
+        metavar="MM",
+        shown=f"{SCRUBBING_FD_MM} with scrubbing",
+    )
+    gsr: bool = option(False, "also remove the global signal")
+    custom_confounds: Path | None = option(
+        None,
+        "further columns to remove: a folder of tables named as fMRIPrep's, or a table",
+        metavar="FOLDER|TSV",
+    )
+    high_pass: float | None = option(
+        None, "high-pass cut-off, in place of fMRIPrep's cosines", metavar="HZ"
+    )
+    low_pass: float | None = option(None, "low-pass cut-off", metavar="HZ")
+    smoothing_fwhm: float | None = option(
+        None, "smooth each frame within the brain mask", metavar="MM"
+    )
+    dummy_scans: str = option(
+        "auto",
+        "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
+        metavar="auto|N",
+    )
+    min_minutes: float = option(4.0, "least time left of a run after censoring", metavar="MINUTES")
+    interpolation: Interpolation = option("cubic", "for series that are not on the model's grid")
+
+    @property
+    def scrubbing_fd_mm(self) -> float:
+        """Framewise displacement above which scrubbing censors a frame."""
+        return SCRUBBING_FD_MM if self.fd_threshold is None else self.fd_threshold
+
+
+@dataclass(frozen=True)
+class ModellingOptions:
+    """How models are made and evaluated.
+
+    Where an option of a network is None, the recipe of its workflow decides.
+    """
+
+    GROUP: ClassVar = "modelling"
+    SHAPES: ClassVar = (MODELS,)
+
+    analysis: str | None = option(
+        None,
+        "what to do at the group level; --analysis NAME --help explains one",
+        shown="none: a table and page of everybody",
+    )
+    architecture: str | None = option(
+        None, "kind of model to train", shown={"": "linear", "twin": "lowrank"}
+    )
+    recipe: str = option(
+        "default",
+        "how networks are trained; published: as in the paper of the workflow (contrasts: CR-R "
+        "loss, not re-centred; dynamics: 1,001 epochs and two restarts; twin: the paper's sizes)",
+    )
+    schedule: Literal["known", "new", "all"] = option(
+        "known",
+        "what finetune adapts; known: one contrast of the model, its output row frozen; new: "
+        "contrasts that the model lacks, by a new output layer; all: contrasts of the model, "
+        "nothing frozen",
+    )
+    contrast: tuple[str, ...] = option(
+        (),
+        "labels of the contrasts to work on or to write, or tasks for all contrasts of each",
+        metavar="LABEL",
+        shown="all",
+    )
+    model_name: str | None = option(
+        None,
+        "name of the model to train, or of the results' folder in OUTPUT_DIR/group",
+        flags=("--model-name", "--name"),
+        metavar="NAME",
+        shapes=(),
+        shown={
+            "": "own; of statistics none",
+            **dict.fromkeys(_BY_MODEL, "that of --model"),
+        },
+    )
+    input_arrays: tuple[str, ...] = option(
+        (),
+        "participants as arrays (npz or HDF5) instead of images; BIDS_DIR names the data set",
+        metavar="FILE",
+    )
+    array_key: tuple[str, ...] = option(
+        (), "key under which files of --input-arrays hold NAME", metavar="NAME=KEY"
+    )
+    split_file: Path | None = option(
+        None,
+        "table with the columns participant_id and set (training, validation, calibration, test)",
+        metavar="TSV",
+        shown={
+            "": "drawn at random, families together",
+            **dict.fromkeys(("dynamics", "twin"), "all train"),
+        },
+    )
+    epochs: int | None = option(
+        None,
+        "maximum number of training epochs",
+        shown={
+            "": f"{NETWORK_EPOCHS}",
+            "finetune": f"{NETWORK_EPOCHS}, or 50 as --recipe published",
+            **_OF_RECIPE,
+        },
+    )
+    batch_size: int | None = option(
+        None,
+        "participants per batch (dynamics: regions)",
+        shown={"": str(NETWORK_BATCH), **_OF_RECIPE},
+    )
+    features: int = option(64, "channels of the network's first level")
+    learning_rate: float | None = option(
+        None,
+        "initial learning rate of Adam",
+        metavar="RATE",
+        shown={"": f"{NETWORK_RATE:g}", **_OF_RECIPE},
+    )
+    seed: int = option(0, "seed of splits, initial weights, batches and simulations")
+    states: int | None = option(None, "dimensions of a region's state", group="dynamics", shown="3")
+    region_parameters: int | None = option(
+        None, "parameters of each region of each participant", group="dynamics", shown="3"
+    )
+    no_external_input: bool = option(
+        False, "train without an input shared by all regions", group="dynamics"
+    )
+    restarts: int | None = option(
+        None,
+        "trainings; the best by held-out ELBO is kept",
+        group="dynamics",
+        shown="1; 2 with --recipe published",
+    )
+    simulations: int = option(50, "simulations of each participant", group="dynamics", shapes=())
+    structural_connectivity: Path | None = option(
+        None,
+        "structural connectomes over the atlas' regions: a file for everybody, or a folder with "
+        "sub-*_relmat.tsv or QSIRecon's *connectivity.mat, .csv, of which --array-key "
+        "structural=KEY chooses one",
+        group="dynamics",
+        metavar="FILE|FOLDER",
+    )
+    region_maps: Path | None = option(
+        None, "table of regional maps to compare parameters with", group="dynamics", shapes=()
+    )
+    task_file: tuple[str, ...] = option(
+        (),
+        "tasks to perform: TOML files that say what the columns of event files mean, or names of "
+        "tasks that ship (faces, stroop); a model has its training tasks",
+        group="twin",
+        metavar="TOML|NAME",
+        shown="tasks that ship, if BIDS_DIR has event files",
+    )
+
+
+@dataclass(frozen=True)
+class StatisticsOptions:
+    """What is asked of many people's maps together, and of their task runs."""
+
+    GROUP: ClassVar = "statistics"
+
+    participants_file: Path | None = option(
+        None,
+        "table of participants with phenotypes, covariates, families (family_id), sites (site)",
+        flags=("-p", "--participants-file"),
+        metavar="TSV",
+        shown="participants.tsv of BIDS_DIR",
+    )
+    phenotype: tuple[str, ...] = option(
+        (),
+        "columns of the table to test or to predict",
+        metavar="NAME",
+        shown={
+            "": "each numeric or two-level column that is not a covariate",
+            "stats": "none",
+        },
+    )
+    covariates: tuple[str, ...] = option(
+        (),
+        "columns to adjust for, of the table or of the quality metrics (fd_mean, minutes_kept); "
+        "text is categorical; of twins: connectomes and mean times are adjusted",
+        metavar="NAME",
+        shown="none",
+    )
+    voxels: bool = option(False, "analyse voxels, not regions of the first of --atlases")
+    permutations: int | None = option(
+        None,
+        "permutations of participants, signs or behaviour; 0: none",
+        shown={"": str(MAP_PERMUTATIONS), "intervene": "200"},
+    )
+    folds: int | Literal["halves"] | None = option(
+        None,
+        "folds of a cross-validation over participants; for twins also halves: train on the first "
+        "half of each run, evaluate on the second",
+        shown={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
+    )
+    ridge: Literal["nested", "published"] = option(
+        "nested",
+        "ridge penalty; nested: chosen within the training participants; published: number of "
+        "features divided by that of training participants",
+    )
+
+    @property
+    def cross_validated(self) -> int:
+        """Folds of analyses that always have some."""
+        return self.folds if isinstance(self.folds, int) else FOLDS
+
+    @property
+    def map_permutations(self) -> int:
+        """Permutations of analyses of maps; twins, of which each costs more, have a default."""
+        return MAP_PERMUTATIONS if self.permutations is None else self.permutations
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written."""
+
+    GROUP: ClassVar = "output"
+    SHAPES: ClassVar = (RESULTS,)
+
+    combine: Combine = option(
+        "session", "average maps, or connectomes, within each run, session or participant"
+    )
+    write: tuple[str, ...] = option(
+        (),
+        "what to write; quality tables, sidecars and pages are always written",
+        metavar="KIND",
+        shapes=(),
+        shown="maps regions",
+    )
+    output_spaces: tuple[str, ...] = option(
+        (), "further spaces of maps: T1w, MNI152NLin2009cAsym, MNI152NLin6Asym", metavar="SPACE"
+    )
+    surfaces: tuple[str, ...] = option(
+        (),
+        "surface meshes to write maps on: fsLR, fsaverage; 91k CIFTI and GIFTI of fsLR, GIFTI of "
+        "fsaverage5, by the participant's midthickness where there is one",
+        metavar="MESH",
+        shown="none",
+    )
+    atlases: tuple[str, ...] = option(
+        (),
+        "atlases to average maps over; of dynamics and twins, the one whose regions are modelled "
+        "(a twin's second one: task BOLD); names (Schaefer100 to Schaefer1000, Schaefer400x17, "
+        "HCP, HOCPA25), label images that state their space, or none",
+        metavar="NAME|FILE",
+        shown="none, or that of the model",
+    )
+
+
+@dataclass(frozen=True)
+class ResourceOptions:
+    """Devices, processes, memory and folders for intermediate files."""
+
+    GROUP: ClassVar = "resources"
+
+    device: str = option(
+        "auto",
+        "auto, cpu, cuda, cuda:N or mps; auto: a GPU trains, the CPU makes maps",
+        group="model",
+        metavar="DEVICE",
+    )
+    nprocs: int | None = option(
+        None,
+        "participants to process at the same time",
+        shown="one per core, as memory allows; one with --device cuda",
+    )
+    omp_nthreads: int | None = option(None, "threads of each process", shown="cores / processes")
+    mem_gb: float | None = option(
+        None, "memory of all processes together", metavar="GB", shown="what is available"
+    )
+    scheduler: str | None = option(
+        None,
+        "a dask scheduler whose workers, with the same paths, do the work",
+        metavar="ADDRESS",
+        shown="this machine",
+    )
+
+
+@dataclass(frozen=True)
+class BehaviourOptions:
+    """What a call does instead of maps and reports, and how much it prints."""
+
+    GROUP: ClassVar = "behaviour"
+
+    reports_only: bool = option(False, "only make reports again, from what OUTPUT_DIR holds")
+    verify: bool = option(
+        False,
+        "only compare files in OUTPUT_DIR with their checksums; the next call makes damaged ones "
+        "again",
+    )
+    no_reports: bool = option(False, "make no reports")
+    dry_run: bool = option(False, "only print what would be read, written and skipped")
+    verbose: int = option(
+        0, "more detail; -vv: tracebacks of failures, too", flags=("-v", "--verbose")
+    )
 
 
 @dataclass(frozen=True)
@@ -112,13 +478,13 @@ class Settings:
                     expected="options as on the command line, with _ for -",
                     remedy=did_you_mean(name, FIELDS) or "see bids_dtg --help",
                 )
-            option = FIELDS[name]
-            parts[option.part][name] = convert(value, option.hint, option.typed)
-        required = [option for option in FIELDS.values() if option.default is REQUIRED]
-        if lacking := [option.typed for option in required if option.name not in options]:
+            row = FIELDS[name]
+            parts[row.part][name] = convert(value, row.hint, row.typed)
+        required = [row for row in FIELDS.values() if row.default is REQUIRED]
+        if lacking := [row.typed for row in required if row.name not in options]:
             raise SettingsError(
                 f"{', '.join(lacking)}: neither on the command line nor in a file of options",
-                expected=" ".join(option.typed for option in required),
+                expected=" ".join(row.typed for row in required),
             )
         return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
 

@@ -11,10 +11,9 @@ from bids_dtg.twin.recipe import ARCHITECTURES, RECIPES
 from bids_dtg.workflows import (
     OF_RUNS,
     Analysis,
-    Demo,
     FeatureKind,
-    Phantom,
     Run,
+    Simulation,
     Workflow,
     constant,
     later,
@@ -22,16 +21,14 @@ from bids_dtg.workflows import (
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from bids_dtg.settings import Settings
 
 
-def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> None:
     from bids_dtg.twin.demo import run_twin_demo
 
-    run_twin_demo(out, participants=participants, seed=arguments.seed or 0)
-    return 0
+    run_twin_demo(arguments.out, participants=arguments.participants, seed=arguments.seed)
 
 
 def _phantom(arguments: argparse.Namespace) -> None:
@@ -120,7 +117,7 @@ ROW = Workflow(
     recipes=tuple(RECIPES),
     architectures={name: row.help for name, row in ARCHITECTURES.items()},
     # A third of the people are predicted from the others.
-    demo=Demo(
+    demo=Simulation(
         _demo,
         help="networks made of connectomes, which predict how people perform a task",
         files="""\
@@ -131,10 +128,10 @@ OUT/demo.tsv    the same figures as a table""",
         needs="needs the extra train; about two minutes of one core",
         people=300,
         fewest=30,  # ten are unseen: interventions need as many
-        most=999,
+        takes=("--seed",),
         cores=1,
     ),
-    phantom=Phantom(
+    phantom=Simulation(
         _phantom,
         help="rest and event files of people whose responses depend on their connectomes",
         files="""\

@@ -33,7 +33,13 @@ from bids_dtg.extras import require
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.notices import counted, named
-from bids_dtg.settings import ModellingOptions, Settings
+from bids_dtg.settings import (
+    NETWORK_BATCH,
+    NETWORK_EPOCHS,
+    NETWORK_RATE,
+    ModellingOptions,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,10 +145,11 @@ def check(
         )
     if find_recipe(options.recipe).loss != "crr":
         return
-    if min(training, options.network_batch) < 2:
+    batch = options.batch_size or NETWORK_BATCH
+    if min(training, batch) < 2:
         raise DatasetError(
             f"only {counted(training, 'training participant')} in batches of "
-            f"{options.network_batch}: too few for the CR-R loss, which compares people",
+            f"{batch}: too few for the CR-R loss, which compares people",
             expected="2 or more",
         )
     if incomplete:
@@ -203,11 +210,11 @@ def fit(
         features=options.features if start is None else len(start[FIRST_WEIGHT]),
         loss=recipe.loss,
         choose_by=recipe.choose_by,
-        learning_rate=options.network_rate,
-        epochs=options.network_epochs,
+        learning_rate=options.learning_rate or NETWORK_RATE,
+        epochs=options.epochs or NETWORK_EPOCHS,
         frozen=frozen,
         seed=options.seed,
-        batch=min(options.network_batch, len(training)),
+        batch=min(options.batch_size or NETWORK_BATCH, len(training)),
     )
     to_train, to_choose = (
         train.PersonSamples(
