@@ -89,7 +89,7 @@ def write_completion(
     options: Mapping[str, Any],
     inputs: Mapping[str, Fingerprint],
     outputs: Iterable[Path],
-    methods: PurePosixPath | None = None,
+    methods: str = "",
 ) -> Path:
     """Record that a piece of work is complete: the last file written for it.
 
@@ -109,7 +109,7 @@ def write_completion(
     outputs
         Every file written for it.
     methods
-        File of the dataset with the methods text of the work; None where there is none.
+        Methods text of the work.
     """
     path, outputs, facts = _record_path(dataset, title), sorted(outputs), {}
     flush_to_disk(outputs)
@@ -119,7 +119,7 @@ def write_completion(
         facts[name] = {**sizes, "sha256": sha256_of_file(output)}
     record = {
         "Title": title,
-        **({"Methods": methods.as_posix()} if methods else {}),
+        "Methods": methods,
         "Completed": datetime.now(UTC).isoformat(timespec="seconds"),
         "Options": dict(options),
         "Inputs": {name: dict(inputs[name]) for name in sorted(inputs)},
@@ -230,17 +230,6 @@ def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
     if damaged != record.pop(_DAMAGED, []):
         write_json(path, {**record, **({_DAMAGED: damaged} if damaged else {})})
     return tuple(f"{found[name]} {name}" for name in damaged)
-
-
-def options_hash(options: Mapping[str, Any]) -> str:
-    """Hash options whatever their order.
-
-    Examples
-    --------
-    >>> options_hash({"gsr": True}) == options_hash({"gsr": True})
-    True
-    """
-    return hashlib.sha256(json.dumps(dict(options), sort_keys=True).encode()).hexdigest()
 
 
 def _record_path(dataset: DerivativeDataset, title: str) -> Path:

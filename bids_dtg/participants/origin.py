@@ -18,14 +18,12 @@ from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
 from bids_dtg.files.names import bids_uri, build_path, parse_name
 from bids_dtg.files.provenance import (
     Fingerprint,
-    options_hash,
     recorded_outputs,
     write_completion,
 )
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import AveragedRuns, CallRequest, run_entities
-from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.settings import InputChoice
 
 # How the runs of each type of input were made, before any cleaning here, and words that mean it.
@@ -162,8 +160,6 @@ def complete_average(
     for left in set(recorded_outputs(output, planned.title)) - set(files):
         if _is_of(output, planned, left):
             output.remove(left)
-    path = methods_path(options_hash(options))
-    keep_methods(output, path, request.methods())
     # Last: whoever is killed before this line does all of the above again.
     write_completion(
         output,
@@ -171,7 +167,7 @@ def complete_average(
         options=options,
         inputs=inputs,
         outputs=[output.path(file) for file in files],
-        methods=path,
+        methods=request.methods(),
     )
 
 

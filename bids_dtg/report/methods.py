@@ -1,7 +1,7 @@
 """The methods text: what names exactly what was run, where it is kept, and its sentences.
 
-A text is kept for each way in which averages of maps were made, and the record of an average
-names its own. `LAST_METHODS` has the texts of all averages that lie in the output.
+The record of each average of maps holds its own text. `LAST_METHODS` has the texts of all
+averages that lie in the output, one for each way in which they were made.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
@@ -28,11 +27,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
 LAST_METHODS = "logs/CITATION.md"
-_FOLDER = "logs/methods"
-_DIGITS = 16
 _TITLE = "# Methods"
-# Beyond so many records they are read by the group level only: each costs a millisecond.
-_MOST_READ = 1000
 _TITLES_NAMED = 6  # of averages, above the text of averages made otherwise than others
 _SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 
@@ -158,33 +153,16 @@ def methods_text(
         for paragraph in paragraphs
         if paragraph
     ]
-    return "\n\n".join(filter(None, [_TITLE, *filled, words.references + cited]))
-
-
-def methods_path(options_sha256: str) -> PurePosixPath:
-    """Return where the text of averages with these options is kept."""
-    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}.md")
-
-
-def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> None:
-    """Keep the text of an average, unless it is there: many processes make averages alike.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
-    text = "\n".join(map(visible, text.split("\n")))  # it names a model and a template
-    if _read(dataset, path) != text:
-        write_text(dataset.path(path), text)
+    text = "\n\n".join(filter(None, [_TITLE, *filled, words.references + cited]))
+    return _visible(text)  # it names a model and a template
 
 
 def find_methods(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
     """Return the text of completed averages; that of the last call if there is none."""
-    return _texts_of(dataset, records) or _read(dataset, PurePosixPath(LAST_METHODS))
+    return _texts_of(records) or _read_last(dataset)
 
 
-def write_all_methods(dataset: DerivativeDataset, own: str, *, thorough: bool = False) -> None:
+def write_all_methods(dataset: DerivativeDataset, own: str) -> None:
     """Write the texts of all averages that lie in the output, so that nothing there is unexplained.
 
     Parameters
@@ -193,37 +171,24 @@ def write_all_methods(dataset: DerivativeDataset, own: str, *, thorough: bool = 
         The output dataset.
     own
         Text of the call, for an output without any average; empty where it has none.
-    thorough
-        Whether the records of any number of averages are read. Else, where they are many and there
-        are several texts, all texts are taken that were ever kept.
 
     Raises
     ------
     OutputError
         It cannot be written.
     """
-    titles = completed_titles(dataset)
-    if len(titles) <= _MOST_READ or thorough:
-        records: Iterable[Mapping[str, Any]] = (
-            completion_record(dataset, title) for title in titles
-        )
-    else:
-        kept = sorted((dataset.root / _FOLDER).glob("*.md"))
-        records = [{"Methods": path.name} for path in kept]
-    if text := _texts_of(dataset, records) or own:
-        keep_methods(dataset, PurePosixPath(LAST_METHODS), text)
+    records = (completion_record(dataset, title) for title in completed_titles(dataset))
+    text = _texts_of(records) or own
+    if text and _read_last(dataset) != text:
+        write_text(dataset.path(LAST_METHODS), text)
 
 
-def _texts_of(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
+def _texts_of(records: Iterable[Mapping[str, Any]]) -> str:
     """Return the text of averages; of several texts, each below a heading that names its own."""
-    by_name: dict[str, list[str]] = {}
-    for record in records:  # the name alone: a text lies in the folder of these texts
-        name = PurePosixPath(str(record.get("Methods") or "-")).name
-        by_name.setdefault(name, []).extend([str(record["Title"])] if "Title" in record else [])
     found: dict[str, list[str]] = {}
-    for name, titles in by_name.items():
-        if text := _read(dataset, PurePosixPath(_FOLDER, name)):
-            found.setdefault(text, []).extend(titles)
+    for record in records:
+        if text := str(record.get("Methods") or ""):
+            found.setdefault(_visible(text), []).append(str(record.get("Title")))
     if len(found) < 2:
         return next(iter(found), "")
     parts = [_TITLE, textwrap.fill(_SAID["several"].format(number=len(found)), 99)]
@@ -234,8 +199,12 @@ def _texts_of(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) 
     return "\n\n".join(parts) + "\n"
 
 
-def _read(dataset: DerivativeDataset, path: PurePosixPath) -> str:
+def _visible(text: str) -> str:
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _read_last(dataset: DerivativeDataset) -> str:
     try:
-        return read_text(dataset.path(path))
+        return read_text(dataset.path(LAST_METHODS))
     except ForeignFileError:
         return ""

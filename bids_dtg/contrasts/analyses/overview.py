@@ -206,7 +206,7 @@ def _gather(
         where += f" and {page}"
     else:
         output.remove(GROUP)  # an earlier call's shows other results
-    write_all_methods(output, "", thorough=True)
+    write_all_methods(output, "")
     write_index(output, wanted=wanted)
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
     say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {where}")

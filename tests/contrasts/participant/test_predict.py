@@ -127,7 +127,7 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     sidecar = read_sidecar(job.out, "sub-01_ses-1_task-rest")
     assert (sidecar["NSegments"], sidecar["SecondsOfRest"], len(sidecar["Runs"])) == (1, 1350, 2)
     assert sidecar["SampleNote"].endswith("60 minutes a session; these have 22.5.")
-    methods = next((job.out / "logs/methods").glob("*.md")).read_text()
+    methods = (job.out / "logs/CITATION.md").read_text()
     assert "done for all runs of a session together" in " ".join(methods.split())
     assert job.run("--combine", "run") == 2
     said = " ".join(capsys.readouterr().err.split())
