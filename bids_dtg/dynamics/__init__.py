@@ -1,55 +1,56 @@
 """Dynamics of whole-brain activity: a linear core, and the network model of Sip et al., 2023.
 
-From arrays: `make_networks`, `fit`, and with its result `infer` and `simulate`. Of a linear core,
-`load_linear_bundle(path).model().infer(LagCovariances.of(series))` is a person's process.
+With arrays: `make_networks` and `fit`; the fitted model has `infer` and `simulate`. For a linear
+core, `load_linear_bundle(path).model().infer(LagCovariances.of(series))` returns a person's
+process.
 
 The model and its data:
 
 - `networks`: people's regional series, and their structural connectomes
-- `recipe`: architecture and training of a model, with each doubtful point of the original
+- `recipe`: sizes of a network and its training
 - `model`: transition, observation and encoders, as a module of PyTorch
 - `objective`: the evidence lower bound (ELBO), term by term, and the loss
 
 Fitting:
 
-- `task`: batches, loss, optimiser and record of a training (extra ``train``)
-- `fitting`: fits a model: resumable, with restarts (extra ``train``)
-- `inference`: what a fitted model infers from people's networks, as arrays
+- `task`: batches, loss, optimiser and history of a training (extra ``train``)
+- `fitting`: fits a model, resumable and with restarts (extra ``train``)
+- `inference`: posteriors that a fitted model infers from people's networks, as arrays
 
 The linear core, without torch:
 
 - `linear`: covariances at lags of a few frames; a person's process and functional connectivity,
-  shrunk to those of training people
-- `components`: features of people for statistics, from unshrunken covariances, and their
+  shrunk towards those of the training people
+- `components`: each person's features for statistics, from unshrunken covariances, and their
   reliability between sessions
 
 Test models, without torch:
 
 - `test_models`: coupled Hopf oscillators, and mean-field models that noise switches
-- `recovery`: known parameters, recovered by a regression on the model's in other people
+- `recovery`: recovery of known parameters from the model's, by a regression fitted to other people
 
 Measures of series:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
-- `features`: regional features, and how much of them the regional parameters explain
+- `features`: regional features, and how much of their variance the regional parameters explain
 
 Properties of a fitted model:
 
-- `simulation`: whole-network simulations, over people and simulations in one tensor
+- `simulation`: whole-network simulations, all people and simulations in one tensor
 - `fixed_points`: fixed points of a region and of a network, and their stability
 - `parameters`: regional parameters: their use, order, roles in a region, and reliability
 
 The slice around this science, from top to bottom:
 
 - `row`: the workflow's entry in the program's table of workflows
-- `demo`: simulated images through a linear core to a person it has not seen
-- `demo_recovery`: simulated people with known parameters, and their recovery by the network
+- `demo`: a linear core, trained on simulated images and applied to a new person
+- `demo_recovery`: simulated people with known parameters, which the network recovers
 - `analyses`: what `group --analysis` does
-- `participant`: how people are read, and the work on one participant
+- `participant`: reads people's data, and processes one participant
 - `panels`: figures and texts of outputs and their pages
-- `phantom`: simulated people with a known truth
-- `bundle`: the kinds of model, and the content of their bundles: writer and reader
-- `judging`: how well sessions of people are predicted or simulated
+- `phantom`: simulated people whose parameters are known
+- `bundle`: the kinds of model, and the writers and readers of their bundles
+- `judging`: how well people's sessions are predicted or simulated
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Features of people for statistics: scores of components of unshrunken covariances.
+"""Each person's features for statistics: scores of principal components of covariances.
 
-Shrunken values move with the minutes of rest that were kept; these do not.
+The covariances are not shrunk, because shrinkage depends on the minutes of rest that were kept.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from bids_dtg.stats.agreement import agreement
 Values = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
 
-COMPONENTS = 5  # more have an intraclass correlation below .7 between sessions
-MOST_PEOPLE = 500  # that components are of
+COMPONENTS = 5  # further ones have an intraclass correlation below .7 between sessions
+MOST_PEOPLE = 500  # from which components are computed
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Principal components of people's covariances of a frame, fixed by training people."""
+    """Principal components of covariances within a frame, computed from training people."""
 
-    mean: Array  # (edges,), of these people's covariances
+    mean: Array  # (edges,), of the training people's covariances
     loadings: Array  # (components, edges), of length 1, by decreasing variance
-    sd: Array  # (components,), of these people's scores
+    sd: Array  # (components,), of the training people's scores
     shares: tuple[float, ...] = ()  # of the variance over people
-    # ICC(A,1) of scores between sessions; none: not known.
+    # ICC(A,1) of scores between sessions; empty: not known.
     reliability: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, edges: Values) -> Components:
-        """Return the components of people.
+        """Compute the components from training people.
 
         Parameters
         ----------
         edges
-            (people, edges), see `edges_of`; of 3 people or more.
+            (people, edges), see `edges_of`; 3 people or more.
 
         Returns
         -------
         Components
-            The first five, or as many as people vary in. Each mean loading is above 0: a larger
-            score means stronger connectivity on the whole.
+            The first five, or fewer if people vary in fewer dimensions. Each has a mean loading
+            above 0, so a higher score means stronger connectivity on the whole.
 
         Examples
         --------
@@ -58,10 +58,10 @@ class Components:
         """
         values = np.asarray(edges, np.float64)
         if values.ndim != 2 or len(values) < 3 or not values.shape[1]:
-            raise ValueError(f"components are of (3 people or more, edges), found {values.shape}")
+            raise ValueError(f"edges is (3 people or more, edges), found {values.shape}")
         mean = values.mean(axis=0)
         centred = values - mean
-        # Of thousands of edges, products of people are the smaller matrix.
+        # With thousands of edges, the matrix (people, people) is the smaller one.
         variances, people = np.linalg.eigh(centred @ centred.T)
         order = np.argsort(variances)[::-1][:COMPONENTS]
         order = order[variances[order] > len(values) * np.finfo(float).eps * variances.max()]
@@ -85,7 +85,7 @@ class Components:
     def retest(self, first: Values, again: Values) -> tuple[float, ...]:
         """Return the ICC(A,1) of each score between two sessions of the same people.
 
-        Nothing is returned where one of them is not defined.
+        It is empty if one of them is not defined.
 
         Parameters
         ----------
@@ -98,23 +98,23 @@ class Components:
 
 
 def edges_of(own: LagCovariances) -> Array:
-    """Return a person's unshrunken covariances of a frame, (edges,)."""
+    """Return a person's unshrunken covariances within a frame, (edges,)."""
     return np.asarray(upper_edges(own.values[0]), np.float64)
 
 
 def find_components(people: Iterable[TrainingPerson]) -> Components | None:
-    """Return components of training people, with their reliability where it can be known.
+    """Return the components of training people, with their reliability if it is known.
 
     Parameters
     ----------
     people
-        Some or all training people, each with another session where there is one; they are read
-        once, one after the other.
+        Some or all training people, each with another session where there is one; iterated over
+        once.
 
     Returns
     -------
     Components
-        None where people do not vary in two ways at least.
+        None if there are fewer than two edges, or all people are equal.
     """
     sessions, twice = list[Values](), dict[int, Values]()
     for row, person in enumerate(people):

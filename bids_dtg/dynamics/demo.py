@@ -1,7 +1,7 @@
-"""The demo: simulated people's images, a linear core of most of them, and a person it has not seen.
+"""The demo: a linear core, trained on simulated people's images and applied to a new person.
 
-Everything is done as a user would: images of runs become series, series of all people but one
-become a core, and the last one is described by it.
+It takes the steps of a user: images of runs become series, a core is trained on the series of all
+people but one, and the core is applied to the last person.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ _WARNING = "Everything here is SIMULATED and not for science: it says nothing ab
 def run_core_demo(
     out: Path, *, participants: int = 10, seed: int = 0, regions: int = 20, frames: int = 300
 ) -> int:
-    """Simulate images, make a core of all people but one, describe that one by it.
+    """Simulate images, train a core on all people but one, and apply it to the last person.
 
     Parameters
     ----------
     out
         Output folder; it must be new or empty.
     participants
-        How many people to simulate; the last one is new to the core.
+        Number of people to simulate; the last one is not used for training.
     seed
         Seed of all random numbers.
     regions, frames
-        Sizes of the simulated data; by default for less than a minute.
+        Sizes of the simulated data; with the defaults, the demo takes less than a minute.
 
     Returns
     -------
-    The number of people that failed.
+    The number of people who failed.
     """
     start, folder = time.perf_counter(), out / SIMULATED
     plan = NetworkPlan(people=participants, regions=regions, frames=frames, seed=seed)
@@ -72,8 +72,8 @@ def run_core_demo(
         rows = _compared(out, bundle, phantom)
         write_tsv(out / TABLE, ["description", "r"], [(words, round(r, 4)) for words, r in rows])
         text = (
-            f"SIMULATED sub-{new} is new to the core. These are correlations with the functional "
-            "connectivity of another run of the same oscillators."
+            f"SIMULATED sub-{new} is not a training person of the core. The table shows how well "
+            "functional connectivity in another run of the same oscillators is predicted."
         )
         show("")
         for words, r in rows:
@@ -81,10 +81,10 @@ def run_core_demo(
         write_demo(
             out,
             "Demo: a linear core and a new person",
-            f"{counted(participants, 'simulated participant')}; the core is of {len(known)}.",
+            f"{counted(participants, 'simulated participant')}; {len(known)} trained the core.",
             _WARNING,
             text=[text],
-            tables=[Table("", ("functional connectivity", "r with that of another run"), rows)],
+            tables=[Table("", ("predicted by", "r with the other run"), rows)],
             pages={
                 f"{NEW}/sub-{new}.html": f"Report of sub-{new}",
                 f"{STUDY}/index.html": "The core and its training people",
@@ -96,17 +96,17 @@ def run_core_demo(
 
 
 def _compared(out: Path, bundle: Path, phantom: NetworkPhantom) -> list[tuple[str, float]]:
-    """Return r of functional connectivity of the new person's next run with what is known."""
+    """Return r between the functional connectivity of the new person's next run and predictions."""
     (path,) = (out / NEW / f"sub-{phantom.labels[-1]}").rglob("*_stat-mean_timeseries.tsv")
     table = read_series(path)
     own = LagCovariances.of(table.values, table.keep)
     model = load_linear_bundle(bundle).model()
-    # Series of the oscillators themselves, which no image holds.
+    # The next run's series come from the oscillators; no image is made of them.
     again = LagCovariances.of(phantom.people.again([1])[-1, 0])
     edges = upper_edges(again.values[0])
     found: dict[str, NDArray[np.floating[Any]]] = {
-        "the linear core, of the run": model.connectivity(own),
-        "the run itself": own.values[0],
+        "the linear core, from this run": model.connectivity(own),
+        "this run's own connectivity": own.values[0],
         "the mean of the training people": model.infer_group().connectivity,
     }
     return [(words, float(correlation(upper_edges(fc), edges))) for words, fc in found.items()]

@@ -1,4 +1,4 @@
-"""The demo of the published network: people with known parameters, which it recovers."""
+"""The demo of the published network: it recovers the known parameters of simulated people."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Values = NDArray[np.floating[Any]]
 
 PEOPLE, REGIONS = 8, 34
 UNITS = {"a": "", "f": "Hz"}
-# Of small simulated people: about two minutes of one core.
+# Small enough to take about two minutes on one CPU core.
 RECIPE = Recipe(
     states=2,
     region_parameters=2,
@@ -49,17 +49,18 @@ RECIPE = Recipe(
     held_out=0.0,
 )
 _SIMULATIONS = 10  # of each person, by the fitted model
-_BOUND = 1e6  # of a simulated series; observed ones have a standard deviation of 1
-_DIGITS = 5  # of a table
+_BOUND = 1e6  # larger values have diverged; observed series have a standard deviation of 1
+_DIGITS = 5  # decimals in the table
 _LINES = 10  # progress lines while the model is fitted
 _INCHES = 13.0, 7.2
 # Okabe and Ito's colours, distinguishable with any colour vision.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _WORDS = (
-    "Each person's parameters are recovered by a regression fitted to the others. The same "
-    "regression recovers them from model-free descriptors of a series: its variance, its "
-    "autocorrelation at a lag of one frame, the frequency of its largest power. Where that does as "
-    "well, the network model adds nothing. Below a = 0, a region does not oscillate by itself."
+    "Each person's parameters are recovered by a regression fitted to the other people. For "
+    "comparison, the same regression uses model-free descriptors of a series: its variance, its "
+    "autocorrelation at a lag of one frame, and its peak frequency. Where these recover a "
+    "parameter equally well, the network model adds nothing. Below a = 0, a region does not "
+    "oscillate on its own."
 )
 _WARNING = "Everything here is SIMULATED: it says nothing about brains."
 
@@ -81,14 +82,14 @@ def run_network_demo(
     regions: int = REGIONS,
     recipe: Recipe = RECIPE,
 ) -> None:
-    """Simulate, fit, compare with the truth, draw.
+    """Simulate people, fit the network, and compare its parameters with the truth.
 
     Parameters
     ----------
     out
         Output folder; it must be new or empty.
     participants, regions
-        How many people to simulate, and regions of each.
+        Numbers of people and of regions to simulate.
     seed
         Seed of all random numbers.
     recipe
@@ -99,7 +100,7 @@ def run_network_demo(
     SettingsError
         A package is missing.
     RunError
-        The fitted model failed: a result is not finite.
+        The fitted model's parameters are not finite.
     """
     require(
         "the demo of the network model",
@@ -119,7 +120,7 @@ def run_network_demo(
 
 
 def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeople:
-    """Simulate networks of Hopf oscillators; structural connectomes are simulated, too.
+    """Simulate networks of Hopf oscillators, with simulated structural connectomes.
 
     Examples
     --------
@@ -132,8 +133,8 @@ def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeop
 
 
 def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
-    """Fit the model to people, infer their parameters and simulate them by it."""
-    # Imported here, so that a missing package is reported at once.
+    """Fit the model to people, infer their parameters, and simulate their sessions."""
+    # Imported here, so that `require` can report a missing package first.
     from bids_dtg.dynamics.fitting import fit
 
     networks = people.networks
@@ -146,15 +147,15 @@ def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
         name: _recovered(truth, inferred.region_mean, inferred.region_sd)
         for name, truth in people.regional.items()
     }
-    say("simulating the people by the fitted model …")
+    say("simulating the people with the fitted model …")
     sessions = fitted.simulate(networks, simulations=_SIMULATIONS, seed=seed)
-    # What diverged is NaN.
+    # Simulations that diverged become NaN.
     kept = np.abs(sessions).max(axis=(2, 3), keepdims=True) < _BOUND
     return Demo(people, found, np.where(kept, sessions, np.float32(np.nan)))
 
 
 def _tenth_of(epochs: int) -> Callable[[str], None]:
-    """Return a function that prints every tenth line, and the last one."""
+    """Return a function that prints about ten progress lines, the last one included."""
     every, numbers = max(1, epochs // _LINES), count(1)
 
     def report(line: str) -> None:
@@ -200,11 +201,11 @@ def _write_table(path: Path, demo: Demo) -> None:
 
 
 def _report(out: Path, demo: Demo) -> None:
-    """Print how well the model and plain descriptors recover parameters, and write a page of it."""
+    """Print and write to a page how well the model and simple descriptors recover parameters."""
     found, networks = demo.recovered, demo.people.networks
     rows = [("network model", *_rhos(found["a"], found["f"]))]
     plain = descriptors(networks)
-    plain["all of these"] = np.stack([*plain.values()], axis=-1)
+    plain["all three descriptors"] = np.stack([*plain.values()], axis=-1)
     for name, values in plain.items():
         a, f = (_recovered(demo.people.regional[key], values) for key in ("a", "f"))
         rows.append((name, *_rhos(a, f)))
@@ -213,13 +214,13 @@ def _report(out: Path, demo: Demo) -> None:
     of_model = fc_fit(observed, connectivity(demo.simulations))
     again = fc_fit(observed, connectivity(demo.people.again([1])))
     lost = int(np.isnan(of_model).sum())
-    words = f" ({lost} of {of_model.size} grew without bounds)" if lost else ""
+    words = f" ({lost} of {of_model.size} diverged)" if lost else ""
     model = "none" if lost == of_model.size else f"{np.nanmean(of_model):.2f}"
     text = [
         _WORDS,
-        f"90 % intervals of the posterior hold the truth: {held}.",
-        "Functional connectivity, r with the observed one: of the fitted model's simulations "
-        f"{model}{words}; of the true system, simulated once more, {again.mean():.2f}.",
+        f"True values within the 90 % posterior intervals: {held}.",
+        "Functional connectivity, r with the observed one: simulations of the fitted model "
+        f"{model}{words}; another simulation of the true system {again.mean():.2f}.",
     ]
     headings = ("Spearman's rho between true and recovered parameters", "a", "f", "f, a > 0")
     show("")
@@ -244,7 +245,7 @@ def _rhos(a: Recovered, f: Recovered) -> tuple[float, float, float]:
 
 
 def _picture(demo: Demo) -> bytes:
-    """Draw both parameters, and FC of the person with the strongest coupling, as a PNG file."""
+    """Draw both parameters, and FC of the person with the strongest coupling, as a PNG image."""
     from matplotlib.figure import Figure
 
     networks, sessions = demo.people.networks, demo.simulations[-1]
@@ -295,6 +296,6 @@ def _draw_parameter(
     axes.plot(ends, ends, color=_LINE, linewidth=1, linestyle="--")
     unit = f" ({UNITS[name]})" if UNITS.get(name) else ""
     axes.set(xlabel=f"true {name}{unit}", ylabel=f"recovered {name}{unit}")
-    words = f"{name}: rho = {found.rho:.2f}; 90 % intervals of the posterior hold "
+    words = f"{name}: rho = {found.rho:.2f}; 90 % posterior intervals cover "
     axes.set_title(f"{words}{found.coverage:.0%} of the true values", fontsize=9, loc="left")
     axes.legend(fontsize=8, loc="upper left", framealpha=0.9)

@@ -1,7 +1,7 @@
-"""Regional features of people, and how much of them the regional parameters explain.
+"""Regional features, and how much of their variance the regional parameters explain.
 
-Two smooth maps correlate by chance more often than Pearson's p says. Here the chance is that of
-surrogates, which are as smooth as the map itself.
+Two smooth maps correlate by chance more often than Pearson's p says. Here p values come from
+surrogate maps that are as smooth as the map itself.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from bids_dtg.stats.correlation import correlation
 Values = NDArray[np.floating[Any]]
 Pairs = Sequence[tuple[int, int]]
 
-_SAME = 1e-6  # of a map's range: what files round away
-_ROUNDING = 1e-12  # of a statistic's size: a surrogate that is the map itself counts as one
+_SAME = 1e-6  # share of a map's range below which two values are equal, as files round
+_ROUNDING = 1e-12  # relative tolerance, so that a surrogate equal to the map reaches its statistic
 
 
 def _in_strength(networks: Networks) -> Values:
@@ -33,7 +33,7 @@ def _in_strength(networks: Networks) -> Values:
 
 
 def _centrality(networks: Networks) -> Values:
-    """Return the eigenvector of the weights that has no negative entry, of length 1."""
+    """Return the non-negative eigenvector of the weights, with length 1."""
     eigenvalues, vectors = np.linalg.eig(networks.weights.astype(np.float64))
     largest = eigenvalues.real.argmax(axis=1)
     centrality: Values = np.abs(np.take_along_axis(vectors, largest[:, None, None], axis=2).real)
@@ -41,10 +41,10 @@ def _centrality(networks: Networks) -> Values:
 
 
 def _component(networks: Networks, number: int) -> Values:
-    """Return a principal component's map; its time course follows the mean signal."""
+    """Return a principal component's map, whose time course correlates with the mean signal."""
     fc = connectivity(networks.series)
     loadings = np.linalg.eigh(fc)[1][..., -number]
-    covariance = np.einsum("pr,prs->p", loadings, fc)  # with the sum over regions
+    covariance = np.einsum("pr,prs->p", loadings, fc)  # with the sum of all series
     return loadings * np.where(covariance < 0, -1.0, 1.0)[:, None]
 
 
@@ -56,7 +56,7 @@ def _with_network_input(networks: Networks) -> Values:
     return correlation(networks.series, networks.network_input)
 
 
-# By name: words for pages, and the measure of each region of each person, (people, regions).
+# By name: words for pages, and a function that returns the feature, (people, regions).
 FEATURES: Mapping[str, tuple[str, Callable[[Networks], Values]]] = {
     "in_strength": ("sum of a region's connections", _in_strength),
     "centrality": ("eigenvector centrality", _centrality),
@@ -77,8 +77,8 @@ def features_of(networks: Networks) -> dict[str, Values]:
 
     Notes
     -----
-    The features with which Sip et al. 2023 (doi 10.1126/sciadv.abq7547) compare regional
-    parameters. A region without connections has no correlation with its network input: NaN.
+    These are the features with which Sip et al. 2023 (doi 10.1126/sciadv.abq7547) compare regional
+    parameters. The correlation with the network input is NaN for a region without connections.
 
     Examples
     --------
@@ -94,9 +94,9 @@ def features_of(networks: Networks) -> dict[str, Values]:
 
 
 def regress(feature: Values, theta: Values) -> tuple[int, float]:
-    """Explain a feature by regional parameters over all pairs of a person and a region.
+    """Regress a feature on regional parameters, over all pairs of a person and a region.
 
-    By ordinary least squares of the z-scored feature, with an intercept.
+    The method is ordinary least squares on the z-scored feature, with an intercept.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def regress(feature: Values, theta: Values) -> tuple[int, float]:
     Returns
     -------
     pairs
-        How many there are; those of which a value is not finite are left out.
+        Number of pairs, without those that have a value that is not finite.
     adjusted_r2
-        Of the regression.
+        Adjusted R² of the regression.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def regress(feature: Values, theta: Values) -> tuple[int, float]:
 
     Notes
     -----
-    As Sip et al. 2023 (doi 10.1126/sciadv.abq7547), table 2. There is no p value: a person's
-    regions and a region's people are not independent (see `regress_regions`).
+    This is table 2 of Sip et al. 2023 (doi 10.1126/sciadv.abq7547). It has no p value, because the
+    regions of a person are not independent, nor are the people in a region (see `regress_regions`).
 
     Examples
     --------
@@ -138,25 +138,25 @@ def regress(feature: Values, theta: Values) -> tuple[int, float]:
 def regress_regions(
     feature: Values, theta: Values, surrogates: Values
 ) -> tuple[int, float, float, Values, Values]:
-    """Explain a feature by regional parameters over regions, with p from surrogate maps.
+    """Regress a feature on regional parameters over regions, with p from surrogate maps.
 
     Parameters
     ----------
     feature
-        (people, regions), averaged over people; or (regions,). For a map that was made by
-        mirroring, give only one hemisphere's regions (`unmirrored`).
+        (people, regions), averaged over people; or (regions,). For a map that was mirrored from
+        one hemisphere to the other, give the regions of one hemisphere (`unmirrored`).
     theta
-        (people, regions, parameters), posterior means; their mean over people is taken.
+        (people, regions, parameters), posterior means; their mean over people is used.
     surrogates
         (surrogates, regions), maps as smooth as the feature's and independent of theta.
 
     Returns
     -------
     tuple
-        Number of regions, those of which a value is not finite left out; adjusted R², as of
-        `regress`; its p, (1 + at least as large) / (1 + surrogates); the feature's correlation
-        with each parameter alone, (parameters,); p of its absolute value, NaN of a parameter that
-        is the same everywhere.
+        Number of regions, without those that have a value that is not finite; adjusted R², as in
+        `regress`; its p, (1 + surrogates with at least this R²) / (1 + surrogates); the feature's
+        correlation with each parameter alone, (parameters,); two-sided p of this correlation, NaN
+        for a parameter that is the same everywhere.
 
     Raises
     ------
@@ -190,27 +190,27 @@ def regress_regions(
 
 
 def _p(statistics: Values) -> Values:
-    """Return p of statistics (1 + surrogates, ...), of which the first is the map's.
+    """Return p from statistics (1 + surrogates, ...); the first one is the map's.
 
-    It is never 0: the map itself is one that could have been drawn (Phipson & Smyth 2010, Stat.
-    Appl. Genet. Mol. Biol. 9: 39).
+    It is never 0, because the map itself could have been drawn (Phipson & Smyth 2010, Stat. Appl.
+    Genet. Mol. Biol. 9: 39).
     """
     reached = statistics >= statistics[0] - _ROUNDING * np.abs(statistics[0])
     return np.asarray(reached.mean(axis=0))
 
 
 def _known(x: Values, y: Values) -> NDArray[np.bool_]:
-    """Return which values can be compared, or refuse too few of them."""
+    """Return which values can be compared; refuse too few."""
     known: NDArray[np.bool_] = np.isfinite(x).all(axis=1) & np.isfinite(y)
     if known.sum() < x.shape[1] + 2:
         raise ValueError(
-            f"a feature has {known.sum()} values, and {x.shape[1]} parameters need {x.shape[1] + 2}"
+            f"a feature has {known.sum()} finite values. Expected: {x.shape[1] + 2} or more"
         )
     return known
 
 
 def _explained(x: Values, maps: Values) -> Values:
-    """Return the adjusted R² of each of (maps, items) by x, (items, parameters)."""
+    """Return the adjusted R² of each of `maps` (maps, items) by x, (items, parameters)."""
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
     values = maps.astype(np.float64) - maps.mean(axis=1, dtype=np.float64, keepdims=True)
     spread = values.std(axis=1, keepdims=True)
@@ -222,7 +222,7 @@ def _explained(x: Values, maps: Values) -> Values:
 
 
 def unmirrored(feature: Values, pairs: Pairs) -> NDArray[np.intp]:
-    """Return the regions with independent values of a map.
+    """Return the regions whose values in a map are not copies from the other hemisphere.
 
     Parameters
     ----------
@@ -234,8 +234,8 @@ def unmirrored(feature: Values, pairs: Pairs) -> NDArray[np.intp]:
     Returns
     -------
     numpy.ndarray
-        All regions; or, of a map that is the same in both hemispheres, all but the second of each
-        pair.
+        Numbers of all regions; if the map is the same in both hemispheres, without the second
+        region of each pair.
 
     Examples
     --------
@@ -254,27 +254,27 @@ def unmirrored(feature: Values, pairs: Pairs) -> NDArray[np.intp]:
 def surrogates_of(
     values: Values, positions: Values, pairs: Pairs, number: int, seed: int
 ) -> Values:
-    """Return maps with the spatial autocorrelation of a map, and otherwise random.
+    """Return random maps with the spatial autocorrelation of a map.
 
-    The map is written in eigenvectors of the centred matrix of inverse distances, from patterns
-    over the whole brain to differences between neighbours. Each surrogate flips the signs of
-    their coefficients at random. So mean, variance and Moran's I remain, exactly.
+    The map is expanded in eigenvectors of the centred matrix of inverse distances, from patterns
+    over the whole brain to differences between neighbours. Each surrogate flips the signs of the
+    coefficients at random, which leaves mean, variance and Moran's I exactly the same.
 
-    With pairs, each hemisphere has surrogates of its own values. A region and its like on the
-    other side share their distances (the mean of both sides) and the signs that are flipped. So
-    the correlation between the hemispheres remains too.
+    With pairs, each hemisphere has surrogates of its own values. Homologous regions share their
+    distances (the mean of both sides) and the flipped signs, which leaves the correlation between
+    the hemispheres the same, too.
 
     Parameters
     ----------
     values
         (regions,), values of a map in any unit.
     positions
-        (regions, 3), of different places, mm.
+        (regions, 3), mm; no two are the same.
     pairs
-        The numbers of regions that are each other's like: left, right. Every region is in one; or
-        there is none, where all are of one hemisphere.
+        Numbers of homologous regions, left and right. Every region is in one pair; without pairs,
+        all regions are in one hemisphere.
     number, seed
-        How many surrogates are drawn, and of which seed.
+        Number of surrogates, and the seed from which they are drawn.
 
     Returns
     -------
@@ -284,7 +284,7 @@ def surrogates_of(
     Notes
     -----
     Moran spectral randomisation, "singleton": Wagner & Dray 2015, Methods Ecol. Evol. 6: 1169.
-    Inverse distances as weights are BrainSpace's (Vos de Wael et al. 2020, Commun. Biol. 3: 103).
+    Inverse distances as weights follow BrainSpace (Vos de Wael et al. 2020, Commun. Biol. 3: 103).
 
     Examples
     --------
@@ -299,7 +299,7 @@ def surrogates_of(
     sides = np.asarray(pairs).T if len(pairs) else np.arange(len(values))[None]
     shared = np.mean([distances[np.ix_(side, side)] for side in sides], axis=0)
     identity = np.eye(len(shared))
-    # Centring by a basis of what has no mean: so no pattern mixes with the constant one.
+    # Patterns are computed within a basis of maps with mean 0, so none mixes with the constant map.
     without_mean = helmert(len(shared))
     weights = 1.0 / (shared + identity) - identity
     patterns = eigh(without_mean @ weights @ without_mean.T)[1].T @ without_mean

@@ -24,17 +24,17 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
 
-_HELD_OUT = 4  # a stream of random numbers, added to the seed
-_PREFIX = "model."  # of the model's tensors among the task's
+_HELD_OUT = 4  # added to the seed, for the random choice of held-out series
+_PREFIX = "model."  # of the names of the model's tensors in the task
 
 
 @dataclass(frozen=True, eq=False)
 class Restart:
-    """A training from its own random weights."""
+    """One training, from its own random initial weights."""
 
     seed: int
-    elbo: float  # mean over series that were trained on, of the last epoch
-    held_out_elbo: float  # mean over series that were held out; NaN: none were
+    elbo: float  # of the last epoch, mean over training series
+    held_out_elbo: float  # of the last epoch, mean over held-out series; NaN: there are none
     history: tuple[Mapping[str, float], ...]  # a record for each epoch
     state: Mapping[str, Tensor]  # the model's weights after the last epoch
 
@@ -49,7 +49,7 @@ class Fitted:
     tr_seconds: float
     frames: int  # of each series
     trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
-    restarts: tuple[Restart, ...] = ()  # all trainings, in their order
+    restarts: tuple[Restart, ...] = ()  # all trainings, in order
     chosen: int = 0  # number of the chosen restart
 
     @property
@@ -58,29 +58,29 @@ class Fitted:
         return self.model.recipe
 
     def infer(self, networks: Networks) -> Inferred:
-        """Infer parameters of training participants.
+        """Infer the parameters of training participants.
 
         Parameters
         ----------
         networks
-            People's networks, of the training session or of another one.
+            Their networks, from the training session or another one.
 
         Raises
         ------
         ValueError
-            Somebody is not in the training set.
+            A person is not in the training set.
         """
         return infer(self.model, networks, self.people)
 
     def simulate(
         self, networks: Networks, *, simulations: int = 50, seed: int = 0
     ) -> NDArray[np.float32]:
-        """Simulate sessions of people as for `infer`, with the length of their own.
+        """Simulate sessions of training participants.
 
         Parameters
         ----------
         networks
-            People to simulate; their sessions give the lengths.
+            People to simulate, as for `infer`; simulated sessions are as long as theirs.
         simulations
             Number of simulations for each person.
         seed
@@ -94,7 +94,7 @@ class Fitted:
         Raises
         ------
         ValueError
-            Somebody is not in the training set.
+            A person is not in the training set.
         """
         inferred = self.infer(networks)
         found = simulate(self.model, networks, inferred, simulations=simulations, seed=seed)
@@ -114,26 +114,26 @@ def fit(
     Parameters
     ----------
     networks
-        The people to fit it to.
+        People to train on.
     recipe
         Architecture and training of the model; None: the default recipe.
     seed
         Seed of held-out series, weights, batches and noise; each further restart adds 1.
     workplace
-        Device, progress bar, and the folder of checkpoints, from which a stopped call continues;
-        None: the CPU, without checkpoints.
+        Device, progress bar, and the folder of checkpoints, from which an interrupted training
+        continues; None: the CPU, without checkpoints.
     report
-        Receives a line after each epoch.
+        Receives a line of text after each epoch.
 
     Returns
     -------
     Fitted
-        The restart with the best ELBO on held-out series; if none are held out, on all.
+        The restart with the best ELBO on held-out series, or on all if none are held out.
 
     Raises
     ------
     RunError
-        See `require_continuable`; or no training came to an ELBO that is finite.
+        See `require_continuable`; or no training reached a finite ELBO.
 
     Examples
     --------
@@ -170,19 +170,19 @@ def fit(
 
 
 def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, seed: int = 0) -> None:
-    """Refuse to go on with a training in a folder whose past epochs would have been others.
+    """Refuse to continue a training that was started with other data or settings.
 
     Parameters
     ----------
     networks, recipe, seed
         As for `fit`.
     folder
-        Of the checkpoints; it may be empty.
+        Folder of the checkpoints; it may be empty.
 
     Raises
     ------
     RunError
-        The training has other people, or another recipe or seed.
+        The folder holds a training with other people, another recipe or another seed.
     """
     now = _identity(networks, recipe, seed)
     for number in range(recipe.restarts):
@@ -190,13 +190,13 @@ def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, see
         if past["history"] and past.get(IDENTITY) != now:
             raise RunError(
                 f"{folder} has a training with other options, series or structural connectomes",
-                expected="the same as when it was begun",
-                remedy="give those of that call, or choose another folder",
+                expected="the same as when the training was started",
+                remedy="use those of the first run, or choose another folder",
             )
 
 
 def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
-    """Draw which series are trained on, (people, regions); all of them where none are held out.
+    """Draw which series are trained on, (people, regions); all if none are held out.
 
     Examples
     --------
@@ -216,14 +216,14 @@ def choose_restart(restarts: tuple[Restart, ...]) -> int:
     Raises
     ------
     RunError
-        None has a finite ELBO.
+        No restart has a finite ELBO.
     """
     scores = [r.elbo if np.isnan(r.held_out_elbo) else r.held_out_elbo for r in restarts]
     known = [number for number, score in enumerate(scores) if np.isfinite(score)]
     if not known:
         raise RunError(
-            "the training came to no finite ELBO",
-            expected="a loss that falls",
+            "the ELBO is not finite at the end of training",
+            expected="a loss that decreases",
             remedy="train with a lower --learning-rate",
         )
     return max(known, key=lambda number: scores[number])
@@ -238,7 +238,7 @@ def _train(
     workplace: Workplace,
     report: Callable[[str], None],
 ) -> Restart:
-    """Train from the random weights of a restart, or go on where an earlier call was stopped."""
+    """Train one restart, or continue it where an earlier run was interrupted."""
     if recipe.restarts > 1:
         report(f"restart {number + 1} of {recipe.restarts}")
     make = partial(
@@ -269,7 +269,7 @@ def _place(folder: Path, number: int) -> Path:
 
 
 def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
-    """Return a digest of what a training depends on."""
+    """Return a digest of everything that a training depends on."""
     options = json.dumps({"seed": seed, **asdict(recipe)}, sort_keys=True)
     digest = hashlib.sha256(options.encode())
     for array in (networks.series, networks.weights):

@@ -1,7 +1,8 @@
-"""Fixed points of the transition, for a single region and for a network, and their stability.
+"""Fixed points of a region and of a network, and their stability.
 
-A trained transition is a map, x + f(x), whose step is one frame. Sip et al. (2023) treat f as the
-right-hand side of a differential equation; both have the same fixed points, but other stability.
+A trained transition is the map x + f(x), whose step is one frame. Sip et al. (2023) treat f as the
+right-hand side of a differential equation. Both have the same fixed points, but these can differ in
+stability.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from bids_dtg.dynamics.model import NetworkModel
 Values = NDArray[np.floating[Any]]
 Numbers = NDArray[np.intp]
 
-TOLERANCE = 1e-6  # of each element of f at a fixed point
-APART = 1e-4  # roots that are closer are considered equal
+TOLERANCE = 1e-6  # largest element of f at an accepted fixed point
+APART = 1e-4  # roots closer than this are considered equal
 START = 2.0  # starts are between -2 and 2
-_EXACT = 1e-9  # of each element of f: target of the search
+_EXACT = 1e-9  # largest element of f at which a search stops
 _ITERATIONS, _HALVINGS, _GROWTH = 60, 8, 1.5
-_LEAST_GAIN = 1e-4  # share of |f| that a whole step must at least remove
+_LEAST_GAIN = 1e-4  # smallest share of |f| that a full step must remove
 _ROWS = 20_000  # cases times starts that are processed together
-_SETTLING, _LONGER = 400, 1200  # frames for which a state is followed; if it has not settled
-_LAST, _NEAR = 0.1, 1e-3  # settled: this share of the frames is within this distance of the end
+_SETTLING, _LONGER = 400, 1200  # frames that a state is followed for; longer if it has not settled
+_LAST, _NEAR = 0.1, 1e-3  # settled: this last share of the frames stays this close to the end
 
 
 class Field:
-    """The change f of the states of networks without noise, in float64, for several cases.
+    """The change f of network states in one frame, without noise, in float64, for several cases.
 
-    A state concatenates the states of all regions. A single region is a network of one region
-    without connections, whose network input is constant.
+    A network state concatenates the states of its regions. A single region is a network of one
+    region without connections, whose network input is constant.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class Field:
     weights
         (regions, regions), the structural connectome; None: regions are not connected.
     network, external
-        (cases,), constant inputs: what is added to the network input, and the external input.
+        (cases,), constants: an addition to the network input, and the external input.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Field:
         network: Values | float = 0.0,
         external: Values | float = 0.0,
     ) -> None:
-        # In NumPy: a search is thousands of small steps, at which torch is seven times slower.
+        # NumPy, because a search is thousands of small steps, for which torch is 7 times slower.
         self.cases, self.regions = region.shape[:2]
         transition = model.transition
         columns = np.split(_array(transition.hidden.weight), np.cumsum(transition.sizes)[:-1], 1)
@@ -87,7 +88,7 @@ class Field:
         return int(self.regions * len(self._observation))
 
     def change(self, states: Values, case: Numbers) -> Values:
-        """Return f of states, (rows, dimension); each row is of a case."""
+        """Return f at states, (rows, dimension); `case` has the case of each row."""
         active = np.maximum(self._activity(states, case), 0.0)
         change: Values = (active @ self._out_weight.T + self._out_bias).reshape(states.shape)
         return change
@@ -122,19 +123,19 @@ class FixedPoints:
     """The fixed points of several cases, one row each."""
 
     shape: tuple[int, ...]  # of the cases
-    case: Numbers  # (points,), the number of the case; `numpy.unravel_index` makes it an index
+    case: Numbers  # (points,), number of the case; `numpy.unravel_index` turns it into an index
     states: Values  # (points, dimension)
     eigenvalues: NDArray[np.complexfloating[Any]]  # (points, dimension), of the derivatives of f
 
     @property
     def stable_flow(self) -> NDArray[np.bool_]:
-        """(points,): whether each is stable with f as the right-hand side of an equation."""
+        """(points,): whether each is stable under the differential equation x' = f(x)."""
         stable: NDArray[np.bool_] = np.all(np.real(self.eigenvalues) < 0, axis=1)
         return stable
 
     @property
     def stable_map(self) -> NDArray[np.bool_]:
-        """(points,): whether each is stable under the map that was trained, x + f(x)."""
+        """(points,): whether each is stable under the trained map, x + f(x)."""
         stable: NDArray[np.bool_] = (np.abs(1.0 + self.eigenvalues) < 1.0).all(axis=1)
         return stable
 
@@ -165,7 +166,7 @@ def node_fixed_points(
     starts: int = 60,
     seed: int = 0,
 ) -> FixedPoints:
-    """Find fixed points of single regions, at given inputs (Sip et al., 2023 [1]_, figure 6).
+    """Find fixed points of single regions at constant inputs (Sip et al., 2023 [1]_, figure 6).
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def node_fixed_points(
     person
         Person parameters, (people, person parameters).
     levels
-        Values of each of the two inputs, in all combinations.
+        Values of the network input and of the external input, in all combinations.
     starts
         Number of starts of the search in each case.
     seed
@@ -237,12 +238,12 @@ def network_fixed_points(
     starts
         Number of starts of the search in each case.
     seed
-        Seed of the starts; a person's starts do not depend on other people.
+        Seed of the starts, which are the same for every person.
 
     Returns
     -------
     FixedPoints
-        Cases are (people, draws); a state concatenates the regions' states.
+        Cases are (people, draws); a network state concatenates the regions' states.
 
     Examples
     --------
@@ -270,9 +271,9 @@ def network_fixed_points(
 def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedPoints:
     """Find the fixed points of all cases of a field by Newton's method from many random starts.
 
-    The field is linear between the kinks of its hidden layer, so a step that stays between them
-    ends at the fixed point. Where this does not converge, the flow is followed by implicit steps;
-    remaining starts use SciPy's hybrid method.
+    The field is piecewise linear, because its hidden layer is; a Newton step within one piece ends
+    at the fixed point. Starts that do not converge follow the flow by implicit steps, and the
+    remaining ones use SciPy's hybrid method.
 
     Parameters
     ----------
@@ -315,7 +316,7 @@ def _eigenvalues(field: Field, states: Values, case: Numbers) -> NDArray[np.comp
 
 
 def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which roots, (cases, starts, dimension), were already found from another start."""
+    """Return which roots, (cases, starts, dimension), were already found from an earlier start."""
     known = found.reshape(roots.shape[:2])
     before = np.tri(roots.shape[1], k=-1, dtype=bool)
     again = np.zeros_like(known)
@@ -328,7 +329,7 @@ def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _roots(field: Field, starts: Values, case: Numbers) -> tuple[Values, NDArray[np.bool_]]:
     """Return the ends of the searches, (rows, dimension), and whether each is a root.
 
-    None of the three finds what all find together: each goes on with what is left.
+    No method finds all roots; each of the three takes the starts that the one before left over.
     """
     states, found = starts.copy(), np.zeros(len(starts), bool)
     for search in (_newton, _implicit, _hybrid):
@@ -341,7 +342,7 @@ def _roots(field: Field, starts: Values, case: Numbers) -> tuple[Values, NDArray
 
 
 def _newton(field: Field, starts: Values, case: Numbers) -> Values:
-    """Damped Newton method; it can stop at a kink, where f is not differentiable."""
+    """Search by a damped Newton method, which can stop where f is not differentiable."""
     states, change = starts.copy(), field.change(starts, case)
     going = np.arange(len(states))
     for _ in range(_ITERATIONS):
@@ -354,7 +355,7 @@ def _newton(field: Field, starts: Values, case: Numbers) -> Values:
 
 
 def _implicit(field: Field, starts: Values, case: Numbers) -> Values:
-    """Follow the flow to its rest by growing implicit steps, over any kink."""
+    """Follow the flow until it rests, by growing implicit steps, which cross non-smooth points."""
     states, going = starts.copy(), np.arange(len(starts))
     identity = np.eye(field.dimension)
     for length in _GROWTH ** np.arange(_ITERATIONS):
@@ -369,7 +370,7 @@ def _implicit(field: Field, starts: Values, case: Numbers) -> Values:
 
 
 def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
-    """Search by SciPy's hybrid method, start by start."""
+    """Search by SciPy's hybrid method, one start at a time."""
     from scipy.optimize import root
 
     ends = [
@@ -396,7 +397,7 @@ def _newton_step(jacobian: Values, change: Values) -> Values:
 def _advance(
     field: Field, states: Values, change: Values, case: Numbers, going: Numbers, step: Values
 ) -> Numbers:
-    """Take the steps, each halved until it reduces f; return the rows with such a step.
+    """Take the steps, each halved until it reduces f; return the rows where one did.
 
     `states` and `change` are updated in place.
     """
@@ -423,20 +424,20 @@ def network_settling(
 ) -> NDArray[np.bool_]:
     """Step people's networks without noise by x + f(x), and test whether they settle.
 
-    They settle where they finally stay within 1e-3 of their end: for 400 frames, and if that is
-    too short, for 1,200 in all.
+    A network has settled if its last tenth of the frames stays within 1e-3 of the final state. It
+    is stepped for 400 frames; if it has not settled then, for another 800.
 
     Parameters
     ----------
     model, weights, region, person
         As for `network_fixed_points`.
     seed
-        Seed of the starts, uniform between -2 and 2; a person's do not depend on other people.
+        Seed of the starts, uniform between -2 and 2 and the same for every person.
 
     Returns
     -------
     numpy.ndarray
-        (people, draws).
+        (people, draws), bool.
 
     Examples
     --------
@@ -459,7 +460,7 @@ def network_settling(
 
 def _settles(field: Field, states: Values, case: Numbers) -> NDArray[np.bool_]:
     states, settled = _followed(field, states, case, _SETTLING)
-    # What has diverged stays so, and cannot be followed further.
+    # A state that has diverged cannot be followed further.
     rest = np.flatnonzero(~settled & np.isfinite(states).all(axis=1))
     if len(rest):
         settled[rest] = _followed(field, states[rest], case[rest], _LONGER - _SETTLING)[1]
@@ -469,7 +470,7 @@ def _settles(field: Field, states: Values, case: Numbers) -> NDArray[np.bool_]:
 def _followed(
     field: Field, states: Values, case: Numbers, frames: int
 ) -> tuple[Values, NDArray[np.bool_]]:
-    """Step states for some frames; return the last ones, and whether they rest at the end."""
+    """Step states for some frames; return the last states, and whether each has settled."""
     last = []
     with np.errstate(over="ignore", invalid="ignore"):  # diverging states
         for frame in range(frames):

@@ -1,4 +1,4 @@
-"""Inference of a fitted model from people's networks, as arrays of NumPy."""
+"""Posteriors that a fitted model infers from people's networks, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Inferred:
         return _drawn(self.first_mean, self.first_sd, rng)
 
     def of(self, person: int) -> Inferred:
-        """Return the posteriors of one of the people."""
+        """Return the posteriors of one person."""
         return Inferred(**{name: values[[person]] for name, values in vars(self).items()})
 
 
@@ -48,14 +48,14 @@ def _drawn(mean: Array, sd: Array, rng: np.random.Generator, *samples: int) -> A
 
 @torch.no_grad()
 def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()) -> Inferred:
-    """Infer parameters and first states of training participants.
+    """Infer the parameters and first states of training participants.
 
     Parameters
     ----------
     model
         Fitted model.
     networks
-        People's series, of the training session or of another one.
+        People's networks, from the training session or another one.
     known
         Labels of the training participants, in the order of the model's tables.
 

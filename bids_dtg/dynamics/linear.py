@@ -1,8 +1,8 @@
-"""The linear core: a person's autoregressive process, shrunk to that of training people.
+"""The linear core: a person's autoregressive process, shrunk towards that of training people.
 
-Covariances of a person at lags of 0 to 2 frames are mixed with the training people's mean, which
-counts as much as a given number of the person's own frames: many for the process, which follows by
-the Yule-Walker equations, and fewer for functional connectivity (FC) of another day.
+A person's covariances at lags of 0 to 2 frames are averaged with the training people's mean, which
+has the weight of a given number of frames. The weight is large for the process, which follows from
+the Yule-Walker equations, and smaller for functional connectivity (FC) on another day.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Kept = NDArray[np.bool_]
 
 LAGS = 2  # the largest lag, in frames
 FEWEST_PEOPLE = 5  # to train on
-FEWEST_CHOSEN = 10  # people that the shrinkage is chosen by; with fewer it is fixed
-# Frames that the training people's mean counts as much as, at `GRID_TR` seconds between frames.
+FEWEST_CHOSEN = 10  # people needed to choose the shrinkage; with fewer it is fixed
+# Weights of the training people's mean, in frames of `GRID_TR` seconds.
 GRID = (150.0, 300.0, 500.0, 650.0, 1200.0, 2400.0, 4800.0, 9600.0)
 GRID_TR = 0.72
 FIXED = (2400.0, 500.0)  # for the process, and for functional connectivity
-# By which the shrinkage is chosen, the better first.
+# Data on which the shrinkage is chosen, the better first.
 JUDGES = ("another session", "the other half of the session")
-# Degrees of freedom of all people together, for each region: with fewer, mean covariances between
-# regions are mixed with none at all, or the order is 1.
+# Degrees of freedom of all people together, per region. With fewer than the first, the mean
+# covariances between regions are shrunk towards 0; with fewer than the second, the order is 1.
 _ENOUGH, _FEWEST = 10, 3
-# Share of white noise in every mixture: regions with equal series have a process, too.
+# Share of white noise in every mixture, so that regions with equal series have a process, too.
 WHITE = 1e-4
 
 
@@ -50,8 +50,8 @@ class LagCovariances:
     """
 
     values: Array  # (lags + 1, regions, regions), row: a region some frames later
-    frames: int  # that were kept
-    dof: float = float("nan")  # degrees of freedom that cleaning left of them; NaN: not known
+    frames: int  # number of kept frames
+    dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -63,7 +63,7 @@ class LagCovariances:
 
     @property
     def independent(self) -> float:
-        """Degrees of freedom; kept frames, where it is not known what cleaning took."""
+        """Degrees of freedom left after cleaning; if unknown, the number of kept frames."""
         return self.dof if self.dof > 0 else float(self.frames)
 
     @classmethod
@@ -72,23 +72,23 @@ class LagCovariances:
     ) -> LagCovariances:
         """Return the covariances of a session, each region with variance 1.
 
-        Sums over frames are divided by the number of kept frames at every lag, and frames that
-        were left out count as 0: so together the covariances are those of a stationary process,
-        however few frames there are.
+        Sums over frames are divided by the number of kept frames at every lag, and censored frames
+        are set to 0. The covariances are therefore those of a stationary process, however few
+        frames there are.
 
         Parameters
         ----------
         series
             (regions, frames), in any unit.
         kept
-            (frames,), which of them to use; None: all.
+            (frames,), which frames to use; None: all.
         dof
-            Degrees of freedom that cleaning left of them; NaN: not known.
+            Degrees of freedom left after cleaning; NaN: not known.
 
         Raises
         ------
         ValueError
-            There are no more kept frames than lags, a series is constant, or not finite.
+            Too few frames are kept, or a series is constant or not finite.
 
         Examples
         --------
@@ -115,14 +115,14 @@ class LagCovariances:
 
 
 def covariances_of(people: PeopleSeries, row: int) -> LagCovariances:
-    """Return the covariances of a person, over the frames kept."""
+    """Return a person's covariances over the kept frames."""
     kept = None if people.kept is None else people.kept[row]
     return LagCovariances.of(people.series[row], kept, people.dof_of(row))
 
 
 @dataclass(frozen=True, eq=False)
 class GroupSums:
-    """Sums over people of their covariances.
+    """Covariances, summed over people.
 
     Examples
     --------
@@ -135,14 +135,11 @@ class GroupSums:
 
     total: Array  # (lags + 1, regions, regions), sum over people
     people: int
-    dof: float  # of all people together; where they are not known, kept frames
+    dof: float  # of all people together, see `LagCovariances.independent`
 
     @classmethod
     def over(cls, people: Iterable[LagCovariances]) -> GroupSums:
-        """Return the sums over people, one after the other.
-
-        Each counts once, however long the session is.
-        """
+        """Return the sums over people, each with the same weight however long the session is."""
         total: Array = np.zeros((LAGS + 1, 0, 0))
         count, dof = 0, 0.0
         for own in people:
@@ -164,13 +161,13 @@ class GroupSums:
 class LinearProcess:
     """A stationary autoregressive process of regions with Gaussian noise."""
 
-    transitions: Array  # (order, regions, regions): of the last frame, the one before …
+    transitions: Array  # (order, regions, regions), weights of the previous frame, the one before …
     noise: Array  # (regions, regions), covariance
-    covariances: Array  # (order, regions, regions), of a frame, with the frame before …
+    covariances: Array  # (order, regions, regions), at lag 0, 1 …
 
     @cached_property
     def connectivity(self) -> Array:
-        """(regions, regions), functional connectivity of infinitely long simulations."""
+        """(regions, regions), functional connectivity of an infinitely long simulation."""
         return _correlations(self.covariances[0])
 
     def predict(self, series: Values) -> Array:
@@ -184,8 +181,8 @@ class LinearProcess:
         Returns
         -------
         numpy.ndarray
-            (regions, frames); NaN of frames before which too few are known. The errors'
-            covariance is `noise`.
+            (regions, frames); NaN for the first frames, which have too few before them. The
+            prediction errors have the covariance `noise`.
 
         Examples
         --------
@@ -201,20 +198,20 @@ class LinearProcess:
         return mean
 
     def density(self, series: Values, judged: Kept | None = None) -> float:
-        """Return the negative log density of a session's frames, each given those before it.
+        """Return the negative log density of a session's frames, each given the frames before it.
 
         Parameters
         ----------
         series
             (regions, frames), each region with mean 0 and variance 1.
         judged
-            (frames,), which frames are judged; None: all that enough frames lie before.
+            (frames,), which frames count; None: all that have enough frames before them.
 
         Returns
         -------
         float
-            Nats per region and frame; all regions of a frame together. White noise of variance 1
-            has 1.42; NaN where no frame is judged.
+            Nats per region and frame, from the joint density of all regions. White noise of
+            variance 1 has 1.42. NaN if no frame counts.
         """
         late = np.arange(series.shape[1]) >= len(self.transitions)
         chosen = late if judged is None else late & judged
@@ -226,13 +223,13 @@ class LinearProcess:
     def simulate(
         self, simulations: int, frames: int, rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Return sessions (simulations, regions, frames) from the stationary state on."""
+        """Return sessions (simulations, regions, frames) that start in the stationary state."""
         order, regions, _ = self.transitions.shape
         series = rng.standard_normal((frames + order, simulations, regions))
         first = series[:order].swapaxes(0, 1).reshape(simulations, -1)
         first = first @ _root(_toeplitz(self.covariances, order))
         series[order:] = series[order:] @ np.linalg.cholesky(self.noise).T
-        # The joint covariance has the later frame first.
+        # The joint covariance has the latest frame first.
         series[:order] = first.reshape(simulations, order, regions).swapaxes(0, 1)[::-1]
         for frame in range(order, frames + order):
             for lag, transition in enumerate(self.transitions, 1):
@@ -242,20 +239,20 @@ class LinearProcess:
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """How strongly a person's covariances are shrunk to the training people's mean.
+    """How strongly a person's covariances are shrunk towards the training people's mean.
 
-    Both are numbers of a person's frames that the mean counts as much as.
+    Both values are the weight of that mean, in frames of the person's session.
     """
 
     process: float
     connectivity: float
     chosen_by: str = ""  # one of `JUDGES`; empty: fixed, as people were too few
-    # (3, values of `GRID`), means over people: nats per region and frame of the process, and of
-    # single frames; r of functional connectivity.
+    # (3, values of `GRID`), means over people: nats per region and frame by the process and by
+    # single frames, and r of functional connectivity.
     scores: tuple[tuple[float, ...], ...] = ()
 
     def own_share(self, frames: int) -> float:
-        """Return the share of a person's own functional connectivity in the predicted one.
+        """Return the weight of a person's own functional connectivity in the predicted one.
 
         Examples
         --------
@@ -272,11 +269,11 @@ class LinearModel:
     group: Array  # (lags + 1, regions, regions), mean covariances
     shrinkage: Shrinkage
     order: int = LAGS  # of the processes
-    diagonal_share: float = 0.0  # of `group` that has no covariances between regions
+    diagonal_share: float = 0.0  # how far covariances between regions in `group` are shrunk to 0
 
     @classmethod
     def of(cls, sums: GroupSums, shrinkage: Shrinkage) -> LinearModel:
-        """Return the model of people's sums."""
+        """Return the model from the sums over training people."""
         group, dof = sums.mean, sums.dof / sums.total.shape[1]
         share = max(0.0, 1.0 - dof / _ENOUGH)
         alone = group * np.eye(group.shape[1])
@@ -298,9 +295,10 @@ class LinearModel:
         return yule_walker(_with_white(self.group), self.order)
 
     def connectivity(self, own: LagCovariances) -> Array:
-        """Return functional connectivity of another day of a person, (regions, regions).
+        """Return a person's predicted functional connectivity on another day, (regions, regions).
 
-        It is less shrunken than the process, whose own connectivity is closer to the mean.
+        It is shrunk less than the process, so it is further from the mean than
+        `LinearProcess.connectivity`.
 
         Parameters
         ----------
@@ -312,11 +310,11 @@ class LinearModel:
 
 @dataclass(frozen=True, eq=False)
 class TrainingPerson:
-    """A person's covariances: of the session that is trained on, and of other frames."""
+    """A person's covariances in the training session, and in data to choose the shrinkage on."""
 
     session: LagCovariances
-    again: LagCovariances | None = None  # of another session; None: there is none
-    halves: tuple[LagCovariances, LagCovariances] | None = None  # of the session
+    again: LagCovariances | None = None  # in another session; None: there is none
+    halves: tuple[LagCovariances, LagCovariances] | None = None  # in each half of the session
 
     @classmethod
     def of(
@@ -327,7 +325,7 @@ class TrainingPerson:
         *,
         dof: float = float("nan"),
     ) -> TrainingPerson:
-        """Return the person of a session (regions, frames), as `LagCovariances.of` reads it.
+        """Return the person with a session (regions, frames), as `LagCovariances.of` reads it.
 
         Raises
         ------
@@ -345,12 +343,12 @@ class TrainingPerson:
 
 
 def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel:
-    """Return the linear core of training people.
+    """Fit the linear core to training people.
 
     Parameters
     ----------
     people
-        Training people; they are read twice, one after the other.
+        Training people; iterated over twice.
     tr_seconds
         Time between frames in seconds.
 
@@ -368,10 +366,10 @@ def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel
 def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float) -> Shrinkage:
     """Choose the shrinkage that best describes other frames of the same people.
 
-    Each person is judged by another session, else by the second half of the session, and is left
-    out of the mean that the person is shrunk to. The process is chosen by the density of a frame
-    given those before it; connectivity by its fit to that of another session, where the density of
-    single frames would choose twice as much shrinkage, which describes connectivity less well.
+    Each person is judged on another session, else on the second half of the session, and is left
+    out of the mean. For the process, the density of frames given the frames before them decides.
+    For connectivity, its fit to another session's decides: the density of single frames would
+    choose twice as much shrinkage, which describes connectivity less well.
     """
     grid = np.array(GRID) * GRID_TR / tr_seconds
     scores, judged = np.zeros((len(JUDGES), 3, len(GRID))), np.zeros(len(JUDGES), np.int64)
@@ -393,7 +391,7 @@ def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
         if judged[row] < FEWEST_CHOSEN:
             continue
         of_process, single, fits = scores[row] / judged[row]
-        # Halves of a session are more alike than two days: by fit, too little is shrunk.
+        # Halves of a session are more alike than two days, so their fit would shrink too little.
         best = fits.argmax() if row == 0 and fits.any() else single.argmin()
         process, connectivity = grid[of_process.argmin()], grid[best]
         table = tuple(tuple(own.tolist()) for own in (of_process, single, fits))
@@ -408,11 +406,11 @@ def shrunken(own: LagCovariances, group: Values, frames: float) -> Array:
     Parameters
     ----------
     own
-        Of the person.
+        The person's covariances.
     group
-        (lags + 1, regions, regions), of training people.
+        (lags + 1, regions, regions), the training people's mean.
     frames
-        Frames of the person that the group counts as much as.
+        Weight of the group, in frames of the person's session.
 
     Examples
     --------
@@ -437,7 +435,7 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
     covariances
         (lags + 1, regions, regions), of a stationary process.
     order
-        Number of earlier frames that a frame follows from, up to the largest lag.
+        Number of earlier frames that predict a frame, up to the largest lag.
 
     Examples
     --------
@@ -457,7 +455,7 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
 
 
 def _toeplitz(covariances: Values, order: int) -> Array:
-    """Return the covariance of consecutive frames (order x regions, same), the latest first."""
+    """Return the joint covariance of `order` consecutive frames, the latest first."""
     blocks = [
         [covariances[col - row] if col >= row else covariances[row - col].T for col in range(order)]
         for row in range(order)
@@ -479,7 +477,7 @@ def _root(covariance: Values) -> Array:
 
 
 def _density_of(process: LinearProcess, other: LagCovariances) -> float:
-    """Return the density of a session that only its covariances are known of, as `density`."""
+    """Return `LinearProcess.density` of a session, from its covariances alone."""
     order, regions, _ = process.transitions.shape
     weights = np.concatenate([np.eye(regions), *(-process.transitions)], axis=1)
     return _gaussian(process.noise, weights @ _toeplitz(other.values, order + 1) @ weights.T)

@@ -1,7 +1,8 @@
 """Measures of series: functional connectivity, its dynamics, spectra, zero-crossings.
 
-Series are (..., regions, frames): leading axes, as people or simulations, are kept. A region whose
-series is constant or not finite has no correlation: NaN, which comparisons and means leave out.
+Series are (..., regions, frames); leading axes, such as people or simulations, are kept. A region
+whose series is constant or not finite has the correlation NaN, which comparisons and means leave
+out.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ Series = NDArray[np.floating[Any]]
 Values = NDArray[np.floating[Any]]
 
 FCD_FRAMES = 82  # of a sliding window
-# Frames from the start of a window to the next one's, for speed: neighbours still share 74 frames,
-# and distances differ by less than 0.01 from those of every window.
+# Frames from the start of one window to the start of the next. A stride above 1 saves time: windows
+# still share 74 frames, and KS distances differ by less than 0.01 from those at stride 1.
 FCD_STRIDE = 8
 FCD_GRID = np.linspace(-1.0, 1.0, 2001)  # at which the distribution of an FCD is evaluated
-LOW_HZ = 0.1  # power below it is low
-WELCH_FRAMES = 128  # of a segment; half of it is the next segment's, too
+LOW_HZ = 0.1  # upper end of the band of low frequencies
+WELCH_FRAMES = 128  # of a segment; segments overlap by half
 _WINDOWS_AT_ONCE = 128
 _FEWEST_PAIRS = 3  # of values, for a correlation
 
 
 def connectivity(series: Series) -> Values:
-    """Return functional connectivity: the correlation of each two regions' series.
+    """Return functional connectivity: the correlation of every two regions' series.
 
     Parameters
     ----------
@@ -88,15 +89,15 @@ def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     Returns
     -------
     numpy.ndarray
-        (windows, windows), Pearson r of the functional connectivities of any two windows of 82
-        frames. Pairs of regions that are NaN in some window are left out; with fewer than three
-        pairs, all is NaN. As in the published code, no window ends with the last frame: 1,118
-        windows of 1,200 frames at stride 1.
+        (windows, windows), Pearson r between the functional connectivities of any two windows of
+        82 frames. Pairs of regions that are NaN in some window are left out; with fewer than three
+        pairs, all is NaN. As in the published code, no window includes the last frame: 1,200
+        frames have 1,118 windows at stride 1.
 
     Raises
     ------
     ValueError
-        If fewer than two windows fit in.
+        The series has room for fewer than two windows.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     starts = np.arange(0, series.shape[-1] - FCD_FRAMES, stride)
     if len(starts) < 2:
         raise ValueError(
-            f"FCD compares windows of {FCD_FRAMES} frames every {stride}: {series.shape[-1]} "
+            f"FCD compares windows of {FCD_FRAMES} frames, {stride} apart: {series.shape[-1]} "
             "frames hold fewer than two"
         )
     windows = np.lib.stride_tricks.sliding_window_view(series, FCD_FRAMES, axis=-1)
@@ -134,8 +135,8 @@ def fcd_shares(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     Returns
     -------
     numpy.ndarray
-        (..., 2001), float32: the share of values up to each of `FCD_GRID`, -1 to 1 in
-        steps of 0.001; NaN of a session without any, as where fewer than two windows fit in.
+        (..., 2001), float32: the share of values up to each value of `FCD_GRID`, from -1 to 1 in
+        steps of 0.001; NaN for a session without values, such as one with fewer than two windows.
 
     Examples
     --------
@@ -156,7 +157,7 @@ def fcd_shares(series: Series, *, stride: int = FCD_STRIDE) -> Values:
 
 
 def ks_distance(shares: Values, others: Values) -> Values:
-    """Return the Kolmogorov–Smirnov distance of distributions: their largest difference in share.
+    """Return the Kolmogorov–Smirnov distance of two distributions.
 
     Parameters
     ----------
@@ -166,8 +167,8 @@ def ks_distance(shares: Values, others: Values) -> Values:
     Returns
     -------
     numpy.ndarray
-        (...), 0 to 1; smaller than the distance of the values by at most the share in one grid
-        step.
+        (...), 0 to 1, the largest difference in share. The grid makes it smaller than the exact
+        distance by at most the share of values within one grid step.
 
     Examples
     --------
@@ -179,12 +180,12 @@ def ks_distance(shares: Values, others: Values) -> Values:
 
 
 def spectra(series: Series, tr_seconds: float) -> tuple[Values, Values]:
-    """Return power spectra by Welch's method: Hann, 128 frames a segment, half overlap.
+    """Return power spectra by Welch's method: Hann window, segments of 128 frames, half overlap.
 
     Parameters
     ----------
     series
-        (..., regions, frames); of fewer than 128 frames, one segment.
+        (..., regions, frames); fewer than 128 frames are one segment.
     tr_seconds
         Time between frames in seconds.
 
@@ -210,10 +211,10 @@ def spectra(series: Series, tr_seconds: float) -> tuple[Values, Values]:
 
 
 def low_power(series: Series, tr_seconds: float) -> Values:
-    """Return the power below 0.1 Hz, (..., regions): of z-scored series, a share of the variance.
+    """Return the power below 0.1 Hz, (..., regions); for z-scored series a share of the variance.
 
-    The published measure is the sum of the spectrum's bins; this one is multiplied by their width,
-    so that it does not depend on the number of frames or the TR.
+    The published measure is the sum of the spectrum's bins. Here the sum is multiplied by their
+    width, so it does not depend on the number of frames or the TR.
 
     Examples
     --------
@@ -252,8 +253,8 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
     Returns
     -------
     numpy.ndarray
-        Sum of products over frames that have a later one, divided by the sum of squares over all
-        frames, so a process fitted to it is stationary. NaN if a series is constant.
+        The sum of products over pairs of frames, divided by the sum of squares over all frames, so
+        that a process fitted to it is stationary. NaN if a series is constant.
 
     Examples
     --------
@@ -266,7 +267,7 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
 
 
 def _shares(values: Values) -> Values:
-    """Return the share of values up to each of `FCD_GRID`."""
+    """Return the share of values up to each value of `FCD_GRID`."""
     step = FCD_GRID[1] - FCD_GRID[0]
     bins = np.ceil((values.astype(np.float64) - FCD_GRID[0]) / step - 1e-9).astype(np.intp)
     counts = np.bincount(np.clip(bins, 0, len(FCD_GRID) - 1), minlength=len(FCD_GRID))

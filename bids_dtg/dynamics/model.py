@@ -1,7 +1,7 @@
 """The network model: transition, observation and encoders, as a module of PyTorch.
 
-Axes of all tensors: frames first, then samples of the posterior, then items (a
-region of a person each), then dimensions.
+Axes of all tensors: frames, samples of the posterior, items (an item is one region of one person),
+dimensions.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from bids_dtg.dynamics.recipe import Recipe
 
 _FIRST_OBSERVATION_SD, _FIRST_TABLE_SD, _FIRST_EXTERNAL_SD = 0.3, 0.01, 0.1
 _FIRST_NOISE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
-# Of the prior of a session's first state, as in the public code; the paper has 0.
+# Log variance of the prior of a session's first state, as in the public code; the paper has 0.
 FIRST_STATE_LOG_VARIANCE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """A Gaussian without covariances."""
+    """A Gaussian with independent dimensions."""
 
     mean: Tensor
-    log_variance: Tensor  # as mean
+    log_variance: Tensor  # same shape as the mean
 
     @property
     def sd(self) -> Tensor:
@@ -35,16 +35,16 @@ class Gaussian:
         return torch.exp(0.5 * self.log_variance)
 
     def at(self, noise: Tensor, samples: int = 0) -> Tensor:
-        """Return samples, from noise with variance 1 that has samples as a further axis."""
+        """Return samples, from noise of variance 1 with `samples` as its additional axis."""
         return torch.addcmul(self.mean.unsqueeze(samples), self.sd.unsqueeze(samples), noise)
 
     def kl(self) -> Tensor:
-        """Return the divergence of each element from a Gaussian of mean 0 and variance 1."""
+        """Return the KL divergence of each element from a Gaussian of mean 0 and variance 1."""
         return 0.5 * (self.log_variance.exp() + self.mean.square() - 1.0 - self.log_variance)
 
 
 class Transition(nn.Module):
-    """How a region's state changes from a frame to the next: one hidden layer, ReLU.
+    """How a region's state changes from one frame to the next: one hidden layer, ReLU.
 
     Inputs are in the published order: state, region parameters, person parameters, network
     input, external input.
@@ -97,9 +97,9 @@ class Transition(nn.Module):
         return change
 
     def constant(self, region: Tensor, person: Tensor) -> Tensor:
-        """Return what parameters add to the hidden layer's activity, (samples, items, hidden).
+        """Return the contribution of parameters to the hidden layer, (samples, items, hidden).
 
-        Inputs that are constant over frames go through the layer once.
+        Parameters are constant over frames, so this is computed once.
         """
         columns = torch.split(self.hidden.weight, list(self.sizes), dim=1)
         constant = functional.linear(region, columns[1], self.hidden.bias)
@@ -110,9 +110,10 @@ class Transition(nn.Module):
     def activity(
         self, state: Tensor, constant: Tensor, network: Tensor, external: Tensor | None
     ) -> Tensor:
-        """Return the hidden layer's activity before it is cut at 0, (..., items, hidden).
+        """Return the hidden layer's activity before the ReLU, (..., items, hidden).
 
-        `constant` is of `constant`; the others are those of `forward`, of any number of frames.
+        `constant` is the result of the method `constant`; the other arguments are those of
+        `forward`, with any number of frames.
         """
         columns = torch.split(self.hidden.weight, list(self.sizes), dim=1)
         changing = [state, network.expand(state.shape[:-1]).unsqueeze(-1)]
@@ -124,7 +125,7 @@ class Transition(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A bidirectional LSTM over a series, and a linear layer: mean and log variance."""
+    """A bidirectional LSTM over a series; a linear layer gives mean and log variance."""
 
     def __init__(self, inputs: int, units: int, dimensions: int) -> None:
         super().__init__()
@@ -150,11 +151,11 @@ class Encoder(nn.Module):
                 parameter.requires_grad_(False)
 
     def of_frames(self, inputs: Tensor) -> Gaussian:
-        """Return a Gaussian a frame, (frames, items, dimensions)."""
+        """Return a Gaussian for each frame, (frames, items, dimensions)."""
         return self._gaussian(self.lstm(inputs)[0])
 
     def of_series(self, inputs: Tensor) -> Gaussian:
-        """Return a Gaussian a series, (items, dimensions), from each direction's last state."""
+        """Return a Gaussian for each series, (items, dimensions), from the LSTM's last states."""
         _, (last, _) = self.lstm(inputs)
         return self._gaussian(torch.cat((last[0], last[1]), -1))
 
@@ -210,7 +211,7 @@ class NetworkModel(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.people, self.regions, self.frames = people, regions, frames
-        # In the order of the published weights: a seed gives the same.
+        # Layers are made in the order of the published code, so a seed gives the same weights.
         self.transition = Transition(recipe)
         inputs = 2 + people
         self.state_encoder = Encoder(inputs, recipe.encoder_units, recipe.states)
@@ -287,7 +288,7 @@ def restored(
     state
         Tensors of the weights, by name.
     """
-    with torch.device("meta"):  # no initial weights are drawn: all are given
+    with torch.device("meta"):  # no initial weights are drawn, as all are given
         model = NetworkModel(recipe, *shape)
     model.load_state_dict(dict(state), assign=True)
     return model.eval()

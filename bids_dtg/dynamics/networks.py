@@ -1,4 +1,4 @@
-"""People's networks: the series of each region, and the structural connectome between them."""
+"""People's networks: the series of the regions, and the structural connectome between them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from bids_dtg.stats.splits import family_numbers
 Array = NDArray[np.float32]
 Some = TypeVar("Some", bound="PeopleSeries")
 
-LEAST_FRAMES = 60  # of a series that a model reads
-MOST_CENSORED = 0.3  # share of these frames that may have been left out
-# Correlation with functional connectivity that no structural connectome has: people's have 0.2 to
-# 0.5.
+LEAST_FRAMES = 60  # shortest series that a model reads
+MOST_CENSORED = 0.3  # largest share of censored frames
+# No structural connectome correlates so highly with functional connectivity: r is 0.2 to 0.5.
 _LIKE_FUNCTIONAL, _FEWEST_PAIRS = 0.9, 3
 
 
 @dataclass(frozen=True, eq=False)
 class PeopleSeries:
-    """Series of several people over the same regions.
+    """Series of the same regions in several people.
 
     Raises
     ------
@@ -38,11 +37,11 @@ class PeopleSeries:
     regions: tuple[str, ...]  # names
     series: Array  # (people, regions, frames), each series with mean 0 and standard deviation 1
     tr_seconds: float  # between frames
-    # (people, frames), frames that were measured and kept; None: all. Others are filled.
+    # (people, frames), whether a frame was kept; None: all were. Other frames hold filled values.
     kept: NDArray[np.bool_] | None = None
-    # (people,), degrees of freedom that cleaning left of these; NaN: not known; None: nobody's are
+    # (people,), degrees of freedom left after cleaning; NaN: not known; None: not known for anyone.
     dof: Array | None = None
-    # Label -> family: who is not in it is a family alone.
+    # Label -> family; a person without an entry is the only member of a family.
     families: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -64,7 +63,7 @@ class PeopleSeries:
 
     @property
     def others(self) -> NDArray[np.bool_]:
-        """(people, people), where two people are of different families."""
+        """(people, people), whether two people are of different families."""
         return np.asarray(self.kin[:, None] != self.kin)
 
     def dof_of(self, row: int) -> float:
@@ -84,7 +83,7 @@ class PeopleSeries:
 
 @dataclass(frozen=True, eq=False)
 class Networks(PeopleSeries):
-    """Series and structural connectomes of several people, over the same regions.
+    """Series and structural connectomes of the same regions in several people.
 
     Raises
     ------
@@ -125,9 +124,9 @@ def make_networks(
     Parameters
     ----------
     series
-        (people, regions, frames), cleaned rest, in any unit.
+        (people, regions, frames), cleaned resting-state series, in any unit.
     weights
-        (people, regions, regions), structural connectomes, as streamline counts.
+        (people, regions, regions), structural connectomes, such as streamline counts.
     tr_seconds
         Time between frames in seconds.
     people, regions
@@ -154,14 +153,14 @@ def make_networks(
             f"{series.shape} and {weights.shape}"
         )
     if not (np.isfinite(series).all() and np.ptp(series, axis=-1).all()):
-        raise ValueError("every series has finite values that differ")
+        raise ValueError("a series is constant or has values that are not finite")
     labels = tuple(people) or tuple(f"p{n:02d}" for n in range(1, len(series) + 1))
     names = tuple(regions) or tuple(f"r{n:02d}" for n in range(1, series.shape[1] + 1))
     for label, own in zip(labels, weights, strict=False):
         if faults := weight_faults(own.astype(np.float64), names):
             raise ValueError(
-                f"the structural connectome of {label} has {faults[0]}; it has symmetric weights "
-                "of 0 or more, of which one is above 0"
+                f"the structural connectome of {label} has {faults[0]}. Expected: a symmetric "
+                "matrix of weights of 0 or more, at least one above 0"
             )
     return Networks(
         people=labels,
@@ -175,14 +174,14 @@ def make_networks(
 def notes_beside_series(
     weights: NDArray[np.floating], connectivity: NDArray[np.floating]
 ) -> list[str]:
-    """Return a note where a structural connectome follows functional connectivity.
+    """Return a note if a structural connectome looks like functional connectivity.
 
     Parameters
     ----------
     weights
         Structural connectome, (regions, regions).
     connectivity
-        Functional connectivity of the same person, (regions, regions); NaN where it is not known.
+        The person's functional connectivity, (regions, regions); NaN where it is not known.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The evidence lower bound (ELBO) of series, term by term, and the training loss."""
+"""The evidence lower bound (ELBO), term by term, and the training loss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bids_dtg.dynamics.model import FIRST_STATE_LOG_VARIANCE, Items, NetworkModel, Posterior
 
-STATE_PENALTY, TRANSITION_PENALTY = 0.01, 0.01  # of sums of squares, as published
+STATE_PENALTY, TRANSITION_PENALTY = 0.01, 0.01  # weights of sums of squares, as published
 _LOG_2_PI = math.log(2 * math.pi)
 
 
@@ -25,7 +25,7 @@ class Noise:
 
     @classmethod
     def draw(cls, model: NetworkModel, items: Items, samples: int) -> Noise:
-        """Draw noise for some samples of each item, from PyTorch's own stream."""
+        """Draw noise for some samples of each item, from PyTorch's global generator."""
         frames, count = items.series.shape
         recipe = model.recipe
 
@@ -58,7 +58,7 @@ class Terms:
         Parameters
         ----------
         state_weight, region_weight
-            Weights of the terms that training ramps.
+            Weights of the terms that rise during training.
         """
         return (
             self.observation
@@ -77,9 +77,9 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
     model
         Network model that generates states and observations.
     items
-        Series and persons of the items.
+        Series of regions, each with its person.
     posterior
-        Result of `NetworkModel.infer` for them.
+        Result of `NetworkModel.infer` for these items.
     noise
         Noise of the posterior samples.
     """
@@ -115,7 +115,7 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
 def loss_of(
     model: NetworkModel, terms: Terms, state_weight: float = 1.0, region_weight: float = 1.0
 ) -> Tensor:
-    """Return the training loss: a mean over samples and items, plus the penalties."""
+    """Return the training loss: the mean negative ELBO, plus the penalties."""
     penalised = STATE_PENALTY * terms.state_squares
     bound = terms.elbo(state_weight, region_weight)
     squares = torch.stack([p.square().sum() for p in model.transition.parameters()]).sum()

@@ -1,7 +1,7 @@
 """Regional parameters of a fitted model: their use, order, roles and reliability.
 
-Signs and order of the parameters that a model learns are arbitrary: they are compared in the order
-of their use, each with the sign of its correlation with a feature.
+The signs and the order of learned parameters are arbitrary. To compare models, parameters are
+sorted by decreasing use, and each is given the sign of its correlation with a feature.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 
-# Features that correlate positively with the published parameters, in the parameters' order.
+# Features that correlate positively with the published parameters, in the order of the parameters.
 SIGNED_BY = ("zero_crossings", "mean_signal_r", "network_input_r")
 # Measures of simulated regions by their names in tables, and in words.
 FIGURES = {
@@ -32,8 +32,8 @@ FIGURES = {
     "external": "correlation with the external input",
     "network": "correlation with the network input",
 }
-_QUANTILE = 0.8  # of the power of all network inputs: quantile of the chosen input
-_DROPPED = 1 / 3  # share of the frames, at the start
+_QUANTILE = 0.8  # the chosen network input has this quantile of power
+_DROPPED = 1 / 3  # share of the frames dropped at the start
 
 
 def latent_kl(mean: Values, sd: Values) -> Values:
@@ -42,7 +42,7 @@ def latent_kl(mean: Values, sd: Values) -> Values:
     Parameters
     ----------
     mean, sd
-        Means and sds of the posteriors, in any common shape, such as (people, regions, parameters).
+        Means and sds of the posteriors, in the same shape, such as (people, regions, parameters).
 
     Examples
     --------
@@ -57,7 +57,7 @@ def latent_kl(mean: Values, sd: Values) -> Values:
 class Alignment:
     """The order and the signs in which parameters are compared."""
 
-    order: NDArray[np.intp]  # (parameters,), of the model's, by decreasing use
+    order: NDArray[np.intp]  # (parameters,), the model's parameters by decreasing use
     signs: Values  # (parameters,), 1 or -1, in that order
 
     def apply(self, theta: Values) -> Values:
@@ -87,13 +87,13 @@ def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignmen
     Returns
     -------
     Alignment
-        By decreasing mean KL; the first three correlate positively with zero-crossings, correlation
-        with the mean signal, and correlation with the network input, over all people and regions.
+        Parameters by decreasing mean KL. Over all people and regions, the first correlates
+        positively with zero-crossings, the second with the correlation with the mean signal, and
+        the third with the correlation with the network input.
 
     Notes
     -----
-    The order is that of Sip et al. 2023 (doi 10.1126/sciadv.abq7547), table 1; the signs are
-    those of their table 2.
+    Order and signs follow tables 1 and 2 of Sip et al. 2023 (doi 10.1126/sciadv.abq7547).
 
     Examples
     --------
@@ -112,7 +112,7 @@ def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignmen
 
 
 def alignment_of(inferred: Inferred, networks: Networks) -> Alignment:
-    """Return order and signs in which the parameters of a model are compared."""
+    """Return the order and the signs in which a model's parameters are compared."""
     kl = latent_kl(inferred.region_mean, inferred.region_sd)
     return align(inferred.region_mean, kl, features_of(networks))
 
@@ -123,15 +123,16 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
     Parameters
     ----------
     first, second
-        (people, regions, values), as parameters or features, of the same people.
+        (people, regions, values), parameters or features of the same people.
 
     Returns
     -------
     of_pairs
-        ICC(A,1) over all pairs of a person and a region, where the common map of all people counts
-        as agreement.
+        ICC(A,1) over all pairs of a person and a region; the map that all people share counts as
+        agreement.
     of_people
-        ICC(A,1) over people in each region, a mean over regions: of individual differences.
+        ICC(A,1) over people in each region, averaged over regions: the reliability of individual
+        differences.
 
     Raises
     ------
@@ -164,7 +165,7 @@ def parameter_effects(
     model
         Fitted model; person parameters are 0.
     networks
-        People's networks: the network input at the 80th percentile of power drives all regions.
+        People's networks; the network input at the 80th percentile of power drives all regions.
     simulations
         Number of simulated regions, each with its own parameters.
     seed
@@ -173,12 +174,12 @@ def parameter_effects(
     Returns
     -------
     rho
-        By measure of `FIGURES`: (region parameters,), Spearman's rho of the measure with each. The
-        measures are power below 0.1 Hz (without network input), and the correlation with the
-        external and with the network input (with both). Without an external input there is no
-        `external`.
+        By measure of `FIGURES`: (region parameters,), Spearman's rho of the measure with each
+        parameter. The measures are the power below 0.1 Hz, simulated without network input, and
+        the correlations with the external input and with the network input, simulated with both.
+        A model without external input has no `external`.
     r2
-        By measure: the share of its variance that a linear fit to all parameters explains.
+        By measure: the share of its variance that a linear fit by all parameters explains.
 
     References
     ----------
@@ -217,7 +218,7 @@ def parameter_effects(
 
 
 def typical_input(networks: Networks) -> Values:
-    """Return the network input, (frames,), at the 80th percentile of power of all regions.
+    """Return the network input, (frames,), whose power is the 80th percentile over all regions.
 
     Examples
     --------
@@ -248,7 +249,7 @@ def _draw(model: NetworkModel, simulations: int, frames: int, rng: np.random.Gen
 
 
 def _spearman(region: Values, figure: Values) -> Values:
-    """Return rho with each parameter, (region parameters,); a NaN is passed over."""
+    """Return rho with each parameter, (region parameters,), leaving NaN out."""
     from scipy.stats import spearmanr
 
     return np.array([spearmanr(own, figure, nan_policy="omit").statistic for own in region.T])

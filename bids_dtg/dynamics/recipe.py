@@ -30,17 +30,17 @@ class Recipe:
     external_inputs: int = 1  # 1 or 0: an input that all regions of a person share
     hidden: int = 32  # units of the transition's hidden layer
     encoder_units: int = 32  # of each direction of each LSTM
-    person_penalty: float = 1.0  # weight of the person parameters' term
-    samples: int = 2  # of the posterior for each series
+    person_penalty: float = 1.0  # weight of the KL divergence of the person parameters
+    samples: int = 2  # drawn from the posterior of each series
     epochs: int = 60
-    ramp_share: float = 0.5  # of the epochs, over which terms rise to their full weight
-    ramp_states: bool = True  # whether the states' term rises, too; else the parameters' alone
+    ramp_share: float = 0.5  # share of the epochs over which terms rise to their full weight
+    ramp_states: bool = True  # whether the states' term rises, too; else only the parameters'
     batch_size: int = 16  # series
     learning_rate: float = 3e-3
-    late_learning_rate: float | None = 1e-3  # None: as before
-    late_share: float = 0.5  # of the epochs, after which the learning rate is the late one
-    held_out: float = 0.2  # share of held-out series (a person's region)
-    restarts: int = 1  # trainings from other random weights; the one with the best ELBO is kept
+    late_learning_rate: float | None = 1e-3  # None: the learning rate does not change
+    late_share: float = 0.5  # share of the epochs before the late learning rate
+    held_out: float = 0.2  # share of held-out series (one series: a region of a person)
+    restarts: int = 1  # trainings from different random weights; the best ELBO wins
 
     def __post_init__(self) -> None:
         for name in _LEAST_ONE:
@@ -72,7 +72,8 @@ class Recipe:
         return self.learning_rate if is_early or late is None else late
 
 
-# Person parameters are in name only: the public code has one, whose term counts 1,000 times.
+# The public code has one person parameter, but weights its KL divergence by 1,000, which keeps the
+# parameter near 0.
 _PUBLISHED = Recipe(
     person_parameters=1,
     person_penalty=1000.0,
@@ -89,7 +90,7 @@ DEFAULT, PUBLISHED = "default", "published"
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {DEFAULT: replace(_PUBLISHED, epochs=100, restarts=1), PUBLISHED: _PUBLISHED}
 )
-# The published training of networks of test models, at which known parameters are recovered.
+# The published training on simulated test models, whose known parameters are to be recovered.
 OF_TEST_MODELS = Recipe(
     states=2,
     region_parameters=2,
@@ -109,7 +110,7 @@ def find_recipe(name: str) -> Recipe:
     Raises
     ------
     SettingsError
-        There is none.
+        No recipe has that name.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Known parameters, recovered from the model's posteriors by a regression over other people.
+"""Recovery of known parameters from the model's posteriors, by a regression over other people.
 
-The model's parameters have no scale, sign or order of their own. A known parameter is therefore
-regressed on the posterior means, and posteriors are projected by that regression (Sip et al.,
-2023, doi 10.1126/sciadv.abq7547).
+The scale, sign and order of the model's parameters are arbitrary. A known parameter is therefore
+regressed on the posterior means of other people, and the regression projects a person's posteriors
+(Sip et al., 2023, doi 10.1126/sciadv.abq7547).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from bids_dtg.stats.correlation import correlation
 
 Array = NDArray[np.float64]
 
-_Z_90 = 1.6449  # 90 % of a Gaussian lie within so many standard deviations
+_Z_90 = 1.6449  # half-width of the middle 90 % of a Gaussian, in standard deviations
 
 
 @dataclass(frozen=True, eq=False)
 class Recovered:
-    """Points of a parameter, each projected by a regression over all other people."""
+    """Values of a parameter, each recovered by a regression over all other people."""
 
     truth: Array  # (points,)
     value: Array  # (points,)
@@ -36,12 +36,12 @@ class Recovered:
 
     @property
     def coverage(self) -> float:
-        """Share of the true values in 90 % intervals of `sd`."""
+        """Share of the true values within their 90 % intervals."""
         return float((np.abs(self.truth - self.value) <= _Z_90 * self.sd).mean())
 
     @property
     def interval(self) -> Array:
-        """(2, points), the ends of 90 % intervals of `sd`."""
+        """(2, points), the ends of the 90 % intervals, from `sd`."""
         return self.value + _Z_90 * np.array([[-1.0], [1.0]]) * self.sd
 
 
@@ -53,16 +53,16 @@ def recover(
     Parameters
     ----------
     truth
-        The known values, (points,): of regions of all people, of some of them, or of people.
+        The known values, (points,), where a point is a region of a person, or a person.
     mean, sd
-        Means and sds of the posteriors, Gaussians without covariances, (points, parameters).
+        Means and sds of the posteriors, independent Gaussians, (points, parameters).
     people
         Person of each point, (points,).
 
     Raises
     ------
     ValueError
-        Shapes do not belong together, values are not finite, or all points are of one person.
+        Shapes do not belong together, values are not finite, or all points belong to one person.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def recover(
     if not all(np.isfinite(each).all() for each in (values, means, sds)):
         raise ValueError("truth, mean and sd must be finite: leave out points that are not")
     if len(np.unique(whose)) < 2:
-        raise ValueError("the points are of one person: none can be left out")
+        raise ValueError("all points belong to one person. Expected: points of 2 people or more")
     design = np.column_stack([np.ones(len(means)), means])
     value, projected = np.empty_like(values), np.empty_like(values)
     for person in np.unique(whose):

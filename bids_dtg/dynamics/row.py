@@ -53,7 +53,7 @@ def _phantom(arguments: argparse.Namespace) -> None:
 
 
 _RUN = later("dynamics.analyses.dispatch:run_analysis")
-# Options of analyses of people's series.
+# Options of analyses that read regional time series.
 _OF_SERIES = (
     *("session_label", "model_name", "split_file", "seed", "input_arrays", "array_key"),
     *("structural_connectivity", "region_maps"),
@@ -78,33 +78,33 @@ FEATURES = (
 ROW = Workflow(
     name="dynamics",
     help="models of the activity of each participant's regions; a linear core or the network model "
-    "of Sip et al. (2023), from images at the participant level, at the group level from the "
-    "output of participants or from --input-arrays",
+    "of Sip et al. (2023); the participant level reads images, the group level reads the output "
+    "of participants or --input-arrays",
     participants=later("dynamics.participant.worker:LEVEL.run"),
     participants_read=(*OF_RUNS, "atlases", "array_key", "structural_connectivity"),
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 partial(_RUN, "train"),
-                "fit a linear core, or a network, to people's series",
+                "fit a linear core or a network to regional time series",
                 reads=(*_OF_SERIES, *_OF_TRAINING),
             ),
             "evaluate": Analysis(
                 partial(_RUN, "evaluate"),
-                "evaluate --model and its simulations on people's series, beside simple models",
+                "compare --model and its simulations with simple models, on regional time series",
                 reads=("model", "architecture", *_OF_SERIES, "simulations", "folds"),
                 needs_model=True,
                 instead_of_model="folds",
             ),
             "simulate": Analysis(
                 partial(_RUN, "simulate"),
-                "people's activity by --model",
+                "simulate each participant's regional activity with --model",
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
             ),
             "fixed-points": Analysis(
                 partial(_RUN, "fixed-points"),
-                "where the activity of --model rests, and whether it is stable there",
+                "find the fixed points of --model and their stability",
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),
@@ -116,25 +116,25 @@ ROW = Workflow(
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     architectures={
-        LINEAR: "a linear process of each participant, shrunk to that of the others, in seconds",
-        NETWORK: "the network model of Sip et al., 2023, of the people it is fitted to, in hours",
+        LINEAR: "a linear process for each participant, shrunk towards the group's, in seconds",
+        NETWORK: "the network model of Sip et al., 2023, for the people it is fitted to, in hours",
     },
     demo=Simulation(
         _demo,
-        help="a linear core, and a person it has not seen, from images",
+        help="a linear core, trained on simulated images and applied to a new person",
         files="""\
-OUT/index.html  begin here: the last person by the core, and the truth
+OUT/index.html  begin here: what the core says about the new person, and the truth
 OUT/simulated   images of all people (fmriprep), their atlas and the truth
-OUT/study       series of all people but one, and the core (group/model-demo)
-OUT/new         the last person by the core, with a page: sub-….html""",
+OUT/study       the training people's series, and the core (group/model-demo)
+OUT/new         output for the new person, with a page (sub-….html)""",
         needs="less than a minute of one core",
         people=10,
-        fewest=6,  # five to train on, and one who is new
+        fewest=6,  # five to train on, and a new one
         most=99,
         takes=("--seed", "--published"),
         cores=1,
-        # Each person's parameters are recovered by a regression over the others. Batches are so
-        # small that a second core would only wait for the first.
+        # Each person's parameters are recovered by a regression over the others, so two people are
+        # needed. Batches are so small that a second CPU core would only wait for the first.
         published=Simulation(
             _published_demo,
             help="the published network, fitted to people with known parameters",
@@ -153,10 +153,10 @@ OUT/demo.tsv    true and recovered parameters (demo.png: as a picture)""",
         _phantom,
         help="networks of oscillators with known parameters",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as of fMRIPrep
-OUT/atlas      the regions, as --atlases takes them
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), laid out like fMRIPrep's output
+OUT/atlas      the regions, for --atlases
 OUT/connectomes, OUT/qsirecon
-               structural connectomes, as --structural-connectivity takes them
+               structural connectomes, for --structural-connectivity
 OUT/truth      the regions' series and parameters""",
     ),
 )

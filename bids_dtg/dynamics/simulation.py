@@ -1,4 +1,4 @@
-"""Whole-network simulations by a fitted model, over people and simulations in one tensor."""
+"""Whole-network simulations by a fitted model, all people and simulations in one tensor."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Array = NDArray[np.floating[Any]]
 First = Literal["posterior", "prior"]
 Inputs = Literal["both", "external", "network", "none"]
 
-# Dropped frames before those that are kept, as a share of these.
+# Frames dropped at the start, as a share of the frames that are kept.
 DROPPED = {"posterior": 1 / 2, "prior": 1 / 3}
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Draws behind simulations: parameters, first states, external input and noise.
+    """Random draws for simulations: parameters, first states, external input and noise.
 
-    Noise has mean 0 and variance 1; that of a frame is added to the change to the next frame.
+    Noise has mean 0 and variance 1. The noise of a frame is added to the step to the next frame.
     """
 
     region: Array  # (people, simulations, regions, region parameters)
@@ -49,10 +49,10 @@ def simulate(
     first: First = "posterior",
     inputs: Inputs = "both",
 ) -> Iterator[NDArray[np.float32]]:
-    """Simulate sessions of people, as Sip et al. (2023) do [1]_: one person after the other.
+    """Simulate sessions of people, one person after the other, as Sip et al. (2023) do [1]_.
 
     Each simulation draws parameters from the posterior, an external input from its prior, and
-    noise. The regions are simulated together: each region's network input is computed from the
+    noise. The regions are simulated together; each region's network input is computed from the
     expected observations of the others, without observation noise.
 
     Parameters
@@ -62,23 +62,23 @@ def simulate(
     networks
         The people to simulate, with their structural connectomes.
     inferred
-        The model's inference from the same people.
+        Posteriors of the same people.
     simulations
         Number of simulations of each person.
     seed
-        Seed of all random draws. A simulation depends on it, the person's label and its own number,
-        not on other people or the number of simulations.
+        Seed of all random draws. A simulation depends on the seed, the person's label and its own
+        number, not on other people or the number of simulations.
     first
-        Distribution of the first state; posterior: that of the session's first frame.
-        Then half as many frames as are kept are dropped before them, else a third.
+        Distribution of the first state. "posterior" is that of the session's first frame, and
+        frames half as many as those kept are dropped at the start; with "prior", a third as many.
     inputs
-        Inputs of the regions; an absent input is 0 throughout.
+        Inputs of the regions; an input that is left out is 0 throughout.
 
     Yields
     ------
     numpy.ndarray
-        (simulations, regions, frames) of a person, in the series' unit, with the frames of the
-        networks; not finite from the frame where a simulation diverged.
+        (simulations, regions, frames) of a person, in the unit of the series and as long as these;
+        not finite from the frame where a simulation diverged.
 
     References
     ----------
@@ -120,14 +120,14 @@ def draw(
     *,
     first: First = "posterior",
 ) -> Drawn:
-    """Draw the parameters, states, inputs and noise of simulations; `run` steps them.
+    """Draw the parameters, first states, inputs and noise of simulations, which `run` computes.
 
     Parameters
     ----------
     model, networks, inferred, simulations, seed, first
         As for `simulate`.
     frames
-        Number of frames of each simulation, including those to drop.
+        Number of frames of each simulation, including dropped ones.
     """
     recipe, regions = model.recipe, len(networks.regions)
     size, every = (len(networks.people), simulations), slice(None)
@@ -159,7 +159,7 @@ def draw(
 def _stream(seed: int, label: str, simulation: int) -> np.random.Generator:
     """Return the random numbers of a simulation."""
     whose = int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big")
-    # A quarter faster than NumPy's default; noise takes half of a simulation's time.
+    # A quarter faster than NumPy's default generator; drawing noise takes half of the time.
     return np.random.Generator(np.random.SFC64((seed, whose, simulation)))
 
 
@@ -168,7 +168,7 @@ def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
 
 
 def external_path(model: NetworkModel, noise: Array) -> Array:
-    """Return a path of the external inputs' prior, AR(1) processes, from given noise.
+    """Return external inputs drawn from their prior, AR(1) processes, using given noise.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def external_path(model: NetworkModel, noise: Array) -> Array:
     Returns
     -------
     numpy.ndarray
-        (frames, external inputs); of a model without them, (frames, 0).
+        (frames, external inputs); (frames, 0) if the model has no external input.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def external_path(model: NetworkModel, noise: Array) -> Array:
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=1, frames=10)
     >>> path = external_path(model, np.array([[1.0], [0.0], [0.0]]))
-    >>> path[:, 0].round(3)  # what stays after 1/10 of tau
+    >>> path[:, 0].round(3)  # each frame is 1/10 of tau
     array([1.   , 0.905, 0.819])
     """
     from scipy.signal import lfilter
@@ -219,22 +219,22 @@ def run(
     Parameters
     ----------
     model
-        The fitted model; computed on its device, in the precision of its weights.
+        The fitted model; its device and the precision of its weights are used.
     drawn
-        Draws behind the simulations.
+        Random draws for the simulations.
     weights
         Structural connectomes, (people, regions, regions); None: regions are not connected.
     inputs
-        Inputs of the regions; an absent input is 0 throughout.
+        Inputs of the regions; an input that is left out is 0 throughout.
     drop
-        Number of frames at the start that are not returned.
+        Number of frames dropped at the start.
     network
-        (frames,), a network input for all regions, if they are not connected.
+        (frames,), a network input for all regions, used if they are not connected.
 
     Returns
     -------
     numpy.ndarray
-        (people, simulations, regions, frames - drop), in the series' unit.
+        (people, simulations, regions, frames - drop), in the unit of the series.
     """
 
     def tensor(array: Array) -> Tensor:

@@ -1,4 +1,4 @@
-"""The training task of a network model: batches of series, the loss, the record."""
+"""The training task of a network model: batches of series, the loss, the history."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.training.loop import Task, borrowed_chance
 
-# Streams of random numbers, added to the seed.
+# Numbers of independent random streams, added to the seed.
 _WEIGHTS, _BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
-_JUDGING_SAMPLES = 8  # posterior samples for an ELBO by which models are compared
+_JUDGING_SAMPLES = 8  # posterior samples for the held-out ELBO
 IDENTITY = "identity"  # key of checkpoints
 _LOOKS = 20  # evaluations of the held-out ELBO over all epochs
-_EPSILON = 1e-7  # of Adam, Keras' default
-_GRADIENT_LIMIT = 1000.0  # of each element
+_EPSILON = 1e-7  # of Adam, the default of Keras
+_GRADIENT_LIMIT = 1000.0  # largest absolute value of a gradient element
 
 
 class NetworkTask(Task):
@@ -34,7 +34,7 @@ class NetworkTask(Task):
     Parameters
     ----------
     networks
-        The people to train on.
+        People to train on.
     trained
         (people, regions): whether a series is trained on; the others are held out.
     recipe
@@ -42,9 +42,9 @@ class NetworkTask(Task):
     seed
         Seed of weights, batches and noise.
     identity
-        Digest of what past epochs depend on, kept in checkpoints.
+        Digest of everything that past epochs depend on, stored in checkpoints.
     report
-        Receives a line after each epoch.
+        Receives a line of text after each epoch.
     """
 
     series: Tensor  # (people, regions, frames)
@@ -74,7 +74,7 @@ class NetworkTask(Task):
     def items(self, pairs: Tensor) -> Items:
         """Return series by their (person, region) numbers."""
         person, region = pairs.to(self.series.device).unbind(1)
-        # Contiguous in memory by frame: the encoders read them so.
+        # Contiguous in memory by frame, which is how the encoders read them.
         return Items(
             self.series[person, region].T.contiguous(),
             self.network_input[person, region].T.contiguous(),
@@ -85,8 +85,8 @@ class NetworkTask(Task):
         rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
         order = torch.as_tensor(rng.permutation(len(self.trained)))
         batches = torch.split(self.trained[order], self.recipe.batch_size)
-        # Lightning treats a bare sequence as several loaders. Each loader draws a number, before or
-        # after the epoch's seed is set, not from the stream of the noise.
+        # Lightning would treat a bare sequence as several loaders. A loader draws a random number,
+        # which its own generator keeps out of the stream of the noise.
         return DataLoader(
             batches,  # type: ignore[arg-type]
             batch_size=None,
@@ -134,10 +134,9 @@ class NetworkTask(Task):
 
     @torch.no_grad()
     def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
-        """Return the ELBO of some series, (pairs,), a mean over samples, with all terms in full.
+        """Return the ELBO of some series, (pairs,), averaged over samples, with all terms in full.
 
-        `pairs` are their (person, region) numbers. The same series have the same noise at each
-        evaluation.
+        `pairs` are their (person, region) numbers. The noise is the same at each evaluation.
         """
         with borrowed_chance(str(self.device)):
             torch.manual_seed(_stream(self.seed, _JUDGING))
@@ -166,10 +165,10 @@ def _line(epoch: dict[str, float], recipe: Recipe) -> str:
 
 
 class KerasAdam(torch.optim.Adam):
-    """Adam with Keras' update, with which the original was trained.
+    """Adam with the update rule of Keras, with which the published model was trained.
 
-    Keras adds epsilon to the square root before bias correction, PyTorch after it; both are
-    equal if epsilon is reduced with the steps.
+    Keras adds epsilon to the square root before bias correction, PyTorch after it. They agree if
+    epsilon is divided by the bias correction of each step.
     """
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:

@@ -1,11 +1,11 @@
-"""Simulators of networks with known parameters, which test the network model (Sip et al., 2023).
+"""Simulators with known parameters, on which the network model is tested (Sip et al., 2023).
 
 Hopf oscillators return to a fixed point below a = 0 and oscillate with frequency f above it (Deco
 et al., 2017, Sci. Rep. 7: 3095). Reduced Wong-Wang mean-field models have a synaptic gating
 variable S, which noise switches between a low and a high state (Deco et al., 2013, J. Neurosci. 33:
-11239; Kong et al., 2021, Nat. Commun. 12: 6373). Values are those of Sip et al. (2023, doi
-10.1126/sciadv.abq7547). The noise of a step grows with the square root of its length, as in a
-diffusion; at the published length it is the published one.
+11239; Kong et al., 2021, Nat. Commun. 12: 6373). Constants are those of Sip et al. (2023, doi
+10.1126/sciadv.abq7547). The noise of a step is proportional to the square root of its length, as in
+a diffusion, and equals the published noise at the published length.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Array = NDArray[np.float64]
 HOPF_STEP_SECONDS, WONG_WANG_STEP_SECONDS = 0.02, 0.01  # as published
 INITIAL_GATING = (0.2, 0.8)  # range of S at the start
 
-_DRAWN_AT_ONCE = 100  # steps: few calls of the generators, and little memory
+_DRAWN_AT_ONCE = 100  # steps whose noise is drawn together, to save time with little memory
 _DECAY_SECONDS = 0.1  # tau_s
 _KINETICS = 0.641  # gamma, of rates in Hz and time in s
 _SYNAPTIC_COUPLING = 0.2609  # J, nA
 _INPUT = 0.295  # I_0, nA
 _RECURRENT = 1.0  # w_rec
-# From the input current in nA to the population's firing rate in Hz.
+# The population's firing rate in Hz as a function of its input current in nA.
 _GAIN, _THRESHOLD, _CURVATURE = 270.0, 108.0, 0.154  # a in 1/nC, b in Hz, d in s
 
 
 @dataclass(frozen=True)
 class HopfRecipe:
-    """Simulation of the oscillators; defaults are those of the published code.
+    """Settings for simulating the oscillators; defaults are those of the published code.
 
     Examples
     --------
@@ -47,8 +47,8 @@ class HopfRecipe:
     frame_seconds: float = 1.0  # between the states that are kept
     seconds: float = 205.0  # simulated
     dropped_seconds: float = 25.0  # removed at the start
-    initial_sd: float = 0.3  # of x and y at the start: a standard deviation in the published code
-    noise: float = 0.02  # standard deviation added in a step of the published length
+    initial_sd: float = 0.3  # standard deviation of x and y at the start, as in the published code
+    noise: float = 0.02  # standard deviation of the noise in a step of the published length
 
     @property
     def steps_a_frame(self) -> int:
@@ -73,7 +73,7 @@ class HopfRecipe:
 
 @dataclass(frozen=True, eq=False)
 class Hopf:
-    """Networks of oscillators, one a person.
+    """Networks of oscillators, one for each person.
 
     x' = (a - x² - y²) x - 2πf y + G Σ_j W_ij (x_j - x_i) and
     y' = (a - x² - y²) y + 2πf x + G Σ_j W_ij (y_j - y_i), observed as x.
@@ -91,10 +91,10 @@ class Hopf:
         Parameters
         ----------
         initial
-            x and y, (people, runs, 2, regions) or, for all runs the same, (people, 1, 2, regions).
+            x and y, (people, runs, 2, regions), or (people, 1, 2, regions) if all runs start alike.
         noise
-            Standard normal noise of each state, of one of these shapes: the step from k to k + 1
-            adds that with the number k + 1, as in the published code.
+            Standard normal noise for each state, in one of these shapes. The step from k to k + 1
+            adds the noise numbered k + 1, as in the published code.
         """
         recipe = self.recipe
         state, _ = np.broadcast_arrays(initial, self.coupling[:, :, None, None])
@@ -106,7 +106,7 @@ class Hopf:
             yield state
 
     def velocity(self, state: Array) -> Array:
-        """Return x' and y' without noise, for a state (people, runs, 2, regions), per second."""
+        """Return x' and y' per second, without noise, at a state (people, runs, 2, regions)."""
         people, runs, _, regions = state.shape
         a, speed = self.bifurcation[:, None, None], 2 * np.pi * self.frequency[:, None, None]
         growth = a - np.square(state).sum(axis=2, keepdims=True)
@@ -135,7 +135,7 @@ def simulate_hopf(network: Hopf, initial: Array, noise: Iterable[Array]) -> Arra
     >>> network = Hopf(weights, np.array([[0.5]]), np.full((1, 2), 1.0), np.full((1, 2), 0.05))
     >>> noise = np.random.default_rng(0).standard_normal((network.recipe.steps, 1, 1, 2, 2))
     >>> series = simulate_hopf(network, np.full((1, 1, 2, 2), 0.1), noise)
-    >>> series.shape, float(series.std().round(1))  # of an oscillation of amplitude 1
+    >>> series.shape, float(series.std().round(1))  # oscillations with amplitude 1
     ((1, 1, 2, 180), 0.7)
     """
     recipe = network.recipe
@@ -146,7 +146,7 @@ def simulate_hopf(network: Hopf, initial: Array, noise: Iterable[Array]) -> Arra
 
 @dataclass(frozen=True)
 class WongWangRecipe:
-    """Simulation of the mean-field model; defaults are those of the published code.
+    """Settings for simulating the mean-field model; defaults are those of the published code.
 
     Examples
     --------
@@ -161,7 +161,7 @@ class WongWangRecipe:
 
     @property
     def steps_a_frame(self) -> int:
-        """Number of steps that are averaged."""
+        """Number of steps that are averaged into a frame."""
         return round(self.frame_seconds / self.step_seconds)
 
     @property
@@ -176,18 +176,18 @@ class WongWangRecipe:
 
     @property
     def kept(self) -> int:
-        """Number of kept frames: the published code spaces their times from 0 to `seconds`."""
+        """Number of kept frames; as in the published code, frame times run from 0 to `seconds`."""
         times = np.linspace(0.0, self.seconds, self.frames)
         return int((times > self.dropped_seconds).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class WongWang:
-    """Networks of mean-field models, one a person.
+    """Networks of mean-field models, one for each person.
 
     S' = -S / tau_s + (1 - S) gamma H(x), H(x) = (ax - b) / (1 - exp(-d (ax - b))) and
-    x = w_rec J S + I_0 + G J Σ_j W_ij S_j. J multiplies the coupling as in the published code; the
-    published text does without.
+    x = w_rec J S + I_0 + G J Σ_j W_ij S_j. J multiplies the coupling in the published code, but not
+    in the published text.
     """
 
     weights: Array  # (people, regions, regions), W_ij from region j to i
@@ -201,10 +201,10 @@ class WongWang:
         Parameters
         ----------
         initial
-            S, (people, runs, regions) or, for all runs the same, (people, 1, regions).
+            S, (people, runs, regions), or (people, 1, regions) if all runs start alike.
         noise
-            Standard normal noise of each step, of one of these shapes: the step from k to k + 1
-            adds that with the number k. S is not kept within 0 and 1.
+            Standard normal noise for each step, in one of these shapes. The step from k to k + 1
+            adds the noise numbered k. S is not confined to the range from 0 to 1.
         """
         recipe = self.recipe
         state, _ = np.broadcast_arrays(initial, self.coupling[:, :, None])
@@ -216,7 +216,7 @@ class WongWang:
             yield state
 
     def velocity(self, state: Array) -> Array:
-        """Return S' without noise, for a state (people, runs, regions), per second."""
+        """Return S' per second, without noise, at a state (people, runs, regions)."""
         from scipy.special import exprel
 
         arriving = self.coupling[:, :, None] * (state @ self.weights.transpose(0, 2, 1))
@@ -261,8 +261,8 @@ def unit_noise(
     Parameters
     ----------
     rngs
-        A generator for each person and run, (people, runs): the noise of one does not depend on
-        how many others are simulated.
+        A generator for each person and run, (people, runs), so that the noise of one run does not
+        depend on the others.
     shape
         Shape of the noise of one step of one run.
 
@@ -282,8 +282,8 @@ def unit_noise(
 
 
 def _stacked(states: Iterable[Array], frames: int) -> Array:
-    """Return states with frames as the last axis, or refuse too few of them."""
+    """Return states with frames as the last axis; refuse too few frames."""
     kept = list(states)
     if len(kept) < frames:
-        raise ValueError(f"the noise is enough for {len(kept)} frames of {frames}")
+        raise ValueError(f"the noise ends after {len(kept)} frames. Expected: {frames}")
     return np.stack(kept, axis=-1)

@@ -33,7 +33,7 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(tmp_path, cap
     assert any("Yule-Walker" in work or "Mejia" in work for work in described["ReferencesAndLinks"])
     assert "Sip" not in json.dumps(described) + (out / "new/README").read_text()
     rows = read_rows(out / "demo.tsv")
-    assert [row["description"].split()[-1] for row in rows] == ["run", "itself", "people"]
+    assert [row["description"].split()[-1] for row in rows] == ["run", "connectivity", "people"]
     assert all(-1 <= float(row["r"]) <= 1 for row in rows)
     assert "SIMULATED sub-sim06" in capsys.readouterr().out
     page = (out / "index.html").read_text()
