@@ -15,8 +15,8 @@ Values = NDArray[np.floating[Any]]
 class Agreement:
     """How well measurements of the same targets agree; NaN where it is not defined."""
 
-    absolute: Values  # (...), ICC(A,1): lowered also by a level that differs
-    consistency: Values  # (...), ICC(C,1): a level that differs between measurements counts not
+    absolute: Values  # (...), ICC(A,1): an offset between measurements lowers it
+    consistency: Values  # (...), ICC(C,1): an offset between measurements is ignored
 
 
 def agreement(ratings: Values) -> Agreement:
@@ -25,13 +25,13 @@ def agreement(ratings: Values) -> Agreement:
     Parameters
     ----------
     ratings
-        (..., targets, measurements), as people and sessions.
+        (..., targets, measurements), such as people and sessions.
 
     Returns
     -------
     Agreement
         ICC(A,1) and ICC(C,1) of McGraw & Wong 1996, which are ICC(2,1) and ICC(3,1) of Shrout &
-        Fleiss 1979; NaN where all ratings are equal or one is not finite.
+        Fleiss 1979; NaN where all ratings are equal or any is not finite.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def agreement(ratings: Values) -> Agreement:
     of_targets = values.mean(axis=-1, keepdims=True) - grand
     of_times = values.mean(axis=-2, keepdims=True) - grand
     rest = values - grand - of_targets - of_times
-    # Mean squares between targets, between measurements, and of what is left.
+    # Mean squares between targets, between measurements, and of the residual.
     msr = times * (of_targets**2).sum(axis=(-2, -1)) / (targets - 1)
     msc = targets * (of_times**2).sum(axis=(-2, -1)) / (times - 1)
     mse = (rest**2).sum(axis=(-2, -1)) / ((targets - 1) * (times - 1))
@@ -73,9 +73,9 @@ def _ratio(part: Values, whole: Values) -> Values:
 
 
 def stepped_up(r: float) -> float:
-    """Return the r to expect between whole groups from that between their halves.
+    """Return the reliability of the whole from the r between its halves (Spearman-Brown).
 
-    NaN for an r of 0 or less, which says nothing of whole groups.
+    NaN for an r of 0 or less, for which the formula does not hold.
 
     Notes
     -----

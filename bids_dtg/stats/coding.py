@@ -1,4 +1,4 @@
-"""Columns of a table of people as columns of a design: numbers as they are, words as levels."""
+"""Design columns from a participants table: numbers as they are, words as dummy variables."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NOTHING = 1e-8  # share of a column below which what is left of it is rounding
+_NOTHING = 1e-8  # a residual below this share of the column is rounding error
 
 
 @dataclass(frozen=True, eq=False)
 class Coded:
     """Columns of a design, without a constant."""
 
-    names: tuple[str, ...]  # of the columns: of a level "site: B"
+    names: tuple[str, ...]  # of the columns; a level's column is called "site: B"
     values: NDArray[np.float64]  # (people, columns)
 
     def of(self, people: NDArray[np.bool_] | NDArray[np.intp]) -> Coded:
-        """Return the same of some people."""
+        """Return the rows of some people."""
         return Coded(self.names, self.values[people])
 
 
 def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) -> Coded:
-    """Put columns side by side as numbers.
+    """Code columns as numbers and join them.
 
     Parameters
     ----------
     columns
-        Values of each, (people,), by name: numbers, or words, each of which is a level. The first
-        level in alphabetical order is the reference, and has no column.
+        Values of each column, (people,), by name: numbers, or words, which are levels. The first
+        level in alphabetical order is the reference and gets no column.
     people
-        How many there are, also where there is no column.
+        Number of people, needed where there are no columns.
 
     Raises
     ------
     ValueError
-        A column has another length, or is the same for everybody.
+        A column has another length, or has the same value for everybody.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
 def add_levels(
     coded: Coded, name: str, levels: Sequence[str], tested: NDArray[np.floating[Any]]
 ) -> Coded:
-    """Put the levels of a column beside others, less those that the others give already.
+    """Add the levels of a column to others, except levels that the others already determine.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def add_levels(
     Raises
     ------
     ValueError
-        The levels leave nothing of what is tested, or no degree of freedom.
+        The levels explain all of the tested column, or leave no degree of freedom.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def add_levels(
 
 
 def _orthonormal(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """Return an orthonormal basis of columns, and how many it has."""
+    """Return an orthonormal basis of the columns, and its rank."""
     vectors, values, _ = np.linalg.svd(columns, full_matrices=False)
     basis = vectors[:, values > _NOTHING * values.max()]
     return basis, basis.shape[1]

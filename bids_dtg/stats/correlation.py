@@ -1,4 +1,4 @@
-"""Correlations over the last axis, with gaps; of people, with an interval by drawing them again."""
+"""Correlations over the last axis with missing values; across people, with an interval."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bids_dtg.stats.paired import DRAWS, Interval
 
 Values = NDArray[np.floating[Any]]
 
-_FEWEST_PAIRS = 3  # of values: fewer have no correlation that is worth its name
+_FEWEST_PAIRS = 3  # with fewer pairs of values, a correlation means nothing
 _DRAWS_AT_ONCE = 500
-_CONSTANT = 1e-12  # a variance that rounding leaves of values of variance 1
+_CONSTANT = 1e-12  # for values of variance 1, a smaller variance is rounding error
 
 
 def correlation(values: Values, others: Values) -> Values:
-    """Return Pearson r over the last axis; pairs of which one is not finite are left out.
+    """Return Pearson r over the last axis; pairs with a value that is not finite are left out.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def weighted_correlation(
     values, others
         (..., people), finite values in any unit.
     counts
-        (samples, people), whole numbers as of people drawn again, not all 0.
+        (samples, people), whole numbers, as in bootstrap samples; not all 0.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def weighted_correlation(
     >>> weighted_correlation(x, y, np.array([[1.0, 1.0, 1.0, 0.0]])).round(3)
     array([0.5])
     """
-    # About 0 and of one size, sums of squares keep their digits.
+    # Standardised values keep the sums of squares precise.
     x, y = np.broadcast_arrays(*(_standardized(own) for own in (values, others)))
     people = counts.sum(axis=1)
     mean_x, mean_y, xx, yy, xy = (
@@ -141,14 +141,14 @@ def _standardized(values: Values) -> NDArray[np.float64]:
 
 
 def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Values:
-    """Return values minus their mean and of length 1 over the last axis; NaN where constant.
+    """Centre values and scale them to length 1 over the last axis; NaN where constant.
 
     Parameters
     ----------
     values
         (..., values), scaled along the last axis.
     known
-        (..., values): those that are not known count as nothing, and become 0. None: all are.
+        (..., values), which values count; the others become 0. None: all count.
 
     Examples
     --------
@@ -160,11 +160,11 @@ def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Value
     count = np.broadcast_to(used, own.shape).sum(axis=-1, keepdims=True)
     count = np.maximum(count, 1).astype(own.dtype)
     counted = own if known is None else np.where(known, own, 0.0)
-    # What is not finite makes NaN here, as it should.
+    # Values that are not finite give NaN here, as intended.
     with np.errstate(invalid="ignore", over="ignore"):
         centred = (counted - counted.sum(axis=-1, keepdims=True) / count) * used
         length = np.sqrt(np.einsum("...v,...v->...", centred, centred))[..., None]
-        # Of a constant, whatever rounding left of it has no direction.
+        # What rounding leaves of a constant has no meaningful direction.
         rounding = 8 * np.finfo(own.dtype).eps * np.abs(counted).max(axis=-1, keepdims=True)
         has_direction = np.isfinite(length) & (length > rounding * np.sqrt(count))
         unit: Values = centred / np.where(has_direction, length, np.nan)

@@ -12,7 +12,7 @@ Maps = NDArray[np.floating[Any]]
 
 # Dice is taken at the strongest 5 %, 10 %, …, 50 % of the voxels.
 DICE_PERCENTAGES = range(5, 51, 5)
-_TIE = 1e-6  # two r that differ by less are equal: what sums in float32 make of one value
+_TIE = 1e-6  # r that differ by less count as equal, because float32 sums are rounded
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def correlation_matrix(pred: Maps, true: Maps) -> NDArray[np.float64]:
     -------
     numpy.ndarray
         Pearson r, (predicted people, measured people): **rows are predictions**,
-        columns measured maps. NaN in the row or column of a map that is constant,
-        for which r is not defined.
+        columns measured maps. NaN in the row or column of a constant map, for which r is
+        not defined.
 
     Raises
     ------
@@ -68,14 +68,14 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
     ----------
     matrix
         Square, people in the same order on both axes; rows are measured maps, so
-        ``correlation_matrix(predicted, measured).T``. The index and the ratio do not depend
-        on which axis is predicted, the product does slightly.
+        ``correlation_matrix(predicted, measured).T``. Swapping the axes leaves the index and the
+        ratio as they are, and changes the product slightly.
 
     Returns
     -------
     Diagonality
-        Index, product and ratio; NaN where an entry is NaN (nothing is left out
-        silently), and a NaN ratio where the mean diagonal is 0.
+        Index, product and ratio. All are NaN if an entry is NaN, so that nothing is left out
+        silently; the ratio is NaN if the mean of the diagonal is 0.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
 
     Notes
     -----
-    Serin et al. 2025 print the "normalised diagonality" as a ratio; their figures
-    fit the product only. Both are given under their own names.
+    Serin et al. 2025 define "normalised diagonality" as a ratio, but the values in their figures
+    agree only with the product. Both are returned, under their own names.
 
     Examples
     --------
@@ -122,9 +122,9 @@ def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
     Returns
     -------
     float
-        0 to 1. Where the own prediction and others are equally similar (to six decimals), a
-        person counts as one over their number: a constant prediction identifies 1 / people,
-        as chance does. An undefined r is below all others.
+        0 to 1. If n predictions tie for the best (to six decimals), the person's own among them,
+        the person counts as 1 / n. So a constant prediction scores 1 / people, which is chance.
+        An undefined r counts as lower than any other.
 
     Raises
     ------
@@ -144,18 +144,18 @@ def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
 
 
 def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
-    """Return the fingerprinting score as published: share identified times mean own r.
+    """Return the published fingerprinting score: share identified times mean r with the own map.
 
     Parameters
     ----------
     matrix
-        As `identification_accuracy` takes it, of one contrast.
+        As for `identification_accuracy`, of one contrast.
 
     Returns
     -------
     float
-        -1 to 1. Here a tie is a miss, and so is an undefined r, which counts as 0 in the mean:
-        a constant prediction scores 0.
+        -1 to 1. A tie counts as a miss. So does an undefined r, which is 0 in the mean; a
+        constant prediction therefore scores 0.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
 
     Notes
     -----
-    Serin et al. 2025, Commun. Biol. 8: 1572, as its public code computes it.
+    Serin et al. 2025, Commun. Biol. 8: 1572, as their public code computes it.
 
     Examples
     --------
@@ -181,20 +181,20 @@ def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
 def relative_gain(
     mean_r: NDArray[np.floating[Any]], mean_r_linear: NDArray[np.floating[Any]]
 ) -> NDArray[np.float64]:
-    """Return by how much of it a model's mean r is above that of the linear model.
+    """Return a model's gain in mean r relative to the linear model.
 
     Parameters
     ----------
     mean_r, mean_r_linear
-        Mean over people of r of the model, and of the linear model of Tavor et al. 2016; a value a
-        contrast.
+        Mean r over people of the model, and of the linear model of Tavor et al. 2016; one value
+        per contrast.
 
     Returns
     -------
     numpy.ndarray
-        Of each contrast the model's mean r over the linear model's, minus 1: 0.1 where it is a
-        tenth above, 0 where they are equal. NaN where the linear model's is 0 or below, of which a
-        share says nothing.
+        For each contrast, the ratio of the two mean r minus 1: 0.1 where the model's is 10 %
+        higher, 0 where they are equal. NaN where the linear model's mean r is 0 or negative, for
+        which a ratio has no meaning.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def relative_gain(
 def rivals(
     matrix: NDArray[np.floating[Any]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the predictions that match a measured map better than its own, and equally well.
+    """Return which other people's predictions match a map better than, or as well as, its own.
 
     Parameters
     ----------
@@ -219,8 +219,8 @@ def rivals(
     Returns
     -------
     tuple
-        Two boolean arrays (measured people, predicted people), False on the diagonal. r that
-        agrees to six decimals is equal; undefined r is below all that is defined.
+        Two boolean arrays (measured people, predicted people), False on the diagonal. Values of r
+        that agree to six decimals are equal; an undefined r is lower than any defined one.
 
     Raises
     ------
@@ -237,24 +237,24 @@ def rivals(
 
 
 def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> NDArray[np.float64]:
-    """Correlate predicted with measured deviations, a value a person.
+    """Correlate predicted with measured deviations from a mean map, one value per person.
 
     Parameters
     ----------
     pred, true
         Maps of one contrast, (people, voxels).
     mean
-        Without it, predictions deviate from the mean prediction for these people, and measured
-        maps from their mean measured map: this is residual r, and no map that is the same for
-        everybody changes it. With a mean map, as of the training people, (voxels,), both
-        deviate from it: residual r, training mean. A better mean map buys that one, most where
-        people are few.
+        None (residual r): predictions deviate from the mean prediction for these people, and
+        measured maps from their mean measured map. Adding one map to everybody's prediction does
+        not change it. A map, (voxels,), such as the mean of the training people (residual r,
+        training mean): both deviate from it. A better mean map raises this score, most of all
+        with few training people.
 
     Returns
     -------
     numpy.ndarray
-        Pearson r, (people,); NaN where a deviation is constant, as for a model that
-        predicts the same for everybody, and for one person alone.
+        Pearson r, (people,); NaN where a deviation is constant, as when a model predicts the
+        same map for everybody, or with one person only.
 
     Raises
     ------
@@ -277,8 +277,8 @@ def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> ND
         if centre.shape != (predicted.shape[1],):
             raise ValueError(f"the mean map is ({predicted.shape[1]},), found {centre.shape}")
         centres = centre, centre
-    # Against the maps' own size, not the deviation's: what is left of a map
-    # that equals the mean is rounding.
+    # Rounding is judged by the size of the map, not of the deviation: a map that
+    # equals the mean leaves nothing but rounding error.
     own = _standardised(predicted - centres[0], size=np.abs(predicted).max(axis=1))
     other = _standardised(measured - centres[1], size=np.abs(measured).max(axis=1))
     r: NDArray[np.float64] = np.clip((own * other).sum(axis=1), -1.0, 1.0)
@@ -286,7 +286,7 @@ def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> ND
 
 
 def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
-    """Return the area under Dice overlap against threshold, a value a person.
+    """Return the area under the curve of Dice overlap against threshold, one value per person.
 
     At each fraction p = 5 %, 10 %, …, 50 % a map's strongest voxels are those with
     ``|a| > sort(|a|)[(1 - p) n]`` (strictly; the sign is ignored), and the Dice
@@ -300,8 +300,8 @@ def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        (people,); 0 to 0.45. Two maps without any voxel above threshold (constant
-        maps) overlap by 0.
+        (people,); 0 to 0.45. The overlap is 0 if neither map has a voxel above threshold (both
+        are constant).
 
     Raises
     ------
@@ -327,7 +327,7 @@ def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
     sorted_pred, sorted_true = np.sort(pred), np.sort(true)
     dice = []
     for percentage in DICE_PERCENTAGES:
-        # In whole numbers: (1 - 0.05) * n rounds to just below an integer for some n.
+        # Integers, because (1 - 0.05) * n in floating point is just below an integer for some n.
         rank = (100 - percentage) * len(pred) // 100
         strong_pred, strong_true = pred > sorted_pred[rank], true > sorted_true[rank]
         total = int(strong_pred.sum()) + int(strong_true.sum())
@@ -362,7 +362,7 @@ def _standardised(
     largest = np.abs(maps).max(axis=1) if size is None else size
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)[:, None]
     centred = maps - maps.mean(axis=1, keepdims=True)
-    # Values of 1e200 have squares beyond all numbers.
+    # Scale first: the square of a value such as 1e200 overflows.
     length = np.linalg.norm(centred / scale, axis=1) * scale[:, 0]
     rounding = 8 * np.finfo(np.float64).eps * largest * np.sqrt(maps.shape[1])
     length = np.where(length > rounding, length, np.nan)

@@ -15,7 +15,7 @@ DRAWS = 10_000  # samples of people, for an interval
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % interval; NaN ends where too few people are known for one."""
+    """A mean and its 95 % interval; the ends are NaN where too few people have a value."""
 
     mean: float
     low: float
@@ -28,8 +28,7 @@ def t_interval(values: Values) -> Interval:
     Parameters
     ----------
     values
-        (people,); NaN is left out. With fewer than three people the interval has no ends: two
-        people's deviations from their own mean are one.
+        (people,); NaN is left out. With fewer than three people the ends are NaN.
 
     Examples
     --------
@@ -51,18 +50,18 @@ def t_interval(values: Values) -> Interval:
 
 
 def bootstrap_interval(values: Values, *, seed: int = 0, draws: int = DRAWS) -> Interval:
-    """Return the mean over people and its 95 % interval by drawing people again.
+    """Return the mean over people and its 95 % interval by the bootstrap.
 
     Parameters
     ----------
     values
-        (people,); NaN is left out. With fewer than three people the interval has no ends.
+        (people,); NaN is left out. With fewer than three people the ends are NaN.
     seed, draws
-        Of the samples of people.
+        Seed and number of the bootstrap samples of people.
 
     Notes
     -----
-    Percentiles (Efron 1979, Ann. Stat. 7: 1): of few people a little too narrow.
+    Percentiles (Efron 1979, Ann. Stat. 7: 1), which are slightly too narrow for few people.
 
     Examples
     --------
@@ -82,7 +81,9 @@ def bootstrap_interval(values: Values, *, seed: int = 0, draws: int = DRAWS) -> 
 
 
 def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
-    """Return each person's share in a score: their mean is the score, their spread its own.
+    """Return each person's share in a score (jackknife pseudo-values).
+
+    The standard error of their mean is the score's own standard error.
 
     Parameters
     ----------
@@ -94,8 +95,8 @@ def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        (people,); of fewer than three, the score itself. The mean's standard error is that of
-        the jackknife: for any score of people who are alike too large on average, not too small.
+        (people,); with fewer than three people, the score itself. The jackknife's standard error
+        is on average too large rather than too small if people are identically distributed.
 
     Notes
     -----
@@ -115,19 +116,19 @@ def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
 
 
 def wilson_interval(share: float, people: int) -> Interval:
-    """Return a share of people and its interval.
+    """Return a share of people and its 95 % interval.
 
     Parameters
     ----------
     share
         Observed share of people, 0 to 1.
     people
-        Number of people that the share is of.
+        Number of people in the sample.
 
     Notes
     -----
-    Wilson 1927, J. Am. Stat. Assoc. 22: 209. A share that is averaged over contrasts varies
-    less than one of single answers: its interval is then too wide, not too narrow.
+    Wilson 1927, J. Am. Stat. Assoc. 22: 209. A share averaged over contrasts varies less than
+    a share of yes-or-no answers; its interval is then too wide, not too narrow.
 
     Examples
     --------
@@ -139,7 +140,7 @@ def wilson_interval(share: float, people: int) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"))
     z2 = 1.959964**2 / people
     middle = (share + z2 / 2) / (1 + z2)
-    # Of a share of 0 or 1, rounding leaves what is below 0.
+    # For a share of 0 or 1, rounding can make this negative.
     half = np.sqrt(z2 * max(share * (1 - share) + z2 / 4, 0.0)) / (1 + z2)
     return Interval(float(share), max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
@@ -159,8 +160,8 @@ def sign_flip_test(
 
     Returns
     -------
-    (tests,) two-sided p of the t statistic, (1 + at least as large) / (1 + permutations); NaN
-    where fewer than two people are known.
+    (tests,) two-sided p of the t statistic, (1 + number at least as large) / (1 + permutations);
+    NaN where fewer than two people have a value.
 
     Examples
     --------
@@ -173,7 +174,7 @@ def sign_flip_test(
         raise ValueError(f"differences are (tests, people), found {d.shape}")
     known = np.isfinite(d)
     d, n = np.where(known, d, 0.0), known.sum(axis=1)
-    # With signs flipped Σd² stays: t grows with |Σd| alone, so sums can be compared.
+    # Flipping signs leaves Σd² unchanged, so |t| grows with |Σd| and sums can be compared.
     observed = np.abs(d.sum(axis=1)) * (1 - 1e-12)
     rng, larger = np.random.default_rng(seed), np.zeros(len(d))
     for start in range(0, permutations, _DRAWS_AT_ONCE):
@@ -185,7 +186,7 @@ def sign_flip_test(
 
 
 def false_discovery_rate(p: Values) -> NDArray[np.float64]:
-    """Adjust p values (tests,) for their number; NaN stays and does not count.
+    """Adjust p values (tests,) for multiple tests by the false discovery rate; NaN is left out.
 
     Notes
     -----
@@ -202,13 +203,13 @@ def false_discovery_rate(p: Values) -> NDArray[np.float64]:
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(values[known])]
     scaled = values[order] * len(order) / np.arange(1, len(order) + 1)
-    # From the largest p down, none is above the one after it.
+    # An adjusted p is at most that of the next larger p.
     adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return adjusted
 
 
 def cliffs_delta(one: Values, other: Values) -> float:
-    """Return Cliff's delta of `one` over `other`, -1 to 1.
+    """Return Cliff's delta, -1 to 1; above 0 where values of `one` tend to be larger.
 
     Notes
     -----

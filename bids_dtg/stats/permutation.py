@@ -1,4 +1,4 @@
-"""Permutation tests of many columns at once: who may be swapped, t, and p over all columns."""
+"""Permutation tests of many columns: exchangeability, t, and p corrected over all columns."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from bids_dtg.stats.paired import false_discovery_rate
 Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
-FEWEST_ORDERS = 100  # different ones; of fewer no p is worth its name
-_COLUMNS = 2048  # at once
-_VALUES_AT_ONCE = 2**19  # of permuted figures
-_VALUES_OF_PRODUCTS = 2**25  # of maps whose sizes are compared: of more, some columns are enough
-_STEPS, _MOST_T = 1024, 64  # of the histogram of |t|: bins a unit, and where it ends
-_NOTHING = 1e-7  # share of a column below which what is left of it is rounding
-_TIE = 1e-9  # t that differ by less, relative, count as equal
+FEWEST_ORDERS = 100  # with fewer distinct orders, a p value means little
+_COLUMNS = 2048  # tested at once
+_VALUES_AT_ONCE = 2**19  # permuted statistics held at once
+_VALUES_OF_PRODUCTS = 2**25  # with more values than this, inner products use a subset of columns
+_STEPS, _MOST_T = 1024, 64  # histogram of |t|: bins per unit, and its upper end
+_NOTHING = 1e-7  # a residual below this share of the column is rounding error
+_TIE = 1e-9  # t with a smaller relative difference count as equal
 
 
 def permuted_orders(
     families: ArrayLike, draws: int, *, sites: ArrayLike | None = None, seed: int = 0
 ) -> NDArray[np.int32]:
-    """Draw orders of people: families move as whole blocks, and nobody leaves their site.
+    """Draw permutations of people: families move as whole blocks, and people stay in their site.
 
-    A family is swapped with families that have as many people in each site, their first person
-    with its first of the same site.
+    A family is swapped only with families that have the same number of people at each site. The
+    first person of one then takes the place of the first person of the other at that site.
 
     Parameters
     ----------
     families, sites
-        (people,) numbers; who is unrelated has a number of their own. No sites: one for all.
+        (people,) numbers; an unrelated person has a number of their own. No sites: one for all.
     draws, seed
-        Number of orders, and what they are drawn from.
+        Number of orders, and the random seed.
 
     Returns
     -------
-    (draws, people): person i gets what person order[i] has.
+    (draws, people): person i gets the value of person order[i].
 
     Notes
     -----
@@ -65,7 +65,7 @@ def permuted_orders(
 
 
 def different_orders(values: ArrayLike, families: ArrayLike, sites: ArrayLike | None = None) -> int:
-    """Return in how many ways a column can be given to people by `permuted_orders`.
+    """Return how many distinct columns `permuted_orders` can produce from one.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def different_orders(values: ArrayLike, families: ArrayLike, sites: ArrayLike | 
 
 
 def flipped_signs(families: ArrayLike, draws: int, *, seed: int = 0) -> NDArray[np.int8]:
-    """Draw signs of people, (draws, people): those of a family are flipped together.
+    """Draw random signs of people, (draws, people); a family shares one sign.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def flipped_signs(families: ArrayLike, draws: int, *, seed: int = 0) -> NDArray[
 
 
 def _alike(families: ArrayLike, sites: ArrayLike | None) -> list[Integers]:
-    """Return families that may be swapped, each group (families, members) of positions."""
+    """Return groups of exchangeable families, each (families, members) of row numbers."""
     family = np.asarray(families)
     site = np.zeros(len(family), np.intp) if sites is None else np.asarray(sites)
     if family.ndim != 1 or site.shape != family.shape:
@@ -112,20 +112,20 @@ def _alike(families: ArrayLike, sites: ArrayLike | None) -> list[Integers]:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """What is asked of each column, and its draws by chance (Freedman and Lane 1983)."""
+    """The test made of each column, and its permutations (Freedman and Lane 1983)."""
 
     tested: Array  # (people,), minus what covariates explain
     covariates: Array  # (people, columns), orthonormal, the constant first; none: a mean is tested
-    draws: Integers  # (draws, people), orders of people, or their signs; none: no p
+    draws: Integers  # (draws, people), orders or signs of people; empty: no p is computed
 
     @classmethod
     def of(cls, tested: Array, covariates: Array, orders: Integers) -> Design:
-        """Return the question how columns go with a column of people, given covariates.
+        """Return the test of an association with `tested`, given covariates.
 
         Raises
         ------
         ValueError
-            The covariates leave nothing of it, or no degree of freedom.
+            The covariates explain all of it, or leave no degree of freedom.
         """
         centred = covariates - covariates.mean(axis=0)
         vectors, sizes, _ = np.linalg.svd(
@@ -142,7 +142,7 @@ class Design:
 
     @classmethod
     def of_mean(cls, signs: Integers) -> Design:
-        """Return the question whether the mean over people is 0, by flips of signs."""
+        """Return the test of whether the mean over people is 0, by sign flips."""
         people = signs.shape[1]
         return cls(np.ones(people), np.empty((people, 0)), signs)
 
@@ -152,7 +152,7 @@ class Design:
         return int(len(self.tested) - self.covariates.shape[1] - 1)
 
     def unit(self, values: NDArray[Any]) -> tuple[Array, Array]:
-        """Return what covariates leave of columns, of length 1, and that length; NaN where none."""
+        """Return the residuals of columns scaled to length 1, and their lengths; NaN where 0."""
         own = np.asarray(values, np.float64)
         left = own - self.covariates @ (self.covariates.T @ own)
         length = np.linalg.norm(left, axis=0)
@@ -160,7 +160,7 @@ class Design:
         return left / length, length
 
     def by_chance(self, unit: Array) -> Iterator[tuple[slice, Array]]:
-        """Yield some draws, and |t| of columns in each, (draws, columns)."""
+        """Yield a range of draws, and |t| of each column in them, (draws, columns)."""
         tested, other = self.tested / np.linalg.norm(self.tested), self.covariates[:, 1:].T
         step = max(1, _VALUES_AT_ONCE // (max(unit.shape[1], 64) * (1 + len(other))))
         for start in range(0, len(self.draws), step):
@@ -169,44 +169,44 @@ class Design:
                 share = np.square((tested * some) @ unit)
             else:
                 share = np.square(tested[some] @ unit)
-                if len(other):  # the constant is the same in any order
+                if len(other):  # the constant is left out, because no order changes it
                     moved = other[:, some].reshape(-1, len(tested)) @ unit
                     taken = np.square(moved).reshape(len(other), *share.shape).sum(axis=0)
                     share /= np.maximum(1 - taken, _TIE)
             yield slice(start, start + len(some)), self._t(share)
 
     def _t(self, share: Array) -> Array:
-        """Return |t| of shares of variance."""
+        """Return |t| from shares of explained variance."""
         return np.sqrt(self.dof * share / np.maximum(1 - share, 1e-12))
 
 
 @dataclass(frozen=True, eq=False)
 class ColumnTests:
-    """Tests of columns; NaN where a column is constant or somebody has no value."""
+    """Tests of columns; NaN where a column is constant or a person has no value."""
 
     design: Design
     effect: Array  # (columns,), slope or mean, in units of the column
-    r: Array  # (columns,), partial correlation; of a mean its share of the root mean square
+    r: Array  # (columns,), partial correlation; for a mean, mean over root mean square
     t: Array  # (columns,)
-    products: Array  # (people, people), inner products of what covariates leave, scaled by column
+    products: Array  # (people, people), inner products of residuals, each column scaled to length 1
     largest: Array  # (draws,), largest |t| over columns in each draw
-    counts: NDArray[np.int64]  # of |t| of all columns and draws, by steps
+    counts: NDArray[np.int64]  # histogram of |t| over all columns and draws
 
 
 def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
-    """Test each column (people, columns) and count what chance gives.
+    """Test each column, and collect the |t| of its permutations.
 
     Parameters
     ----------
     values
         (people, columns), may be mapped from a file.
     design
-        The question.
+        The test.
     """
     people, columns = values.shape
     effect, r = np.full(columns, np.nan), np.full(columns, np.nan)
     products = np.zeros((people, people))
-    some_columns = -(-people * columns // _VALUES_OF_PRODUCTS) or 1  # each, or every second, …
+    some_columns = -(-people * columns // _VALUES_OF_PRODUCTS) or 1  # every column, every second, …
     largest = np.zeros(len(design.draws))
     counts = np.zeros(_STEPS * _MOST_T + 1, np.int64)
     norm = float(np.linalg.norm(design.tested))
@@ -230,8 +230,8 @@ def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
 class Corrected:
     """p of columns by permutation; NaN where a column was not tested."""
 
-    p: Array  # (columns,), over all columns of all tests
-    p_contrast: Array  # (columns,), over the columns of the same test
+    p: Array  # (columns,), corrected over all columns of all tests
+    p_contrast: Array  # (columns,), corrected over the columns of the same test
     q: Array  # (columns,), false discovery rate over all columns of all tests
 
 
@@ -240,8 +240,9 @@ def correct(tests: Sequence[ColumnTests]) -> list[Corrected]:
 
     Notes
     -----
-    By the largest |t| of each draw (Westfall and Young 1993); q by Benjamini and Hochberg of p
-    among the |t| of all columns and draws, which one contrast's own draws are too few for.
+    p from the largest |t| of each draw (Westfall and Young 1993). q from uncorrected p
+    (Benjamini and Hochberg), which are taken from the |t| of all columns and draws pooled,
+    because the draws of a single column are too few.
     """
     together = np.sort(np.max([one.largest for one in tests], axis=0))
     above = np.cumsum(np.sum([one.counts for one in tests], axis=0)[::-1])[::-1]
@@ -262,22 +263,23 @@ def correct(tests: Sequence[ColumnTests]) -> list[Corrected]:
 
 
 def sizes_p(products: Array, design: Design) -> float:
-    """Return the permuted p of how the sizes of people's maps go with what is tested.
+    """Return the permutation p that the variance of people's maps depends on the tested column.
 
-    Where they do, as where patients' maps vary more, no permutation is fair: their means differ
-    more by chance than those of any swapped people.
+    If it does, for example because patients' maps vary more, people are not exchangeable, and the
+    permutation test of the means is not valid.
 
     Parameters
     ----------
     products
-        (people, people), as of `ColumnTests`, summed over tests.
+        (people, people), as in `ColumnTests`, summed over tests.
     design
-        The question: of a column of people, with orders.
+        The test of a column of people, with orders.
 
     Notes
     -----
-    A size is what covariates and the tested column leave of a person's map, as if that person had
-    not been fitted. It is found anew for each order, so that an effect is no size.
+    The size of a person's residual map, given covariates and the tested column, is corrected for
+    that person's leverage. The residuals are computed anew for each order, so that an effect of
+    the tested column is not taken for a difference in variance.
     """
     people = len(design.tested)
     tested = design.tested / np.linalg.norm(design.tested)
@@ -287,7 +289,7 @@ def sizes_p(products: Array, design: Design) -> float:
     columns = []
     for own in (tested, np.abs(tested)):
         rest = own - design.covariates @ (design.covariates.T @ own)
-        # Of two groups of one size everybody is as far from the mean: a column of nothing.
+        # In two groups of equal size, everybody is equally far from the mean: no column is left.
         if (length := float(np.linalg.norm(rest))) > _NOTHING:
             columns.append(rest / length)
     most = []

@@ -1,4 +1,4 @@
-"""A phenotype predicted by cross-validated ridge, with all permutations in one solve a fold."""
+"""Predict a phenotype by cross-validated ridge, with all permutations in one solve per fold."""
 
 from __future__ import annotations
 
@@ -17,60 +17,60 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 Ridge = Literal["nested", "published"]
 
-_COLUMNS = 20_000  # at once
-_GRID = np.logspace(-3, 3, 13)  # of penalties, in units of the mean variance of a person
-_INNER = 5  # folds of training people, in which a penalty is chosen
-_ROUNDING = 1e-12  # share of the largest variance below which a component is rounding
+_COLUMNS = 20_000  # read at once
+_GRID = np.logspace(-3, 3, 13)  # penalties, in units of the mean variance of a person
+_INNER = 5  # inner folds of training people, by which a penalty is chosen
+_ROUNDING = 1e-12  # a component below this share of the largest variance is rounding error
 _TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A phenotype of people, and who they are."""
+    """A phenotype, and the families and covariates of its people."""
 
-    tested: Array  # (people,); of two levels 0 and 1
-    families: Integers  # (people,), which are left out whole
-    covariates: Array  # (people, columns), taken out by coefficients of training people
+    tested: Array  # (people,); 0 and 1 for two levels
+    families: Integers  # (people,); a family is held out as a whole
+    covariates: Array  # (people, columns), regressed out with coefficients of training people
     orders: Integers  # (permutations, people), see `bids_dtg.stats.permutation`
 
     @property
     def second(self) -> NDArray[np.bool_] | None:
-        """Who is of the second of two levels; None: the phenotype is a number."""
+        """Whether each person has the second of two levels; None: the phenotype is a number."""
         levels = np.unique(self.tested)
         return self.tested == levels[1] if len(levels) == 2 else None
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What cross-validation says of each person, as deviations from what covariates say."""
+    """Cross-validated predictions of people, as deviations from the covariates' prediction."""
 
     predicted: Array  # (people,)
     measured: Array  # (people,)
-    null: Array  # (permutations,), r of each
+    null: Array  # (permutations,), r of each permutation
 
     @property
     def r(self) -> float:
-        """Pearson r over people; NaN of a constant prediction."""
+        """Pearson r over people; NaN for a constant prediction."""
         return float(correlation(self.predicted, self.measured))
 
     @property
     def r2(self) -> float:
-        """1 minus the share of squared error; below 0: worse than the mean and covariates."""
+        """Cross-validated R²; below 0: worse than predicting from the mean and covariates."""
         error = np.square(self.measured - self.predicted).sum()
         return float(1 - error / np.square(self.measured).sum())
 
     @property
     def p(self) -> float:
-        """Share of permutations with an r as large; NaN without permutations."""
+        """Permutation p: share of permutations with an r at least as large; NaN without any."""
         return chance(self.r, self.null)
 
     def balanced_accuracy(self, second: NDArray[np.bool_]) -> float:
-        """Return the mean share of the two levels' people who are recognised."""
+        """Return the share of people classified correctly, averaged over the two levels."""
         right = (self.predicted > 0) == second
         return float((right[second].mean() + right[~second].mean()) / 2)
 
     def score(self, second: NDArray[np.bool_] | None) -> Weighted:
-        """Return r, or of two levels the AUC, by how often each person counts."""
+        """Return r, or the AUC for two levels, as a function of how often each person counts."""
         if second is None:
             return lambda counts: weighted_correlation(self.predicted, self.measured, counts)
         pairs = np.sign(self.predicted[second][:, None] - self.predicted[~second]) / 2 + 0.5
@@ -87,14 +87,14 @@ class Prediction:
 
 
 def chance(r: float, null: Array) -> float:
-    """Return the share of r by chance that are as large as one; NaN without any."""
+    """Return the permutation p of an r; NaN without permutations."""
     if not len(null) or not np.isfinite(r):
         return float("nan")
     return float((1 + (null >= r - _TIE).sum()) / (1 + len(null)))
 
 
 def rotated(values: NDArray[Any]) -> Array:
-    """Return the same people by fewer columns: inner products of people stay as they are.
+    """Return people in fewer columns that keep the inner products between people.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def rotated(values: NDArray[Any]) -> Array:
 
 
 def products(values: NDArray[Any]) -> Array:
-    """Return inner products of people's deviations from their mean, (people, people)."""
+    """Return inner products of people's deviations from the mean, (people, people)."""
     found = np.zeros((len(values),) * 2)
     for start in range(0, values.shape[1], _COLUMNS):
         block = np.asarray(values[:, start : start + _COLUMNS], np.float64)
@@ -119,7 +119,7 @@ def products(values: NDArray[Any]) -> Array:
 
 
 def of_products(found: Array) -> Array:
-    """Return columns with these inner products of people: their principal components."""
+    """Return principal component scores with these inner products between people."""
     sizes, vectors = np.linalg.eigh(found)
     kept = sizes > _ROUNDING * max(float(sizes[-1]), 0.0)
     scores: Array = vectors[:, kept] * np.sqrt(sizes[kept])
@@ -127,7 +127,7 @@ def of_products(found: Array) -> Array:
 
 
 def family_folds(families: Integers, folds: int, seed: int) -> Integers:
-    """Return the fold of each person, (people,): a family is in one.
+    """Return the fold of each person, (people,); families are not divided.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def family_folds(families: Integers, folds: int, seed: int) -> Integers:
 
 
 def site_folds(families: Integers, sites: Integers) -> Integers:
-    """Return folds of a site each; a family of several sites is with most of its people.
+    """Return one fold per site; a family at several sites goes where most of its people are.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def predict(
     ridge: Ridge = "nested",
     within: bool = False,
 ) -> Prediction:
-    """Predict a phenotype from features of people who are in other folds.
+    """Predict a phenotype from features, with a model fitted on the people of the other folds.
 
     Parameters
     ----------
@@ -181,15 +181,15 @@ def predict(
     folds
         (people,), see `family_folds`.
     ridge
-        nested: the penalty is chosen in each fold, and for each permutation, in inner folds of the
-        training people; published: mean variance of a column times columns / training people.
+        nested: the penalty is chosen for each fold and permutation by inner folds of the training
+        people; published: mean variance of a column times columns / training people.
     within
-        Whether folds are compared within each: what differs between them is taken out.
+        Whether to compare people within folds only, by subtracting each fold's mean.
 
     Raises
     ------
     ValueError
-        Training people of a fold are all alike.
+        The training people of a fold all have the same phenotype or features.
     """
     tested, covariates = target.tested, target.covariates
     everybody = _basis(covariates)
@@ -201,10 +201,10 @@ def predict(
         columns = _basis(covariates, ~test)
         (x, x_test), (y, y_test) = (_without(own, columns, test) for own in (features, targets))
         if np.ptp(y[:, 0]) < _TIE * max(np.ptp(tested), 1e-300):
-            raise ValueError("all training people of a fold have one value of it")
+            raise ValueError("all training people of a fold have the same value of it")
         size = float(np.square(x - x.mean(axis=0)).sum())
         if not x.shape[1] or size <= 0:
-            raise ValueError("training people of a fold do not differ")
+            raise ValueError("the features of a fold's training people do not differ")
         alphas = np.full(y.shape[1], size / len(x) ** 2)
         if ridge == "nested":
             alphas = _chosen(x, y, _GRID * size / len(x), target.families[~test])
@@ -213,14 +213,14 @@ def predict(
         if within:
             predicted[test] -= predicted[test].mean(axis=0)
             measured[test] -= measured[test].mean(axis=0)
-    # Of a constant prediction, what rounding left of it has no r.
+    # A prediction that is constant up to rounding has no r.
     predicted[:, np.ptp(predicted, axis=0) < _TIE * np.ptp(measured, axis=0)] = 0
     null = np.nan_to_num(correlation(predicted[:, 1:].T, measured[:, 1:].T))
     return Prediction(predicted[:, 0], measured[:, 0], null.astype(np.float64))
 
 
 def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
-    """Return what ridge regression predicts for test people, by the penalty of each target."""
+    """Return a function from each target's penalty to the ridge predictions for test people."""
     mean, mean_y = x.mean(axis=0), y.mean(axis=0)
     left, sizes, right = np.linalg.svd(x - mean, full_matrices=False)
     targets, test = left.T @ (y - mean_y), (x_test - mean) @ right.T
@@ -230,7 +230,7 @@ def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
 
 
 def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
-    """Return the penalty of each target with the least squared error in inner folds."""
+    """Return each target's penalty with the smallest squared error over inner folds."""
     from sklearn.model_selection import GroupKFold
 
     errors = np.zeros((len(grid), y.shape[1]))
@@ -244,7 +244,7 @@ def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
 
 
 def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Array:
-    """Return a constant and the covariates, scaled by training people; constant ones are 0."""
+    """Return a constant and the covariates, scaled by training people; 0 where these are alike."""
     own = covariates if training is None else covariates[training]
     span = np.ptp(own, axis=0)
     scaled = np.where(span > 0, (covariates - own.mean(axis=0)) / np.where(span > 0, span, 1), 0)
@@ -252,23 +252,23 @@ def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Arra
 
 
 def _without(values: Array, columns: Array, test: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Return values of training and test people minus what columns say by training people."""
+    """Regress columns out of training and test people, with coefficients of training people."""
     coefficients = np.linalg.lstsq(columns[~test], values[~test])[0]
     left = values - columns @ coefficients
     return left[~test], left[test]
 
 
 def judge(one: Prediction, other: Prediction | None, target: Target, seed: int = 0) -> Verdict:
-    """Judge r, or of two levels the AUC, of a prediction; or how much it is above another's.
+    """Judge the r of a prediction (two levels: the AUC), or its difference from another's.
 
     Parameters
     ----------
     one, other
         Predictions in the same folds.
     target
-        What was predicted; families are drawn and flipped whole.
+        What was predicted; families are resampled and flipped as a whole.
     seed
-        Of samples of people.
+        Seed of the bootstrap samples of people.
     """
     second, people = target.second, len(target.tested)
     score = one.score(second)

@@ -1,4 +1,4 @@
-"""Splits into training, validation and test people; each person is in one of them."""
+"""Splits into training, validation and test sets; each person is in one of them."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# What people are for. Validation people choose the epoch, offsets and gains: they tune.
+# Roles of people. The epoch, offsets and gains are tuned on the validation people.
 SETS = ("training", "validation", "calibration", "test")
-DRAWN = ("training", "validation", "test")  # by `split_people`
+DRAWN = ("training", "validation", "test")  # the sets that `split_people` draws
 
 
 @dataclass(frozen=True)
 class Split:
-    """Participants' labels by what they are for."""
+    """Participants' labels in each set."""
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    calibration: tuple[str, ...] = ()  # kept apart; a split that is drawn has none
+    calibration: tuple[str, ...] = ()  # only in a split that is given; drawn splits have none
 
     def __post_init__(self) -> None:
         count = Counter(self.everybody)
         twice = sorted(label for label, times in count.items() if times > 1)
         if twice:
-            raise ValueError(f"participants are on two sides of the split: {', '.join(twice)}")
+            raise ValueError(f"participants are in two sets of the split: {', '.join(twice)}")
 
     @property
     def everybody(self) -> tuple[str, ...]:
-        """All people of the three sets."""
+        """All people of the sets."""
         return tuple(label for name in SETS for label in getattr(self, name))
 
     def require_whole_families(self, families: Mapping[str, str]) -> None:
-        """Refuse a family that is on two sides.
+        """Refuse a family that is divided between sets.
 
         Raises
         ------
         ValueError
-            Naming such families.
+            A family is divided; the message names all such families.
         """
         sides: dict[str, set[str]] = {}
         for name in SETS:
@@ -49,7 +49,7 @@ class Split:
                     sides.setdefault(families[label], set()).add(name)
         torn = sorted(family for family, found in sides.items() if len(found) > 1)
         if torn:
-            raise ValueError(f"families are on two sides of the split: {', '.join(torn)}")
+            raise ValueError(f"families are in two sets of the split: {', '.join(torn)}")
 
 
 def split_people(
@@ -67,18 +67,18 @@ def split_people(
     labels
         Labels of all people, each once.
     validation, test
-        Shares of the people, reached as nearly as families allow; each set with a share above
-        0 has one person at least, and two where there are six people or more: fewer cannot be
-        compared with each other.
+        Shares of the people, matched as closely as families allow. Each set with a share above 0
+        has at least one person, and at least two if there are six people or more, because scores
+        compare people.
     seed
-        The same labels and seed give the same sets, in whatever order the labels come.
+        The same labels and seed give the same sets, in any order of the labels.
     families
-        Family by label; who is not in it is a family alone.
+        Family by label; a person without an entry is a family of one.
 
     Raises
     ------
     ValueError
-        If a label comes twice, shares leave nobody to train on, or there are too few families.
+        A label comes twice, the shares leave nobody to train on, or there are too few families.
 
     Examples
     --------
@@ -101,34 +101,34 @@ def split_people(
             sets[name] += groups[waiting.pop()]
     sets["training"] = [label for key in waiting for label in groups[key]]
     if not sets["training"]:
-        raise ValueError(f"{len(groups)} families are too few to be divided")
+        raise ValueError(f"{len(groups)} families are too few to be split")
     return Split(**{name: tuple(sorted(labels)) for name, labels in sets.items()})
 
 
 def fold_people(
     labels: Sequence[str], folds: int, *, seed: int, families: Mapping[str, str] | None = None
 ) -> tuple[tuple[str, ...], ...]:
-    """Draw groups of people, each to be left out once; families stay together.
+    """Draw folds of people, each held out once; families stay together.
 
     Parameters
     ----------
     labels
         Labels of all people, each once.
     folds
-        How many groups, if there are so many families.
+        Number of folds; at most as many as there are families.
     seed
-        The same labels and seed give the same groups, in whatever order the labels come.
+        The same labels and seed give the same folds, in any order of the labels.
     families
-        Family by label; who is not in it is a family alone.
+        Family by label; a person without an entry is a family of one.
 
     Returns
     -------
-    Labels of each group, sorted; of sizes as equal as families allow.
+    Sorted labels of each fold; the folds are as equal in size as families allow.
 
     Raises
     ------
     ValueError
-        If a label comes twice or there are fewer than two families.
+        A label comes twice, or there are fewer than two families or folds.
 
     Examples
     --------
@@ -139,17 +139,17 @@ def fold_people(
         raise ValueError("a participant is listed twice")
     groups = _whole_families(labels, families)
     if len(groups) < 2 or folds < 2:
-        raise ValueError(f"{len(groups)} families cannot be divided into {folds} groups")
+        raise ValueError(f"{len(groups)} families cannot be divided into {folds} folds")
     drawn = [str(key) for key in np.random.default_rng(seed).permutation(sorted(groups))]
     found: list[list[str]] = [[] for _ in range(min(folds, len(groups)))]
-    # The largest families first, each to the smallest group.
+    # The largest families come first; each goes to the smallest fold so far.
     for key in sorted(drawn, key=lambda key: -len(groups[key])):
         min(found, key=len).extend(groups[key])
     return tuple(tuple(sorted(fold)) for fold in found)
 
 
 def family_numbers(labels: Sequence[str], families: Mapping[str, str]) -> NDArray[np.intp]:
-    """Return the number of each person's family, (people,); who has none is one alone.
+    """Return the number of each person's family, (people,); without one, a person is their own.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def family_numbers(labels: Sequence[str], families: Mapping[str, str]) -> NDArra
 def _whole_families(
     labels: Sequence[str], families: Mapping[str, str] | None
 ) -> dict[str, list[str]]:
-    """Return people by family; who has none is one alone."""
+    """Return people by family; a person without one is a family of one."""
     groups: dict[str, list[str]] = {}
     for label in sorted(labels):
         family = (families or {}).get(label)

@@ -1,9 +1,9 @@
-"""The one rule of judging: whether one of two is better over people, or what is missing for that.
+"""The one rule of judging: is one score better than another, or what is missing to say so.
 
-Better and worse need 8 people (and 15 of the rarer level where there are two levels), a 95 %
-interval of the difference without 0, and a two-sided p of at most 0.05 by flipping the signs of
-people's differences. A family counts as one person. Every workflow, table and page judges by this
-module.
+Better and worse need at least 8 people (and 15 with the rarer level if there are two levels), a
+95 % interval of the difference that excludes 0, and a two-sided p of at most 0.05 by flipping the
+signs of people's differences. A family counts as one person. Every workflow, table and page uses
+this rule.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from bids_dtg.stats.paired import (
 
 Values = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
-# A score, or a difference of two, by how often each person counts: (samples, people) -> (samples,).
+# A score or a difference of scores, given how often each person counts: (samples, people) ->
+# (samples,).
 Weighted = Callable[[Array], Array]
 
-FEWEST = 8  # people: with fewer, no interval and no test is to be relied on
-FEWEST_RARER = 15  # people of the rarer of two levels
+FEWEST = 8  # people; with fewer, neither intervals nor tests can be relied on
+FEWEST_RARER = 15  # people with the rarer of two levels
 BETTER, WORSE = "better", "worse"
 TOO_FEW, TOO_FEW_OF_A_LEVEL = "too few people", "too few of a level"
 HOLDS_ZERO, P_ABOVE = "interval holds 0", "p above 0.05"
-NO_DIFFERENCE = "no significant difference"  # either of these two
-# Of interventions in a model: every page of them begins with this.
+NO_DIFFERENCE = "no significant difference"  # for both of these
+# Every page about interventions in a model begins with this sentence.
 NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
 _LARGEST_P = 0.05
-_LEARNT = 2.0**0.5  # spread of a cross-validated score over that of given predictions
-_ROUNDING = 1e-6  # of scores that are summed up in float32: a smaller difference is none
-_SAMPLES = 2000  # of people, for an interval of a score of a group
-_CELLS_AT_ONCE = 4_000_000  # of (samples, people)
+_LEARNT = 2.0**0.5  # how much wider a cross-validated score spreads than one of fixed predictions
+_ROUNDING = 1e-6  # a smaller difference is rounding error of scores summed in float32
+_SAMPLES = 2000  # bootstrap samples of people, for the interval of a group's score
+_CELLS_AT_ONCE = 4_000_000  # cells of (samples, people)
 RULE = (
     f"better and worse need {FEWEST} participants ({FEWEST_RARER} of the rarer level where there "
     "are two; a family counts as one), a 95 % interval without 0, and p of sign flips over "
@@ -65,10 +66,10 @@ class Verdict:
     '95 % interval holds 0; p above 0.05'
     """
 
-    difference: Interval  # one minus the other, with its 95 % interval; above 0: the one is better
-    p: float  # two-sided; corrected where several differences are asked about together
-    people: int  # who have both scores; a family counts once
-    rarer: int | None = None  # how many of them are of the rarer level; None: there are no levels
+    difference: Interval  # one minus the other, with its 95 % interval; above 0: one is better
+    p: float  # two-sided; corrected if several differences are tested together
+    people: int  # number with both scores; a family counts once
+    rarer: int | None = None  # how many of them have the rarer level; None: there are no levels
 
     @classmethod
     def unknown(cls, people: int, rarer: int | None = None) -> Verdict:
@@ -77,14 +78,14 @@ class Verdict:
         Parameters
         ----------
         people, rarer
-            Number of people, and of people of the rarer level, as of a verdict.
+            Number of people, and of people with the rarer level, as in `Verdict`.
         """
         nothing = float("nan")
         return cls(Interval(nothing, nothing, nothing), nothing, people, rarer)
 
     @property
     def word(self) -> str:
-        """Better or worse; else the first that is missing for either."""
+        """Better or worse; otherwise the first requirement that is not met."""
         if self.people < FEWEST:
             return TOO_FEW
         if self.rarer is not None and self.rarer < FEWEST_RARER:
@@ -99,7 +100,7 @@ class Verdict:
 
     @property
     def why(self) -> str:
-        """All that is missing, without a full stop; empty where it is better or worse."""
+        """All requirements that are not met, without a full stop; empty for better or worse."""
         if few := too_few(self.people, self.rarer):
             return few
         if self._unknown:
@@ -111,12 +112,12 @@ class Verdict:
         return "; ".join(missing)
 
     def named(self, better: str, worse: str) -> str:
-        """Return better and worse in other words, as lower and higher; else what is missing.
+        """Return `word` with other words for better and worse, such as lower and higher.
 
         Parameters
         ----------
         better, worse
-            The words.
+            The words to use instead.
 
         Examples
         --------
@@ -132,7 +133,7 @@ class Verdict:
 
     @property
     def decided(self) -> bool:
-        """Whether it is better or worse."""
+        """Whether the verdict is better or worse."""
         return self.word in (BETTER, WORSE)
 
     def columns(self, name: str) -> dict[str, float | Interval]:
@@ -141,18 +142,18 @@ class Verdict:
         Parameters
         ----------
         name
-            Of the column of the difference.
+            Name of the difference's column.
         """
         return {name: self.difference, f"{name}_p": self.table_p}
 
     @property
     def table_p(self) -> float:
-        """P as tables have it: NaN where people are too few for a verdict."""
+        """P as shown in tables: NaN where people are too few for a verdict."""
         return float("nan") if too_few(self.people, self.rarer) else self.p
 
     @property
     def _unknown(self) -> str:
-        """What was not computed; empty where all was."""
+        """What is not defined, in words; empty if everything is."""
         found = self.difference
         values = {"difference": found.mean, "95 % interval": found.low + found.high, "p": self.p}
         return next(
@@ -161,13 +162,13 @@ class Verdict:
 
     @property
     def _holds_zero(self) -> bool:
-        """Whether the interval holds 0, or nothing but rounding differs."""
+        """Whether the interval includes 0, or the difference is only rounding error."""
         found = self.difference
         return not (found.low > 0 or found.high < 0) or not abs(found.mean) > _ROUNDING
 
 
 def not_computable(why: str) -> str:
-    """Return the word where nothing was computed.
+    """Return the word for a verdict that cannot be computed.
 
     Parameters
     ----------
@@ -183,14 +184,14 @@ def not_computable(why: str) -> str:
 
 
 def too_few(people: int, rarer: int | None = None) -> str:
-    """Say that people are too few for a verdict, without a full stop; empty where they are enough.
+    """Return a sentence if people are too few for a verdict, without a full stop; else nothing.
 
     Parameters
     ----------
     people
-        Who have all that is compared.
+        Number of people with all values that are compared.
     rarer
-        How many of them are of the rarer of two levels; None: there are no levels.
+        How many of them have the rarer of two levels; None: there are no levels.
 
     Examples
     --------
@@ -214,17 +215,17 @@ def judge_differences(
     cross_validated: bool = False,
     seed: int = 0,
 ) -> Verdict:
-    """Judge a difference of which each person has a value.
+    """Judge a difference that has one value per person.
 
     Parameters
     ----------
     differences
-        (people,), one score minus the other; NaN is left out. Of a score that people have only
-        together, their shares by the jackknife (`jackknife_shares`).
+        (people,), one score minus the other; NaN is left out. For a score of the whole group,
+        each person's share in it (`jackknife_shares`).
     families
         (people,) labels: a family counts as one person, by its mean. None: nobody is related.
     cross_validated
-        As of `judge_scores`.
+        As for `judge_scores`.
     seed
         Seed of the sign flips.
 
@@ -244,23 +245,24 @@ def judge_each(
     cross_validated: bool = False,
     seed: int = 0,
 ) -> tuple[Verdict, ...]:
-    """Judge several differences over the same people, each alone.
+    """Judge several differences over the same people, each on its own.
 
     Parameters
     ----------
     differences
-        (tests, people), as of `judge_differences`; signs of a person are flipped in all together.
+        (tests, people), as for `judge_differences`; a person's sign is flipped in all tests at
+        once.
     families
-        As of `judge_differences`.
+        As for `judge_differences`.
     cross_validated
-        As of `judge_scores`.
+        As for `judge_scores`.
     seed
         Seed of the sign flips.
     """
     differences = family_means(differences, families)
     if cross_validated:
         differences = spread_as_learnt(differences)
-    # Rounding has signs, too, and would have a p of its own.
+    # Rounding errors have signs too, and could look significant.
     own = np.asarray(differences, np.float64)
     differences = np.where(np.abs(own) <= _ROUNDING, 0.0, own)
     p = sign_flip_test(differences, seed=seed)
@@ -271,7 +273,7 @@ def judge_each(
 
 
 def family_means(values: Values, families: NDArray[Any] | None) -> Array:
-    """Return the means of families, (..., families); values of people as they are if unrelated.
+    """Return the means of families, (..., families), or the values unchanged if all are unrelated.
 
     Parameters
     ----------
@@ -296,12 +298,12 @@ def family_means(values: Values, families: NDArray[Any] | None) -> Array:
 
 
 def spread_as_learnt(differences: Values) -> Array:
-    """Return differences that vary as much as they do if models are learnt from these people.
+    """Widen differences of cross-validated scores about their mean, by the square root of 2.
 
     Parameters
     ----------
     differences
-        (..., people), of scores by cross-validation; NaN stays. `judge_scores` has the reason.
+        (..., people); NaN stays. `judge_scores` explains the factor.
 
     Examples
     --------
@@ -322,7 +324,7 @@ def corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     Parameters
     ----------
     verdicts
-        On differences that are asked about together.
+        Verdicts on differences that are tested together.
     """
     adjusted = false_discovery_rate(np.array([found.p for found in verdicts]))
     return tuple(replace(found, p=float(p)) for found, p in zip(verdicts, adjusted, strict=True))
@@ -337,7 +339,7 @@ def judge_scores(
     cross_validated: bool = False,
     seed: int = 0,
 ) -> Verdict | None:
-    """Judge a difference of scores that people have only together, as r over people or an AUC.
+    """Judge a difference between two scores of a whole group, such as r over people or an AUC.
 
     Parameters
     ----------
@@ -345,35 +347,36 @@ def judge_scores(
         One score minus the other, given how often each person counts: (samples, people) whole
         numbers to (samples,); NaN where it is not defined.
     people
-        Number of people who have both scores.
+        Number of people with both scores.
     rarer
-        How many of them are of the rarer level; None: there are no levels. Samples of few people
-        vary too little: interval and flips are wider, as Student's t is for so many.
+        How many of them have the rarer level; None: there are no levels. Bootstrap samples of few
+        people vary too little, so the interval and the flipped values are widened as Student's t
+        is for that number.
     families
-        (people,) labels: a family is drawn, left out, flipped and counted as one. None: nobody is
-        related.
+        (people,) labels: a family is resampled, left out, flipped and counted as one. None: nobody
+        is related.
     cross_validated
-        Whether what the scores are of was learnt from the same people, in other folds. Interval
-        and flips are then wider by the square root of 2.
+        Whether the predictions that are scored were learnt from the same people, in other folds.
+        Interval and flipped values are then wider by the square root of 2.
     seed
-        Of samples of people and of sign flips.
+        Seed of the bootstrap samples and of the sign flips.
 
     Returns
     -------
     Verdict or None
-        Its interval is by drawing people again, corrected for bias and skewness (BCa); its p by
-        sign flips of people's shares in the difference by the jackknife. None where the
-        difference is not defined, or not without one of the people.
+        Its interval is from the bootstrap over people, corrected for bias and skewness (BCa). Its
+        p is from sign flips of people's jackknife shares in the difference. None if the
+        difference is not defined, with everybody or with one person left out.
 
     Notes
     -----
     Efron 1987, doi:10.1080/01621459.1987.10478410. Few people: the expanded interval of Hesterberg
     2015, doi:10.1080/00031305.2015.1089789.
 
-    A cross-validated score is a sum over pairs of one who is tested and one who was trained on.
-    Each pair of people is in it twice, with one product if nothing can be learnt: its variance is
-    then twice that of as many sums over given predictions. Where there is something to learn, less
-    than that (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366).
+    A cross-validated score is a sum over pairs of a test person and a training person. Each pair
+    occurs twice, in both roles. If nothing can be learnt, both terms are equal, and the variance
+    is twice that of a score of fixed predictions; if something can be learnt, it is less than
+    twice (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366).
 
     Examples
     --------
@@ -418,7 +421,7 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     without
         (people,), the score when each was left out.
     drawn
-        (samples,), the score of people drawn again; NaN is left out.
+        (samples,), the score of each bootstrap sample; NaN is left out.
 
     Examples
     --------
@@ -433,7 +436,7 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     samples = drawn[np.isfinite(drawn)]
     if not len(samples):
         return Interval(observed, float("nan"), float("nan"))
-    # Half of the samples that are equal to the observed score count as below it.
+    # Samples that equal the observed score count half as below it.
     below = ((samples < observed).mean() + (samples <= observed).mean()) / 2
     least = 0.5 / len(samples)
     bias = ndtri(np.clip(below, least, 1 - least))
@@ -446,7 +449,7 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
 
 
 def _of_few(rarer: int | None) -> float:
-    """Return by what an interval of samples of people is too narrow with so few of a level."""
+    """Return the factor by which a bootstrap interval is too narrow with few people of a level."""
     from scipy.special import ndtri, stdtrit
 
     if rarer is None or rarer < 2:
@@ -455,12 +458,12 @@ def _of_few(rarer: int | None) -> float:
 
 
 def _scored(difference: Weighted, unit: NDArray[np.intp], counts: Iterator[Array]) -> Array:
-    """Score samples of families, block by block; a person counts as often as the family."""
+    """Score samples of families in blocks; a person counts as often as their family."""
     return np.concatenate([np.asarray(difference(own[:, unit])) for own in counts])
 
 
 def _left_out(count: int, people: int) -> Iterator[Array]:
-    """Yield weights of families, each left out in turn."""
+    """Yield blocks of family weights, with each family left out in turn."""
     step = max(1, _CELLS_AT_ONCE // people)
     for start in range(0, count, step):
         rows = np.arange(start, min(start + step, count))
@@ -468,7 +471,7 @@ def _left_out(count: int, people: int) -> Iterator[Array]:
 
 
 def _drawn(count: int, people: int, seed: int) -> Iterator[Array]:
-    """Yield weights of families in bootstrap samples."""
+    """Yield blocks of family weights of bootstrap samples."""
     rng, step = np.random.default_rng(seed), max(1, _CELLS_AT_ONCE // people)
     for start in range(0, _SAMPLES, step):
         drawn = rng.integers(count, size=(min(step, _SAMPLES - start), count))

@@ -1,4 +1,4 @@
 """The training loop that all networks share; `loop` needs the extra ``train``.
 
-- `loop`: epochs with Lightning, resumed where they stopped, the best one kept
+- `loop`: Lightning epochs that resume where they stopped and keep the best one
 """

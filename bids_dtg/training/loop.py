@@ -1,6 +1,6 @@
-"""Epochs of any network: resumed where they stopped, the best one kept, ended early.
+"""Train any network for some epochs: resume, keep the best epoch, stop early.
 
-Only what trains imports this module (extra ``train``).
+Only code that trains imports this module (extra ``train``).
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Task(lightning.LightningModule):
         self.history = checkpoint["history"]
 
 
-Report = Callable[[str], None]  # is given a line after each epoch
-MakeTask = Callable[..., Task]  # called with `report` alone
+Report = Callable[[str], None]  # gets a line of text after each epoch
+MakeTask = Callable[..., Task]  # its only argument is `report`
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Schedule:
     """How long training lasts, and which epoch is kept."""
 
     epochs: int  # at most
-    monitor: str  # what the best epoch is chosen by, a key of the epochs' records
-    better: Literal["min", "max"]  # which of its values is the better one
-    stop_after: int | None = None  # epochs without a better one before training ends; None: never
-    minutes: float | None = None  # at most, earlier calls included; epochs are completed
+    monitor: str  # key of the epochs' records that decides which epoch is the best
+    better: Literal["min", "max"]  # whether low or high values of it are better
+    stop_after: int | None = None  # stop after so many epochs without improvement; None: never
+    minutes: float | None = None  # at most, earlier runs included; epochs are completed
     precision: Precision = "32-true"
 
 
@@ -64,43 +64,43 @@ class Schedule:
 class Workplace:
     """Where training runs, and where it leaves its checkpoints."""
 
-    folder: Path  # of the checkpoints of the last and the best epoch
+    folder: Path  # holds the checkpoints of the last and the best epoch
     device: str = "cpu"  # cpu, cuda or cuda:N
     progress: bool = False  # whether to draw a progress bar
 
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The best epoch, and all epochs on the way."""
+    """The best epoch, and the records of all epochs."""
 
     state: Mapping[str, Tensor]  # parameters and buffers of the task, on the CPU
-    history: Sequence[Mapping[str, float]]  # a record an epoch
-    epoch: int  # the best one's number
-    updates: int  # of the weights, until then
+    history: Sequence[Mapping[str, float]]  # one record per epoch
+    epoch: int  # number of the best epoch
+    updates: int  # weight updates up to then
 
 
 def run_epochs(
     make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: Report
 ) -> Best:
-    """Train, or go on where an earlier call on the same folder was stopped.
+    """Train, or continue an earlier training in the same folder.
 
-    torch's random state is given back at the end.
+    torch's random state is restored at the end.
 
     Parameters
     ----------
     make_task
-        Makes the task from what is given a line after each epoch.
+        Makes the task, given `report`.
     schedule
-        Number of epochs, early stopping, and the epoch that is kept.
+        Number of epochs, early stopping, and which epoch is kept.
     workplace
         Folder of checkpoints, and device.
     report
-        Is given a line after each epoch.
+        Gets a line of text after each epoch.
 
     Raises
     ------
     RunError
-        There are checkpoints of more epochs, or broken ones.
+        The folder's checkpoint has more epochs than asked for, or cannot be read.
     OutputError
         A checkpoint cannot be written.
     """
@@ -108,7 +108,7 @@ def run_epochs(
     with borrowed_chance(workplace.device):
         if not _is_finished(past["history"], schedule):
             _fit(make_task, schedule, workplace, report)
-        else:  # is it of this task?
+        else:  # let the task refuse a checkpoint that is not its own
             make_task(report=report).on_load_checkpoint(dict(past))
     best = _read(workplace.folder / _BEST)
     return Best(
@@ -120,19 +120,19 @@ def run_epochs(
 
 
 def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any]:
-    """Return what the last epoch of an earlier call left, its `history`; empty before the first.
+    """Return the last checkpoint of an earlier run; its `history` is empty if there is none.
 
     Parameters
     ----------
     folder
-        Of the checkpoints.
+        Folder of the checkpoints.
     epochs
-        How long training shall last.
+        Number of epochs asked for.
 
     Raises
     ------
     RunError
-        The checkpoint cannot be read, or is of more epochs.
+        The checkpoint cannot be read, or has more epochs.
     """
     last = folder / _LAST
     if not last.exists():
@@ -141,9 +141,9 @@ def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any]:
     done = len(content["history"])
     if done > epochs:
         raise RunError(
-            f"{folder} has a training of {done} epochs",
-            expected=f"{done} epochs or more, in place of {epochs}",
-            remedy="remove the folder to begin anew",
+            f"{folder} holds a training of {done} epochs, and {epochs} are asked for",
+            expected=f"{done} epochs or more",
+            remedy="remove the folder to start again",
         )
     return content
 
@@ -161,7 +161,7 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
     trainer = lightning.Trainer(
         accelerator="gpu" if kind == "cuda" else "cpu",
         devices=[int(number)] if number else 1,
-        # No scheduler is asked: its numbers of tasks (SLURM_NTASKS) do not count processes here.
+        # Ignore the cluster's scheduler: SLURM_NTASKS is not the number of training processes.
         plugins=[LightningEnvironment(), _CheckpointFiles()],
         precision=schedule.precision,
         max_epochs=schedule.epochs,
@@ -169,7 +169,7 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
         logger=False,
         enable_model_summary=False,
         enable_progress_bar=workplace.progress,
-        reload_dataloaders_every_n_epochs=1,  # each epoch has batches of its own
+        reload_dataloaders_every_n_epochs=1,  # each epoch draws its own batches
         num_sanity_val_steps=0,
     )
     last = workplace.folder / _LAST
@@ -177,22 +177,22 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
         trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
     except (KeyboardInterrupt, SystemExit) as err:
         done = len(past_epochs(workplace.folder, schedule.epochs)["history"])
-        report(f"the same command goes on from epoch {done + 1}")
-        # Lightning ends the process at Ctrl-C, with code 1 and in silence.
+        report(f"the same command continues from epoch {done + 1}")
+        # At Ctrl-C, Lightning ends the process silently with code 1.
         if isinstance(err, SystemExit) and trainer.interrupted and err.code == 1:
             raise KeyboardInterrupt from None
         raise
 
 
 def _best(history: Sequence[Mapping[str, float]], schedule: Schedule) -> int:
-    """Return which epoch is the first of the best; one without a finite value is the worst."""
+    """Return the index of the best epoch, the first if several tie; NaN counts as worst."""
     values = np.array([epoch[schedule.monitor] for epoch in history])
     values = values if schedule.better == "max" else -values
     return int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
 
 
 def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> bool:
-    """Say whether training has lasted for all epochs, or until nothing got better."""
+    """Return whether all epochs are done, or early stopping applies."""
     done = len(history)
     if not done or schedule.stop_after is None:
         return done >= schedule.epochs
@@ -200,13 +200,13 @@ def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> 
 
 
 class _Keeper(Checkpoint):
-    """Keeps the last epoch and the best one, a file each, and ends training that is finished."""
+    """Saves the last and the best epoch, a file each, and stops training that is finished."""
 
     def __init__(self, schedule: Schedule, folder: Path) -> None:
         self._schedule, self._folder = schedule, folder
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, task: Any) -> None:
-        """Write what a further call goes on from: `task` has recorded its epoch before."""
+        """Write the checkpoints to resume from; `task` has already recorded the epoch."""
         if _best(task.history, self._schedule) == len(task.history) - 1:
             trainer.save_checkpoint(self._folder / _BEST)
         trainer.save_checkpoint(self._folder / _LAST)
@@ -214,10 +214,10 @@ class _Keeper(Checkpoint):
 
 
 class _CheckpointFiles(TorchCheckpointIO):
-    """Writes a checkpoint beside the one that it replaces.
+    """Writes a checkpoint in the folder of the one it replaces, then renames it.
 
-    Lightning writes to the folder of temporary files. Where that is on another file system the
-    checkpoint is copied from there, and a call killed meanwhile leaves half of it under its name.
+    Lightning writes to the system's temporary folder first. If that is on another file system,
+    the checkpoint is copied, and a run killed during the copy leaves half a checkpoint.
     """
 
     def save_checkpoint(
@@ -235,22 +235,22 @@ def _read(path: Path) -> dict[str, Any]:
         raise RunError(
             f"{path} cannot be read",
             expected="a checkpoint of this training",
-            remedy=f"remove {path.parent} to begin anew",
+            remedy=f"remove {path.parent} to start again",
         ) from err
     return content
 
 
 @contextmanager
 def borrowed_chance(device: str = "cpu") -> Iterator[None]:
-    """Give torch's random state back after a block: that of the CPU, and of the GPU in use.
+    """Restore torch's random state after a block, on the CPU and on the GPU in use.
 
-    `torch.random.fork_rng` by itself takes hold of every GPU of the machine, also those that
-    other programs work on, and fails in a process that was forked after the GPU was in use.
+    By default, `torch.random.fork_rng` initialises every GPU of the machine, even those that
+    other programs use, and fails in a process that was forked after the GPU was in use.
 
     Parameters
     ----------
     device
-        What the block computes on: cpu, cuda or cuda:N. No other GPU is touched.
+        Device of the block: cpu, cuda or cuda:N. No other GPU is touched.
 
     Examples
     --------

@@ -80,7 +80,7 @@ def test_the_signal_decides_how_the_program_ends(tmp_path, raised):
     with pytest.raises(type(raised)) as ended:
         fit(tmp_path, lines, (2, raised))
     assert getattr(ended.value, "code", None) == getattr(raised, "code", None)
-    assert lines == ["the same command goes on from epoch 3"]
+    assert lines == ["the same command continues from epoch 3"]
     found = fit(tmp_path, lines)
     assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
     whole = fit(tmp_path / "whole", [])
@@ -99,7 +99,7 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
     fit(tmp_path, [])
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(RunError, match=f"{name} cannot be read.* remove {tmp_path} to begin anew"):
+    with pytest.raises(RunError, match=f"{name} cannot be read.* remove {tmp_path} to start again"):
         fit(tmp_path, [])
 
 
