@@ -1,4 +1,4 @@
-"""Points laid out in few dimensions, and what of their differences such a picture shows."""
+"""Layouts of points in a few dimensions, and how much of their differences they show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 FEWEST_FOR_UMAP = 8  # points
 _NEIGHBOURS, _SPREAD, _COMPONENTS = 15, 10.0, 50
-_ROUNDING = 1e-7  # of the variance: a smaller component is rounding
+_ROUNDING = 1e-7  # a component below this share of the variance is rounding error
 
 
 def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
@@ -24,7 +24,8 @@ def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
     products
         Inner products of the points' deviations from their mean, (points, points).
     columns
-        Number that these are summed over: scores are in units of the maps, root mean square.
+        Number of columns that the products are summed over; dividing by it gives scores in the
+        maps' units, as root mean squares.
 
     Examples
     --------
@@ -38,13 +39,13 @@ def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
     total = np.maximum(sizes, 0).sum()
     kept = sizes > _ROUNDING * max(total, np.finfo(float).tiny)
     scores = vectors[:, kept] * np.sqrt(sizes[kept] / columns)
-    # Signs do not depend on the order of points: the score that is furthest from 0 is positive.
+    # Fix the sign, independent of the order of points: the score furthest from 0 is positive.
     furthest = scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])]
     return scores * np.sign(furthest), sizes[kept] / max(total, np.finfo(float).tiny)
 
 
 def distances(products: Array, columns: int) -> Array:
-    """Return the root mean square distance of each two points, (points, points)."""
+    """Return root mean square distances between points, (points, points)."""
     squares = np.diag(products)
     apart = np.maximum(squares[:, None] + squares - 2 * products, 0.0)
     np.fill_diagonal(apart, 0.0)
@@ -58,18 +59,18 @@ def umap_is_missing() -> bool:
 
 
 def umap_layout(scores: Array, seed: int) -> Array:
-    """Lay points out in two dimensions by UMAP, beginning at the first two components.
+    """Lay points out in two dimensions by UMAP, initialised with the first two components.
 
     Parameters
     ----------
     scores
-        (points, components), of the principal components; the first 50 are used.
+        (points, components), principal component scores; the first 50 are used.
     seed
         The same seed gives the same layout, on one thread.
 
     Returns
     -------
-    (points, 2), without a unit; 15 neighbours (fewer of few points), smallest distance 0.1.
+    (points, 2), without a unit; with 15 neighbours (fewer for few points) and min_dist 0.1.
 
     Raises
     ------
@@ -92,21 +93,21 @@ def umap_layout(scores: Array, seed: int) -> Array:
 
 
 def silhouettes(apart: Array, labels: Sequence[Any], orders: NDArray[np.integer[Any]]) -> Array:
-    """Return how far each label's points lie together and apart from others, and by chance.
+    """Return the mean silhouette of labelled points, observed and for permuted labels.
 
     Parameters
     ----------
     apart
         (points, points), see `distances`.
     labels
-        (points,), whose clusters are asked for.
+        (points,), the cluster of each point.
     orders
-        (permutations, points), in which labels are given to points by chance.
+        (permutations, points), permutations of the labels.
 
     Returns
     -------
-    (1 + permutations,): mean over points, -1 to 1 (Rousseeuw 1987), of the labels and of each
-    order; NaN where there is one label, or one for each point.
+    (1 + permutations,): mean over points, -1 to 1 (Rousseeuw 1987), for the labels and for each
+    permutation; NaN if all labels are the same or all are different.
 
     Examples
     --------
@@ -136,17 +137,17 @@ def silhouettes(apart: Array, labels: Sequence[Any], orders: NDArray[np.integer[
 
 
 def variance_shares(values: NDArray[Any]) -> tuple[float, float, float]:
-    """Return the shares of variance between contrasts, between people, and in neither.
+    """Return the shares of variance between contrasts, between people, and residual.
 
     Parameters
     ----------
     values
-        (contrasts, people, columns), one map of each contrast of each person.
+        (contrasts, people, columns), one map per contrast and person.
 
     Notes
     -----
-    Sums of squares of a two-way layout. A mean over maps has a part of their rest, too: of pure
-    noise, the shares are near (contrasts - 1) and (people - 1) over (points - 1), and not 0.
+    Sums of squares of a two-way layout. Residual variance also enters the means: for pure noise,
+    the first two shares are near (contrasts - 1) and (people - 1) over (points - 1), not 0.
 
     Examples
     --------

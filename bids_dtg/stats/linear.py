@@ -1,4 +1,4 @@
-"""Simple linear models that every network is compared with: across voxels, a fit a person."""
+"""Simple linear models that every network is compared with, fitted across voxels per person."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 People = NDArray[np.floating[Any]] | Sequence[NDArray[np.floating[Any]]]
-VOXELS_A_COEFFICIENT = 2.0  # at least, in a parcel
-# From so many voxels a coefficient on, and up to such a condition number, products are solved.
+VOXELS_A_COEFFICIENT = 2.0  # the fewest in a parcel
+# The normal equations are solved with more voxels per coefficient and a lower condition number.
 _MANY, _WORST = 100, 1e8
-Region = slice | NDArray[np.intp]  # of voxels
+Region = slice | NDArray[np.intp]  # selects voxels
 _Model = TypeVar("_Model", bound="_RegionBaseline")
 
 
 class _RegionBaseline:
-    """Least-squares fits a person, contrast and region of voxels, averaged over people.
+    """Least-squares fits per person, contrast and region of voxels, averaged over people.
 
-    Sums over people are kept: memory does not grow with their number.
+    Only sums over people are kept, so memory does not grow with their number.
     """
 
     _total: NDArray[np.float64]  # (contrasts, regions, 1 + rois)
-    _count: NDArray[np.int64]  # of people, (contrasts, regions)
+    _count: NDArray[np.int64]  # people in the sums, (contrasts, regions)
     _people = 0
 
     def _regions(self, voxels: int) -> Sequence[Region]:
@@ -38,7 +38,7 @@ class _RegionBaseline:
         ----------
         X
             Connectomes, (people, rois, voxels): an array (memory-mapped, if large) or
-            a sequence of one array a person.
+            a sequence of one array per person.
         Y
             Measured maps, (people, contrasts, voxels), likewise; NaN where nothing was measured.
 
@@ -50,8 +50,8 @@ class _RegionBaseline:
         Raises
         ------
         ValueError
-            If shapes do not match, no person is given, a connectome has a value that is not finite
-            or a map an infinite one.
+            If shapes do not match, no person is given, a connectome has a value that is not finite,
+            or a map has an infinite value.
         """
         if len(X) != len(Y) or len(X) == 0:
             raise ValueError(f"X and Y need the same people, found {len(X)} and {len(Y)}")
@@ -63,17 +63,17 @@ class _RegionBaseline:
     def without(
         self: _Model, connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]]
     ) -> _Model:
-        """Return the model without one of the people that it was fitted on.
+        """Return the model fitted without one of its training people.
 
         Parameters
         ----------
         connectome, maps
-            That person's, as `fit` was given them: (rois, voxels) and (contrasts, voxels).
+            That person's data, as given to `fit`: (rois, voxels) and (contrasts, voxels).
 
         Returns
         -------
         Self
-            Another model, fitted on all the others.
+            A new model, fitted on all the others.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class _RegionBaseline:
             If nobody would be left.
         """
         if self._people < 2:
-            raise ValueError(f"{self._people} people were fitted on: nobody would be left")
+            raise ValueError(f"the model was fitted on {self._people} people: nobody would be left")
         others = copy.copy(self)
         others._total, others._count = self._total.copy(), self._count.copy()
         others._add(_checked(connectome, maps, 0), -1)
@@ -120,7 +120,7 @@ class _RegionBaseline:
         Returns
         -------
         numpy.ndarray
-            Maps, (people, contrasts, voxels), float32; 0 where nobody had a map to fit on.
+            Maps, (people, contrasts, voxels), float32; 0 where no training person had data.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class _RegionBaseline:
         coefficients = self._coefficients()
         rois = coefficients.shape[2] - 1
         if not len(X):
-            raise ValueError("X has no people in it")
+            raise ValueError("X has no people")
         maps = []
         for n in range(len(X)):
             connectome = _checked_connectome(X[n], n)
@@ -149,17 +149,17 @@ class _RegionBaseline:
 
 
 class LinearBaseline(_RegionBaseline):
-    """One linear model of the connectome a contrast, the same at every voxel.
+    """One linear model per contrast that predicts its map from the connectome at every voxel.
 
-    Each training person gives a least-squares fit, over voxels, of a contrast map on
-    the person's ROI × voxel features (each ROI's row z-scored over voxels, ddof 0)
-    and an intercept; the coefficients are averaged over people.
+    For each training person, a contrast map is regressed over voxels on the person's ROI × voxel
+    features (each ROI's row z-scored over voxels, ddof 0) and an intercept. The coefficients are
+    averaged over people.
 
     Notes
     -----
-    An older form of the baseline of Serin et al. 2025, which is `ParcelLinearBaseline`. Voxels
-    where nothing was measured are left out of a person's fit; of several solutions (as with an
-    ROI that is given twice) it is the one with the smallest coefficients.
+    A simpler form of the baseline of Serin et al. 2025, which is `ParcelLinearBaseline`. Voxels
+    without a measured value are left out of a person's fit. If there are several solutions (for
+    example, when an ROI is given twice), the one with the smallest coefficients is taken.
 
     Examples
     --------
@@ -189,11 +189,11 @@ class LinearBaseline(_RegionBaseline):
 
 
 class ParcelLinearBaseline(_RegionBaseline):
-    """A linear model of the connectome a contrast and parcel: the published baseline.
+    """One linear model per contrast and parcel: the published baseline.
 
-    Each training person gives a least-squares fit, over the voxels of a parcel, of a contrast map
-    on the person's ROI × voxel features (each ROI's row z-scored over the parcel's voxels, ddof 0)
-    and an intercept; the coefficients are averaged over people.
+    For each training person, a contrast map is regressed over the voxels of a parcel on the
+    person's ROI × voxel features (each ROI's row z-scored over the parcel's voxels, ddof 0) and an
+    intercept. The coefficients are averaged over people.
 
     Parameters
     ----------
@@ -203,16 +203,16 @@ class ParcelLinearBaseline(_RegionBaseline):
     Raises
     ------
     ValueError
-        If `parcels` is no vector of integers.
+        If `parcels` is not a vector of integers.
 
     Notes
     -----
-    Tavor et al. 2016, Science 352, as Serin et al. 2025 compare with it: 50 parcels and 51
-    coefficients in each, one random segment of rest a training person, and the mean over the
-    predictions for a person's segments. Where a parcel has fewer voxels than coefficients, the
-    fit is the solution with the smallest coefficients, as with the pseudo-inverse of the published
-    code; `roi_parcels` makes no such parcels. A person who lacks data in a parcel counts there if
-    two voxels a coefficient are left.
+    The model of Tavor et al. 2016, Science 352, in the form that Serin et al. 2025 compare with:
+    50 parcels with 51 coefficients each, one random rest segment per training person, and the mean
+    of the predictions for a person's segments. If a parcel has fewer voxels than coefficients, the
+    solution with the smallest coefficients is taken, as by the pseudo-inverse in the published
+    code; `roi_parcels` makes no such parcels. A person with missing data in a parcel is used there
+    if at least two voxels per coefficient remain.
 
     Examples
     --------
@@ -257,21 +257,22 @@ def roi_parcels(
 ) -> NDArray[np.intp]:
     """Return the ROI whose map is largest at each voxel: the parcels of `ParcelLinearBaseline`.
 
-    On a coarse grid parcels have hardly more voxels than a fit has coefficients, and a fit
-    follows the noise. So the smallest parcel is dissolved into those of the maps that come next at
-    its voxels, until all have voxels enough. At 2 mm, as published, that is none of 50.
+    On a coarse grid, parcels have hardly more voxels than a fit has coefficients, and the fit
+    follows noise. So the smallest parcel is merged, voxel by voxel, into the parcel of the ROI
+    with the next largest value, until all parcels have enough voxels. At 2 mm, as published, none
+    of the 50 parcels is too small.
 
     Parameters
     ----------
     maps
         ROI maps, (rois, voxels), dimensionless weights.
     voxels_a_coefficient
-        How many voxels a parcel has for each of its `rois + 1` coefficients, at least.
+        Smallest number of voxels in a parcel for each of its `rois + 1` coefficients.
 
     Returns
     -------
     numpy.ndarray
-        (voxels,), rows of `maps`.
+        (voxels,), row numbers of `maps`.
 
     Examples
     --------
@@ -306,7 +307,7 @@ def standardised(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     largest = np.maximum(features.max(axis=1), -features.min(axis=1))
     features -= features.mean(axis=1, keepdims=True)
     spread = np.sqrt(np.einsum("rv,rv->r", features, features) / features.shape[1])
-    # A constant row carries nothing, whatever rounding left of it.
+    # A row that is constant up to rounding carries no information.
     flat = spread <= 8 * np.finfo(np.float64).eps * largest
     features[flat] = 0.0
     features /= np.where(flat, 1.0, spread)[:, None]
@@ -316,7 +317,7 @@ def standardised(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 def fit_maps(
     features: NDArray[np.float64], maps: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Fit a person's maps by features, each contrast alone, by least squares.
+    """Regress a person's maps on features, each contrast on its own.
 
     Parameters
     ----------
@@ -327,8 +328,8 @@ def fit_maps(
 
     Returns
     -------
-    Intercepts and slopes (contrasts, 1 + rois), 0 where there is no fit, and where there is one
-    (contrasts,).
+    Intercepts and slopes (contrasts, 1 + rois), 0 without a fit; and whether each contrast was
+    fitted (contrasts,).
 
     Examples
     --------
@@ -345,7 +346,7 @@ def fit_maps(
     enough = VOXELS_A_COEFFICIENT * (1 + rois)
     fitted: NDArray[np.bool_] = (voxels_known >= enough) | (voxels_known == voxels)
     design = np.concatenate([np.ones((1, voxels)), features])
-    # Contrasts that lack the same voxels share a decomposition.
+    # Contrasts with the same missing voxels are solved together.
     for alike in rows_alike(known):
         contrasts = alike[fitted[alike]]
         if len(contrasts):
@@ -361,7 +362,7 @@ def _least_squares(
 ) -> NDArray[np.float64]:
     """Return coefficients (targets, rows of the design)."""
     rows, voxels = design.shape
-    if voxels > _MANY * rows:  # products are as exact there, and ten times as fast
+    if voxels > _MANY * rows:  # the normal equations are as exact here, and ten times as fast
         gram = design @ design.T
         if np.linalg.cond(gram) < _WORST:
             return np.asarray(np.linalg.solve(gram, design @ targets.T).T, np.float64)
@@ -369,7 +370,7 @@ def _least_squares(
 
 
 def rows_alike(known: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Return the numbers of rows that are the same, group by group.
+    """Return groups of identical rows, as row numbers.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Whether a measured map is one: on its own, and beside the maps of other people.
+"""Check measured maps, each on its own and against the maps of other people.
 
-A map on its own may hold too few of the places or too few values, and cannot be used then. Beside
-the mean of the other people's maps it may look mirrored, of another scale, or like none of
-them: that is reported, and whoever has the maps decides.
+A map that covers too few voxels or has too few distinct values cannot be used. A map that looks
+mirrored, has another scale, or differs from the mean of the other people's maps is only reported,
+and the user decides. Voxels may also be parcels here.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 Indices = NDArray[np.intp]
 
-# Below this share of the places with a value a map cannot be used; below the other it is reported.
+# A map that covers less than the first share of voxels is not used; less than the second, reported.
 LEAST_COVERAGE, USUAL_COVERAGE = 0.5, 0.75
-# One value at more than this share of a map's places makes it a mask, labels, or a threshold.
+# A map with one value at more than this share of its voxels is a mask, labels, or thresholded.
 MOST_EQUAL = 0.5
-# No statistic or effect is so large; a thousand of its squares still fit 32 bits.
+# No statistic or effect is this large; a thousand squares of it still fit into 32-bit floats.
 LARGEST_VALUE = 1e9
-# With fewer people maps are not compared with each other.
+# With fewer people, maps are not compared with each other.
 LEAST_PEOPLE = 5
-# A standard deviation so many times the group's median, or that part of it, is reported.
+# A standard deviation above the group's median times this, or below it over this, is reported.
 SCALE_FACTOR = 4.0
-# Differences between left and right must agree among people by this r to distinguish sides.
+# Left-right differences must correlate this much among people to tell the sides apart.
 LEAST_SIDE_R, _SIDE_HINT = 0.15, 0.1
-# So many contrasts of a person together show a side that one alone does not.
+# This many contrasts of a person together can show a swap that a single one cannot.
 LEAST_TOGETHER = 3
-# An r with the others' mean that is lower than the median by this, and by 3.5 robust deviations.
+# An outlier's r with the others' mean is below the median by this, and by 3.5 robust deviations.
 LEAST_DROP, _OUTLIER_Z, _MAD_TO_SD = 0.2, 3.5, 1.4826
-# Places, evenly spread, by which equal values and sides are compared: maps are smooth.
+# Evenly spread voxels that are compared; a sample is enough because maps are smooth.
 _SAMPLE = 20_000
 
 
 @dataclass(frozen=True)
 class OwnFigures:
-    """What a map tells on its own."""
+    """Metrics of a map on its own."""
 
-    coverage: float  # share of the places with a value
+    coverage: float  # share of the voxels with a value
     equal: float  # share of finite values equal to the most frequent one; NaN where there is none
     sd: float  # standard deviation of the values; NaN where there is none
-    largest: float = 0.0  # absolute value; it may be infinite
+    largest: float = 0.0  # largest absolute value; may be infinite
 
     @property
     def unusable(self) -> str:
@@ -51,7 +51,7 @@ class OwnFigures:
         if not self.coverage:
             return "it is empty"
         if self.largest > LARGEST_VALUE:
-            return f"its values go up to {self.largest:.3g}, and no statistic or effect is so large"
+            return f"its values reach {self.largest:.3g}, too large for a statistic or an effect"
         if self.equal > MOST_EQUAL:
             return (
                 f"{self.equal:.0%} of its values are the same: it looks like a mask, labels, or "
@@ -69,12 +69,12 @@ class GroupFigures:
     """How a map compares with the mean of the other people's maps; NaN where not known."""
 
     r: float  # correlation with the mean of the others
-    side_r: float  # the same, of the differences between left and right
+    side_r: float  # the same for the left-right differences
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A map with its figures and what is wrong with it."""
+    """A map's metrics and what is wrong with it."""
 
     own: OwnFigures
     group: GroupFigures | None  # None: too few people to compare with
@@ -84,7 +84,7 @@ class Checked:
 
 
 def own_figures(values: Array) -> OwnFigures:
-    """Look at a map (places,), NaN where it has no value.
+    """Compute the metrics of a map (voxels,), NaN where it has no value.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def own_figures(values: Array) -> OwnFigures:
     >>> own_figures(np.array([1.0, 1.0, 1.0, np.nan])).unusable[:31]
     '100% of its values are the same'
     """
-    # It may be infinite; NaN, no value, does not count.
+    # Infinite values count; NaN means no value.
     largest = float(np.abs(values).max(initial=0.0, where=~np.isnan(values)))
     known = values[np.isfinite(values)]
     if not known.size:
@@ -107,30 +107,29 @@ def own_figures(values: Array) -> OwnFigures:
 
 
 def check_maps(maps: Iterable[Array], sds: Sequence[float], mirror: Indices) -> list[Checked]:
-    """Compare the maps of one contrast, one a person, with the mean of the others.
+    """Compare each person's map of one contrast with the mean of the others' maps.
 
-    The mean is of maps scaled to a standard deviation of 1, so that none outweighs the others.
-    Large maps are compared at a sample of their places.
+    Maps are scaled to a standard deviation of 1 before averaging, so that none outweighs the
+    others. Large maps are compared at a sample of their voxels.
 
     Parameters
     ----------
     maps
-        (places,) each; gone through twice, so that files may be mapped; NaN where there is no
-        value.
+        (voxels,) each, NaN where there is no value; read twice, so they may be mapped from files.
     sds
         Standard deviation of each map.
     mirror
-        (places,), the place on the other side of each; -1: none.
+        (voxels,), index of the voxel at the mirrored position; -1: none.
 
     Returns
     -------
-    In the order of the maps; without comparisons with fewer than `LEAST_PEOPLE` maps.
+    In the order of the maps; with fewer than `LEAST_PEOPLE` maps, they are not compared.
     """
     maps = list(maps)
     own = [own_figures(values) for values in maps]
     if len(maps) < LEAST_PEOPLE:
         return [Checked(figures, None, np.nan, _own_findings(figures)) for figures in own]
-    # A sample of the places, then pairs of both sides: each pair once.
+    # A sample of the voxels, then mirrored pairs, each pair once.
     sample = _sample(len(mirror))
     ones = sample[mirror[sample] > sample]
     places = np.concatenate([sample, ones, mirror[ones]])
@@ -152,7 +151,7 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], mirror: Indices) -> 
 
 
 def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
-    """Judge the sides of a person's contrasts together, where each alone says too little.
+    """Detect swapped sides from all contrasts of a person, where each alone is inconclusive.
 
     Returns
     -------
@@ -166,13 +165,13 @@ def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
     if len(sides) < LEAST_TOGETHER or np.median(sides) >= -_SIDE_HINT:
         return {}
     return {
-        "mirrored": f"left and right look swapped: over {len(sides)} contrasts, what differs "
-        f"between them correlates {np.median(sides):.2f} with the others'"
+        "mirrored": f"left and right look swapped: over {len(sides)} contrasts, the left-right "
+        f"difference correlates {np.median(sides):.2f} with other people's"
     }
 
 
 def _compare(values: Array, mean: Array, size: int) -> GroupFigures:
-    """Compare a map with the mean of the others at a sample of so many places, and by its sides."""
+    """Compare a map with the others' mean, by its first `size` values and by mirrored pairs."""
 
     def sides(row: Array) -> Array:
         ones, others = np.split(row[size:], 2)
@@ -200,12 +199,12 @@ def _judge(
             findings["scale"] = f"its scale is {scale:.3g} times the group's median"
         if usual_side >= LEAST_SIDE_R and group.side_r < -max(LEAST_SIDE_R, usual_side / 2):
             findings["mirrored"] = (
-                f"left and right look swapped: what differs between them correlates "
-                f"{group.side_r:.2f} with the others' (median {usual_side:.2f})"
+                f"left and right look swapped: the left-right difference correlates "
+                f"{group.side_r:.2f} with other people's (median {usual_side:.2f})"
             )
         if not findings and usual_r - group.r > max(LEAST_DROP, _OUTLIER_Z * spread):
             findings["outlier"] = (
-                f"it correlates {group.r:.2f} with the others' mean (median {usual_r:.2f})"
+                f"it correlates {group.r:.2f} with other people's mean (median {usual_r:.2f})"
             )
         checked.append(Checked(figures, group, float(scale), findings, usual_side))
     return checked
@@ -222,7 +221,7 @@ def _sample(size: int) -> Indices:
 
 
 def _r(one: Array, other: Array) -> float:
-    """Return the correlation over what both have; NaN where one is constant or has nothing."""
+    """Return the correlation over shared values; NaN if fewer than 3, or if one is constant."""
     known = np.isfinite(one) & np.isfinite(other)
     if known.sum() < 3:
         return float("nan")

@@ -45,10 +45,10 @@ _ROUNDING = 1e-6  # a smaller difference is rounding error of scores summed in f
 _SAMPLES = 2000  # bootstrap samples of people, for the interval of a group's score
 _CELLS_AT_ONCE = 4_000_000  # cells of (samples, people)
 RULE = (
-    f"better and worse need {FEWEST} participants ({FEWEST_RARER} of the rarer level where there "
-    "are two; a family counts as one), a 95 % interval without 0, and p of sign flips over "
-    "participants up to "
-    f"{_LARGEST_P:g}; otherwise the words say what is missing"
+    f"better and worse need {FEWEST} participants ({FEWEST_RARER} of the rarer level if there are "
+    "two; a family counts as one), a 95 % interval that excludes 0, and p by sign flips over "
+    "participants of "
+    f"up to {_LARGEST_P:g}; otherwise the verdict says what is missing"
 )
 
 

@@ -168,7 +168,7 @@ def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
     np.testing.assert_allclose(first[1], image(path)[found[0][0].places.mask], rtol=1e-6)
     with changed(path, change=lambda values: values * np.float32(1e30)):
         people, _ = tables(cohort, "measured", tmp_path)
-    assert "no statistic or effect is so large" in people.failed["02"]
+    assert "too large for a statistic or an effect" in people.failed["02"]
 
 
 def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys):

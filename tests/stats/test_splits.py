@@ -33,16 +33,16 @@ def test_the_order_of_the_labels_does_not_matter():
 
 
 def test_a_person_on_two_sides_is_refused():
-    with pytest.raises(ValueError, match="two sides of the split: 02"):
+    with pytest.raises(ValueError, match="two sets of the split: 02"):
         Split(("01", "02"), ("02",), ("03",))
-    with pytest.raises(ValueError, match="families are on two sides of the split: smith"):
+    with pytest.raises(ValueError, match="families are in two sets of the split: smith"):
         Split(("01",), ("02",), ()).require_whole_families({"01": "smith", "02": "smith"})
 
 
 def test_shares_that_leave_nobody_are_refused():
     with pytest.raises(ValueError, match="leave nobody"):
         split_people(PEOPLE, validation=0.5, test=0.5, seed=0)
-    with pytest.raises(ValueError, match="too few to be divided"):
+    with pytest.raises(ValueError, match="too few to be split"):
         split_people(["a", "b"], validation=0.1, test=0.1, seed=0)
     with pytest.raises(ValueError, match="twice"):
         split_people(["a", "a"], validation=0.1, test=0.1, seed=0)

@@ -133,7 +133,7 @@ def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys)
     for who in ("07", "08"):
         name = Path(name_of(who, CONTRASTS[0])).name
         line = f"measured maps: sub-{who}, unusable in 1 of 2 targets ({CONTRASTS[0]}): left out, "
-        assert f"{line}because of {name}: its values go up to 1e+38, and no" in err
+        assert f"{line}because of {name}: its values reach 1e+38, too large" in err
     for who in ("09", "10"):
         assert f"sub-{who} is left out: none of 2 measured maps can be used, because of " in err
         assert Path(name_of(who, CONTRASTS[0])).name in err
