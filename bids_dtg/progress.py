@@ -45,6 +45,7 @@ class Board:
         self.total, self.stages = total, stages
         self.begun = self._done = self._failed = 0
         self._lanes: dict[int, Lane] = {}
+        self.shown: set[str] = set()  # notes of lanes: those of all participants appear once
         self._started = self._noted = time.monotonic()
         self.bars = None
         if sys.stderr.isatty() and multiprocessing.parent_process() is None:
@@ -125,8 +126,10 @@ class Lane:
         self._board.note(f"{self._title}: {message}")
 
     def note(self, message: str) -> None:
-        """Print one line without disturbing the bars."""
-        self._board.note(message)
+        """Print one line without disturbing the bars, the first time that it is noted."""
+        if message not in self._board.shown:
+            self._board.shown.add(message)
+            self._board.note(message)
 
 
 def _bars() -> Progress:

@@ -37,6 +37,18 @@ def test_plain_lines_tell_how_far_all_is_every_minute(clock, capsys):
     ]
 
 
+def test_a_note_of_all_participants_appears_once(capsys):
+    board = Board(2)
+    for number in range(2):
+        lane = board.lane(number)
+        lane.start(f"sub-{number}")
+        lane.note("The model was trained on runs cleaned differently.")
+        lane.note(f"sub-{number}: no mask")
+    told = capsys.readouterr().err
+    assert told.count("cleaned differently") == 1
+    assert told.count("no mask") == 2
+
+
 def run_on_a_terminal(command: list[str]) -> tuple[int, str]:
     """Run a program with standard error on a pseudo-terminal; return its code and what it drew."""
     ours, theirs = pty.openpty()

@@ -195,7 +195,7 @@ def choose_participants(
         near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
         raise DatasetError(
             f"{root} has no participant {', '.join(unknown)}",
-            expected=f"{'near ones are' if near else 'e.g.'} {', '.join(near or present[:5])} "
+            expected=f"e.g. {', '.join(near or present[:5])} "
             f"({counted(len(present), 'participant')} there)",
             remedy=f"--participant-label {' '.join(near or present[:1])}, or leave it out for all",
         )

@@ -152,7 +152,7 @@ def test_participants(tmp_path):
     assert participants_in(tmp_path) == ("01", "010", "02")
     assert select_participants(dataset_at(tmp_path)) == ("01", "010", "02")
     assert select_participants(dataset_at(tmp_path), ["sub-02", "01", "02"]) == ("01", "02")
-    with pytest.raises(DatasetError, match=r"no participant 03, 1.*near ones are.*01"):
+    with pytest.raises(DatasetError, match=r"no participant 03, 1.*e\.g\. .*01"):
         select_participants(dataset_at(tmp_path), ["1", "03"])
     with pytest.raises(SettingsError, match=r"\.\./01"):
         select_participants(dataset_at(tmp_path), ["../01"])
