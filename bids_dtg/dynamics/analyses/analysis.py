@@ -1,4 +1,4 @@
-"""Common to analyses of models of regions' series: the model, and people of one session."""
+"""What the analyses share: the model, and the people and their sessions."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Some = TypeVar("Some", bound=PeopleSeries)
 
 
 class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
-    """One call of an analysis of a linear core or a network; one that makes models reads none."""
+    """One run of an analysis of a linear core or a network; a training reads no model."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
 
     @classmethod
     def load(cls, name: str) -> Bundle:
-        """Return the model that ``--model`` names; one of another workflow is refused."""
+        """Return the model of ``--model``; refuse one of another workflow."""
         if kind_of(name) == LINEAR_DYNAMICS.name:
             return load_linear_bundle(name)
         return load_network_bundle(name)
@@ -62,7 +62,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
-        """Return names that replace folders of this machine."""
+        """Return folders on this machine, by the names that replace them in outputs."""
         return {
             "split-file": _folder_of(settings.modelling.split_file),
             "structural": settings.modelling.structural_connectivity,
@@ -70,7 +70,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         }
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
-        """Yield lines on the content of the files, for the given people."""
+        """Yield lines on the input files and their sessions, for a dry run."""
         people = self.people
         files = ", ".join(str(path) for path in people.source.paths)
         sessions = ", ".join(session_words(session) for session in people.sessions)
@@ -78,36 +78,36 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
     @property
     def model(self) -> Bundle:
-        """The model of ``--model``; ValueError: the call reads none."""
+        """The model of ``--model``; ValueError if the analysis reads none."""
         if self.bundle is None:
-            raise ValueError("this call reads no model")
+            raise ValueError("this analysis reads no model")
         own: Bundle = self.bundle
         return own
 
     @property
     def core(self) -> LinearBundle:
-        """The model of ``--model``, which is a linear core; ValueError: it is none."""
+        """The linear core of ``--model``; ValueError if it is a network."""
         if not isinstance(self.model, LinearBundle):
-            raise ValueError(f"{self.model.card.name} is no linear core")
+            raise ValueError(f"{self.model.card.name} is not a linear core")
         return self.model
 
     @property
     def network(self) -> NetworkBundle:
-        """The model of ``--model``, which is a network; ValueError: it is none."""
+        """The network of ``--model``; ValueError if it is a linear core."""
         if not isinstance(self.model, NetworkBundle):
-            raise ValueError(f"{self.model.card.name} is no network")
+            raise ValueError(f"{self.model.card.name} is not a network")
         return self.model
 
     @property
     def notice(self) -> str:
-        """What is to be known of the model, or of the people that it is made of; may be empty."""
+        """A warning about the model, or about the people to train on; may be empty."""
         if self.bundle is not None:
             return str(self.bundle.card.notice)
         return SIMULATED if self.dataset.description.get("Simulated") else ""
 
     @property
     def card_facts(self) -> dict[str, Any]:
-        """Facts for the card of the model that the call makes, beside those of its fit."""
+        """Facts for the card of a newly trained model, besides those of its fit."""
         source = self.people.source
         return {
             "name": self.name,
@@ -127,7 +127,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         sections: Iterable[Section],
         flags: Iterable[Flag] = (),
     ) -> None:
-        """Write tables, and the page, which begins with the notice, the flags and the lead."""
+        """Write tables and the page, which begins with the lead, the notice and the flags."""
         notice = [Flag("warning", self.notice)] if self.notice else []
         page = Page(
             title=self.results.title,
@@ -139,7 +139,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
     @property
     def session(self) -> str:
-        """The session of the model's training; the first session if there is no rest of it."""
+        """The model's training session; if the data lack it, their first session."""
         there = self.people.sessions
         own = self.bundle.part.session if self.bundle else there[0]
         return own if own in there else there[0]
@@ -147,7 +147,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     def sessions(
         self, labels: Sequence[str], read: Callable[[str, Sequence[str]], Some]
     ) -> dict[str, Some]:
-        """Return people by session, the model's session first; who lacks a session is not in it."""
+        """Return the people who have each session, by session, the model's session first."""
         people = self.people
         names = (self.session, *(name for name in people.sessions if name != self.session))
         return {
@@ -158,35 +158,36 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
     @cached_property
     def _sketches(self) -> Mapping[str, tuple[str, ...]]:
-        """Sketches of people's series; of a model that knows labels alone, none are made."""
+        """Sketches of people's series; empty for a model that knows people by label alone."""
         if self.bundle is None or self.bundle.people is None:
             return {}
         return self.people.sketches(self.people.labels)
 
     def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
-        """Return people with rest of `session`, report the others; `nobody` begins the error."""
+        """Return people with data in `session`, report the others; `nobody` begins the error."""
         there, wanted = self.people.of_session(self.session), tuple(labels)
         if without := [label for label in wanted if label not in there]:
             say(
-                f"left out: {counted(len(without), 'participant')} without rest of "
+                f"left out: {counted(len(without), 'participant')} without data in "
                 f"{session_words(self.session)} ({named(without)})"
             )
         if len(without) == len(wanted):
             raise DatasetError(
-                f"{nobody} has rest of {session_words(self.session)}",
+                f"{nobody} has data in {session_words(self.session)}",
                 remedy="choose another session with --session-label",
             )
         return tuple(label for label in wanted if label in there)
 
     def others(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
-        """Participants with rest of `session` outside the training set, and why others are not.
+        """Return the participants to evaluate a core on, and why the others are left out.
 
-        Training people and their relatives are left out; the reasons are those of the table.
+        Training people and their relatives are left out. The reasons are those of the table of
+        people who were left out.
 
         Raises
         ------
         DatasetError
-            Files have other regions, or another time between frames, than the model.
+            The files have other regions or another time between frames than the model.
         """
         bundle, people = self.core, self.people
         table = people.source.families.by_label
@@ -200,22 +201,22 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
             return (), why
         self._require_fitting()
         self._say_if_by_label()
-        say(f"evaluated, outside the training set of {bundle.card.name}: {named(labels)}")
+        say(f"evaluated on people outside the training set of {bundle.card.name}: {named(labels)}")
         if alike := bundle.in_training_set(labels):
             say(
-                f"{bundle.card.name} was fitted to people of {bundle.part.data_set} with the "
-                f"same labels ({named(alike)}): if they are these, give the data set that name"
+                f"{bundle.card.name} was trained on people of {bundle.part.data_set} with the same "
+                f"labels ({named(alike)}). If they are the same, give your data set that name"
             )
         for text in () if bundle.people is None else bundle.people.unlisted:
             say(
-                f"warning: {bundle.card.name} was made with people who are on no list ({text}): "
-                "if they are among these participants, they are not left out"
+                f"warning: {bundle.card.name} was also trained on people whose IDs are unknown "
+                f"({text}). If they are among these participants, they are not left out"
             )
         say_left_out(why)
         return labels, why
 
     def inferable(self) -> tuple[str, ...]:
-        """Participants that a linear core applies to: all with rest of `session`.
+        """Return the participants that a linear core applies to: all with data in `session`.
 
         Raises
         ------
@@ -238,18 +239,18 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 f"({named(people.regions)}) and the model {bundle.card.name} has "
                 f"{counted(len(bundle.regions), 'region')} ({named(bundle.regions)})",
                 expected="the same regions in the same order",
-                remedy="give their names under the key places",
+                remedy="if they are the same regions, name them alike under the key places",
             )
         if not math.isclose(people.tr_seconds, bundle.part.tr_seconds, rel_tol=SAME_TR):
             raise DatasetError(
                 f"the files have {people.tr_seconds:g} seconds between frames and the model "
                 f"{bundle.card.name} has {bundle.part.tr_seconds:g}",
-                expected="the same: a step of the model is a frame",
+                expected="the same, as a step of the model is one frame",
             )
         if self.session != bundle.part.session:
             say(
-                f"{bundle.card.name} was fitted to {session_words(bundle.part.session)}, which is "
-                f"missing: {session_words(self.session)} is used instead"
+                f"{bundle.card.name} was trained on {session_words(bundle.part.session)}, which is "
+                f"missing here; {session_words(self.session)} is used instead"
             )
 
     @cached_property
@@ -258,13 +259,13 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         return self.network.known(self.people.labels, self.data_set, self._sketches)
 
     def known(self) -> tuple[str, ...]:
-        """Return the labels of the network's training participants with rest of `session`.
+        """Return the labels of the network's training participants with data in `session`.
 
         Raises
         ------
         DatasetError
-            There are none, or the files have other regions or another time between frames than the
-            model.
+            There are no such participants, or the files have other regions or another time between
+            frames than the model.
         """
         self._require_fitting()
         bundle, people = self.network, self.people
@@ -272,11 +273,11 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         there = [label for label in people.labels if label in self.row_labels]
         if not there:
             raise DatasetError(
-                f"{bundle.card.name} was fitted to nobody of {self.data_set} "
+                f"{bundle.card.name} was not fitted to anybody in {self.data_set} "
                 f"({named(people.labels)})",
-                expected="people of its training set: its parameters are theirs",
-                remedy="name the data set as when it was trained (Name in its "
-                "dataset_description.json), or give the files that it was trained on",
+                expected="its training participants, as it has parameters for nobody else",
+                remedy="give the data set the Name that it had in training "
+                "(dataset_description.json), or give the files that were used for training",
             )
         if outsiders := [label for label in people.labels if label not in there]:
             say(
@@ -286,7 +287,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         by_label = bundle.in_training_set(people.labels, self.data_set)
         if renamed := [label for label in there if label not in by_label]:
             say(
-                f"{counted(len(renamed), 'participant')} of other labels ({named(renamed)}): "
+                f"{counted(len(renamed), 'participant')} with other labels ({named(renamed)}) "
                 f"recognised in the training set of {bundle.card.name} by their series"
             )
         return self._with_rest(there, f"nobody in the training set of {bundle.card.name}")
@@ -297,7 +298,7 @@ def _folder_of(path: Path | None) -> Path | None:
 
 
 def _kind(settings: Settings, bundle: Bundle | None) -> str:
-    """Return the kind of model that a call reads, or makes."""
+    """Return the kind of model that the analysis reads or trains."""
     if bundle is not None:
         return bundle.card.kind
     return KIND_OF[settings.modelling.architecture or LINEAR].name

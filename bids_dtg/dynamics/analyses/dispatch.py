@@ -1,4 +1,4 @@
-"""Runs an analysis by the kind of the model that a call reads, or makes."""
+"""Runs an analysis for the kind of model that is read or trained."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RUN: Mapping[str, Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
         "fixed-points": {NETWORK: later("dynamics.analyses.fixed_points:run_fixed_points")},
     }
 )
-# Options that linear cores lack.
+# Options that apply to networks only.
 _OF_NETWORKS = (
     *("recipe", "epochs", "batch_size", "learning_rate", "states", "region_parameters"),
     *("no_external_input", "restarts", "structural_connectivity", "region_maps"),
@@ -37,14 +37,14 @@ _OF_NETWORKS = (
 
 
 def run_analysis(analysis: str, settings: Settings) -> int:
-    """Run an analysis of the model that the call reads, or makes; return 0.
+    """Run an analysis for the kind of model that is read or trained; return 0.
 
     Parameters
     ----------
     analysis
         A value of ``--analysis``.
     settings
-        Options of the call, composed and checked.
+        Options of the run, composed and checked.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def run_analysis(analysis: str, settings: Settings) -> int:
     architecture = architecture_of(settings)
     if architecture not in _RUN[analysis]:
         raise SettingsError(
-            f"--analysis {analysis} was given with {_WORDS[architecture]}, which has none",
+            f"--analysis {analysis} was given with {_WORDS[architecture]}, which does not have it",
             expected=f"a model trained with --architecture {' or '.join(_RUN[analysis])}",
         )
     if architecture == LINEAR:
@@ -68,11 +68,11 @@ def run_analysis(analysis: str, settings: Settings) -> int:
 
 
 def architecture_of(settings: Settings) -> str:
-    """Return the architecture of the model that a call reads, or makes."""
+    """Return the architecture of the model that is read or trained."""
     modelling = settings.modelling
     if modelling.analysis == "train" or not model_given(settings):
         return modelling.architecture or LINEAR
-    # A bundle of another workflow is refused where networks are loaded.
+    # A bundle of another workflow is refused when it is loaded as a network.
     kind = kind_of(settings.inputs.model)
     return LINEAR if kind == KIND_OF[LINEAR].name else NETWORK
 

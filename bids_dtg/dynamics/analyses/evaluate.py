@@ -1,7 +1,7 @@
-"""Evaluate a model of people's series: one table for linear cores and networks.
+"""Evaluate models of regional time series: one table for linear cores and networks.
 
-Linear cores are judged by people they were not trained on, or by folds over people; networks by the
-people they were fitted to (`analyses.network_evaluation`).
+Linear cores are evaluated on people they were not trained on, or by cross-validation over people;
+networks on the people they were fitted to (`analyses.network_evaluation`).
 """
 
 from __future__ import annotations
@@ -46,45 +46,45 @@ Some = TypeVar("Some", bound=PeopleSeries)
 
 SCORES = "desc-evaluation_scores"
 TEXT = (  # above the first table
-    "Each row knows one session, or half of one, of a person, and the mean of other people. It "
-    "predicts functional connectivity (FC), next frames, and the dynamics of FC (FCD: how alike FC "
-    f"is in any two windows of {FCD_FRAMES} frames, every {FCD_STRIDE} frames). FC that is "
-    f"predicted better than by the model is marked: {RULE}."
+    "Each row predicts from one session of a person (or half a session), from the mean of other "
+    "people, or from both. It predicts functional connectivity (FC), the next frame, and the "
+    f"dynamics of FC (FCD: the similarity of FC between windows of {FCD_FRAMES} frames, "
+    f"{FCD_STRIDE} frames apart). FC that is predicted better than by the model is marked; {RULE}."
 )
 _OF_CORES = (
-    "A core predicts FC by mixing a person's own with the mean. Next frames and FCD are of its "
-    "process, which is shrunk to the mean's more strongly: how much they say of the person is seen "
-    "beside the row of the mean, which knows nothing of the person."
+    "A core predicts FC as a weighted mean of the person's own FC and that of other people. It "
+    "predicts next frames and FCD by its process, which is shrunk more strongly. Compare these "
+    "with the row of the mean, which uses no data of the person."
 )
 _ON_PAGE = (
     *("words", "fit", "fit_single", "residual", "identified", "r2", "nll", "fcd", "verdict_fit"),
 )
-# Columns where the model says what it simulates.
+# Columns for a model that predicts by simulations.
 _OF_SIMULATIONS = (
     Column(
         "fit_single",
-        "The same r of single simulations, as published: mean over simulations, then over people",
+        "The same r for single simulations, as published: mean over simulations, then over people",
         "FC r, single simulations",
         interval=BY_PEOPLE,
     ),
-    Column("diverged", "Simulations that diverged, and are left out"),
+    Column("diverged", "Simulations that diverged and were left out"),
 )
 _COLUMNS = (
     Column("name", "Name of the model, or of what it is compared with"),
-    Column("words", "Description of it", "by"),
-    Column("session", "Session that judges"),
+    Column("words", "Description of the row", "predicted by"),
+    Column("session", "Session that is predicted"),
     Column("relation", f"Its relation to the session that is read: {SAME}, {ANOTHER}, or {HALF}"),
     Column("people", "Number of people"),
     Column(
         "fit",
-        "Pearson r between functional connectivity (FC) that is predicted and that of the session, "
-        "over pairs of regions, mean over people; simulations predict their mean",
+        "Pearson r between the predicted functional connectivity (FC) and that of the session, "
+        "over pairs of regions, mean over people; for simulations, the prediction is their mean FC",
         "FC r",
         interval=BY_PEOPLE,
     ),
     Column(
         "advantage_fit",
-        "Difference of this to the model's; above 0: the model is better",
+        "Fit of the model minus fit of this row; above 0: the model is better",
         interval=T_INTERVAL,
     ),
     Column("advantage_fit_p", "Two-sided p of the advantage, by sign flips over people"),
@@ -93,27 +93,29 @@ _COLUMNS = (
     ),
     Column(
         "residual",
-        "The same r, of differences from the mean FC of other people",
+        "The same r, for differences from the mean FC of other people",
         "residual r",
         interval=BY_PEOPLE,
     ),
     Column(
         "identified",
-        "Share of people whose session is closer to what is said of them than to what is said of "
-        "anybody else",
+        "Share of people whose session is closer to their own prediction than to that of anybody "
+        "else",
         interval="95 % interval (Wilson)",
     ),
-    Column("r2", "Share of the session's variance one frame ahead, mean over people", "R²"),
+    Column(
+        "r2", "Share of the session's variance predicted one frame ahead, mean over people", "R²"
+    ),
     Column(
         "nll",
-        "Negative log density of a frame given those before it, all regions together, mean over "
-        "people",
+        "Negative log density of a frame given the frames before it, all regions together, mean "
+        "over people; less is better",
         unit="nats per region and frame",
     ),
     Column(
         "fcd",
-        "Kolmogorov-Smirnov distance between distributions of FCD of the session and of "
-        f"{FCD_SIMULATIONS} simulations of each person, or of a measured session; mean over "
+        "Kolmogorov-Smirnov distance between the distribution of FCD in the session and that in "
+        f"{FCD_SIMULATIONS} simulations of each person, or in a measured session; mean over "
         "people; 0: the same",
         "FCD distance",
         interval=BY_PEOPLE,
@@ -122,12 +124,12 @@ _COLUMNS = (
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Evaluate the linear core of ``--model``, or one of each fold; return 0.
+    """Evaluate the linear core of ``--model``, or cross-validate with ``--folds``; return 0.
 
     Raises
     ------
     DtgError
-        Wrong options, files or model, or nobody to be judged.
+        Wrong options, files or model, or nobody to evaluate on.
     """
     if settings.statistics.folds is not None:
         return _by_folds(settings)
@@ -135,14 +137,14 @@ def run_evaluation(settings: Settings) -> int:
 
 
 def _of_model(settings: Settings) -> int:
-    """Judge a linear core by people it was not trained on."""
+    """Evaluate a linear core on people it was not trained on."""
     analysis = DynamicsAnalysis.prepare(settings, "evaluation", SCORES, EXCLUDED)
     (labels, seen), bundle = analysis.others(), analysis.core
     if not labels:
         raise DatasetError(
             f"{bundle.card.name} was trained on all of these participants",
-            expected="people outside its training set: it is judged by nobody else",
-            remedy="give other people, or --folds N in place of --model",
+            expected="people outside its training set, to evaluate it on",
+            remedy="give other people, or --folds N instead of --model",
         )
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores and a page", labels)
@@ -160,15 +162,15 @@ def _of_model(settings: Settings) -> int:
 
 
 def _by_folds(settings: Settings) -> int:
-    """Train on all folds of people but one, and judge by that one, in turn."""
+    """Train on all folds of people but one, evaluate on that one, and so for each fold."""
     analysis = DynamicsAnalysis.prepare(settings, FOLDS, SCORES)
     people = analysis.people
     there = frozenset(people.of_session(analysis.session))
     labels = tuple(label for label in people.split.everybody if label in there)
     groups = draw_folds(settings, labels, people.families)
     fewest = len(labels) - max(len(group) for group in groups)
-    who = f"to be trained on beside a fold ({len(groups)} folds)"
-    require_enough(fewest, who, remedy="scan more people, or give more folds")
+    who = f"to train on outside a fold ({len(groups)} folds)"
+    require_enough(fewest, who, remedy="add people, or use more folds")
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
     with analysis.results.begun():
@@ -186,7 +188,7 @@ def _by_folds(settings: Settings) -> int:
             model = fit_core(TrainingPeople(some_people, name, training, others), people.tr_seconds)
             models |= dict.fromkeys(group, model)
             frames = f"{model.shrinkage.process:g} and {model.shrinkage.connectivity:g} frames"
-            say(f"fold {number}: {counted(len(training), 'participant')}, shrunk by {frames}")
+            say(f"fold {number}: {counted(len(training), 'participant')}, shrinkage {frames}")
         read, judge, which = _both(sessions)
         found = _judged(settings, read, judge, [models[label] for label in read.people])
         who = f"Linear cores of {len(groups)} folds, {counted(len(read.people), 'participant')}"
@@ -195,9 +197,9 @@ def _by_folds(settings: Settings) -> int:
 
 
 def _both(sessions: Mapping[str, PeopleSeries]) -> tuple[PeopleSeries, Judge, str]:
-    """Return what is read and what judges, of the same people, and a sentence on both.
+    """Return the session that is read, the session that judges, and a sentence on both.
 
-    They are the first two sessions, of people who have both; of a single session its halves.
+    They are the first two sessions that some people have both of, or the halves of one session.
     """
     (name, own), *further = sessions.items()
     for other, again in further:
@@ -206,15 +208,18 @@ def _both(sessions: Mapping[str, PeopleSeries]) -> tuple[PeopleSeries, Judge, st
             if lost := len(own.people) - len(both):
                 say(f"left out: {counted(lost, 'participant')} without session {other}")
             judge = Judge(other, ANOTHER, again.of(both), {})
-            return own.of(both), judge, f"{name} is read, and {other} judges."
+            return own.of(both), judge, f"Predictions are made from {name} and judged on {other}."
     half = own.frames // 2
     judge = Judge(f"second half of {name}", HALF, _part(own, slice(half, None)), {})
-    words = f"The first half of {name} is read, and the second judges: there is no other session."
+    words = (
+        f"Predictions are made from the first half of {name} and judged on the second half, as "
+        "there is no other session."
+    )
     return _part(own, slice(half)), judge, words
 
 
 def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
-    # Degrees of freedom are those of all frames.
+    # The degrees of freedom in a part are not known; `dof` is that of all frames.
     kept = None if people.kept is None else people.kept[:, frames]
     return replace(people, series=standardised(people.series[..., frames]), kept=kept, dof=None)
 
@@ -222,8 +227,8 @@ def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
 def _judged(
     settings: Settings, read: PeopleSeries, judge: Judge, models: Sequence[LinearModel]
 ) -> list[Scored]:
-    """Score linear cores and what is simpler; `models`: of each person, one without the person."""
-    say(f"judging {counted(len(read.people), 'participant')}")
+    """Score linear cores and simpler models; `models` has a core without the person for each."""
+    say(f"evaluating on {counted(len(read.people), 'participant')}")
     people = read_people(read, models)
     by = replace(judge, means={person.label: person.mean for person in people})
     shares = [own.others.shrinkage.own_share(own.own.frames) for own in people]
@@ -233,14 +238,14 @@ def _judged(
 
 
 def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultTable:
-    """Return the table of an evaluation, a row for each of `scored`, with verdicts on the model.
+    """Return the table of an evaluation, a row for each item of `scored`, with verdicts.
 
     Parameters
     ----------
     scored
-        Rows by their judges; each judge has the model's.
+        Scored rows; each judge has one of the model.
     simulated
-        Whether the model says what it simulates: such figures have columns of their own.
+        Whether the model predicts by simulations, which have additional columns.
     """
     models = {own.judge.name: own for own in scored if own.name == MODEL}
     rows = [
@@ -261,7 +266,7 @@ def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
     row |= {"session": judge.name, "relation": judge.relation, "people": int(known.sum())}
     row |= {name: bootstrap_interval(figures[name]) for name in ("fit", "residual", "fcd")}
     row |= {name: float(finite_mean(figures[name])) for name in ("r2", "nll")}
-    if len(known) > 1:  # nobody can be mixed up with nobody else
+    if len(known) > 1:  # a single person cannot be confused with anybody
         row["identified"] = wilson_interval(own.identified, len(known))
     if own is not model:
         found = judge_differences(model.figures["fit"] - figures["fit"], judge.people.kin)
@@ -272,14 +277,14 @@ def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
 
 
 def score_section(table: ResultTable, judge: Judge, *text: str) -> Section:
-    """Return the page's section of one judge.
+    """Return the page's section on one judge.
 
     Parameters
     ----------
     table
-        As of `score_table`.
+        Result of `score_table`.
     judge
-        Whose rows are shown.
+        The judge whose rows are shown.
     text
         Paragraphs above the table.
     """
@@ -304,14 +309,14 @@ def score_section(table: ResultTable, judge: Judge, *text: str) -> Section:
 
 
 def score_flags(table: ResultTable, people: int) -> list[Flag]:
-    """Return what a reader must know of the scores first.
+    """Return warnings that a reader of the scores must see first.
 
     Parameters
     ----------
     table
-        As of `score_table`.
+        Result of `score_table`.
     people
-        How many independent people there are.
+        Number of people, counting a family as one.
     """
     better = [
         f"{row['words']} ({row['session']})"
@@ -322,14 +327,14 @@ def score_flags(table: ResultTable, people: int) -> list[Flag]:
     flags = [Flag("warning", f"{few}: values may not hold for other people")] if few else []
     if better:
         text = (
-            f"Functional connectivity is predicted better than by the model by: {'; '.join(better)}"
+            f"Functional connectivity is predicted better than by the model by {'; '.join(better)}"
         )
         flags.append(Flag("warning", text))
     return flags
 
 
 def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> None:
-    """Write the table and the page of linear cores; `lead`: the page's first sentences."""
+    """Write the table and the page of linear cores; `lead` is the beginning of the page."""
     table, judge = score_table(scored), scored[0].judge
     say_scores(table)
     analysis.write_page(
@@ -346,4 +351,4 @@ def say_scores(table: ResultTable) -> None:
     for row in table.rows:
         fit = row["fit"]
         assert isinstance(fit, Interval)
-        say(f"functional connectivity of {row['session']}, {row['words']}: {fit.mean:.3f}")
+        say(f"functional connectivity in {row['session']}, {row['words']}: r = {fit.mean:.3f}")

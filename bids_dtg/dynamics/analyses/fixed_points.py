@@ -25,7 +25,7 @@ from bids_dtg.settings import Settings
 
 Row = dict[str, Any]
 
-LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
+LEVELS = (-1.0, 0.0, 1.0)  # constant values of each input of a single region
 _NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
 _REGIONS, _NETWORKS = "desc-regions_fixedpoints", "desc-networks_fixedpoints"
 _INPUTS = (
@@ -38,27 +38,28 @@ _SUMMARY = (
     Column(
         "one_stable_point",
         "Cases with one fixed point, which is stable as a flow",
-        "with one, stable as a flow",
+        "with one point, stable as a flow",
     ),
     Column("several_points", "Cases with several fixed points", "with several"),
     Column("no_point", "Cases without a fixed point", "with none"),
-    Column("points", "Number of fixed points", "points in all"),
+    Column("points", "Number of fixed points", "all points"),
     Column(
         "stable_flow",
         "Fixed points where all eigenvalues have real parts below 0",
-        "stable as a flow",
+        "points stable as a flow",
     ),
     Column(
         "stable_map",
-        "Fixed points where all of 1 + eigenvalue lie inside the unit circle",
-        "stable as a map",
+        "Fixed points where 1 + eigenvalue is inside the unit circle for all eigenvalues",
+        "points stable as a map",
     ),
-    Column("complex_eigenvalues", "Fixed points with complex eigenvalues", "points that rotate"),
+    Column("complex_eigenvalues", "Fixed points with complex eigenvalues", "points with rotation"),
 )
 _SETTLING = Column(
-    "settling", "Cases that come to rest as a map, from a random state without noise"
+    "settling", "Cases in which the map comes to rest from a random state, without noise"
 )
-_DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the search; as published
+# Draws of each person's parameters, and starts of the search for each draw; as published.
+_DRAWS, _NETWORK_STARTS = 4, 100
 
 
 def run_fixed_points(settings: Settings) -> int:
@@ -87,14 +88,14 @@ def run_fixed_points(settings: Settings) -> int:
         analysis.write_page(
             {_REGIONS: regions, _NETWORKS: persons},
             f"{counted(len(labels), 'participant')} of {analysis.data_set}: "
-            f"{single} of {total} networks have one fixed point, and it is stable.",
+            f"{single} of {total} networks have a single fixed point that is stable as a flow.",
             _sections(regions, persons),
         )
     return 0
 
 
 def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTable:
-    """Search fixed points of single regions for each combination of inputs."""
+    """Find fixed points of single regions for each combination of inputs."""
     people = min(_NODE_PEOPLE, len(inferred.region_mean))
     regions = inferred.region_mean.shape[1]
     say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
@@ -116,7 +117,7 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
 def _of_networks(
     model: NetworkModel, networks: Networks, inferred: Inferred, seed: int
 ) -> ResultTable:
-    """Search fixed points of each person's network, and follow networks without noise."""
+    """Find fixed points of each person's network, and test whether networks settle."""
     people = counted(len(networks.people), "participant")
     say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
     rng = np.random.default_rng(seed)
@@ -138,9 +139,9 @@ def _of_networks(
 
 
 def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
-    """Count fixed points of some cases, by their stability.
+    """Count fixed points of the selected cases, by their stability.
 
-    `cases` selects them, in the cases' shape.
+    `cases` is a mask in the shape of all cases.
     """
     here = cases.ravel()[points.case]
     everything, stable = points.number()[cases], points.number(points.stable_flow)[cases]
@@ -158,7 +159,7 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
 
 
 def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...]:
-    """Return the page's parts on single regions and on people's networks."""
+    """Return the page's sections on single regions and on people's networks."""
     rows = [
         {**row, "network_input": f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}")}
         for row in regions.rows
@@ -168,21 +169,22 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...
         Section(
             title="Single regions",
             text=(
-                "Fixed points of the transition with both inputs held. As a flow, a point "
-                "is stable where all eigenvalues of the derivatives have real parts below "
-                "0, as published; the model that was trained is a map from frame to frame, "
-                "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
-                "point rotates where eigenvalues are complex. A case is a region of a person.",
+                "Fixed points of the transition with both inputs constant. A case is a region of "
+                "a person. As a flow, which is how the publication treats the model, a point is "
+                "stable if all eigenvalues of the Jacobian have real parts below 0. The trained "
+                "model is a map from frame to frame; as a map, a point is stable if 1 + eigenvalue "
+                "is inside the unit circle for all eigenvalues. Activity rotates around points "
+                "with complex eigenvalues.",
             ),
-            tables=(by_input.on_page("Regions, by their inputs"),),
+            tables=(by_input.on_page("Regions, by inputs"),),
         ),
         Section(
             title="Networks",
             text=(
-                f"All regions together, without external input; {_DRAWS} draws of the "
-                f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
-                "Settling: how many of them come to rest from a random state without "
-                "noise, as a map, within 1,200 frames. A case is a draw.",
+                "All regions together, without external input. A case is a draw of a person's "
+                f"parameters: {_DRAWS} for each person, with {_NETWORK_STARTS} starts of the "
+                "search. Settling is the number of cases in which the map comes to rest from a "
+                "random state, without noise, within 1,200 frames.",
             ),
             tables=(networks.on_page("Networks, by person"),),
         ),

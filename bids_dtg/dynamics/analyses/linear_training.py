@@ -1,4 +1,4 @@
-"""Fit a linear core to people's series, and write its bundle, tables and page."""
+"""Fit a linear core to regional time series, and write its bundle, tables and page."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from bids_dtg.settings import Settings
 _SHRINKAGE_FILE, _COMPONENTS_FILE = "desc-shrinkage_scores", "desc-components_scores"
 _AT_ONCE = 20  # people whose series are in memory together
 _SHRINKAGE = (
-    Column("frames", "Frames of a person that the training people's mean counts as much as"),
+    Column("frames", "Weight of the training people's mean, in frames of a person's session"),
     Column(
         "nll",
-        "Negative log density of a frame given those before it, of other frames of the same "
-        "people, by a process shrunk so; mean over people; less is better",
+        "Negative log density of other frames of the same people, each given the frames before "
+        "it, by the shrunken process; mean over people; less is better",
         "nll, process",
         unit="nats per region and frame",
     ),
     Column(
         "nll_single",
-        "Negative log density of single frames of these, by a covariance shrunk so; mean over "
-        "people; less is better, where halves of a session judge",
+        "Negative log density of the same frames, one by one, by the shrunken covariance; mean "
+        "over people; less is better; it decides where halves of a session are compared",
         "nll, single frames",
         unit="nats per region and frame",
     ),
     Column(
         "fit",
-        "Pearson r of functional connectivity of these frames with one shrunk so, mean over "
-        "people; more is better, where another session judges",
+        "Pearson r between functional connectivity in these frames and the shrunken one, mean over "
+        "people; more is better; it decides where sessions are compared",
         "r, connectivity",
     ),
 )
@@ -77,15 +77,15 @@ def run_linear_training(settings: Settings) -> int:
     if (analysis.results.path / CHECKPOINTS).is_dir():
         raise SettingsError(
             f"{analysis.results.path} holds the training of a network",
-            expected=f"--architecture {NETWORK} to go on with it, or another --model-name",
+            expected=f"--architecture {NETWORK} to continue it, or another --model-name",
         )
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
-    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on")
+    require_enough(len(labels), f"with data in {session_words(session)} to train on")
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
     if len(people.sessions) > 1:
-        say(f"{session_words(session)} is trained on; --session-label chooses another")
+        say(f"training on {session_words(session)}; --session-label chooses another")
     known = ModelPeople.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
@@ -106,7 +106,7 @@ def run_linear_training(settings: Settings) -> int:
             regions=people.regions,
             frames=people.frames_of(session),
             tr_seconds=people.tr_seconds,
-            description=f"A linear core of {counted(len(labels), 'participant')}, made by bids_dtg",
+            description=f"Trained with bids_dtg on {counted(len(labels), 'participant')}",
             **analysis.card_facts,
         )
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {target}")
@@ -116,16 +116,16 @@ def run_linear_training(settings: Settings) -> int:
 
 @dataclass(frozen=True, eq=False)
 class TrainingPeople:
-    """Training people, read anew, a few at a time, whenever they are gone through."""
+    """Training people, read again at each iteration, a few at a time."""
 
     read: Callable[[str, Sequence[str]], PeopleSeries]  # some people's series in a session
-    session: str  # that is trained on
+    session: str  # the training session
     labels: Sequence[str]
-    # Who has further sessions, by session; the first that a person has judges the shrinkage.
+    # People with further sessions, by session; a person's first one judges the shrinkage.
     others: Mapping[str, Collection[str]]
 
     def drawn(self, most: int, seed: int) -> TrainingPeople:
-        """Return at most so many of them, drawn by the seed, in their order."""
+        """Return at most `most` of the people, drawn by the seed, in the same order."""
         if len(self.labels) <= most:
             return self
         rows = np.random.default_rng(seed).choice(len(self.labels), most, replace=False)
@@ -150,28 +150,26 @@ class TrainingPeople:
                 )
 
 
-def require_enough(
-    people: int, words: str, remedy: str = "scan more people, or give more of them"
-) -> None:
-    """Refuse fewer people than a linear core is trained on.
+def require_enough(people: int, words: str, remedy: str = "add people to the training set") -> None:
+    """Refuse fewer people than a linear core needs for training.
 
     Parameters
     ----------
     people, words
-        How many there are, and who they are, for the error.
+        Number of people, and who they are, for the error.
     remedy
         What to do, for the error.
 
     Raises
     ------
     SettingsError
-        There are fewer.
+        There are too few people.
     """
     if people >= FEWEST_PEOPLE:
         return
     raise SettingsError(
         f"there {'is' if people == 1 else 'are'} {counted(people, 'participant')} {words}",
-        expected=f"{FEWEST_PEOPLE} or more: a linear core is shrunk to their mean",
+        expected=f"{FEWEST_PEOPLE} or more, as a linear core shrinks people to their mean",
         remedy=remedy,
     )
 
@@ -190,14 +188,14 @@ def _write_results(
     }
     sections = [_shrinkage_section(model, part.frames, tables[_SHRINKAGE_FILE])]
     if components is not None:
-        words = "Scores of components are features for statistics: they are of covariances that "
+        words = "Component scores are features for statistics. They come from unshrunken "
         shown = tables[_COMPONENTS_FILE].on_page("Components")
-        sections.append(Section("Features", (f"{words}are not shrunken.",), (shown,)))
+        sections.append(Section("Features", (f"{words}covariances.",), (shown,)))
     mean = Section(
         title="Mean of the training people",
         figures=(
             figures.matrices("Functional connectivity", {"mean": process.connectivity}),
-            figures.matrices("Transition: rows follow from columns", transitions),
+            figures.matrices("Transition, from the column's to the row's region", transitions),
         ),
     )
     analysis.write_page(
@@ -217,7 +215,7 @@ def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:
         rows.append(
             {"frames": frames, **dict(zip(("nll", "nll_single", "fit"), scores, strict=True))}
         )
-    return ResultTable(_SHRINKAGE, rows, "How strongly people are shrunk: one row per shrinkage")
+    return ResultTable(_SHRINKAGE, rows, "Scores by strength of shrinkage: one row per strength")
 
 
 def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> Section:
@@ -225,16 +223,16 @@ def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> S
     chosen = (
         f"chosen by {own.chosen_by} of training people"
         if own.chosen_by
-        else "fixed, as fewer than 10 people have frames to choose it by"
+        else "fixed, as fewer than 10 people have data to choose them by"
     )
     share = own.own_share(frames)
     return Section(
         title="Shrinkage",
         text=(
-            "A person's covariances are mixed with the training people's mean, which counts as "
-            f"much as {own.process:g} frames of the person for the process, and "
-            f"{own.connectivity:g} for functional connectivity of another day (of {frames} frames "
-            f"then {share:.2f} own and {1 - share:.2f} mean); {chosen}.",
+            "A person's covariances are averaged with the training people's mean. The mean has the "
+            f"weight of {own.process:g} frames for the process, and of {own.connectivity:g} frames "
+            f"for functional connectivity on another day (in a session of {frames} frames, "
+            f"{share:.2f} own and {1 - share:.2f} mean). These weights were {chosen}.",
         ),
         tables=(table.on_page("Scores of the shrinkage"),) if table.rows else (),
     )
@@ -246,18 +244,18 @@ def _components_table(components: Components) -> ResultTable:
         {"name": f"component{number}", "share": share, "icc": icc}
         for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
     ]
-    description = "Features of people, and how reliable they are: one row per component"
+    description = "Components as features, and their reliability: one row per component"
     return ResultTable(_COMPONENTS, rows, description)
 
 
 def _flags(model: LinearModel) -> list[Flag]:
-    """Return what few frames left out of the model."""
+    """Return warnings about a model that was simplified for lack of frames."""
     found = []
     if model.diagonal_share:
         found.append(
-            f"Training people have few frames for as many regions: {model.diagonal_share:.0%} of "
-            "the mean is of regions without connections"
+            "The training people have few frames for so many regions, so mean covariances between "
+            f"regions were reduced by {model.diagonal_share:.0%}"
         )
     if model.order == 1:
-        found.append("A frame follows from the last one alone, for the same reason")
+        found.append("For the same reason, a frame is predicted from the last frame alone")
     return [Flag("warning", text) for text in found]

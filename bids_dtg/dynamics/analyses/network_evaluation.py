@@ -1,4 +1,4 @@
-"""Evaluate a network by the people it was fitted to: simulations, parameters, held-out series."""
+"""Evaluate a network on the people it was fitted to: simulations and parameters."""
 
 from __future__ import annotations
 
@@ -60,30 +60,32 @@ Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
 OTHER_CONNECTOME = "other_connectome"
-_MOST_CONNECTOMES = 5  # of other people that are simulated for each person
+_MOST_CONNECTOMES = 5  # other people's connectomes with which each person is simulated
 # Simulations without some inputs, as published: their first states are drawn from the prior.
 ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
-    "prior": ("both", "the model, first states of the prior"),
+    "prior": ("both", "the model, with first states from the prior"),
     "external_only": ("external", "the model without connections between regions"),
     "network_only": ("network", "the model without the external input"),
-    "no_input": ("none", "the model without both inputs"),
+    "no_input": ("none", "the model without either input"),
 }
 ABLATION_SIMULATIONS = 20  # of each person, as published
-# Simulations of each person for predictive checks: the dynamics of connectivity take long.
+# Simulations of each person for predictive checks; more would take long, because of FCD.
 CHECKED_SIMULATIONS = 20
-# r between functional connectivity of a person and of single simulations, in the people of the
-# training: of the publication, and what a network that is trained to its end should have.
+# r between the functional connectivity of training people and of single simulations: the published
+# value, and the least to expect of a fully trained network.
 PUBLISHED_FIT, EXPECTED_FIT = 0.53, 0.4
 _CHECKS_FILE = "desc-predictive_checks"
 _CHECKS = (
     Column("measure", "Name of the measure"),
     Column("unit", "Unit of observed, simulated, low and high"),
     Column("people", "Number of people"),
-    Column("observed", "Value of people's own sessions, mean over people"),
+    Column("observed", "Value in people's own sessions, mean over people"),
     Column("simulated", "Mean over simulations and people"),
-    Column("low", "Lower end of the middle 90 % of simulations, mean over people", "5 % of these"),
     Column(
-        "high", "Upper end of the middle 90 % of simulations, mean over people", "95 % of these"
+        "low", "Lower end of the middle 90 % of simulations, mean over people", "5th percentile"
+    ),
+    Column(
+        "high", "Upper end of the middle 90 % of simulations, mean over people", "95th percentile"
     ),
     Column(
         "outside",
@@ -95,7 +97,7 @@ _CHECKS = (
 
 
 def run_network_evaluation(settings: Settings) -> int:
-    """Evaluate the network of `--model` by its training participants; return 0.
+    """Evaluate the network of `--model` on its training participants; return 0.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def run_network_evaluation(settings: Settings) -> int:
         analysis.write_page(
             tables,
             f"{bundle.card.name} {bundle.card.version}, evaluated on "
-            f"{counted(len(labels), 'participant')} of {analysis.data_set} of its training set, "
+            f"{counted(len(labels), 'participant')} of its training set ({analysis.data_set}), "
             f"sessions {', '.join(sessions)}. The unit of inference is the person.",
             (
                 *(_section(scores, judge, read) for judge in judges.values()),
@@ -160,7 +162,7 @@ def _scored(
     inferred: Inferred,
     settings: Settings,
 ) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
-    """Score simulations and what is simpler; return means and checks of the model's, too."""
+    """Score simulations and simpler models; return the simulations' means and checks, too."""
     networks, seed = next(iter(sessions.values())), settings.modelling.seed
     simulations = settings.modelling.simulations
     fewer = min(simulations, ABLATION_SIMULATIONS)
@@ -203,7 +205,7 @@ def _scored(
 
 
 def _others(networks: Networks) -> list[LinearModel]:
-    """Return a linear core of the people of other families for each; none if somebody has none."""
+    """Return for each person a linear core of other families; empty if a person has none."""
     if not networks.others.any(axis=1).all():
         return []
     own = [covariances_of(networks, row) for row in range(len(networks.people))]
@@ -215,10 +217,10 @@ def _others(networks: Networks) -> list[LinearModel]:
 def _with_other_connectomes(
     model: NetworkModel, known: tuple[str, ...], networks: Networks, *, simulations: int, seed: int
 ) -> Iterator[tuple[str, Sequence[Prediction]]]:
-    """Yield what the model says of people with other people's structural connectomes.
+    """Yield predictions for people with other people's structural connectomes.
 
-    These are of other families, all of them or `_MOST_CONNECTOMES` of many. Everything else, the
-    person's series and random numbers too, is as in the whole model.
+    The connectomes are those of other families, at most `_MOST_CONNECTOMES`. Everything else is the
+    same, including the person's series and random numbers.
     """
     for label, apart in zip(networks.people, networks.others, strict=True):
         own, rows = networks.of([label]), np.flatnonzero(apart)
@@ -233,14 +235,14 @@ def _with_other_connectomes(
 
 
 def _section(scores: ResultTable, judge: Judge, read: str) -> Section:
-    fitted = "The network was fitted to these people: none of them is new to it."
+    fitted = "The network was fitted to all of these people."
     if judge.relation == ANOTHER:
-        words = f"{fitted} {read} is read, and {judge.name} judges."
+        words = f"{fitted} Predictions are made from {read} and judged on {judge.name}."
         return score_section(scores, judge, words)
     words = (
-        f"{fitted} {read} is read, and itself judges what was made from it. Other people are those "
-        "evaluated here. Simulations predict their mean FC; the publication averages r of single "
-        "ones."
+        f"{fitted} Predictions are made from {read} and judged on the same session. Other people "
+        "are the others evaluated here. The prediction by simulations is their mean FC; the "
+        "publication averages r over single simulations."
     )
     return score_section(scores, judge, TEXT, words)
 
@@ -251,25 +253,25 @@ def same_by_another(scores: ResultTable) -> list[Flag]:
     Parameters
     ----------
     scores
-        The table of scores. Of several sessions, the last one counts.
+        The table of scores; its last session counts.
 
     Returns
     -------
     list of Flag
-        Empty where the own one is better, there is no such row, or too few people to judge.
+        Empty if people's own connectomes fit better, there is no such row, or too few people.
     """
     rows = [row for row in scores.rows if row["name"] == OTHER_CONNECTOME]
     if not rows or rows[-1]["verdict_fit"] in (BETTER, TOO_FEW):
         return []
     text = (
-        f"Simulations with another person's structural connectome fit {rows[-1]['session']} as "
-        "well: what the model says of a person does not come from the person's connections"
+        f"Simulations with another person's structural connectome fit {rows[-1]['session']} "
+        "equally well, so the predictions do not depend on the person's own connections"
     )
     return [Flag("warning", text)]
 
 
 def below_publication(scores: ResultTable) -> list[Flag]:
-    """Warn if single simulations fit the session that was read far less than the publication's.
+    """Warn if single simulations fit the session far less well than in the publication.
 
     Parameters
     ----------
@@ -279,34 +281,34 @@ def below_publication(scores: ResultTable) -> list[Flag]:
     Returns
     -------
     list of Flag
-        Empty where they fit it as well as expected.
+        Empty if they fit as well as expected.
     """
     fit = scores.rows[0]["fit_single"]
     assert isinstance(fit, Interval)
     text = (
-        "Functional connectivity of single simulations fits that of the training set by r = "
-        f"{fit.mean:.2f}; the publication's by {PUBLISHED_FIT}: more epochs may help"
+        "Single simulations fit the functional connectivity of the training set with r = "
+        f"{fit.mean:.2f} ({PUBLISHED_FIT} in the publication); more epochs may help"
     )
     return [Flag("warning", text)] if fit.mean < EXPECTED_FIT else []
 
 
 def _diverged(model: Scored, simulations: int) -> list[Flag]:
-    """Report how many of the model's simulations are left out."""
+    """Report how many of the model's simulations were left out."""
     if not model.diverged:
         return []
     total = simulations * len(model.judge.people.people)
-    text = f"{model.diverged} of {total} simulations diverged, and are left out"
-    return [Flag("warning", f"{text}: the model is unstable, as after a short training")]
+    text = f"{model.diverged} of {total} simulations diverged and were left out"
+    return [Flag("warning", f"{text}. The model is unstable, possibly after too short a training")]
 
 
 def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
-    """Report the predictive checks in which more people are outside than of a right model.
+    """Report the predictive checks that fail.
 
     Parameters
     ----------
     checks
-        Rows of the table. One fails where the 95 % interval of the share of people outside is
-        above the 10 % of a right model.
+        Rows of the table. A check fails if the 95 % interval of the share of people outside is
+        above 10 %, the share for a correct model.
     """
     failed = [
         f"{CHECKS[row['measure']][0]} ({row['outside'].mean:.0%} of people)".replace("%", " %")
@@ -318,8 +320,8 @@ def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
     text = (
         f"The model does not describe these people's sessions: {len(failed)} of "
         f"{counted(len(checks), 'predictive check')} {'fails' if len(failed) == 1 else 'fail'}, as "
-        "more people are outside the middle 90 % of their simulations than the 10 % of a right "
-        f"model: {'; '.join(failed)}"
+        "more than 10 % of people are outside the middle 90 % of their simulations "
+        f"({'; '.join(failed)})"
     )
     return [Flag("warning", text)]
 
@@ -330,9 +332,10 @@ def _checks_section(checks: ResultTable) -> Section:
     return Section(
         title="Predictive checks",
         text=(
-            "Where a person's own session lies among sessions that the model simulates for the "
-            f"person (at most {CHECKED_SIMULATIONS} of them). A right model has at most 10 % of "
-            "people outside the middle 90 %.",
+            "Each person's own session is compared with at most "
+            f"{CHECKED_SIMULATIONS} sessions that the model simulates for the person. With a "
+            "correct model, at most 10 % of people are outside the middle 90 % of their "
+            "simulations.",
         ),
-        tables=(named.on_page("Own session compared with simulated ones"),),
+        tables=(named.on_page("Own and simulated sessions"),),
     )

@@ -41,7 +41,7 @@ PARAMETERS, FEATURES_FILE = "desc-parameters_scores", "desc-features_regressions
 _SURROGATES = 2000
 PARTICIPANT = Column("participant_id", "Participant", "participant")
 USE = (
-    Column("parameter", "Name of the parameter, in the order of the model's tables"),
+    Column("parameter", "Name of the parameter; parameters are in the order of their use"),
     Column(
         "number_in_model",
         "Number of the parameter in the model's own order",
@@ -49,11 +49,11 @@ USE = (
     ),
     Column(
         "kl_mean",
-        "Divergence from the prior, mean over regions of people",
+        "KL divergence of the posterior from the prior, mean over people and regions",
         "KL, mean",
         unit="nats",
     ),
-    Column("kl_sd", "Its standard deviation over regions of people", "KL, sd", unit="nats"),
+    Column("kl_sd", "Its standard deviation over people and regions", "KL, sd", unit="nats"),
 )
 _ROLES = tuple(
     Column(
@@ -66,47 +66,49 @@ _ROLES = tuple(
 _AGREEMENT = (
     Column(
         "icc_pairs_{}",
-        "ICC(A,1) with session {}, over regions of people",
+        "ICC(A,1) with session {}, over pairs of a person and a region",
         "ICC with {}, over pairs",
     ),
     Column(
         "icc_people_{}",
-        "ICC(A,1) with session {} over people in each region, mean over regions",
+        "ICC(A,1) with session {}, over people in each region, mean over regions",
         "ICC with {}, over people",
     ),
 )
 _FEATURES = (
     Column("feature", "Name of the feature or map"),
-    Column("words", "Description of it", "measure"),
-    Column("pairs", "Number of pairs of a region and a person"),
+    Column("words", "Description of the feature", "measure"),
+    Column("pairs", "Number of pairs of a person and a region"),
     Column(
         "adjusted_r2_pairs",
-        "Adjusted R² of the parameters, over people and regions as if they were independent",
+        "Adjusted R² of a regression on the parameters, with pairs of a person and a region taken "
+        "as independent",
         "adjusted R² over pairs",
     ),
     Column(
         "adjusted_r2_pairs_features",
-        "Adjusted R² of zero-crossings, the correlation with the mean signal and that with the "
-        "network input, without a model",
-        "of three raw features",
+        "Adjusted R² of a regression on zero-crossings, the correlation with the mean signal and "
+        "the correlation with the network input, instead of the parameters",
+        "adjusted R² of three raw features",
     ),
 )
 _OF_REGIONS = (
     Column("regions", "Number of regions"),
     Column(
         "adjusted_r2_regions",
-        "Adjusted R² of the parameters, over regions (means over people)",
+        "Adjusted R² of a regression on the parameters, over regions (means over people)",
         "adjusted R² over regions",
     ),
-    Column("p_regions", "p of adjusted_r2_regions, among surrogate maps", "p over regions"),
+    Column("p_regions", "p of adjusted_r2_regions, from surrogate maps", "p over regions"),
 )
 _THETA_OF_REGIONS = (
     Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
-    Column("p_theta{}_regions", "p of r with parameter {}, among surrogate maps"),
+    Column("p_theta{}_regions", "p of r with parameter {}, from surrogate maps"),
 )
-# Least number of regions for surrogates, and of values beyond the parameters for a regression.
+# Smallest number of regions for surrogates, and of values in excess of the parameters in a
+# regression.
 _FEWEST_REGIONS, _SPARE = 4, 2
-_FEWEST_RETESTED = 2  # people that an agreement needs
+_FEWEST_RETESTED = 2  # people needed for the agreement between sessions
 
 
 def parameter_results(
@@ -116,7 +118,7 @@ def parameter_results(
     known: tuple[str, ...],
     maps: Mapping[str, Values],
 ) -> tuple[dict[str, ResultTable], tuple[Section, ...]]:
-    """Return the tables of a model's parameters by name, and their part of the page.
+    """Return the tables of a model's parameters by name, and the page's section on them.
 
     Parameters
     ----------
@@ -125,11 +127,11 @@ def parameter_results(
     sessions
         People's networks by session, the model's session first.
     inferred
-        What the model infers from that session.
+        Posteriors inferred from that session.
     known
         Labels of the rows of the model's tables.
     maps
-        Maps of regions by name, (regions,).
+        Regional maps by name, (regions,).
     """
     networks = next(iter(sessions.values()))
     alignment = alignment_of(inferred, networks)
@@ -149,7 +151,7 @@ def parameter_results(
             }
             for n, row in enumerate(uses(inferred, alignment))
         ],
-        "Use, roles and agreement between sessions of parameters: one row per parameter",
+        "Parameters: their use, roles and agreement between sessions, one row per parameter",
     )
     explained = feature_table(networks, theta, maps, positions_of(networks.regions))
     features = ResultTable(
@@ -162,22 +164,22 @@ def parameter_results(
     section = Section(
         title="Parameters",
         text=(
-            "Parameters in the order of their use by the training set (KL: divergence from the "
-            "prior); signs such that there the first rises with zero-crossings, the second with "
-            "the correlation with the mean signal, the third with that with the network input. "
-            "Rho is over 1,000 simulated regions with parameters drawn from the prior, all with "
-            "the same network input.",
-            "R² over pairs treats each region of each person as independent, as "
-            "published; R² over regions is of means over people, with p from surrogate maps "
-            "that are as smooth within hemispheres (Moran spectral randomisation). The R² of "
-            "three raw features is what zero-crossings, the correlation with the mean signal "
-            "and that with the network input explain without any model.",
+            "Parameters are sorted by their use (KL is the divergence from the prior). Signs are "
+            "such that the first parameter correlates positively with zero-crossings, the second "
+            "with the correlation with the mean signal, and the third with the correlation with "
+            "the network input. Rho is over 1,000 simulated regions with parameters drawn from "
+            "the prior, all with the same network input.",
+            "R² over pairs treats every pair of a person and a region as independent, as in the "
+            "publication. R² over regions uses means over people; its p comes from surrogate maps "
+            "that are equally smooth within hemispheres (Moran spectral randomisation). The R² of "
+            "three raw features is what zero-crossings, the correlation with the mean signal and "
+            "the correlation with the network input explain without any model.",
             *_person_words(model.recipe),
         ),
         tables=(
             in_words(of_parameters, "parameter").on_page("Use, roles and agreement"),
             in_words(features, "feature").on_page(
-                "Features and maps explained by all parameters together", shown
+                "Features and maps, explained by all parameters together", shown
             ),
         ),
     )
@@ -185,12 +187,12 @@ def parameter_results(
 
 
 def _person_words(recipe: Recipe) -> tuple[str, ...]:
-    """Explain why people's parameters stay at the prior, where the recipe has it so."""
+    """Explain why person parameters stay at the prior, if the recipe penalises them strongly."""
     if not recipe.person_parameters or recipe.person_penalty <= 1:
         return ()
     return (
-        "The recipe has people's parameters in name only: their divergence from the prior counts "
-        f"{recipe.person_penalty:g} times, so all are close to 0.",
+        "Person parameters are all close to 0, because the recipe multiplies their divergence from "
+        f"the prior by {recipe.person_penalty:g}.",
     )
 
 
@@ -201,14 +203,14 @@ def _agreement(
     alignment: Alignment,
     known: tuple[str, ...],
 ) -> tuple[dict[str, Row], list[str]]:
-    """Return cells on the agreement with further sessions, by parameter or feature; and which."""
+    """Return the agreement with further sessions, by parameter or feature, and those sessions."""
     own, *others = sessions
     cells: dict[str, Row] = {}
     compared = []
     for session in others:
         networks = sessions[session]
         if len(networks.people) < _FEWEST_RETESTED:
-            say(f"parameters of session {session} are not compared: 1 participant has it")
+            say(f"parameters in session {session} are not compared: 1 participant has it")
             continue
         compared.append(session)
         first = features_of(sessions[own].of(networks.people))
@@ -228,14 +230,14 @@ def _agreement(
 
 
 def in_words(table: ResultTable, column: str) -> ResultTable:
-    """Return a table whose rows are named as pages name them: features by words, parameters as θ.
+    """Return a table with the names that pages use: features in words, parameters as θ.
 
     Parameters
     ----------
     table
         A table of parameters, features or maps.
     column
-        Column of the rows' names.
+        Column that has the names.
     """
     words = {name: own for name, (own, _) in FEATURES.items()}
 
@@ -249,10 +251,10 @@ def in_words(table: ResultTable, column: str) -> ResultTable:
 
 
 def uses(inferred: Inferred, alignment: Alignment) -> list[Row]:
-    """Return each parameter's divergence from its prior, in the order of `alignment`, a row each.
+    """Return a row for each parameter with its KL divergence, in the order of `alignment`.
 
-    The spread is the standard deviation over regions of people, as published (the published caption
-    says variance).
+    The spread is the standard deviation over people and regions, as in the published code (the
+    caption says variance).
     """
     kl = latent_kl(inferred.region_mean, inferred.region_sd)
     kl = kl.reshape(-1, kl.shape[-1])
@@ -270,12 +272,12 @@ def uses(inferred: Inferred, alignment: Alignment) -> list[Row]:
 def feature_table(
     networks: Networks, theta: Values, maps: Mapping[str, Values], positions: Values | None
 ) -> ResultTable:
-    """Regress features and maps on parameters, a row each.
+    """Regress features and maps on parameters.
 
     Returns
     -------
     ResultTable
-        Without features and maps that have too few values for a regression.
+        A row for each feature or map that has enough values for a regression.
     """
     people = len(networks.people)
     features = features_of(networks)
@@ -296,7 +298,7 @@ def feature_table(
         pairs, adjusted_r2 = regress(values, theta)
         row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": pairs}
         row["adjusted_r2_pairs"] = adjusted_r2
-        # R² of three raw features without any model; it is n/a for these features themselves.
+        # R² of three raw features, without any model; n/a for these features themselves.
         row["adjusted_r2_pairs_features"] = (
             None if name in SIGNED_BY else regress(values, descriptions)[1]
         )
@@ -307,17 +309,17 @@ def feature_table(
         *_OF_REGIONS,
         *(column.of(n) for n in numbers for column in _THETA_OF_REGIONS),
     )
-    return ResultTable(columns, rows, "Features and maps explained by parameters: a row each")
+    return ResultTable(columns, rows, "Regressions on parameters: one row per feature or map")
 
 
 def _of_regions(
     feature: Values, theta: Values, networks: Networks, positions: Values | None
 ) -> Row:
-    """Return the same regression over regions: means over people, once for mirrored values."""
+    """Return the regression over regions, of means over people, each mirrored value used once."""
     pairs = homotopic_pairs(networks.regions)
     kept = unmirrored(feature, pairs)
     fewest = max(_FEWEST_REGIONS, theta.shape[-1] + _SPARE)
-    # A region without connections has no correlation with its input, and no surrogates.
+    # A region without connections has NaN as its correlation with the input, so no surrogates.
     vary = np.isfinite(feature).all() and np.ptp(feature) > 0
     if positions is None or len(kept) < fewest or not vary:
         return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}

@@ -1,4 +1,4 @@
-"""Means over people of their sessions, measured or simulated, for pages that show them."""
+"""Mean connectivity and spectra over people, of measured or simulated sessions, for pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Values = NDArray[np.floating[Any]]
 
 
 class SessionMeans:
-    """Functional connectivity and power of sessions, to which people are added one by one."""
+    """Mean functional connectivity and power; people are added one by one."""
 
     def __init__(self, tr_seconds: float) -> None:
         self._tr_seconds = tr_seconds
@@ -24,9 +24,9 @@ class SessionMeans:
         self.frequency: Values = np.zeros(0)  # (bins,), Hz
 
     def add(self, sessions: Values, kept: NDArray[np.bool_] | None = None) -> None:
-        """Add a person's sessions (sessions, regions, frames); those that diverged are left out.
+        """Add a person's sessions (sessions, regions, frames), without those that diverged.
 
-        Functional connectivity is over the frames of `kept`, (frames,); None: all.
+        Functional connectivity is computed over the frames of `kept`, (frames,); None: all.
         """
         bounded = np.isfinite(sessions).all(axis=(1, 2))
         used = sessions[bounded] if bounded.any() else sessions
@@ -42,9 +42,9 @@ class SessionMeans:
 
     @property
     def band(self) -> tuple[Values, Values, Values]:
-        """Ends and mean of the middle 90 % of people's power, (bins - 2,) each."""
+        """5th percentile, mean and 95th percentile of power over people, (bins - 2,) each."""
         low, high = np.quantile(self._power, (0.05, 0.95), axis=0)
-        # The bin at 0 Hz has only the residual mean, and the last bin is half as wide.
+        # The bin at 0 Hz holds only the residual mean, and the last bin is half as wide.
         return low[1:-1], np.mean(self._power, axis=0)[1:-1], high[1:-1]
 
 
@@ -57,7 +57,7 @@ def measured_means(people: PeopleSeries) -> SessionMeans:
 
 
 def beside(measured: SessionMeans, simulated: SessionMeans) -> tuple[figures.Figure | None, ...]:
-    """Return mean connectivities, and spectra with the middle 90 % of people, for a page."""
+    """Return figures of mean connectivity, and of spectra with the middle 90 % of people."""
     both = {"measured": measured, "simulated": simulated}
     connectivities = {name: own.connectivity for name, own in both.items()}
     bands = {name: own.band for name, own in both.items()}

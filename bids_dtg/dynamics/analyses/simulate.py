@@ -24,7 +24,7 @@ _SERIES = "desc-simulated_series"
 
 
 def run_simulation(settings: Settings) -> int:
-    """Simulate people by `--model`: of a network, those it was fitted to; return 0.
+    """Simulate people's sessions with `--model`; return 0. A network needs its training people.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def run_simulation(settings: Settings) -> int:
 def _by_network(
     analysis: DynamicsAnalysis, labels: Sequence[str]
 ) -> tuple[PeopleSeries, Iterable[Array]]:
-    """Return people, and the simulations of each (simulations, regions, frames)."""
+    """Return people, and the simulations of each person (simulations, regions, frames)."""
     from bids_dtg.dynamics.inference import infer
     from bids_dtg.dynamics.simulation import simulate
 
@@ -85,7 +85,7 @@ def _finite(
     Raises
     ------
     BundleError
-        No simulation of anybody is finite.
+        No simulation is finite.
     """
     any_finite = False
     for label, simulated in zip(labels, found, strict=True):
@@ -93,11 +93,11 @@ def _finite(
         any_finite |= finite > 0
         means.add(simulated)
         grown = len(simulated) - finite
-        say(f"sub-{label}: simulated" + (f", {grown} without bounds (NaN or inf)" if grown else ""))
+        say(f"sub-{label}: simulated" + (f", {grown} diverged (NaN or inf)" if grown else ""))
         yield simulated
     if not any_finite:
         raise BundleError(
-            f"the activity of {analysis.model.card.name} grows without bounds in all simulations",
+            f"the activity of {analysis.model.card.name} diverges in all simulations",
             expected="a model with finite activity",
             remedy="train it for more epochs, or with another --seed",
         )
@@ -123,7 +123,7 @@ def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Itera
         )
     facts = {
         "Description": "Simulated series (people, simulations, places, frames) under the key "
-        "simulated; people and places have the names. Simulated by a model, not measured",
+        "simulated; people and places hold the names. Simulated by a model, not measured",
         "Units": "standard deviations of a region's measured series",
         "RepetitionTime": people.tr_seconds,
         "Session": analysis.session,

@@ -1,4 +1,4 @@
-"""Fit a network model to people's series, and write its bundle, tables and page."""
+"""Fit a network model to regional time series, and write its bundle, tables and page."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ _CAN_WRITE = (
 _REGIONS = (
     PARTICIPANT,
     Column("region", "Name of the region"),
-    Column("trained", "Whether the model was trained on the series of the region"),
+    Column("trained", "Whether the model was trained on this series"),
 )
 _THETA = (
     Column("theta{}", "Posterior mean of parameter {}; parameters are in the order of their use"),
     Column("theta{}_sd", "Standard deviation of the posterior of parameter {}"),
 )
-_RESTART = Column("restart", "Number of the training from other random weights")
+_RESTART = Column("restart", "Number of the restart, a training from other random weights")
 _HISTORY = (
     _RESTART,
     Column("epoch", "Number of the epoch, from 1"),
-    Column("loss", "Training loss, with ramped weights: nats per series"),
-    Column("elbo", "ELBO of a series that was trained on, all terms in full", "ELBO", unit="nats"),
+    Column("loss", "Training loss, with the weights of this epoch", unit="nats per series"),
+    Column("elbo", "ELBO of training series, all terms with weight 1", "ELBO", unit="nats"),
     Column(
         "held_out_elbo",
-        "ELBO of a held-out series, all terms in full",
+        "ELBO of held-out series, all terms with weight 1",
         "ELBO of held-out series",
         unit="nats",
     ),
@@ -61,22 +61,22 @@ _RESTARTS = (
     Column("epochs", "Number of epochs"),
     *_HISTORY[3:5],
     Column("hours", "Duration of the training", unit="h"),
-    Column("chosen", "Whether the model was taken from this restart"),
+    Column("chosen", "Whether the model is the one of this restart"),
 )
 
 
-# Curves of the page, by the column of the training's table.
+# Titles of the page's curves, by column of the history.
 _CURVES = {
-    "loss": "Loss (it rises while terms are ramped)",
-    "elbo": "ELBO, mean over series that were trained on",
-    "held_out_elbo": "ELBO, mean over series that were held out",
+    "loss": "Loss (it can rise while the weights of terms rise)",
+    "elbo": "ELBO, mean over training series",
+    "held_out_elbo": "ELBO, mean over held-out series",
 }
 
 
 def run_training(settings: Settings) -> int:
     """Fit a network model to everybody, or to the training set of ``--split-file``; return 0.
 
-    A call that was stopped continues after its last epoch when it is repeated.
+    An interrupted run continues after its last epoch when it is repeated.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def run_training(settings: Settings) -> int:
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
     if not labels:
         raise SettingsError(
-            f"nobody with rest of {session_words(session)} is to be trained on",
+            f"nobody in the training set has data in {session_words(session)}",
             expected="people in the set training of --split-file",
         )
     schedule = f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}"
@@ -97,7 +97,7 @@ def run_training(settings: Settings) -> int:
         what = f"the model {analysis.name} of {session_words(session)} ({schedule})"
         return analysis.print_plan(what, labels)
     if len(people.sessions) > 1:
-        say(f"{session_words(session)} is trained on; --session-label chooses another")
+        say(f"training on {session_words(session)}; --session-label chooses another")
     networks = people.networks(session, labels)
     seed, folder = settings.modelling.seed, analysis.results.path / CHECKPOINTS
     require_continuable(networks, recipe, folder, seed=seed)
@@ -131,7 +131,7 @@ def run_training(settings: Settings) -> int:
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
-    """Return the recipe of ``--recipe``, changed by other options."""
+    """Return the recipe of ``--recipe``, with the changes of other options."""
     own = settings.modelling
     given = {
         "states": own.states,
@@ -147,7 +147,7 @@ def chosen_recipe(settings: Settings) -> Recipe:
 
 
 def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> dict[str, Any]:
-    """Return what the bundle says beside the fit."""
+    """Return the facts for the bundle's card, besides those of the fit."""
     recipe, hours = fitted.recipe, sum(_hours(restart) for restart in fitted.restarts)
     return {
         **analysis.card_facts,
@@ -176,10 +176,10 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
             "desc-restarts_scores": restarts,
             PARAMETERS: use,
         },
-        f"A network model of {counted(len(fitted.people), 'participant')} of "
+        f"A network model fitted to {counted(len(fitted.people), 'participant')} of "
         f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
         f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
-        f"{fitted.trained.size} series were held out: a series is one region of one person.",
+        f"{fitted.trained.size} series were held out (a series is one region of one person).",
         (
             Section(
                 title="Training",
@@ -189,8 +189,8 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
             Section(
                 title="Parameters",
                 text=(
-                    "How far each parameter's posterior is from its prior, in nats: a parameter"
-                    " near 0 is not used by the model.",
+                    "KL divergence of each parameter's posterior from its prior, in nats. A "
+                    "parameter with a value near 0 is not used by the model.",
                 ),
                 tables=(in_words(use, "parameter").on_page("Use of the parameters"),),
             ),
@@ -205,7 +205,7 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
         figures.curves(
             caption=title,
             x_label="epoch",
-            y_label="nats a series",
+            y_label="nats per series",
             series={
                 f"restart {n}": np.array([epoch.get(key, np.nan) for epoch in restart.history])
                 for n, restart in enumerate(fitted.restarts, 1)
@@ -217,7 +217,7 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
 
 
 def _region_table(inferred: Inferred, networks: Networks, fitted: Fitted) -> ResultTable:
-    """Return regions' parameters, in the order and with the signs that evaluations compare."""
+    """Return regional parameters, in the order and with the signs that evaluations use."""
     alignment = alignment_of(inferred, networks)
     means, sds = alignment.apply(inferred.region_mean), inferred.region_sd[..., alignment.order]
     rows = []

@@ -1,4 +1,4 @@
-"""The kinds of model of the workflow: names, what is cited for them, and lines on their bundles."""
+"""The workflow's kinds of model: names, references, and lines for ``dtg-models info``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.network import NetworkBundle
 
 LINEAR, NETWORK = "linear", "network"  # values of --architecture
-# Notice of models, and of series, of simulated people.
+# Notice on models and series of simulated people.
 SIMULATED = "SIMULATED people: not for science"
-# What is cited for models of a kind, a work each.
+# Works to cite, by kind of model.
 REFERENCES_OF_CORES = (
     "Lütkepohl H (2005). New Introduction to Multiple Time Series Analysis. Springer, Berlin. "
     "https://doi.org/10.1007/978-3-540-27752-1",
@@ -48,8 +48,9 @@ def _facts_of_network(bundle: NetworkBundle) -> list[tuple[str, str]]:
         *_facts(bundle),
         (
             "dynamics",
-            f"{recipe.states} states, {recipe.region_parameters} parameters of a region, "
-            f"{recipe.person_parameters} of a person, "
+            f"{counted(recipe.states, 'state')}, "
+            f"{counted(recipe.region_parameters, 'region parameter')}, "
+            f"{counted(recipe.person_parameters, 'person parameter')}, "
             f"{counted(recipe.external_inputs, 'external input')}",
         ),
         ("recipe", f"{bundle.part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
@@ -59,8 +60,9 @@ def _facts_of_network(bundle: NetworkBundle) -> list[tuple[str, str]]:
 
 def _facts_of_core(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
-    chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
-    alone = f", {part.diagonal_share:.0%} without connections" if part.diagonal_share else ""
+    chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, for lack of people"
+    share = part.diagonal_share
+    alone = f", covariances between regions reduced by {share:.0%}" if share else ""
     iccs = " ".join(f"{icc:.2f}" for icc in part.component_icc)
     components = counted(part.components, "component") if part.components else "none"
     return [
@@ -78,7 +80,7 @@ def _facts_of_core(bundle: LinearBundle) -> list[tuple[str, str]]:
 LINEAR_DYNAMICS = Kind(
     name="linear-dynamics",
     workflow="dynamics",
-    predicts="the activity of regions, as a linear process",
+    predicts="regional activity, as a linear process",
     part=constant("dynamics.bundle.linear:LinearPart"),
     load=later("dynamics.bundle.linear:load_linear_bundle"),
     facts=_facts_of_core,
@@ -86,7 +88,7 @@ LINEAR_DYNAMICS = Kind(
 NETWORK_MODEL = Kind(
     name="network-model",
     workflow="dynamics",
-    predicts="the activity of networks of regions",
+    predicts="regional activity, as a network of coupled regions",
     part=constant("dynamics.bundle.network:NetworkPart"),
     load=later("dynamics.bundle.network:load_network_bundle"),
     facts=_facts_of_network,

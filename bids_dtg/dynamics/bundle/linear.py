@@ -1,8 +1,8 @@
-"""Bundles of linear cores: written from a fit, and loaded.
+"""Bundles of linear cores: their part of the card, writing and loading.
 
-A bundle holds the training people's mean covariances of regions, how strongly a person is shrunk
-to them, components in which people differ, and how reliable these are: nothing of a single person
-but a hash.
+A bundle holds the training people's mean covariances between regions, the strength of the shrinkage
+towards them, the components in which people differ, and the reliability of these. Of a single
+person it holds only a hash.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class LinearPart(FittedPart):
     regions: int  # number of regions of each person
     frames: int  # of each series
     tr_seconds: float  # time between frames
-    order: int  # earlier frames that a frame follows from
-    # Frames of a person that the training people's mean counts as much as.
+    order: int  # number of earlier frames that predict a frame
+    # Weights of the training people's mean, in frames of a person's session.
     process_shrinkage: float
     connectivity_shrinkage: float
-    # What these were chosen by; empty: fixed, as people were too few.
+    # Data on which these were chosen; empty: fixed, as there were too few people.
     chosen_by: str = ""
-    diagonal_share: float = 0.0  # of the mean that has no covariances between regions
+    diagonal_share: float = 0.0  # how far the mean's covariances between regions are shrunk to 0
     session: str = ""  # session of the series; empty: not stated
-    components: int = 0  # features of people; 0: none
-    component_icc: tuple[float, ...] = ()  # of each; empty: not known
+    components: int = 0  # number of components; 0: none
+    component_icc: tuple[float, ...] = ()  # retest ICC of each; empty: not known
 
     @property
     def outputs(self) -> str:
@@ -113,7 +113,7 @@ class LinearBundle(FittedBundle[LinearPart]):
         return LinearModel(group, shrinkage, part.order, part.diagonal_share)
 
     def components(self) -> Components | None:
-        """Read the components of people; None: the model has none.
+        """Read the components; None: the model has none.
 
         Raises
         ------
@@ -157,18 +157,18 @@ def write_linear_bundle(
     model
         The model.
     components
-        In which its people differ; None: in none.
+        Components in which the training people differ; None: there are none.
     people
-        Hashes of everybody used to make the model, by name and rest; None: by name alone.
+        Hashes of the training people's labels and series; None: of their labels alone.
     labels, regions
-        Of the people that it was fitted to, and names of their regions.
+        Labels of the training people, and names of the regions.
     **facts
-        For the card, as of `fitted_card`; `frames` and `tr_seconds` of the series among them.
+        Facts for the card, see `fitted_card`; they include `frames` and `tr_seconds` of the series.
 
     Raises
     ------
     BundleError
-        If something else is at `folder`, or a name of a region cannot be listed.
+        If `folder` holds something else, or the name of a region cannot be listed.
     OutputError
         If the folder cannot be written.
     """

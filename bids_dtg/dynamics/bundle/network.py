@@ -1,10 +1,10 @@
-"""Bundles of network models: the part of their card, written from a fit, loaded, made a model.
+"""Bundles of network models: their part of the card, writing and loading.
 
-A bundle holds what the model needs and lists the training participants, but has no series and no
-structural connectomes. It names nobody: participants are hashes (`bids_dtg.bundles.people`), in the
-order of the model's tables, so that those who have the data can find them again. A hash does not
-hide a short id from somebody who tries all ids, and the model itself describes all its training
-participants: such a bundle is data of these people.
+A bundle holds the model and the list of its training participants, but no series or structural
+connectomes. The list has hashes in place of labels (`bids_dtg.bundles.people`), in the order of the
+model's tables, so that whoever has the data can recognise the participants. But a hash does not
+hide a short label from somebody who tries all labels, and the model has parameters of each training
+participant. Such a bundle is therefore data about these people.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _TRAINED = "trained"  # tensor of `FITTED_FILE`
 class NetworkPart(FittedPart):
     """The part of the card of network models."""
 
-    recipe: Recipe  # architecture and training of the model, with every doubtful point
-    recipe_name: str = field(default=DEFAULT, kw_only=True)  # what --recipe named
+    recipe: Recipe  # architecture and training of the model
+    recipe_name: str = field(default=DEFAULT, kw_only=True)  # value of --recipe
     regions: int  # number of regions of each person
     frames: int  # of each series
     tr_seconds: float  # time between frames
@@ -64,7 +64,7 @@ class NetworkPart(FittedPart):
     def shapes(self) -> Shapes:
         """Shapes of the model's tensors by name, see `bids_dtg.dynamics.model`.
 
-        They are computed without torch, so that a file is refused before a model is made.
+        They are computed without torch, so that a wrong file is refused before torch is imported.
 
         Examples
         --------
@@ -145,14 +145,14 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         Parameters
         ----------
         labels, data_set, sketches
-            Labels of these participants, their data set's name, and sketches of their
-            series, see `hashes`.
+            Labels of participants, their data set's name, and sketches of their series, see
+            `hashes`.
 
         Returns
         -------
         tuple
-            A label if the person is among `labels`, else the hash. Of two labels of one person,
-            the one that is known by the data set's name comes first.
+            The label if the person is among `labels`, else the hash. If two labels are the same
+            person, the one recognised by label and data set is returned.
         """
         label_of: dict[str, str] = {}
         for known in (self.hashes(labels, data_set), self.hashes(labels, data_set, sketches)):
@@ -196,8 +196,8 @@ def write_network_bundle(
 ) -> NetworkBundle:
     """Write the bundle of a fitted network model, and load it back from where it was written.
 
-    All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
-    same fit gives the same bytes. People are listed as hashes.
+    Files are written into a hidden folder beside `folder`, loaded once as a check, and then the
+    folder is renamed. The same fit gives the same bytes. People are listed as hashes.
 
     Parameters
     ----------
@@ -206,15 +206,15 @@ def write_network_bundle(
     fitted
         Result of `bids_dtg.dynamics.fit`.
     people
-        Hashes of everybody used to make the model, by name and rest; None: the bundle lists only
-        the people in the rows of its tables.
+        Hashes of the training people's labels and series; None: the bundle lists only the people
+        in the rows of its tables.
     **facts
-        For the card, as of `fitted_card`.
+        Facts for the card, see `fitted_card`.
 
     Raises
     ------
     BundleError
-        If something else is at `folder`, names are not plain, the parts do not belong together, or
+        If `folder` holds something else, names are not plain, the parts do not belong together, or
         a value is not finite.
     OutputError
         If the folder cannot be written.

@@ -20,7 +20,7 @@ def test_people_outside_the_training_set_are_left_out(bundle, call, out, capsys)
     assert "2 participants (01, 02)" in captured.out
     strangers = ("--participant-label", "03", "04")
     assert call("evaluate", "--model", model, *strangers) == 2
-    assert "was fitted to nobody of tiny" in capsys.readouterr().err
+    assert "was not fitted to anybody in tiny" in capsys.readouterr().err
 
 
 def test_tables_of_people_are_found_by_their_series(call, arrays, out, tmp_path, capsys):
@@ -44,7 +44,7 @@ def test_tables_of_people_are_found_by_their_series(call, arrays, out, tmp_path,
     capsys.readouterr()
     assert main(arguments(renamed, out, "evaluate", *model, *again)) == 0
     said = capsys.readouterr().err
-    assert "4 participants of other labels (new04, new03, new02, new01): recognised in" in said
+    assert "4 participants with other labels (new04, new03, new02, new01) recognised in" in said
     first, second = (
         read_rows(out / "group" / f"evaluation-{name}" / "desc-parameters_scores.tsv")
         for name in ("first", "again")
@@ -58,14 +58,14 @@ def test_whoever_lacks_the_session_of_the_model_is_left_out(bundle, out, tmp_pat
     arrays = write_networks(tmp_path, people=(["03", "01"], PEOPLE))
     call = arguments(arrays, out, "simulate", "--model", str(bundle), "--simulations", "1")
     assert main([*call, "--model-name", "some"]) == 0
-    assert "left out: 2 participants without rest of session REST1 (02, 04)" in (
+    assert "left out: 2 participants without data in session REST1 (02, 04)" in (
         capsys.readouterr().err
     )
     simulated = np.load(out / "group" / "simulation-some" / "desc-simulated_series.npz")
     assert simulated["simulated"].shape[0] == len(simulated["people"]) == 2
     nobody = ("--participant-label", "04", "--session-label", "REST1", "REST2")
     assert main([*call, *nobody]) == 2
-    assert "nobody in the training set of own has rest of session REST1" in capsys.readouterr().err
+    assert "nobody in the training set of own has data in session REST1" in capsys.readouterr().err
 
 
 def test_other_times_between_frames_are_refused(bundle, out, tmp_path, capsys):

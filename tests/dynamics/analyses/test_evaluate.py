@@ -102,5 +102,5 @@ def test_a_row_is_judged_by_the_people_that_both_predict():
         flags = " ".join(flag.text for flag in score_flags(table, count))
         (shown,) = score_section(table, model.judge).tables
         assert (("words of var_1", "FC r") in shown.better) is (verdict == "worse")
-        assert ("predicted better than by the model by: words of var_1" in flags) is (count == 12)
+        assert ("predicted better than by the model by words of var_1" in flags) is (count == 12)
     assert table.rows[1]["advantage_fit"].mean == pytest.approx(-0.023)

@@ -50,7 +50,7 @@ def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(arrays, tmp_pat
     assert card["component_icc"] == []
     assert "fixed, as fewer than 10 people" in (folder / "network_report.html").read_text()
     assert main(arguments(arrays, tmp_path / "none", "train", *words, *PEOPLE[:4])) == 2
-    assert "there are 4 participants with rest of session REST1" in capsys.readouterr().err
+    assert "there are 4 participants with data in session REST1" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 

@@ -37,6 +37,6 @@ def test_a_model_whose_activity_has_no_bounds_is_refused(bundle, call, tmp_path,
     (model / "model.json").write_text(json.dumps(card))
     words = ("--model", str(model), "--model-name", "large", "--simulations", "2")
     assert call("simulate", *words) == 2
-    assert "grows without bounds in all simulations" in capsys.readouterr().err
+    assert "diverges in all simulations" in capsys.readouterr().err
     assert not (out / "group/simulation-large/desc-simulated_series.npz").exists()
     assert call("fixed-points", *words[:-2], "--participant-label", PEOPLE[0]) == 0

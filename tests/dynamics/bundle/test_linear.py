@@ -30,7 +30,7 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path):
     assert bundle.in_training_set(["p1", "nobody"], "Tiny study") == ("p1",)
     words = " ".join(bundle_lines(bundle))
     assert (
-        "2400 frames (process), 500 frames (functional connectivity), fixed, of too few people"
+        "2400 frames (process), 500 frames (functional connectivity), fixed, for lack of people"
         in words
     )
 
