@@ -24,8 +24,8 @@ class Contrast:
 
     index: int  # channel, from 0
     label: str  # value of the BIDS entity contrast-, letters and digits
-    task: str  # task that the contrast belongs to, as "LANGUAGE"
-    name: str  # name of the contrast within its task, as "MATH-STORY"
+    task: str  # task that the contrast belongs to, such as "LANGUAGE"
+    name: str  # name of the contrast within its task, such as "MATH-STORY"
     description: str  # one line in plain words
 
     def __post_init__(self) -> None:
@@ -55,8 +55,8 @@ def check_contrasts(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
     Raises
     ------
     ValueError
-        If there are none, they are not numbered 0, 1, 2, … in order, or two labels
-        differ by case at most (on some disks their files would be one).
+        If there are none, they are not numbered 0, 1, 2, … in order, or two labels are the same
+        but for case (on some disks they would share one file).
     """
     if not contrasts:
         raise ValueError("there are no contrasts")
@@ -74,27 +74,27 @@ def check_contrasts(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
 
 
 def parse_contrasts(text: str) -> tuple[Contrast, ...]:
-    """Read contrasts from the text of a table with tabs.
+    """Read contrasts from the text of a tab-separated table.
 
     Parameters
     ----------
     text
-        A header and one line a contrast, in the order of the model's outputs. The
-        column `label` is needed; `task`, `name`, `description` and `index` (0, 1, 2, …) may
-        follow in any order.
+        A header and one line per contrast, in the order of the model's outputs. The
+        column `label` is required; `task`, `name`, `description` and `index` (0, 1, 2, …) are
+        optional. Columns may be in any order.
 
     Raises
     ------
     ValueError
-        If the header is not such a one, a line has too many or too few cells, or
+        If a column is missing, unknown or given twice, a line has too many or too few cells, or
         the contrasts are not valid (`check_contrasts`).
     """
     header, *lines = [line.split("\t") for line in text.splitlines()] or [[]]
     known = {field.name for field in fields(Contrast)}
     if "label" not in header or not known.issuperset(header) or len(set(header)) < len(header):
         raise ValueError(
-            f"the columns are {', '.join(header) or 'none'}; needed is label, "
-            f"known are {', '.join(sorted(known))}"
+            f"the columns are {', '.join(header) or 'none'}; label is required, "
+            f"and the known ones are {', '.join(sorted(known))}"
         )
     contrasts = []
     for position, cells in enumerate(line for line in lines if line != [""]):
@@ -105,21 +105,21 @@ def parse_contrasts(text: str) -> tuple[Contrast, ...]:
         row = dict(zip(header, cells, strict=True))
         index = row.pop("index", str(position))
         if not index.isdecimal():
-            raise ValueError(f"contrast {position} has the index {index!r}, which is no number")
+            raise ValueError(f"contrast {position} has index {index!r}, which is not a number")
         usual = {"task": "", "name": row["label"], "description": ""}
         contrasts.append(Contrast(int(index), **usual | row))
     return check_contrasts(contrasts)
 
 
 def hcp_tasks() -> dict[str, str]:
-    """Return the task of each of HCP's contrasts, both in plain words (`plain_contrast`)."""
+    """Return the task of each HCP contrast, both as `plain_contrast` spells them."""
     from bids_dtg.inputs.statmaps import plain_contrast
 
     return {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
 
 
 def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find measured maps, for analyses over people; the tasks of HCP's contrasts are known."""
+    """Find measured maps for analyses over people, with the tasks of HCP contrasts."""
     from bids_dtg.cohort import features
 
     return features.find_measured(kind, people, hcp_tasks())

@@ -1,4 +1,4 @@
-"""The demo: simulated people through the participant level, their maps compared with the truth."""
+"""The demo: run simulated people through the participant level and compare with the truth."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
 from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
-# Other people, whose average map is compared with the predictions. Their maps have no noise, so
-# that the average is as good as that of a large sample.
+# The average map of this many other people is compared with the predictions. Their maps have no
+# noise, so the average is as good as that of a large sample.
 _GROUP_SIZE = 12
-# Of a run: as long as the samples that the model was trained on, and small on disk.
+# A run is as long as the segments that the model was trained on, and small on disk.
 _FRAMES, _TR_SECONDS = 144, 3.0
 # The contrast that the picture shows.
 PICTURED = "wm2bk"
@@ -59,8 +59,8 @@ def run_demo(arguments: argparse.Namespace) -> int:
     Parameters
     ----------
     arguments
-        `out`, a folder that is new or empty, and how many `participants`. With `broken_run` the
-        last one's run is cut in half, to show how a failure looks.
+        `out`, a new or empty folder, and the number of `participants`. With `broken_run`, the last
+        participant's run is cut in half, to show what a failure looks like.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
 
 def run_phantom(arguments: argparse.Namespace) -> None:
-    """Write simulated people's datasets, as the arguments ask for them."""
+    """Write the datasets of simulated people that the arguments ask for."""
     phantom = Phantom(seed=arguments.seed)
     people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
     write_people(
@@ -130,7 +130,7 @@ def write_people(
         for person in people:
             start = time.perf_counter()
             lane.start(f"simulating sub-{participant_label(person.index)}")
-            # Made anew: the arrays that a person keeps are large, and go with this one.
+            # A new object per person, because it holds large arrays that are freed with it.
             write_participant(
                 *(folder, phantom.person(person.cohort, person.index)),
                 frames=frames,
@@ -158,7 +158,7 @@ def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.flo
 
 
 def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
-    """Correlate maps with the simulated truth over grey matter: a table, a picture and a page."""
+    """Correlate maps with the simulated truth; write a table, a figure and a page."""
     say("comparing with the simulated truth …")
     group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
     labels, found = [contrast.label for contrast in bundle.contrasts], []

@@ -1,4 +1,4 @@
-"""The linear model of people's rest and maps as arrays."""
+"""Fit the linear model to arrays of people's rest and maps."""
 
 from __future__ import annotations
 
@@ -27,35 +27,36 @@ from bids_dtg.stats.linear import standardised
 
 @dataclass(frozen=True, eq=False)
 class FittedLinear:
-    """A linear model that `fit_linear` has fitted."""
+    """A linear model fitted by `fit_linear`."""
 
     roi_maps: Array  # (ROIs of all sets, places)
     sets: tuple[int, ...]  # numbers of ROIs
     fit: FittedModel
-    sketches: tuple[str, ...]  # of each person's rest
+    sketches: tuple[str, ...]  # of each person's rest, by which people are recognised
 
     @property
     def half_widths(self) -> Array:
-        """Half-widths of the 90 % intervals around the maps, (contrasts, places); NaN: none."""
+        """Half-widths of the 90 % prediction intervals, (contrasts, places); NaN: none."""
         assert self.fit.half_widths is not None
         return self.fit.half_widths.at_places
 
     def predict(self, rest: NDArray[np.floating]) -> Float:
-        """Predict the maps (contrasts, places) of a person from rest (places, frames)."""
+        """Predict a person's maps (contrasts, places) from rest (places, frames)."""
         assert self.fit.correction is not None
         connectome: Any = _connectome(rest, self.roi_maps, self.sets)
         return self.fit.correction.apply(self.fit.model.predict(connectome))
 
     def save(self, folder: str | Path, people: Sequence[str] | None = None) -> ModelBundle:
-        """Write the model as a bundle, a new folder.
+        """Write the model as a bundle, in a new folder.
 
         Parameters
         ----------
         folder
-            That does not exist.
+            Must not exist yet.
         people
-            Labels of the training people, in order: hashes of these and sketches of their rest are
-            written, by which the model recognises them. None: nothing of a single person is.
+            Labels of the training people, in order. Hashes of the labels and sketches of people's
+            rest are written, by which the model recognises them. None: nothing about single
+            people is written.
         """
         seen = None
         if people is not None:
@@ -98,18 +99,18 @@ def fit_linear(
     Parameters
     ----------
     rest
-        Cleaned resting-state series of each person, (people, places, frames), or a list of one
-        array (places, frames) a person, whose numbers of frames may differ.
+        Cleaned resting-state series, (people, places, frames), where places are voxels or parcels;
+        or a list of one array (places, frames) per person, whose numbers of frames may differ.
     maps
         Measured maps, (people, contrasts, places); NaN where nothing was measured.
     tr_seconds
-        Seconds a frame; None: rest is taken to be long enough.
+        Repetition time, which sets the shrinkage; None: the scans are taken to be long enough.
     sets
-        Numbers of ROIs of the sets of maps, which group ICA makes of this rest.
+        Numbers of ROIs in the sets of maps, which are made by group ICA of this rest.
     seed
-        Of group ICA.
+        Seed of group ICA.
     roi_maps
-        Maps of each set, (ROIs, places), in place of group ICA's.
+        Maps of each set, (ROIs, places), to use instead of group ICA.
 
     Returns
     -------
@@ -119,11 +120,11 @@ def fit_linear(
     Raises
     ------
     ValueError
-        There are fewer than two people, or places do not match.
+        There are fewer than two people, or rest and maps do not match.
 
     Notes
     -----
-    Tavor et al. 2016 (Science 352: 216), weighted; ``docs/explanation/linear.md``.
+    A weighted form of Tavor et al. 2016 (Science 352: 216); see ``docs/explanation/linear.md``.
 
     Examples
     --------
@@ -143,7 +144,7 @@ def fit_linear(
         raise ValueError(f"rest and maps have different numbers of places: {sorted(places)}")
     if roi_maps is None:
         made, _ = group_maps([reduce_rest(own) for own in rest], sets, seed)
-        # As a bundle keeps them.
+        # Rounded as in a bundle, so that the saved model is the same.
         roi_maps = [made[rows].astype(np.float16) for rows in rows_of(sets)]
     numbers = tuple(len(of_set) for of_set in roi_maps)
     joined = np.concatenate(roi_maps).astype(np.float32)

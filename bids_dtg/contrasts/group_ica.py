@@ -1,9 +1,10 @@
-"""Spatial maps of a group's networks: group ICA, as MELODIC makes them (Beckmann & Smith 2004).
+"""Spatial maps of a group's networks by group ICA, as in MELODIC (Beckmann & Smith 2004).
 
-Each person's rest is reduced to its first principal components over time, once. Those of people
-are joined and reduced again (MIGP, Smith et al. 2014, NeuroImage 101: 738), and the first of the
-group are turned by spatial ICA (FastICA): both on some of the places, evenly over all, as
-neighbours are alike. Least squares bring the group's components to all places.
+Each person's rest is reduced once, to its first principal components over time. People's
+components are concatenated and reduced again (MIGP, Smith et al. 2014, NeuroImage 101: 738), and
+the group's first components are rotated by spatial ICA (FastICA). Both steps use a regular subset
+of voxels (or parcels), because neighbours are alike; least squares then extend the group's
+components to all of them.
 """
 
 from __future__ import annotations
@@ -19,29 +20,29 @@ from bids_dtg.errors import DatasetError
 
 Float = NDArray[np.float64]
 
-FIRST = 100  # components kept of each person
-_MOST = 500  # components kept of all together: as many places as that lose nothing
-_PLACES = 20_000  # places by which the group's components are found and turned, at least
+FIRST = 100  # components kept per person
+_MOST = 500  # components kept for the group; nothing is lost with at most this many voxels
+_PLACES = 20_000  # smallest number of voxels used to find and rotate the group's components
 _ITERATIONS, _TOLERANCE = 300, 1e-3
 
 
 def reduce_rest(
     rest: NDArray[np.floating], earlier: NDArray[np.floating] | None = None
 ) -> NDArray[np.float32]:
-    """Reduce a person's rest to its first principal components over time, by their variances.
+    """Reduce a person's rest to its first principal components over time.
 
     Parameters
     ----------
     rest
-        (places, frames) of a run; places that do not vary count as 0.
+        (voxels, frames) of a run; constant voxels count as 0.
     earlier
-        (places, components) of earlier runs, which are joined to it.
+        (voxels, components) of earlier runs, to which this one is added.
 
     Returns
     -------
-    (places, components)
+    (voxels, components), scaled by their variances.
     """
-    # Each place with mean 0 and sd 1 in time; 0 if it is constant.
+    # Each voxel with mean 0 and sd 1 over time; 0 if it is constant.
     centred = rest.astype(np.float32)
     centred -= centred.mean(axis=1, keepdims=True)
     sd = np.sqrt(np.einsum("vt,vt->v", centred, centred) / rest.shape[1])
@@ -64,29 +65,29 @@ def group_maps(
     Parameters
     ----------
     people
-        (places, components) of each person, by `reduce_rest`.
+        (voxels, components) of each person, by `reduce_rest`.
     sets
-        How many maps each set has.
+        Number of maps in each set.
     seed
-        Of the first guess of ICA.
+        Seed of ICA's starting point.
     report
         Receives one line per set.
 
     Returns
     -------
     maps
-        (maps of all sets, places), each of variance 1 and with its long tail above 0.
+        (maps of all sets, voxels), each of variance 1 and positive skewness.
     records
-        How each set was made, for a model's card.
+        How each set was made, for the model card.
 
     Raises
     ------
     DatasetError
-        Rest has fewer components than maps were asked for.
+        Rest has fewer components than the number of maps asked for.
 
     Examples
     --------
-    Two networks of places that go together:
+    Two networks of correlated voxels:
 
     >>> rng = np.random.default_rng(0)
     >>> rest = [
@@ -104,11 +105,11 @@ def group_maps(
     group = _joined([np.asarray(own[some], np.float64) for own in people], max(sets))
     if group.shape[1] < max(sets):
         raise DatasetError(
-            f"rest of {len(people)} people has {group.shape[1]} components, and "
-            f"{max(sets)} ROI maps are to be made of it",
+            f"rest of {len(people)} people has {group.shape[1]} components, too few for "
+            f"{max(sets)} ROI maps",
             expected="longer runs, or more people",
         )
-    # Its components are people's, weighted by how these go together with it.
+    # Least squares: people's components, weighted by their projection on the group's.
     everywhere = np.zeros((len(people[0]), group.shape[1]), np.float32)
     for own in people:
         weights = np.asarray(own[some], np.float64).T @ group / (group**2).sum(axis=0)
@@ -140,13 +141,13 @@ def group_maps(
             }
         )
         made.append(maps.astype(np.float32))
-        left = "" if converged else ", which did not settle: another --seed may help"
+        left = "" if converged else ", not converged: another --seed may help"
         report(f"group ICA: {number} ROI maps in {ica.n_iter_} iterations{left}")
     return np.concatenate(made), records
 
 
 def _joined(people: Sequence[Float], most: int) -> Float:
-    """Return the first principal components (places, components) of all people's together."""
+    """Return the first principal components (voxels, components) of all people together."""
     kept = np.zeros((len(people[0]), 0))
     for own in people:
         kept = np.hstack([kept, own])
@@ -156,7 +157,7 @@ def _joined(people: Sequence[Float], most: int) -> Float:
 
 
 def _reduced(values: NDArray[np.floating], most: int) -> Float:
-    """Return the first principal components (places, components) of columns, by their variances."""
+    """Return the first principal components (voxels, components), scaled by their variances."""
     columns = values.shape[1]
     if columns <= len(values):
         products = (values.T @ values).astype(np.float64)
@@ -167,14 +168,14 @@ def _reduced(values: NDArray[np.floating], most: int) -> Float:
         variances, vectors = np.linalg.eigh((values @ values.T).astype(np.float64))
         kept = _largest(variances, most)
         reduced = vectors[:, kept] * np.sqrt(variances[kept])
-    # One of both signs, whatever the library of linear algebra gives.
+    # Fix the signs, which otherwise depend on the linear algebra library.
     largest = np.abs(reduced).argmax(axis=0)
     signs = np.where(reduced[largest, np.arange(reduced.shape[1])] < 0, -1.0, 1.0)
     return np.asarray(reduced * signs, np.float64)
 
 
 def _largest(variances: Float, most: int) -> NDArray[np.intp]:
-    """Return the numbers of the largest variances, the first one first; none that is rounding."""
+    """Return the indices of the largest variances in descending order, without rounding errors."""
     order: NDArray[np.intp] = np.argsort(variances)[::-1][:most]
     kept: NDArray[np.intp] = order[variances[order] > variances[order[0]] * 1e-9]
     return kept

@@ -1,8 +1,9 @@
-"""Half-widths of the 90 % intervals around predicted maps, by contrast and place.
+"""Half-widths of 90 % prediction intervals, by contrast and voxel (or parcel).
 
-A half-width is t(.95, n - 1) times the root mean square of the errors of n people who were not in
-the fit that predicts them: each left out in turn, or people apart. Errors are pooled in the blocks
-of a lattice; what was not measured counts neither as an error nor among the people of a block.
+A half-width is t(.95, n - 1) times the root mean square error over n people who were not in the
+fit that predicts them: training people left out in turn, or validation people. Errors are pooled
+in the blocks of a lattice. Values that were not measured do not count, and neither does a person
+with none in a block.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.imaging.places import Lattice
 
-LEAST_PEOPLE = 10  # in a block, of people apart from those of the fit
-_TAIL = 0.95  # of t, on one side
+LEAST_PEOPLE = 10  # people in a block, not in the fit that predicts them
+_TAIL = 0.95  # one-sided quantile of t
 
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]
@@ -27,10 +28,10 @@ class HalfWidths:
     """Half-widths in the blocks of a lattice, and the people whose errors they come from."""
 
     people: int
-    segments: int  # of rest that each of their predictions is the mean of
+    segments: int  # rest segments that each of their predictions averages
     values: Array  # (contrasts, *lattice), in the units of the maps; 0: there is no interval
-    lattice: Lattice  # over the model's places
-    left_out_in_turn: bool = False  # whether they are training people, each left out of the fit
+    lattice: Lattice  # over the model's voxels or parcels
+    left_out_in_turn: bool = False  # whether they are training people, each left out in turn
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.values).all() and (self.values >= 0).all()):
@@ -38,10 +39,10 @@ class HalfWidths:
 
     @cached_property
     def at_places(self) -> Array:
-        """Interpolated between the blocks' centres, (contrasts, places); NaN: no interval."""
+        """Interpolated between the blocks' centres, (contrasts, voxels); NaN: no interval."""
         rows = self.values.reshape(len(self.values), -1)
         there = rows > 0
-        # Blocks without one have, for their neighbours, the contrast's mean.
+        # Blocks without a half-width enter interpolation with the contrast's mean.
         mean = rows.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         widths = self.lattice.interpolate(np.where(there, rows, mean[:, None]))
         widths[~there[:, self.lattice.block_of]] = np.nan
@@ -50,18 +51,18 @@ class HalfWidths:
 
 
 class LeftOutErrors:
-    """Sums over people, in blocks, of what is predicted for them and what was measured.
+    """Sums of squares and products of predicted and measured maps over people, by block.
 
     Parameters
     ----------
     contrasts
-        How many maps there are.
+        Number of contrasts.
     lattice
-        Blocks over the places of the maps.
+        Blocks over the voxels of the maps.
 
     Examples
     --------
-    Twelve people at one place, measured without what is predicted:
+    Twelve people at one voxel, with 0 predicted and -1 or 1 measured:
 
     >>> import numpy as np
     >>> from bids_dtg.imaging.places import single_lattice
@@ -74,12 +75,12 @@ class LeftOutErrors:
 
     def __init__(self, contrasts: int, lattice: Lattice) -> None:
         self._lattice, self._people = lattice, 0
-        # Of places where something was measured: squares of both, their product, and how many.
+        # Over measured voxels: squares of both, their product, and the number of voxels.
         self._sums = np.zeros((4, contrasts, lattice.blocks))
         self._in_block = np.zeros((contrasts, lattice.blocks), np.intp)  # people measured there
 
     def add(self, predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> None:
-        """Add a person's maps, or deviations, (contrasts, places); NaN: not measured."""
+        """Add a person's maps, or deviations, (contrasts, voxels); NaN: not measured."""
         self._people += 1
         block_of, blocks = self._lattice.block_of, self._lattice.blocks
         for row, (p, m) in enumerate(zip(predicted, measured, strict=True)):
@@ -96,14 +97,14 @@ class LeftOutErrors:
         segments: int,
         left_out_in_turn: bool = False,
     ) -> HalfWidths:
-        """Return the half-widths by two people or more; none in blocks with few measured ones.
+        """Return the half-widths; needs two people, and gives 0 in blocks with too few.
 
         Parameters
         ----------
         gains
             (contrasts,), by which predictions are multiplied; None: 1.
         segments, left_out_in_turn
-            As of `HalfWidths`.
+            As in `HalfWidths`.
         """
         from scipy.stats import t
 

@@ -1,4 +1,4 @@
-"""Training losses on contrast maps: reconstruction, and contrast between people."""
+"""Training losses for contrast maps: reconstruction, and contrast between people."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ def crr_loss(
     """Return the contrastive-regularised reconstruction (CR-R) loss of a batch.
 
     ``R + alpha * max(0, R - C + margin)``, where R is the mean squared error of
-    each person's own maps and C is `contrastive_loss`. While the hinge is open
-    its minimiser is that of R with the deviations from the mean scaled by
-    ``1 + alpha``; `margin` is in squared units of the maps.
+    each person's own maps and C is `contrastive_loss`. While the second term is above 0, the
+    best prediction is that of R with deviations from the mean scaled by ``1 + alpha``.
 
     Parameters
     ----------
@@ -29,7 +28,7 @@ def crr_loss(
     alpha
         Weight α of the hinge term; 0 leaves the mean squared error.
     margin
-        How far C should exceed R.
+        How far C should exceed R, in squared units of the maps.
 
     Returns
     -------
@@ -107,9 +106,9 @@ def _flatten_people(pred: Tensor, true: Tensor, mask: Tensor | None) -> tuple[Te
             )
         inside = mask.to(device=pred.device) > 0
         if not bool(inside.any()):
-            raise ValueError("the mask has no voxel in it")
+            raise ValueError("the mask has no voxels")
         pred, true = pred[..., inside], true[..., inside]
-    # Half precision holds the maps, not the sums of their squares.
+    # Half precision is enough for the maps, but not for the sums of their squares.
     precision = torch.promote_types(torch.promote_types(pred.dtype, true.dtype), torch.float32)
     return pred.flatten(1).to(precision), true.flatten(1).to(precision)
 

@@ -32,14 +32,14 @@ class Estimate:
     contrasts: tuple[Contrast, ...]  # rows of all arrays
     values: NDArray[np.float32]  # (contrasts, voxels), in the units of the model's targets
     n_segments: int  # segments of rest that were averaged
-    seconds: float  # rest behind the maps, after censoring
-    # Their residual degrees of freedom, the weights of segments; NaN: weighted by seconds
+    seconds: float  # rest used, after censoring
+    # Residual degrees of freedom, by which segments are weighted; NaN: weighted by seconds
     residual_dof: float = float("nan")
-    # (contrasts, voxels), half-widths of the 90 % intervals; None: the model has none
+    # (contrasts, voxels), half-widths of the 90 % prediction intervals; None: the model has none
     half_widths: NDArray[np.float32] | None = None
 
     def map_of(self, label: str) -> NDArray[np.float32]:
-        """Return the map of a contrast, (voxels,), by its label, in any case.
+        """Return the map of a contrast, (voxels,), by its label (ignoring case).
 
         Raises
         ------
@@ -51,7 +51,7 @@ class Estimate:
             near = nearest_contrast(label, [row.label for row in self.contrasts])
             raise SettingsError(
                 f"there is no contrast {label!r}",
-                expected=f"one of {len(self.contrasts)}, as contrasts lists them",
+                expected=f"one of the {len(self.contrasts)} labels in contrasts",
                 remedy=f"did you mean {near}?" if near else None,
             )
         found: NDArray[np.float32] = self.values[rows[plain_contrast(label)]]
@@ -59,7 +59,7 @@ class Estimate:
 
 
 def require_finite(maps: NDArray[np.float32], contrasts: Sequence[Contrast]) -> None:
-    """Refuse maps with values that are not finite, so that nobody sees or averages them.
+    """Refuse maps with values that are not finite, before they are averaged or written.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def require_finite(maps: NDArray[np.float32], contrasts: Sequence[Contrast]) -> 
     Raises
     ------
     RunError
-        Naming the first contrast whose map has such values.
+        A value is not finite; the message names the first such contrast.
 
     Examples
     --------
@@ -86,21 +86,20 @@ def require_finite(maps: NDArray[np.float32], contrasts: Sequence[Contrast]) -> 
     raise RunError(
         f"the predicted map of {contrasts[wrong[0]].label} has {number} values that are not "
         f"finite, and so have {len(wrong) - 1} more of {len(maps)} contrasts",
-        expected="finite values at all places of the model's mask",
-        remedy="look at the run's images, and at the model with dtg-models verify",
+        expected="finite values everywhere in the model's mask",
+        remedy="look at the run's images, and check the model with dtg-models verify",
     )
 
 
 class MapAverage:
     """Running weighted mean of maps over segments.
 
-    A segment is weighted by its residual degrees of freedom, which determine the variance of a
-    correlation: two minutes of rest with few columns removed have more of them than two minutes
-    with many. If they are not known for all segments, the weight is the duration.
+    A segment is weighted by its residual degrees of freedom, because these determine the variance
+    of a correlation; the more confound columns are removed, the fewer remain. If they are not
+    known for all segments, segments are weighted by duration.
 
-    Where a segment has no data the others are averaged; where none has, the mean is NaN.
-
-    Memory does not depend on the number of segments.
+    At a voxel where a segment has no data, the others are averaged; where none has, the mean is
+    NaN. Memory does not depend on the number of segments.
 
     Examples
     --------
@@ -117,7 +116,7 @@ class MapAverage:
         self._seconds = 0.0
         self._dof = 0.0
         self._mean: NDArray[np.float32] | None = None
-        self._weight: Any = 0.0  # of all voxels, or of each (voxels,)
+        self._weight: Any = 0.0  # total weight, for all voxels or for each (voxels,)
         self._count = 0
 
     def add(
@@ -130,7 +129,7 @@ class MapAverage:
     ) -> None:
         """Add the maps (contrasts, voxels) of one segment of rest.
 
-        `data` are the voxels (voxels,) that it has maps of; None: all.
+        `data` (voxels,) says where the segment has data; None: everywhere.
         """
         weight: Any = segment_weight(seconds, residual_dof, by_dof=self._by_dof)
         if data is not None:
@@ -149,7 +148,7 @@ class MapAverage:
 
     @property
     def data(self) -> NDArray[np.bool_]:
-        """(voxels,), or one value for all, whether a segment has data."""
+        """Whether any segment has data, (voxels,) or one value for all."""
         return np.asarray(self._weight > 0)
 
     @property

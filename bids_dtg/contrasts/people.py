@@ -17,11 +17,11 @@ from bids_dtg.contrasts.recentring import Correction
 
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]
-_FINGERPRINT_VOXELS = 64  # in the middle of the brain, by which data are compared
+_FINGERPRINT_VOXELS = 64  # central voxels that are compared to recognise the same data
 
 
 class MapModel(Protocol):
-    """An object that turns a connectome into maps."""
+    """A model that turns a connectome into maps."""
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
@@ -34,16 +34,16 @@ class Person:
 
     label: str  # without sub-
     connectomes: NDArray[np.floating]  # (segments, rois, voxels)
-    weights: tuple[float, ...]  # weight of each segment: see `segment_weight`
-    # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
+    weights: tuple[float, ...]  # weight of each segment, see `segment_weight`
+    # Measured maps (contrasts, voxels) of a session, NaN: not measured; a second one is a retest.
     sessions: tuple[NDArray[np.floating], ...]
     form: Form = MARGINAL  # of the connectomes
-    minutes: float = float("nan")  # of rest, all segments together; NaN: not known
-    residual_dof: float = float("nan")  # of all segments together; NaN: not known
+    minutes: float = float("nan")  # of rest in all segments together; NaN: not known
+    residual_dof: float = float("nan")  # in all segments together; NaN: not known
     fd_mm: float = float("nan")  # mean framewise displacement of the rest; NaN: not known
 
     def of_one_set(self) -> Person:
-        """Return the person with the connectomes of one set of ROIs: that nearest to 50."""
+        """Return the person with connectomes of one set only, the one nearest to 50 ROIs."""
         rows = self.form.one_set(self.connectomes.shape[1])
         if rows == slice(0, self.connectomes.shape[1]):
             return self
@@ -67,7 +67,7 @@ def predicted_maps(predict: Callable[[Array], Array], person: Person) -> Array:
     average = MapAverage()
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
         maps = predict(segment.astype(np.float32))
-        # The duration is irrelevant: only the mean is used.
+        # Any weight can be given as the duration, because only the mean is used.
         average.add(maps, seconds=weight)
     return average.mean
 
@@ -76,18 +76,18 @@ def predicted_maps(predict: Callable[[Array], Array], person: Person) -> Array:
 class FittedModel:
     """A fitted model, and what its bundle needs."""
 
-    kind: str  # its row of `bids_dtg.contrasts.bundle.kinds`
+    kind: str  # key of `bids_dtg.contrasts.bundle.kinds`
     model: MapModel  # before the correction
-    tensors: Mapping[str, NDArray[Any]]  # of the bundle's weights
-    record: Mapping[str, Any]  # how it was fitted, for the card
+    tensors: Mapping[str, NDArray[Any]]  # weights for the bundle
+    record: Mapping[str, Any]  # how it was fitted, for the model card
     correction: Correction | None = None  # of its maps; None: none
-    # Whether correction and half-widths were found with each training person left out in turn;
-    # else on the validation people.
+    # Whether correction and half-widths come from leaving out each training person in turn, or
+    # from the validation people.
     left_out_in_turn: bool = False
     # Labels of the contrasts whose corrected map is the same for everybody.
     same_for_all: tuple[str, ...] = ()
-    half_widths: HalfWidths | None = None  # of intervals around its maps; None: none
-    words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
+    half_widths: HalfWidths | None = None  # of the prediction intervals; None: none
+    words: str = ""  # sentence about the fit for the page; empty: none
 
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
@@ -97,10 +97,10 @@ class FittedModel:
 
 @dataclass(frozen=True, eq=False)
 class MeanMaps:
-    """The sum of people's measured maps, where they were measured, and so their mean."""
+    """Sums of people's measured maps, from which means are computed."""
 
-    total: Float  # (contrasts, places)
-    count: NDArray[np.int64]  # people, (contrasts, places)
+    total: Float  # (contrasts, voxels)
+    count: NDArray[np.int64]  # people with a value, (contrasts, voxels)
 
     @classmethod
     def of(cls, people: Sequence[Person]) -> MeanMaps:
@@ -115,7 +115,7 @@ class MeanMaps:
 
     @property
     def mean(self) -> Float:
-        """Mean maps, (contrasts, places); 0 where nobody was measured."""
+        """Mean maps, (contrasts, voxels); 0 where nobody was measured."""
         return np.asarray(self.total / np.maximum(self.count, 1))
 
     def deviation(self, person: Person) -> Float:

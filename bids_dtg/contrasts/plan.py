@@ -1,4 +1,4 @@
-"""How a network is trained: recipes, and all settings that its weights depend on."""
+"""How a network is trained: recipes, and all settings that affect its weights."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bids_dtg.settings.option import find_row
 
 Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
 EpochChoice = Literal["r", "residual_r"]
-CHECKPOINTS = "network"  # folder of an analysis, from which a later call continues
+CHECKPOINTS = "network"  # subfolder of an analysis, from which a later run continues
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, by ``--recipe``."""
+    """Settings of a network's training that ``--recipe`` selects."""
 
-    loss: Loss  # crr compares people, and needs all contrasts
-    choose_by: EpochChoice  # the best epoch, see `task.validation_scores`
-    recentred: bool  # whether offset and gains are found on the validation people
-    tuning_epochs: int  # of fine-tuning, where --epochs does not say
+    loss: Loss  # crr compares people and needs all contrasts
+    choose_by: EpochChoice  # score of the best epoch, see `train.validation_scores`
+    recentred: bool  # whether offset and gains are estimated from the validation people
+    tuning_epochs: int  # epochs of fine-tuning without --epochs
 
 
 # A kind of model names its recipes (`bids_dtg.contrasts.bundle.kinds`).
@@ -39,7 +39,7 @@ def find_recipe(name: str) -> Recipe:
     Raises
     ------
     SettingsError
-        There is none.
+        There is no such recipe.
 
     Examples
     --------
@@ -54,17 +54,17 @@ class TrainingPlan:
     """How a network is trained."""
 
     features: int = 64  # channels of the network's first level
-    levels: int = 1  # its down-sampled levels above the bottleneck
+    levels: int = 1  # down-sampled levels above the bottleneck
     loss: Loss = "crr"
     alpha: float = 0.25  # weight of the hinge of crr
     margin: float = 1.0  # margin of crr, in squared units of the maps
     learning_rate: float = 1e-3  # of Adam
-    patience: int = 10  # epochs without a better validation loss before the rate falls
-    factor: float = 0.1  # by which the rate is multiplied then
+    patience: int = 10  # epochs without a better validation loss before the rate is lowered
+    factor: float = 0.1  # the rate is then multiplied by this
     epochs: int = 100  # at most
-    choose_by: EpochChoice = "r"  # the best epoch
-    minutes: float | None = None  # at most, earlier calls included; epochs are completed
-    # Batch norm keeps the statistics of the start weights: a few boxes give poor ones.
+    choose_by: EpochChoice = "r"  # score of the best epoch
+    minutes: float | None = None  # at most, earlier runs included; epochs are completed
+    # Keep the batch-norm statistics of the start weights: a few boxes estimate them poorly.
     fixed_statistics: bool = False
     # Parameters whose names start with one of these are not trained.
     frozen: tuple[str, ...] = ()
@@ -72,4 +72,4 @@ class TrainingPlan:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0  # of weights, batches, segments and boxes
     batch: int = 10  # people in a batch, all different
-    batches: int | None = None  # in an epoch; None: until each person was in one
+    batches: int | None = None  # per epoch; None: until each person was in one

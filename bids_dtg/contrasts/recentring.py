@@ -1,7 +1,7 @@
 """Re-centring: correct a network's error in the mean map, which is the same for all people.
 
-The error is estimated from people with both scans, outside the network's training set. One gain for
-each contrast then scales the deviations from the mean.
+The error is estimated from people with rest and task scans, outside the network's training set.
+One gain per contrast then scales the deviations from the mean.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_ROUNDING = 1e-12  # of a sum of squares
+_ROUNDING = 1e-12  # a smaller share of a sum of squares is rounding error
 MOST_GAIN = 1.5  # upper limit of the gains
 
 
@@ -42,29 +42,30 @@ def recentre(
     people: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
     mean_map: NDArray[np.floating[Any]],
 ) -> tuple[Correction, NDArray[np.bool_]]:
-    """Find the correction: mean map + gain · (prediction - mean prediction).
+    """Estimate the correction: mean map + gain · (prediction - mean prediction).
 
-    The gain of a contrast is the slope of measured on predicted deviations, over people and the
-    voxels that they have, each relative to the means of the people who have it, clipped to 0 to
-    `MOST_GAIN`; 0 where nobody has the contrast. The mean prediction is over everybody.
+    The gain of a contrast is the slope of measured on predicted deviations, over people and
+    measured voxels, clipped to between 0 and `MOST_GAIN`. At each voxel, both deviate from their
+    mean over the people measured there. The gain is 0 if nobody has the contrast. The mean
+    prediction in the formula is over everybody.
 
     Parameters
     ----------
     people
         Predicted and measured maps (contrasts, voxels) of each person outside the network's
-        training set, one after the other; the prediction as made in use, e.g. averaged over
+        training set, one after the other; predictions as made in use, e.g. averaged over
         segments; NaN where nothing was measured.
     mean_map
         Mean measured map of the training people, (contrasts, voxels).
 
     Returns
     -------
-    The correction; and whether predictions differ between people by more than rounding,
+    The correction; and whether predictions differ between people by more than rounding error,
     (contrasts,).
     """
     shape, number = mean_map.shape, 0
     everybody, everybody_squares = np.zeros(shape), np.zeros(shape[0])
-    # The following are over measured values.
+    # The sums below are over measured values only.
     count, of_predicted, of_measured = np.zeros(shape, np.int32), np.zeros(shape), np.zeros(shape)
     products, squares = np.zeros(shape[0]), np.zeros(shape[0])
     for predicted, measured in people:
@@ -79,7 +80,7 @@ def recentre(
         of_measured += m
         products += np.einsum("qv,qv->q", p, m)
         squares += np.einsum("qv,qv->q", p, p)
-    # Deviations from the means of the people who have a voxel: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
+    # Deviations from the means of people measured at a voxel: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
     mean = of_predicted / np.maximum(count, 1)
     covariance = products - np.einsum("qv,qv->q", mean, of_measured)
     variance = squares - np.einsum("qv,qv->q", mean, of_predicted)
