@@ -34,8 +34,8 @@ def test_parse_needs_a_label_only():
 @pytest.mark.parametrize(
     ("text", "fact"),
     [
-        ("", "the columns are none; needed is label"),
-        ("task\nWM\n", "the columns are task; needed is label"),
+        ("", "the columns are none; label is required"),
+        ("task\nWM\n", "the columns are task; label is required"),
         ("label\tcolour\nfaces\tred\n", "the columns are label, colour"),
         ("label\tlabel\na\tb\n", "the columns are label, label"),
         ("label\ttask\nfaces\n", "contrast 0 has 1 cells, the header 2"),

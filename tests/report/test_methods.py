@@ -95,11 +95,11 @@ ROWS = [
     ({}, "4 minutes", "nothing"),
     ({}, "numpy 2.0", "nothing"),
     ({}, "24 motion parameters", "nothing"),
-    ({}, "carries no half-widths", "error in the mean map"),
+    ({}, "The model has no half-widths", "error in the mean map"),
     ({}, "The model is a three-dimensional attention U-Net", "ridge"),
     ({}, "Oktay, O.", "Tavor, I."),
     ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "Mehta"),
-    ({}, "trained on a cohort (958 participants; 0.72 s a frame; cleaning: by FIX).", "unknown"),
+    ({}, "trained on a cohort (958 participants; TR 0.72 s; cleaning: by FIX).", "unknown"),
     ({"training": TrainingData("a cohort")}, "trained on a cohort.", "participants;"),
     ({"training": TrainingData()}, "does not name its training data", "a cohort"),
     ({"citation": "Me (2030). Mine."}, "- Me (2030). Mine. (the model)", "nothing"),
@@ -112,19 +112,19 @@ ROWS = [
     (cleaned(interpolation="nearest"), "once, by the nearest voxel", "splines"),
     (
         {"recentring": Recentring(40, 8)},
-        "The network's error in the mean map, found in 40 participants",
+        "The network's error in the mean map, estimated from 40 participants",
         "left out of the fit in turn",
     ),
     (
         {"kind": "linear", "recentring": Recentring(12, 8)},
-        "The linear model's error in the mean map, found in 12 participants",
+        "The linear model's error in the mean map, estimated from 12 participants",
         "network's error",
     ),
     (
         {"recentring": Recentring(6, 8, left_out_in_turn=True)},
-        "found in its 6 training participants, was subtracted from each map, and each "
-        "contrast's deviations were scaled by one gain, found in the same people, each left "
-        "out of the fit in turn",
+        "estimated from its 6 training participants, was subtracted from each map, and each "
+        "contrast's deviations from the mean were scaled by one gain, estimated by leaving each of "
+        "these people out of the fit in turn",
         "not fitted to",
     ),
     ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "steady"),
@@ -136,7 +136,7 @@ ROWS = [
     ({"input_type": "hcp", **NONE}, "Glasser, M. F.", "nilearn (Abraham"),
     ({"input_type": "ukb", **NONE}, "Alfaro-Almagro, F.", "Esteban"),
     ({"outputs": OutputOptions(combine="run")}, "within each run", "within each session"),
-    ({"kind": "linear"}, "a linear model of each voxel's connectome, with the same", "Oktay"),
+    ({"kind": "linear"}, "a linear model that predicts each voxel from its connectivity", "Oktay"),
     ({"kind": "linear"}, "Tavor, I.", "attention U-Net"),
     (WHOLE, "each run as a whole; the model turned each run's connectome into 47", "432 s"),
     (WHOLE, "averaged within each session, weighted", "432 s"),
@@ -146,8 +146,8 @@ ROWS = [
         "averaged over the sessions of a participant, weighted",
         "within each session",
     ),
-    (PARTIAL, "maps, of 15 and 35 maps each solved by itself, were", "Pearson"),
-    (PARTIAL, "each divided by its standard deviation in time", "Pearson"),
+    (PARTIAL, "maps, in sets of 15 and 35 maps that were treated separately, were", "Pearson"),
+    (PARTIAL, "each divided by its standard deviation over time", "Pearson"),
     (PARTIAL, "regressed on all of them together", "Pearson"),
     (
         {"outputs": OutputOptions(atlases=("Schaefer2018_400", "own"))},
@@ -158,12 +158,12 @@ ROWS = [
     ({"half_widths": WIDTHS}, "half-widths of 90 % prediction intervals", "no half-widths"),
     (
         {"half_widths": WIDTHS},
-        "the 24 participants behind them, each predicted from 4 segments",
+        "over 24 participants, each predicted from 4 segments",
         "left out of the fit",
     ),
     (
         {"half_widths": IN_TURN},
-        "behind them, each left out of the fit and predicted from 4 segments",
+        "over 24 participants, each left out of the fit and predicted from 4 segments",
         "no half-widths",
     ),
 ]

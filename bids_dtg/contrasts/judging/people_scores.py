@@ -1,11 +1,11 @@
 """Scores of one contrast over many people, read a slab of voxels at a time.
 
-All scores follow from sums over voxels: the people-by-people products are three matrix
-products for each slab. Apart from these products, memory does not grow with the number of people.
+All scores follow from sums over voxels, which for each slab are three matrix products of people by
+people. Apart from these, memory does not grow with the number of people.
 
-Maps are summed as their mean over people and deviations from it. Maps that are the same for
-everybody therefore leave exact zeros, and leave-one-out scores follow from the same sums: how much
-each person changes a score, as measured and as predicted, gives the spread of the score.
+Maps enter the sums as their mean over people and deviations from it. So maps that are the same for
+everybody give exact zeros, and leave-one-out scores follow from the same sums. How much a score
+changes without each person gives its standard error.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from bids_dtg.stats.paired import jackknife_shares
 
 Maps = NDArray[np.floating[Any]]
 Values = NDArray[np.float64]
-SLAB_BYTES = 1 << 26  # of the maps in one slab
-_SLAB_VOXELS = 1 << 16  # float32 sums over more voxels would lose digits
+SLAB_BYTES = 1 << 26  # size of the maps in one slab
+_SLAB_VOXELS = 1 << 16  # float32 sums over more voxels would lose precision
 
 
 @dataclass(frozen=True, eq=False)
 class PeopleScores:
-    """Scores of the predicted maps of one contrast, a value a person; NaN where not defined."""
+    """Scores of the predicted maps of one contrast, one value per person; NaN if not defined."""
 
     matrix: Values  # (measured people, predicted people), correlation over voxels
     r: Values  # (people,), own prediction with own measured map
-    # (people,), predictions for all people of other families with the own measured map, mean
+    # (people,), mean r of predictions for people of other families with the own measured map
     others_r: Values
-    own_mean_r: Values  # (people,), the mean of all these predictions with the own measured map
+    own_mean_r: Values  # (people,), r of the mean prediction over people with the own measured map
     index: Values  # (people,), r minus others_r: the model minus another person's prediction
     product: Values  # (people,), index times r
     identified: Values  # (people,), 1 if the own prediction is the most similar, 1 / k for k ties
     residual_r: Values  # (people,), r after subtracting these people's means from both sides
     residual_r_training_mean: Values  # (people,), r after subtracting the training mean
-    fingerprint: float  # share identified times mean r, as published: ties are misses
-    # By name, (people,): their mean is the mean of the values above, and their spread says how much
-    # the mean depends on each person, whose map and prediction are compared with others' too.
+    fingerprint: float  # share identified times mean r, as published; ties are misses
+    # Jackknife shares by name, (people,). Their mean is the mean of the values above; their spread
+    # also includes that each person's maps enter the scores of others.
     shares: Mapping[str, Values]
 
     @classmethod
@@ -67,12 +67,12 @@ class PeopleScores:
             (voxels,), mean map of the training people; `residual_r_training_mean` is NaN
             without it.
         families
-            (people,), number of each person's family: another person is of another family. None:
-            nobody has relatives.
+            (people,), number of each person's family. Only people of other families count as
+            other people. None: nobody has relatives.
         here
-            (voxels,), those that count; None: all.
+            (voxels,), which voxels count; None: all.
         slab_bytes
-            Of both maps in float32 that are in memory at once.
+            Size of both maps, in float32, that are in memory at once.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class PeopleScores:
         products, voxels = _products(predicted, measured, training_mean, here, slab_bytes)
         if not voxels:
             raise ValueError("there is no voxel that everybody's map covers")
-        other = family[:, None] != family  # where two are of different families
+        other = family[:, None] != family  # pairs from different families
         centred = products - np.outer(products[:, _ONE], products[_ONE]) / voxels
         matrix = _correlations(centred, products, _P, _M).T
         # A person with a constant prediction has r 0 with everybody.
@@ -141,11 +141,11 @@ class PeopleScores:
         )
 
     def by_name(self) -> dict[str, Values]:
-        """Return every score by name, (people,): its mean over people is the score.
+        """Return every score by name, (people,); the mean over people is the score.
 
-        The spread is valid for intervals and tests: jackknife `shares` if the score of a person
-        depends on the others. A constant map counts as r 0. What begins with own_ is as each person
-        has it: it says who is predicted well, and less of a mean than the shares do.
+        The spread over people is valid for intervals and tests, because scores that depend on other
+        people are given as jackknife `shares`. A constant map counts as r 0. Names that begin with
+        own_ are the people's own values, for tables of people but not for tests of a mean.
         """
         among, n = np.nan_to_num(self.matrix), len(self.matrix)
         r = np.diagonal(among)
@@ -163,8 +163,8 @@ class PeopleScores:
         }
 
 
-# What is common to all people follows their deviations: 1, the mean of predictions and of measured
-# maps, and these minus the training mean.
+# Rows of `_products` after people's deviations: 1, the mean of the predictions, that of the
+# measured maps, and both means minus the training mean.
 _ONE, _P, _M, _P_AWAY, _M_AWAY = range(-5, 0)
 _COMMON = 5
 
@@ -176,10 +176,10 @@ def _products(
     here: NDArray[np.bool_],
     slab_bytes: int,
 ) -> tuple[Values, int]:
-    """Return sums over voxels of the products of deviations and what is common, and their number.
+    """Return sums over voxels of products between maps, and the number of voxels.
 
-    They are (2 * people + 5, 2 * people + 5): predictions minus their mean over people, measured
-    maps minus theirs, and what is common.
+    They are (2 * people + 5, 2 * people + 5). The rows are predictions minus their mean over
+    people, measured maps minus theirs, and the five rows `_ONE` to `_M_AWAY` common to all people.
     """
     people, all_voxels = predicted.shape
     found, voxels = np.zeros((2 * people + _COMMON,) * 2), 0
@@ -190,7 +190,7 @@ def _products(
         known = here[slab] & np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
         if not known.all():
             p, m = p[:, known], m[:, known]
-        # In float32 like the maps: a rounded mean is an equally good centre.
+        # In float32 like the maps, because a rounded mean is an equally good centre.
         mean, m_mean = (maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m))
         training = (
             mean if training_mean is None else np.asarray(training_mean[slab], np.float32)[known]
@@ -208,7 +208,7 @@ def _products(
 
 
 def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
-    """Return those of predictions and of measured maps, deviations plus what is common at p, m."""
+    """Return variances of predictions and measured maps: deviations plus common rows p and m."""
     people = (len(products) - _COMMON) // 2
     squares = np.diagonal(products)[:-_COMMON]
     return (
@@ -228,7 +228,7 @@ def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
 
 
 def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
-    """Return r of the mean prediction, (people,); without each, (left out, people)."""
+    """Return r of the mean prediction, (people,), and with each left out, (left out, people)."""
     n = (len(products) - _COMMON) // 2
     predicted, squares = _variances(products, _P, _M)
     measured = _known(_variances(centred, _P, _M)[1], squares)
@@ -238,7 +238,7 @@ def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
     without = with_all - (centred[:n, _M][:, None] + centred[:n, n:-_COMMON]) / rest
     own = np.diagonal(centred)[:n]
     size = centred[_P, _P] - 2 * centred[:n, _P] / rest + own / rest**2
-    # A mean map that is constant up to rounding.
+    # A mean map that is constant up to rounding has no r.
     all_size, size = (_known(found, predicted.mean()) for found in (centred[_P, _P], size))
     return (
         np.clip(with_all / np.sqrt(all_size * measured), -1.0, 1.0),
@@ -247,12 +247,12 @@ def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
 
 
 def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
-    """Return r of the deviations, (people,); without each, (left out, people)."""
+    """Return r of the deviations, (people,), and with each left out, (left out, people)."""
     n = (len(products) - _COMMON) // 2
     p, m, rest = slice(n), slice(n, -_COMMON), max(n - 1, 1)
     squares = np.diagonal(products)
     parts = centred[p, m], centred[p, p], centred[m, m]
-    # Without person k, that of person i is p_i + p_k / (n - 1).
+    # Without person k, the deviation of person i is p_i + p_k / (n - 1).
     fewer = [
         np.diagonal(part) + (part + part.T) / rest + np.diagonal(part)[:, None] / rest**2
         for part in parts
@@ -270,7 +270,7 @@ def _identified(better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]
 
 
 def _shares(values: Values, without: Values) -> Values:
-    """Return each person's jackknife share in a mean (people,), from (left out, people)."""
+    """Return jackknife shares in a mean (people,), from values without each, (left out, people)."""
     if not np.isfinite(values).any():
         return np.full(len(values), np.nan)
     values = np.nan_to_num(values)
@@ -286,7 +286,7 @@ def _rest(values: Values) -> Values:
 
 
 def _known(variance: Values | float, squares: Values | float) -> Values:
-    """Return variances, NaN if a map is constant up to float32 rounding."""
+    """Return variances, NaN where a map is constant up to float32 rounding."""
     return np.where(variance > 1e-6 * np.asarray(squares), variance, np.nan)
 
 

@@ -1,8 +1,8 @@
 """Scores of models as one table: one row per model, contrast and person, one column per score.
 
-The mean of a score over people is the score; its spread over people is valid for intervals and
-tests, even if the score of a person depends on the others (`PeopleScores.by_name`). Rows of tables,
-comparisons and tests are computed from it (`bids_dtg.contrasts.judging.tables`).
+The mean over people of a column is the model's score. The spread over people is valid for intervals
+and tests, even if a person's score depends on the others (`PeopleScores.by_name`). Tables,
+comparisons and tests are computed from this table (`bids_dtg.contrasts.judging.tables`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ BEFORE = "before tuning"
 OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
 ALL_PLACES = "all places"
 _KEYS = ["contrast", "person"]
-# What compares a person with others: not defined for models that were fitted to all others.
+# Scores that compare a person with others; not defined if each person has a model of their own,
+# fitted on all the others.
 INDIVIDUALITY = (
     *("own_mean_r", "others_r", "index", "product", "residual_r", "residual_r_training_mean"),
     *("identification", "fingerprint"),
@@ -39,19 +40,19 @@ INDIVIDUALITY = (
 class Scores(NamedTuple):
     """Scores of models on the same people."""
 
-    # Columns: model, part, contrast, person, family, group (0: all were judged together) and
-    # scores. Who lacks a contrast, measured or predicted, has no row of it.
+    # Columns: model, part, contrast, person, family, group (fold of a cross-validation; 0: none)
+    # and scores. A person without a measured or predicted map of a contrast has no row for it.
     table: pd.DataFrame
     matrices: Mapping[str, Values]  # by model, (contrasts, measured, predicted people); NaN: none
 
     def of(self, model: str, part: str = ALL_PLACES) -> pd.DataFrame:
-        """Return the scores of a model over some places, by contrast and person."""
+        """Return the scores of a model over a part of the voxels, by contrast and person."""
         here = (self.table["model"] == model) & (self.table["part"] == part)
         return self.table[here].set_index(_KEYS)
 
     @property
     def models(self) -> list[str]:
-        """Names of the models, in their order."""
+        """Names of the models, in order."""
         return list(self.table["model"].unique())
 
 
@@ -72,19 +73,19 @@ def score_maps(
     name
         Name of the model, for tables and pages.
     predicted, measured
-        (people, contrasts, voxels), the same people; in memory or memory-mapped, read a
-        contrast at a time. People without a finite value in a contrast, in either, do not count for
-        it; voxels that are NaN for somebody who counts are left out of r and all scores derived
-        from it.
+        (people, contrasts, voxels), the same people; in memory or memory-mapped, read one
+        contrast at a time. A person without a finite value in one of the two maps does not count
+        for that contrast. Voxels that are NaN for anybody who counts are left out of r and all
+        scores derived from it.
     training_mean
         (contrasts, voxels), mean maps of the training people, for the score
         `residual_r_training_mean`, which is NaN without them.
     families
         (people,), number of each person's family; None: nobody has relatives.
     labels
-        Of people and of contrasts; None: numbers.
+        Labels of people and of contrasts; None: numbers.
     here
-        (voxels,), those that count; None: all.
+        (voxels,), which voxels count; None: all.
 
     Raises
     ------
@@ -131,10 +132,10 @@ def score_maps(
 
 
 def with_derived(scores: Scores) -> Scores:
-    """Return a model's scores followed by r of its own mean prediction and of another person's.
+    """Append two derived models: the model's own mean prediction and another person's prediction.
 
-    Its own mean prediction is the mean over all people who count for a contrast, one map for
-    everybody; another person's is the mean r of its predictions for people of other families.
+    The own mean prediction is one map for everybody, the mean over all people who count for a
+    contrast. The r of another person's prediction is averaged over people of other families.
     """
     derived = [
         scores.table.assign(model=name, r=scores.table[column]).drop(
@@ -146,7 +147,7 @@ def with_derived(scores: Scores) -> Scores:
 
 
 def without_individuality(scores: Scores) -> Scores:
-    """Return the scores of a model that was fitted for each person on all the others."""
+    """Remove individual scores, for a model fitted separately for each person on all the others."""
     return Scores(scores.table.assign(**dict.fromkeys(INDIVIDUALITY, np.nan)), {})
 
 
@@ -157,10 +158,10 @@ def join(several: Sequence[Scores]) -> Scores:
 
 
 def join_groups(groups: Sequence[Scores]) -> Scores:
-    """Return the scores on several groups of people, each judged among its own.
+    """Join the scores of several groups of people, each scored within the group.
 
-    Models that some group lacks are left out. Matrices are NaN between people of different groups,
-    who were predicted by different fits.
+    Models that are missing in a group are left out. Matrices are NaN between people of different
+    groups, because different fits predicted them.
 
     Examples
     --------
@@ -188,7 +189,7 @@ def join_groups(groups: Sequence[Scores]) -> Scores:
             whole[:, first:last, first:last] = block
         matrices[name] = whole
     order = {name: number for number, name in enumerate(names)}
-    # A model's rows together, as where nobody is left out in turn.
+    # Keep each model's rows together, as in scores without folds.
     table = table.sort_values("model", key=lambda own: own.map(order), kind="stable")
     return Scores(table, {name: matrices[name] for name in names if name in matrices})
 
@@ -196,26 +197,26 @@ def join_groups(groups: Sequence[Scores]) -> Scores:
 def ceilings(
     people: Sequence[Person], contrasts: Sequence[str], here: NDArray[np.bool_] | None = None
 ) -> pd.DataFrame:
-    """Return how well measured maps repeat, and so how high a prediction's scores can be.
+    """Return the reliability of measured maps, and the noise ceilings that follow from it.
 
-    A prediction of a person's true map correlates with a measured one by the root of the measured
-    maps' reliability at most: the r of two measurements (Spearman 1904, Am. J. Psychol. 15: 72).
-    The same holds of deviations from the mean over people, and so of residual r.
+    Even a perfect prediction of a person's true map correlates with a measured map by no more than
+    the square root of the reliability, which is the r between two measurements (Spearman 1904,
+    Am. J. Psychol. 15: 72). The same holds for deviations from the mean, and so for residual r.
 
     Parameters
     ----------
     people
-        With sessions (contrasts, places); two of people who were measured twice. Places that one of
-        a person's maps does not cover are left out of that person's r: they are not zeros.
+        People with one or two sessions of measured maps (contrasts, voxels); only those with two
+        are used. Voxels missing in one of a person's maps are left out of that person's r.
     contrasts
         Labels of the contrasts, in their order.
     here
-        (places,), those that count; None: all.
+        (voxels,), which voxels count; None: all.
 
     Returns
     -------
     pandas.DataFrame
-        One row per contrast that somebody has twice: retest_people, reliability, ceiling,
+        One row per contrast that somebody has twice: contrast, retest_people, reliability, ceiling,
         residual_reliability, residual_ceiling.
     """
     of = slice(None) if here is None else here
@@ -240,14 +241,14 @@ def ceilings(
 
 
 def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
-    """Return r and residual r of the two maps (places,) of each person, one person at a time."""
+    """Return r and residual r between the two maps (voxels,) of each person."""
     places = pairs[0][0].shape if pairs else (0,)
     total, count = np.zeros((2, *places)), np.zeros(places, np.intp)
     for pair in pairs:
         both = np.isfinite(pair).all(axis=0)
         total += np.where(both, pair, 0.0)
         count += both
-    # The mean of one person would be the person's own.
+    # With one person only, the mean would be that person's own map.
     means = np.where(count > 1, total / np.maximum(count, 1), np.nan)
     return [
         (float(correlation(*values)), float(correlation(*(values - means))))

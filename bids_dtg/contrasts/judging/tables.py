@@ -1,7 +1,7 @@
 """Tables of scores: models, contrasts, people, tissues, comparisons with verdicts, tests.
 
-Each is computed from the one table of `bids_dtg.contrasts.judging.scores`; its columns are declared
-beside it, for the file, its data dictionary and the page.
+Each is computed from the table of `bids_dtg.contrasts.judging.scores`. Its columns are declared
+here once, for the file, its data dictionary and the page.
 """
 
 from __future__ import annotations
@@ -48,29 +48,29 @@ Values = NDArray[np.float64]
 Row = dict[str, Any]
 
 INDIVIDUAL, WORTH_USING = "individual", "worth using"
-# Any better average beats an average of few people: this gets no verdict.
+# Beating the group average may only show that it comes from few people, so there is no verdict.
 NO_VERDICT = "above, no verdict"
 _COMPARED = ("r", "residual_r", "identification")
-# Serin et al. 2025 test these three; for the fingerprinting score they count contrasts.
+# Serin et al. 2025 test the first three; for the fingerprinting score they only count contrasts.
 _TESTED = {"r": "r", "dice": "dice", "product": "own_product", "fingerprint": "fingerprint"}
 _OF_CONTRASTS = ("r", "own_mean_r", "index", "residual_r", "identification", "fingerprint")
 _OF_PARTS = ("r", "r_minus_group_average", "index", "residual_r", "identification")
 
 _WILSON = "95 % interval (Wilson)"
 _R = "Correlation over voxels, or parcels, of a predicted with a measured map"
-_INDEX = "r minus that of the model's predictions for participants of other families"
+_INDEX = "r minus the mean r with the model's predictions for participants of other families"
 _RESIDUAL = (
-    "r of deviations: predictions minus their mean over the test participants, measured maps minus "
-    "theirs; n/a where the prediction is the same for everybody, and 0 for such a contrast where "
-    "others have one"
+    "r of deviations from the mean: predictions and measured maps each minus their mean over the "
+    "test participants; n/a if all predictions are the same for everybody; if only those of some "
+    "contrasts are, these count as 0"
 )
 _IDENTIFIED = (
-    "Share of measured maps most similar to the own prediction, one contrast at a time; k tied "
-    "maps count 1 / k, chance is 1 / participants"
+    "Share of measured maps that are most similar to their own prediction, one contrast at a time; "
+    "k tied maps count as 1 / k, chance is 1 / participants"
 )
-_CEILING = "r of a prediction of the true map: the root of the retest's r, a contrast"
+_CEILING = "r of a perfect prediction: the square root of the retest r, per contrast"
 _PEOPLE = Column("people", "Participants with both maps; a family counts as one")
-_P = Column("p", "Two-sided p of sign flips over participants; n/a where they are too few")
+_P = Column("p", "Two-sided p by sign flips over participants; n/a if they are too few")
 
 
 def _mean(name: str, meaning: str, heading: str = "") -> Column:
@@ -92,17 +92,17 @@ MODEL_COLUMNS = (
     _mean("index", _INDEX, "r minus another person's (index)"),
     _mean("residual_r", _RESIDUAL, "residual r"),
     Column("identification", _IDENTIFIED, "identified", interval=_WILSON),
-    _mean("dice", "Area under Dice overlap of the strongest voxels", "Dice AUC"),
+    _mean("dice", "Area under the curve of Dice overlap of the strongest voxels", "Dice AUC"),
     _mean(
         "fingerprint",
-        "Share identified, where a tie is a miss, times mean r, of each contrast, as published",
+        "Share identified (a tie is a miss) times mean r, per contrast, as published",
         "fingerprint (as published)",
     ),
     _mean("product", "Index times r, per participant", "product (as published)"),
     Column("ratio", "index / r"),
     _mean(
         "residual_r_training_mean",
-        "r of deviations from the training participants' mean: a better mean map raises it",
+        "r of deviations from the training participants' mean map; a better mean map raises it",
         "residual r, training mean",
     ),
 )
@@ -113,20 +113,20 @@ CONTRAST_COLUMNS = (
     Column("r", f"{_R}, mean over participants"),
     Column(
         "relative_gain",
-        "Mean r over that of the linear model (Tavor et al. 2016), minus 1; n/a where that is 0 or "
-        "below",
+        "Mean r divided by that of the linear model (Tavor et al. 2016), minus 1; n/a if that is 0 "
+        "or below",
     ),
     Column("own_mean_r", "r of the model's own mean prediction"),
     Column("index", _INDEX),
     Column("residual_r", _RESIDUAL),
     Column("identification", _IDENTIFIED),
-    Column("fingerprint", "Share identified, where a tie is a miss, times mean r"),
+    Column("fingerprint", "Share identified (a tie is a miss) times mean r"),
     Column("same_for_all", "Whether the predicted map is the same for everybody"),
-    Column("retest_people", "Participants whose maps of it were measured twice; n/a: none"),
-    Column("reliability", "r of the two measured maps, mean over those participants"),
+    Column("retest_people", "Participants measured twice in the contrast; n/a: none"),
+    Column("reliability", "r between the two measured maps, mean over those participants"),
     Column("ceiling", _CEILING),
-    Column("residual_reliability", "The same of both maps minus their means over participants"),
-    Column("residual_ceiling", "Root of it: the residual r of a prediction of the true maps"),
+    Column("residual_reliability", "reliability of the maps minus their means over participants"),
+    Column("residual_ceiling", "Its square root: the residual r of a perfect prediction"),
 )
 PERSON_COLUMNS = (
     Column("participant_id", "Participant"),
@@ -137,16 +137,16 @@ PERSON_COLUMNS = (
     Column("identification", _IDENTIFIED),
     Column("typicality", "Correlation of the measured maps with the group average"),
     Column("fd_mean", "Mean framewise displacement of the rest", unit="mm"),
-    Column("minutes", "Rest that is left after cleaning", unit="min"),
-    Column("residual_dof", "Degrees of freedom that cleaning leaves of it"),
+    Column("minutes", "Rest left after cleaning", unit="min"),
+    Column("residual_dof", "Degrees of freedom left after cleaning"),
 )
 PART_COLUMNS = (
-    Column("part", "All places, or those of a tissue"),
+    Column("part", "All voxels (or parcels), or those of a tissue"),
     Column("places", "Number of voxels or parcels there", "voxels or parcels"),
     Column("people", "Participants"),
     *(column for column in MODEL_COLUMNS if column.name in _OF_PARTS),
     Column("ceiling", f"{_CEILING}, mean over contrasts", "noise ceiling"),
-    Column("residual_ceiling", "The same of residual r", "noise ceiling of residual r"),
+    Column("residual_ceiling", "The same for residual r", "noise ceiling of residual r"),
 )
 COMPARISON_COLUMNS = (
     Column("against", "What the model is compared with"),
@@ -154,7 +154,7 @@ COMPARISON_COLUMNS = (
     _PEOPLE,
     Column(
         "difference",
-        "Mean over participants of the score minus that of the other",
+        "The model's score minus the other's, mean over participants",
         interval="95 % interval",
     ),
     _P,
@@ -168,13 +168,13 @@ TEST_COLUMNS = (
     _PEOPLE,
     Column("model", "Mean score of the model"),
     Column("other", "Mean score of the other model"),
-    Column("difference", "Mean over participants of the score minus that of the other model"),
+    Column("difference", "The model's score minus the other's, mean over participants"),
     Column("cliffs_delta", "Cliff's delta of the two models' scores"),
     _P,
     Column("q", "p adjusted for all rows (false discovery rate)"),
 )
 
-_EACH = "Contrast; in the first rows, the mean over those that were, or were not, tuned"
+_EACH = "Contrast; the first rows are means over the contrasts that were, or were not, tuned"
 TRANSFER_COLUMNS = (
     Column("contrast", _EACH),
     Column("tuned", "Whether the model was tuned to it"),
@@ -182,13 +182,13 @@ TRANSFER_COLUMNS = (
     Column("before", "r of the model before tuning"),
     Column("after", "r of the tuned model", "tuned model"),
     Column("group_average", "r of the group average of the training participants"),
-    Column("linear", "r of the linear model of Tavor et al. 2016, fitted to them"),
+    Column("linear", "r of the linear model of Tavor et al. 2016, fitted to the same people"),
     Column(
         "difference",
-        "r of the tuned model minus that before, mean over participants",
+        "r after tuning minus r before, mean over participants",
         interval="95 % interval",
     ),
-    Column("p", "Two-sided p of sign flips over participants; of contrasts corrected (FDR)"),
+    Column("p", "Two-sided p by sign flips over participants; FDR-corrected over contrasts"),
     Column("verdict", RULE),
 )
 
@@ -205,11 +205,11 @@ def score_tables(
     Parameters
     ----------
     scores, model
-        Scores of models, and the one that is evaluated.
+        Scores of models, and the name of the evaluated one.
     people
-        Everybody, with what may go with their scores.
+        Everybody, with motion and amount of rest.
     places, ceilings
-        Of all places, and of each tissue.
+        Number of voxels or parcels, and noise ceilings, overall and for each tissue.
     """
     found = {
         "models": (
@@ -239,7 +239,7 @@ def score_tables(
 
 
 def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
-    """Return a model's row of the table, as a bundle's card keeps it.
+    """Return a model's row of the table, in the form of a bundle's card.
 
     Returns
     -------
@@ -283,9 +283,10 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
     Returns
     -------
     list of dict
-        First the two questions: is the model *individual* (against another person's prediction)
-        and *worth using* (against its own mean prediction); then r, residual r and identification
-        against group average, linear model and itself before tuning, where both have them.
+        First two questions: is the model *individual* (compared with another person's prediction)
+        and *worth using* (compared with its own mean prediction). Then comparisons of r, residual
+        r and identification with the group average, the linear model and the model before tuning,
+        where both have the score.
         `difference` is [mean, low, high] over people.
 
     Examples
@@ -329,10 +330,7 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
 
 
 def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
-    """Return scores of each model and contrast, means over people, and the contrast's ceilings.
-
-    same_for_all says that the predicted map is the same for everybody.
-    """
+    """Return mean scores over people of each model and contrast, and the contrast's ceilings."""
     table = scores.table[scores.table["part"] == ALL_PLACES]
     of = table.groupby(["model", "contrast"], sort=False)
     found = of["family"].nunique().to_frame("people").join(of[[*_OF_CONTRASTS]].mean())
@@ -347,7 +345,7 @@ def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
 
 
 def person_rows(scores: Scores, model: str, people: Sequence[Person]) -> list[Row]:
-    """Return one row per person: scores, means over contrasts, and what may go with them."""
+    """Return one row per person: mean scores over contrasts, motion and amount of rest."""
     own = scores.of(model)
     found = pd.DataFrame(
         {
@@ -371,9 +369,9 @@ def person_rows(scores: Scores, model: str, people: Sequence[Person]) -> list[Ro
 def part_rows(
     scores: Scores, model: str, places: Mapping[str, int], ceilings: Mapping[str, pd.DataFrame]
 ) -> list[Row]:
-    """Return the scores of a model over all places, and over those of each tissue.
+    """Return the scores of a model over all voxels or parcels, and over each tissue's.
 
-    `places` and `ceilings` are by part, where they are known.
+    `places` and `ceilings` are by part, for the parts where they are known.
     """
     rows = []
     for part in scores.table["part"].unique():
@@ -393,8 +391,8 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
     Returns
     -------
     list of dict
-        r, Dice and product with p of sign flips over people and q, the false discovery rate over
-        all rows; the fingerprinting score, which is one figure for all people, without.
+        r, Dice and product with p by sign flips over people, and q (false discovery rate over all
+        rows). The fingerprinting score is one number for all people and has no p or q.
 
     Notes
     -----
@@ -418,7 +416,7 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
             if score != "fingerprint":
                 deltas = [cliffs_delta(*one[["model", "other"]].to_numpy().T) for _, one in of]
                 found["cliffs_delta"] = deltas
-            else:  # one figure of all people: not tested
+            else:  # one number for all people: not tested
                 both["difference"] = np.nan
             differences.append(_wide(both["difference"]))
             tables.append(found.reindex(contrasts).assign(score=score, against=name))
@@ -430,10 +428,10 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
 
 
 def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Row]:
-    """Return r before and after tuning, beside simple models, of each contrast and over several.
+    """Return r before and after tuning and of simple models, by contrast and over contrasts.
 
-    `tuned` are the contrasts that the model was tuned to. First comes the mean over those that were
-    not: whether tuning to one contrast serves the others.
+    `tuned` are the contrasts that the model was tuned to. The mean over all others comes first,
+    because it shows whether tuning to one contrast helps the others.
     """
     own = scores.of(model)
     own = own[own.index.isin(scores.of(BEFORE).index)]
@@ -470,15 +468,15 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
 
 
 def records(table: pd.DataFrame) -> list[Row]:
-    """Return the rows of a table as bundles keep them: four digits, None for what is not known."""
+    """Return the rows of a table as written in bundles: four decimals, None where not known."""
     rounded = table.round(4).astype(object).where(table.notna(), None)
     return [{str(key): value for key, value in row.items()} for row in rounded.to_dict("records")]
 
 
 def same_for_all(own: pd.DataFrame) -> list[str]:
-    """Return the contrasts in which all people (two or more) were given the same map.
+    """Return the contrasts in which all people (two or more) have the same predicted map.
 
-    None of models that have no scores of individuality.
+    Empty for models without scores of individuality.
     """
     if not _is_individual(own):
         return []
@@ -489,8 +487,8 @@ def same_for_all(own: pd.DataFrame) -> list[str]:
 def by_person(own: pd.DataFrame, score: str) -> pd.Series[float]:
     """Return a score's means over contrasts, by person.
 
-    Where a contrast has no residual r, because all people's predictions are the same, it counts as
-    0; where none has one, all are NaN.
+    A contrast without residual r, because everybody's prediction is the same, counts as 0; if no
+    contrast has one, all are NaN.
     """
     return _counted(own, score).groupby(level="person", sort=False).mean()
 
@@ -521,7 +519,7 @@ def _is_individual(own: pd.DataFrame) -> bool:
 
 
 def _difference(own: pd.DataFrame, other: pd.DataFrame, score: str) -> pd.Series[float]:
-    """Return the difference of a score by person, mean over contrasts that both models have."""
+    """Return each person's difference in a score, averaged over contrasts that both models have."""
     difference = _counted(own, score) - _counted(other, score).reindex(own.index)
     return difference.groupby(level="person", sort=False).mean()
 
@@ -539,7 +537,7 @@ def _families(own: pd.DataFrame) -> NDArray[np.intp]:
 
 
 def _is_folded(own: pd.DataFrame) -> bool:
-    """Return whether people were judged by fits to the others of them."""
+    """Return whether people were scored by cross-validation."""
     return bool((own["group"] > 0).any())
 
 
@@ -550,6 +548,6 @@ def _judged(own: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
 
 
 def _spread(own: pd.DataFrame, differences: pd.Series[float] | Values) -> Values:
-    """Return families' differences; if folds judge, their spread counts who was trained on, too."""
+    """Return families' differences, widened for cross-validation (`spread_as_learnt`)."""
     found = family_means(np.asarray(differences), _families(own))
     return spread_as_learnt(found) if _is_folded(own) else found

@@ -2,5 +2,5 @@
 
 - `run`: panels of a run: registration, coverage, carpet and connectome
 - `maps`: the maps of an average as cards and for the viewer, at voxels, vertices or parcels
-- `presentation`: README, methods text, quality columns, lines on pages; all of it together
+- `presentation`: README, methods text, quality columns and lines on pages, in one object
 """

@@ -1,4 +1,4 @@
-"""Maps panel: the maps of an average as cards with pictures, by task, and for the viewer."""
+"""Maps panel: an average's maps as cards with figures, by task, and for the viewer."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ from bids_dtg.report.viewer import (
 )
 
 Array = NDArray[np.float32]
-# A quantile, as extremes would hide the rest of a task's maps.
+# The colour scale ends at this quantile, because extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
 _MINUS = "\N{MINUS SIGN}"
-# Maps that are drawn at a time; of more, Python's own part would wait for itself.
+# Maps drawn at a time; more threads would only wait for Python's interpreter lock.
 _THREADS = 2
-_SAME = "The same for everybody: the model found nothing of this contrast in rest"
-# Slices through what lies below the cortex.
+_SAME = "The same for everybody, because the model predicts no differences in this contrast"
+# Slices through subcortical structures.
 BELOW = tuple((AXIAL, mm) for mm in (-24, -8, 2, 12))
 _GAP = 8  # rows of pixels
-# Contrasts that a participant's page begins with, or else another of the task.
+# A participant's page begins with these contrasts, or with another one of the same task.
 _FIRST = {
     "motor": "motorAvg",
     "language": "languageMathVsStory",
@@ -81,21 +81,21 @@ class Gallery:
     title: str  # of the average
     tasks: tuple[Mapping[str, Any], ...]  # title, units, limit_text and cards of each
     first: tuple[str, ...]  # labels of the maps that a page begins with
-    # Of the viewer, which shows no maps of parcels.
+    # The next two are for the viewer, which does not show maps of parcels.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
     sliced: bool = True  # whether slices of volumes are shown
 
 
 def slice_text(views: Sequence[View] = MAP_VIEWS) -> str:
-    """Name the places of axial slices, in mm."""
+    """Return the positions of axial slices, in mm."""
     return ", ".join(f"{mm:g}".replace("-", _MINUS) for _, mm in views)
 
 
 def draw_averages(
     dataset: DerivativeDataset, files: ParticipantFiles, folder: Path
 ) -> list[Section]:
-    """Draw a participant's averages of maps, each a section; the first has what the viewer shows.
+    """Draw a participant's averages of maps, one section each; the first holds the viewer's data.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def draw_averages(
 
 
 def _choose(maps: Sequence[MapFile]) -> tuple[str, ...]:
-    """Return the contrasts that a page begins with: fixed ones, then the model's in its order."""
+    """Return the contrasts that a page begins with: the fixed ones, then others in model order."""
     labels, fixed = [shown.label for shown in maps], list[str]()
     for task, best in _FIRST.items():
         of_task = [label for label in labels if label.startswith(task)]
@@ -161,7 +161,7 @@ def _choose(maps: Sequence[MapFile]) -> tuple[str, ...]:
 
 
 def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
-    """Return the cards that a page begins with: with their task and the ends of their colours."""
+    """Return the cards that a page begins with, with their task and the limits of the colours."""
     cards = {
         card["anchor"]: {
             **card,
@@ -175,10 +175,7 @@ def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
 
 
 def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
-    """Return the data of a page's viewer, and number its maps; None where it has nothing to show.
-
-    Cards whose maps the viewer has get their number here.
-    """
+    """Return the data of a page's viewer, and number the cards of its maps; None without maps."""
     shown = [gallery for gallery in galleries if gallery.scripts]
     if not shown:
         return None
@@ -211,7 +208,7 @@ def draw_gallery(
     maps
         Ordered by task.
     overlays
-        What the viewer offers beside a map, where it has files: by desc-, as `OVERLAYS`.
+        Overlays that the viewer offers if a map has files for them, by desc-, as in `OVERLAYS`.
 
     Raises
     ------
@@ -222,7 +219,7 @@ def draw_gallery(
     source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
 
     def card(limit: float, shown: MapFile, values: Array) -> dict[str, Any]:
-        """Draw a map; return what the page and the viewer say of it."""
+        """Draw a map; return its card for the page and the viewer."""
         pixels = source.draw(values, limit)
         if isinstance(source, _Volumes) and shown.label in first:
             pixels = _below(source.draw_surfaces(values, limit), pixels)
@@ -254,7 +251,7 @@ def draw_gallery(
             "picture": write_picture(dataset, folder, title, what, encode(pixels)),
             "height": pixels.shape[0],
             "width": pixels.shape[1],
-            "viewer": {  # as `viewer_data` has it
+            "viewer": {  # in the form of `viewer_data`
                 "label": shown.label,
                 "title": f"{shown.task} {name}".strip(),
                 "about": ". ".join(filter(None, (about, same))),
@@ -279,7 +276,7 @@ def draw_gallery(
             values = list(threads.map(source.read, members))
             limit, units = _limit(values), str(members[0].sidecar.get("Units") or "")
             cards = list(threads.map(partial(card, limit), members, values))
-            # A legend on a phone has no room for text in brackets.
+            # On a phone, the legend has no room for text in brackets.
             head = {"title": task or "Maps", "units": units.partition(" (")[0]}
             tasks.append({**head, "limit_text": f"{limit:g}", "cards": cards})
             if isinstance(source, _Volumes):
@@ -287,7 +284,7 @@ def draw_gallery(
                 packed |= zip((member.label for member in members), copies, strict=True)
     if not isinstance(source, _Volumes):
         return Gallery(title, tuple(tasks), first, sliced=source.has_voxels)
-    # The viewer always gives its first image this name.
+    # The name that the viewer always gives its first image.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
     write_script(dataset, scripts[SYNTHETIC], packed)
     for desc in overlays:
@@ -304,7 +301,7 @@ def draw_gallery(
 
 
 class _Volumes:
-    """Reads and draws maps on a grid; `ParcelMaps` does the same for parcels."""
+    """Reads and draws maps on a voxel grid; `ParcelMaps` does the same for parcels."""
 
     def __init__(self, first: MapFile, anatomy: Volume) -> None:
         values, affine = read_volume(first.path)
@@ -319,7 +316,7 @@ class _Volumes:
         return self._backdrop.draw_map(Volume(values, self.grid.affine), limit)
 
     def draw_surfaces(self, values: Array, limit: float) -> NDArray[np.uint8]:
-        """Draw the values of the voxels that hold the vertices of the template's surface."""
+        """Draw the map on the template's surface, each vertex with the value of its voxel."""
         sides = dict[Hemisphere, Array]()
         for side, points in read_template("fsLR").points.items():
             at = np.rint(voxel_positions(points, self.grid.affine)).astype(int)
@@ -328,7 +325,7 @@ class _Volumes:
         return draw_surfaces(sides, limit)
 
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
-        """Return the value that is furthest from 0, and where: in words, and in mm."""
+        """Return the value furthest from 0, and its position in words and in mm."""
         index = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
         where = (self.grid.affine[:3, :3] @ np.array(index) + self.grid.affine[:3, 3]).tolist()
         place = ", ".join(f"{mm:.0f}" for mm in where).replace("-", _MINUS)
@@ -336,14 +333,14 @@ class _Volumes:
 
 
 class ParcelMaps:
-    """Reads and draws the maps of a file, called by their contrasts.
+    """Reads and draws maps of parcels, all from one file.
 
     Parameters
     ----------
     first
         Any map of the file.
     anatomy
-        Behind slices.
+        Background of slices.
 
     Raises
     ------
@@ -354,18 +351,18 @@ class ParcelMaps:
     def __init__(self, first: MapFile, anatomy: Volume) -> None:
         self._parcels, names, values = read_parcel_maps(first.path)
         if len(names) != len(values):
-            what = f"{first.path} has no maps of parcels by their names"
+            what = f"{first.path} has {len(names)} names for {len(values)} maps of parcels"
             raise RunError(what, expected=_EXPECTED)
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))
         table = first.path.with_name(first.path.name.replace(SYNTHETIC, "parcels"))
         table = table.with_name(table.name.replace(".pscalar.nii", ".tsv"))
-        # Of each contrast, what is the person's own and the half-width, parcel by parcel.
+        # For each contrast, the person's deviation and the half-width, parcel by parcel.
         self._own = defaultdict[str, list[list[str]]](list)
         for row in read_table(table).dicts() if table.is_file() else ():
             self._own[row["contrast"]].append([row["difference"], row["half_width"]])
         axis = self._parcels.axis
         mesh_size = len(read_template("fsLR").cortex["L"])
-        # Which parcel each vertex of a side is of, -1: of none; and each voxel below the cortex.
+        # Parcel number of each vertex of a side (-1: none), and of each subcortical voxel.
         self._of_vertex = {side: np.full(mesh_size, -1, np.intp) for side in SIDES}
         of_side = dict(zip(CORTEX, SIDES, strict=True))
         for number, of_sides in enumerate(axis.vertices):
@@ -381,11 +378,17 @@ class ParcelMaps:
 
     @property
     def has_voxels(self) -> bool:
-        """Whether some parcels are of voxels, which slices show."""
+        """Whether some parcels consist of voxels, which are shown in slices."""
         return len(self._of_voxel) > 0
 
     def read(self, shown: MapFile) -> Array:
-        """Return a map (parcels,); RunError where the file does not have it."""
+        """Return a map (parcels,).
+
+        Raises
+        ------
+        RunError
+            The file does not have it.
+        """
         if shown.label not in self._values:
             what = f"{shown.path} has no map {shown.label}"
             raise RunError(what, expected="the maps of its sidecar")
@@ -393,7 +396,7 @@ class ParcelMaps:
         return own
 
     def own_part(self, shown: MapFile) -> tuple[Array, float] | None:
-        """Return what is the person's own (parcels,), and the mean half-width; None: unknown."""
+        """Return the person's deviation (parcels,) and the mean half-width; None: not known."""
         if len(rows := self._own[shown.label]) != self._parcels.number:
             return None
         difference, half_width = read_numbers(rows, shown.path).T
@@ -402,12 +405,12 @@ class ParcelMaps:
         return np.nan_to_num(difference.astype(np.float32)), float(np.nanmean(half_width))
 
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
-        """Return the value that is furthest from 0, and its parcel in words."""
+        """Return the value furthest from 0, and its parcel in words."""
         largest = int(np.argmax(np.abs(values)))
         return float(values[largest]), f" in {self._parcels.names[largest]}", None
 
     def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
-        """Draw both hemispheres, and slices through what lies below; (rows, columns, 4)."""
+        """Draw both hemispheres and subcortical slices; (rows, columns, 4)."""
         sides = {
             side: np.where(rows >= 0, values[rows], np.float32(np.nan))
             for side, rows in self._of_vertex.items()
@@ -421,7 +424,7 @@ class ParcelMaps:
 
 
 def _below(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put one picture below another, each in the middle."""
+    """Stack two images, both centred."""
     columns, rows = max(above.shape[1], below.shape[1]), []
     for part in (above, below):
         left = (columns - part.shape[1]) // 2
@@ -439,7 +442,7 @@ def _volume(path: Path, grid: Grid) -> Array:
 def _write_overlays(
     dataset: DerivativeDataset, folder: Path, title: str, images: Mapping[str, Path], grid: Grid
 ) -> Path:
-    """Write copies of overlays; those that all participants share are written once."""
+    """Write copies of overlays; those shared by all participants are written once."""
     first = next(iter(images.values()))
     place, desc = first.relative_to(dataset.root).parts[0], parse_name(first.name).get("desc")
     script = folder / f"{title}_desc-{desc}{SCRIPT}"
@@ -454,10 +457,10 @@ def _write_overlays(
 
 
 def _limit(maps: Sequence[Array]) -> float:
-    """Return the value of the brightest colour of a task's maps."""
+    """Return the upper limit of the colour scale of a task's maps."""
     tops = []
     for values in maps:
-        amounts = np.abs(values.ravel(order="K"))  # as they lie in memory: across it is slow
+        amounts = np.abs(values.ravel(order="K"))  # in memory order, which is fastest
         if (inside := amounts[amounts > 0]).size:
             tops.append(float(np.quantile(inside, _LIMIT_QUANTILE)))
     return float(f"{max(tops, default=1.0):.2g}") or 1.0

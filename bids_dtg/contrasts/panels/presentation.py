@@ -1,4 +1,4 @@
-"""The presentation of contrast maps: README, methods, columns, panels and lines of pages."""
+"""How contrast maps are presented: README, methods, columns, panels and lines of pages."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ COLUMNS = packaged_columns(_COLUMNS, "columns")
 # Columns that the group level adds to the table of all runs.
 GROUP_COLUMNS = packaged_columns(_COLUMNS, "group_columns")
 _NO_VOLUME = (
-    "The run was read as parcels: there are no pictures of its registration and coverage, as it "
-    "holds no volume of the brain."
+    "The run was read as parcels. It holds no brain volume, so there are no figures of its "
+    "registration and coverage."
 )
-_NO_INTERVALS = "The model carries no half-widths: its maps have no intervals"
+_NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
 _SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 CITATION: str = _SAID["citation"].lstrip().format(authors=", ".join(AUTHORS), paper=SERIN)
 
@@ -55,14 +55,14 @@ def readme_text(card: ModelCard[Any]) -> str:
 
 
 def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
-    """Describe how maps were made from cleaned runs.
+    """Describe for the methods section how maps were made from cleaned runs.
 
     Parameters
     ----------
     bundle
         The model that predicted them.
     outputs
-        Outputs besides the maps, and the runs over which maps were averaged.
+        Which runs were averaged, and the atlases.
     """
     card, part, form = bundle.card, bundle.card.part, bundle.card.part.connectome
     said, kind = _SAID, _SAID["kinds"][card.kind]
@@ -121,19 +121,19 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
 
 
 def _trained(training: TrainingData) -> str:
-    """Say what a model was trained on, if its bundle says it."""
+    """Describe a model's training data, if the bundle names them."""
     if training.data == "unknown":
         return "whose bundle does not name its training data."
     facts = [
         *([counted(training.participants, "participant")] if training.participants else []),
-        *([f"{training.repetition_time_s:g} s a frame"] if training.repetition_time_s else []),
+        *([f"TR {training.repetition_time_s:g} s"] if training.repetition_time_s else []),
         *([f"cleaning: {training.cleaning}"] if training.cleaning != "unknown" else []),
     ]
     return f"trained on {training.data}" + (f" ({'; '.join(facts)})." if facts else ".")
 
 
 def missing(run: RunFiles) -> str | None:
-    """Say why parts of a run of parcels are not shown; None of other runs."""
+    """Say why a run read as parcels lacks some panels; None for other runs."""
     return _NO_VOLUME if run.facts.get("Space") == PARCELS else None
 
 
@@ -155,7 +155,7 @@ def subtitle(files: ParticipantFiles) -> str:
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say on how many people the model was trained."""
+    """Say how many people the model was trained on."""
     if not files.every_average:
         return ""
     people = trained_on(files.every_average[0].common)

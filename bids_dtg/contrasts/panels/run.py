@@ -1,6 +1,6 @@
-"""Panels of a run that was measured: what each keeps of it, and how a page draws that.
+"""Panels of a measured run: the file that each writes, and how a page draws it.
 
-A new panel is a function that keeps, one that draws, and a row of `PANELS`. The rows decide which
+A new panel is a function that writes, one that draws, and a row of `PANELS`. The rows decide which
 files of a run are written, which are looked for, and what the page shows.
 """
 
@@ -61,16 +61,16 @@ _BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
 _OUTLINE_KEYS = (("#ff5a4d", "brain mask of the model"), ("#52d6ff", "its grey matter"))
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
 COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
-_STANDARDISED = "rest of the brain"  # series are solved where they are standardised
+_STANDARDISED = "rest of the brain"  # label 3 if ROI series are computed over grey matter only
 _WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
 _SIGNAL_KEYS = (("#2fa58e", "grey matter with signal"), ("#e0392e", "without signal"))
 CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
-# How columns of the table are called, before a number: voxels of two kinds, or parcels.
+# Names of the table's columns, followed by a number: voxels of two kinds, or parcels.
 GREY, REST, PARCEL = "grey", "rest", "parcel"
 _TITLES = {GREY: "grey matter", REST: "rest of the brain", PARCEL: "parcels"}
-_MOST = 9.9  # beyond which values are all written as this
+_MOST = 9.9  # values are clipped to plus or minus this
 _HEIGHT = 9.0  # rem
-_CLEANED = "_cleaned"  # at the end of the names of columns after cleaning
+_CLEANED = "_cleaned"  # suffix of the columns of cleaned series
 CONNECTOME_FILE = FileKind("relmat", "connectome", ".tsv")
 _MEASURE = relationship_facts(
     "Pearson correlation", "Product-moment correlation of two series over frames"
@@ -79,20 +79,20 @@ _MEASURE = relationship_facts(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MeasuredRun:
-    """The connectomes of one run, how they were computed, and what panels keep something of."""
+    """The connectomes of one run, how they were computed, and the data for its panels."""
 
     design: TemporalDesign  # frames kept and columns removed
-    confounds: Confounds  # what the columns came from
+    confounds: Confounds  # the source of these columns
     run: RestRun  # its files
     bundle: ModelBundle  # the model
     connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
     mean_frame: MeanFrame | None  # mean of its first kept frames, if they are volumes
-    carpet: Carpet  # values of some of the model's places over its frames
-    carpet_rows: Mapping[str, int]  # how many places it has of each kind, in order
-    interpolation: Interpolation  # how voxels are taken out of the file, by the options
-    sampled: Method  # how they were, at the model's voxels
+    carpet: Carpet  # time series of some of the model's voxels or parcels
+    carpet_rows: Mapping[str, int]  # number of these of each kind, in order
+    interpolation: Interpolation  # interpolation that the options ask for
+    sampled: Method  # interpolation that was used at the model's voxels
     cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
-    voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertices' distance
+    voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertex spacing
     mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
     notes: tuple[str, ...]  # sentences on unusual findings
     source: str = ""  # name of its dataset in BIDS URIs
@@ -144,7 +144,7 @@ def _keep_registration(data: MeasuredRun) -> Kept | None:
 
 
 def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw slices of the mean BOLD, and on them the outlines of the brain and its grey matter.
+    """Draw slices of the mean BOLD with outlines of the brain and its grey matter.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
-    """Resample the mean to the whole grid, including voxels outside the brain."""
+    """Resample the mean frame to the whole grid, including voxels outside the brain."""
     if data.mean_frame is None:
         return None
     grid, mean = data.bundle.grid, data.mean_frame
@@ -189,7 +189,7 @@ def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
 
 
 def _keep_coverage(data: MeasuredRun) -> Kept | None:
-    """Label the voxels of the model's brain; None of parcels."""
+    """Label the voxels of the model's brain; None for a model of parcels."""
     bundle, measured = data.bundle, data.connectomes
     if bundle.card.part.parcels:
         return None
@@ -233,7 +233,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def _keep_carpet(data: MeasuredRun) -> Kept:
-    """Make a table with one row per frame, or a few frames in a row, and columns for each voxel."""
+    """Make a table with one row per frame (or a few consecutive ones) and a column per voxel."""
     carpet, design = data.carpet, data.design
     names = [
         f"{kind}{voxel:03d}"
@@ -306,7 +306,7 @@ def _caption(panel: str, **facts: Any) -> str:
 
 
 def _keep_connectome(data: MeasuredRun) -> Kept:
-    """Make a table with a row and a column for each ROI: of several sets of the usual one."""
+    """Make a table with a row and a column per ROI; with several sets of ROIs, of one set."""
     rows = data.bundle.card.part.connectome.one_set(len(data.connectomes.roi_r))
     roi_r, nodes = data.connectomes.roi_r[rows, rows], nodes_of(data.bundle)
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
@@ -322,7 +322,7 @@ def _keep_connectome(data: MeasuredRun) -> Kept:
 
 
 def nodes_of(bundle: ModelBundle) -> NodeFile:
-    """Return what rows and columns of the table are: the model's ROI maps, of the usual set."""
+    """Describe the rows and columns of the table: the model's ROI maps, of one set."""
     card, form = bundle.card, bundle.card.part.connectome
     rows = form.one_set(bundle.rois)
     name = form.set_name(rows)
@@ -338,7 +338,7 @@ def nodes_of(bundle: ModelBundle) -> NodeFile:
 
 
 def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the matrix, one pixel for each cell."""
+    """Draw the matrix, one pixel per cell."""
     rows = read_rows(path) if (path := run.files.get(CONNECTOME_FILE)) else []
     cells = [[number(text) for text in row.values()] for row in rows]
     matrix = np.array([[np.nan if cell is None else cell for cell in row] for row in cells])

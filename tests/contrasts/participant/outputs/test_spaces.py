@@ -118,7 +118,7 @@ def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert own["Resolution"].startswith("2 x 2 x 2 mm, 22 x 25 x 21 voxels over the field of view")
     assert own["Transforms"] == [f"sub-01_from-{SPACE}_to-T1w_mode-image_xfm.txt"]
     assert own["ResampledFrom"] == SPACE
-    assert own["Interpolation"].startswith("linear, of voxels in the model's mask alone")
+    assert own["Interpolation"].startswith("linear, from voxels in the model's mask only")
     original = only(job.out, f"*space-{SPACE}_*{MAPS}-synthetic_statmap.nii.gz")
     assert own["Sources"] == [
         f"bids:fmriprep:sub-01/anat/{own['Transforms'][0]}",
