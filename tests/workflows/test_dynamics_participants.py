@@ -104,7 +104,7 @@ def test_a_linear_core_reads_series_alone(job, capsys):
         assert read_relmat(table).names == REGIONS
         sidecar = json.loads(table.with_suffix(".json").read_text())
         assert (sidecar["Directed"], sidecar["ModelName"]) == (True, "core")
-        assert "claimed of a single one" in sidecar["Description"]
+        assert "a single entry supports no claim" in sidecar["Description"]
     # Rows are targets: what the process says of the next frame of the series that were written.
     series = LagCovariances.of(series_of(out).T)
     process = load_linear_bundle(job.folder / "core").model().infer(series)

@@ -233,7 +233,7 @@ def _judged(
     by = replace(judge, means={person.label: person.mean for person in people})
     shares = [own.others.shrinkage.own_share(own.own.frames) for own in people]
     share = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(shares), max(shares))))
-    core = replace(CORE, words=f"{CORE.words}: {share} of the own FC, and its process")
+    core = replace(CORE, words=f"{CORE.words}: {share} of the person's own FC, and its process")
     return score_references(people, [by], (core, *REFERENCES), settings.modelling.seed)
 
 

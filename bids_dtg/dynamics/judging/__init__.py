@@ -1,5 +1,5 @@
-"""How well a model's series agree with people's.
+"""How well models predict and simulate people's sessions.
 
-- `predictions`: what a model, and what is simpler, predicts of a session of a person
+- `predictions`: predictions of a person's session by a model and by simpler methods, with scores
 - `predictive`: a person's own session compared with simulated sessions of the person
 """

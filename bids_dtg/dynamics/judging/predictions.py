@@ -1,7 +1,8 @@
-"""What a model, and what is simpler, predicts of a session of a person, and how well.
+"""Predictions of a person's session by a model and by simpler methods, and their scores.
 
-Each row of the table reads one session of a person and the mean of other people. A session judges
-it: its functional connectivity (FC), its next frames, and the dynamics of its FC (FCD).
+Each row of the table predicts from one session of a person and the mean of other people. The
+prediction is judged on a session: its functional connectivity (FC), its next frames, and the
+dynamics of its FC (FCD).
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ Values = NDArray[np.floating[Any]]
 
 MODEL, RETEST, OTHER_PERSON = "model", "retest", "other_person"  # names of rows
 SAME, ANOTHER, HALF = "same session", "another session", "other half of the session"
-FCD_SIMULATIONS = 5  # of each person, of which the dynamics of connectivity are compared
-FIGURES = ("fit", "fit_single", "residual", "r2", "nll", "fcd")  # of each person
-_GROUP_SHARE = 0.35  # in the process of order 1
-_NOTHING = 1e-3  # of differences in r
+FCD_SIMULATIONS = 5  # simulations of each person whose FCD is compared
+FIGURES = ("fit", "fit_single", "residual", "r2", "nll", "fcd")  # metrics of each person
+_GROUP_SHARE = 0.35  # weight of the mean in the process of order 1
+_NOTHING = 1e-3  # differences in r below this are none
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What is said of a session of a person."""
+    """A prediction for a person's session."""
 
     edges: Values  # (edges,), functional connectivity
-    process: LinearProcess | None = None  # None: nothing is said of next frames
-    fcd: Values | None = None  # (sessions, grid), distributions of FCD; None: nothing is said of it
-    single: Values | None = None  # (simulations, edges), whose mean `edges` is
-    diverged: int = 0  # simulations without bounds, which are left out
+    process: LinearProcess | None = None  # predicts next frames; None: no prediction
+    fcd: Values | None = None  # (sessions, grid), distributions of FCD; None: no prediction
+    single: Values | None = None  # (simulations, edges), which `edges` is the mean of
+    diverged: int = 0  # number of simulations that diverged and were left out
 
 
 def of_simulations(simulated: Values) -> Prediction:
-    """Return what simulated sessions (simulations, regions, frames) say; all may have diverged."""
+    """Return the prediction by simulations (simulations, regions, frames), which may diverge."""
     bounded = np.isfinite(simulated).all(axis=(1, 2))
     used = simulated[bounded] if bounded.any() else simulated
     single = upper_edges(connectivity(used))
@@ -62,14 +63,14 @@ def of_simulations(simulated: Values) -> Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """What rows read of a person: one session, and other people."""
+    """What a person is predicted from: one session, and other people."""
 
     label: str
     own: LagCovariances
     fcd: Values  # (grid,), distribution of the session's FCD
     frames: int
-    others: LinearModel  # of other people: a core that the person is not in
-    apart: tuple[int, ...]  # places of people of other families, among all who are judged
+    others: LinearModel  # a core trained without the person
+    apart: tuple[int, ...]  # positions of people of other families, among all people read
 
     @property
     def edges(self) -> Values:
@@ -83,14 +84,14 @@ class Person:
 
 
 def read_people(people: PeopleSeries, others: Sequence[LinearModel]) -> list[Person]:
-    """Return what rows read of people.
+    """Return what each person is predicted from.
 
     Parameters
     ----------
     people
         The session that is read.
     others
-        Of each person, a linear core of other people.
+        For each person, a linear core trained without the person.
     """
     return [
         Person(
@@ -140,41 +141,44 @@ def _simulated(process: LinearProcess, edges: Values, person: Person, seed: int)
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: what predicts a session."""
+    """A row of the table: a way to predict a session."""
 
     name: str
     words: str  # description for pages
-    # Of a person, everybody and a seed. Of several predictions, the scores' mean counts.
+    # From a person, everybody and a seed. The scores of several predictions are averaged.
     predict: Callable[[Person, Sequence[Person], int], Sequence[Prediction]]
 
 
 CORE = Row(MODEL, "the linear core", _core)
-# What a core and a network are compared with.
+# Rows with which a core and a network are compared.
 REFERENCES = (
-    Row("group", "the mean of other people, and its process", _group),
-    Row(RETEST, "the person's session that is read, itself", _retest),
-    Row("half_way", "the mean, and half of the person's difference from it", _half_way),
+    Row("group", "the mean FC of other people, and the process of their mean", _group),
+    Row(RETEST, "the person's session that is read, without a model", _retest),
+    Row("half_way", "half the person's own FC, half the mean of other people", _half_way),
     Row(
         "var_1",
-        f"VAR(1) of covariances that are {100 * _GROUP_SHARE:.0f} % other people's",
+        f"VAR(1) of covariances with a weight of {100 * _GROUP_SHARE:.0f} % on other people",
         _var_1,
     ),
-    Row(OTHER_PERSON, "another person's session, mean over all of other families", _other_person),
+    Row(
+        OTHER_PERSON, "another person's session, mean over people of other families", _other_person
+    ),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """A session of people, by which is judged what is said of them."""
+    """A measured session, on which predictions for people are judged."""
 
     name: str  # of the session
     relation: str  # to the session that is read: SAME, ANOTHER or HALF
     people: PeopleSeries
-    means: Mapping[str, Values]  # (edges,) by label, mean of other people; who has none is not in
+    # (edges,) by label, mean FC of other people; people without others are missing
+    means: Mapping[str, Values]
 
     @cached_property
     def edges(self) -> Values:
-        """(people, edges), functional connectivity over the frames kept."""
+        """(people, edges), functional connectivity over the kept frames."""
         every = range(len(self.people.people))
         return np.stack([upper_edges(covariances_of(self.people, row).values[0]) for row in every])
 
@@ -184,7 +188,7 @@ class Judge:
         return fcd_shares(self.people.series)
 
     def score(self, row: int, said: Prediction) -> dict[str, float]:
-        """Return the figures of what is said of a person, by `FIGURES`; NaN: nothing is said."""
+        """Return the metrics `FIGURES` of the prediction for a person; NaN: no prediction."""
         edges, mean = self.edges[row], self.means.get(self.people.people[row])
         kept = None if self.people.kept is None else self.people.kept[row]
         r2, nll = next_frames(said.process, self.people.series[row], kept)
@@ -203,7 +207,7 @@ class Judge:
 
 
 def _residual(said: Values, measured: Values) -> float:
-    """Return r of differences from the mean; NaN where it is the mean, up to white noise."""
+    """Return r of differences from the mean; NaN if the prediction is the mean itself."""
     return np.nan if not said.std() > _NOTHING else float(correlation(said, measured))
 
 
@@ -215,17 +219,16 @@ def next_frames(
     Parameters
     ----------
     process
-        Not fitted to these frames; None: nothing is said of next frames.
+        A process that was not fitted to these frames; None: no prediction.
     series
         (regions, frames), each region with mean 0 and variance 1.
     kept
-        (frames,), which frames count, both as predicted ones and as those that come before; None:
-        all.
+        (frames,), which frames are used, as predicted and as preceding frames; None: all.
 
     Returns
     -------
     share
-        Share of the variance that is explained one frame ahead; NaN where nothing is said.
+        Share of the variance that is predicted one frame ahead; NaN without a prediction.
     density
         Negative log density, see `LinearProcess.density`.
 
@@ -251,26 +254,26 @@ def next_frames(
 
 
 class Scored:
-    """A row as a judge scores it, to which people are added one by one.
+    """The scores of a row by one judge; people are added one by one.
 
     Parameters
     ----------
     name, words
-        As of `Row`.
+        As in `Row`.
     judge
-        The session that judges.
+        The session on which predictions are judged.
     """
 
     def __init__(self, name: str, words: str, judge: Judge) -> None:
         self.name, self.words, self.judge = name, words, judge
         count = len(judge.people.people)
-        self.edges = np.full(judge.edges.shape, np.nan)  # (people, edges), what is said
-        # (people,), by `FIGURES`.
+        self.edges = np.full(judge.edges.shape, np.nan)  # (people, edges), predicted FC
+        # (people,), by metric.
         self.figures = {name: np.full(count, np.nan) for name in FIGURES}
-        self.diverged = 0  # simulations that are left out
+        self.diverged = 0  # simulations that were left out
 
     def add(self, label: str, said: Sequence[Prediction]) -> None:
-        """Add what is said of a person; of several predictions, figures are means."""
+        """Add the predictions for a person; the metrics of several predictions are averaged."""
         row = self.judge.people.people.index(label)
         scores = [self.judge.score(row, one) for one in said]
         for name, values in self.figures.items():
@@ -280,7 +283,7 @@ class Scored:
 
     @cached_property
     def identified(self) -> float:
-        """Share of people whose session is closest to what is said of themselves."""
+        """Share of people whose session is closest to their own prediction."""
         return identification_accuracy(correlation_matrix(self.edges, self.judge.edges).T)
 
 
@@ -290,16 +293,16 @@ def score_row(
     said: Iterable[tuple[str, Sequence[Prediction]]],
     judges: Sequence[Judge],
 ) -> list[Scored]:
-    """Return a row as each of several sessions judges it.
+    """Return the scores of a row by each judge.
 
     Parameters
     ----------
     name, words
-        As of `Row`.
+        As in `Row`.
     said
-        Labels, and what is said of these people; read once, one after the other.
+        Labels of people and their predictions; iterated over once.
     judges
-        Of some or all of these people.
+        Measured sessions of some or all of these people.
     """
     found = [Scored(name, words, judge) for judge in judges]
     for label, predictions in said:
@@ -312,20 +315,20 @@ def score_row(
 def score_references(
     people: Sequence[Person], judges: Sequence[Judge], rows: Sequence[Row], seed: int
 ) -> list[Scored]:
-    """Return rows as each of several sessions judges them; rows that lack other people are not in.
+    """Return the scores of rows by each judge, without rows for which other people are missing.
 
-    The person's own session is no row where it judges itself.
+    A judge that is the session read does not score the row `RETEST`, which is that session.
 
     Parameters
     ----------
     people
-        What is read of each.
+        What each person is predicted from.
     judges
-        Of some or all of these people.
+        Measured sessions of some or all of these people.
     rows
         `REFERENCES`, with or without `CORE`.
     seed
-        Seed of simulations; those of a person do not depend on other people.
+        Seed of simulations; a person's simulations do not depend on other people.
     """
     found = []
     for row in rows if people else ():

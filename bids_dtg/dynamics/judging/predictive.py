@@ -1,7 +1,8 @@
 """A person's own session compared with simulated sessions of the person.
 
-Posterior-predictive checks (Gelman, Meng & Stern 1996, Stat. Sinica 6: 733) of models that are
-fitted to the session itself: a model that is shrunk to other people does not mean to simulate it.
+Posterior-predictive checks (Gelman, Meng & Stern 1996, Stat. Sinica 6: 733) of models that were
+fitted to the session itself. A model that is shrunk towards other people is not meant to reproduce
+the session, so it is not checked.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from bids_dtg.stats.paired import Interval, wilson_interval
 
 Values = NDArray[np.floating[Any]]
 
-OUTSIDE_P = 0.1  # largest p of a session outside the middle 90 % of the simulated ones
-FEWEST_SIMULATIONS = 19  # with fewer, no p is that small
+OUTSIDE_P = 0.1  # largest p of a session outside the middle 90 % of the simulations
+FEWEST_SIMULATIONS = 19  # with fewer, p cannot be so small
 
 
 def _fit_to_others(sessions: Values) -> Values:
     fcs = connectivity(sessions)
-    # Row by row, as all pairs of sessions' connectivities would fill the memory.
+    # Row by row, as all pairs of connectivities together would fill the memory.
     return _mean_of_others(np.stack([fc_fit(fc, fcs) for fc in fcs]))
 
 
@@ -46,8 +47,9 @@ def _mean_of_others(likeness: Values) -> Values:
     return found
 
 
-# Of sessions (sessions, regions, frames) and the time between frames, (sessions,): by name, words
-# and unit. Fits and distances compare each session, own or simulated, with all the others.
+# By name: words, unit, and a function of sessions (sessions, regions, frames) and the time between
+# frames that returns a value for each session. Fits and distances compare each session, own or
+# simulated, with all others.
 CHECKS: Mapping[str, tuple[str, str, Callable[[Values, float], Values]]] = {
     "zero_crossings": (
         "zero-crossings of a region's series",
@@ -70,12 +72,12 @@ CHECKS: Mapping[str, tuple[str, str, Callable[[Values, float], Values]]] = {
         lambda sessions, _: fc_strength(connectivity(sessions)),
     ),
     "fc_fit": (
-        "fit of functional connectivity with simulations",
+        "fit of functional connectivity to that of simulations",
         "r",
         lambda sessions, _: _fit_to_others(sessions),
     ),
     "fcd_distance": (
-        "distance of the dynamics of functional connectivity from simulations'",
+        "distance between the FCD of the session and of simulations",
         "KS distance",
         lambda sessions, _: _fcd_distance(sessions),
     ),
@@ -97,8 +99,8 @@ def check_person(own: Values, simulated: Values, tr_seconds: float) -> dict[str,
     Returns
     -------
     dict
-        By names of `CHECKS`, (1 + simulations,), the own session first; NaN where a session has
-        too few frames.
+        By name in `CHECKS`, (1 + simulations,), the own session first; NaN if a session has too
+        few frames.
 
     Examples
     --------
@@ -117,7 +119,7 @@ def predictive_p(values: Values) -> Values:
     Parameters
     ----------
     values
-        (people, 1 + simulations), as of `check_person`.
+        (people, 1 + simulations), as `check_person` returns them for each person.
 
     Returns
     -------
@@ -141,13 +143,13 @@ def summarise(people: Sequence[Mapping[str, Values]]) -> list[dict[str, str | fl
     Parameters
     ----------
     people
-        Of each, as of `check_person`.
+        Results of `check_person`, one for each person.
 
     Returns
     -------
     list
-        ``outside`` is the share of people outside the middle 90 % of their simulations, of which a
-        right model has 0.1 at most; NaN with fewer than 19 simulations.
+        ``outside`` is the share of people outside the middle 90 % of their simulations, at most 0.1
+        with a correct model; NaN with fewer than 19 simulations.
     """
     rows = []
     for name, (_, unit, _) in CHECKS.items():

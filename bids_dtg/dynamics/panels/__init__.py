@@ -1,11 +1,8 @@
-"""Texts and figures of outputs of the workflow `dynamics`, and what the report finds of them.
+"""Texts and figures of the workflow's outputs and report pages.
 
 - `words`: README, methods text, and text on participants and runs
-
-Panels of a run (with motion, which every workflow has, and those of `report.panels`):
-
-- `figures`: functional connectivity, the structural connectome; by a linear core, effective
-  connectivity, and scores of components of covariances
+- `figures`: panels of a run, besides those of `report.panels`: functional connectivity, the
+  structural connectome and, by a linear core, effective connectivity and component scores
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ PRESENTATION = Presentation(
     name="dynamics",
     dataset_name=_WORDS.name,
     title=words.TITLE,
-    about="Series of regions, and models of them; what a model says or simulates was not measured.",
+    about="Regional time series and models of them; a model's results are estimates.",
     citation=_WORDS.citation,
     readme=_WORDS.readme,
     methods=words.methods_of,

@@ -20,11 +20,11 @@ from bids_dtg.report.quality import number
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
 COMPONENTS = FileKind("parameters", "components", ".tsv")
 CAUTION = (
-    "One entry is mostly that of the training people, to which it is shrunk: nothing is to be "
-    "claimed of a single one"
+    "Each entry is strongly shrunk towards the training people's, so a single entry supports no "
+    "claim about the person"
 )
 _LEAST = 1e-4  # smallest weight of the colour scale of structural connectomes
-_SHOWN = 0.99  # quantile of the effects' sizes at the end of their colour scale
+_SHOWN = 0.99  # quantile of absolute effects at the end of their colour scale
 
 
 def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -37,7 +37,7 @@ def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
     lanes = draw_between(table.values, table.names, canvas, words, (SIGNED, -1.0, 1.0))
     caption = (
         f"Pearson correlation between the cleaned series of {len(table.names)} parcels over the "
-        f"frames kept{arrange(table.names)[2]}"
+        f"kept frames{arrange(table.names)[2]}"
     )
     if known.size:
         caption += (
@@ -66,7 +66,7 @@ def draw_structural(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def lag(frames: int) -> FileKind:
-    """Return the file of effects so many frames later."""
+    """Return the kind of file with effects at a lag of `frames` frames."""
     return FileKind("relmat", f"lag{frames}", ".tsv")
 
 
@@ -74,7 +74,7 @@ EFFECTIVE = lag(1)
 
 
 def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the effects between different parcels; those on themselves are blank."""
+    """Draw the effects between different parcels; the diagonal is blank."""
     table = read_of(run, EFFECTIVE, read_relmat)
     if table is None:
         return None
@@ -85,9 +85,9 @@ def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
     words = "effective", "Effective connectivity"
     lanes = draw_between(values, table.names, canvas, words, (SIGNED, -end, end))
     caption = (
-        "Effect of each parcel (column) on each other one (row) a frame later"
-        f"{arrange(table.names)[2]}; that on itself is {figure(float(own), 2)} on average and not "
-        f"shown. An estimate by a linear model. {CAUTION}."
+        "Effect of each parcel (column) on every other parcel (row) one frame later, estimated by "
+        f"a linear model{arrange(table.names)[2]}. A parcel's effect on itself is "
+        f"{figure(float(own), 2)} on average and not shown. {CAUTION}."
     )
     text = figure(end, 3)
     scale = f"\N{MINUS SIGN}{text}", f"+{text}", SIGNED.css
@@ -95,7 +95,7 @@ def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def list_components(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """List the scores of a run."""
+    """List the component scores of a run."""
     path = run.files.get(COMPONENTS)
     if path is None:
         return None
@@ -104,8 +104,8 @@ def list_components(run: RunFiles, canvas: Canvas) -> Figure | None:
         for row in read_rows(path)
     )
     caption = (
-        "Scores in standard deviations of the training people, of covariances that are not "
-        "shrunken; beside them, their intraclass correlation between two sessions of the training "
-        "people. These are features for statistics, with the minutes kept as a covariate."
+        "Scores on components of unshrunken covariances, in standard deviations of the training "
+        "people, and the scores' intraclass correlation between two sessions of the training "
+        "people. Use them as features for statistics, with the minutes kept as a covariate."
     )
     return Figure(caption=caption, parts=[Table("", ("Component", "Score", "Retest ICC"), rows)])

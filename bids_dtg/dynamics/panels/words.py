@@ -34,21 +34,21 @@ from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS, __version__
 
 TITLE = "Dynamics of resting-state activity"
-# What the README says of an output, and what is cited, by the kind of model; None: there is none.
+# Text of the README and works to cite, by kind of model; None: no model.
 _ABOUT: Mapping[str | None, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
-        None: ("Series of people's regions at rest, and their functional connectivity.", ()),
+        None: ("Regional time series at rest, and their functional connectivity.", ()),
         LINEAR_DYNAMICS.name: (
-            "Series of people's regions at rest, and a linear model of them: a linear core, which\n"
-            "describes a person by a vector autoregression whose covariances are shrunk to the "
-            "mean of\nthe people that it was trained on. It reads no structural connectomes.",
+            "Regional time series at rest, and a linear model of each person: a linear core, a\n"
+            "vector autoregression whose covariances are shrunk towards the mean of the training\n"
+            "people. It needs no structural connectomes.",
             REFERENCES_OF_CORES,
         ),
         NETWORK_MODEL.name: (
-            "Series of people's regions at rest, and a model of their network (Sip et al., 2023): "
-            "every\nregion follows the same equation, with parameters of its own, and is driven by "
-            "the regions\nthat it is connected with. The model was fitted to measured series and "
-            "structural\nconnectomes; its parameters are estimates.",
+            "Regional time series at rest, and a model of their network (Sip et al., 2023). All\n"
+            "regions follow the same equation, each with its own parameters, and each is driven\n"
+            "by the regions that it is connected to. The model was fitted to measured series and\n"
+            "structural connectomes; its parameters are estimates.",
             REFERENCES_OF_NETWORKS,
         ),
     }
@@ -61,9 +61,9 @@ def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
     Parameters
     ----------
     kind
-        Kind of the model that makes it; None: none does.
+        Kind of the model; None: no model.
     notice
-        What is to be known of the model, or of its people, at each use; may be empty.
+        A warning about the model or its people; may be empty.
 
     Examples
     --------
@@ -92,12 +92,12 @@ def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
 
 @dataclass(frozen=True)
 class NetworkMethods:
-    """Facts of a call for the methods text; nothing in it is assumed."""
+    """Facts of a run for the methods text."""
 
-    atlas: str  # its key
-    parcels: int  # how many it has
+    atlas: str  # key of the atlas
+    parcels: int  # number of parcels
     structural: str = ""  # source of the structural connectomes, in words; empty: none
-    core: LinearPart | None = None  # the linear core, as its card describes it; None: there is none
+    core: LinearPart | None = None  # the linear core's part of its card; None: no core
 
 
 def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
@@ -111,7 +111,7 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     """
     measured = (
         f"{averaged_within(facts.atlas, facts.parcels)} Functional connectivity is the Pearson "
-        "correlation of each two of them over these frames."
+        "correlation between the series of every two parcels over these frames."
     )
     connected = facts.structural and (
         f"Structural connectivity was read from {facts.structural} and divided by its largest "
@@ -120,15 +120,15 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     if facts.core is None:
         made = "Series of parcels and their functional connectivity were computed"
         return parcel_methods(made, (measured, connected), {})
-    # By the beginning of how sentences cite them.
+    # The keys are how the text cites each work.
     names = ("Lütkepohl,", "Mejia")
     cited = {name: f"- {work}\n" for name, work in zip(names, REFERENCES_OF_CORES, strict=True)}
     return parcel_methods(
         "Linear processes of regions were inferred",
         (measured, connected, _described(facts.core)),
         cited,
-        method="which describes a person's regions by a vector autoregression that is shrunk to "
-        "that of training people",
+        method="which describes a person's regions by a vector autoregression that is shrunk "
+        "towards that of the training people",
         caution="Processes are estimates.",
         model=f"The model describes {counted(facts.core.regions, 'region')} and "
         f"{fitted_to(facts.core.people, facts.core.data_set)}",
@@ -138,12 +138,12 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
 def _described(core: LinearPart) -> str:
     seconds = core.process_shrinkage * core.tr_seconds
     return (
-        f"Covariances of regions at lags of 0 to {counted(core.order, 'frame')}, over the frames "
-        "kept, were mixed with the mean of the training people, which counted as much as "
-        f"{seconds:.0f} s of the run (shrinkage as in Mejia et al., 2018); the process follows by "
-        "the Yule-Walker equations (Lütkepohl, 2005). Features for statistics are of covariances "
-        f"that are not mixed. Runs with more than {MOST_CENSORED:.0%} of their frames left out, or "
-        f"fewer than {LEAST_FRAMES} frames, were not modelled."
+        f"Covariances between regions at lags of 0 to {counted(core.order, 'frame')}, over the "
+        "kept frames, were averaged with the training people's mean, which had the weight of "
+        f"{seconds:.0f} s of the run (shrinkage as in Mejia et al., 2018). The process followed "
+        "from the Yule-Walker equations (Lütkepohl, 2005). Features for statistics were computed "
+        f"from unshrunken covariances. Runs with more than {MOST_CENSORED:.0%} of their frames "
+        f"censored, or fewer than {LEAST_FRAMES} frames, were not modelled."
     )
 
 
@@ -157,19 +157,19 @@ def subtitle(files: ParticipantFiles) -> str:
     text += f"{counted(len(runs), 'run')} of rest"
     if not modelled:
         return text
-    of_all = "" if modelled == len(runs) else f" of {modelled} of them"
+    of_all = "" if modelled == len(runs) else f" in {modelled} of them"
     name = model_name(_facts(files))
     return f"{text}, with effective connectivity{of_all} by the model {name}".strip()
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say in one sentence on how many people the model was trained; its results are estimates."""
+    """Say on how many people the model was trained, and that its results are estimates."""
     facts = _facts(files)
-    return f"{stands_on(facts)}Connectivity by the model is an estimate." if facts else ""
+    return f"{stands_on(facts)}Effective connectivity is the model's estimate." if facts else ""
 
 
 def notes_on_runs(files: ParticipantFiles) -> Iterator[Flag]:
-    """Yield flags of runs on lost parcels, on what is not for science, and of their sidecars."""
+    """Yield flags on lost parcels, on data that are not for science, and from sidecars."""
     if warned := model_notice(files):
         yield Flag("warning", warned)
     for run in files.runs:
@@ -178,7 +178,7 @@ def notes_on_runs(files: ParticipantFiles) -> Iterator[Flag]:
 
 
 def missing(run: RunFiles) -> str:
-    """Say in one sentence why a run has no effective connectivity; empty if it has."""
+    """Say in one sentence why a run has no effective connectivity; empty if it has some."""
     return "" if _is_modelled(run) else "No effective connectivity: no model was given (--model)."
 
 
@@ -187,5 +187,5 @@ def _is_modelled(run: RunFiles) -> bool:
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
-    """Return the sidecar of the first modelled run; empty where none is."""
+    """Return the sidecar of the first modelled run; empty if there is none."""
     return next((run.facts for run in files.runs if _is_modelled(run)), {})

@@ -1,8 +1,8 @@
-"""People's series: those that analyses read, and the work on one participant.
+"""Reading people's series for analyses, and processing one participant.
 
-- `sources`: series and structural connectomes of array files, and of the participant level's output
-- `people`: the people of an analysis, chosen and checked
-- `request`: what a call of the participant level asks for: atlas, model, structural connectomes
-- `worker`: the work: runs to series, and their processes by a linear core
-- `write`: the files of a run
+- `sources`: reads series and structural connectomes from arrays or the participant level's output
+- `people`: selects and checks the people of an analysis
+- `request`: what is asked of the participant level: atlas, model, structural connectomes
+- `worker`: turns a participant's runs into series, and these into processes by a linear core
+- `write`: writes the files of a run
 """

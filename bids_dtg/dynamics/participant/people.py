@@ -46,9 +46,9 @@ class NetworkPeople:
 
     source: NetworkSource  # files of arrays, or the output of this program
     sessions: tuple[str, ...]  # names of the requested sessions; "" if the source names none
-    labels: tuple[str, ...]  # requested people with rest, and a structural connectome if needed
-    split: Split  # training, validation and test sets; without --split-file everybody trains
-    families: Families  # of the participants; labels with the same rest are one
+    labels: tuple[str, ...]  # requested people with series, and a structural connectome if needed
+    split: Split  # training, validation and test sets; without --split-file all are for training
+    families: Families  # of the participants; labels with the same series are one family
     known: Sketches  # of people's series, by session
     notes: tuple[str, ...]  # sentences on assumptions, and on people left out
 
@@ -61,14 +61,14 @@ class NetworkPeople:
     def prepare(
         cls, settings: Settings, atlas: str = "", *, connected: bool = True
     ) -> NetworkPeople:
-        """Find people in ``--input-arrays``, else in the output.
+        """Find people in ``--input-arrays``, or else in the output of the participant level.
 
         Parameters
         ----------
         settings
-            Options of the call, composed and checked.
+            Options of the run, composed and checked.
         atlas
-            Key of a model's atlas, whose series in the output are read; empty: the only one.
+            Key of the model's atlas, whose series are read; empty: the only atlas there is.
         connected
             Whether people need a structural connectome.
 
@@ -120,7 +120,7 @@ class NetworkPeople:
         return self._rest(session).frames
 
     def of_session(self, session: str) -> tuple[str, ...]:
-        """Return the labels of people with rest of a session."""
+        """Return the labels of people with data in a session."""
         there = self._rest(session).labels
         return tuple(label for label in self.labels if label in there)
 
@@ -132,8 +132,7 @@ class NetworkPeople:
         session
             Name of the session, one of `sessions`.
         labels
-            People to read, in this order; those without rest of the session are left out.
-            None: all.
+            People to read, in this order, without those who lack the session; None: all.
 
         Returns
         -------
@@ -144,8 +143,8 @@ class NetworkPeople:
         Raises
         ------
         DatasetError
-            Nobody has rest of the session; series are constant or not finite; structural
-            connectomes are not symmetric, negative, not finite or without connections; the message
+            Nobody has data in the session; series are constant or not finite; structural
+            connectomes are asymmetric, negative, not finite or without connections. The message
             names people and regions.
         """
         own, weights = self.series(session, labels), self._rest(session).weights
@@ -161,12 +160,12 @@ class NetworkPeople:
         Parameters
         ----------
         session, labels
-            As of `networks`.
+            As for `networks`.
 
         Raises
         ------
         DatasetError
-            As of `networks`, of series.
+            Nobody has data in the session, or series are constant or not finite.
         """
         wanted, rest = self._wanted(session, labels), self._rest(session)
         found = rest.series.read(
@@ -184,12 +183,12 @@ class NetworkPeople:
         )
 
     def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
-        """Return the people of `labels`, or all, who have rest of a session."""
+        """Return the people in `labels`, or all people, who have data in a session."""
         there = self.of_session(session)
         wanted = [label for label in (there if labels is None else labels) if label in there]
         if not wanted:
             raise DatasetError(
-                f"nobody of {named(labels or self.labels)} has rest of {session_words(session)}",
+                f"no data in {session_words(session)} for {named(labels or self.labels)}",
                 expected=f"labels such as {named(there)}",
             )
         return wanted
@@ -239,24 +238,24 @@ def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:
     found: dict[str, dict[str, str]] = {label: {} for label in labels}
     for rest in source.sessions:
         for label in rest.labels.intersection(labels):
-            with suppress(DatasetError):  # a later step says why it cannot be used
+            with suppress(DatasetError):  # a later step reports why it cannot be used
                 if own := sketch(rest.series.of(label)):
                     found[label][session_words(rest.session)] = own
     return found
 
 
 def session_words(session: str) -> str:
-    """Return the name of a session in messages, where files may have none."""
+    """Return the words for a session in messages; files may give it no name."""
     return f"session {session}" if session else "the session without a name"
 
 
 def _chosen(sessions: Sequence[SessionRest], asked: Sequence[str]) -> tuple[SessionRest, ...]:
-    """Return the sessions of ``--session-label``, or all; signs in names do not count."""
+    """Return the sessions of ``--session-label``, or all; punctuation in names is ignored."""
     wanted = {_plain(label): label for label in asked}
     there = {_plain(rest.session) for rest in sessions}
     if absent := [label for plain, label in wanted.items() if plain not in there]:
         raise SettingsError(
-            f"no rest is of session '{absent[0]}' (--session-label)",
+            f"no series are of session '{absent[0]}' (--session-label)",
             expected=f"one of {named([rest.session or 'no name' for rest in sessions])}",
         )
     return tuple(rest for rest in sessions if not wanted or _plain(rest.session) in wanted)
@@ -277,7 +276,7 @@ def _require_alike(rest: Sequence[SessionRest]) -> None:
             raise DatasetError(
                 f"{one.series.title} has {one.tr_seconds:g} seconds between frames, and "
                 f"{rest[0].series.title} has {rest[0].tr_seconds:g}",
-                expected="the same: a step of the model is a frame",
+                expected="the same, as a step of the model is one frame",
                 remedy="choose sessions with --session-label",
             )
 
@@ -296,7 +295,7 @@ def _whole_people(
             f"no file has {', '.join(absent)}", expected=f"labels such as {named(source.labels)}"
         )
     lacking = {
-        "no rest": [label for label in wanted if not any(label in one.labels for one in rest)],
+        "no series": [label for label in wanted if not any(label in one.labels for one in rest)],
         "no structural connectome": [
             label for label in wanted if connected and label not in source.connected
         ],
@@ -309,8 +308,8 @@ def _whole_people(
     left_out = {label for who in lacking.values() for label in who}
     labels = tuple(label for label in wanted if label not in left_out)
     if not labels:
-        both = "both rest and a structural connectome" if connected else "rest"
+        both = "both series and a structural connectome" if connected else "series"
         raise DatasetError(
-            f"nobody has {both}", expected="the same labels of people in the files of both"
+            f"nobody has {both}", expected="the same people's labels in the files of both"
         )
     return labels, notes

@@ -1,4 +1,4 @@
-"""What a call for people's series, and their processes by a linear core, asks for: checked."""
+"""What a run of the participant level asks for, checked: atlas, model, structural connectomes."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from bids_dtg.settings import Combine, Settings
 
 @dataclass(frozen=True, eq=False)
 class NetworkRequest(ParcelRequest[LinearBundle]):
-    """The request of a call; each step of the work gets only the parts it uses."""
+    """The checked request of a run; each step of the work gets only the parts it uses."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
 
-    structural: StructuralSource | None  # of structural connectomes; None: not given
+    structural: StructuralSource | None  # structural connectomes; None: not given
 
     @classmethod
     def prepare(cls, settings: Settings) -> NetworkRequest:
@@ -58,25 +58,25 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
 
     @property
     def combine(self) -> Combine:
-        """Results are for single runs: series are not averaged."""
+        """Each run has its own results; series are not averaged."""
         return "run"
 
     @property
     def data_notice(self) -> str:
-        """What is to be known of the participants; empty: nothing."""
+        """A warning about the participants; empty: none."""
         return SIMULATED if self.dataset.description.get("Simulated") else ""
 
     def dataset_words(self) -> DatasetWords:
-        """Return the description of the output, by the model of the call."""
+        """Return the description of the output, given the model."""
         card = None if self.bundle is None else self.bundle.card
         notice = self.data_notice if card is None else card.notice
         return dataset_words(None if card is None else card.kind, notice)
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the atlas and the model."""
-        yield f"series of the {counted(len(self.regions), 'parcel')} of {self.atlas.key}"
+        yield f"series of {counted(len(self.regions), 'parcel')} of the atlas {self.atlas.key}"
         if self.bundle is None:
-            yield "series and functional connectivity alone: no --model was given"
+            yield "series and functional connectivity only, as no --model was given"
             return
         if self.bundle.card.notice:
             yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
@@ -84,7 +84,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             yield labels_alone(self.bundle.card.name)
 
     def note_on_person(self, measured: MeasuredSeries) -> str:
-        """Return a sentence if the participant, with these series, is in the training set."""
+        """Return a sentence if the participant is in the model's training set."""
         if self.bundle is None:
             return ""
         data_set = data_set_name(name_folder(self.settings.inputs.bids_dir))
@@ -92,12 +92,12 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         return self.bundle.note_on(measured.run.participant, data_set, [sketch(series)])
 
     def structural_of(self, planned: AveragedRuns) -> StructuralMatrix | None:
-        """Read the structural connectome of an average's participant; None if none were given.
+        """Read the structural connectome for a planned result; None if none were given.
 
         Raises
         ------
         RunError
-            The participant has none, or one that cannot be used.
+            The participant has none, or it cannot be used.
         """
         if self.structural is None:
             return None
@@ -105,7 +105,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         return self.structural.of(planned.participant, session, self.regions)
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
-        """Yield the input files of an average."""
+        """Yield the input files of a planned result."""
         yield from super().input_files(planned)
         structural = self.structural_of(planned)
         if structural is not None:
@@ -114,12 +114,12 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change results."""
         found = super().shaping_options()
-        # Files are hashed by content: a moved file is the same.
+        # Files are identified by a hash of their content, so their path does not matter.
         found["structural_connectivity"] = None if self.structural is None else "given"
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
-        """Refuse a run that the model cannot describe: see `plan_of`; or a parcel has no series."""
+        """Refuse a run that does not fit the model (see `plan_of`), or lacks a parcel's series."""
         self._require_fits(measured.design)
         present = measured.series.present
         if self.bundle is None or present.all():
@@ -129,18 +129,18 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         raise RunError(
             f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
             f"parcels ({named(lost)})",
-            expected=f"series of all of them, as {self.bundle.card.name} reads them together",
-            remedy="leave out --model for series alone",
+            expected=f"series of all parcels, which {self.bundle.card.name} needs",
+            remedy="leave out --model, for series only",
         )
 
     def plan_of(self, run: RestRun) -> PlannedRun:
-        """Plan the cleaning of a run, from its file's header and its tables alone.
+        """Plan the cleaning of a run, from the header of its file and its tables alone.
 
         Raises
         ------
         RunError
-            The run cannot be used, or the model cannot describe it: its repetition time, the
-            number of its frames, or the share of these that was left out.
+            The run cannot be used, or it does not fit the model in repetition time, number of
+            frames or share of censored frames.
         """
         found = super().plan_of(run)
         self._require_fits(found.design)
@@ -156,19 +156,19 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             raise RunError(
                 f"the frames are {design.tr_seconds:g} s apart and those of the model {model} "
                 f"{own:g} s",
-                expected=f"at most {SAME_TR:.0%} between them: a step of the model is a frame",
-                remedy="use a model of series with the same repetition time",
+                expected=f"a difference of at most {SAME_TR:.0%}, as the model's step is one frame",
+                remedy="use a model trained on series with the same repetition time",
             )
         if frames < LEAST_FRAMES:
             raise RunError(
-                f"there are {counted(frames, 'frame')} from the first to the last that is kept",
+                f"there are {counted(frames, 'frame')} from the first to the last kept one",
                 expected=f"{LEAST_FRAMES} or more",
             )
         share = 1 - len(kept) / frames
         if share > MOST_CENSORED:
             raise RunError(
-                f"{share:.0%} of the {frames} frames from the first to the last that is kept were "
-                "left out",
+                f"{share:.0%} of the {frames} frames from the first to the last kept one were "
+                "censored",
                 expected=f"at most {MOST_CENSORED:.0%}, for the model",
                 remedy="raise --fd-threshold, or leave out the run with --bids-filter-file",
             )
@@ -181,10 +181,10 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         return what, []
 
     def methods_facts(self) -> NetworkMethods:
-        """Return the facts of the call for the methods text."""
+        """Return the facts of the run for the methods text."""
         structural = ""
         if self.structural is not None:
-            shared = "one matrix for all participants", "a matrix of each participant"
+            shared = "one matrix for all participants", "a matrix for each participant"
             structural = shared[not self.structural.is_shared]
         return NetworkMethods(
             atlas=self.atlas.key,
@@ -200,12 +200,12 @@ def _load(name_or_path: str) -> LinearBundle:
     Raises
     ------
     BundleError
-        There is none of that name, it is damaged, or it is a network.
+        There is no such model, it is damaged, or it is a network.
     """
     if kind_of(name_or_path) == NETWORK_MODEL.name:
         raise BundleError(
             f"the model {name_or_path} is a network, which knows only the people it was fitted to",
-            expected="a linear core, which describes anybody",
+            expected="a linear core, which applies to new people",
             remedy="train one with --architecture linear, or leave out --model",
         )
     core = load_linear_bundle(name_or_path)

@@ -1,6 +1,6 @@
-"""Where people's series and structural connectomes are read from: arrays, or this program's output.
+"""Sources of people's series and structural connectomes: arrays, or this program's output.
 
-Both give a `NetworkSource`; `people` chooses among its people.
+Both give a `NetworkSource`; `people` selects from its people.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from bids_dtg.settings import Settings
 Array = NDArray[np.float64]
 Kept = NDArray[np.bool_]
 
-_SHORTEST = 0.9  # of the median length of a session's series: shorter ones are left out
+_SHORTEST = 0.9  # share of a session's median length; shorter series are left out
 _OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # entities that distinguish a session's runs
 _AT_HAND = 40  # series that stay in memory
-_STRUCTURAL = "structural"  # value of desc- of structural connectomes
+_STRUCTURAL = "structural"  # desc- of structural connectomes
 
 
 @dataclass(frozen=True, eq=False)
 class PeopleValues:
-    """An array of each person, read when it is needed."""
+    """An array for each person, read when it is needed."""
 
     title: str  # in errors
     labels: frozenset[str]  # of the people
@@ -57,27 +57,27 @@ class PeopleValues:
     def read(
         self, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
     ) -> list[Array]:
-        """Read people's arrays, in this order; report all faults of all people in one error.
+        """Read people's arrays, in this order; report the faults of all people in one error.
 
         Raises
         ------
         DatasetError
-            `faults` finds any; `expected` says what arrays should be.
+            `faults` finds a fault; the message includes `expected`.
         """
         return read_rows(self, [own for own in labels if own in self.labels], faults, expected)
 
 
 @dataclass(frozen=True, eq=False)
 class SessionRest:
-    """People's rest of a session."""
+    """People's resting-state series in a session."""
 
-    session: str  # name; empty: there is none
-    series: PeopleValues  # (regions, frames), of all frames, gaps filled
+    session: str  # name; empty: it has none
+    series: PeopleValues  # (regions, frames), gaps filled
     tr_seconds: float  # time between frames
-    frames: int  # that all series are cut to
+    frames: int  # length to which all series are cut
     weights: PeopleValues | None  # (regions, regions), streamline counts; None: not asked for
-    # A person's frames that were not filled, and what cleaning left of these (NaN: not known);
-    # None: all frames of all people were measured.
+    # Which of a person's frames were kept, and the degrees of freedom left after cleaning (NaN: not
+    # known); None: all frames of all people were kept.
     measured: Callable[[str], tuple[Kept, float]] | None = None
 
     @property
@@ -86,44 +86,44 @@ class SessionRest:
         return self.series.labels
 
     def quality(self, labels: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Return what is known of people's frames after the cut: `kept`, and `dof` of these."""
+        """Return `kept` and `dof` of people's frames after the cut, if they are known."""
         if self.measured is None:
             return {}
         found = [self.measured(label) for label in labels]
         kept = np.stack([own[: self.frames] for own, _ in found])
-        # Cleaning took as much of the frames that are cut off.
+        # Degrees of freedom are in proportion to the frames that remain.
         shares = [mine.sum() / own.sum() for mine, (own, _) in zip(kept, found, strict=True)]
         return {"kept": kept, "dof": np.array([dof for _, dof in found]) * shares}
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkSource:
-    """People's series and structural connectomes, all over the same regions."""
+    """People's series and structural connectomes, all for the same regions."""
 
     paths: tuple[Path, ...]  # files, or their folder
-    labels: tuple[str, ...]  # of everybody, without sub-
+    labels: tuple[str, ...]  # of all people, without sub-
     regions: tuple[str, ...]  # names
     sessions: tuple[SessionRest, ...]
     connected: frozenset[str]  # labels of people with a structural connectome
     families: Families
     notes: tuple[str, ...]  # sentences on assumptions, and on people left out
     atlas: str = ""  # key of the atlas of the regions; empty: not known
-    atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`
+    atlas_digest: str = ""  # SHA-256 of the atlas, as `Atlas.digest`
     cleaning: str = UNKNOWN_CLEANING  # of the series, in words
-    files: tuple[Path, ...] = ()  # that were read, but for arrays
+    files: tuple[Path, ...] = ()  # files that were read, without arrays
 
 
 def find_array_people(
     paths: Sequence[str], keys: Sequence[str], *, connected: bool = True
 ) -> NetworkSource:
-    """Read array files; of series and structural connectomes, only the shapes.
+    """Read array files, but only the shapes of series and structural connectomes.
 
     Parameters
     ----------
     paths, keys
         Values of ``--input-arrays`` and ``--array-key``.
     connected
-        Whether structural connectomes are needed; else none are read.
+        Whether structural connectomes are needed; otherwise none are read.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def find_array_people(
     """
     arrays = read_arrays(paths, keys)
     if len(arrays.places) < 2:
-        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
+        raise DatasetError("there is 1 region (places)", expected="2 or more, for a network")
     structural = arrays.structural if connected else None
     if connected and structural is None:
         key = read_key_names(keys)["structural"]
@@ -165,12 +165,12 @@ def _values(array: StoredArray) -> PeopleValues:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A usable run of the output."""
+    """A usable run in the output."""
 
     table: OutputTable
     names: tuple[str, ...]  # of the regions
     frames: int  # from the first to the last kept one
-    # (regions, regions), and the file that they were read from; None: not asked for
+    # (regions, regions), and the file it was read from; None: not asked for
     connections: tuple[Array, Path] | None
 
 
@@ -179,21 +179,21 @@ def find_output_people(
 ) -> NetworkSource:
     """Read the series and structural connectomes written by the participant level.
 
-    A session is a session and run of the input, such as `1-run2`. A run is left out, with a
+    A session here is a session and run of the input, such as `1-run2`. A run is left out, with a
     note, if it has another atlas, label image or time between frames, more than `MOST_CENSORED` of
     its frames censored, parcels without a series, or no structural connectome. Series shorter than
-    90 % of the median length of their session are left out, too; the others are cut to the
-    shortest of them.
+    90 % of their session's median length are left out, too, and the others are cut to the shortest
+    one that remains.
 
     Parameters
     ----------
     settings
-        Options of the call. Structural connectomes are those of ``--structural-connectivity``, or
+        Options of the run. Structural connectomes are those of ``--structural-connectivity``, or
         those written with the series.
     atlas
-        Key of the atlas to be read; empty: the only one there is.
+        Key of the atlas to read; empty: the only one there is.
     connected
-        Whether runs need a structural connectome; else none is read.
+        Whether runs need a structural connectome; otherwise none is read.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def find_output_people(
     if not runs:
         raise DatasetError(
             f"{root} has no series that a model can use: {'; '.join(left_out.lines())}",
-            expected=f"series of all parcels{', and structural connectomes' * connected}",
+            expected=f"series of all parcels{' and structural connectomes' * connected}",
         )
     sessions = _sessions(runs, left_out)
     labels = tuple(sorted({table.label for table in tables}))
@@ -233,7 +233,7 @@ def find_output_people(
 
 
 def _of_one_time(tables: list[OutputTable], left_out: LeftOut) -> list[OutputTable]:
-    """Return the series with the time between frames that most have."""
+    """Return the series with the most common time between frames."""
     known = left_out.unless(lambda table: _tr_seconds(table) > 0, tables, "no RepetitionTime")
     if not known:
         return []
@@ -252,7 +252,7 @@ def _tr_seconds(table: OutputTable) -> float:
 def _read(
     table: OutputTable, structural: StructuralSource | None, left_out: LeftOut, *, connected: bool
 ) -> _Run | None:
-    """Read a run; None, and a note, if it cannot be used."""
+    """Read a run; if it cannot be used, add a note and return None."""
     try:
         found = read_series(table.path)
         series, _ = _filled(found, _tr_seconds(table))
@@ -264,12 +264,12 @@ def _read(
 
 
 def _filled(table: RegionTable, tr_seconds: float) -> tuple[Array, Kept]:
-    """Return the series from the first to the last kept frame, gaps filled, and where none were.
+    """Return the series from the first to the last kept frame, gaps filled, and which were kept.
 
     Raises
     ------
     RunError
-        Parcels have no series, frames are too few, or too many were censored.
+        Parcels have no series, or too few frames were kept.
     """
     if not table.present.all():
         count = int((~table.present).sum())
@@ -291,12 +291,12 @@ def _weights(
     structural: StructuralSource | None,
     left_out: LeftOut,
 ) -> tuple[Array, Path]:
-    """Return a run's structural connectome and its file: of the option, else beside the series.
+    """Return a run's structural connectome and its file, from the option or next to the series.
 
     Raises
     ------
     RunError, ForeignFileError
-        There is none, or it cannot be used.
+        There is no structural connectome, or it cannot be used.
     """
     if structural is not None:
         found = structural.of(table.label, table.name.get("ses"), regions)
@@ -317,7 +317,7 @@ def _weights(
 
 
 def _sessions(runs: Sequence[_Run], left_out: LeftOut) -> tuple[SessionRest, ...]:
-    """Return the runs by session and run, each cut to one length."""
+    """Return the runs by session and run, each session cut to one length."""
     several_tasks = len({run.table.name.get("task") for run in runs}) > 1
     by_session: dict[str, list[_Run]] = {}
     for run in runs:
@@ -343,7 +343,7 @@ def _session(name: BidsName, several_tasks: bool) -> str:
 
 
 def _cut(session: str, runs: list[_Run], tr_seconds: float, left_out: LeftOut) -> SessionRest:
-    """Return a session, all series cut to the shortest that is close to the median length."""
+    """Return a session, without short series and with the others cut to the same length."""
     typical = median(run.frames for run in runs)
     enough = [run for run in runs if run.frames >= _SHORTEST * typical]
     for run in runs:
@@ -363,7 +363,7 @@ def _of_runs(session: str, runs: Sequence[_Run], frames: int, tr_seconds: float)
     labels = frozenset(by_label)
     title = f"series of {f'session {session}' if session else 'people'} in the output"
 
-    # Series of many people are read again where they are needed: they are not all in memory.
+    # To save memory, series of many people are read again when they are needed.
     @lru_cache(_AT_HAND)
     def read(label: str) -> tuple[Array, Kept]:
         table = by_label[label].table

@@ -1,4 +1,4 @@
-"""The work on one participant: runs to series, and their processes by a linear core."""
+"""The work on one participant: from runs to series, and to their processes by a linear core."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NetworkWork(ParcelWork):
     Parameters
     ----------
     request
-        What the call asks for.
+        What the run asks for.
     """
 
     request: NetworkRequest
@@ -41,14 +41,14 @@ class NetworkWork(ParcelWork):
 
     @cached_property
     def _core(self) -> tuple[LinearModel, Components | None] | None:
-        """The model of the call, read at first use, and its components."""
+        """The model and its components, read at first use; None: no model was given."""
         bundle = self.request.bundle
         return None if bundle is None else (bundle.model(), bundle.components())
 
     def describe(
         self, measured: MeasuredSeries
     ) -> tuple[NDArray[np.float64] | None, tuple[float, ...]]:
-        """Return the transitions of a run's process, and scores; None: the call has no model."""
+        """Return the transitions of a run's process, and scores; None and () without a model."""
         if self._core is None:
             return None, ()
         model, components = self._core
@@ -59,7 +59,7 @@ class NetworkWork(ParcelWork):
     def _structural_of(
         self, planned: AveragedRuns, measured: MeasuredSeries
     ) -> StructuralMatrix | None:
-        """Read the participant's structural connectome; None: none were given.
+        """Read the participant's structural connectome; None if none were given.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class NetworkWork(ParcelWork):
         return replace(found, notes=(*found.notes, *more))
 
     def make(self, average: Average) -> tuple[Sequence[str], str]:
-        """Describe a run, and write its results and last the record that it is complete.
+        """Process a run, write its results and, last, the record that it is complete.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class NetworkWork(ParcelWork):
         OutputError
             A file cannot be written.
         """
-        ((measured, seconds),) = average.parts()  # each run is an average of its own
+        ((measured, seconds),) = average.parts()  # each run has its own results
         start, planned, writer = time.perf_counter(), average.planned, self.writer
         structural = self._structural_of(planned, measured)
         average.reporter.stage("modelling", 0.0)

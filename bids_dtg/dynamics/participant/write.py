@@ -1,4 +1,4 @@
-"""Writes results of a run: series, connectivity, the process, features, quality."""
+"""Writes the results of a run: series, connectivity, process, features, quality."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
     Raises
     ------
     OutputError
-        In each method: a file cannot be written.
+        A file cannot be written; all methods raise it.
     """
 
     def write(
@@ -43,10 +43,10 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
     ) -> list[PurePosixPath]:
         """Write all files of a run, except the record that it is complete; return their paths.
 
-        `transitions` (lags, regions, regions) and `scores` of components are of a linear core, if
-        there is one, and if it has components.
+        `transitions` (lags, regions, regions) and component `scores` come from a linear core; they
+        are None and empty if there is no core, or if it has no components.
         """
-        # An earlier report shows other results, and a new one may fail.
+        # Remove an earlier report, which shows other results, in case the new one fails.
         discard_report(self._request.output, planned.participant)
         files = [*self._write_series(measured, notes)]
         if structural is not None:
@@ -75,7 +75,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             measured.fc,
             {
                 "Description": "Functional connectivity: Pearson correlation between the cleaned "
-                "series of parcels over the frames kept; n/a for parcels without a series",
+                "series of parcels over the kept frames; n/a for parcels without a series",
                 **self.origin(measured),
                 **relationship_facts(
                     "Pearson correlation", "Product-moment correlation of two series over frames"
@@ -108,21 +108,21 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
     def _write_transitions(
         self, measured: MeasuredSeries, transitions: NDArray[np.float64]
     ) -> Iterator[PurePosixPath]:
-        """Write the effect of each region on each other one, so many frames later."""
+        """Write the effects between regions, one file for each lag."""
         for lag, values in enumerate(transitions, 1):
             yield from self.write_matrix(
                 figures.lag(lag).path(self.of_run(measured)),
                 values,
                 {
-                    "Description": "Effect of the parcel of a column on that of a row "
-                    f"{counted(lag, 'frame')} later, all parcels together, by a linear model: an "
-                    f"estimate. {figures.CAUTION}",
+                    "Description": "Effect of the column's parcel on the row's parcel "
+                    f"{counted(lag, 'frame')} later, given all other parcels, as estimated by a "
+                    f"linear model. {figures.CAUTION}",
                     **self.origin(measured),
                     **self.model_facts(),
                     **relationship_facts(
                         "effective connectivity",
-                        "Coefficient of a vector autoregression of covariances that are shrunk to "
-                        "the training people's mean",
+                        "Coefficient of a vector autoregression whose covariances are shrunk "
+                        "towards the training people's mean",
                         directed=True,
                     ),
                 },
@@ -142,16 +142,16 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             figures.COMPONENTS.path(self.of_run(measured)),
             encoded(tsv_text(["name", "score", "icc"], rows)),
             {
-                "Description": "Features of the person for statistics: components of covariances "
-                "that are not shrunken, as the training people vary",
+                "Description": "Features of the person for statistics: scores on principal "
+                "components of the training people's unshrunken covariances",
                 "name": {"Description": "Component, by decreasing variance over training people"},
                 "score": {
                     "Description": "Score in standard deviations of the training people; above 0: "
-                    "the connectivity that the component is of is stronger than their mean"
+                    "the component's connectivity is stronger than their mean"
                 },
                 "icc": {
-                    "Description": "ICC(A,1) between two sessions of the training people; n/a "
-                    "where fewer than 10 of them have two"
+                    "Description": "ICC(A,1) of the score between two sessions of the training "
+                    "people; n/a if fewer than 10 of them have two"
                 },
                 "MinutesKept": round(measured.design.seconds_kept / 60, 3),
                 **self.origin(measured),

@@ -1,5 +1,5 @@
 """Simulated networks of regions with known parameters.
 
-- `people`: people whose series and structural connectomes are simulated, and the truth
-- `dataset`: people as preprocessed by fMRIPrep, with the atlas and structural connectomes
+- `people`: simulated people's series, structural connectomes and true parameters
+- `dataset`: a data set of these people, laid out like fMRIPrep's output, with atlas and connectomes
 """

@@ -1,4 +1,4 @@
-"""Simulated networks as datasets: BOLD as from fMRIPrep, an atlas, connectomes, the truth."""
+"""Data sets of simulated networks: BOLD as from fMRIPrep, an atlas, connectomes, the truth."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from bids_dtg.phantom.streams import Purpose, stream
 
 _DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude
 _STREAMLINES = 1000.0  # of the strongest connection, in QSIRecon's files
-_DIGITS = 6  # of a matrix in text
+_DIGITS = 6  # decimals of a matrix in text
 _HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)  # without the date that scipy writes
 
 
@@ -58,7 +58,7 @@ class NetworkPlan(RegionPlan):
 
     @property
     def hopf(self) -> HopfRecipe:
-        """Simulation of the oscillators: as published, for as long as the run."""
+        """Settings of the oscillators, as published but for the length of the run."""
         seconds = self.repetition_time_s
         dropped = int(np.ceil(_DROPPED_SECONDS / seconds))
         return HopfRecipe(
@@ -81,18 +81,18 @@ class NetworkPhantom(RegionPhantom):
     """
 
     people: SimulatedPeople
-    distances_mm: NDArray[np.float64]  # (regions, regions), straight lines
+    distances_mm: NDArray[np.float64]  # (regions, regions), Euclidean
 
     title: ClassVar[str] = "networks"
     model: ClassVar[str] = "Hopf oscillators"
     contents: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            "connectomes": "structural connectomes, as matrices of relations",
-            "qsirecon": "the same structural connectomes, as QSIRecon writes them",
+            "connectomes": "structural connectomes, as relationship matrices (BEP 017)",
+            "qsirecon": "the same structural connectomes, in the format of QSIRecon",
         }
     )
     ignored: ClassVar[str] = "*_timeseries.*\n*_relmat.*\n*_connectivity.*\ntpl-*\n"
-    truth: ClassVar[str] = "Series and parameters that were simulated."
+    truth: ClassVar[str] = "Simulated series and their parameters."
 
     @classmethod
     def of(cls, plan: NetworkPlan, *, block: int = BLOCK) -> NetworkPhantom:
@@ -103,7 +103,7 @@ class NetworkPhantom(RegionPhantom):
         plan
             Number of people and length of runs.
         block
-            Edge of a voxel, in voxels of 2 mm.
+            Edge length of a voxel, in multiples of 2 mm.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class NetworkPhantom(RegionPhantom):
         return self.people.networks.people
 
     def draw_run(self, person: int) -> BoldRun:
-        """Draw a person's run: see `region_run.draw_region_run`."""
+        """Draw a person's run, see `region_run.draw_region_run`."""
         rng = stream(self.plan.seed, Purpose.NETWORK_BOLD, person=person)
         series = self.people.networks.series[person].T
         seconds = self.plan.repetition_time_s
@@ -135,10 +135,10 @@ class NetworkPhantom(RegionPhantom):
         Parameters
         ----------
         out
-            Output folder: of ``connectomes`` (a ``relmat.tsv`` for each person), ``qsirecon`` (a
-            ``.mat`` for each person) and ``truth``: the regions' series without noise
-            (``networks.npz``), their parameters (``truth.tsv``: a, f) and each person's coupling G
-            (``people.tsv``).
+            Output folder. It gets ``connectomes`` (a ``relmat.tsv`` for each person), ``qsirecon``
+            (a ``.mat`` for each person) and ``truth``, with the regions' series without noise
+            (``networks.npz``), their parameters a and f (``truth.tsv``) and each person's coupling
+            G (``people.tsv``).
         """
         write_people(out / TRUTH, self.people)
         for person, label in enumerate(self.labels):
@@ -151,7 +151,7 @@ class NetworkPhantom(RegionPhantom):
         path = out / "connectomes" / build_path(entities, "relmat", ".tsv", datatype="dwi")
         write_tsv(path, ["name", *names], _rows(names, weights))
         words = {
-            "RelationshipMeasure": "simulated weight of the connection, the largest is 1",
+            "RelationshipMeasure": "simulated weight of the connection; the largest is 1",
             "Weighted": True,
             "Directed": False,
             "ValidDiagonal": False,
@@ -162,7 +162,7 @@ class NetworkPhantom(RegionPhantom):
         write_atomic(path, self._matlab(weights))
 
     def _matlab(self, weights: NDArray[np.float32]) -> bytes:
-        """Return a file with the matrices, ids and names of an atlas, in QSIRecon's format."""
+        """Return a file in QSIRecon's format, with an atlas' matrices, region ids and names."""
         from scipy.io import savemat
 
         names, content = self.parcels.names, io.BytesIO()

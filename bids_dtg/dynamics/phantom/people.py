@@ -1,7 +1,7 @@
-"""People whose series and structural connectomes are simulated, with known parameters.
+"""People with simulated series and structural connectomes, and known parameters.
 
-Defaults are the oscillators that validate the model of Sip et al. (2023, doi
-10.1126/sciadv.abq7547); random numbers differ from theirs.
+By default they are the oscillators on which Sip et al. validated their model (2023, doi
+10.1126/sciadv.abq7547), with other random numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.phantom.regions import draw_positions, region_names
 from bids_dtg.phantom.streams import Purpose, stream
 
-_HOPF_COUPLING = (0.0, 0.7)  # of the first and the last person
+_HOPF_COUPLING = (0.0, 0.7)  # of the first and the last person, evenly spaced between
 _BIFURCATION = (-1.0, 1.0)
 _FREQUENCY_HZ = (0.03, 0.07)
 # Chosen to resemble 40 people's measured connectomes of 68 regions, in which 52 % of the pairs are
@@ -30,20 +30,20 @@ _FREQUENCY_HZ = (0.03, 0.07)
 # deviation of 2.3, and two people's weights correlate by 0.94. Here: 0.9, 1.7 and 0.88.
 _CONNECTED = 0.52
 _FALL_MM = 14.0  # distance over which weights fall by a factor e
-_GROUP_SD = 0.5  # of log weights: common to all people, besides the distance
-_OWN_SD = 0.35  # of log weights: between people
+_GROUP_SD = 0.5  # sd of log weights between pairs, common to all people, besides distance
+_OWN_SD = 0.35  # sd of log weights between people
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPeople:
     """Simulated series, and the parameters that a model should recover."""
 
-    networks: Networks  # series are of one unit: their common mean is 0, and common variance 1
+    networks: Networks  # all series together have mean 0 and variance 1
     regional: Mapping[str, Array]  # parameters of regions by name, (people, regions)
     personal: Mapping[str, Array]  # parameters of people by name, (people,)
     mean: float  # of all series, before they were normalised
     sd: float
-    # Of runs, their series in other units, (people, runs, regions, frames).
+    # Returns the series of runs before normalisation, (people, runs, regions, frames).
     simulation: Callable[[Sequence[int]], Array]
 
     def again(self, runs: Sequence[int]) -> NDArray[np.float32]:
@@ -76,25 +76,25 @@ def simulate_hopf_people(
 ) -> SimulatedPeople:
     """Simulate people whose regions are Hopf oscillators.
 
-    The regional parameters are ``a``, between -1 and 1, and ``f``, between 0.03 and 0.07 Hz; the
-    person's is ``G``, evenly spaced from 0 to 0.7 over people (0 for a single person).
+    The regional parameters are ``a``, between -1 and 1, and ``f``, between 0.03 and 0.07 Hz. The
+    person parameter is ``G``, evenly spaced from 0 to 0.7 over people (0 for a single person).
 
     Parameters
     ----------
     weights
         Structural connectomes, (people, regions, regions); each is divided by its largest weight.
     seed
-        Seed of all parameters, initial states and noise; those of a person do not depend on other
-        people, except G.
+        Seed of all parameters, initial states and noise. Except for G, a person's values do not
+        depend on other people.
     regions
-        Names of the regions; by default for two hemispheres.
+        Names of the regions; by default, names in two hemispheres.
     recipe
-        Simulation of the oscillators; by default the published one: 180 frames, 1 s apart.
+        Settings of the simulation; by default the published ones, with 180 frames, 1 s apart.
 
     Raises
     ------
     ValueError
-        Regions have no names, and their number is odd.
+        No names are given for an odd number of regions.
 
     Examples
     --------
@@ -146,17 +146,17 @@ def _streams(
 def simulate_weights(
     people: int, regions: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], Array, tuple[str, ...]]:
-    """Draw structural connectomes of people, over regions in two mirrored hemispheres.
+    """Draw people's structural connectomes, for regions in two mirrored hemispheres.
 
-    Weights fall with the distance between regions, and vary between pairs and between people by
+    Weights decrease with the distance between regions, and vary between pairs and between people by
     log-normal factors. Each person's weakest pairs are not connected.
 
     Returns
     -------
     weights
-        (people, regions, regions), each person's largest 1: symmetric, with zeros in the diagonal.
+        (people, regions, regions), symmetric, with a zero diagonal; each person's largest is 1.
     positions
-        (regions, 3), mm, x from left to right: the left hemisphere first, then the right one.
+        (regions, 3), mm, x from left to right; the left hemisphere comes first.
     names
         Names of the regions: ``lh-r01``, …, ``rh-r01``, ….
 
@@ -193,10 +193,10 @@ def write_people(folder: Path, people: SimulatedPeople) -> None:
     Parameters
     ----------
     folder
-        Output folder: ``networks.npz``, ``truth.tsv`` (a row for each region of a person) and
-        ``people.tsv`` (a row for each person).
+        Output folder. It gets ``networks.npz``, ``truth.tsv`` (a row for each region of each
+        person) and ``people.tsv`` (a row for each person).
     people
-        Their series and structural connectomes, with the parameters that made them.
+        The simulated people.
     """
     networks, content = people.networks, io.BytesIO()
     np.savez_compressed(

@@ -40,7 +40,7 @@ def test_folds_judge_everybody_once_beside_what_is_simpler(out):
     assert {(row["people"], row["session"], row["relation"]) for row in rows.values()} == {
         ("12", "REST2", "another session")
     }
-    assert "of the own FC, and its process" in rows["model"]["words"]
+    assert "of the person's own FC, and its process" in rows["model"]["words"]
     assert float(rows["model"]["fit"]) > float(rows["other_person"]["fit"])
     assert rows["group"]["residual"] == "n/a"
     assert rows["model"]["verdict_fit"] == "n/a"

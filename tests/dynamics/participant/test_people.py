@@ -103,7 +103,7 @@ def test_who_lacks_something_is_left_out_with_a_line(tmp_path):
     assert people.networks("REST2-LR", ["01", "02"]).people == ("02",)
     again = prepare(write_people(tmp_path)).networks("REST1-LR").weights
     assert np.array_equal(people.networks("REST1-LR").weights, again[[1, 0, 2]])
-    with pytest.raises(DatasetError, match="nobody of 01 has rest of session REST2-LR"):
+    with pytest.raises(DatasetError, match="no data in session REST2-LR for 01"):
         people.networks("REST2-LR", ["01"])
 
 
@@ -128,7 +128,7 @@ def with_value(array: np.ndarray, where: object, value: float) -> np.ndarray:
         ),
         ({"two": {"rest": series(frames=LEAST_FRAMES - 1)}}, "has 59 frames. Expected: 60 or more"),
         ({"two": {"session": "REST1-LR"}}, "or a key session in each"),
-        ({"links": {"people": np.array(["7", "8", "9"])}}, "nobody has both rest and a structural"),
+        ({"links": {"people": np.array(["7", "8", "9"])}}, "nobody has both series and a struc"),
     ],
 )
 def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed, message):

@@ -62,16 +62,16 @@ def test_a_run_without_a_parcel_is_refused_with_its_name(work, measured):
         work.request.require_usable(without(measured, 1))
     line = str(caught.value)
     assert f"too little signal in 1 of {len(REGIONS)} parcels ({REGIONS[1]})" in line
-    assert "Expected: series of all of them, as core reads them together" in line
-    assert "leave out --model for series alone" in line
+    assert "Expected: series of all parcels, which core needs" in line
+    assert "leave out --model, for series only" in line
 
 
 @pytest.mark.parametrize(
     ("pace", "frames", "message"),
     [
-        (1.06, 100, "s apart and those of the model core .* Expected: at most 5% between them"),
-        (0.94, 100, "at most 5% between them: a step of the model is a frame"),
-        (1.04, 59, "59 frames from the first to the last that is kept. Expected: 60 or more"),
+        (1.06, 100, "s apart and those of the model core .* Expected: a difference of at most 5%"),
+        (0.94, 100, "a difference of at most 5%, as the model's step is one frame"),
+        (1.04, 59, "59 frames from the first to the last kept one. Expected: 60 or more"),
     ],
 )
 def test_a_run_of_other_frames_than_the_models_is_refused(work, measured, pace, frames, message):
