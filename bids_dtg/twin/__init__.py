@@ -12,16 +12,16 @@ Tasks and responses:
 
 The networks, and how they are fitted:
 
-- `network`: recurrent networks that perform tasks, and what makes their weights
-- `decoding`: each trial's response time, button and probability of a miss from outputs
-- `times`: mean response times and condition effects, of people and from connectomes
+- `network`: recurrent networks that perform tasks, and modules that generate their weights
+- `decoding`: each trial's response time, button and probability of a miss from network outputs
+- `times`: mean response times and condition effects, observed or predicted from connectomes
 - `bold_runs`: BOLD of people's runs of tasks, and the haemodynamic response
 - `bold`: BOLD of regions, by a read-out of the networks' states
-- `recipe`: architectures, how large networks are, and how they are trained
+- `recipe`: architectures, sizes of networks and training settings
 - `training`: batches, loss and record of a training (extra ``train``)
 - `fitting`: fits twins: resumable, one fit for all people (extra ``train``)
-- `adjustment`: connectomes at the same covariates
-- `interventions`: behaviour after connectomes move along gradients
+- `adjustment`: removes linear effects of covariates from connectomes
+- `interventions`: predicted behaviour after connectomes move along gradients
 - `judging`: how well twins predict people's responses, compared with baselines
 
 The slice around this science, from top to bottom:
@@ -60,8 +60,8 @@ __all__ = [
     "stack_people",
 ]
 
-# The module of each public name, imported when the name is first used (PEP 562): the command line
-# reads task files, and must not cost the import of torch.
+# The module of each public name, imported when the name is first used (PEP 562). The command line
+# reads task files, and should not import torch for that.
 _MODULES: Mapping[str, str] = {
     "Fitted": "fitting",
     "Recipe": "recipe",

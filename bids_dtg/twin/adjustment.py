@@ -1,10 +1,10 @@
-"""Connectomes at the same covariates: what age, motion or site explain of edges is taken out.
+"""Adjustment of connectomes for covariates such as age, motion or site.
 
-A covariate that changes both edges and responses lets edges predict responses that they do not
-cause. The linear part of each edge on the covariates is estimated in training people, kept with
-the model and taken out of everybody's connectomes (Frisch & Waugh 1933, doi:10.2307/1907330): the
-regression of responses on what is left is that at fixed covariates. That regression needs the
-covariates as well, to take them out of responses. Causes that nobody measured stay.
+A covariate that affects both edges and responses is a confounder: edges then predict responses that
+they do not cause. The linear effect of covariates on each edge is estimated in the training people,
+stored with the model, and removed from everybody's connectomes. Regressing responses on the
+residuals holds covariates fixed, provided that they are removed from the responses as well (Frisch
+& Waugh 1933, doi:10.2307/1907330). Confounders that were not measured remain.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-# Of a column's largest value: what varies by less is the same for all. Of the largest singular
-# value: smaller ones are of columns that depend on others.
+# A column with an SD below this share of its largest value is constant; a singular value below this
+# share of the largest one belongs to collinear columns.
 _ROUNDING = 1e-9
-_LEVEL = "="  # between the name of a column of words and one of its levels
+_LEVEL = "="  # between the name of a categorical column and one of its levels
 
 
 @dataclass(frozen=True, eq=False)
 class Covariates:
-    """Columns of a table of participants by name, (people,) each, of the same people.
+    """Columns of the participants table by name, each (people,), for the same people.
 
-    Numbers, as age, are NaN where they are not known; words, as site, are empty there.
+    Unknown values are NaN in numerical columns (age) and empty in categorical ones (site).
     """
 
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def of(self, rows: NDArray[np.integer]) -> Covariates:
-        """Return those of some people, by row."""
+        """Return the covariates of some people, by row."""
         return Covariates({name: column[rows] for name, column in self.values.items()})
 
     def columns(self, names: Sequence[str]) -> Array:
-        """Return columns of numbers by name, (people, names); NaN: not known.
+        """Return numerical columns by name, (people, names); NaN where unknown.
 
-        A level of a column of words is 1 or 0: ``site=north``. A level that none of `names` lists
-        is not known.
+        A level of a categorical column, as ``site=north``, is coded 1 or 0. People with a level
+        that `names` does not list are unknown.
         """
         found = []
         for name in names:
@@ -54,12 +54,12 @@ class Covariates:
 
     @property
     def number_names(self) -> tuple[str, ...]:
-        """Names of columns with numbers."""
+        """Names of the numerical columns."""
         return tuple(name for name, column in self.values.items() if column.dtype.kind != "U")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of columns of numbers: those of numbers, and a level of each column of words."""
+        """Names of all columns, categorical ones with a column for each level."""
         levels = (
             f"{name}{_LEVEL}{level}"
             for name, column in self.values.items()
@@ -70,7 +70,7 @@ class Covariates:
 
 
 def standardised(columns: Array) -> Array:
-    """Return columns of people minus their mean, in standard deviations; of a constant 0.
+    """Return z-scored columns; a constant column becomes 0.
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ def standardised(columns: Array) -> Array:
 
 
 def slopes_on(columns: Array, values: Array) -> Array:
-    """Return what a unit of each column adds to values: least squares, with an intercept.
+    """Return the least-squares slopes of values on columns, with an intercept.
 
     Parameters
     ----------
     columns, values
-        (people, columns), finite, and (people,) or (people, n). Where columns depend on each other,
-        slopes of standardised columns have the least length.
+        (people, columns), finite, and (people,) or (people, n). Collinear columns get the
+        minimum-norm slopes of standardised columns.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def _spread(columns: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Adjustment:
-    """The linear part of edges on covariates."""
+    """The linear effect of covariates on edges."""
 
     names: tuple[str, ...]  # of columns, as `Covariates.names` has them
     mean: Array  # (columns,): of training people
@@ -124,19 +124,19 @@ class Adjustment:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """Names of columns of a table of participants, each once."""
+        """Names of the columns of the participants table, each once."""
         return tuple(dict.fromkeys(name.partition(_LEVEL)[0] for name in self.names))
 
     @classmethod
     def fit(cls, connectomes: NDArray[np.floating[Any]], covariates: Covariates) -> Adjustment:
-        """Estimate the part by least squares, of the least length where columns depend.
+        """Estimate the effect by least squares, with minimum norm where columns are collinear.
 
         Parameters
         ----------
         connectomes
             (people, edges) of training people.
         covariates
-            Of the same people; what is not known becomes the mean of the others.
+            Of the same people; unknown values are replaced by the mean of the others.
 
         Examples
         --------
@@ -153,16 +153,16 @@ class Adjustment:
         return cls(names, mean, slopes_on(filled, np.asarray(connectomes, np.float64)))
 
     def columns(self, covariates: Covariates) -> Array:
-        """Return people's covariates (people, columns) minus the mean; not known: 0."""
+        """Return covariates (people, columns) minus the training mean; 0 where unknown."""
         columns = covariates.columns(self.names)
         return np.where(np.isfinite(columns), columns - self.mean, 0.0)
 
     def apply(
         self, connectomes: NDArray[np.floating[Any]], covariates: Covariates
     ) -> NDArray[np.floating[Any]]:
-        """Return connectomes (people, edges) as they are at the training people's mean covariates.
+        """Return connectomes (people, edges) adjusted to the training people's mean covariates.
 
-        People whose covariates are not known have the mean.
+        Unknown covariates are taken to equal the mean.
         """
         found = np.asarray(connectomes, np.float64) - self.columns(covariates) @ self.slopes
         return found.astype(np.asarray(connectomes).dtype)

@@ -1,12 +1,12 @@
-"""BOLD of regions during tasks: a read-out of the states of networks that perform them, or outputs.
+"""Regional BOLD during tasks, predicted by networks that perform the tasks.
 
-A network that learned behaviour alone has states that follow what is shown and done. Convolved with
-the haemodynamic response, they are regressors of the training people's average BOLD, and the
-weights serve all people. What a person's response has more or less than the group's is predicted
-from the connectome, region by region, where predictions go with left-out people.
+The states of a network trained on behaviour alone follow stimuli and responses. Convolved with the
+haemodynamic response, they are regressors for the training people's average BOLD, with the same
+weights for everybody. How a person's response differs from the group's is predicted from the
+connectome in regions whose gate is open, that is, where such predictions hold in left-out people.
 
-Networks of hypernetworks have outputs for BOLD, as published, which are trained together with the
-buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and see nothing before their segment.
+Hypernetworks generate networks with outputs for BOLD, as published. These are trained together with
+the buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and start anew in each segment.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ Array = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
 Twin = LowRank | HyperNetwork
 
-_CHANCE = 0.01  # that a gate of any region opens where connectomes know nothing
-_HIGH_PASS_HZ = 0.01  # of the published regressions
-_PENALTIES = np.logspace(-6, 2, 33)  # of states, relative to their mean eigenvalue
-_NOTHING = 1e-3  # of a condition's regressor
+_CHANCE = 0.01  # that any region's gate opens although connectomes predict nothing
+_HIGH_PASS_HZ = 0.01  # as in the published regressions
+_PENALTIES = np.logspace(-6, 2, 33)  # of ridges on states, relative to their mean eigenvalue
+_NOTHING = 1e-3  # a condition's regressor below this has no volumes left
 
 
 @dataclass(frozen=True, eq=False)
 class BoldReadout:
-    """How networks have BOLD, and how people's responses differ; in SD of the training people."""
+    """How BOLD is read from networks, and how responses differ between people; in training SDs."""
 
     regions: tuple[str, ...]
     tr_seconds: float  # of the training people
     mean: Array  # (regions,): of the training people's BOLD; NaN: the region has no signal
     sd: Array  # (regions,)
-    weights: Array  # (units, regions): BOLD of a unit's state; (0, regions): outputs are BOLD
-    offsets: Array  # (regions, tasks): mean of a run
+    weights: Array  # (units, regions): BOLD per unit of state; (0, regions): networks output BOLD
+    offsets: Array  # (regions, tasks): mean BOLD of a run
     responses: Array  # (regions, conditions): mean of the training people; NaN: not measured
     contrasts: Array  # (regions, tasks): mean of the training people
     contrast_sds: Array  # (regions, tasks): over the training people
     edge_mean: Array  # (edges,), of the training people
-    edge_weights: Array  # (edges, open regions, conditions): response of a unit of an edge
-    z: Array  # (regions,): of predicted and left-out people's responses
+    edge_weights: Array  # (edges, open regions, conditions): response per unit of an edge
+    z: Array  # (regions,): agreement of predictions with responses of left-out people
 
     @property
     def open(self) -> NDArray[np.bool_]:
-        """Regions whose responses ridges predict from connectomes, (regions,)."""
+        """Regions with an open gate: connectomes predict their responses, (regions,)."""
         return np.asarray(self.z > least_z(int(np.isfinite(self.sd).sum())))
 
     @property
     def differ(self) -> NDArray[np.bool_]:
-        """Regions whose responses differ between twins by their connectomes, (regions,)."""
+        """Regions whose responses differ between twins, (regions,)."""
         return self.open if len(self.weights) else np.asarray(np.isfinite(self.sd))
 
     def tensors(self) -> dict[str, Array]:
-        """Return arrays for a bundle, which has no NaN: 0 where something is not known."""
+        """Return arrays for a bundle, which cannot hold NaN: unknown values are 0."""
         arrays = {name: own for name, own in vars(self).items() if isinstance(own, np.ndarray)}
         arrays["known"] = np.isfinite(self.responses)
         return {name: np.nan_to_num(np.asarray(own, np.float64)) for name, own in arrays.items()}
@@ -94,7 +94,7 @@ class BoldReadout:
         return _scaled(bold, self.mean, self.sd)
 
     def ridge(self, connectomes: Tensor) -> Tensor:
-        """Predict responses, (people, regions, conditions): the group's where a gate is shut."""
+        """Predict responses, (people, regions, conditions): the group's where a gate is closed."""
         edges = connectomes.double() - torch.from_numpy(self.edge_mean)
         change = torch.einsum("pe,erc->prc", edges, torch.from_numpy(self.edge_weights))
         opened = torch.from_numpy(np.eye(len(self.open))[:, self.open])
@@ -102,7 +102,7 @@ class BoldReadout:
 
 
 def least_z(regions: int) -> float:
-    """Return the z above which a region's gate opens, one-sided .01 over all regions.
+    """Return the z above which a gate opens: p = .01, one-sided, Bonferroni over regions.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def least_z(regions: int) -> float:
 
 
 def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
-    """Return task and condition of each column of responses.
+    """Return the task and condition of each column of responses.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
 
 
 def _scaled(bold: People, mean: Array, sd: Array) -> list[list[BoldRun | None]]:
-    """Return BOLD minus the mean in SD."""
+    """Return BOLD z-scored by a mean and SD."""
 
     def of(run: BoldRun) -> BoldRun:
         return replace(run, values=((run.values - mean) / sd).astype(np.float32))
@@ -147,7 +147,7 @@ class _Layout:
     trials: Array  # (trials, 3): onset and end in the run, condition
 
     def resembles(self, other: _Layout) -> bool:
-        """Say whether the same conditions are seen at the same times, to a step."""
+        """Return whether the same conditions are shown at the same times, within a step."""
         mine, its = self.trials, other.trials
         return (
             (self.task, mine.shape) == (other.task, its.shape)
@@ -160,7 +160,7 @@ class _Layout:
         return np.arange(min(0.0, self.seconds[0]), self.seconds[-1], tr_seconds)
 
     def regressors(self, volume_seconds: Array, conditions: int) -> Array:
-        """Return conditions, the offset, and trials of no condition if any, (volumes, columns)."""
+        """Return regressors of conditions, the offset and, if any, trials without a condition."""
         on, off, condition = self.trials.T
         each = convolved(volume_seconds, on, off)
         found = [each[:, condition == number].sum(axis=1) for number in range(conditions)]
@@ -168,7 +168,7 @@ class _Layout:
         return np.stack([*found, np.ones(len(each)), *others], axis=1)
 
     def steps(self, volume_seconds: Array) -> Any:
-        """Return how much each volume has of each step, a sparse matrix (volumes, steps)."""
+        """Return the haemodynamic weight of each step in each volume, sparse (volumes, steps)."""
         from scipy.sparse import csr_array
 
         since = np.subtract.outer(volume_seconds, self.seconds)
@@ -177,9 +177,9 @@ class _Layout:
         return csr_array((begun - ended, at), shape=since.shape)
 
     def between(self, volume_seconds: Array) -> Any:
-        """Return the shares of the two steps around each volume, sparse (volumes, steps).
+        """Return weights that interpolate steps linearly at volumes, sparse (volumes, steps).
 
-        Volumes before the first or after the last step have none.
+        Volumes before the first or after the last step have no weights.
         """
         from scipy.sparse import csr_array
 
@@ -196,7 +196,7 @@ Known = list[tuple[_Layout, tuple[Any, ...], Any]]
 
 
 def _once(known: Known, layout: _Layout, also: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Return what was made for a layout that this one resembles, with the same further key."""
+    """Return what was made for a similar layout and the same further key, or make it."""
     for other, its, found in known:
         if its == also and layout.resembles(other):
             return found
@@ -213,7 +213,7 @@ def _layouts(segments: Segments, person: int) -> Iterator[_Layout]:
         chosen = chosen[np.argsort(own.start_seconds[chosen])]
         start = own.start_seconds[chosen]
         seconds = start[:, None] + STEP_SECONDS * np.arange(own.inputs.shape[-2])
-        # What is left of a segment where the next one begins is not performed.
+        # A segment is performed until the next one begins.
         place, step = np.nonzero(seconds < np.append(start[1:], np.inf)[:, None] - STEP_SECONDS / 2)
         mine = np.isin(rows.segment, chosen) & (rows.task >= 0)
         onset = own.start_seconds[rows.segment] + STEP_SECONDS * rows.onset_step
@@ -245,16 +245,17 @@ def _by_person(
     find: Callable[[_Layout, BoldRun, int], Array],
     columns: Callable[[int], slice],
 ) -> Array:
-    """Return figures of people, (people, regions, columns), averaged over runs of a task.
+    """Return values of people, (people, regions, columns), averaged over runs of a task.
 
     Parameters
     ----------
     bold, segments
-        As of `responses`.
+        As in `responses`.
     find
-        Finds a run's figures, (regions, some), NaN: not known, by its number of conditions.
+        Function of layout, BOLD and number of conditions that returns a run's values, (regions, n);
+        NaN: unknown.
     columns
-        Finds the columns of a task's figures; the last task has the last one.
+        Function that returns the columns of a task's values; the last task has the last column.
     """
     tasks = segments.tasks.tasks
     regions = next((run.values.shape[1] for runs in bold for run in runs if run is not None), 0)
@@ -270,7 +271,7 @@ def _by_person(
 def responses(bold: People, segments: Segments) -> Array:
     """Return the response of each region to each condition, by least squares.
 
-    Regressors are the trials' displays, convolved with the haemodynamic response, and an offset a
+    Regressors are the stimuli, convolved with the haemodynamic response, and an offset for each
     run. Several runs of a task are averaged.
 
     Parameters
@@ -283,18 +284,18 @@ def responses(bold: People, segments: Segments) -> Array:
     Returns
     -------
     numpy.ndarray
-        (people, regions, conditions), in the units of BOLD: of a stimulus that stays on. The
-        conditions are those of `conditions_of`; NaN: not known.
+        (people, regions, conditions), in the units of BOLD, for a stimulus that stays on. The
+        conditions are those of `conditions_of`; NaN: unknown.
 
     Raises
     ------
     ValueError
-        BOLD is not of the same number of people as the segments.
+        BOLD and segments have different numbers of people.
     """
 
     def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
         design = layout.regressors(run.seconds, conditions)[run.kept]
-        if np.linalg.matrix_rank(design) < design.shape[1]:  # a condition is not in what was kept
+        if np.linalg.matrix_rank(design) < design.shape[1]:  # censoring left nothing of a condition
             return np.full((run.values.shape[1], conditions), np.nan)
         return np.asarray(np.linalg.pinv(design)[:conditions] @ run.values[run.kept]).T
 
@@ -304,18 +305,18 @@ def responses(bold: People, segments: Segments) -> Array:
 def contrasts(bold: People, segments: Segments) -> Array:
     """Return each person's second condition minus the first one, as published.
 
-    The regression has the conditions' displays, convolved with Glover's response and its
-    derivative, cosine drift and an offset (Takahashi et al., 2026).
+    Regressors are the stimuli of each condition, convolved with Glover's response and its
+    derivative, cosine drifts and an offset (Takahashi et al., 2026).
 
     Parameters
     ----------
     bold, segments
-        As of `responses`.
+        As in `responses`.
 
     Returns
     -------
     numpy.ndarray
-        (people, regions, tasks), in the units of BOLD; of a task with one condition, the condition.
+        (people, regions, tasks), in the units of BOLD; the response in a task with one condition.
     """
     import pandas as pd
     from nilearn.glm import compute_contrast
@@ -348,7 +349,7 @@ def contrasts(bold: People, segments: Segments) -> Array:
         regressors = design.to_numpy()[run.kept]
         shown = list(signs) if set(signs) <= set(design.columns) else []
         at = [design.columns.get_loc(name) for name in shown]
-        # Censoring may leave nothing of a condition.
+        # Censoring may remove all volumes of a condition.
         if at and np.abs(regressors[:, at]).max(axis=0).min() > _NOTHING and known.any():
             labels, fits = run_glm(values[:, known].astype(float), regressors, noise_model="ols")
             weights = np.array([signs.get(name, 0.0) for name in design.columns])
@@ -360,15 +361,15 @@ def contrasts(bold: People, segments: Segments) -> Array:
 
 
 def group_t(values: Array, sds: Array | None = None) -> Array:
-    """Return t of one sample of people, against 0.
+    """Return the one-sample t statistic over people, against 0.
 
     Parameters
     ----------
     values
-        (people, …), for example contrasts; NaN: not known.
+        (people, …), for example contrasts; NaN: unknown.
     sds
-        (…): over people; None: that of the values. Predicted people differ less than measured ones,
-        so that their t is that of measured people's SD.
+        (…): SD over people; None: that of the values. Predictions vary less between people than
+        measurements, so their t uses the SD of measured people.
 
     Examples
     --------
@@ -380,13 +381,13 @@ def group_t(values: Array, sds: Array | None = None) -> Array:
 
 
 def known_mean(values: Values) -> Array:
-    """Return means of what is known along the first axis; NaN where nothing is."""
+    """Return the mean of known values along the first axis; NaN where there are none."""
     number = np.isfinite(values).sum(axis=0)
     return np.asarray(np.nansum(values, axis=0, dtype=float) / np.where(number > 0, number, np.nan))
 
 
 def _sd(values: Values) -> Array:
-    """Return the sample SD of what is known along the first axis; NaN where it is 0."""
+    """Return the sample SD of known values along the first axis; NaN where it is 0."""
     number = np.isfinite(values).sum(axis=0)
     squares = np.nansum((values - known_mean(values)) ** 2, axis=0, dtype=float)
     return np.asarray(np.sqrt(np.where(squares > 0, squares, np.nan) / np.maximum(number - 1, 1)))
@@ -409,7 +410,7 @@ def fit_bold(
     bold
         BOLD of each person.
     twin
-        The twin, which is trained; a hypernetwork has outputs of its own.
+        The trained twin; a hypernetwork has outputs for BOLD already.
     connectomes
         (people, edges).
     segments
@@ -417,12 +418,12 @@ def fit_bold(
     regions
         Names of the regions.
     covariates, families
-        As of `bids_dtg.twin.times.left_out_z`.
+        As in `bids_dtg.twin.times.left_out_z`.
 
     Raises
     ------
     ValueError
-        There is no BOLD, or it is not of the same people as the segments.
+        There is no BOLD, or BOLD and segments have different numbers of people.
     """
     runs = [run for person in bold for run in person if run is not None]
     if not runs:
@@ -430,7 +431,7 @@ def fit_bold(
     mean, sd = _constants([run.values for run in runs])
     scaled = _scaled(bold, mean, sd)
     own, contrast = responses(scaled, segments), contrasts(scaled, segments)
-    # Ridges on these scores of the people are those on edges, and there are fewer scores.
+    # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
     edges = np.asarray(connectomes, np.float64)
     left, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
     known = left * sizes, own.reshape(len(own), -1), covariates
@@ -456,12 +457,12 @@ def fit_bold(
 
 
 def _column(task: int) -> slice:
-    """Return the column of a task, where it has one."""
+    """Return the column of a task, for values with one column per task."""
     return slice(task, task + 1)
 
 
 def _level(layout: _Layout, run: BoldRun, conditions: int) -> Array:
-    """Return the mean of each region in a run, (regions, 1)."""
+    """Return the mean BOLD of each region in a run, (regions, 1)."""
     return known_mean(run.values)[:, None]
 
 
@@ -476,12 +477,12 @@ def _constants(values: Sequence[Values]) -> tuple[Array, Array]:
 
 
 def bold_targets(bold: People, segments: Segments) -> NDArray[np.float32]:
-    """Return BOLD at the networks' steps, in SD of these people, by cubic splines as published.
+    """Return z-scored BOLD, interpolated to the networks' steps by cubic splines as published.
 
     Parameters
     ----------
     bold, segments
-        As of `responses`.
+        As in `responses`.
 
     Returns
     -------
@@ -507,7 +508,7 @@ def bold_targets(bold: People, segments: Segments) -> NDArray[np.float32]:
 
 
 def _fit_states(bold: People, twin: LowRank, segments: Segments) -> Array:
-    """Return the weights of the group network's states, (units, regions)."""
+    """Fit the weights of the group network's states to average BOLD, (units, regions)."""
     from sklearn.linear_model import RidgeCV
 
     alike: Known = []
@@ -546,7 +547,7 @@ def _average(values: Sequence[Values]) -> Array:
 
 @torch.no_grad()
 def _group_states(twin: LowRank, segments: Segments, person: int) -> NDArray[np.float32]:
-    """Return the states of the group's network in what a person saw, (segments, steps, units)."""
+    """Return the group network's states for a person's stimuli, (segments, steps, units)."""
     shown = torch.from_numpy(segments.person(person).inputs)
     return states(twin.group(), shown[None])[0].numpy()
 
@@ -554,7 +555,7 @@ def _group_states(twin: LowRank, segments: Segments, person: int) -> NDArray[np.
 def performed_responses(
     readout: BoldReadout, twin: Twin, connectomes: Tensor, segments: Segments
 ) -> Tensor:
-    """Return the responses of people's twins to conditions; differentiable by connectomes.
+    """Return the responses of people's twins to conditions, differentiable in connectomes.
 
     Parameters
     ----------
@@ -568,7 +569,7 @@ def performed_responses(
     Returns
     -------
     torch.Tensor
-        (people, regions, conditions), SD: what `responses` finds in the series of `predict_bold`.
+        (people, regions, conditions), in SD: equal to `responses` of the BOLD of `predict_bold`.
     """
     if isinstance(twin, HyperNetwork):
         by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
@@ -580,7 +581,7 @@ def performed_responses(
 
 
 def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
-    """Return states or, of hypernetworks, BOLD of twins, (people, segments, steps, n)."""
+    """Return states of twins or, for hypernetworks, BOLD, (people, segments, steps, n)."""
     inputs = torch.from_numpy(segments.inputs)
     if isinstance(twin, HyperNetwork):
         return perform(twin(connectomes), inputs)[..., segments.tasks.buttons :]
@@ -588,7 +589,7 @@ def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
 
 
 def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
-    """Return what a step's outputs add to responses, (people, conditions, segments, steps)."""
+    """Return the weight of each step in responses, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
     found, known = np.zeros((len(segments.run), *shape), np.float32), Known()
     for person, own in enumerate(found):
@@ -603,7 +604,7 @@ def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float
 
 
 def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Array:
-    """Return what each step adds to the responses to conditions, (conditions, steps)."""
+    """Return the weight of each step in the responses to conditions, (conditions, steps)."""
     seconds = layout.volumes(tr_seconds)
     seconds = seconds[layout.between(seconds).sum(axis=1) > 0]
     slopes = np.linalg.pinv(layout.regressors(seconds, conditions))[:conditions]
@@ -620,11 +621,10 @@ def predict_bold(
 ) -> list[list[BoldRun | None]]:
     """Return the BOLD of people's twins, in SD of the training people.
 
-    It is the read-out of the twins' own states, and trials' displays convolved with the
-    haemodynamic response, so much of each condition that the response is the one that ridges
-    predict (`performed_responses`). A task that no training person had BOLD of has none.
-    Twins of hypernetworks have outputs for it; volumes before their first and after their last step
-    are NaN.
+    It is read out from the twins' own states. Regressors of conditions are then added such that
+    each response equals the one that ridges predict (`performed_responses`). Tasks without BOLD in
+    the training people have none here. Hypernetworks' twins output BOLD themselves; volumes before
+    their first or after their last step are NaN.
 
     Parameters
     ----------
@@ -635,8 +635,8 @@ def predict_bold(
     segments
         What the same people see.
     measured
-        Their BOLD, whose volumes the predicted ones are then. Other runs have volumes of the
-        training people's repetition time, from the run's start to the end of its last segment.
+        Their measured BOLD, whose volume times are then used. Otherwise volumes follow the training
+        people's repetition time from the run's start to the end of its last segment.
 
     Returns
     -------
@@ -670,7 +670,7 @@ def _read_out(
     performed: Sequence[NDArray[np.float32]] | NDArray[np.float32],
     measured: People | None = None,
 ) -> list[list[BoldRun | None]]:
-    """Return the read-out of each person's states, (segments, steps, units)."""
+    """Return the BOLD read out from each person's states, (segments, steps, units)."""
     found: list[list[BoldRun | None]] = [[None] * (int(of.max()) + 1) for of in segments.run]
     for row, runs in enumerate(found):
         for layout in _layouts(segments, row):
@@ -684,10 +684,10 @@ def _read_out(
 def _series(
     readout: BoldReadout, layout: _Layout, performed: NDArray[np.float32], like: BoldRun | None
 ) -> BoldRun:
-    """Return the read-out of a person's states, (segments, steps, units), in a run; its mean is 0.
+    """Return the BOLD of a run, read out from a person's states (segments, steps, units).
 
-    Without weights it is outputs, (segments, steps, regions), and keeps its mean. Volumes are those
-    of `like`, or of the training people's repetition time.
+    Its mean is 0. Without weights, `performed` is BOLD itself, (segments, steps, regions), and its
+    mean is kept. Volumes are those of `like`, or follow the training people's repetition time.
     """
     seconds = layout.volumes(readout.tr_seconds) if like is None else like.seconds
     tr = readout.tr_seconds if like is None else like.tr_seconds

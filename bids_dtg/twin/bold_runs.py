@@ -1,4 +1,4 @@
-"""BOLD of people's runs of tasks, and the haemodynamic response."""
+"""BOLD of task runs, and the haemodynamic response."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BoldRun:
         return np.asarray(np.isfinite(self.values).any(axis=1))
 
     def half(self, number: int, run_seconds: float) -> BoldRun | None:
-        """Return the volumes of the first (0) or second (1) half of a run of so many seconds."""
+        """Return the volumes in the first (0) or second (1) half of a run."""
         own = (self.seconds >= run_seconds / 2) == bool(number)
         if not own.any():
             return None
@@ -46,10 +46,9 @@ People = Sequence[Sequence[BoldRun | None]]  # runs of each person, in the order
 
 
 def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
-    """Return how much each volume has of stimuli that are on for a while, (volumes, stimuli).
+    """Return the haemodynamic response of each volume to each stimulus, (volumes, stimuli).
 
-    The haemodynamic response is Glover's difference of two gammas; a stimulus that stays on tends
-    to 1.
+    It is Glover's difference of two gammas; the response to a stimulus that stays on tends to 1.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def risen() -> tuple[Array, Array]:
-    """Return times in seconds, and the integral of the haemodynamic response until then."""
+    """Return times in seconds, and the integral of the haemodynamic response up to each."""
     from nilearn.glm.first_level.hemodynamic_models import glover_hrf
 
     found = np.cumsum(glover_hrf(STEP_SECONDS, oversampling=_FINE))

@@ -1,9 +1,9 @@
-"""Decoding: each trial's response time, button and probability of a miss from network outputs.
+"""Decoding of network outputs: each trial's response time, button and probability of a miss.
 
-A network is deterministic: trained on held targets, its outputs are the distribution of a person's
-response times, one curve a button, and not the responses of single trials. The published decoding
-rule is not stated (Takahashi et al., 2026, doi:10.34133/bmef.0231); this one is exact for held
-targets, and differentiable.
+A network is deterministic. Trained on held targets (1 from the press to the window's end), it
+outputs the cumulative distribution of a person's response times, one curve for each button, rather
+than the responses in single trials. The paper does not state its decoding rule (Takahashi et al.,
+2026, doi:10.34133/bmef.0231); this one is exact for held targets, and differentiable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 Values = NDArray[np.floating[Any]]
 
 _TIED = 1e-6  # buttons are equally likely if their curves end closer than this
-_SMALLEST = 1e-6  # probability of a response
+_SMALLEST = 1e-6  # probability of a response; smaller ones are set to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Windows:
         task, segment = _each(rows.task), _each(rows.segment)
         step = first + np.arange(tasks.window_steps)
         seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
-        # Targets hold all responses of the window from its last step on, which stands for its end.
+        # At the last step targets hold all responses of the window: it stands for the end.
         seconds = np.where(step < last, seconds, _each(rows.window_seconds)[..., None])
         place = segment[..., None] * segments.action.shape[-2] + np.minimum(step, last)
         own = tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None]
@@ -71,7 +71,7 @@ class Windows:
         Parameters
         ----------
         answered
-            As of `answered_of`. Times are linear between steps, and from 0 at the onset.
+            From `answered_of`; taken as linear between steps, and as 0 at the onset.
         """
         later = 1 - answered / answered[..., -1:].clamp(min=_SMALLEST)
         before = torch.cat([torch.ones_like(later[..., :1]), later[..., :-1]], -1)
@@ -81,7 +81,7 @@ class Windows:
 
 
 def answered_of(curves: Tensor) -> Tensor:
-    """Return how likely any button has been pressed by each step, (..., trials, w).
+    """Return the probability that any button has been pressed by each step, (..., trials, w).
 
     It never falls: a press cannot be undone, and networks release buttons before a window ends.
     """
@@ -97,21 +97,21 @@ class Decoded:
     """
 
     seconds: Values  # (..., trials, w): time of each step of the curves since the trial's onset
-    curve: Values  # (..., trials, w, buttons): how likely each button has been pressed by then
-    answered: Values  # (..., trials, w): how likely any has been: F(t), from 0 to 1, never falling
+    curve: Values  # (..., trials, w, buttons): probability that it has been pressed by then
+    answered: Values  # (..., trials, w): probability that any has been: F(t), which never falls
     given_seconds: Values  # (..., trials): mean time of responses in the window, however few
     rt_seconds: Values  # (..., trials): when F crosses 0.5; NaN: it never does
     button: NDArray[np.int8]  # (..., trials): likeliest at the window's end; -1: none stands out
 
     def correct(self, correct_button: NDArray[np.integer[Any]]) -> Values:
-        """Return how likely the correct button has been pressed by each step, (..., trials, w).
+        """Return the probability of a correct press by each step, (..., trials, w).
 
         A press counts from its time on, although networks release a button before a window ends.
 
         Parameters
         ----------
         correct_button
-            (..., trials): index of each trial's correct button; -1: none, as the first.
+            (..., trials): index of each trial's correct button; -1: none, treated as 0.
         """
         button = np.clip(correct_button, 0, None).astype(np.intp)[..., None, None]
         own = np.take_along_axis(self.curve, button, axis=-1)[..., 0]
@@ -142,8 +142,8 @@ class Decoded:
     def ends(self) -> Values:
         """Probability that each button is pressed within the window, (..., trials, buttons).
 
-        The probability of any response is divided by the shares at the window's end, because
-        networks learn that held buttons are released there and begin to release them earlier.
+        The probability of any response is split by the shares at the window's end. Networks learn
+        that held buttons are released there, and begin to release them a little early.
         """
         ends: Values = np.nan_to_num(self.shares) * self.answered[..., -1:]
         return ends
@@ -174,9 +174,9 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
 
     The response time is where the total over the task's own buttons first crosses 0.5, in seconds
     from the onset, linear between steps and from 0 at the onset. The button is the one with the
-    largest output at the end of the response window. On the segments' own targets the response time
-    is the person's within one step, and the button is the same (-1 where there was none, or an
-    unknown one).
+    largest output at the end of the response window. From the segments' own targets, decoding
+    recovers the person's response time within one step, and the button (-1 where there was none, or
+    an unknown one).
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
 
 
 def _each(shown: NDArray[Any]) -> NDArray[Any]:
-    """Drop the axis of people where its length is 1, that is where all saw the same."""
+    """Drop the axis of people if its length is 1, that is, if all saw the same."""
     return shown[0] if shown.ndim == 2 and len(shown) == 1 else shown
 
 

@@ -22,10 +22,10 @@ from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
 from bids_dtg.workflows import SIMULATED, TABLE
 
-PEOPLE = 300  # connectomes of fewer than 200 often predict nobody who is left out
+PEOPLE = 300  # fitted to fewer than 200, connectomes often do not predict left-out people
 RESULTS = "results"  # below the folder of the demo
 _SEQUENCES = ("stroopAP",)
-_UNSEEN = 3  # one person of so many is left out of the fit
+_UNSEEN = 3  # one in three people is left out of the fit
 _STEP = 2.0  # SD of a move
 _NAME = "demo"
 _WARNING = (
@@ -56,7 +56,7 @@ def run_twin_demo(
     participants, seed, regime, regions
         Of the simulation.
     epochs, permutations
-        Of the network of the group, and of behaviour in the null of interventions.
+        Epochs of the group's network, and permutations of behaviour for the null of interventions.
 
     Raises
     ------
@@ -108,11 +108,11 @@ def run_twin_demo(
     )
     share = {"easy": "all", "hard": "40 %"}.get(regime, "a part")
     text = [
-        f"Connectomes explain {share} of the differences between these people. The predictions are "
-        "of people who were left out of the fit. Changes are calibrated, but for selective moves."
+        f"Connectomes explain {share} of the differences between these people. Predictions are for "
+        "people who were left out of the fit. Changes are calibrated, except by selective moves."
     ]
     if not any("lower" in name for name in rows):
-        text.append("No connectome was moved: the page of interventions says why.")
+        text.append("No connectome was moved; the page of interventions says why.")
     show("")
     for name, (predicted, true) in rows.items():
         show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
@@ -129,7 +129,7 @@ def run_twin_demo(
 
 
 def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, float]]:
-    """Return predicted and true figures: means over unseen people, and changes by moves."""
+    """Return predicted and true values: means over unseen people, and changes by moves."""
     from bids_dtg.twin.analyses.intervene import DIRECTIONS
 
     row_of = {f"sub-{label}": number for number, label in enumerate(people.labels)}

@@ -45,9 +45,9 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
-_SAMPLED = 8  # people whose sequences the first matrix of weights is made by
-_SLOWER = 1 / 3  # of the rate, where a training made a condition worse
-_ROUNDING = 1e-3  # of a loss that counts as no worse
+_SAMPLED = 8  # people whose trials give the first matrix of weights
+_SLOWER = 1 / 3  # factor of the rate after a training that made a condition worse
+_ROUNDING = 1e-3  # share by which a loss may grow and is not worse
 Report = Callable[[str], None]
 Outputs = NDArray[np.float32]  # (people, segments, steps, outputs): probabilities of buttons
 History = Mapping[str, tuple[Mapping[str, float], ...]]
@@ -64,7 +64,7 @@ class Fitted:
     people: tuple[str, ...]  # labels of the training participants
     seed: int
     history: History  # epochs of each stage
-    # Of mean times, predicted with observed, of people left out of all choices; None: not known.
+    # z of predicted with observed mean times in people left out of every choice; None: unknown.
     z: float | None = None
     bold: BoldReadout | None = None  # BOLD of tasks; None: nobody had any
 
@@ -94,7 +94,7 @@ class Fitted:
 def run_networks(
     make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
 ) -> Outputs:
-    """Run the networks that are made of values, (people, n), on what the people see."""
+    """Run the networks made from values, (people, n), on what the people see."""
     inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
     found = []
     for some in torch.split(torch.arange(len(values)), AT_ONCE):
@@ -107,7 +107,7 @@ def run_networks(
 def empty_twin(
     architecture: str, recipe: Recipe, edges: int, tasks: TaskSet, regions: int = 0
 ) -> LowRank | HyperNetwork:
-    """Return a twin whose weights are drawn by chance, or 0; BOLD is of so many regions."""
+    """Return an untrained twin, with random or zero weights; `regions` is the number with BOLD."""
     sizes = Sizes(tasks.inputs, recipe.units, tasks.buttons)
     if find_architecture(architecture).generates_all:
         return HyperNetwork(
@@ -148,12 +148,11 @@ def fit(
     families
         Families by label, where known: relatives are left out together.
     covariates
-        (people, columns), finite: what was taken out of the connectomes
-        (`bids_dtg.twin.adjustment`), and is taken out of the mean times that connectomes predict.
-        None: nothing.
+        (people, columns), finite: covariates that were removed from the connectomes
+        (`bids_dtg.twin.adjustment`), and are removed from the mean times as well. None: none.
     bold
-        BOLD of the same people in tasks, which a hypernetwork is trained on, too; None: none. That
-        of other architectures is fitted afterwards (`bids_dtg.twin.bold.fit_bold`).
+        Task BOLD of the same people, on which a hypernetwork is trained as well; None: none. Other
+        architectures are fitted to BOLD afterwards (`bids_dtg.twin.bold.fit_bold`).
     architecture
         A row of `bids_dtg.twin.recipe.ARCHITECTURES`.
     recipe
@@ -161,7 +160,7 @@ def fit(
     seed
         Seed of weights, batches and the choice of validation people.
     workplace
-        Device, progress bar and folder of checkpoints, from which a stopped call resumes; None: the
+        Device, progress bar and folder of checkpoints, from which a stopped fit resumes; None: the
         CPU, and no checkpoints are kept.
     report
         Function that gets a line of text after each epoch.
@@ -171,7 +170,7 @@ def fit(
     ValueError
         Connectomes or covariates are not finite, or not of the same people as the segments.
     RunError
-        The folder has a training of other people, another recipe or another seed.
+        The folder holds a training with other people, another recipe or another seed.
     """
     measured = None
     if bold is not None and find_architecture(architecture).generates_all:
@@ -246,7 +245,7 @@ class _Run:
         return {"group": tuple(best.history)}
 
     def times(self, twin: LowRank) -> History:
-        """Train the weights that go with mean times; more slowly if they make a condition worse."""
+        """Train the mapping of mean times to weights; again, slower, if a condition gets worse."""
         network, observed = twin.network.requires_grad_(False), observed_times(self.segments)
         mean = np.nanmean(observed[self.split["training"]], axis=0)
         wanted = {
@@ -258,7 +257,7 @@ class _Run:
         for stage in ("times", "times-slower"):
             make = partial(TimesTask, network, self.parts, wanted, start, rate=rate)
             best = self.train(stage, make, length)
-            network.cpu()  # a training on a GPU has moved it, as no part of its task
+            network.cpu()  # a training on a GPU leaves it there, as no part of its task
             twin.of_times.copy_(best.state["matrix"] / spread_of(wanted["training"]))
             history[stage] = tuple(best.history)
             if not self._worse(twin, wanted["training"]):
@@ -267,7 +266,7 @@ class _Run:
         return history
 
     def _start(self, network: ModulatedNetwork) -> Tensor:
-        """Return the least modulation a second of each figure: the Jacobian's pseudo-inverse."""
+        """Return the smallest modulation per second of each time: the Jacobian's pseudo-inverse."""
         some = np.arange(min(_SAMPLED, len(self.segments.action)))
         own = self.segments.people(some)
         modulation = torch.zeros(1, network.modulations, requires_grad=True)
@@ -280,7 +279,7 @@ class _Run:
         return start
 
     def _worse(self, twin: LowRank, times: Tensor) -> bool:
-        """Say whether a condition's responses are less likely than by the group's network."""
+        """Return whether a condition's responses are less likely than under the group's network."""
         own = self.parts["training"]
         performed = run_networks(twin.with_times, times.nan_to_num(), own)
         group = run_networks(twin.with_times, torch.zeros(len(own.inputs), times.shape[1]), own)
@@ -315,7 +314,7 @@ class _Run:
         length: tuple[int, int],
         data: Mapping[str, Targets] | None = None,
     ) -> Best:
-        """Run the epochs of a stage, of so many updates each, or resume them."""
+        """Run or resume a stage; `length` is the number of epochs, and of updates in each."""
         own = data or {name: Targets.of(part) for name, part in self.parts.items()}
         task = partial(
             make,
@@ -343,7 +342,7 @@ class _Run:
 
 
 def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Array:
-    """Return the cross-entropy of buttons in the segments' trials, a mean by task and condition.
+    """Return the mean cross-entropy of buttons in trials of each task and condition.
 
     Parameters
     ----------
@@ -371,7 +370,7 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
 
 
 def _split(recipe: Recipe, families: NDArray[np.intp], seed: int) -> dict[str, NDArray[np.intp]]:
-    """Return rows of the people used for training and for validation; relatives are together."""
+    """Return rows of the people for training and for validation; relatives stay together."""
     people = len(families)
     order = np.random.default_rng((seed, _VALIDATION)).permutation(people)
     few = max(1, round(recipe.validation * people)) if people > 1 else 0
@@ -419,11 +418,11 @@ def _identity(
     row: tuple[str, Recipe],
     seed: int,
 ) -> str:
-    """Return a hash of people, responses, recipe and seed, which a training has."""
+    """Return a hash that identifies a training: people, responses, recipe and seed."""
     name, recipe = row
     shaping = sorted({**asdict(recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((name, shaping, seed)).encode())
-    rows = segments.trials  # tasks and conditions decide what mean times are of
+    rows = segments.trials  # tasks and conditions define the mean times
     seen = segments.inputs, segments.action, segments.scored, rows.rt_seconds
     for array in (*people, *seen, rows.task, rows.condition):
         digest.update(repr(array.shape).encode())

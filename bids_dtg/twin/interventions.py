@@ -1,11 +1,12 @@
 """In-silico interventions: a twin's behaviour after its connectome moves along a gradient.
 
-A function of behaviour, as a mean response time, has a gradient by backpropagation through the
-network to the connectome (Takahashi et al., 2026, doi:10.34133/bmef.0231). It is a map of edges to
-look at. Most of it is noise of the fit, along which people hardly differ, so connectomes do not
-move along it, but along what it becomes in the metric of people outside the training set: their
-covariance times the gradient. For a linear model that is the difference between people who differ
-in the predicted function (Haufe et al., 2014, doi:10.1016/j.neuroimage.2013.10.067).
+A function of behaviour, such as a mean response time, has a gradient with respect to the
+connectome, computed by backpropagation through the network (Takahashi et al., 2026,
+doi:10.34133/bmef.0231). It is shown as a map of edges. Most of it is noise of the fit, along which
+people hardly differ. Connectomes are therefore moved along the gradient times the covariance of
+connectomes over people outside the training set. For a linear model, this is the difference between
+people who differ in the predicted function (Haufe et al., 2014,
+doi:10.1016/j.neuroimage.2013.10.067).
 
 An effect inside a model is not evidence of an effect in a person.
 """
@@ -37,10 +38,10 @@ FEWEST_PEOPLE = 10  # outside the training set
 STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 2.5)
 COPIES, NOISE = 10, 0.1  # of SmoothGrad: noisy connectomes, and their noise in SD of all edges
 _AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradient
-_SMALLEST = 1e-6  # probability of a response
-_SAMPLES = 2000  # of people, for a slope
-_ROUNDING = 1e-12  # of a variance
-_SINGLE = 1e-5  # of the largest value, of figures from connectomes of single precision
+_SMALLEST = 1e-6  # probability of a response; smaller ones are set to it
+_SAMPLES = 2000  # of people, for the interval of a slope
+_ROUNDING = 1e-12  # share of a variance that is rounding
+_SINGLE = 1e-5  # share of the largest value that is rounding of single precision
 
 Floats = NDArray[np.floating[Any]]
 
@@ -48,8 +49,8 @@ Floats = NDArray[np.floating[Any]]
 def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Target, ...]:
     """Return the functions of behaviour: mean times and effects, then each task's accuracy.
 
-    With BOLD, responses of regions follow, second condition minus first: of regions that
-    connectomes predict, and of amygdalae, whose response to faces is the published affective
+    With BOLD, regional contrasts (second condition minus first) follow, for regions whose responses
+    connectomes predict, and for the amygdalae, whose response to faces is the published affective
     function.
     """
     return (
@@ -150,7 +151,7 @@ def predicted_functions(fitted: Fitted, connectomes: Floats, segments: Segments)
 
 
 def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tensor:
-    """Return the functions of BOLD, (people, functions); differentiable by connectomes."""
+    """Return the functions of BOLD, (people, functions); differentiable in connectomes."""
     columns = list(_contrasts(segments.tasks, fitted.bold))
     if not columns or fitted.bold is None:
         return torch.zeros(len(connectomes), 0, dtype=torch.float64)
@@ -162,10 +163,10 @@ def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tenso
 def gradients_of(
     fitted: Fitted, connectomes: Floats, segments: Segments, *, seed: int = 0
 ) -> tuple[Array, Array | None]:
-    """Compute the gradients of all functions by backpropagation, means over people.
+    """Compute the gradients of all functions by backpropagation, averaged over people.
 
-    Where connectomes make all weights, gradients are averaged over noisy copies of each connectome
-    (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825), of which the paper took 100, not 10.
+    For hypernetworks they are averaged over 10 noisy copies of each connectome as well (SmoothGrad:
+    Smilkov et al., 2017, arXiv:1706.03825); the paper used 100 copies.
 
     Parameters
     ----------
@@ -181,8 +182,8 @@ def gradients_of(
     Returns
     -------
     tuple
-        By edge, (functions, edges), units of the function a unit of Fisher z, and by predicted
-        mean times, (functions of behaviour, times); None: the twin predicts none.
+        Gradients in edges, (functions, edges), units of the function per unit of Fisher z, and in
+        predicted mean times, (functions of behaviour, times); None: the twin predicts none.
     """
     values, twin = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32), fitted.twin
     if isinstance(twin, LowRank):
@@ -209,7 +210,7 @@ def gradients_of(
 
 
 def _performed(make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments) -> Tensor:
-    """Return the functions of behaviour of networks that are made of values."""
+    """Return the functions of behaviour of networks made from values."""
     outputs = perform(make(values), torch.from_numpy(segments.inputs))
     return performed_functions(torch.sigmoid(outputs), segments)
 
@@ -217,7 +218,7 @@ def _performed(make: Callable[[Tensor], MainWeights], values: Tensor, segments: 
 def _mean_gradient(
     find: Callable[[Tensor, Segments], Tensor], values: Tensor, segments: Segments
 ) -> Array:
-    """Return each function's gradient by values, (functions, n), a mean over who has it."""
+    """Return each function's gradient in values, (functions, n): a mean over known people."""
     total = known = torch.zeros(())
     for some in torch.split(torch.arange(len(values)), _AT_ONCE):
         part = segments.people(some.numpy())
@@ -237,14 +238,14 @@ def _mean_gradient(
 
 
 def along(gradient: Array, connectomes: Floats) -> Array:
-    """Return the change of a connectome that raises a function by one SD of people, (edges,).
+    """Return the change of a connectome that raises a function by one SD over people, (edges,).
 
     Parameters
     ----------
     gradient
         (edges,), of the function.
     connectomes
-        (people, edges), of people outside the training set: their covariance is the metric.
+        (people, edges), of people outside the training set, whose covariance is the metric.
 
     Raises
     ------
@@ -266,7 +267,7 @@ def along(gradient: Array, connectomes: Floats) -> Array:
 
 
 def selective(gradients: Array, target: int, held: Sequence[int], connectomes: Floats) -> Array:
-    """Return the change that raises one function, and holds others, to first order.
+    """Return the change that raises one function and keeps others constant, to first order.
 
     Parameters
     ----------
@@ -275,7 +276,7 @@ def selective(gradients: Array, target: int, held: Sequence[int], connectomes: F
     target, held
         Rows of the function to move, and of the functions to hold.
     connectomes
-        As of `along`.
+        As in `along`.
 
     Raises
     ------
@@ -303,13 +304,13 @@ def selective(gradients: Array, target: int, held: Sequence[int], connectomes: F
 class Slope:
     """The slope of an observed function on the predicted one, over unseen people.
 
-    A change along the difference between people, times the slope, is the mean difference between
-    people at that distance (Cox, 1958, doi:10.1093/biomet/45.3-4.562). It cannot show that the
+    Multiplied by the slope, the predicted change of a move becomes the mean difference between
+    people that far apart (Cox, 1958, doi:10.1093/biomet/45.3-4.562). This does not show that the
     difference is causal.
     """
 
     value: float
-    low: float  # of the 95 % interval, by drawing families again
+    low: float  # of the 95 % interval, by bootstrap over families
     high: float
     r: float
     people: int  # a family counts as one
@@ -320,7 +321,7 @@ class Slope:
         if self.people < FEWEST_PEOPLE:
             return f"{self.people} people outside the training set, {FEWEST_PEOPLE} are needed"
         if not (self.low > 0 or self.high < 0):
-            return "predicted and observed values do not go together over people"
+            return "predicted and observed values are not correlated over people"
         return ""
 
 
@@ -329,7 +330,7 @@ def slope_of(
 ) -> Slope:
     """Return the slope over people, (people,) each; a person with NaN is left out.
 
-    Families, by number, are drawn and counted whole; None: nobody has relatives.
+    Families, given by number, are resampled as wholes; None: nobody has relatives.
 
     Examples
     --------
@@ -352,12 +353,12 @@ def slope_of(
 
 
 def varies(values: Array) -> bool:
-    """Return whether values differ by more than rounding of connectomes."""
+    """Return whether values differ by more than the rounding of single precision."""
     return bool(np.nanmax(values) - np.nanmin(values) > _SINGLE * np.nanmax(np.abs(values)))
 
 
 def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
-    """Return slopes of y on x by how often people count, (samples, people); NaN: x is constant."""
+    """Return slopes of y on x by weights of people, (samples, people); NaN: x is constant."""
     x, y = x - x.mean(), y - y.mean()
     mean_x, mean_y, xx, xy = (counts @ own / counts.sum(axis=1) for own in (x, y, x * x, x * y))
     power = xx - mean_x**2
@@ -367,7 +368,9 @@ def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
 
 
 def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
-    """Return the SD over people of each function, as linear in times, times r with those observed.
+    """Return each function's SD over people times its correlation with the observed function.
+
+    Functions are taken as linear in predicted mean times.
 
     Parameters
     ----------
@@ -381,7 +384,7 @@ def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
     Returns
     -------
     numpy.ndarray
-        (functions,): by so much a step of one SD changes what is predicted rightly.
+        (functions,): the part of a step of one SD that is predicted correctly.
     """
     found = []
     for function, own in zip((times @ gradients.T).T, observed.T, strict=True):
@@ -400,9 +403,9 @@ def permuted_evidence(
     permutations: int,
     seed: int = 0,
 ) -> Array:
-    """Return the evidence of ridges that are fitted to permuted behaviour.
+    """Return the evidence (`evidence_of`) of ridges that are fitted to permuted behaviour.
 
-    The weights of a twin never see a connectome, so that its ridges alone are fitted again.
+    Only the ridges of a twin depend on connectomes, so only they are fitted again.
 
     Parameters
     ----------
@@ -412,7 +415,7 @@ def permuted_evidence(
     unseen
         Connectomes of the people outside the training set.
     gradients, observed
-        As of `evidence_of`.
+        As in `evidence_of`.
     permutations, seed
         Number and seed of permutations of behaviour over training people.
 

@@ -1,4 +1,4 @@
-"""Networks that perform tasks, and what makes their weights.
+"""Networks that perform tasks, and modules that generate their weights from connectomes.
 
 The main network is recurrent with a linear read-out, and its weights differ by person. Its inputs
 are the stimuli and the task; its outputs are buttons, and regions where it was trained on BOLD:
@@ -15,10 +15,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-# People who perform together. Their states, of 64 units over a usual task, stay below the 32 MiB
-# that the C library keeps when they are freed; larger ones get new memory each time.
+# People whose networks run together. With 64 units and a usual task their states stay below 32 MiB,
+# memory that the C library reuses; larger blocks are allocated anew each time.
 AT_ONCE = 24
-BUTTON_BIAS = -2.0  # of the read-out at first: buttons are mostly not pressed
+BUTTON_BIAS = -2.0  # of the read-out before training, as buttons are mostly not pressed
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     torch.Size([5, 4, 6, 1])
     """
     people = len(inputs)
-    if len(weights.bias) == 1 < people:  # one network: people are more segments of it
+    if len(weights.bias) == 1 < people:  # one shared network: people become more segments
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
     found = states(weights, inputs).flatten(1, 2) @ weights.output.mT
@@ -127,7 +127,7 @@ def states(weights: MainWeights, inputs: Tensor) -> Tensor:
     Parameters
     ----------
     weights, inputs
-        As of `perform`, with a network for each person.
+        As in `perform`, with a network for each person.
     """
     people, (segments, steps) = len(weights.bias), inputs.shape[1:3]
     seen = inputs.transpose(1, 2).flatten(1, 2).expand(people, -1, -1)
@@ -225,19 +225,21 @@ class ModulatedNetwork(nn.Module):
 
 
 class LowRank(nn.Module):
-    """Makes main networks from connectomes: mean times by ridges, then weights that have them.
+    """Makes main networks from connectomes, by way of mean response times.
+
+    Ridges predict mean times from the connectome, and a modulation gives the network these times.
 
     Parameters
     ----------
     edges, times
         Length of a connectome's vector of edges, and number of mean times and effects.
     sizes, rank
-        As of `ModulatedNetwork`.
+        As in `ModulatedNetwork`.
     """
 
     edge_mean: Tensor  # (edges,), of the training people
-    edge_weights: Tensor  # (edges, times): seconds a unit of an edge; 0 where nothing is predicted
-    of_times: Tensor  # (modulations, times): modulation a second of a time
+    edge_weights: Tensor  # (edges, times): seconds per unit of an edge; 0: nothing is predicted
+    of_times: Tensor  # (modulations, times): modulation per second
 
     def __init__(self, edges: int, times: int, sizes: Sizes, *, rank: int) -> None:
         super().__init__()
@@ -247,7 +249,7 @@ class LowRank(nn.Module):
         self.register_buffer("of_times", torch.zeros(self.network.modulations, times))
 
     def times(self, connectomes: Tensor) -> Tensor:
-        """Predict mean times and effects, minus those of the group, (people, times), seconds."""
+        """Predict mean times and effects minus those of the group, (people, times), seconds."""
         return (connectomes - self.edge_mean) @ self.edge_weights
 
     def forward(self, connectomes: Tensor) -> MainWeights:
@@ -255,12 +257,12 @@ class LowRank(nn.Module):
         return self.with_times(self.times(connectomes))
 
     def with_times(self, times: Tensor) -> MainWeights:
-        """Return main networks that have mean times and effects, minus those of the group."""
+        """Return main networks whose mean times and effects differ so much from the group."""
         return self.network.weights(times @ self.of_times.T)
 
     @property
     def differ(self) -> bool:
-        """Whether networks of different connectomes differ; else all are the group's."""
+        """Whether different connectomes give different networks; else all are the group's."""
         return bool(self.edge_weights.any())
 
     def group(self) -> MainWeights:
@@ -271,8 +273,7 @@ class LowRank(nn.Module):
 class HyperNetwork(nn.Module):
     """Makes all weights of main networks from connectomes (Takahashi et al., 2026).
 
-    Dropout, then three linear layers with Mish between them; only the widths of the two hidden
-    layers differ between people.
+    Dropout, then three linear layers with Mish activations between them.
 
     Parameters
     ----------
@@ -299,7 +300,7 @@ class HyperNetwork(nn.Module):
 
     edge_mean: Tensor  # (edges,): mean and scale of each edge over training people
     edge_sd: Tensor
-    differ = True  # networks of different connectomes
+    differ = True  # different connectomes give different networks
 
     def __init__(
         self,
@@ -327,10 +328,10 @@ class HyperNetwork(nn.Module):
         return MainWeights.of_flat(self.last(self.hidden(connectomes)), self.sizes)
 
     def hidden(self, connectomes: Tensor) -> Tensor:
-        """Return what the last layer gets, (people, hidden)."""
+        """Return the input of the last layer, (people, hidden)."""
         scaled = (connectomes - self.edge_mean) / self.edge_sd
         found = nn.functional.mish(self.first(self.dropout(scaled)))
         return nn.functional.mish(self.middle(found))
 
     def group(self) -> None:
-        """Return None: there is no network of the group."""
+        """Return None, as there is no network of the group."""

@@ -1,4 +1,4 @@
-"""Architectures, and recipes: how large their networks are, and how they are trained."""
+"""Architectures, and recipes: sizes of their networks and training settings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Recipe:
 
     units: int = 64  # of the main network
     action_weight: float = 10.0  # of the cross-entropy of buttons; published: 1
-    validation: float = 0.2  # share of the people that the best epoch is chosen by
-    patience: int = 12  # epochs without a better one before training ends
+    validation: float = 0.2  # share of the people used to choose the best epoch
+    patience: int = 12  # epochs without improvement before training stops
     batch_people: int = 40
     batch_segments: int = 9  # of each person of a batch
-    gradient_norm: float = 0.5  # at most
+    gradient_norm: float = 0.5  # to which gradients are clipped
 
     # The group's network.
     group_epochs: int = 100
-    group_updates: int = 20  # of the weights, in an epoch
+    group_updates: int = 20  # of the weights, per epoch
     group_rate: float = 1e-2  # of Adam, warmed up and lowered along a cosine
 
     # Differences between people.
@@ -31,7 +31,7 @@ class Recipe:
     times_epochs: int = 6
     times_updates: int = 20
     times_rate: float = 3e-3
-    times_people: int = 12  # of a batch
+    times_people: int = 12  # in a batch
     times_weight: float = 0.1  # of the squared error of performed mean times, in SD
     times_penalty: float = 1e-4  # of the squared weights
 

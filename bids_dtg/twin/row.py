@@ -1,4 +1,4 @@
-"""The row of the workflow `twin`, by which the rest of the program knows the slice."""
+"""The row of the workflow `twin`, through which the rest of the program uses the slice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _OF_BEHAVIOUR = (
 )
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
 
-# Features of people, for analyses over them.
+# Features of people, for group analyses.
 FEATURES = (
     FeatureKind(
         "times",

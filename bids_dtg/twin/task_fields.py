@@ -74,7 +74,7 @@ class TaskFields:
         return key in self._content
 
     def table(self, key: str) -> TaskFields:
-        """Return a table in this one."""
+        """Return a table inside this one."""
         return TaskFields(self.take(key, TABLE), self._source, f"{self._place}{key}.")
 
     def tables(self, key: str) -> list[TaskFields]:
@@ -90,12 +90,12 @@ class TaskFields:
         Raises
         ------
         SettingsError
-            A key was not read; the message names it and the nearest key with a meaning.
+            A key was not read; the message names it and the most similar known key.
         """
         for key in self._content:
             if key not in self._asked:
                 near = difflib.get_close_matches(key, self._asked, n=1) or self._asked
-                raise self.error(key, "has no meaning", f"one of {', '.join(near)}")
+                raise self.error(key, "is not known", f"one of {', '.join(near)}")
 
     def error(self, key: str, found: str, expected: str) -> SettingsError:
         """Return the error about a key."""
@@ -103,7 +103,7 @@ class TaskFields:
 
 
 def number(low: float, high: float) -> Check[float]:
-    """Return the check of a number above `low` and at most `high`."""
+    """Return the check for a number above `low` and at most `high`."""
 
     def convert(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -116,7 +116,7 @@ def number(low: float, high: float) -> Check[float]:
 
 
 def whole(low: int, high: int) -> Check[int]:
-    """Return the check of a whole number from `low` to `high`."""
+    """Return the check for a whole number from `low` to `high`."""
 
     def convert(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -127,7 +127,7 @@ def whole(low: int, high: int) -> Check[int]:
 
 
 def choice(*legal: str) -> Check[str]:
-    """Return the check of one of some words."""
+    """Return the check for one of the legal words."""
 
     def convert(value: Any) -> str:
         if value not in legal:
@@ -138,7 +138,7 @@ def choice(*legal: str) -> Check[str]:
 
 
 def by_name(item: Callable[[Any], T], expected: str) -> Check[tuple[tuple[str, T], ...]]:
-    """Return the check of a table whose keys are names: pairs of name and converted value."""
+    """Return the check for a table by name, which gives pairs of name and converted value."""
 
     def convert(value: Any) -> tuple[tuple[str, T], ...]:
         return tuple((_text(name), item(content)) for name, content in _table(value).items())
@@ -166,7 +166,7 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """Take a list of texts that differ; a text alone is a list of one."""
+    """Take a list of distinct texts; a text alone is a list of one."""
     items = tuple(map(_text, [value] if isinstance(value, str) else value))
     if not items or len(items) > _MOST_ITEMS or len(set(items)) < len(items):
         raise ValueError
@@ -186,12 +186,12 @@ def _tables(value: Any) -> list[dict[str, Any]]:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return a text of so many characters at most."""
+    """Return a text, cut to at most `longest` characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 TEXT: Check[str] = (_text, "a text")
-TEXTS: Check[tuple[str, ...]] = (_texts, "a list of texts that differ")
+TEXTS: Check[tuple[str, ...]] = (_texts, "a list of different texts")
 TABLE: Check[dict[str, Any]] = (_table, "a table with keys")
 TABLES: Check[list[dict[str, Any]]] = (_tables, "a list of tables")
 TEXT_BY_NAME = by_name(_text, "a table of texts")

@@ -28,7 +28,7 @@ from bids_dtg.twin.task_fields import (
 
 # Tasks that ship with the program: `task_files/NAME.toml`.
 SHIPPED = ("faces", "stroop")
-# Indices of buttons and conditions are numbers of eight bits.
+# Indices of buttons and conditions are stored in eight bits.
 _MOST_NAMES = 100
 _MOST_CHANNELS = 10_000
 _MOST_WINDOW_SECONDS = 60.0
@@ -36,11 +36,11 @@ _MOST_WINDOW_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Input:
-    """Channels of the stimulus that a column decides.
+    """Stimulus channels that a column of the event file sets.
 
-    With `channels`, a value sets its channel to 1, and without them the column names an image,
-    whose numbers are the same wherever it is shown. Cues are on from their own start to their end;
-    everything else, while the trial's stimulus is on.
+    With `channels`, a value sets its channel to 1. Without them the column names an image, whose
+    numbers are the same wherever it is shown. Cues are on from their own start to their own end,
+    all other inputs while the trial's stimulus is on.
     """
 
     column: str
@@ -57,16 +57,16 @@ class ResponseRule:
     rt: str  # column: time from the trial's onset; n/a: no response
     rt_unit_seconds: float = 1.0  # of that column: 0.001 for milliseconds
     shortest_rt_seconds: float = 0.15  # a faster response is implausible, and not scored
-    no_response: tuple[str, ...] = ()  # further values of that column that mean none
+    no_response: tuple[str, ...] = ()  # further values of that column that mean no response
     accuracy: str | None = None  # column: whether the response was correct
-    correct_values: tuple[str, ...] = ("1", "true", "correct")  # of that column, where it was
+    correct_values: tuple[str, ...] = ("1", "true", "correct")  # its values that mean yes
     button: str | None = None  # column: the button that was pressed
-    buttons: tuple[tuple[str, str], ...] = ()  # its value -> button; none: values are the buttons
+    buttons: tuple[tuple[str, str], ...] = ()  # its value -> button; empty: values are buttons
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task with trials, each of which shows something and waits for one of some buttons.
+    """A task with trials, each of which shows a stimulus and waits for one of several buttons.
 
     Examples
     --------
@@ -80,28 +80,28 @@ class Task:
     buttons: tuple[str, ...]
     channels: int  # of the stimulus
     conditions: tuple[str, ...]  # the condition effect is the second minus the first
-    display_seconds: float | None  # the stimulus stays on for so long at most; None: the duration
-    window_seconds: float  # responses count until so long after onset
-    correct_column: str  # its value is, or stands for, a button; with `probes` it is the target
+    display_seconds: float | None  # longest display of the stimulus; None: the trial's duration
+    window_seconds: float  # from onset, in which responses count
+    correct_column: str  # names the correct button; with `probes`, the target
     response: ResponseRule
     inputs: tuple[Input, ...]
-    correct_buttons: tuple[tuple[str, str], ...] = ()  # value -> button; none: values are buttons
-    probes: tuple[tuple[str, str], ...] = ()  # button -> column, which equals the target's there
-    image_size: int = 2  # numbers an image: given ones, else random ones near 0 or 1
+    correct_buttons: tuple[tuple[str, str], ...] = ()  # value -> button; empty: values are buttons
+    probes: tuple[tuple[str, str], ...] = ()  # button -> column that equals the target if correct
+    image_size: int = 2  # numbers per image; those not given are random ones near 0 or 1
     exact_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
     near_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> 0 or 1 for each number
-    condition_column: str | None = None  # None: all trials are of the one condition
+    condition_column: str | None = None  # None: all trials have the same condition
     condition_values: tuple[tuple[str, str], ...] = ()  # value -> condition; others have none
     rows: tuple[tuple[str, tuple[str, ...]], ...] = ()  # column -> values of rows that are trials
     cut_at_cues: bool = False  # segments begin at trials with a cue only; else at every trial
-    run_end: str | None = None  # column: end of the run; None: the last trial's, and the rest
+    run_end: str | None = None  # column: end of the run; None: that of the last trial, plus rest
     rest_seconds: float = 0.0  # after the last trial, where `run_end` is None
-    # Content of the task file, which models carry; none: the task was made otherwise.
+    # Content of the task file, which models store; empty: the task was made without a file.
     content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def find_task(name: str | Path) -> Task:
-    """Return a task that ships with the program, or that of a TOML file.
+    """Return a task that ships with the program, or that a TOML file describes.
 
     Parameters
     ----------
@@ -178,8 +178,8 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
         raise fields.error(
             "correct",
             "is missing",
-            "how the right button of each trial is found: tasks without a right answer, as "
-            "gambling or delay discounting, and trials without a right button, as no-go or stop, "
+            "the key that gives each trial's correct button; tasks without a correct answer "
+            "(gambling, delay discounting) and trials without a correct button (no-go, stop) "
             "cannot be performed",
         )
     images = _images(fields.table("images")) if fields.has("images") else {}
@@ -202,7 +202,7 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
         ),
     )
     if task.cut_at_cues and not any(part.start for part in task.inputs):
-        raise fields.error("timing.segments_begin", "is 'cues'", "inputs of the kind cue, too")
+        raise fields.error("timing.segments_begin", "is 'cues'", "an input of the kind cue")
     fields.close()
     return task
 
@@ -285,7 +285,7 @@ def _images(fields: TaskFields) -> dict[str, Any]:
     near = fields.get("near", by_name(binary, f"{size} of the numbers 0 and 1 an image"), ())
     fields.close()
     if twice := sorted(dict(exact).keys() & dict(near).keys()):
-        raise fields.error("near", f"has '{twice[0]}', as images.exact has", "an image once")
+        raise fields.error("near", f"has '{twice[0]}', as images.exact has", "each image once")
     return {"image_size": size, "exact_images": exact, "near_images": near}
 
 

@@ -1,9 +1,8 @@
-"""Mean response times and condition effects: of people, of networks, and from connectomes.
+"""Mean response times and condition effects: observed, performed or predicted from connectomes.
 
-A twin differs from the group's network by what its connectome says of these few figures. A ridge
-regression predicts each of them, with the penalty that leave-one-out chooses. Where predicted times
-do not go with those of left-out people, nothing is predicted: otherwise noise would make people
-differ.
+A twin differs from the group's network only in these few measures. A ridge regression predicts each
+of them from the connectome, with a penalty chosen by leave-one-out. If predictions do not agree
+with left-out people, nothing is predicted, because twins would then differ by noise.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 Array = NDArray[np.float64]
 
 RT, EFFECT = "rt", "effect"  # the mean response time, and the second condition minus the first
-LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
+LEAST_Z = 2.326  # agreement of predictions with left-out people: p = .01, one-sided
 PENALTIES = np.logspace(-2, 4, 37)  # of a ridge, relative to the mean eigenvalue of the kernel
-_FOLDS = 5  # of people, by which predictions are judged
+_FOLDS = 5  # of people, to judge predictions
 _FEWEST = 3  # people of a regression
-_NOTHING = 1e-12  # variance of connectomes
-_ROUNDING = 1e-9  # of the largest figure: what varies by less is all of covariates
+_NOTHING = 1e-12  # a smaller variance of connectomes is 0
+_ROUNDING = 1e-9  # of the largest value: if the SD is smaller, covariates explain everything
 
 
 @dataclass(frozen=True)
 class Target:
-    """A figure of each person."""
+    """A behavioural measure of each person."""
 
     task: str
     what: str  # `RT` or `EFFECT`
@@ -45,7 +44,7 @@ class Target:
 
 
 def targets_of(tasks: TaskSet) -> tuple[Target, ...]:
-    """Return the figures of tasks: the mean response time, and the condition effect if any.
+    """Return the measures of tasks: the mean response time, and the condition effect if any.
 
     Examples
     --------
@@ -64,7 +63,7 @@ def targets_of(tasks: TaskSet) -> tuple[Target, ...]:
 def mean_times(
     seconds: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
 ) -> Tensor:
-    """Return the figures that `targets_of` lists; differentiable.
+    """Return the measures that `targets_of` lists; differentiable.
 
     Parameters
     ----------
@@ -102,37 +101,37 @@ def mean_times(
 
 
 def observed_times(segments: Segments) -> Array:
-    """Return the figures of people's own responses, (people, targets), seconds."""
+    """Return the measures of people's own responses, (people, targets), seconds."""
     return mean_times(torch.from_numpy(segments.trials.rt_seconds), segments).double().numpy()
 
 
 @dataclass(frozen=True, eq=False)
 class Ridges:
-    """Ridge regressions of people's figures on connectomes."""
+    """Ridge regressions of people's measures on connectomes."""
 
     edge_mean: Array  # (edges,), of the training people
-    weights: Array  # (edges, targets): seconds a unit of an edge
-    predictable: NDArray[np.bool_]  # (targets,): whether leave-one-out predicts it
+    weights: Array  # (edges, targets): seconds per unit of an edge
+    predictable: NDArray[np.bool_]  # (targets,): whether leave-one-out beats the mean
 
     def predict(self, connectomes: NDArray[np.floating[Any]]) -> Array:
-        """Return figures minus the training people's mean, (people, targets), seconds."""
+        """Return measures minus the training people's mean, (people, targets), seconds."""
         return np.asarray((connectomes - self.edge_mean) @ self.weights)
 
 
 def fit_ridges(
     connectomes: NDArray[np.floating[Any]], times: Array, covariates: Array | None = None
 ) -> Ridges:
-    """Fit a ridge regression of each figure on connectomes.
+    """Fit a ridge regression of each measure on connectomes.
 
-    What is linear in covariates is taken out of connectomes and figures alike (Frisch & Waugh 1933,
-    doi:10.2307/1907330).
+    Linear effects of covariates are removed from connectomes and measures alike (Frisch & Waugh
+    1933, doi:10.2307/1907330).
 
     Parameters
     ----------
     connectomes
         (people, edges), Fisher z or any other features.
     times
-        (people, targets); people without a figure (NaN) are left out of its regression.
+        (people, targets); people without a measure (NaN) are left out of its regression.
     covariates
         (people, columns), finite; None: none.
 
@@ -160,7 +159,7 @@ def fit_ridges(
         left = _without(times[:, columns], covariates, known)[known]
         model = RidgeCV(alphas=PENALTIES * scale, alpha_per_target=True).fit(own, left)
         weights[:, columns] = np.atleast_2d(model.coef_).T
-        # Leaving out a person, the mean of the others misses by n / (n - 1) times as much.
+        # The mean of the others misses a left-out person by n / (n - 1) times as much.
         worst = left.var(axis=0) * (number / (number - 1)) ** 2
         predictable[columns] = -model.best_score_ < worst
     return Ridges(values.mean(axis=0), weights, predictable)
@@ -172,15 +171,15 @@ def left_out_z(
     covariates: Array | None = None,
     families: NDArray[np.integer] | None = None,
 ) -> float:
-    """Return z of figures that connectomes predict with those of left-out people.
+    """Return the z of agreement between predicted and observed measures of left-out people.
 
-    People are left out in folds, families together, and the others choose penalties, figures that
-    count and slopes of covariates. Above `LEAST_Z`, connectomes are taken to predict.
+    People are left out in folds, families together. Penalties, predictable measures and slopes of
+    covariates are chosen in the others. Above `LEAST_Z`, connectomes are considered predictive.
 
     Parameters
     ----------
     connectomes, times, covariates
-        As of `fit_ridges`.
+        As in `fit_ridges`.
     families
         (people,), number of each person's family; None: nobody has relatives.
 
@@ -197,7 +196,7 @@ def left_out_z(
 
 
 def z_of(agreement: Array) -> Array:
-    """Return z of the agreement of people, who are the first axis."""
+    """Return the z of agreement over people, the first axis."""
     size = np.sqrt((agreement**2).sum(axis=0))
     return np.asarray(agreement.sum(axis=0) / np.maximum(size, _NOTHING))
 
@@ -208,9 +207,10 @@ def left_out_agreement(
     covariates: Array | None = None,
     families: NDArray[np.integer] | None = None,
 ) -> Array:
-    """Return predicted times observed figures of left-out people, in SD: (people, targets).
+    """Return the product of predicted and observed measures of left-out people, in SD.
 
-    The parameters are those of `left_out_z`. The agreement is 0 where a figure does not count.
+    The parameters are those of `left_out_z`. The product, (people, targets), is 0 where a measure
+    is not predictable.
     """
     people, values = len(times), np.asarray(connectomes, np.float64)
     order = np.random.default_rng(0).permutation(people)
@@ -241,14 +241,14 @@ def left_out_agreement(
 
 
 def by_known(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
-    """Yield people and those columns that just these people have."""
+    """Yield each set of people and the columns that exactly these people have."""
     patterns, of = np.unique(known, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
         yield pattern, np.flatnonzero(of.ravel() == number)
 
 
 def _without(values: Array, covariates: Array | None, rows: NDArray[np.bool_]) -> Array:
-    """Return values minus the mean and the linear part on covariates that some rows have."""
+    """Return values minus the mean and the linear effect of covariates, estimated in `rows`."""
     found = values - values[rows].mean(axis=0)
     if covariates is None:
         return np.asarray(found)

@@ -1,4 +1,4 @@
-"""Trainings of twins for the training loop: batches of people and segments, loss, record."""
+"""Training of twins: batches of people and segments, losses and the record of epochs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bids_dtg.twin.trial_series import Segments
 
 _BATCHES, _DROPOUT = 0, 1  # streams of random numbers of a seed
 _WARM_UP = 20  # updates in which the rate rises
-_JUDGED_PEOPLE = 50  # at once
+_JUDGED_PEOPLE = 50  # in a batch of validation
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,8 @@ class Targets:
     def average(self) -> Targets:
         """Average the people where all saw the same; otherwise return the targets unchanged.
 
-        The cross-entropy is linear in its target: a shared network has the same gradient on the
-        average as on everybody.
+        As the cross-entropy is linear in its target, a shared network has the same gradient on
+        the average as on everybody.
         """
         if len(self.inputs) > 1:
             return self
@@ -116,8 +116,8 @@ class TwinTask(TrainingTask):
     """One training; subclasses choose the weights that learn and the networks of a batch.
 
     The best epoch is the one with the lowest loss on the validation data. A training resumes only
-    where `identity` is the same. `report` gets a line of text after each epoch. `length` are
-    epochs, until which the rate falls, and updates of the weights in each.
+    where `identity` is the same. `report` gets a line of text after each epoch. `length` is the
+    number of epochs, over which the rate falls, and of updates in each.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class TwinTask(TrainingTask):
         return [{"params": list(self.parameters()), "lr": self.recipe.group_rate}]
 
     def batch_size(self, people: int, segments: int) -> tuple[int, int]:
-        """Return how many people and segments are in a batch, of so many."""
+        """Return the numbers of people and of segments in a batch, given how many there are."""
         return min(people, self.recipe.batch_people), min(segments, self.recipe.batch_segments)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -184,7 +184,7 @@ class TwinTask(TrainingTask):
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
-        """Keep the batch's indices on the CPU, where the data are that they index."""
+        """Keep the batch's indices on the CPU, where the indexed data are."""
         return batch
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
@@ -203,7 +203,7 @@ class TwinTask(TrainingTask):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         norm = nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_norm)
-        if not torch.isfinite(norm):  # as when a network has just become unstable
+        if not torch.isfinite(norm):  # for example if a network has become unstable
             self._skipped += 1
             self.zero_grad(set_to_none=True)
 
@@ -234,7 +234,7 @@ class TwinTask(TrainingTask):
         self._report(
             f"epoch {self.current_epoch + 1} of at most {self.epochs}: "
             f"loss {epoch['loss']:.4f}, "
-            f"of people left out {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
+            f"validation loss {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -245,14 +245,14 @@ class TwinTask(TrainingTask):
         super().on_load_checkpoint(checkpoint)
         if checkpoint.get("identity") != self.identity:
             raise RunError(
-                "the training that was begun here has other people, another recipe or another seed",
+                "the training begun here has other people, another recipe or another seed",
                 expected="the same as when it began",
-                remedy="give the options of that call, or choose another folder",
+                remedy="repeat the options of that run, or choose another folder",
             )
 
 
 def _chosen(rng: np.random.Generator, there: int, some: int) -> Tensor:
-    """Draw some of so many, without order where it is all of them."""
+    """Draw `some` indices of `there`; all of them are returned in order."""
     return torch.arange(there) if some == there else torch.as_tensor(rng.permutation(there)[:some])
 
 
@@ -267,7 +267,7 @@ class GroupTask(TwinTask):
         return self.network.group_weights()
 
     def batch_size(self, people: int, segments: int) -> tuple[int, int]:
-        """Take twice as many segments: where all saw the same, the data are one average person."""
+        """Take twice as many segments, as the data are one average person if all saw the same."""
         own, _ = super().batch_size(people, segments)
         return own, min(segments, 2 * self.recipe.batch_segments)
 
@@ -303,10 +303,10 @@ class HyperTask(TwinTask):
 
 
 class TimesTask(TwinTask):
-    """Trains the matrix that turns mean times into modulations, of people as observed.
+    """Trains the matrix that turns people's observed mean times into modulations.
 
-    The cross-entropy hardly feels condition effects, so the squared error of the performed figures
-    is added. The group's network stays as it is, and connectomes are not seen.
+    The cross-entropy is insensitive to condition effects, so the squared error of performed mean
+    times is added. The group's network stays fixed, and connectomes are not used.
 
     Parameters
     ----------
@@ -315,10 +315,10 @@ class TimesTask(TwinTask):
     segments
         What people saw and did, by ``training`` and ``validation``.
     observed
-        (people, targets), by the same names: their figures minus the training people's mean,
-        seconds; NaN: not known.
+        (people, targets), by the same names: measures minus the training people's mean, seconds;
+        NaN: unknown.
     start
-        (modulations, targets): first matrix.
+        (modulations, targets): initial matrix.
     """
 
     def __init__(
@@ -332,7 +332,7 @@ class TimesTask(TwinTask):
         **keywords: Any,
     ) -> None:
         super().__init__(*args, **keywords)
-        self.group = [network]  # in a list: its weights do not learn, and are no checkpoint's
+        self.group = [network]  # in a list, so that its weights are neither trained nor saved
         self.segments, self.observed, self.rate = segments, observed, rate
         self.spread = spread_of(observed["training"])
         self.matrix = nn.Parameter(start * self.spread)
@@ -353,7 +353,7 @@ class TimesTask(TwinTask):
         return [{"params": [self.matrix], "lr": self.rate}]
 
     def batch_size(self, people: int, segments: int) -> tuple[int, int]:
-        """Take all segments: a mean time is of all trials."""
+        """Take all segments, as a mean time needs all trials."""
         return min(people, self.recipe.times_people), segments
 
     def loss(self, data: str, people: Tensor, outputs: Tensor, targets: Targets) -> Tensor:
@@ -371,7 +371,7 @@ class TimesTask(TwinTask):
 def performed_times(
     buttons: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
 ) -> Tensor:
-    """Return the figures of networks, (people, targets), seconds; differentiable.
+    """Return the measures of networks, (people, targets), seconds; differentiable.
 
     Parameters
     ----------
@@ -381,7 +381,7 @@ def performed_times(
     segments
         What the people saw, and which of their trials are scored.
     used
-        As of `bids_dtg.twin.times.mean_times`.
+        As in `bids_dtg.twin.times.mean_times`.
     """
     windows = Windows.of(segments)
     seconds = windows.mean_seconds(answered_of(windows.curves(buttons)))

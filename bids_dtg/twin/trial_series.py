@@ -1,7 +1,7 @@
 """Trial time series: stimuli and targets of trials on the network's time step.
 
-Everything is aligned one step ahead, as published: what was on the screen during step t - 1 is the
-input at step t, and the network's output at step t is compared with the target at step t.
+Inputs are delayed by one step, as published: what was on the screen during step t - 1 is the input
+at step t, and the network's output at step t is compared with the target at step t.
 """
 
 from __future__ import annotations
@@ -99,23 +99,23 @@ class TrialRows:
 
     segment: Numbers  # shown: number of the segment
     trial: Numbers  # shown: number in its run
-    onset_step: Times  # shown: seconds from the segment's start / step
+    onset_step: Times  # shown: time from the segment's start, in steps
     display_seconds: Times  # shown: how long the stimulus is on
     first_step: Numbers  # shown: first step after the onset
-    last_step: Numbers  # shown: last step in the response window; also later presses count here
-    window_seconds: Times  # shown: how long the response window is
+    last_step: Numbers  # shown: last step in the response window; later presses count here, too
+    window_seconds: Times  # shown: length of the response window
     task: Small  # shown: number in the segments' tasks; -1: no trial, the row only fills the table
     condition: Small  # shown: index into the task's conditions; -1: none
     correct_button: Small  # shown: index into the task's buttons; -1: none
     button: Small  # done: pressed; -1: none, or not known
     rt_seconds: Times  # done: from onset; NaN: no response within the window
     correct: Flags  # done
-    scored: Flags  # done: False: the person lacks the trial, or it is none of `Trials.scored`
+    scored: Flags  # done: False: not in `Trials.scored`, or the person lacks the trial
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Segments of runs on the model's time step: s segments, padded with steps that do not count.
+    """Segments of runs on the model's time step: s segments, padded with steps that are not scored.
 
     Shapes are those of one person (`person`). Segments of several people (`stack_people`) have an
     axis of people at the front; its length is 1 in `inputs`, `task` and the stimuli of trials where
@@ -156,15 +156,15 @@ def stack_people(
     Segments are the same where people saw the same trials, numbered alike in their runs, with times
     from the segment's start that differ by no more than a step. Their times are then those of the
     first of these people, and a response keeps its time from the onset. Where storing each
-    different segment once would leave more than half of the table empty, for example because each
-    person has an own order of trials, everybody's segments are stored.
+    different segment once would leave more than half of the table empty, for example because people
+    have their own orders of trials, everybody's segments are stored.
 
-    As a target the pressed button's channel is 1 from the first step at or after the press to the
-    end of the response window, so that a network learns the distribution of response times; as
-    published it is a pulse of one step. Where a person pressed an unknown wrong button, the target
-    is its expectation: equal shares for all wrong buttons. Responses after the window are misses.
-    The window ends with the next trial's onset at the latest; a trial is not scored if its window
-    then has no step, or if a press precedes its onset.
+    In the target, the pressed button's channel is 1 from the first step at or after the press to
+    the end of the response window, so that a network learns the distribution of response times; the
+    published target is a pulse of one step. Where a person pressed an unknown wrong button, the
+    target is its expectation: equal shares for all wrong buttons. Responses after the window are
+    misses. The window ends with the next trial's onset at the latest; a trial is not scored if its
+    window then has no step, or if a press precedes its onset.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def stack_people(
         for person in people
     ]
     if not any(pieces):
-        raise ValueError("there is no trial to make segments of")
+        raise ValueError("there is no trial to make segments from")
     shown, owned = _layout(pieces)
     rows = _trial_rows(tasks, shown, owned)
     run = _each(owned, lambda piece: piece.number, np.intp(-1))
@@ -226,11 +226,11 @@ def stack_people(
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Some trials of a person's run in a row, which become a segment."""
+    """Consecutive trials of a person's run, which become a segment."""
 
     number: int  # of the run
     run: Trials
-    ends: Times  # (n,), of the windows of the run's trials
+    ends: Times  # (n,), of the run's response windows
     first: int  # trial
     stop: int  # trial after the last
     start_seconds: float  # of the run: step 0
@@ -249,7 +249,7 @@ class Piece:
         return (run.task.name, self.first, self.stop, *contents)
 
     def times(self) -> Times:
-        """Return its times in seconds from its start; equally many where `seen` is equal."""
+        """Return its times in seconds from its start; as many as of any piece with equal `seen`."""
         run, part = self.run, self.trials
         onset = run.onset_seconds[part]
         times = np.concatenate(
@@ -269,7 +269,7 @@ Row = list[Piece | None]
 
 
 def _layout(pieces: Sequence[Sequence[Piece]]) -> tuple[list[Row], list[Row]]:
-    """Return the pieces shown, one row for all or one a person, and each person's own pieces."""
+    """Return the pieces shown, in one row or one per person, and each person's own pieces."""
     slots: list[Piece] = []
     by_sight: dict[tuple[Any, ...], list[int]] = {}
     owned = [_assign(own, slots, by_sight) for own in pieces]
@@ -299,7 +299,7 @@ def _assign(
 
 
 def _each(table: Sequence[Row], of: Callable[[Piece], float], empty: np.generic) -> NDArray[Any]:
-    """Return a number of each piece, (rows, s), in the type of what empty cells have."""
+    """Return a number of each piece, (rows, s); `empty` gives empty cells, and the type."""
     found = [[empty if piece is None else of(piece) for piece in row] for row in table]
     return np.array(found, empty.dtype)
 
@@ -361,7 +361,7 @@ def _scored(rows: TrialRows, within: Flags) -> Flags:
     return scored
 
 
-# What columns of trials have where there is no trial.
+# Values of the columns where there is no trial.
 _SHOWN: Mapping[str, Any] = {
     **dict.fromkeys(("segment", "trial", "first_step", "last_step"), np.intp(0)),
     **dict.fromkeys(("onset_step", "display_seconds", "window_seconds"), np.float64(0.0)),
@@ -431,11 +431,11 @@ def _shares(rows: TrialRows, tasks: TaskSet) -> Array:
 def _seen(piece: Piece, steps: Numbers) -> Array:
     """Return what was on the screen during steps, (steps, channels).
 
-    A stimulus that is on for a part of a step counts with this part, which keeps its timing.
+    A stimulus that is on for part of a step has this part as its value, which keeps its timing.
     """
     run, part = piece.run, piece.trials
     onset, cues = run.onset_seconds[part], piece.cues()
-    # What is shown next takes the place of what is on.
+    # The next stimulus replaces the one that is on.
     off = np.minimum(onset + run.display_seconds[part], np.append(onset[1:], np.inf))
     on, off = np.append(onset, cues[:, 1]), np.append(off, cues[:, 2])
     values = np.concatenate([run.stimulus[part], np.eye(run.task.channels)[cues[:, 0].astype(int)]])
@@ -499,11 +499,11 @@ def cut_run(trials: Trials, number: int = 0, *, steps: int = SEGMENT_STEPS) -> l
     """Cut a run into pieces, so that each trial is in one of them with its whole window.
 
     A piece begins with a trial: at the trial's cue where there is one after the onset of the
-    trial before it, else at its onset. It goes on to the last trial before `steps` are over at
-    which the task lets a segment begin (`Trials.cut`). Where there is no such trial, it goes on as
-    far as whole windows fit, and the next piece begins at a trial that has no cue.
+    trial before it, else at its onset. The next piece begins at the last trial within `steps` at
+    which the task lets a segment begin (`Trials.cut`). Without such a trial it begins at the first
+    trial whose window does not fit.
 
-    The published cuts, each 20.96 s from the run's start, begin 13 s into a block of faces, where
+    The published cuts, every 20.96 s from the run's start, begin 13 s into a block of faces, where
     no cue says what has to be matched (Takahashi et al., 2026, doi:10.34133/bmef.0231).
 
     Parameters

@@ -19,9 +19,9 @@ from bids_dtg.twin.tasks import ResponseRule, Task
 
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
-_FEWEST = 5  # responses by which their unit is judged
-_LISTED, _LONGEST = 10, 40  # values of a line, and characters of each
-# Values of a column of accuracy that mean an error, where the task file does not name the correct.
+_FEWEST = 5  # responses, to judge their unit
+_LISTED, _LONGEST = 10, 40  # values in a note, and characters of each
+# Values of the accuracy column that mean an error, unless the task file names the correct ones.
 _WRONG = ("0", "false", "incorrect", "wrong", "error")
 
 
@@ -31,9 +31,9 @@ class Trials:
 
     task: Task
     onset_seconds: NDArray[np.float64]  # (n,)
-    display_seconds: NDArray[np.float64]  # (n,): the stimulus is on from onset for so long
+    display_seconds: NDArray[np.float64]  # (n,): how long the stimulus is on, from onset
     stimulus: NDArray[np.float32]  # (n, channels): value of each channel while it is on
-    cues: NDArray[np.float64]  # (k, 3): channel, start and end in seconds: it is 1 meanwhile
+    cues: NDArray[np.float64]  # (k, 3): channel, and the seconds from and until which it is 1
     condition: NDArray[np.int8]  # (n,): index into task.conditions; -1: none
     correct_button: NDArray[np.int8]  # (n,): index into task.buttons
     button: NDArray[np.int8]  # (n,): pressed; -1: none, or not known (Stroop errors)
@@ -65,7 +65,7 @@ class Trials:
 def half_of(run: Trials, number: int) -> Trials:
     """Return the trials with an onset in the first (0) or second (1) half of a run, and their cues.
 
-    The published halves, to fit on and to test on (Takahashi et al., 2026).
+    As published, the first half is for fitting and the second for testing (Takahashi et al., 2026).
     """
     own = (run.onset_seconds >= run.run_seconds / 2) == bool(number)
     changes: dict[str, Any] = {
@@ -152,7 +152,7 @@ def read_trials(
 
 
 def values_in_words(values: Sequence[str]) -> list[str]:
-    """Return the line on trials whose value stands for no condition; none without such trials.
+    """Return the note on trials whose value stands for no condition; empty without such trials.
 
     Parameters
     ----------
@@ -176,10 +176,10 @@ def values_in_words(values: Sequence[str]) -> list[str]:
 
 
 def image_numbers(task: Task, name: str) -> NDArray[np.float32]:
-    """Return the numbers that stand for an image: the same for the same name, on any machine.
+    """Return the numbers that stand for an image, which depend on its name alone.
 
-    Each is drawn from the range 0 to 0.1 or 0.9 to 1, as published. The SHA-256 of the name serves
-    as random number, and chooses the range where the task file does not.
+    Each lies from 0 to 0.1 or from 0.9 to 1, as published. The SHA-256 of the name serves as random
+    number; it also chooses the range if the task file does not.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def _trial_rows(task: Task, events: Events) -> tuple[Events, list[str]]:
     events = events.take(np.argsort(events.numbers("onset"), kind="stable"))
     events, repeated = events.without_repeated()
     if not len(events):
-        raise RunError(f"{events.source} has no trial of the task {task.name}", expected="some")
+        raise RunError(f"{events.source} has no trial of the task {task.name}", expected="one")
     notes = {"row without an onset": without, "repeated row": repeated}
     return events, [f"{counted(n, what)} left out" for what, n in notes.items() if n]
 
@@ -235,7 +235,7 @@ def _require_columns(task: Task, events: Events) -> None:
 
 
 def _columns(task: Task) -> list[str]:
-    """Return the columns that the task asks for, in some order."""
+    """Return the columns that the task needs, in no particular order."""
     response = task.response
     columns = [response.rt, response.accuracy, response.button, task.correct_column]
     columns += [task.condition_column, task.run_end, *(column for column, _ in task.rows)]
@@ -261,13 +261,13 @@ def _durations(task: Task, events: Events) -> NDArray[np.float64]:
 def _displays(
     task: Task, onset: NDArray[np.float64], duration: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return how long each stimulus is on: never into the next trial."""
+    """Return how long each stimulus is on, at most until the next trial."""
     longest = np.inf if task.display_seconds is None else task.display_seconds
     return np.minimum(np.minimum(duration, longest), np.diff(onset, append=np.inf))
 
 
 def _run_seconds(task: Task, events: Events, last: float) -> float:
-    """Return when the run ends: given by the file, else after the last trial and the rest."""
+    """Return when the run ends: as the file says, or after the last trial and the rest."""
     if task.run_end is not None:
         ends = events.numbers(task.run_end)
         if np.isfinite(ends).any():
@@ -328,7 +328,7 @@ def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
     if not task.probes:
         found = _buttons(task, events, task.correct_column, task.correct_buttons)
         wrong = found < 0
-        expected = "the correct button; trials without one, as no-go, are left out by [rows]"
+        expected = "the correct button; leave out trials without one (no-go) by [rows]"
     else:
         target = events.cells[task.correct_column]
         equal = np.stack([events.cells[column] == target for _, column in task.probes])
@@ -355,8 +355,8 @@ def _responses(
 ) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the responses as the file has them, (n,) each.
 
-    Response times in seconds (NaN: none), buttons (-1: none, or not known), which are correct, and
-    of which the time is there without the button, or the other way round.
+    Response times in seconds (NaN: none), buttons (-1: none, or unknown), which are correct, and
+    which have a time without a button, or a button without a time.
     """
     rule = task.response
     rt = events.numbers(rule.rt, none=rule.no_response) * rule.rt_unit_seconds
@@ -374,16 +374,16 @@ def _responses(
             values = (*rule.correct_values, *_WRONG)
             expected = f"one of {', '.join(values)}, or response.correct_values of the task"
             raise events.error(int(np.argmax(neither)), rule.accuracy, expected)
-    # An error is the other one of two buttons; of more it is not known.
+    # With two buttons an error is the other one; with more it is unknown.
     wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
     halved = np.where(answered, events.cells[rule.accuracy] == "", right)
     return rt, np.where(right, correct_button, wrong), right, halved
 
 
 def _require_window(task: Task, events: Events, rt: NDArray[np.float64]) -> None:
-    """Refuse five responses or more of which most come after the window, as milliseconds do.
+    """Refuse a file with most of five or more responses after the window, as if in milliseconds.
 
-    Single late ones count as responses, as in the published figures.
+    A few late ones are kept here.
     """
     answered = int(np.isfinite(rt).sum())
     late = int((rt > task.window_seconds).sum())
@@ -417,7 +417,7 @@ def _unscored(
     return early | halved | hidden, notes
 
 
-# No run takes a day: a larger time is in another unit.
+# No run lasts a day; a larger time must be in another unit.
 MOST_SECONDS = 86_400.0
 _NONE = ("", "n/a", "na", "nan", "none", "null")
 _LONGEST_CELL = 60  # characters of a wrong cell that a message quotes
@@ -520,7 +520,7 @@ class Events:
 
 
 def _objects(values: Sequence[str]) -> NDArray[np.object_]:
-    """Return texts as objects: each cell of a text array would be as wide as the longest."""
+    """Return an array of objects; each cell of a text array would be as wide as the longest."""
     array = np.empty(len(values), object)
     array[:] = values
     return array

@@ -134,9 +134,9 @@ def test_a_slope_is_that_of_least_squares_over_people_who_have_both():
     ("x", "y", "why"),
     [
         (np.arange(9.0), np.arange(9.0), "9 people outside the training set, 10 are needed"),
-        (np.arange(40.0), np.tile([0.0, 1.0], 20), "do not go together over people"),
-        (np.ones(40), np.arange(40.0), "do not go together over people"),
-        (1 + 1e-8 * np.arange(40), np.arange(40.0), "do not go together over people"),
+        (np.arange(40.0), np.tile([0.0, 1.0], 20), "are not correlated over people"),
+        (np.ones(40), np.arange(40.0), "are not correlated over people"),
+        (1 + 1e-8 * np.arange(40), np.arange(40.0), "are not correlated over people"),
     ],
 )
 def test_changes_are_not_calibrated_without_a_slope(x, y, why):
