@@ -1,9 +1,8 @@
-"""The one table of workflows, and what a row says of its slice.
+"""The table of workflows, and what each row holds.
 
-A workflow is a slice of the package, `bids_dtg.<name>`. All that the rest of the program knows of
-it stands in its row, in the slice's module `row`; no other room names or imports a slice. A row
-imports what it names when that is called, so that ``--help`` and wrong arguments are answered at
-once.
+A workflow is a slice of the package, `bids_dtg.<name>`. The rest of the program knows it only by
+its row, in the slice's module `row`; nothing else names or imports a slice. A row imports its
+functions when they are first called, so that ``--help`` and wrong arguments are answered at once.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ WORKFLOWS: Mapping[str, str] = MappingProxyType(
         "twin": "bids_dtg.twin.row:ROW",
     }
 )
-DEFAULT = next(iter(WORKFLOWS))  # also of an output that names none
+DEFAULT = next(iter(WORKFLOWS))  # also assumed for an output that names no workflow
 
-Run = Callable[[Settings], int]  # does the work; returns how much of it failed
+Run = Callable[[Settings], int]  # does the work; returns the number of failures
 
 
-# Options, and groups of them, that every call reads.
+# Options, and groups of options, that every run reads.
 EVERY_CALL = (
     *("input", "workflow", "analysis", "participant_label", "nprocs", "omp_nthreads", "mem_gb"),
     *("dry_run", "no_reports", "verbose"),
 )
-# What is read on the way from runs of rest to results.
+# Groups of options that are read on the way from resting runs to results.
 OF_RUNS = ("selection", "cleaning", "resources", "model")
 
 
@@ -51,41 +50,41 @@ class Analysis:
 
     run: Run  # what it does
     help: str  # for ``--help``
-    # Options that it reads and not every call does: names, or whole groups. Others are refused.
+    # Options that it reads besides those of every run: names, or whole groups. Others are refused.
     reads: tuple[str, ...]
-    needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
-    instead_of_model: str = ""  # an option that makes --model unneeded where it is given
+    needs_model: bool = False  # whether ``--model`` must be given, as its default does not fit
+    instead_of_model: str = ""  # an option that can be given instead of ``--model``
 
 
 @dataclass(frozen=True)
 class FeatureKind:
-    """A kind of numbers that each participant has in the output, or beside it."""
+    """A kind of features, i.e. numbers that each participant has, e.g. in maps."""
 
     name: str  # in the columns of results
     words: str  # in a sentence, plural
     # Finds features of people: takes the kind and a `bids_dtg.cohort.people.GroupPeople`, returns a
-    # `bids_dtg.cohort.features.FeatureSource`. DatasetError: nobody has any.
+    # `bids_dtg.cohort.features.FeatureSource`, raises DatasetError where nobody has any.
     find: Callable[[FeatureKind, Any], Any]
-    # Returns which file of each run they are read from; None: from no files of runs.
+    # Returns the kind of run file that holds them; None: they are not in files of runs.
     run_file: Callable[[], FileKind] | None = None
-    # Columns of its tables that name a row, and last the column of values.
+    # Columns that identify a row of its tables, then the column of values.
     columns: tuple[str, ...] = ("name", "score")
-    # Whether runs that have this file count as results: of workflows that make no maps.
+    # Whether a run with this file counts as processed, in workflows that make no maps.
     counts: bool = False
     synthetic: bool = False  # whether a model predicted them
-    # Measures of runs that associations always have as covariates, where people differ in them.
+    # Measures of runs that every association has as covariates, where participants differ in them.
     covariates: tuple[str, ...] = ()
 
 
-SIMULATED, TABLE, PICTURE = "simulated", "demo.tsv", "demo.png"  # of a demo, below OUT
+SIMULATED, TABLE, PICTURE = "simulated", "demo.tsv", "demo.png"  # files of a demo, below OUT
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What ``dtg-demo``, or ``dtg-phantom``, does."""
+    """What ``dtg-demo`` or ``dtg-phantom`` does for a workflow."""
 
-    # Takes the arguments; returns whether people failed. ValueError: of frames that it cannot
-    # simulate.
+    # Takes the arguments and returns whether participants failed. ValueError: it cannot simulate
+    # so many, or so long, frames.
     run: Callable[[argparse.Namespace], int | None]
     help: str  # for ``--help``, in a few words
     files: str  # what it makes below OUT, for ``--help``
@@ -93,40 +92,41 @@ class Simulation:
     fewest: int = 1
     most: int = 999
     takes: tuple[str, ...] = ()  # options of ``dtg-demo`` that not every demo has, as typed
-    cores: int | None = None  # that it can use; None: all there are
-    needs: str = ""  # what it takes, for ``--help``; empty: nothing to say
-    published: Simulation | None = None  # with --published: of the form that was published
+    cores: int | None = None  # how many it can use; None: all
+    needs: str = ""  # extra packages and time that it needs, for ``--help``
+    published: Simulation | None = None  # the demo of the published model, for ``--published``
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workflow:
-    """A row: what the program knows of a slice."""
+    """A row of the table: what the program knows of a slice."""
 
     name: str  # a value of ``--workflow``
     help: str  # for ``--help``
     participants: Run  # makes maps or other results of each participant
-    # As `Analysis.reads`; the group level without --analysis takes the same.
+    # Options that the participant level reads, as in `Analysis.reads`; the group level without
+    # --analysis reads the same.
     participants_read: tuple[str, ...]
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
-    # Returns how its results are presented: of `bids_dtg.report.presentation.Presentation`.
+    # Returns its `bids_dtg.report.presentation.Presentation`.
     presentation: Callable[[], Any]
-    # Of models: what ``--architecture`` may be, each in words, empty where the name says it; the
-    # first is the default. None: no option.
+    # Values of ``--architecture`` with their explanations, which may be empty; the first is the
+    # default. An empty mapping: no such option.
     architectures: Mapping[str, str] = field(default_factory=dict)
-    recipes: tuple[str, ...] = ()  # of training: what ``--recipe`` may be; none: no option
-    # Of options that are not given, by name: what the workflow takes in their place.
+    recipes: tuple[str, ...] = ()  # values of ``--recipe``; empty: no such option
+    # The workflow's own values of options that are not given, by name.
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    # What analyses over people read of its results, by name.
+    # Kinds of features that statistics read from its results, by name.
     features: Mapping[str, FeatureKind] = field(default_factory=dict)
-    # Kinds of results of a participant, by the values of ``--write``, each in words.
+    # Kinds of results of a participant, by the values of ``--write``, with their explanations.
     writes: Mapping[str, str] = field(default_factory=dict)
-    # Without ``--analysis``: the table and the pages of all participants. It takes the options of
-    # the participant level, so that the same line makes both.
+    # Makes the table and the pages of all participants, without ``--analysis``. It takes the
+    # options of the participant level, so that one command line serves both.
     group: Run | None = None
     demo: Simulation | None = None
     phantom: Simulation | None = None
-    # Of its models: rows as `bids_dtg.bundles.kinds.Kind`, and those that can be fetched by name,
-    # as `bids_dtg.bundles.kinds.PublishedModel`; both stand above this table.
+    # Return the kinds of its models (`bids_dtg.bundles.kinds.Kind`), and those that can be fetched
+    # by name (`bids_dtg.bundles.kinds.PublishedModel`).
     kinds: Callable[[], Iterable[Any]] = tuple
     published: Callable[[], Mapping[str, Any]] = dict
 
@@ -161,7 +161,7 @@ def later(name: str) -> Callable[..., Any]:
     Parameters
     ----------
     name
-        Of the function, as `module:function`, below the package.
+        `module:function`, relative to the package.
     """
 
     def call(*arguments: Any) -> Any:
@@ -176,7 +176,7 @@ def constant(name: str) -> Callable[[], Any]:
     Parameters
     ----------
     name
-        Of the constant, as `module:NAME`, below the package.
+        `module:NAME`, relative to the package.
     """
     return lambda: _resolve(name)
 

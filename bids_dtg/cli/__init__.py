@@ -1,9 +1,9 @@
-"""The commands: arguments to settings, settings to work, errors to one line.
+"""The command-line programs: they turn arguments into settings, and errors into one line.
 
-- `run`: ``bids_dtg``: arguments and TOML file to settings, settings to a workflow
-- `parser`: its options, other programs' spellings of them, and what ``--help`` prints
-- `models`: ``dtg-models``: fetch, list, verify, check and convert bundles
-- `phantom`: ``dtg-phantom``: simulated people, written as datasets
-- `demo`: ``dtg-demo``: simulated people through the program, beside their truth
-- `exits`: how every command ends: exit codes, and errors as one line
+- `run`: ``bids_dtg`` reads arguments and TOML file, and runs a workflow
+- `parser`: its options, other programs' spellings of them, and ``--help``
+- `models`: ``dtg-models`` fetches, lists, verifies and converts model bundles
+- `phantom`: ``dtg-phantom`` writes datasets of simulated people
+- `demo`: ``dtg-demo`` runs a workflow on simulated people and compares with the truth
+- `exits`: exit codes, and one-line errors of all programs
 """

@@ -1,4 +1,4 @@
-"""The command `dtg-demo`: a workflow on simulated people, beside the truth."""
+"""The command `dtg-demo`: run a workflow on simulated people and compare with the truth."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def parser_of_people(
     files: Mapping[str, str],
     note: str,
 ) -> Parser:
-    """Return a parser with OUT and ``--workflow``, of a program that simulates people.
+    """Return the parser, with OUT and ``--workflow``, of a program that simulates people.
 
     Parameters
     ----------
     program, description
-        What it is, and what it does.
+        Its name, and what it does.
     rows
         What it does with each workflow.
     files
-        What it makes below OUT, by what is typed.
+        What it makes below OUT, by the name of the workflow as typed.
     note
-        Last words of its help.
+        Last lines of its help.
     """
     parts = [f"With --workflow {typed}:\n{lines}\n" for typed, lines in files.items()]
     parser = Parser(
@@ -55,12 +55,12 @@ def parser_of_people(
 
 
 def check_people(row: Simulation, arguments: argparse.Namespace) -> None:
-    """Refuse numbers of people or seeds that cannot be, and a folder that is not empty.
+    """Refuse an impossible number of people, a negative seed, and a folder that is not empty.
 
     Raises
     ------
     SettingsError
-        One of them.
+        One of these was found.
     """
     out, participants, seed = arguments.out, arguments.participants, arguments.seed
     if not row.fewest <= participants <= row.most:
@@ -69,7 +69,7 @@ def check_people(row: Simulation, arguments: argparse.Namespace) -> None:
     if seed < 0:
         raise SettingsError(f"--seed is {seed}", expected="0 or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")
+        raise SettingsError(f"OUT {out} exists and is not empty", remedy="choose a new folder")
 
 
 def demos() -> Mapping[str, Simulation]:
@@ -78,12 +78,12 @@ def demos() -> Mapping[str, Simulation]:
 
 
 def _taking(flag: str) -> list[str]:
-    """Return the workflows whose demos take an option."""
+    """Return the workflows whose demos have an option."""
     return [name for name, row in demos().items() if flag in row.takes]
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser; nothing heavy is imported for it."""
+    """Build the parser, without heavy imports."""
     rows = demos()
     files = {
         f"{name}{' --published' * published}{f' ({row.needs})' if row.needs else ''}": row.files
@@ -96,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
         "Simulate people, run a workflow on them, and compare with the truth.",
         rows,
         files,
-        "Nobody real is in it, and the demo model is not for science.\n",
+        "All people are simulated, and the demo model is not for science.\n",
     )
     defaults = ", ".join(f"{row.people} with {name}" for name, row in rows.items())
     parser.add_argument(
@@ -111,13 +111,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--broken-run",
         action="store_true",
-        help="cut the last participant's run in half, to see how a failure looks "
+        help="cut the last participant's run in half, to show what a failure looks like "
         f"(--workflow {', '.join(_taking('--broken-run'))})",
     )
     parser.add_argument(
         "--published",
         action="store_true",
-        help=f"instead the published model (--workflow {', '.join(_taking('--published'))})",
+        help=f"use the published model instead (--workflow {', '.join(_taking('--published'))})",
     )
     parser.add_usual()
     return parser
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     row = demos()[arguments.workflow]
     if arguments.published:
-        row = row.published or row  # refused below where there is none
+        row = row.published or row  # where there is none, the option is refused below
     limit_threads(row.cores or available_cores())
 
     def action() -> int:
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_temporary_folder()
         return EXIT_FAILED if row.run(arguments) else 0
 
-    kept = "what is complete is kept"
+    kept = "finished results are kept"
     return call("dtg-demo", action, debug=arguments.verbose > 1, interrupted=kept)
 
 

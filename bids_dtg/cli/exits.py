@@ -1,8 +1,8 @@
-"""How every program of the package ends: exit codes, and errors as one line.
+"""Exit codes and one-line errors of every program of the package.
 
-Exit codes: 0 all requested work done; 1 at least one participant failed, or
+Exit codes: 0 all requested work is done; 1 at least one participant failed, or
 results could not be written; 2 wrong arguments, dataset or model (nothing was
-started); 70 an internal error; 128 + n ended by signal n.
+started); 70 internal error; 128 + n ended by signal n.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a wrong argument in one line, without the whole usage before it.
+    """A parser that reports a wrong argument in one line, without the usage before it.
 
-    A path may begin with `~`, as where quotes have kept a shell from replacing it.
+    A path may begin with `~`, which a shell does not expand within quotes.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         self.register("type", Path, _path)
 
     def add_usual(self) -> None:
-        """Take ``-v`` and ``--version``, for programs without other options of this package."""
+        """Add ``-v`` and ``--version``, for programs without the options of ``bids_dtg``."""
         words = "-vv: show where an error comes from"
         self.add_argument("-v", "--verbose", action="count", default=0, help=words)
         self.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{line}\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse a value that an option does not have, and name what may be meant."""
+        """Refuse an illegal value, and suggest what may be meant."""
         if action.choices is None or value in action.choices:
             return
         choices = list(map(str, action.choices))
@@ -70,7 +70,7 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, words)
 
     def _order(self) -> str:
-        """Return the order of the arguments that are no options, where there are several."""
+        """Return the order of the positional arguments, where there are several."""
         places = [action for action in self._actions if not action.option_strings]
         names = [str(each.metavar or f"{{{','.join(each.choices or ())}}}") for each in places]
         return f"; the order is {' '.join(names)}" if len(names) > 1 else ""
@@ -84,7 +84,7 @@ def _path(text: str) -> Path:
 
 
 def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: str) -> int:
-    """Run a program's action; turn whatever it raises into one line and an exit code.
+    """Run a program's action; turn any exception into one line and an exit code.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     debug
         Whether to print tracebacks too.
     interrupted
-        What Ctrl-C, or a signal that ends the program, leaves behind, in words.
+        In words, what Ctrl-C or a signal that ends the program leaves behind.
     """
     _show_own_warnings(program, everything=debug)
     _end_by_signals(program, interrupted)
@@ -105,7 +105,7 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     except KeyboardInterrupt:
         say(f"{program}: interrupted; {interrupted}")
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever read the output has left
+    except BrokenPipeError:  # the reader of the output has closed it
         raise
     except Exception as err:
         if debug:
@@ -141,21 +141,21 @@ def _end_by_signals(program: str, interrupted: str) -> None:
     """Make SIGTERM and SIGHUP (a closed terminal) print a line and end the program."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
-        # Not by the stream: where a line is being written, it takes no other one.
+        # Not through the stream, which refuses a second line while it writes one.
         with suppress(OSError):
             os.write(2, f"\n{program}: ended by signal {number}; {interrupted}\n".encode())
         raise SystemExit(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):  # SIGHUP: not on Windows
         number = getattr(signal, name, None)
-        # What is ignored, as by nohup, stays so.
+        # A signal that is ignored, e.g. by nohup, stays ignored.
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
 
 
 def _check_working_folder() -> None:
     try:
-        os.getcwd()  # noqa: PTH109 (it is asked whether there is one)
+        os.getcwd()  # noqa: PTH109 (this only asks whether the folder exists)
     except OSError as err:
         raise SettingsError(
             f"the current folder cannot be used: {err.strerror}",

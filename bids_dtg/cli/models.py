@@ -1,7 +1,7 @@
 """The command `dtg-models`: fetch, list, show, verify and convert model bundles.
 
-Exit codes: 0 done; 1 something cannot be written; 2 wrong arguments, model or
-checkpoint, or a model that cannot be fetched; 70 internal error; 130 interrupted.
+Exit codes: 0 done; 1 something could not be written; 2 wrong arguments, model or
+checkpoint, or a model that could not be fetched; 70 internal error; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
     from bids_dtg.bundles.bundle import Bundle
 
-_TERMS = "The published models were trained on HCP data: their use is under HCP's data-use terms.\n"
+_TERMS = "The published models were trained on HCP data; HCP's data-use terms apply to them.\n"
 _FETCH_EPILOG = f"""\
 The published models are hcp-ya, hcp-d and ukb. Their files come from GitHub, at fixed
-commits, and are verified before anything reads them. A broken download is resumed.
+commits, and are verified before they are used. An interrupted download is resumed.
 TemplateFlow's transform for runs in MNI152NLin2009cAsym (205 MB), fMRIPrep's default
 space, is fetched with them, into TemplateFlow's folder.
 
-  DTG_MODEL_MIRROR  hosts that are asked before GitHub (addresses, with spaces between)
+  DTG_MODEL_MIRROR  addresses that are tried before GitHub, separated by spaces
   HTTPS_PROXY       a proxy; REQUESTS_CA_BUNDLE its certificates
   DTG_OFFLINE       if set to 1, nothing is fetched
 
 {_TERMS}"""
 _VERIFY_EPILOG = """\
-All files are compared with the checksums of the model's card. Then rest that is simulated
-from a seed is put through the model: the prepared network must equal torch's (where torch is
-installed), maps be finite, and contrasts of a difference have the sign of their parts. fetch
-does the same at its end.
+All files are compared with the checksums in the model's card. Then the model predicts maps
+from simulated rest: the prepared network must agree with PyTorch's (where PyTorch is
+installed), maps must be finite, and the map of a contrast A-B must correlate positively with
+the difference of the maps of A and B. fetch ends with the same checks.
 
-exit codes: 0 whole, and all checks passed; 2 damaged, or a check failed.
+exit codes: 0 intact, and all checks passed; 2 damaged, or a check failed.
 """
 _CONVERT_EPILOG = f"""\
 example, for the published HCP-YA model:
@@ -49,7 +49,7 @@ example, for the published HCP-YA model:
     --name hcp-ya --maps melodic_IC_MNI_2mm.nii.gz \\
     --brain-mask MNI_2mm_brain_mask.nii --mask MNI_2mm_GM_mask_crop.nii
 {_TERMS}"""
-# Facts of a converted model that are not given: the first are those of the published models.
+# Facts of a converted model that the user does not state; the first are the published models'.
 _ASSUMED: dict[str, Any] = {
     "space": "MNI152NLin6Asym",
     "resolution": "2",
@@ -70,7 +70,7 @@ _STATED = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser; nothing heavy is imported for it."""
+    """Build the parser, without heavy imports."""
     parser = Parser(prog="dtg-models", description="Fetch, list, verify and convert models.")
     parser.add_usual()
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.do(arguments)
         return 0
 
-    left = "a broken download is resumed the next time, nothing else is left"
+    left = "an interrupted download is resumed next time; nothing else is left behind"
     return call("dtg-models", action, debug=arguments.verbose > 1, interrupted=left)
 
 
@@ -135,15 +135,15 @@ def _seconds(text: str) -> float:
 
 def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="Lightning .ckpt file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the bundle, made anew")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the new bundle")
     inputs = parser.add_argument_group("files of the model")
     for flag, words in (
-        ("--maps", "4-D NIfTI, one volume a ROI"),
-        ("--brain-mask", "where ROI series are made"),
-        ("--mask", "grey matter; defines the grid"),
+        ("--maps", "ROI maps, 4-D NIfTI with one volume per ROI"),
+        ("--brain-mask", "brain mask, within which ROI series are computed"),
+        ("--mask", "grey-matter mask, which defines the model's grid"),
         (
             "--contrasts",
-            "table with a column label, one line an output (default: the 47 HCP-YA contrasts)",
+            "table with a column label, one row per output (default: the 47 HCP-YA contrasts)",
         ),
     ):
         required = flag != "--contrasts"
@@ -153,23 +153,25 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     for flag, kind, metavar, words in (
         ("--model-version", str, "TEXT", "(default: 1)"),
         ("--space", str, "SPACE", "(default: MNI152NLin6Asym)"),
-        ("--resolution", str, "LABEL", "of res- (default: 2)"),
+        ("--resolution", str, "LABEL", "value of res- (default: 2)"),
         ("--licence", str, "TEXT", "terms of use"),
         ("--citation", str, "TEXT", "what users should cite"),
         ("--description", str, "TEXT", "one line in plain words"),
-        ("--training-data", str, "TEXT", "its data set"),
-        ("--training-cleaning", str, "TEXT", "in words"),
+        ("--training-data", str, "TEXT", "training dataset"),
+        ("--training-cleaning", str, "TEXT", "how its runs were cleaned, in words"),
         ("--notice", str, "TEXT", "a line that users see at each use"),
-        ("--training-participants", int, "N", "how many people"),
-        ("--training-tr", _seconds, "SECONDS", "seconds per frame"),
+        ("--training-participants", int, "N", "number of training participants"),
+        ("--training-tr", _seconds, "SECONDS", "repetition time of the training runs"),
         (
             *("--segment-seconds", _seconds, "SECONDS"),
-            "rest in one training sample (default: 432)",
+            "seconds of rest in one training sample (default: 432)",
         ),
     ):
         card.add_argument(flag, type=kind, metavar=metavar, help=words)
     card.add_argument(
-        "--not-for-science", action="store_true", help="mark every output; needs --notice"
+        "--not-for-science",
+        action="store_true",
+        help="mark every output as not for science; needs --notice",
     )
 
 
@@ -178,7 +180,7 @@ def _list(_arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.store import model_folders
 
     _print(model_lines())
-    show("looked in:")
+    show("folders searched:")
     for folder, origin in model_folders().items():
         show(f"  {folder} ({origin}{'' if folder.is_dir() else ', absent'})")
 
@@ -202,7 +204,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _fetch_transform() -> None:
-    """Fetch what fMRIPrep's default output needs; the models are here, with it or without."""
+    """Fetch the transform that fMRIPrep's default space needs; without it, models still work."""
     from bids_dtg.inputs.anatomy import USUAL_TEMPLATE
     from bids_dtg.inputs.run import SPACE
     from bids_dtg.inputs.templateflow import TemplateFlow
@@ -228,7 +230,7 @@ def _verify(arguments: argparse.Namespace) -> None:
             show(f"{model}: {err}")
             damaged.append(str(model))
         else:
-            show(f"{model}: whole, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
+            show(f"{model}: intact, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
             whole.append(bundle)
     _check(whole)
     if damaged:
@@ -236,7 +238,7 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _check(bundles: Iterable[Bundle[Any]]) -> None:
-    """Check models by simulated rest, print what was found, and refuse the first that failed."""
+    """Check models on simulated rest, print the outcomes, and raise the first failure."""
     from bids_dtg.bundles.kinds import all_kinds
     from bids_dtg.bundles.overview import selftest_lines
 
@@ -249,7 +251,7 @@ def _check(bundles: Iterable[Bundle[Any]]) -> None:
         bundle, check = failed[0]
         raise BundleError(
             f"{bundle.path} failed its self-check: {check.name}: {check.words}",
-            remedy="do not use its maps; fetch or make the model again, and report it where it "
+            remedy="do not use its maps; fetch or make the model again, and report it if it "
             "fails again",
         )
 
@@ -275,7 +277,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     taken = {**_ASSUMED, **given}
     contrasts = read_contrasts(arguments.contrasts) if arguments.contrasts else ()
-    # Of what was not given there is nothing, but for what has a default.
+    # Facts without a default that were not stated have no source.
     sources = {fact: "stated" for option, fact in _STATED.items() if option in given}
     for fact, options in (
         ("grid", {"space", "resolution"}),

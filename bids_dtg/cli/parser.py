@@ -1,6 +1,6 @@
-"""The options of ``bids_dtg`` as a parser, how other programs spell them, and ``--help``.
+"""The parser of ``bids_dtg``, other programs' spellings of its options, and ``--help``.
 
-All of it is made from the table of options and from the rows of the workflows.
+All of it is generated from the table of options and the rows of the workflows.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _PLACES = "BIDS_DIR OUTPUT_DIR"
 _USAGE = f"bids_dtg {_PLACES} {{participant,group}} [options]"
 _DESCRIPTION = (
     "Predicts task-activation maps from resting-state fMRI: reads fMRIPrep derivatives and writes "
-    "one map per contrast as BIDS derivatives. With --workflow dynamics: models of brain dynamics. "
-    "With --workflow twin: networks, made from participants' connectomes, that perform their tasks."
+    "one map per contrast as BIDS derivatives. --workflow dynamics fits models of brain dynamics; "
+    "--workflow twin makes networks from participants' connectomes that perform the same tasks."
 )
 _EXAMPLES = """\
 examples:
@@ -66,12 +66,12 @@ exit codes: 0 done; 1 at least one participant failed, the others are complete;
 """
 _WIDTH = 80  # columns of a page
 _INDENT, _WIDE_INDENT = 24, 32  # columns before what an option does
-_SHORT = 10  # letters of a default that has room in the overview
+_SHORT = 10  # characters of the longest default that the overview shows
 
-# Bytes in a unit of --mem, as fMRIPrep has them; without one they are megabytes.
+# Bytes per unit of --mem, as in fMRIPrep; a number without a unit is in megabytes.
 _UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-# Runners of BIDS-Apps pass them, and they change nothing: no input is validated, nothing tracked,
-# no intermediate file kept, and maps are made without chance.
+# BIDS-App runners pass these. They have no effect here, as the program validates no input, tracks
+# nothing, keeps no intermediate files and predicts maps deterministically.
 _IGNORED = ("--skip-bids-validation", "--notrack")
 _IGNORED_WITH_VALUE = ("-w", "--work-dir", "--random-seed")
 
@@ -79,7 +79,8 @@ _IGNORED_WITH_VALUE = ("-w", "--work-dir", "--random-seed")
 def _gigabytes(text: str) -> str:
     found = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([BKMGT]?)B?", text.strip().upper())
     if found is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no memory. Expected: megabytes, or e.g. 16G")
+        words = f"'{text}' is not an amount of memory. Expected: megabytes, or e.g. 16G"
+        raise argparse.ArgumentTypeError(words)
     return f"{float(found[1]) * _UNITS[found[2]] / 1e9:g}"
 
 
@@ -87,10 +88,10 @@ def _minutes(text: str) -> str:
     try:
         return f"{max(0.0, float(text)) / 60:g}"
     except ValueError as err:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds") from err
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds") from err
 
 
-# Other programs' spellings: flags, the option that they stand for, and how its value is converted.
+# Other programs' spellings: flags, the option that they mean, and how its value is converted.
 ALIASES: tuple[tuple[tuple[str, ...], str, Callable[[str], str]], ...] = (
     (("--mem", "--mem-mb"), "mem_gb", _gigabytes),
     (("--fd-thresh", "-f"), "fd_threshold", str),
@@ -104,7 +105,7 @@ ALIASES: tuple[tuple[tuple[str, ...], str, Callable[[str], str]], ...] = (
 
 @dataclass(frozen=True)
 class Topic:
-    """A level of a workflow, or one of its analyses, that somebody asks about."""
+    """What a command line addresses: a level of a workflow, or one of its analyses."""
 
     workflow: Workflow
     analysis: str | None = None
@@ -112,7 +113,7 @@ class Topic:
 
     @property
     def options(self) -> Mapping[str, Option]:
-        """The options that a call on the topic reads; at the group level those of all analyses."""
+        """The options that such a run reads; at the group level, those of all analyses."""
         row, which = self.workflow, [self.analysis]
         if self.level == "group" and self.analysis is None:
             which = [None, *row.analyses] if row.group else [*row.analyses]
@@ -121,13 +122,13 @@ class Topic:
 
     @property
     def call(self) -> str:
-        """The workflow and the analysis, as they are typed."""
+        """The workflow and the analysis, as typed."""
         own = "" if self.analysis is None else f" --analysis {self.analysis}"
         return f"--workflow {self.workflow.name}{own}"
 
     @property
     def usage(self) -> str:
-        """How a call on the topic is typed."""
+        """The command line of such a run."""
         chosen = self.call.removeprefix(f"--workflow {DEFAULT}").lstrip()
         if self.level == "group" and self.analysis is None:
             chosen += " [--analysis NAME]"
@@ -135,7 +136,7 @@ class Topic:
 
     @property
     def description(self) -> str:
-        """What it does, and what it needs."""
+        """What the workflow or analysis does, and what it needs."""
         if self.analysis is None:
             return f"{self.workflow.name}: {self.workflow.help}."
         row = self.workflow.analyses[self.analysis]
@@ -151,18 +152,18 @@ class Topic:
 
     @property
     def epilog(self) -> str:
-        """Where to read on."""
+        """The last lines of its help: analyses, and where to find more."""
         if self.analysis is not None:
             return "bids_dtg --help-all prints all options."
         rows = [(name, row.help) for name, row in self.workflow.analyses.items()]
         return (
-            f"values of --analysis, at the level group:\n{_columns(rows)}\n\n"
-            "--help after --analysis NAME prints the options of that one; bids_dtg --help-all\n"
+            f"values of --analysis, at the group level:\n{_columns(rows)}\n\n"
+            "--analysis NAME --help prints the options of one analysis; bids_dtg --help-all\n"
             "prints all options."
         )
 
     def readers(self, option: str) -> str:
-        """Return what reads an option, in words: of the topic's workflow, else other workflows."""
+        """Return in words what reads an option: parts of this workflow, else other workflows."""
         row = self.workflow
         words = ["the participant level"] * (option in row.reads())
         if able := [name for name in row.analyses if option in row.reads(name)]:
@@ -176,12 +177,12 @@ class Topic:
 
 
 def find_topic(given: Mapping[str, Any]) -> Topic | None:
-    """Return what somebody asks about; None where the words name neither or there is none such.
+    """Return the topic of a command line; None where it names none, or one that does not exist.
 
     Parameters
     ----------
     given
-        Values of ``workflow``, ``analysis`` and ``analysis_level``, those that were typed.
+        The typed values of ``workflow``, ``analysis`` and ``analysis_level``.
     """
     name, analysis = given.get("workflow"), given.get("analysis")
     level = "group" if analysis else given.get("analysis_level", "participant")
@@ -216,7 +217,7 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
     Parameters
     ----------
     topic
-        What is typed; the parser has only the options that a call on it reads. None: all options.
+        Limits the parser to the options that such a run reads; None: all options.
     """
     workflow, shown, names, unsaid = None, OPTIONS, tuple[str, ...](), tuple[str, ...]()
     parser = _with_places(_USAGE, _DESCRIPTION, _EPILOG)
@@ -239,37 +240,37 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
         "--config-file",
         metavar="FILE",
         type=Path,
-        help="TOML file of options; the command line wins",
+        help="TOML file of options; the command line takes precedence",
     )
     section.add_argument(
         "-h",
         "--help",
         action="store_true",
-        help="the options that most calls need; after --workflow or --analysis, those that it "
+        help="show the options that most runs need; after --workflow or --analysis, those that it "
         "reads",
     )
-    section.add_argument("--help-all", action="store_true", help="all options")
+    section.add_argument("--help-all", action="store_true", help="show all options")
     section.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
     return parser
 
 
 def overview() -> str:
-    """Return one screen: the everyday options, and where the rest is."""
+    """Return one screen of help: the everyday options, and where to find the others."""
     analyses = dict.fromkeys(name for row in all_workflows() for name in row.analyses)
     more = [
         ("--workflow NAME --help", "options of a workflow, and its analyses"),
         ("--analysis NAME --help", f"options of {', '.join(analyses)}"),
         ("--help-all", "all options, and exit codes"),
     ]
-    epilog = f"the rest:\n{_columns(more)}\n\n{_EXAMPLES}"
+    epilog = f"more help:\n{_columns(more)}\n\n{_EXAMPLES}"
     parser = _with_places(_USAGE, _DESCRIPTION, epilog, brief=True)
-    section, choices = parser.add_argument_group("options that most calls need"), legal_values()
+    section, choices = parser.add_argument_group("options that most runs need"), legal_values()
     for name, option in OPTIONS.items():
         if name in EVERYDAY:
             default = default_shown(option, (DEFAULT,))
             values = ", ".join(choices.get(name, ()))
             said = option.help.partition(";")[0]
-            # Of more values there is a list below.
+            # Longer lists of values have a line of their own below.
             said += f": {values}" if 0 < len(values) <= _WIDTH else ""
             said += f" (default: {default})" if 0 < len(default) <= _SHORT else ""
             _add_option(section, option, said, [max(option.flags, key=len)])
@@ -277,7 +278,7 @@ def overview() -> str:
 
 
 def _with_places(usage: str, description: str, epilog: str, *, brief: bool = False) -> Parser:
-    """Return a parser of the three places before all options."""
+    """Return a parser with the three positional arguments and no options."""
     parser = Parser(
         prog="bids_dtg",
         usage=usage,
@@ -325,14 +326,14 @@ def _add_option(
 
 
 def default_shown(option: Option, names: Sequence[str] = ()) -> str:
-    """Return an option's default in words; empty where that goes without saying.
+    """Return an option's default in words; empty where it goes without saying.
 
     Parameters
     ----------
     option
         The option.
     names
-        Of an analysis and its workflow, whose default is wanted; none: all that there are.
+        The analysis and the workflow whose default is wanted; empty: all defaults.
 
     Examples
     --------
@@ -345,13 +346,13 @@ def default_shown(option: Option, names: Sequence[str] = ()) -> str:
     for name in names:
         if name in special:
             return str(special[name])
-    # Of a flag, and of how often one is given, everybody knows it.
+    # The default of a flag or a count goes without saying.
     unsaid = usual in (None, (), "") or option.hint is bool or option.name == "verbose"
     parts = ["" if unsaid else str(usual)]
     for words in () if names else dict.fromkeys(special.values()):
         alike = [name for name, other in special.items() if other == words]
         flag = "--workflow" if alike[0] in WORKFLOWS else "--analysis"
-        parts.append(f"with {flag} {' or '.join(alike)} {words}")
+        parts.append(f"with {flag} {' or '.join(alike)}: {words}")
     return "; ".join(parts)
 
 
@@ -361,7 +362,7 @@ def legal_values(workflow: Workflow | None = None) -> dict[str, tuple[str, ...]]
     Parameters
     ----------
     workflow
-        Whose values are wanted; None: those of all workflows.
+        The workflow whose values are wanted; None: all workflows.
     """
     rows = tuple(all_workflows()) if workflow is None else (workflow,)
 
@@ -377,7 +378,7 @@ def legal_values(workflow: Workflow | None = None) -> dict[str, tuple[str, ...]]
 
 
 def _explained(workflow: Workflow | None) -> dict[str, tuple[str, ...]]:
-    """Return words on single values of these options; None: without what takes most room."""
+    """Return explanations of an option's values, by option; the longest only for one workflow."""
     rows = tuple(all_workflows()) if workflow is None else (workflow,)
     words: dict[str, Mapping[str, str]] = {
         "workflow": {row.name: row.help.partition(";")[0] for row in rows},
@@ -393,7 +394,7 @@ def _explained(workflow: Workflow | None) -> dict[str, tuple[str, ...]]:
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> str:
-    """Return names beside what they are, wrapped."""
+    """Return names and their meanings in two columns, wrapped."""
     indent = " " * _WIDE_INDENT
     return "\n".join(
         f"  {name}".ljust(_WIDE_INDENT)
@@ -408,13 +409,13 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def add_spellings(parser: argparse.ArgumentParser) -> None:
-    """Have a parser understand other programs' spellings too; its help does not show them."""
+    """Make a parser accept other programs' spellings, which its help does not show."""
     hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
     own = {action.dest for action in parser._actions}
     for flags, option, convert in ALIASES:
         if option in own:
             parser.add_argument(*flags, dest=option, type=convert, **hidden)
-    # What was given and changes nothing, in `ignored`.
+    # Flags without effect are collected in `ignored`.
     for flag in _IGNORED:
         parser.add_argument(flag, dest="ignored", action="append_const", const=flag, **hidden)
     for flag in _IGNORED_WITH_VALUE:
@@ -428,16 +429,16 @@ def _always(flag: str) -> Callable[[str], str]:
 def with_hyphens(
     words: Sequence[str], parser: argparse.ArgumentParser, topic: Topic | None = None
 ) -> list[str]:
-    """Write flags of a parser that were typed with `_` in place of `-` as it knows them.
+    """Replace `_` by `-` in typed flags, and refuse flags that the parser does not know.
 
     Parameters
     ----------
     words
-        As the shell hands them on. What follows `--` is left alone.
+        Words of the command line. What follows `--` is left unchanged.
     parser
-        Whose flags are meant. It ends the program where a flag is of no option.
+        Has the known flags, and ends the program at an unknown one.
     topic
-        What the parser's options are for; None: everything.
+        What the parser was built for; None: everything.
     """
     known = {flag for action in parser._actions for flag in action.option_strings}
     option_of = {flag: option for flags, option, _ in ALIASES for flag in flags}

@@ -1,4 +1,4 @@
-"""The command `dtg-phantom`: simulated people with a known truth, written as datasets."""
+"""The command `dtg-phantom`: write datasets of simulated people with a known truth."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def phantoms() -> Mapping[str, Simulation]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser; nothing heavy is imported for it."""
+    """Build the parser, without heavy imports."""
     parser = parser_of_people(
         "dtg-phantom",
-        "Simulate people with a known truth: rest, and what a workflow needs.",
+        "Simulate people with a known truth: resting runs, and what else a workflow needs.",
         phantoms(),
         {name: row.files for name, row in phantoms().items()},
-        "The same options give the same files. Nobody real is in them: for trying out,\n"
-        "teaching and testing only.\n",
+        "The same options give the same files. All people are simulated; use them only for\n"
+        "trying out, teaching and testing.\n",
     )
     for flag, default, metavar, words in (
         ("--participants", 3, "N", "how many people (default: 3)"),
         (
             *("--seed", 0, "S"),
-            "seed of the population (default: 0, on which the demo model was trained "
-            "with other people)",
+            "seed of the population (default: 0; the demo model was trained on other people of "
+            "that population)",
         ),
         ("--frames", 300, "N", "frames of the run (default: 300)"),
         ("--repetition-time", 1.5, "SECONDS", "seconds per frame (default: 1.5)"),

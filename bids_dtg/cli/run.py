@@ -1,4 +1,4 @@
-"""The command line of ``bids_dtg``: arguments to settings, settings to a workflow's work."""
+"""The command ``bids_dtg``: turn arguments into settings, and run a workflow."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from bids_dtg.workflows import DEFAULT, Run, Workflow, all_workflows, find_workf
 
 
 def chosen(workflow: Workflow, settings: Settings) -> Run:
-    """Return what the options ask a workflow for.
+    """Return the function of a workflow that the options ask for.
 
     Raises
     ------
     SettingsError
-        The workflow has no such level, analysis or recipe, or the analysis lacks something.
+        The workflow has no such level, analysis or recipe, or the analysis lacks an option.
     """
     name, level = settings.modelling.analysis, settings.inputs.analysis_level
     for option in ROWS:
@@ -64,7 +64,7 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
 
 
 def _require(workflow: Workflow, option: str, name: str | None) -> None:
-    """Refuse a value that the workflow does not have; where it has none at all, none is read."""
+    """Refuse a value that the workflow lacks, unless it does not use the option at all."""
     legal = workflow.legal(option)
     if name is None or name in legal or not legal:
         return
@@ -83,27 +83,27 @@ def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:
         other = f", or --{row.instead_of_model}" if row.instead_of_model else ""
         raise SettingsError(
             f"--workflow {workflow.name} --analysis {name} was given without --model",
-            expected=f"a model that --workflow {workflow.name} --analysis train has made{other}",
+            expected=f"a model trained by --workflow {workflow.name} --analysis train{other}",
         )
 
 
 def run_workflow(settings: Settings) -> int:
-    """Do what the options ask for, as ``bids_dtg`` does.
+    """Run a workflow, as ``bids_dtg`` does.
 
     Parameters
     ----------
     settings
-        All options of the call.
+        All options of the run.
 
     Returns
     -------
     int
-        Exit code: 0 where all is done, 1 where at least one participant failed.
+        Exit code: 0 when all work is done, 1 when at least one participant failed.
 
     Raises
     ------
     DtgError
-        Nothing was started: wrong options, dataset or model.
+        Options, dataset or model are wrong; nothing was started.
 
     Examples
     --------
@@ -124,17 +124,17 @@ def run_workflow(settings: Settings) -> int:
 
     workflow = find_workflow(settings.inputs.workflow)
     run = chosen(workflow, settings)
-    resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
+    resolve(settings.cleaning, settings.inputs.input_type)  # refuses contradictions
     refuse_other_workflow(settings.inputs.output_dir, workflow.name)
-    if run is workflow.participants:  # others may do without it
-        name_folder(settings.inputs.bids_dir)  # before what takes a second to import
+    if run is workflow.participants:  # analyses may not need BIDS_DIR
+        name_folder(settings.inputs.bids_dir)  # before imports that take a second
     resources = settings.resources
     if resources.scheduler is None:  # its workers' machines may be larger
         for line in excess(resources):
             say(f"bids_dtg: note: {line}")
     limit_threads(own_threads(resources) or available_cores())
     check_temporary_folder()
-    # A model that was trained in OUTPUT_DIR is named as an installed one is.
+    # A model trained in OUTPUT_DIR is used by its name, like an installed one.
     own = model_of_output(settings.inputs.model, settings.inputs.output_dir)
     if own is not None:
         settings = settings.replace(model=str(own))
@@ -142,7 +142,7 @@ def run_workflow(settings: Settings) -> int:
 
 
 def _first(words: Sequence[str]) -> dict[str, Any]:
-    """Return what decides how the rest is read: workflow, analysis, file of options, help, -v."""
+    """Return what decides how the rest is parsed: workflow, analysis, config file, help, -v."""
     parser = Parser(prog="bids_dtg", add_help=False, allow_abbrev=False)
     own: dict[str, Any] = {"nargs": "?", "default": argparse.SUPPRESS}
     parser.add_argument("--workflow", **own)
@@ -155,13 +155,14 @@ def _first(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse(words: Sequence[str], topic: Topic | None, *, with_file: bool) -> dict[str, Any]:
-    """Return what was typed, by the names of options; ends the program where words are wrong."""
+    """Return the typed values by the names of options; end the program where words are wrong."""
     parser = build_parser(topic)
     add_spellings(parser)
     words = with_hyphens(words, parser, topic)
     if not with_file:
         return vars(parser.parse_args(words))
-    # The file may have what else must be given; argparse takes such places among options only so.
+    # The file may give the positional arguments. Only this way does argparse accept optional ones
+    # between options.
     for action in parser._actions:
         if not action.option_strings:
             action.nargs, action.required, action.default = "?", False, None
@@ -170,7 +171,7 @@ def _parse(words: Sequence[str], topic: Topic | None, *, with_file: bool) -> dic
 
 
 def _help(first: dict[str, Any], level: str) -> str:
-    """Return the page of all options, of the workflow or analysis that was typed, or overview."""
+    """Return the help of all options, of the typed workflow or analysis, or the overview."""
     topic = find_topic({**first, "analysis_level": level})
     if first["help_all"] or topic is not None:
         return build_parser(None if first["help_all"] else topic).format_help()
@@ -204,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(f"bids_dtg: note: without effect here: {', '.join(dict.fromkeys(ignored))}")
         return run_workflow(settings)
 
-    kept = "the same command goes on" if "group" in words else "finished participants are kept"
+    kept = "run it again to resume" if "group" in words else "finished participants are kept"
     return call("bids_dtg", action, debug=first["verbose"] > 1, interrupted=kept)
 
 

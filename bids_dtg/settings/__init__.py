@@ -1,11 +1,11 @@
-"""Everything that a run depends on: one frozen object, composed of a part for each concern.
+"""All settings of a run: one frozen object with a part for each concern.
 
-Each option is written once, as a field of its part: the command line, the TOML file, the
-hash and the documentation are all made from `OPTIONS`. A step of the program is given the
-part that it needs, as `settings.cleaning`, not the whole.
+Each option is defined once, as a field of its part; the command line, the TOML file, the
+hash and the documentation are all made from `OPTIONS`. A processing step receives only the
+part that it needs, e.g. `settings.cleaning`.
 
-- `option`: an option: a field that is also an argument and a TOML key
-- `checks`: values, and options together, that make no sense
+- `option`: a field that is also a command-line option and a TOML key
+- `checks`: refuses illegal values and contradictory options
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ Interpolation = Literal["linear", "nearest", "cubic"]
 # Threshold of nilearn's scrubbing strategy (its default since 0.10.3).
 SCRUBBING_FD_MM = 0.5
 Combine = Literal["run", "session", "participant"]
-# Of the network that predicts maps; the recipes of other workflows have values of their own.
+# Training defaults of the network that predicts maps; other workflows take theirs from recipes.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
 MAP_PERMUTATIONS = 1000
 FOLDS = 5
-FILE_ONLY = ("features",)  # options that --config-file alone has
+FILE_ONLY = ("features",)  # options that only --config-file can set
 # Analyses whose results are named after the model that they use.
 _BY_MODEL = ("evaluate", "simulate", "fixed-points", "intervene")
 _OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
@@ -54,7 +54,7 @@ _OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
 
 @dataclass(frozen=True)
 class InputOptions:
-    """What is read, from where, and the model."""
+    """The input data and the model."""
 
     GROUP: ClassVar = "selection"
     SHAPES: ClassVar = (MODELS,)
@@ -70,15 +70,15 @@ class InputOptions:
     )
     analysis_level: Literal["participant", "group"] = option(
         REQUIRED,
-        "participant (maps and reports) or group (all participants of OUTPUT_DIR, or --analysis)",
+        "participant (maps and reports) or group (table of all participants, or --analysis)",
         group="input",
     )
     participant_label: tuple[str, ...] = option(
-        (), "participants to process; sub- may be left out", metavar="LABEL", shown="all"
+        (), "participants to process; sub- is optional", metavar="LABEL", shown="all"
     )
     session_label: tuple[str, ...] = option(
         (),
-        "sessions to process; ses- may be left out",
+        "sessions to process; ses- is optional",
         flags=("--session-label", "--session-id"),
         metavar="LABEL",
         shown="all",
@@ -96,7 +96,7 @@ class InputOptions:
     )
     derivatives: tuple[str, ...] = option(
         (),
-        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases",
+        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS dataset of atlases",
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
         shown="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
@@ -107,7 +107,7 @@ class InputOptions:
     space: str | None = option(
         None,
         "space of the BOLD series to read: a template, T1w, or boldref for the run's own space; "
-        "fsLR:seg-NAME trains a model of parcels from CIFTI",
+        "fsLR:seg-NAME for training on parcels from CIFTI",
         metavar="SPACE",
         shown="the available one that needs the least resampling",
     )
@@ -116,8 +116,8 @@ class InputOptions:
     )
     model: str = option(
         "hcp-ya",
-        "installed name or folder of a model; or the name of one that was trained in OUTPUT_DIR; "
-        "dtg-models list shows installed names",
+        "folder or installed name of a model, or the name of a model trained in OUTPUT_DIR; "
+        "dtg-models list shows the installed names",
         group="model",
         metavar="PATH|NAME",
     )
@@ -132,8 +132,8 @@ class CleaningOptions:
 
     denoise_strategy: str = option(
         "auto",
-        "confounds removed from each run; --workflow NAME --help explains them",
-        shown="simple for fMRIPrep, none for what was cleaned before",
+        "confounds to remove from each run; --workflow NAME --help explains them",
+        shown="simple for fMRIPrep, none for data already cleaned",
     )
     fd_threshold: float | None = option(
         None,
@@ -144,11 +144,11 @@ class CleaningOptions:
     gsr: bool = option(False, "also remove the global signal")
     custom_confounds: Path | None = option(
         None,
-        "further columns to remove: a folder of tables named as fMRIPrep's, or a table",
+        "further confounds to remove: a table, or a folder of tables named as fMRIPrep's",
         metavar="FOLDER|TSV",
     )
     high_pass: float | None = option(
-        None, "high-pass cut-off, in place of fMRIPrep's cosines", metavar="HZ"
+        None, "high-pass cut-off, instead of fMRIPrep's cosine regressors", metavar="HZ"
     )
     low_pass: float | None = option(None, "low-pass cut-off", metavar="HZ")
     smoothing_fwhm: float | None = option(
@@ -159,8 +159,10 @@ class CleaningOptions:
         "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
         metavar="auto|N",
     )
-    min_minutes: float = option(4.0, "least time left of a run after censoring", metavar="MINUTES")
-    interpolation: Interpolation = option("cubic", "for series that are not on the model's grid")
+    min_minutes: float = option(4.0, "minimum duration of a run after censoring", metavar="MINUTES")
+    interpolation: Interpolation = option(
+        "cubic", "interpolation of series that are not on the model's grid"
+    )
 
     @property
     def scrubbing_fd_mm(self) -> float:
@@ -170,9 +172,9 @@ class CleaningOptions:
 
 @dataclass(frozen=True)
 class ModellingOptions:
-    """How models are made and evaluated.
+    """How models are trained and evaluated.
 
-    Where an option of a network is None, the recipe of its workflow decides.
+    A network's option that is None takes its value from the workflow's recipe.
     """
 
     GROUP: ClassVar = "modelling"
@@ -181,7 +183,7 @@ class ModellingOptions:
     analysis: str | None = option(
         None,
         "what to do at the group level; --analysis NAME --help explains one",
-        shown="none: a table and page of everybody",
+        shown="none: a table and a page of all participants",
     )
     architecture: str | None = option(
         None, "kind of model to train", shown={"": "linear", "twin": "lowrank"}
@@ -189,17 +191,17 @@ class ModellingOptions:
     recipe: str = option(
         "default",
         "how networks are trained; published: as in the paper of the workflow (contrasts: CR-R "
-        "loss, not re-centred; dynamics: 1,001 epochs and two restarts; twin: the paper's sizes)",
+        "loss, no re-centring; dynamics: 1,001 epochs and two restarts; twin: the paper's sizes)",
     )
     schedule: Literal["known", "new", "all"] = option(
         "known",
-        "what finetune adapts; known: one contrast of the model, its output row frozen; new: "
-        "contrasts that the model lacks, by a new output layer; all: contrasts of the model, "
+        "what finetune adapts; known: one of the model's contrasts, its output row frozen; new: "
+        "contrasts that the model lacks, with a new output layer; all: the model's contrasts, "
         "nothing frozen",
     )
     contrast: tuple[str, ...] = option(
         (),
-        "labels of the contrasts to work on or to write, or tasks for all contrasts of each",
+        "contrasts to analyse or write, by label; the name of a task means all its contrasts",
         metavar="LABEL",
         shown="all",
     )
@@ -210,17 +212,17 @@ class ModellingOptions:
         metavar="NAME",
         shapes=(),
         shown={
-            "": "own; of statistics none",
+            "": "own; none for statistics",
             **dict.fromkeys(_BY_MODEL, "that of --model"),
         },
     )
     input_arrays: tuple[str, ...] = option(
         (),
-        "participants as arrays (npz or HDF5) instead of images; BIDS_DIR names the data set",
+        "participants as arrays (npz or HDF5) instead of images; BIDS_DIR names the dataset",
         metavar="FILE",
     )
     array_key: tuple[str, ...] = option(
-        (), "key under which files of --input-arrays hold NAME", metavar="NAME=KEY"
+        (), "key of the array NAME in the files of --input-arrays", metavar="NAME=KEY"
     )
     split_file: Path | None = option(
         None,
@@ -236,7 +238,7 @@ class ModellingOptions:
         "maximum number of training epochs",
         shown={
             "": f"{NETWORK_EPOCHS}",
-            "finetune": f"{NETWORK_EPOCHS}, or 50 as --recipe published",
+            "finetune": f"{NETWORK_EPOCHS}, or 50 with --recipe published",
             **_OF_RECIPE,
         },
     )
@@ -262,16 +264,16 @@ class ModellingOptions:
     )
     restarts: int | None = option(
         None,
-        "trainings; the best by held-out ELBO is kept",
+        "number of trainings; the one with the best held-out ELBO is kept",
         group="dynamics",
         shown="1; 2 with --recipe published",
     )
-    simulations: int = option(50, "simulations of each participant", group="dynamics", shapes=())
+    simulations: int = option(50, "simulations per participant", group="dynamics", shapes=())
     structural_connectivity: Path | None = option(
         None,
-        "structural connectomes over the atlas' regions: a file for everybody, or a folder with "
-        "sub-*_relmat.tsv or QSIRecon's *connectivity.mat, .csv, of which --array-key "
-        "structural=KEY chooses one",
+        "structural connectomes of the atlas's regions: one file for all participants, or a "
+        "folder with sub-*_relmat.tsv or QSIRecon's *connectivity.mat or .csv, from which "
+        "--array-key structural=KEY chooses one",
         group="dynamics",
         metavar="FILE|FOLDER",
     )
@@ -280,17 +282,17 @@ class ModellingOptions:
     )
     task_file: tuple[str, ...] = option(
         (),
-        "tasks to perform: TOML files that say what the columns of event files mean, or names of "
-        "tasks that ship (faces, stroop); a model has its training tasks",
+        "tasks to perform: TOML files that describe the columns of event files, or names of "
+        "built-in tasks (faces, stroop); a trained model knows its tasks",
         group="twin",
         metavar="TOML|NAME",
-        shown="tasks that ship, if BIDS_DIR has event files",
+        shown="built-in tasks with event files in BIDS_DIR",
     )
 
 
 @dataclass(frozen=True)
 class StatisticsOptions:
-    """What is asked of many people's maps together, and of their task runs."""
+    """Statistics and cross-validation over participants."""
 
     GROUP: ClassVar = "statistics"
 
@@ -312,12 +314,12 @@ class StatisticsOptions:
     )
     covariates: tuple[str, ...] = option(
         (),
-        "columns to adjust for, of the table or of the quality metrics (fd_mean, minutes_kept); "
-        "text is categorical; of twins: connectomes and mean times are adjusted",
+        "columns to adjust for, from the table or the quality metrics (fd_mean, minutes_kept); "
+        "text is categorical; twins: connectomes and mean response times are adjusted",
         metavar="NAME",
         shown="none",
     )
-    voxels: bool = option(False, "analyse voxels, not regions of the first of --atlases")
+    voxels: bool = option(False, "analyse voxels, not the regions of the first of --atlases")
     permutations: int | None = option(
         None,
         "permutations of participants, signs or behaviour; 0: none",
@@ -327,22 +329,22 @@ class StatisticsOptions:
         None,
         "folds of a cross-validation over participants; for twins also halves: train on the first "
         "half of each run, evaluate on the second",
-        shown={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
+        shown={"": str(FOLDS), "evaluate": "none, as --model is evaluated"},
     )
     ridge: Literal["nested", "published"] = option(
         "nested",
-        "ridge penalty; nested: chosen within the training participants; published: number of "
-        "features divided by that of training participants",
+        "ridge penalty; nested: chosen within the training participants; published: features "
+        "divided by training participants",
     )
 
     @property
     def cross_validated(self) -> int:
-        """Folds of analyses that always have some."""
+        """Number of folds, in analyses that are always cross-validated."""
         return self.folds if isinstance(self.folds, int) else FOLDS
 
     @property
     def map_permutations(self) -> int:
-        """Permutations of analyses of maps; twins, of which each costs more, have a default."""
+        """Permutations of map analyses; those of twins cost more and have their own default."""
         return MAP_PERMUTATIONS if self.permutations is None else self.permutations
 
 
@@ -364,22 +366,22 @@ class OutputOptions:
         shown="maps regions",
     )
     output_spaces: tuple[str, ...] = option(
-        (), "further spaces of maps: T1w, MNI152NLin2009cAsym, MNI152NLin6Asym", metavar="SPACE"
+        (), "more spaces for maps: T1w, MNI152NLin2009cAsym, MNI152NLin6Asym", metavar="SPACE"
     )
     surfaces: tuple[str, ...] = option(
         (),
-        "surface meshes to write maps on: fsLR, fsaverage; 91k CIFTI and GIFTI of fsLR, GIFTI of "
-        "fsaverage5, by the participant's midthickness where there is one",
+        "surface meshes to write maps on: fsLR (91k CIFTI and GIFTI), fsaverage (GIFTI of "
+        "fsaverage5); sampled on the participant's midthickness surface where there is one",
         metavar="MESH",
         shown="none",
     )
     atlases: tuple[str, ...] = option(
         (),
-        "atlases to average maps over; of dynamics and twins, the one whose regions are modelled "
-        "(a twin's second one: task BOLD); names (Schaefer100 to Schaefer1000, Schaefer400x17, "
-        "HCP, HOCPA25), label images that state their space, or none",
+        "atlases to average maps over; for dynamics and twins, the one whose regions are modelled "
+        "(twins: a second one for task BOLD); names (Schaefer100 to Schaefer1000, Schaefer400x17, "
+        "HCP, HOCPA25), label images named with their space, or none",
         metavar="NAME|FILE",
-        shown="none, or that of the model",
+        shown="none, or the model's",
     )
 
 
@@ -391,7 +393,7 @@ class ResourceOptions:
 
     device: str = option(
         "auto",
-        "auto, cpu, cuda, cuda:N or mps; auto: a GPU trains, the CPU makes maps",
+        "auto, cpu, cuda, cuda:N or mps; auto: train on a GPU, predict maps on the CPU",
         group="model",
         metavar="DEVICE",
     )
@@ -406,7 +408,7 @@ class ResourceOptions:
     )
     scheduler: str | None = option(
         None,
-        "a dask scheduler whose workers, with the same paths, do the work",
+        "address of a dask scheduler; its workers need the same paths and do the work",
         metavar="ADDRESS",
         shown="this machine",
     )
@@ -414,31 +416,30 @@ class ResourceOptions:
 
 @dataclass(frozen=True)
 class BehaviourOptions:
-    """What a call does instead of maps and reports, and how much it prints."""
+    """What a run does instead of making maps and reports, and how much it prints."""
 
     GROUP: ClassVar = "behaviour"
 
-    reports_only: bool = option(False, "only make reports again, from what OUTPUT_DIR holds")
+    reports_only: bool = option(False, "only remake reports, from what OUTPUT_DIR holds")
     verify: bool = option(
         False,
-        "only compare files in OUTPUT_DIR with their checksums; the next call makes damaged ones "
-        "again",
+        "only compare files in OUTPUT_DIR with their checksums; the next run remakes damaged ones",
     )
     no_reports: bool = option(False, "make no reports")
     dry_run: bool = option(False, "only print what would be read, written and skipped")
     verbose: int = option(
-        0, "more detail; -vv: tracebacks of failures, too", flags=("-v", "--verbose")
+        0, "more detail; -vv adds tracebacks of failures", flags=("-v", "--verbose")
     )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All options of one call of ``bids_dtg``, by part.
+    """All options of one run of ``bids_dtg``, by part.
 
     Raises
     ------
     SettingsError
-        Options have values, or go together, as they cannot.
+        An option has an illegal value, or options contradict each other.
 
     Examples
     --------
@@ -450,10 +451,10 @@ class Settings:
     (True, 'session')
     """
 
-    inputs: InputOptions  # what is read, from where, and the model
+    inputs: InputOptions  # input data and model
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)  # of the runs
-    modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of one's own models
-    statistics: StatisticsOptions = field(default_factory=StatisticsOptions)  # over many people
+    modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of the user's models
+    statistics: StatisticsOptions = field(default_factory=StatisticsOptions)  # over participants
     outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
     resources: ResourceOptions = field(default_factory=ResourceOptions)  # where it is computed
     behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)  # of the program
@@ -463,12 +464,12 @@ class Settings:
 
     @classmethod
     def of(cls, **options: Any) -> Settings:
-        """Compose settings from options by their names, as in a TOML file.
+        """Make settings from options, by the names that they have in a TOML file.
 
         Raises
         ------
         SettingsError
-            There is no option of a name, its value is of another kind, or one is missing.
+            An option is unknown, has a value of the wrong type, or is missing.
         """
         parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
         for name, value in options.items():
@@ -483,13 +484,13 @@ class Settings:
         required = [row for row in FIELDS.values() if row.default is REQUIRED]
         if lacking := [row.typed for row in required if row.name not in options]:
             raise SettingsError(
-                f"{', '.join(lacking)}: neither on the command line nor in a file of options",
+                f"{', '.join(lacking)}: neither on the command line nor in --config-file",
                 expected=" ".join(row.typed for row in required),
             )
         return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
 
     def replace(self, **options: Any) -> Settings:
-        """Return these settings with some options changed, by their names."""
+        """Return these settings with some options changed."""
         return Settings.of(**{**self.options, **options})
 
     @property
@@ -499,7 +500,7 @@ class Settings:
 
     @property
     def result_options(self) -> dict[str, Any]:
-        """The options that change results, as JSON has them; no paths of inputs, no resources."""
+        """The options that change results, without input paths and resources, for JSON."""
         return {
             name: plain(value)
             for name, value in self.options.items()
@@ -516,14 +517,14 @@ class Settings:
 _PARTS: Mapping[str, Any] = {
     name: hint for name, hint in get_type_hints(Settings).items() if dataclasses.is_dataclass(hint)
 }
-# All fields by name, in the order of ``--help`` within each group, and those with a flag.
+# All fields by name, in the order of ``--help`` within each group; below, those with a flag.
 FIELDS: Mapping[str, Option] = {
     option.name: option for part, own in _PARTS.items() for option in options_of(part, own)
 }
 OPTIONS: Mapping[str, Option] = {
     name: option for name, option in FIELDS.items() if name not in FILE_ONLY
 }
-# What completes names, and shows what a function takes, reads the signature.
+# Editors complete the names of options from the signature.
 _KEYWORDS = [
     inspect.Parameter(
         name,
@@ -542,9 +543,9 @@ def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
     Parameters
     ----------
     settings
-        All options of the call.
+        All options of the run.
     shown
-        Turns each text, as a path, into what is written.
+        Converts each text, e.g. a path, to the form that is written.
     """
     import tomli_w
 
@@ -556,7 +557,7 @@ def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
 
 
 def _seen(char: str) -> str:
-    """Return a character of TOML, or its escape where it would act on who reads the file."""
+    """Return a character of TOML, escaped where it would control a terminal."""
     if char == "\n" or visible(char) == char:
         return char
     return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
@@ -570,7 +571,7 @@ def read_options(
     Parameters
     ----------
     path
-        A file as `to_toml` writes it; any subset of the options.
+        A file with any subset of the options, in the form that `to_toml` writes.
     choices
         Legal values of options that choose a row of a table, by the option's name.
 
@@ -582,7 +583,7 @@ def read_options(
     Raises
     ------
     SettingsError
-        If the file cannot be read, or names an unknown option or a wrong value.
+        The file cannot be read, or has an unknown option or an illegal value.
     """
     try:
         tables = read_toml(path)

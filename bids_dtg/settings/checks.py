@@ -1,4 +1,4 @@
-"""Values of options, and options together, that make no sense."""
+"""Checks of the options' values and of their combinations."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from bids_dtg.settings.option import flag
 if TYPE_CHECKING:
     from bids_dtg.settings import Settings
 
-_MOST = 10**9 - 1  # of a count: nothing that is counted here has more
-# What numbers may be: the least and the most of counts, and whether measures may be 0.
+_MOST = 10**9 - 1  # upper limit of counts
+# Limits of numbers: the least and the most of counts, and whether measures may be 0.
 _COUNTS = {
     **dict.fromkeys(("epochs", "batch_size", "features", "states"), (1, _MOST)),
     **dict.fromkeys(("region_parameters", "restarts", "simulations"), (1, _MOST)),
     **dict.fromkeys(("nprocs", "omp_nthreads"), (1, math.inf)),
     "folds": (2, _MOST),
     "permutations": (0, 1_000_000),
-    "seed": (0, 2**63 - 1),  # what torch and numpy take
+    "seed": (0, 2**63 - 1),  # the range that PyTorch and NumPy accept
 }
 _MEASURES = {
     **dict.fromkeys(("high_pass", "low_pass", "smoothing_fwhm", "fd_threshold"), False),
     **dict.fromkeys(("learning_rate", "mem_gb"), False),
     "min_minutes": True,
 }
-# What texts may be, as a pattern and in words.
+# Legal texts, as a pattern and in words.
 _FORMS = {
     "dummy_scans": (r"auto|\d{1,9}", "auto or a whole number"),
     "device": (r"auto|cpu|cuda(:\d{1,9})?|mps", "auto, cpu, cuda, cuda:N or mps"),
-    "space": (  # as fMRIPrep's --output-spaces has it
+    "space": (  # written as in fMRIPrep's --output-spaces
         r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
         r"|fsLR(:(seg|atlas)-[A-Za-z0-9]+)+",
         "the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
@@ -44,21 +44,21 @@ _FORMS = {
         "1 to 100 letters, digits, '.', '-', '_'",
     ),
 }
-# Options of which one can be given.
+# Options that exclude each other, and what is expected instead.
 _EXCLUSIVE = (
     ("reports_only", "no_reports", "one of them"),
     ("verify", "reports_only", "one of them"),
     ("verify", "dry_run", "one of them"),
     (
         *("structural_connectivity", "input_arrays"),
-        "one of them: arrays have structural connectomes under the key structural",
+        "one of them; arrays hold structural connectomes under the key structural",
     ),
-    ("input_arrays", "derivatives", "arrays, or a dataset's files"),
+    ("input_arrays", "derivatives", "one of them: arrays, or a dataset's files"),
 )
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError where options have values, or go together, as they cannot."""
+    """Raise SettingsError for the first illegal value or contradiction between options."""
     for name in settings.outputs.atlases:
         if name.startswith("~"):
             expand_home(name, "--atlases")
@@ -67,7 +67,7 @@ def check(settings: Settings) -> None:
 
 
 def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield what was found of single options, and what was expected."""
+    """Yield what was found and what was expected, for illegal values of single options."""
     options = settings.options
     for name, (least, most) in _COUNTS.items():
         value = options[name]
@@ -89,7 +89,7 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield what was found of several options, and what was expected."""
+    """Yield what was found and what was expected, for options that contradict each other."""
     options, statistics = settings.options, settings.statistics
     level, analysis = settings.inputs.analysis_level, settings.modelling.analysis
     if analysis is not None and level != "group":

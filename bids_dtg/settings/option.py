@@ -1,4 +1,4 @@
-"""An option: a field of the settings, written once for all that is made from it."""
+"""An option: one field of the settings, which defines a flag, a TOML key and their help."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.paths import expand_home
 
 Row = TypeVar("Row")
-RESULTS, MODELS = "results", "models"  # what options change
+RESULTS, MODELS = "results", "models"  # what an option can change
 REQUIRED = dataclasses.MISSING
 
 
 @dataclass(frozen=True)
 class Option:
-    """What an option is, for all that is made from it."""
+    """An option, as the command line, the TOML file, the hash and the documentation need it."""
 
     name: str
     part: str  # field of `Settings` that it belongs to
     hint: Any  # type of its values
     default: Any  # `REQUIRED`: it has none
     group: str  # heading in ``--help`` and table in the TOML file
-    help: str  # one sentence; up to its first semicolon, for the overview
-    # What changes with it: `RESULTS` of participants, whose hash it enters, and `MODELS`.
+    help: str  # one sentence; the overview shows it up to its first semicolon
+    # What the option changes: `MODELS`, or `RESULTS` of participants, whose hash it then enters.
     shapes: tuple[str, ...]
-    flags: tuple[str, ...]  # spellings; none: it is an argument without one
+    flags: tuple[str, ...]  # its spellings; empty for a positional argument
     metavar: str | None = None  # name of the value in ``--help``
-    # What ``--help`` prints as the default where the value itself says little; where single
-    # workflows or analyses have another one, by their names, and under "" that of all others.
+    # The default in words, for ``--help``, where the value itself says little. A mapping holds the
+    # defaults of single workflows or analyses by name, and the usual default under "".
     shown: str | Mapping[str, str] | None = None
 
     @property
     def typed(self) -> str:
-        """How it is typed: its flag, or the name of an argument without one."""
+        """The option as a user types it: its flag, or the name of a positional argument."""
         return self.name.upper() if self.default is REQUIRED else flag(self.name)
 
 
@@ -47,17 +47,17 @@ def option(default: Any, help_text: str, **facts: Any) -> Any:
     Parameters
     ----------
     default
-        The default value; a field with `REQUIRED` has none.
+        The default value, or `REQUIRED`.
     help_text
         Explanation for ``--help``.
     **facts
-        Further fields of `Option`; `group` and `shapes` where they are not those of its part.
+        Further fields of `Option`; `group` and `shapes` only where they differ from the part's.
     """
     return field(default=default, metadata={"help": help_text, **facts})
 
 
 def options_of(part: str, options: type) -> Iterator[Option]:
-    """Yield the options of a part of the settings: a dataclass with `GROUP`, and `SHAPES`."""
+    """Yield the options of a part, a dataclass with the defaults `GROUP` and perhaps `SHAPES`."""
     hints = get_type_hints(options)
     usual = {"group": vars(options)["GROUP"], "shapes": vars(options).get("SHAPES", ())}
     for own in dataclasses.fields(options):
@@ -67,12 +67,12 @@ def options_of(part: str, options: type) -> Iterator[Option]:
 
 
 def flag(name: str) -> str:
-    """Return the flag that follows from the name of an option."""
+    """Return the command-line flag of an option's name."""
     return "--" + name.replace("_", "-")
 
 
 def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:
-    """Return the row of a table that an option names.
+    """Return the table row that the value of an option names.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:
 
 
 def plain(value: Any) -> Any:
-    """Return an option's value as JSON and TOML have it."""
+    """Return an option's value as a type that JSON and TOML have."""
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
@@ -106,24 +106,24 @@ def convert(value: Any, hint: Any, source: str, choices: Sequence[str] | None = 
     Parameters
     ----------
     value
-        As Python, TOML or the command line has it.
+        From Python, TOML or the command line.
     hint
         Type of the option's values.
     source
-        Where it stands, for the error.
+        Where the value comes from, for the error message.
     choices
         Legal values, if the option chooses a row of a table.
 
     Raises
     ------
     SettingsError
-        It is no value of the option.
+        The value is not legal for the option.
     """
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if value is None and type(None) in kinds:
         return None
     kinds = tuple(kind for kind in kinds if kind is not type(None))
-    # A word in place of a number has the last kind.
+    # Of a type such as `int | Literal["halves"]`, a legal word takes the last part.
     kind = kinds[-1 if value in get_args(kinds[-1]) else 0]
     legal = choices or (get_args(kind) if get_origin(kind) is Literal else None)
     try:
@@ -137,7 +137,7 @@ def convert(value: Any, hint: Any, source: str, choices: Sequence[str] | None = 
 
 
 def _converted(value: Any, kind: Any, source: str, legal: Sequence[str] | None) -> Any:
-    """Return a value as its kind; ValueError or TypeError where it is none of it."""
+    """Convert a value to a type; raise ValueError or TypeError where it does not fit."""
     if get_origin(kind) is tuple:
         if isinstance(value, str) or not all(legal is None or item in legal for item in value):
             raise ValueError
@@ -148,5 +148,5 @@ def _converted(value: Any, kind: Any, source: str, legal: Sequence[str] | None) 
         return value
     exact = kind is bool or isinstance(value, bool) or (kind is int and isinstance(value, float))
     if (exact and type(value) is not kind) or (kind is Path and not str(value)):
-        raise ValueError  # text is no truth, and true no number; a path of "" would be `.`
+        raise ValueError  # no text as true or false, no true as a number, no "" as the path `.`
     return expand_home(value, source) if kind is Path else kind(value)

@@ -57,7 +57,7 @@ def test_verify_and_info_know_every_kind(tmp_path, capsys, kind):
     assert f"({kind})" in capsys.readouterr().out
     code = main(["verify", str(bundle.path)])
     out, err = capsys.readouterr()
-    whole = f"{bundle.path}: whole, tiny {bundle.card.version}, {bundle.identity}"
+    whole = f"{bundle.path}: intact, tiny {bundle.card.version}, {bundle.identity}"
     assert whole in out
     last = out.splitlines()[-1]
     if all_kinds()[kind].workflow != "contrasts":

@@ -141,7 +141,7 @@ def test_fetch_verify_info(published, models, tmp_path, capsys):
     assert "HCP's data-use terms" in out
     assert "main_model_hcp-ya_010525.ckpt" in err
     assert main(["verify"]) == 0
-    assert "hcp-ya: whole, hcp-ya 010525" in capsys.readouterr().out
+    assert "hcp-ya: intact, hcp-ya 010525" in capsys.readouterr().out
     assert main(["info", "hcp-ya"]) == 0
     assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
     assert (models / "hcp-ya" / "model.json").is_file()
@@ -194,7 +194,7 @@ def test_verify_tells_of_every_damaged_model(models, capsys):
         (models / name / "mask.nii.gz").write_bytes(b"changed")
     assert main(["verify"]) == 2
     out, err = capsys.readouterr()
-    assert "good: whole" in out
+    assert "good: intact" in out
     assert out.count("mask.nii.gz has changed") == 2
     assert "2 cannot be used" in err
 

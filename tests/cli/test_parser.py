@@ -145,7 +145,8 @@ def test_memory_is_in_megabytes_or_has_a_unit(flag, text, gigabytes):
 
 @pytest.mark.parametrize("text", ["much", "-1", "3X", "1" * 5000])
 def test_what_is_no_memory(capsys, text):
-    assert "is no memory. Expected: megabytes, or e.g. 16G" in refused(capsys, f"--mem={text}")
+    line = "is not an amount of memory. Expected: megabytes, or e.g. 16G"
+    assert line in refused(capsys, f"--mem={text}")
 
 
 # --- a saved configuration
@@ -175,7 +176,7 @@ def test_a_configuration_that_lacks_places_names_them(capsys, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text("[cleaning]\nmin_minutes = 3\n")
     assert main(["in", "--config-file", str(config)]) == 2
-    line = "OUTPUT_DIR, ANALYSIS_LEVEL: neither on the command line nor in a file of options"
+    line = "OUTPUT_DIR, ANALYSIS_LEVEL: neither on the command line nor in --config-file"
     assert line in capsys.readouterr().err
 
 
@@ -205,8 +206,8 @@ def test_help_is_one_screen(capsys, flag):
     lines = page(capsys, flag).splitlines()
     assert len(lines) <= 50
     assert max(map(len, lines)) <= 80
-    options = lines[lines.index("options that most calls need:") :]
-    shown = flags_in("\n".join(options[: options.index("the rest:")]))
+    options = lines[lines.index("options that most runs need:") :]
+    shown = flags_in("\n".join(options[: options.index("more help:")]))
     assert shown == EVERYDAY
     assert len(shown) == 15
     text = "\n".join(lines)
@@ -265,7 +266,7 @@ def test_defaults_are_those_of_the_workflow_and_the_analysis(capsys):
     assert default("permutations", "contrasts", "stats") == "1000"
     assert default("model-name", "contrasts", "evaluate") == "that of --model"
     whole = " ".join(build_parser().format_help().split())
-    assert "(default: 1000; with --analysis intervene 200)" in whole
+    assert "(default: 1000; with --analysis intervene: 200)" in whole
 
 
 def test_the_group_level_has_the_options_of_all_its_analyses(capsys):

@@ -352,7 +352,7 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"group {DYNAMICS} --analysis simulate --input-arrays a.npz",
             "--workflow dynamics --analysis simulate was given without --model. Expected: a model "
-            "that --workflow dynamics --analysis train has made",
+            "trained by --workflow dynamics --analysis train",
         ),
     ],
 )
