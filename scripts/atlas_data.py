@@ -1,11 +1,11 @@
-"""Write the atlases that ship with the program, from the images of their authors.
+"""Write the atlases that ship with the program, from their authors' images.
 
 Usage: python scripts/atlas_data.py SCHAEFER.nii.gz SCHAEFER.tsv SUBCORTICAL.nii.gz SUBCORTICAL.tsv
 
-The first pair is the 400 parcels and 7 networks of Schaefer et al. (2018) in MNI152NLin6Asym at
-2 mm (CBIG; TemplateFlow's table), the second the 19 structures of HCP's `Atlas_ROIs.2.nii.gz` with
-a table of its own labels. Images become int16 in the storage order of the model's grid, with no
-text in their headers; equal input gives equal bytes.
+The first pair has the 400 parcels and 7 networks of Schaefer et al. (2018) in MNI152NLin6Asym at
+2 mm (image from CBIG, table from TemplateFlow). The second has the 19 structures of HCP's
+`Atlas_ROIs.2.nii.gz`, and a table of its labels. Images are written as int16 in the storage order
+of the model's grid, with no text in their headers; the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMES = ("atlas-Schaefer2018_seg-7n_scale-400", "atlas-HCP")
 
 
 def image_bytes(source: Path) -> bytes:
-    """Return a label image as the bytes of a compressed NIfTI-1 file, first axis right to left."""
+    """Return a label image as a compressed NIfTI-1 file, with the first axis from right to left."""
     image = nib.as_closest_canonical(nib.load(source))
     labels = np.rint(np.asarray(image.dataobj)).astype(np.int16)[::-1]
     flip = np.diag([-1.0, 1, 1, 1])
@@ -36,7 +36,7 @@ def image_bytes(source: Path) -> bytes:
 
 
 def table_text(source: Path) -> str:
-    """Return the columns index and name of a table."""
+    """Return the columns `index` and `name` of a table."""
     header, *lines = (line.split("\t") for line in source.read_text("utf-8").splitlines())
     columns = [header.index("index"), header.index("name")]
     rows = ([line[column] for column in columns] for line in (header, *lines))

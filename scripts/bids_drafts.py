@@ -1,8 +1,8 @@
-"""What BIDS does not know of our files yet: rules from its drafts, added to its schema.
+"""Extend the schema of BIDS by rules of its drafts, for files that BIDS does not cover yet.
 
 ``python scripts/bids_drafts.py SCHEMA.json > EXTENDED.json`` makes the schema with which the
-BIDS validator looks at every file of an output. ``bids_drafts.json`` has the rules, and the drafts
-that they follow with their dates.
+BIDS validator checks every file of an output. ``bids_drafts.json`` has the rules, and the drafts
+that they come from with their dates.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.notices import say
 
-# What no rule is needed for: pages, and the logs of calls.
+# Files that need no rule: pages, and the logs of runs.
 NOT_DATA = ("*.html", "logs", "figures")
 _EXIT_USAGE = 2
-_LAST_ENTITY = "description"  # stays the last one of a name
+_LAST_ENTITY = "description"  # stays the last entity of a name
 _WANTED = "the schema of BIDS: https://bids-specification.readthedocs.io/en/v1.11.1/schema.json"
 
 
 def extended_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of BIDS with what it does not know of our files.
+    """Return the schema of BIDS with the rules of the drafts.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def extended_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It is no schema of BIDS.
+        It is not a schema of BIDS.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def extended_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema with more entries; what both have is the schema's own."""
+    """Return a schema with additional entries; those that the schema has already stay."""
     merged = dict(more)
     for key, value in schema.items():
         both = isinstance(value, Mapping) and isinstance(more.get(key), Mapping)
@@ -73,7 +73,7 @@ def main() -> int:
     try:
         extended = extended_schema(read_json_object(path))
     except (ForeignFileError, ValueError) as err:
-        say(f"bids_dtg: {path} is no schema of BIDS ({err}); expected: {_WANTED}")
+        say(f"bids_dtg: {path} is not a schema of BIDS ({err}). Expected: {_WANTED}")
         return _EXIT_USAGE
     print(json.dumps(extended))
     return 0

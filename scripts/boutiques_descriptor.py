@@ -17,13 +17,13 @@ from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
 
 DESCRIPTOR = Path(__file__).parent.parent / "examples" / "boutiques" / "bids_dtg.json"
-# These name inputs, which exist before the run; other paths are outputs, or can be names too.
+# Values that are input files or folders; other paths are outputs, or can be names, too.
 _READ = {"BIDS_DIR", "FILE", "FOLDER|TSV"}
 _NOT_FOR_PLATFORMS = {"help", "help_all", "version"}
 
 
 def descriptor() -> dict[str, Any]:
-    """Return the descriptor: an input for each argument of the parser, in the parser's order."""
+    """Return the descriptor, with an input for each argument of the parser, in its order."""
     parser = build_parser()
     actions = [action for action in parser._actions if action.dest not in _NOT_FOR_PLATFORMS]
     inputs = [_input(action) for action in actions]
@@ -84,7 +84,7 @@ def _input(action: argparse.Action) -> dict[str, Any]:
 
 
 def _preference(flag: str) -> tuple[bool, bool, bool]:
-    """Prefer what switches a default off, then long spellings, and those with hyphens."""
+    """Prefer flags that switch a default off, then long flags, then flags with hyphens."""
     return flag.startswith("--no-"), flag.startswith("--"), "_" not in flag
 
 
@@ -97,7 +97,7 @@ def _type(action: argparse.Action) -> str:
 
 
 def _kinds(action: argparse.Action) -> set[Any]:
-    """Return the types of a field of `Settings`; a flag that is counted has no value."""
+    """Return the types of a field of `Settings`; a flag that takes no value has none."""
     if action.nargs == 0:
         return set()
     option = OPTIONS.get(action.dest)

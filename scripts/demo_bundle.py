@@ -1,4 +1,4 @@
-"""The demo bundle: the trained network with the phantom's own masks and ROI maps."""
+"""Write the demo bundle: the trained network with the phantom's masks and ROI maps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.phantom.streams import Cohort
 
 VERSION = "2"
-# ROI maps are multiples of this: far finer than the noise, and they shrink well.
+# ROI maps are rounded to multiples of this, which is far below the noise and compresses well.
 _MAP_STEP = 2.0**-8
 _NOTICE = (
     "Demo model, trained on simulated people: its maps show that the software runs. "

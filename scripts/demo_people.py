@@ -1,4 +1,4 @@
-"""Simulated people for the demo model: made once, stored on disk in 8 bits, read when needed."""
+"""Simulated people for the demo model, stored on disk in 8 bits and read when needed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from bids_dtg.contrasts.train import Batch, PersonSamples, Voxels, stacked
 from bids_dtg.phantom.streams import Cohort, Purpose
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 
-# Step between stored numbers: far below the noise of a segment (0.08) and of a map (1).
+# Steps between stored values, far below the noise of a segment (0.08) and of a map (1).
 CONNECTOME_STEP = 1.0 / 127.0
 MAP_STEP = 0.1
-KNOWABLE_DRAWS = 8  # of the shift between rest and tasks
+KNOWABLE_DRAWS = 8  # draws of the shift between rest and tasks
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class StoredPeople:
-    """Connectomes and measured maps of a cohort, memory-mapped, over grey matter."""
+    """Connectomes and measured maps of a cohort in grey matter, memory-mapped."""
 
     connectomes: NDArray[np.int8]  # (people, segments, rois, voxels), in CONNECTOME_STEP
     maps: NDArray[np.int8]  # (people, contrasts, voxels), in MAP_STEP
@@ -57,11 +57,11 @@ class StoredPeople:
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes of a grid around random voxels of the mask, that a batch's people all give."""
+    """Boxes around random voxels of the mask, the same for all people of a batch."""
 
-    number: int  # in a batch
+    number: int  # boxes in a batch
     crop: int = 24  # voxels along each edge
-    margin: int = 2  # voxels at a box's faces that do not count (not at the grid's own faces)
+    margin: int = 2  # voxels at a box's faces that the loss ignores, except at the grid's faces
     align: int = 4  # boxes start at multiples of this, as the network's pooling does
 
     def draw(self, mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[slice, ...]:
@@ -79,7 +79,7 @@ class Boxes:
         return tuple(slices)
 
     def core(self, box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
-        """Return the part of a box whose voxels count."""
+        """Return the part of a box that the loss uses."""
         return tuple(
             slice(
                 0 if part.start == 0 else self.margin,
@@ -90,7 +90,7 @@ class Boxes:
 
 
 class StoredSamples(PersonSamples):
-    """Samples of stored people, whose values are whole numbers of a step, in boxes of the grid."""
+    """Samples of stored people, whose values are multiples of a step, in boxes of the grid."""
 
     def __init__(self, people: StoredPeople, mask: NDArray[np.bool_], boxes: Boxes) -> None:
         super().__init__(people.connectomes, people.maps, mask)
@@ -103,7 +103,7 @@ class StoredSamples(PersonSamples):
         rng: np.random.Generator,
         pinned: bool,
     ) -> list[Batch]:
-        """Read one segment of each of some people, and their maps, in boxes that are drawn."""
+        """Read one segment and the maps of each person, in randomly drawn boxes."""
         boxes = [self._boxes.draw(self.mask, rng) for _ in range(self._boxes.number)]
         pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
         numbers = np.cumsum(self.mask).reshape(self.mask.shape) - 1
@@ -139,7 +139,7 @@ class StoredSamples(PersonSamples):
 
 
 class OneByOne(Sequence[Array]):
-    """Arrays of people, read when they are asked for."""
+    """People's arrays, read when they are needed."""
 
     def __init__(self, read: Callable[[int], Array], people: int) -> None:
         self._read, self._people = read, people
@@ -159,7 +159,7 @@ class OneByOne(Sequence[Array]):
 
 @dataclass(frozen=True, eq=False)
 class SegmentModel:
-    """The published linear model, fitted on one drawn segment of rest a person."""
+    """The published linear model, fitted to one random resting-state segment per person."""
 
     fitted: ParcelLinearBaseline
 
@@ -167,14 +167,14 @@ class SegmentModel:
     def fit(
         cls, people: StoredPeople, maps: Sequence[Array], roi_maps: Array, seed: int = 0
     ) -> SegmentModel:
-        """Fit on the first people, as many as there are maps."""
+        """Fit the model to the first people, as many as there are maps."""
         segments = people.connectomes.shape[1]
         drawn = np.random.default_rng(seed).integers(segments, size=len(maps))
         connectomes = OneByOne(lambda n: people.segment(n, int(drawn[n])), len(maps))
         return cls(ParcelLinearBaseline(roi_parcels(roi_maps)).fit(connectomes, maps))
 
     def predict(self, people: StoredPeople, person: int) -> Array:
-        """Return the mean over the predictions for a person's segments, (contrasts, voxels)."""
+        """Return the mean prediction over a person's segments, (contrasts, voxels)."""
         segments = range(people.connectomes.shape[1])
         parts = [self.fitted.predict([people.segment(person, k)])[0] for k in segments]
         maps: Array = np.mean(parts, axis=0)
@@ -183,7 +183,7 @@ class SegmentModel:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Maps to compare test people's predictions with, float16, (people, contrasts, voxels)."""
+    """Maps with which test people's predictions are compared, (people, contrasts, voxels)."""
 
     retest: NDArray[np.float16]  # measured in a second session
     true: NDArray[np.float16]  # without noise
@@ -198,18 +198,18 @@ def simulate_people(
     segments: int,
     processes: int = 1,
 ) -> StoredPeople:
-    """Simulate a cohort, or resume a stopped call.
+    """Simulate a cohort, or resume an interrupted run.
 
     Parameters
     ----------
     folder
         Where to store the arrays; one folder for each cohort.
     phantom
-        The population; the hash of its frozen parameters is stored beside the arrays.
+        The population; its seed and voxel size are stored beside the arrays.
     cohort, people, segments
-        The cohort, the number of its first people, and their segments of rest.
+        The cohort, the number of people, and the number of resting-state segments of each.
     processes
-        That simulate people at the same time.
+        Number of parallel processes.
     """
     voxels = int(phantom.anatomy.grey.sum())
     store = _Store.open(
@@ -236,7 +236,7 @@ def simulate_people(
 def _simulated(
     phantom: Phantom, cohort: Cohort, index: int, segments: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Make a person's connectomes and measured maps, in their steps."""
+    """Simulate a person's connectomes and measured maps, in steps."""
     person = phantom.person(cohort, index)
     connectomes = [
         _steps(person.connectome(0, segment), CONNECTOME_STEP) for segment in range(segments)
@@ -247,8 +247,8 @@ def _simulated(
 def knowable_maps(person: Person) -> NDArray[np.float32]:
     """Return the best possible prediction of the maps from rest, (contrasts, voxels).
 
-    The mean of the true maps over components that rest does not determine (the own maps, and
-    the shift between rest and tasks, which is drawn), given the person's networks and traits.
+    It is the mean of the true maps, given the person's networks and traits, over components that
+    rest does not determine: the person's own maps, and the shift between rest and tasks.
     """
     rng = person.stream(Purpose.POSSIBLE_SHIFTS)
     total = sum(person.stable(rng) for _ in range(KNOWABLE_DRAWS))
@@ -256,7 +256,7 @@ def knowable_maps(person: Person) -> NDArray[np.float32]:
 
 
 def simulate_answers(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> Answers:
-    """Simulate the maps that only test people need, or resume a stopped call."""
+    """Simulate the maps that only test people need, or resume an interrupted run."""
     shape = people, len(phantom.design), int(phantom.anatomy.grey.sum())
     facts = {"cohort": int(cohort), "people": people, "draws": KNOWABLE_DRAWS}
     shapes = dict.fromkeys(Answers.__annotations__, shape)
@@ -275,7 +275,7 @@ def predict_people(
 ) -> NDArray[np.float16]:
     """Predict people's maps, each the mean over segments, (people, contrasts, voxels).
 
-    Those of a stopped call are kept where the first person's have not changed.
+    An interrupted run is resumed if the first person's maps have not changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, record = folder / "predicted.npy", folder / "done.json"
@@ -309,10 +309,10 @@ def _sha256(values: NDArray[np.float16]) -> str:
 class _Store:
     """Arrays on disk with a row for each person, and the number of finished rows."""
 
-    path: Path  # of the JSON file with the facts
-    facts: dict[str, object]  # what the rows depend on
+    path: Path  # JSON file with the facts
+    facts: dict[str, object]  # everything that the rows depend on
     arrays: dict[str, np.memmap[Any, Any]]  # by name
-    done: int  # rows
+    done: int  # number of finished rows
 
     @classmethod
     def open(
@@ -343,7 +343,7 @@ class _Store:
         return cls(path, wanted, arrays, 0 if fresh else done)
 
     def mark(self, done: int) -> None:
-        """Record the number of finished rows: every tenth, and at the end."""
+        """Record the number of finished rows, after every tenth row and at the end."""
         if done % 10 == 0 or done == len(next(iter(self.arrays.values()))):
             for array in self.arrays.values():
                 array.flush()

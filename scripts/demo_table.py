@@ -1,4 +1,4 @@
-"""Scores of the demo model on unseen people, beside simple models; intervals of its maps."""
+"""Score the demo model and simple models on unseen people; add prediction intervals."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ from bids_dtg.phantom.streams import Cohort
 
 Array = NDArray[np.float32]
 
-SEGMENTS = 4  # of rest of each held-out person: half an hour
+SEGMENTS = 4  # resting-state segments of each held-out person, half an hour in all
 JUDGED = "network, re-centred"
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The model's scores, and the correction to apply after it."""
+    """The model's scores, and the correction of its predictions."""
 
-    correction: Correction  # fitted on the validation people
-    training_people: int  # number of people that the network was trained on
-    validation_people: int  # their number
+    correction: Correction  # fitted to the validation people
+    training_people: int  # number of training people
+    validation_people: int  # number of validation people
     evaluation: Mapping[str, Any]  # for the model card
 
 
@@ -136,10 +136,11 @@ def make_table(
 
 
 def add_intervals(work: Path, folder: Path, people: int) -> None:
-    """Write the bundle in `folder` again with half-widths.
+    """Write the bundle in `folder` again, with 90 % prediction intervals.
 
-    They are of calibration people, who neither trained nor tuned the model. The card gets the share
-    of test people's newly measured voxels within the 90 % half-width.
+    Their half-widths come from calibration people, who were not used to train or tune the model.
+    The card gets the coverage in test people, the share of newly measured voxels within the
+    intervals.
     """
     bundle = load_bundle(folder)
     correction = bundle.correction
@@ -185,7 +186,7 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
 
 
 def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> ModelPeople:
-    """Return the first people of cohorts, as `dtg-phantom` would name them and their dataset."""
+    """Return the first people of cohorts, with the names that `dtg-phantom` would give them."""
     sets = {}
     for cohort, count in counts.items():
         name = dataset_name(phantom, cohort, CONTENTS["fmriprep"])

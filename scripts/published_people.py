@@ -1,10 +1,10 @@
-"""Write the hashes of the people whom the published models were trained on.
+"""Write the hashes of the training people of the published models.
 
     python scripts/published_people.py --paper deeptaskgen-paper
 
-reads the lists of ids in a clone of https://github.com/eminSerin/deeptaskgen-paper and writes
-`bids_dtg/contrasts/bundle/published_people.json`. No id is in it, but a hash does not hide a short
-one.
+reads the lists of IDs in a clone of https://github.com/eminSerin/deeptaskgen-paper and writes
+`bids_dtg/contrasts/bundle/published_people.json`. The file has no IDs, but a short ID can be found
+from its hash by trying all IDs.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from bids_dtg.bundles.people import UNCERTAIN, ModelPeople, hash_person
 
 FOLDER = Path(__file__).parent.parent / "bids_dtg" / "contrasts" / "bundle"
 OUT = FOLDER / "published_people.json"
-# Where the lists are, and the names that they begin with.
+# Folder of the lists, and the beginning of their names.
 LISTS = {
     "HCP-YA": "experiments/training/data/hcp",
     "HCP-D": "experiments/transfer_learning/hcp_development/data/hcpd",
 }
 SETS = {"training": "train", "validation": "val", "test": "test"}
-# Whether the released weights were trained on everybody at the end is not published for certain.
+# It is not certain whether the released weights were finally trained on the test people, too.
 PERHAPS = {"HCP-YA": "test"}
 
 
 def main() -> None:
-    """Read the lists and write their hashes."""
+    """Read the lists and write the hashes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paper", type=Path, required=True, help="clone of the repository")
     args = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Make the template surfaces that ship with the package, from the files they come from.
+"""Make the template surfaces that ship with the package, from their source files.
 
-``python scripts/surface_templates.py FOLDER`` reads below FOLDER, with the names of TemplateFlow
-and of HCPpipelines:
+``python scripts/surface_templates.py FOLDER`` reads these files in FOLDER, with the names that
+TemplateFlow and HCPpipelines give them:
 
 - ``tpl-fsLR/tpl-fsLR_desc-regfusion_hemi-{L,R}_den-32k_midthickness.surf.gii``: the coordinates of
   registration fusion (Wu 2018; regfusion 0.1.0), moved from fsaverage's mesh to fsLR's with
@@ -46,7 +46,7 @@ def make_fs_lr(folder: Path) -> dict[str, np.ndarray]:
         for side in SIDES
     }
     assert np.array_equal(sphere["R"], sphere["L"] * [-1, 1, 1])
-    # The same triangles, turned round; which corner comes first differs.
+    # Both sides have the same triangles in opposite orientation, with another first corner.
     assert np.array_equal(np.sort(read["R"][1], axis=1), np.sort(read["L"][1], axis=1))
     return {
         "points_L": read["L"][0].astype(np.float32),
@@ -61,7 +61,7 @@ def make_fs_lr(folder: Path) -> dict[str, np.ndarray]:
 def make_fsaverage(
     folder: Path, fs_lr: Path, cortex: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return fsaverage5's arrays, its medial wall by fsLR's."""
+    """Return fsaverage5's arrays, with the medial wall of fsLR."""
     made: dict[str, np.ndarray] = {}
     for side in SIDES:
         points, faces = read_surface(
@@ -71,11 +71,11 @@ def make_fsaverage(
         other, _ = read_surface(
             fs_lr / f"tpl-fsLR_space-fsaverage_hemi-{side}_den-32k_sphere.surf.gii"
         )
-        # The medial wall is fsLR's: that of the vertex nearest on fsaverage's sphere.
+        # A vertex is in the medial wall if the nearest fsLR vertex on fsaverage's sphere is.
         nearest = cKDTree(other).query(own)[1]
         made[f"points_{side}"] = points.astype(np.float32)
         made[f"cortex_{side}"] = cortex[f"cortex_{side}"][nearest]
-        made["faces_L"] = faces.astype(np.uint16)  # those of the right side are the same
+        made["faces_L"] = faces.astype(np.uint16)  # the right hemisphere has the same
     return made
 
 

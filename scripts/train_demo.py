@@ -2,10 +2,10 @@
 
     python scripts/train_demo.py --work /tmp/demo_train --minutes 50
 
-It first trains on voxels of 4 mm, where an update sees eight times as much of a brain, and then
-at 2 mm. The work folder keeps all intermediate data, so the same command resumes a stopped call.
-With the same libraries, the same options give the same bundle, except for the number of epochs
-that the minutes allow. The phantom's parameters are frozen.
+It first trains at 4 mm, where an update covers eight times as much of the brain, and then at 2 mm.
+The work folder keeps all intermediate data, so the same command resumes an interrupted run. With
+the same libraries, the same options give the same bundle, except for the number of epochs that the
+minutes allow. The phantom's parameters are fixed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
 
 @dataclass(frozen=True)
 class Stage:
-    """Training on voxels of one size."""
+    """Training at one voxel size."""
 
-    block: int  # 2 mm voxels along an edge of a voxel
-    segments: int  # of rest for each person
-    share: float  # of the minutes
+    block: int  # edge of a voxel, in multiples of 2 mm
+    segments: int  # resting-state segments of each person
+    share: float  # share of the minutes
     learning_rate: float
     batch: int  # people in a batch
-    boxes: Boxes  # each update sees other people at other places
+    boxes: Boxes  # parts of the brain that an update uses
 
 
 STAGES = (
@@ -68,14 +68,14 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder of data and checkpoints")
-    parser.add_argument("--out", type=Path, default=DEMO, help="the bundle's folder")
-    parser.add_argument("--minutes", type=float, default=50.0, help="of training")
-    parser.add_argument("--people", type=int, default=240, help="to train on")
-    parser.add_argument("--held-out", type=int, default=40, help="people to validate, and to test")
-    parser.add_argument("--features", type=int, default=16, help="of the network's first level")
+    parser.add_argument("--out", type=Path, default=DEMO, help="folder of the bundle")
+    parser.add_argument("--minutes", type=float, default=50.0, help="minutes of training")
+    parser.add_argument("--people", type=int, default=240, help="number of training people")
+    parser.add_argument("--held-out", type=int, default=40, help="validation and test people, each")
+    parser.add_argument("--features", type=int, default=16, help="features of the first level")
     parser.add_argument("--block", type=int, default=1, help="2: a trial at twice the voxel size")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and batches")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
     return parser.parse_args()
 
 

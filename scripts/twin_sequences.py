@@ -1,9 +1,10 @@
-"""Make the trial sequences that simulated twins perform, from the public event files.
+"""Make the trial sequences that simulated twins perform, from public event files.
 
 python scripts/twin_sequences.py BIDS_FOLDER
 
-BIDS_FOLDER holds events.tsv files of OpenNeuro ds005237 1.1.3 (CC0). Nobody's responses are kept:
-a sequence is the trials that most participants saw, with the median of each time over them.
+BIDS_FOLDER holds the events.tsv files of OpenNeuro ds005237 1.1.3 (CC0). A sequence has the most
+common order of trials, with the median of each time over the participants who saw it. No responses
+are kept.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import pandas as pd
 
 TARGET = Path(__file__).parent.parent / "bids_dtg" / "twin" / "phantom" / "sequence_files"
 TASKS = ("hammerAP", "stroopAP", "stroopPA")
-# What was shown; all other columns are times, or responses.
+# Columns that say what was shown; all others are times or responses.
 SHOWN = ("trial_type", "stimulus_text", "stimulus_color", "stimLeft", "stimTop", "stimRight")
 RESPONSES = ("response_time", "accuracy_binarized")
 
 
 def sequence(folder: Path, task: str) -> tuple[pd.DataFrame, int]:
-    """Return a task's sequence, and how many participants it stands for."""
+    """Return a task's sequence, and the number of participants who saw it."""
     paths = sorted(folder.rglob(f"*_task-{task}_*events.tsv"))
     tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in paths]
     shown = [column for column in SHOWN if column in tables[0]]
@@ -34,7 +35,7 @@ def sequence(folder: Path, task: str) -> tuple[pd.DataFrame, int]:
     for column in made.columns.difference([*shown, *RESPONSES]):
         times = pd.concat([pd.to_numeric(t[column], errors="coerce") for t in same], axis=1)
         made[column] = times.median(axis=1).round(4)
-    made["accuracy_binarized"] = 0.0  # as the source has trials without a response
+    made["accuracy_binarized"] = 0.0  # the source's value for trials without a response
     return made, len(same)
 
 

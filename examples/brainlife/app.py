@@ -1,8 +1,8 @@
-"""The brainlife App: config.json in, derivatives/ and product.json out, in the current folder.
+"""The brainlife App: reads config.json, writes derivatives/ and product.json in the current folder.
 
-brainlife gives fMRIPrep's results as single files (bold.nii.gz, mask.nii.gz, regressors.tsv). The
-App links them into a folder in fMRIPrep's layout, runs bids_dtg on it, and reports the result to
-brainlife in product.json, with a plot.
+brainlife provides fMRIPrep's results as single files (bold.nii.gz, mask.nii.gz, regressors.tsv).
+The App links them into a folder in fMRIPrep's layout, runs bids_dtg on it, and reports the result
+to brainlife in product.json, with a plot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INPUTS = {
     "mask": "desc-brain_mask.nii.gz",
     "regressors": "desc-confounds_timeseries.tsv",
 }
-STRENGTH = 98  # percentile of |z| in a map that is plotted: brainlife wants few numbers
+STRENGTH = 98  # percentile of |z| that is plotted for each map
 
 
 def main() -> int:
@@ -94,7 +94,7 @@ def failure(derivatives: Path, errors: str) -> dict[str, Any]:
 
 
 def success(derivatives: Path) -> dict[str, Any]:
-    """Return product.json after a success: quality figures, and the strength of each map."""
+    """Return product.json after a success: quality metrics, and the strength of each map."""
     quality = [line for path in sorted(derivatives.rglob("*_qc.tsv")) for line in read_table(path)]
     strengths = map_strengths(derivatives)
     bars = {"type": "bar", "x": list(strengths), "y": list(strengths.values())}
@@ -121,7 +121,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def map_strengths(derivatives: Path) -> dict[str, float]:
-    """Return a high percentile of |z| for each contrast's map, where it is not 0."""
+    """Return a high percentile of |z| for each contrast's map, over voxels that are not 0."""
     import nibabel as nib
     import numpy as np
 

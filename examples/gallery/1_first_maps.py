@@ -1,7 +1,7 @@
 """
 # First maps
 
-From a run of rest to 47 maps, and a look at one of them.
+From a resting-state run to 47 maps, and a look at one of them.
 
 **Everybody here is simulated, and the demo model is not for science.**
 """
@@ -9,8 +9,8 @@ From a run of rest to 47 maps, and a look at one of them.
 # %%
 # ## Make the maps
 #
-# `dtg-demo demo-output --participants 2` simulates two participants as
-# fMRIPrep would have written them, and then calls
+# `dtg-demo demo-output --participants 2` simulates two participants, in the
+# layout of fMRIPrep's output, and then runs
 #
 # ```console
 # $ bids_dtg demo-output/simulated/fmriprep demo-output/maps \
@@ -34,8 +34,8 @@ for path in sorted(Path("demo-output/maps").iterdir()):
 #
 # ## Find them
 #
-# `load_maps` lists an output folder: a row a map. `desc` says what it is:
-# `synthetic` is the predicted map.
+# `load_maps` lists the maps in an output folder, one per row. In the column
+# `desc`, `synthetic` stands for a predicted map.
 
 import bids_dtg
 
@@ -51,9 +51,9 @@ print(
 # %%
 # ## Look at one
 #
-# The participant's predicted map, the truth that the simulation knows, and
-# the prediction less the mean map of both participants: what they do not
-# share.
+# The figure shows the participant's predicted map, the true map of the
+# simulation, and the predicted map minus the mean map of both participants,
+# which is what they do not share.
 
 import matplotlib.pyplot as plt
 from nilearn import image, plotting
@@ -66,7 +66,7 @@ first = maps[maps["participant"] == "sim001"].set_index("desc")["path"]
 shown = {
     "predicted from rest (z)": str(first["synthetic"]),
     "simulated truth (z)": str(truth),
-    "predicted, less the mean of both (z)": image.math_img(
+    "predicted minus the mean of both (z)": image.math_img(
         "own - mean",
         own=str(first["synthetic"]),
         mean=image.mean_img(both),
@@ -86,8 +86,8 @@ plt.show()
 # %%
 # ## Compare them
 #
-# Outside the mask a map is 0, which is not a value. The coverage file has
-# the mask.
+# Outside the mask, a map is 0, which means "no value". The coverage file
+# has the mask.
 
 import nibabel as nib
 import numpy as np
@@ -102,10 +102,10 @@ r = np.corrcoef(predicted, true)[0, 1]
 print(f"{inside.sum():,} voxels, r with the truth: {r:.2f}")
 
 # %%
-# That figure is less than it seems: the average map of other people
-# resembles this person nearly as much. The demo has both for all contrasts,
-# and r of what is the person's own: of prediction and truth, each less that
-# average.
+# This r is less impressive than it seems, as the average map of other
+# people is nearly as similar to this person's. The demo's table has both
+# for all contrasts. It also has r of what is specific to the person: of
+# prediction and truth after that average is subtracted from each.
 
 import pandas as pd
 
@@ -123,7 +123,7 @@ axis.plot(
     markersize=9,
     label="average of other people",
 )
-axis.plot(places, ordered["r_own"], ".", label="own part of the prediction")
+axis.plot(places, ordered["r_own"], ".", label="average subtracted")
 axis.set(
     xlabel="47 contrasts", ylabel="r with the truth", ylim=(0, 1), xticks=[]
 )

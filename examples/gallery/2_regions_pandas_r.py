@@ -1,8 +1,8 @@
 """
 # A table of regions in pandas and R
 
-Most people analyse means over regions. The participant level writes a table
-of them; this example reads it.
+Many analyses use means over regions. The participant level writes a table
+of them, which this example reads.
 
 **Everybody here is simulated, and the demo model is not for science.**
 """
@@ -11,8 +11,8 @@ of them; this example reads it.
 # ## Read it
 #
 # `dtg-demo` simulates participants, here two, and predicts their maps, with
-# means over Schaefer's 400 regions. `load_maps(…, atlas=…)` puts the tables
-# of all participants below each other.
+# means over Schaefer's 400 regions. `load_maps(…, atlas=…)` combines the
+# tables of all participants.
 
 import subprocess
 from pathlib import Path
@@ -35,12 +35,13 @@ print(regions[columns].head(6).round(2).to_string(index=False))
 print(f"{len(regions):,} rows")
 
 # %%
-# `coverage` is the share of the region that has values: below 0.5, `mean`
-# is empty.
+# `coverage` is the share of the region that has values. If it is below 0.5,
+# `mean` is empty.
 #
-# ## A row a participant
+# ## One row per participant
 #
-# Statistics packages want a row a participant and a column a region.
+# Statistics packages expect one row per participant and one column per
+# region.
 
 wide = regions.pivot(
     index="participant", columns=["contrast", "name"], values="mean"
@@ -52,7 +53,8 @@ print(wide["wm2bkVs0bk"].iloc[:, :3].round(2).to_string())
 # %%
 # ## Means of networks
 #
-# The name of a region holds its network. Weights are the regions' voxels.
+# The name of a region contains its network. Each region is weighted by its
+# number of voxels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -71,12 +73,12 @@ networks.loc[networks.mean(axis=1).sort_values().index].plot.bar(
     ax=axis, width=0.75, rot=0
 )
 axis.axhline(0, color="black", linewidth=0.8)
-axis.set(ylabel="mean z, 2-back less 0-back", xlabel="network")
+axis.set(ylabel="mean z, 2-back minus 0-back", xlabel="network")
 axis.legend(frameon=False, ncols=2)
 plt.show()
 
 # %%
-# ## The regions that stand out
+# ## The strongest regions
 
 person = one[one["participant"] == "sim001"].set_index("name")
 strongest = person.loc[
@@ -88,14 +90,14 @@ axis.axvline(0, color="black", linewidth=0.8)
 axis.set_yticks(
     np.arange(12), strongest.index.str.removeprefix("7Networks_")
 )
-axis.set(xlabel="mean z, 2-back less 0-back (participant sim001)")
+axis.set(xlabel="mean z, 2-back minus 0-back (participant sim001)")
 plt.show()
 
 # %%
 # ## The same in R
 #
-# The tables are plain TSV with `n/a` for empty cells, one for each
-# participant. R reads them without any package:
+# The tables are plain TSV files, one per participant, with `n/a` for empty
+# cells. R reads them without any package:
 
 in_r = """
 pattern <- "Schaefer.*_desc-regions_statmap.tsv$"
@@ -114,8 +116,8 @@ print(round(total / tapply(one$voxels, by, sum), 3))
 """
 
 # %%
-# R 4.2.2 found the means of pandas, to the three digits that it prints.
-# Where R is not installed, these lines are shown and not run.
+# R 4.2.2 gave the same means as pandas, to the three digits that it prints.
+# If R is not installed, its code is shown but not run.
 
 import shutil
 
@@ -125,5 +127,5 @@ if shutil.which("Rscript"):
     )
     print("Run by R:", done.stdout, sep="\n")
 else:
-    print("NOT RUN: there is no R on this machine. pandas finds:")
+    print("R is not installed here, so its code was not run. pandas gives:")
     print(networks.round(3).to_string())

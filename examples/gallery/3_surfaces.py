@@ -1,7 +1,7 @@
 """
 # Maps on surfaces
 
-The maps at the vertices of the cortex, beside the volumes.
+The maps at the vertices of the cortical surface, besides the volumes.
 
 **Everybody here is simulated, and the demo model is not for science.**
 """
@@ -9,10 +9,10 @@ The maps at the vertices of the cortex, beside the volumes.
 # %%
 # ## Ask for them
 #
-# `--surfaces fsLR fsaverage` writes maps on surfaces, too. The example asks
-# for fsaverage5 alone, which is small: 10,242 vertices a side. The demo's
-# participants have no surfaces of their own, so the template's are used,
-# and the JSON file beside the maps says so.
+# `--surfaces fsLR fsaverage` also writes maps on surfaces. This example
+# asks only for fsaverage5, which is small, with 10,242 vertices per
+# hemisphere. The demo's participants have no surfaces of their own, so those
+# of the template are used, and the JSON file of the maps says so.
 
 import json
 import subprocess
@@ -45,8 +45,8 @@ print("surfaces:", sidecar["Surfaces"])
 # %%
 # ## Open them
 #
-# Each side's GIFTI file has all contrasts, by name. Values are NaN on the
-# medial wall.
+# The GIFTI file of each hemisphere has all contrasts, by name. Values on
+# the medial wall are NaN.
 
 import nibabel as nib
 import numpy as np
@@ -77,8 +77,8 @@ print(f"{empty:.1%} of the left vertices have no value")
 # %%
 # ## Draw them
 #
-# nilearn has the meshes of fsaverage5. Maths less story, from outside and
-# from within.
+# nilearn has the meshes of fsaverage5. The figure shows maths minus story,
+# in lateral and medial views.
 
 import matplotlib.pyplot as plt
 from nilearn import datasets, plotting
@@ -114,10 +114,11 @@ for axis, (side, view) in zip(axes, views, strict=True):
 plt.show()
 
 # %%
-# ## All contrasts of two vertices
+# ## All contrasts at two vertices
 #
-# A map on a surface is an array: 47 contrasts by vertices. The vertices
-# with the largest and the smallest value of one contrast, in all contrasts:
+# Maps on a surface are an array of 47 contrasts by vertices. The figure
+# takes the vertices with the largest and the smallest value of one
+# contrast, and shows their values in all contrasts.
 
 table = np.stack(list(sides["L"].values()))
 contrast = list(sides["L"]).index("languageMathVsStory")

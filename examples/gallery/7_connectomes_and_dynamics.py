@@ -1,19 +1,19 @@
 """
 # Connectomes and dynamics
 
-The connectome that a participant's maps are made from, and a model of how
-activity moves along connections.
+The connectome from which a participant's maps are predicted, and a model of
+the dynamics of regional activity.
 
-**Everybody here is simulated: nothing on this page says anything about
+**Everybody here is simulated. Nothing on this page says anything about
 brains.**
 """
 
 # %%
 # ## The connectome in an output folder
 #
-# The participant level writes correlations between the series of the
-# model's 50 ROIs, as a table. `seg-` in its name is the name of the ROI
-# maps.
+# The participant level writes a table of the correlations between the time
+# series of the model's 50 ROIs. `seg-` in its file name says which ROI maps
+# were used.
 
 import subprocess
 from pathlib import Path
@@ -46,12 +46,12 @@ alike = np.corrcoef([matrix[upper] for matrix in matrices.values()])
 print(f"r between the connectomes of two people: {alike[0, 1]:.2f}")
 
 # %%
-# ## Series, connections and a model of both
+# ## Series, connections, and a model
 #
-# `--workflow dynamics` learns from series of regions how activity changes
-# from one frame to the next. Its demo simulates ten people as networks of
-# oscillators, makes their series from images, trains a linear core on nine
-# of them and describes the tenth by it.
+# `--workflow dynamics` learns from regional time series how activity
+# changes from one frame to the next. Its demo simulates images of ten people
+# whose regions are coupled oscillators. It extracts their series, trains a
+# linear core on nine people, and applies it to the tenth.
 
 if not Path("network-output").exists():
     command = "dtg-demo network-output --workflow dynamics"
@@ -67,9 +67,9 @@ with np.load(truth / "networks.npz") as file:
 print(series.shape, structural.shape)
 
 # %%
-# Connections, correlations and four of the series of the person who is new
-# to the core, as they were simulated. A region oscillates by itself where
-# its parameter a is above 0.
+# The figure shows the simulated connections, correlations and four series
+# of the person who was not used to train the core. A region oscillates on
+# its own if its parameter a is above 0.
 
 parameters = pd.read_table(truth / "truth.tsv")
 new = parameters["participant_id"].unique()[-1]
@@ -100,11 +100,11 @@ right.set(
 plt.show()
 
 # %%
-# ## What the core knows of a new person
+# ## Results for a new person
 #
-# `desc-lag1` has the effect of each region on each other one a frame later;
-# a single effect is mostly that of the training people. `desc-components`
-# has the features for statistics.
+# `desc-lag1` has the effect of each region on every other region one frame
+# later. Each effect is strongly shrunk towards that of the training people.
+# `desc-components` has the features for statistics.
 
 func = Path("network-output/new") / new / "func"
 (effects,) = func.glob("*_desc-lag1_relmat.tsv")
@@ -127,7 +127,7 @@ print(pd.read_table(components).to_string(index=False))
 
 # %%
 # The demo simulates another run of the same oscillators. Its correlations
-# are alike to those of the core and of the run that it was made from, and
-# less so to the mean of the training people:
+# are similar to the core's prediction and to those of the first run, and
+# less similar to the mean of the training people:
 
 print(pd.read_table("network-output/demo.tsv").to_string(index=False))

@@ -1,10 +1,10 @@
 """
 # A digital twin
 
-A network made from a person's connectome performs the task that the person
-performed.
+A network, generated from a person's connectome, performs the task that the
+person performed.
 
-**Everybody here is simulated: nothing on this page says anything about
+**Everybody here is simulated. Nothing on this page says anything about
 brains.**
 """
 
@@ -12,8 +12,8 @@ brains.**
 # ## Simulate people, fit twins
 #
 # The demo of `--workflow twin` simulates 300 people who perform a Stroop
-# run, fits twins to two thirds of them, and predicts the responses of the
-# others from their connectomes alone. It needs the extra `train`.
+# task. It fits twins to two thirds of them, and predicts the responses of
+# the others from their connectomes alone. It needs the extra `train`.
 
 import subprocess
 from pathlib import Path
@@ -27,10 +27,10 @@ if not Path("twin-output").exists():
 print(Path("twin-output/printed.txt").read_text())
 
 # %%
-# ## What a twin reads
+# ## Input
 #
-# A connectome for each person, and the sequence of trials. Event files are
-# those of BIDS.
+# A twin reads a person's connectome and the sequence of trials, from BIDS
+# event files.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -96,9 +96,9 @@ plt.show()
 # %%
 # ## What twins predict
 #
-# Mean response times of people that nothing was fitted to, and the same by
-# a ridge regression from the connectome, which is as good. A twin's gain is
-# that it performs trials.
+# The figure shows mean response times of held-out people, predicted by
+# twins and by a ridge regression on the connectome, which does equally well.
+# The advantage of a twin is that it performs single trials.
 
 group = Path("twin-output/results/group")
 found = pd.read_table(
@@ -130,8 +130,8 @@ plt.show()
 # %%
 # ## What interventions change
 #
-# Connectomes move in the direction in which people differ. All twins become
-# faster; they differ little in how much.
+# The intervention moves each connectome in a direction in which people
+# differ. All twins become faster, by nearly the same amount.
 
 path = group / "intervention-demo/desc-people_changes.tsv"
 changes = pd.read_table(path, na_values="n/a")
@@ -141,7 +141,7 @@ axis.plot(times["level_before"], times["change"], ".")
 axis.axhline(0, color="grey", linewidth=0.8)
 axis.set(
     title="mean response time",
-    xlabel="the twin before the move (s)",
-    ylabel="change by the move (s)",
+    xlabel="before the intervention (s)",
+    ylabel="change by the intervention (s)",
 )
 plt.show()

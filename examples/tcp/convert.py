@@ -1,7 +1,8 @@
-"""Make arrays for twins of TCP's public parcellated series: python convert.py FOLDER tcp.npz.
+"""Make arrays for twins from TCP's public parcellated series: python convert.py FOLDER tcp.npz.
 
-FOLDER (of OpenNeuro ds005237) has a folder a person (NDAR_INV…) and an HDF5 file a run, with one
-table of 434 parcels. Rest becomes `edges`, a mean over runs, and runs of tasks `task_bold`.
+FOLDER (in OpenNeuro ds005237) has a folder for each person (NDAR_INV…) and an HDF5 file for each
+run, with one table of 434 parcels. Resting-state runs become `edges`, averaged over runs, and task
+runs become `task_bold`.
 """
 
 import re
@@ -33,7 +34,7 @@ for path in sorted(source.glob("NDAR_INV*/*_parcellated.h5")):
     try:
         values = series(path)
     except (OSError, ValueError):
-        print(f"left out: {path}: not fetched, not one table of {PARCELS} parcels, or gaps in it")
+        print(f"left out: {path}: not fetched, without a table of {PARCELS} parcels, or with gaps")
         continue
     if task.startswith("rest"):
         edges = np.arctanh(np.corrcoef(values)[np.triu_indices(PARCELS, 1)])
