@@ -11,8 +11,8 @@ The maps at the vertices of the cortical surface, besides the volumes.
 #
 # `--surfaces fsLR fsaverage` also writes maps on surfaces. This example
 # asks only for fsaverage5, which is small, with 10,242 vertices per
-# hemisphere. The demo's participants have no surfaces of their own, so those
-# of the template are used, and the JSON file of the maps says so.
+# hemisphere. The demo's participants have no surfaces of their own, so
+# those of the template are used, and the JSON file of the maps says so.
 
 import json
 import subprocess

@@ -49,9 +49,9 @@ print(f"r between the connectomes of two people: {alike[0, 1]:.2f}")
 # ## Series, connections, and a model
 #
 # `--workflow dynamics` learns from regional time series how activity
-# changes from one frame to the next. Its demo simulates images of ten people
-# whose regions are coupled oscillators. It extracts their series, trains a
-# linear core on nine people, and applies it to the tenth.
+# changes from one frame to the next. Its demo simulates images of ten
+# people whose regions are coupled oscillators. It extracts their series,
+# trains a linear core on nine people, and applies it to the tenth.
 
 if not Path("network-output").exists():
     command = "dtg-demo network-output --workflow dynamics"

@@ -97,8 +97,8 @@ plt.show()
 # ## What twins predict
 #
 # The figure shows mean response times of held-out people, predicted by
-# twins and by a ridge regression on the connectome, which does equally well.
-# The advantage of a twin is that it performs single trials.
+# twins and by a ridge regression on the connectome, which does equally
+# well. The advantage of a twin is that it performs single trials.
 
 group = Path("twin-output/results/group")
 found = pd.read_table(
