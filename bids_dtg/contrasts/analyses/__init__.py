@@ -1,15 +1,15 @@
 """Training, evaluation and use of models, from people's rest and measured maps.
 
-- `cohort`: participants with rest and measured maps, found by the names of their files
-- `reading`: their arrays: made in several processes, kept, mapped
-- `evaluate`: compares a model's maps with measured ones, and with simple models
+- `cohort`: participants with rest and measured maps, found by file names
+- `reading`: their arrays, computed in several processes, kept and memory-mapped
+- `evaluate`: compares a model's maps with measured ones and with simple models
 - `finetune`: adapts a trained network to other people or other contrasts
 - `fit`: fits a model of any kind, re-centres it and writes it as a bundle
-- `judge`: several models on the same people: scores, tables, the page
+- `judge`: scores several models on the same people; tables and the page
 - `measured`: files of the measured maps, and quality findings in them
 - `overview`: all participants of an output: the quality table, mean maps and the page
-- `roi_maps`: ROI maps of a model that is trained
+- `roi_maps`: ROI maps of a model to be trained
 - `training_set`: participants in a model's training set, recognised by hashes
-- `splits`: sets of participants, and the groups of a cross-validation
-- `train`: fits a model and scores it on other people; of few, cross-validation judges
+- `splits`: training, validation and test sets, and the folds of a cross-validation
+- `train`: fits a model and scores it on other people, by cross-validation if there are few
 """

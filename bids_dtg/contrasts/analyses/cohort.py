@@ -1,4 +1,4 @@
-"""People with rest and measured maps: found, read once into arrays, and related to each other."""
+"""People with rest and measured maps: who they are, their files and their families."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.run_source import plan_run
 from bids_dtg.settings import OPTIONS, Settings
 
-ARRAYS = "arrays"  # folder of an analysis' own
-WORK = "folds"  # its folder of what serves until the model is made
+ARRAYS = "arrays"  # folder of the arrays of one analysis
+WORK = "folds"  # its subfolder for arrays that are needed only until the model is made
 FOLDS = "desc-folds_participants"  # table of the groups of a cross-validation
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{ARRAYS}/", f"{CHECKPOINTS}/"),
@@ -68,7 +68,7 @@ SIDES = ("target", "retest")  # the maps to predict, and those of a later sessio
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """The people of one call of an analysis: `prepare`, then `find`; `reading` reads them.
+    """The people of one analysis: first `prepare`, then `find`; `reading` reads their data.
 
     Raises
     ------
@@ -76,24 +76,24 @@ class Cohort:
         In each method: options, files or data cannot be used.
     """
 
-    settings: Settings  # of the call
+    settings: Settings  # of the run
     request: Request  # input dataset, participants and the model that is read or trained
     place: Path  # of the measured maps
     results: ResultFolder  # where results go, below the output folder
-    maps_words: str = ""  # origin of the masks and ROI maps of such a model
+    maps_words: str = ""  # origin of the masks and ROI maps of a model to be trained
     learns: tuple[int, ...] = ()  # ROIs of each set of maps to be made from the training people
-    folds: tuple[ModelBundle, ...] = ()  # models of a cross-validation, which have own ROI maps
+    folds: tuple[ModelBundle, ...] = ()  # models of a cross-validation with their own ROI maps
 
-    # What file names say.
+    # Known from file names.
     maps: Mapping[str, PersonMaps] = field(default_factory=dict)  # by label, sorted
     contrasts: tuple[Contrast, ...] = ()  # rows of the maps
     statistic: Statistic = "z"  # of the maps
     left_out: Mapping[str, str] = field(default_factory=dict)  # label -> reason
     notes: tuple[str, ...] = ()  # decisions on tasks, spaces and runs
-    # By template, the transform that maps points of the model's space to those of such maps.
+    # By template of measured maps, the transform that takes points there from the model's space.
     ways: Mapping[str, Path] = field(default_factory=dict)
 
-    # What was read.
+    # Known after reading.
     people: tuple[Person, ...] = ()  # sorted by label
     failed: int = 0  # how many are left out because their data cannot be used
     sketches: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of rest, by run
@@ -111,8 +111,8 @@ class Cohort:
     ) -> Cohort:
         """Check options, dataset and model before anything is written.
 
-        `kind` is that of a model that is to be trained: it decides which form of the connectome
-        people are read to, and whether runs are cut; None: as ``--model`` reads.
+        `kind` is the kind of a model to be trained, which decides on the form of the connectome and
+        on cutting runs into segments; None: both are those of ``--model``.
         """
         place, others = statmaps_place(settings.inputs.derivatives)
         if place is None:
@@ -158,18 +158,18 @@ class Cohort:
 
     @property
     def form(self) -> Form:
-        """The form of the connectomes that people are read to."""
+        """The form of people's connectomes."""
         return self.bundle.card.part.connectome
 
     @cached_property
     def model(self) -> Model:
-        """The model that is read, prepared at its first use."""
+        """The model that is read, prepared when first used."""
         request = self.request
         return Model(request.bundle, request.device, request.threads)
 
     @property
     def store(self) -> ArrayStore:
-        """Folder of the arrays that belong to this analysis alone."""
+        """Folder of the arrays of this analysis only."""
         return ArrayStore(self.results.path / ARRAYS)
 
     @property
@@ -179,7 +179,7 @@ class Cohort:
 
     @property
     def is_dry(self) -> bool:
-        """Whether the call is a dry run."""
+        """Whether this is a dry run."""
         return self.settings.behaviour.dry_run
 
     @property
@@ -208,13 +208,13 @@ class Cohort:
         return tuple(known[label] for label in labels if label in known)
 
     def among(self, labels: Collection[str]) -> Cohort:
-        """Return the same of some people only."""
+        """Return the cohort with some of its people."""
         maps = {label: own for label, own in self.maps.items() if label in labels}
         people = tuple(person for person in self.people if person.label in labels)
         return dataclasses.replace(self, maps=maps, people=people)
 
     def without(self, left_out: Mapping[str, str]) -> Cohort:
-        """Return the same without further people, by the reason that each is left out for."""
+        """Return the cohort without the people in `left_out` (label -> reason)."""
         kept = self.among([label for label in self.labels if label not in left_out])
         return dataclasses.replace(kept, left_out={**self.left_out, **left_out})
 
@@ -227,20 +227,18 @@ class Cohort:
 
     @cached_property
     def families(self) -> Families:
-        """The same; labels with the same rest, once it was read, are one family."""
+        """Families; after reading, labels with the same rest count as one family too."""
         return with_copies(self.table_families, self.sketches)
 
-    # Who has both scans, by file names alone.
-
     def found(self, contrasts: Sequence[Contrast] | None, *, everything: bool = False) -> Cohort:
-        """Find who has both scans, by file names alone.
+        """Find who has both scans, from file names only.
 
         Parameters
         ----------
         contrasts
-            Rows of the maps; None: all that the maps have.
+            Contrasts to look for; None: all that the maps have.
         everything
-            Whether `--contrast` does not choose among them.
+            Whether to ignore `--contrast`.
         """
         request, bundle = self.request, self.bundle
         measured, predicted = find_statmaps(self.place)
@@ -263,19 +261,19 @@ class Cohort:
         maps = people_maps(own, preferred)
         if not maps:
             raise DatasetError(
-                f"nobody who is worked on in {request.dataset.root} has maps in {self.place}",
-                expected=f"the same labels; maps are of {', '.join(with_maps[:5])}",
+                f"no participant of {request.dataset.root} has maps in {self.place}",
+                expected=f"the same labels in both; there are maps of {', '.join(with_maps[:5])}",
             )
         statistic = choose_statistic(maps)
         for who, them in maps.items():
             retest = {key: own for key, own in them.retest.items() if statistic in own.files}
             maps[who] = dataclasses.replace(them, retest=retest)
         left_out = {who: "no measured maps" for who in request.participants if who not in maps}
-        if not request.settings.inputs.participant_label:  # others were not asked for
+        if not request.settings.inputs.participant_label:  # else others were not asked for
             left_out |= {who: "no rest" for who in with_maps if who not in request.participants}
         ours = predicted and (
-            f"{counted(predicted, 'file')} among the measured maps are predictions of "
-            "bids_dtg and are not used"
+            f"{counted(predicted, 'file')} among the measured maps were predicted by "
+            "bids_dtg and will not be used"
         )
         names = own_names(rows) if contrasts is None else ""
         notes = tuple(note for note in (of_tasks, of_space, ours, names) if note)
@@ -290,7 +288,7 @@ class Cohort:
         )
 
     def find(self, contrasts: Sequence[Contrast] | None, *, everything: bool = False) -> Cohort:
-        """Find who has both scans, as `found`, and say what was found."""
+        """Find who has both scans, as `found` does, and report it."""
         cohort = self.found(contrasts, everything=everything)
         for why in sorted(set(cohort.left_out.values())):
             who = [label for label, reason in cohort.left_out.items() if reason == why]
@@ -301,8 +299,8 @@ class Cohort:
         predicted = self.bundle.card.part.statistic
         if contrasts is not None and cohort.statistic != predicted:
             say(
-                f"the model predicts {predicted} and the measured maps are {cohort.statistic}: "
-                "their scales and intervals cannot be compared"
+                f"the model predicts {predicted} maps, and the measured ones are "
+                f"{cohort.statistic} maps: their scales and intervals cannot be compared"
             )
         if not self.is_dry:
             return cohort
@@ -313,7 +311,7 @@ class Cohort:
         return cohort.among([label for label in cohort.labels if label not in failures])
 
     def _why_no_rest(self, label: str) -> str | None:
-        """Return why a person's runs cannot be used, by their headers and tables."""
+        """Return why a person's runs cannot be used, judged by their headers and tables."""
         usable, short = False, ""
         try:
             for run in self.request.runs(label):
@@ -327,12 +325,12 @@ class Cohort:
         return None if usable else short
 
     def of_data(self) -> Cohort:
-        """Return the same for a model that rests on these people's files.
+        """Return the cohort with a result folder that records these people's files.
 
         Raises
         ------
         SettingsError
-            A model is there that was made of other data.
+            The folder holds a model that was made from other data.
         """
         files: list[Path] = []
         for label, maps in self.maps.items():
@@ -356,7 +354,7 @@ class Cohort:
         return tuple(side for side in SIDES if self.planned(label, side))
 
     def print_plan(self, sets: Mapping[str, Sequence[str]]) -> int:
-        """Print what the call would do; return 0, the number of failures."""
+        """Print what the run would do; return 0, the number of failures."""
         labels, dataset = [row.label for row in self.contrasts], self.request.dataset
         how = find_strategy(self.request.settings.cleaning.denoise_strategy).in_words
         show(f"{dataset.root} is read as {dataset.title}, {how}; measured maps in {self.place}")
@@ -374,17 +372,17 @@ class Cohort:
 
 
 def names_model(settings: Settings) -> bool:
-    """Return whether a model was named, not taken by default."""
+    """Return whether ``--model`` is another than the default."""
     return bool(settings.inputs.model != OPTIONS["model"].default)
 
 
 def _form_of(kind: MapsKind, sets: Sequence[int]) -> Form:
-    """Return the form that a kind is trained on, of a model's sets of ROI maps.
+    """Return the form of connectome that a kind is trained on, given the sets of ROI maps.
 
     Raises
     ------
     SettingsError
-        There are several sets, which the kind cannot read.
+        There are several sets, and the kind reads only one.
     """
     if sets and not kind.sets:
         able = " or ".join(row.name for row in KINDS.values() if row.sets)
@@ -396,7 +394,7 @@ def _form_of(kind: MapsKind, sets: Sequence[int]) -> Form:
 
 
 def _ways(request: Request, files: Sequence[StatMap]) -> tuple[dict[str, Path], list[RunError]]:
-    """Return transforms to other templates that maps are in, and what other templates lack."""
+    """Return transforms to the templates of the maps, and errors for those without one."""
     ways: dict[str, Path] = {}
     lacks: list[RunError] = []
     model = request.bundle.space
@@ -433,7 +431,7 @@ def contrast_rows(
     Raises
     ------
     DatasetError, SettingsError
-        None of these is present, or one that was asked for is not.
+        No contrast is left, or one that was asked for is not there.
     """
     present = {plain_contrast(label): label for label in found}
     known = {plain_contrast(row.label): row for row in (*hcp_contrasts(), *own)}
@@ -446,7 +444,7 @@ def contrast_rows(
     if not keys:
         some = [row.label for row in contrasts or known.values()][:4]
         raise DatasetError(
-            "no measured map is of a contrast of the model",
+            "no measured map has a contrast of the model",
             expected=f"labels such as {', '.join(some)}; found "
             f"{', '.join(sorted(present.values())[:6])}",
         )
@@ -459,12 +457,12 @@ def contrast_rows(
 
 
 def own_names(contrasts: Sequence[Contrast]) -> str:
-    """Name the contrasts that are none of HCP's, in a sentence; empty where there are none.
+    """Name the contrasts that are not among HCP's, in a sentence; empty if there are none.
 
     Examples
     --------
     >>> own_names(contrast_rows(["WM 0bk:faces", "SOCIAL:rnd"], None, (), ()))
-    'no contrast of HCP, so kept under its own name: 1 of 2 contrasts (SOCIALrnd)'
+    "not among HCP's contrasts, so kept under its own name: 1 of 2 contrasts (SOCIALrnd)"
     """
     known = {plain_contrast(contrast.label) for contrast in hcp_contrasts()}
     own = [row.label for row in contrasts if plain_contrast(row.label) not in known]
@@ -472,4 +470,4 @@ def own_names(contrasts: Sequence[Contrast]) -> str:
         return ""
     under = "its own name" if len(own) == 1 else "their own names"
     number = f"{len(own)} of {counted(len(contrasts), 'contrast')}"
-    return f"no contrast of HCP, so kept under {under}: {number} ({', '.join(own)})"
+    return f"not among HCP's contrasts, so kept under {under}: {number} ({', '.join(own)})"

@@ -1,4 +1,4 @@
-"""Fit a model of a kind to people, re-centre it on others, and write it as a bundle."""
+"""Fit a model of any kind, re-centre it on other people, and write it as a bundle."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from bids_dtg.stats.splits import Split
 
 
 def check_fit(kind: MapsKind, cohort: Cohort, split: Split) -> None:
-    """Check, before anybody's data are read, that a kind can be fitted to these people.
+    """Check, before any data are read, that a kind can be fitted to these people.
 
     Raises
     ------
     DtgError
-        There are too few.
+        It cannot, for example because they are too few.
     """
     people = (*split.training, *split.validation)
     maps, number = cohort.maps, len(cohort.contrasts)
@@ -59,7 +59,7 @@ def fit_model(
     options, places = cohort.settings.modelling, cohort.bundle.places
     people = cohort.of(split.training), cohort.of(split.validation)
     labels = [contrast.label for contrast in cohort.contrasts]
-    # A linear model makes many small products, for which threads wait for each other.
+    # A linear model computes many small products, for which several threads are slower than one.
     with nullcontext() if kind.is_network else one_blas_thread():
         fitted: FittedModel = kind.module().fit(
             people, places, cohort.form, cohort.settings, folder, report
@@ -80,16 +80,16 @@ def recentred(
     recipe: str,
     report: Callable[[str], None],
 ) -> FittedModel:
-    """Find a model's error in the mean map, and its half-widths, on the validation people.
+    """Estimate a model's error in the mean map, and its half-widths, from the validation people.
 
-    Maps stay uncorrected where the recipe leaves them so. The labels of contrasts whose corrected
-    maps are the same for everybody are reported, too.
+    Maps stay uncorrected if the recipe says so. Contrasts whose corrected maps are the same for
+    everybody are reported.
     """
     training, validation = people
     pairs = ((fitted.predict(person), person.maps) for person in validation)
     correction, individual = recentre(pairs, mean_maps(training))
     if find_recipe(recipe).recentred:
-        # As in the card: a gain that is rounded to 0 is 0 in use.
+        # As rounded in the card: a gain that is rounded to 0 is 0 in use.
         individual &= correction.gains.round(GAIN_DIGITS) > 0
         fitted = replace(fitted, correction=correction)
     fitted = replace(fitted, same_for_all=_same_for_all(individual, contrasts, report))
@@ -102,14 +102,14 @@ def recentred(
 
 
 def half_width_words(found: HalfWidths | None, units: str) -> str:
-    """Say how wide the intervals of a model are, and who is behind them; or why there are none."""
+    """Describe the width of a model's intervals and their people, or why there are none."""
     if found is None:
-        return f"no half-widths: a network has them with {LEAST_PEOPLE} validation people or more"
+        return f"no half-widths: a network needs {LEAST_PEOPLE} validation people for them"
     people = counted(found.people, "participant")
-    who = f"{people}, each left out of the fit" if found.left_out_in_turn else f"{people} apart"
+    who = f"{people} left out in turn" if found.left_out_in_turn else f"{people} not in the fit"
     widths = found.at_places
     median = float(np.nanmedian(widths)) if np.isfinite(widths).any() else float("nan")
-    return f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, by {who}"
+    return f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, from {who}"
 
 
 def _same_for_all(
@@ -120,14 +120,14 @@ def _same_for_all(
     same = tuple(label for label, differs in pairs if not differs)
     if same:
         report(
-            f"the same map for everybody in {len(same)} of {counted(len(individual), 'contrast')}, "
-            f"nothing individual was found: {', '.join(same)}"
+            f"the same map for everybody in {len(same)} of {counted(len(individual), 'contrast')} "
+            f"(no individual differences were found): {', '.join(same)}"
         )
     return same
 
 
 def mean_prediction(people: Sequence[Person], predict: Callable[[Person], Array]) -> Array:
-    """Return the mean of the maps that a model predicts for people, (contrasts, places)."""
+    """Return the mean of the maps that a model predicts for people, (contrasts, voxels)."""
     first, *others = people
     total = predict(first).astype(np.float64)
     for person in others:
@@ -149,9 +149,9 @@ def write_fitted(
     Parameters
     ----------
     cohort
-        Which has connectomes as the model reads them.
+        The people, with the model's masks and ROI maps.
     fitted, split, evaluation
-        The model, the people that it was made of, and its scores on others.
+        The model, its training and validation people, and its scores on others.
     contrasts
         Contrasts of the model; empty: those of the people's maps.
     earlier
@@ -197,7 +197,7 @@ def write_fitted(
         record=without_times({**fitted.record, **made}),
         evaluation=evaluation or ({"ceilings": limits} if limits else None),
     )
-    # As users of the bundle will predict.
+    # Predict with the rounded gains of the bundle, as its users will.
     kept = replace(fitted, correction=as_kept(fitted.correction))
     arrays = BundleArrays(
         fitted.tensors,
@@ -215,7 +215,7 @@ def write_fitted(
 
 
 def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:
-    """Return the length of rest in one sample: of joined runs, the training people's mean."""
+    """Return the seconds of rest per sample; if runs are joined, the training people's mean."""
     minutes = [person.minutes for person in training]
     if not part.of_sessions or not np.isfinite(minutes).all():
         return part.segment_seconds

@@ -1,4 +1,4 @@
-"""Judge a model by people's measured maps, beside simple models: tables, matrices and the page.
+"""Score a model and simple models on people's measured maps: tables, matrices and the page.
 
 Simple models are the group average and the linear model of Tavor et al. 2016.
 """
@@ -60,17 +60,17 @@ Array = NDArray[np.float32]
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
 TISSUES = ("cortex", "subcortex", "cerebellum")
-_LEAST_PLACES = 20  # of a tissue: an r over fewer says little
+_LEAST_PLACES = 20  # an r over fewer voxels of a tissue says little
 _MAIN = 8  # columns of the models' table that the page shows first
 _OF_COMPARISONS = ("against", "score", "people", "difference", "p", "verdict")
-# People: the true mean map is above the average of these by 0.016 in r (simulated people, 8 mm).
+# An average over this many people has an r 0.016 below the true mean map's (simulated, 8 mm).
 _FEW = 40
-# Difference of correlations at which colours end at the least: what is smaller is of no use, and
-# would look like any other difference on a scale of its own.
+# The colour scale of differences in r ends at this value or above, so that negligible differences
+# do not look large.
 _LEAST_AWAY = 0.02
 _QUESTIONS = {
-    INDIVIDUAL: "Individual? Its own prediction against another person's, for each person",
-    WORTH_USING: "Worth using? Predictions against their own mean, one map for everybody",
+    INDIVIDUAL: "Individual? Each person's own prediction compared with another person's",
+    WORTH_USING: "Worth using? Predictions compared with their own mean, one map for everybody",
 }
 _CURVES = {
     "loss": "training loss",
@@ -85,38 +85,38 @@ class SimpleModels:
     """Simple models of the same people."""
 
     models: Mapping[str, Predict]  # by name of the model
-    # How each was fitted, by name, for JSON; lists where it was fitted several times.
+    # How each was fitted, by name, for JSON; lists if it was fitted several times.
     record: Mapping[str, Any]
-    people: int  # how many people each was fitted on; of several numbers, the group average's
-    mean: Array | None = None  # mean map of the training people; None: each is judged by others
-    # Models that were fitted for each person on all others: their maps resemble these more.
+    people: int  # number of people they were fitted on; if numbers differ, the group average's
+    mean: Array | None = None  # mean map of the training people; None: it differs between people
+    # Models that were fitted for each person on all others; they have no scores of individuality.
     leave_one_out: tuple[str, ...] = ()
     words: str = ""  # what they were fitted on
 
     def with_average(self, mean: Array, people: int) -> SimpleModels:
-        """Return the same with the mean map (contrasts, places) of a model's training people."""
+        """Return these with the mean map (contrasts, voxels) of a model's training people."""
         return dataclasses.replace(
             self,
             models={**self.models, GROUP_AVERAGE: lambda person: mean},
             people=people,
             mean=mean,
             leave_one_out=tuple(name for name in self.leave_one_out if name != GROUP_AVERAGE),
-            words=f"The group average is that of the {counted(people, 'participant')} that the "
-            f"model was trained on; the linear model was fitted on {self.people} of these people.",
+            words=f"The group average is over the {counted(people, 'participant')} that the model "
+            f"was trained on; the linear model was fitted on {self.people} of the people scored.",
         )
 
 
 def linear_parcels(bundle: ModelBundle) -> NDArray[np.intp]:
-    """Return the parcel of each place, (places,), of the linear model on a bundle's ROIs."""
+    """Return the parcel of each voxel, (voxels,), for the linear model on a bundle's ROIs."""
     maps = bundle.place_roi_maps
     return roi_parcels(maps[bundle.card.part.connectome.one_set(len(maps))])
 
 
 def baselines(training: Sequence[Person], parcels: NDArray[np.intp], seed: int) -> SimpleModels:
-    """Fit group average and linear model.
+    """Fit the group average and the linear model.
 
-    Of connectomes of several sets of ROIs it reads the set nearest to 50, and of each person one
-    segment of rest, which the seed draws.
+    The linear model reads one random segment of rest per person and, if there are several sets of
+    ROIs, the set nearest to 50.
     """
     mean = mean_maps(training)
     training = [person.of_one_set() for person in training]
@@ -134,19 +134,19 @@ def baselines(training: Sequence[Person], parcels: NDArray[np.intp], seed: int) 
 def leave_one_out(
     people: Sequence[Person], parcels: NDArray[np.intp], seed: int, families: Mapping[str, str]
 ) -> SimpleModels:
-    """For each person, return simple models fitted on all people of other families.
+    """Return simple models that are fitted, for each person, on all people of other families.
 
     Raises
     ------
     DatasetError
-        All are of one family.
+        Everybody is of one family.
     """
     everybody = MeanMaps.of(people)
     people = [person.of_one_set() for person in people]
     family = family_numbers([person.label for person in people], families)
     if np.ptp(family) == 0:
         raise DatasetError(
-            f"{counted(len(people), 'participant')} are of one family, or have the same rest",
+            f"all {counted(len(people), 'participant')} are of one family, or have the same rest",
             expected="people of two families or more, or --split-file with people to fit simple "
             "models on",
         )
@@ -202,20 +202,21 @@ def score_models(
     judged: str,
     report: Callable[[str], None] = say,
 ) -> Scores:
-    """Predict everybody's maps by each model and score them, a contrast at a time.
+    """Predict everybody's maps by each model and score them, one contrast at a time.
 
     Parameters
     ----------
     cohort
-        Which has contrasts, places and families, and a store where predictions are kept while they
-        are scored: memory does not grow with people.
+        Provides contrasts, voxels and families, and a store on disk for predictions, so that memory
+        does not grow with the number of people.
     simple, models
-        Simple models, and others by name; each predicts each person once. The retest follows as a
-        model where everybody has one; its voxels outside the field of view stay NaN.
+        Simple models, and others by name; each predicts each person once. If everybody has a
+        retest, it is scored as a further model; its voxels outside the field of view stay NaN.
     people
         People; their first session is the measured one.
     judged
-        Name of the evaluated model: its own mean and another's prediction follow it.
+        Name of the evaluated model. Its own mean prediction and another person's prediction are
+        scored after it.
     report
         Receives a line for each model.
     """
@@ -246,7 +247,7 @@ def score_models(
         for tissue, here in tissues.items() if name in (judged, GROUP_AVERAGE) else ():
             try:
                 part = score_maps(name, *maps, None, families, labels=by, here=here)
-            except ValueError:  # people's maps do not share a place of it
+            except ValueError:  # people's maps have no voxel of this tissue in common
                 continue
             found.append(Scores(part.table.assign(part=tissue), {}))
     return join(found)
@@ -262,24 +263,25 @@ def score_fit(
     before: Mapping[str, Predict] = MappingProxyType({}),
     rows: Sequence[int] | slice = slice(None),
 ) -> tuple[Scores, SimpleModels]:
-    """Score a model that was fitted here, and simple ones of the same training people, on others.
+    """Score a fitted model, and simple models of the same training people, on the test people.
 
     Parameters
     ----------
     cohort, fitted, split
-        People with their maps, the model, and who trained it or tests it.
+        People with their maps, the model, and its training and test people.
     report
         Receives a line for each model.
     name, before
-        Name of the model, and models that come before it.
+        Name of the model, and further models to score before it.
     rows
-        Of the model's maps, those that the people have.
+        Rows of the model's maps that were measured in the people.
     """
     training = cohort.of(split.training)
     simple = baselines(training, linear_parcels(cohort.bundle), cohort.settings.modelling.seed)
     words = f"The model and simple models were fitted on {counted(len(training), 'participant')}."
     models = {**before, name: lambda person: fitted.predict(person)[rows]}
-    if fitted.correction is not None and not fitted.left_out_in_turn:  # else it is a part of it
+    # A correction found by leaving people out belongs to the fit; only others can be omitted.
+    if fitted.correction is not None and not fitted.left_out_in_turn:
         plain = dataclasses.replace(fitted, correction=None)
         models[f"{name}, not re-centred"] = lambda person: plain.predict(person)[rows]
     found = score_models(cohort, simple, models, cohort.of(split.test), name, report)
@@ -295,18 +297,18 @@ def write_scores(
     record: Mapping[str, Any] | None = None,
     sections: Sequence[Section] = (),
 ) -> dict[str, Any]:
-    """Write tables, matrices and the page; return what the bundle's card keeps of them.
+    """Write tables, matrices and the page; return the scores for the bundle's card.
 
     Parameters
     ----------
     cohort, scores
-        People, and scores of models on some of the people, as `score_models` has them.
+        People, and scores of models on some of the people, as from `score_models`.
     simple
-        The simple models among them, with sentences for the page on who was judged by what.
+        The simple models among them, with sentences for the page on what they were fitted on.
     judged
         Name of the evaluated model.
     record
-        How the model was trained (`network`), and the groups of a cross-validation.
+        How the model was trained (`network`), and the folds of a cross-validation.
     sections
         Further parts of the page, above the others.
     """
@@ -397,15 +399,15 @@ def write_scores(
 
 
 def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
-    """Return which of a model's places are of each tissue, by the tissue's name.
+    """Return which of a model's voxels are of each tissue, by the tissue's name.
 
-    They are those of the shipped atlases (Schaefer400; structures of HCP). Parcels and listed
-    places have no tissue, nor have voxels of another template.
+    Tissues are taken from the shipped atlases (Schaefer400, and HCP's structures). There are none
+    for parcels, for listed places and for voxels of another template.
 
     Returns
     -------
     dict
-        (places,) of each of `TISSUES` that has 20 places or more. A voxel that no atlas names is in
+        (voxels,) of each of `TISSUES` with 20 voxels or more. A voxel outside the atlases is in
         none of them.
     """
     if not isinstance(places, VoxelPlaces):
@@ -431,16 +433,16 @@ def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
 def flags(
     comparisons: Sequence[Mapping[str, Any]], fitted_on: int, share: str, same: Sequence[str]
 ) -> list[Flag]:
-    """Return what a reader must know first: verdicts, and what they are worth.
+    """Return what a reader must know first: the verdicts, and their limits.
 
     Parameters
     ----------
     comparisons
         Rows of comparisons (`comparison_rows`).
     fitted_on
-        On how many people each simple model was fitted.
+        Number of people that each simple model was fitted on.
     share, same
-        In how many contrasts the predicted map is the same for everybody, and which these are.
+        How many contrasts, and which ones, have the same predicted map for everybody.
     """
     found = []
     if same:
@@ -463,14 +465,14 @@ def flags(
     worth = {row["verdict"] for row in decided if row["question"] == WORTH_USING}
     if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
         text = (
-            f"Simple models were fitted on {fitted_on} people: an average of few is weak, and a "
-            "map without individual information is above it by their number alone"
+            f"Simple models were fitted on {fitted_on} people: the fewer, the noisier their average, "
+            "and the easier it is for a map without individual information to be better"
         )
         found.append(Flag("note", text))
     if above & {BETTER, NO_VERDICT} and worth and BETTER not in worth:
         text = (
-            "What is above simple models is no prediction of persons: the model is not shown to be "
-            "above its own mean prediction, one map for everybody"
+            "The model is better than simple models, but not shown to predict individuals: it is "
+            "not shown to be better than its own mean prediction, one map for everybody"
         )
         found.append(Flag("note", text))
     return found
@@ -479,7 +481,7 @@ def flags(
 def _figures(row: Mapping[str, Any]) -> str:
     """Write a difference with its interval and p."""
     interval = row["difference"]
-    # Small differences are shown with their sign and enough digits: they may be significant.
+    # Small differences may be significant, so they are shown with enough digits.
     digits = 4 if 0 < max(map(abs, interval)) < 0.01 else 3
     mean, low, high = (figure(value, digits) for value in interval)
     p = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
@@ -487,7 +489,7 @@ def _figures(row: Mapping[str, Any]) -> str:
 
 
 def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> figures.Figure | None:
-    """Return r by contrast, a dot a model, the judged model's best contrast at the top."""
+    """Plot r by contrast, one dot per model, with the judged model's best contrast at the top."""
     scores = pd.DataFrame(rows)
     r = scores.pivot(index="contrast", columns="model", values="r")
     r["noise ceiling"] = scores.groupby("contrast")["ceiling"].first()
@@ -503,7 +505,7 @@ def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> figures.Figure | No
 
 
 def _matrices(scores: Scores) -> list[figures.Figure | None]:
-    """Return each model's matrix, mean over contrasts, as it is and minus the mean of each row."""
+    """Plot each model's matrix, mean over contrasts, as it is and minus the mean of each row."""
     means, away = {}, {}
     for name, matrices in scores.matrices.items():
         mean = np.ma.masked_invalid(matrices).mean(axis=0)
@@ -518,7 +520,7 @@ def _matrices(scores: Scores) -> list[figures.Figure | None]:
 
 
 def _curves(trained: Mapping[str, Any]) -> list[figures.Figure | None]:
-    """Return the learning curves of a network that was trained."""
+    """Plot the learning curves of a trained network."""
     history = trained.get("history", ())
     return [
         figures.curves(title, "epoch", title, {title: np.array([epoch[key] for epoch in history])})

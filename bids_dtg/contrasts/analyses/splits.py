@@ -1,7 +1,7 @@
-"""Training, validation and test sets of participants, and groups of a cross-validation.
+"""Training, validation and test sets of participants, and groups (folds) of a cross-validation.
 
-Sets are drawn, or read from a table, and stored. Few people all train, and groups of them, left out
-in turn, judge the model.
+Sets are drawn, or read from a table, and stored. With few people, everybody trains, and the model
+is scored by cross-validation.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import SETS, Split, fold_people, split_people
 
-# Stored with a model's bundle, for `--split-file`; the bundle itself lists its people as hashes.
+# Stored next to a model's bundle, for `--split-file`; the bundle itself lists people as hashes.
 SPLIT_FILE = "desc-split_participants.tsv"
-_SHARE = 0.1  # of the people, for validation and for test
-FEW = 40  # people: fewer are too few to hold some out, where a kind needs no validation
-_GROUPS, _PEOPLE = 4, 5  # groups at least where there are people enough, and people of a group
-_FEWEST = 2  # people of a group: they are compared with each other
+_SHARE = 0.1  # of the people for validation, and the same for test
+FEW = 40  # with fewer people, nobody is held out (if the kind needs no validation)
+_GROUPS, _PEOPLE = 4, 5  # usual smallest number of groups, and usual size of a group
+_FEWEST = 2  # people per group, because they are compared with each other
 Groups = tuple[tuple[str, ...], ...]  # labels of people who are left out together
 
 
 def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
-    """Read the given or stored split of the people who can be used, or draw one.
+    """Read the given or stored split of the usable people, or draw one.
 
     Parameters
     ----------
     cohort
         The people; the folder of their analysis may hold a split.
     needs_validation
-        Whether people must be held out to choose by. Otherwise they train too, and of few people
+        Whether validation people must be held out. Otherwise they train too; with few people,
         everybody trains (`trains_on_all`).
 
     Raises
@@ -50,7 +50,7 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     try:
         if source is not None:
             found = read_sets(source, SETS, labels)
-            # People who cannot be used now, and people who are new, are in no set.
+            # People who cannot be used now are dropped; people who are new are in no set.
             sets = {name: [label for label in found[name] if label in labels] for name in SETS}
             split = Split(**{name: tuple(labels) for name, labels in sets.items()})
             split.require_whole_families(families)
@@ -68,46 +68,46 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
         raise SettingsError(f"{source or 'the split'}: {err}") from err
     if not split.training:
         raise SettingsError(
-            f"{source} has nobody to train on who can be used",
+            f"{source} has no training participant with usable data",
             expected=f"labels of people with rest and maps, such as {', '.join(labels[:5])}",
         )
     return split
 
 
 def kept_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
-    """Do what `draw_split` does, and write the split for later calls to take."""
+    """Do what `draw_split` does, and write the split, so that later runs use it."""
     split = draw_split(cohort, needs_validation=needs_validation)
     write_sets(cohort.results.add(SPLIT_FILE), dataclasses.asdict(split))
     return split
 
 
 def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: bool) -> bool:
-    """Return whether everybody trains, so that cross-validation judges the model.
+    """Return whether everybody trains and cross-validation scores the model.
 
-    A test set of few people gives no verdict, and the model lacks them.
+    With few people, a test set gives no verdict and leaves too few to train on.
     """
     return not needs_validation and options.split_file is None and people < FEW
 
 
 def plan_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
-    """Return the stored split if everybody's data can be used; report the number of families."""
+    """Return the split, assuming that everybody's data can be used; report the families."""
     kept = cohort.results.path / SPLIT_FILE
     if cohort.settings.modelling.split_file is None and kept.is_file():
-        say(f"the split is that of an earlier call: {kept}")
+        say(f"the split of an earlier run is used: {kept}")
     say_families(cohort)
     split = draw_split(cohort, needs_validation=needs_validation)
     if others := sorted(set(cohort.labels) - set(split.everybody)):
-        say(f"in no set of the split: {counted(len(others), 'participant')} ({named(others)})")
+        say(f"not in the split, left out: {counted(len(others), 'participant')} ({named(others)})")
     return split
 
 
 def sets_of(split: Split) -> dict[str, tuple[str, ...]]:
-    """Return the sets of a split by what they are used for."""
+    """Return the sets of a split by their use."""
     return {"train": split.training, "validate": split.validation, "test": split.test}
 
 
 def say_families(cohort: Cohort) -> None:
-    """Report how many families people have, or that none are known, and who has the same rest."""
+    """Report the number of families, or that none are known, and people with the same rest."""
     say(cohort.table_families.line(cohort.labels))
     for line in copies_in_words(cohort.families, cohort.sketches):
         say(line)
@@ -125,13 +125,13 @@ def groups_in_words(groups: Groups) -> str:
 
 
 def range_of(numbers: Iterable[int]) -> str:
-    """Write the smallest and the largest of some numbers, as 2 to 3; one where they are equal."""
+    """Write a range of numbers as "2 to 3", or as one number if all are equal."""
     low, *_, high = sorted([*numbers] * 2)
     return f"{low}" if low == high else f"{low} to {high}"
 
 
 def draw_folds(cohort: Cohort, split: Split, kind: MapsKind) -> Groups:
-    """Draw the groups of a cross-validation; () where a test set judges, or nothing can."""
+    """Draw the groups of a cross-validation; () if a test set is used or people are too few."""
     options, people = cohort.settings.modelling, split.training
     alone = len(split.everybody) == len(people)
     if not alone or not trains_on_all(options, len(people), needs_validation=kind.is_network):
@@ -140,7 +140,7 @@ def draw_folds(cohort: Cohort, split: Split, kind: MapsKind) -> Groups:
 
 
 def draw_groups(people: Sequence[str], families: Mapping[str, str], *, seed: int) -> Groups:
-    """Draw as many groups as leave each two people, and each fit enough; () where none do.
+    """Draw groups with enough people in each group and in each fit; () if that is impossible.
 
     Examples
     --------

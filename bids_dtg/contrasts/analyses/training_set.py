@@ -1,4 +1,4 @@
-"""Participants in a model's training set: they are left out of evaluation."""
+"""Recognise participants of a model's training set, who are left out of its evaluation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.dataset import own_name
 from bids_dtg.notices import counted, named, say
 
-# People who tuned a model count like its training people.
+# People that a model was tuned on count like its training people.
 _SHAPING = {"training": TRAINED, "validation": TUNED}
 
 
@@ -40,7 +40,7 @@ def _hashes(cohort: Cohort, label: str) -> Person:
         person = hash_person(name, label) if name else ""
     digests = set[str]()
     with suppress(DtgError):  # a later step says why these data cannot be used
-        # Other cleaning leaves the files of rest the same.
+        # Hashes of files are the same with any cleaning.
         digests = {file_fingerprint(run.bold)["ends_sha256"] for run in cohort.request.runs(label)}
     family = hash_family(known or name or "", cohort.table_families.by_label.get(label, ""))
     return (
@@ -52,14 +52,14 @@ def _hashes(cohort: Cohort, label: str) -> Person:
 
 
 def _data_name(cohort: Cohort) -> str | None:
-    """Return the name of the data set, without which ids identify nobody; None: it has none."""
+    """Return the name of the dataset, without which IDs identify nobody; None: it has none."""
     return own_name(cohort.request.dataset)
 
 
 def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
-    """Return a person's hashes in published lists, if the id has their form.
+    """Return a person's hashes for published lists, if the ID has their form.
 
-    Where the data set has the name of a published one, only the lists of that one are used.
+    If the dataset has the name of a published one, only that one's lists are used.
     """
     known = canonical_name(_data_name(cohort) or "")
     names = tuple(name for name in published_names(label) if known in (None, name))
@@ -69,7 +69,7 @@ def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
 def record_people(
     cohort: Cohort, sets: Mapping[str, Sequence[str]], earlier: ModelBundle | None = None
 ) -> ModelPeople:
-    """Return the people used to make a new model, and those of the model that it is made from.
+    """Return the people that a new model and its earlier model were made with.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def record_people(
     """
     if _data_name(cohort) is None:
         say(
-            f"{cohort.request.dataset.root} has no name of its own: people will be recognised by "
-            "their ids and files of rest alone; Name in dataset_description.json gives it one"
+            f"{cohort.request.dataset.root} has no Name in dataset_description.json, so people "
+            "will be recognised only by their IDs and rest files"
         )
     kept = {
         name: tuple(_hashes(cohort, label) for label in labels) for name, labels in sets.items()
@@ -93,10 +93,10 @@ def record_people(
 
 
 def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True) -> dict[str, str]:
-    """Return why people a model was trained or tuned on, and their relatives, are left out.
+    """Return and report which people are left out, because they or relatives shaped the model.
 
-    They are reported; copies of a person are of one family. Once people were read, they are known
-    by the values of their rest, too. `warns`: where membership is uncertain.
+    Copies of a person are of one family. After people were read, they are also recognised by the
+    values of their rest. `warns` says whether to warn of uncertain cases.
     """
     seen = _known(cohort.bundle)
     matches, by_form = {}, []
@@ -115,11 +115,11 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
     }
     say_left_out(why)
     by_form = [label for label in by_form if why.get(label, RELATED) != RELATED]
-    if by_form and not canonical_name(_data_name(cohort) or ""):  # of a data set without a name
+    if by_form and not canonical_name(_data_name(cohort) or ""):  # the dataset has no known name
         say(
-            f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have ids as in "
-            f"the published lists of {' and '.join(published_names(by_form[0]))}, and count as "
-            "those people"
+            f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have IDs from "
+            f"the published lists of {' and '.join(published_names(by_form[0]))}, and are taken "
+            "for the same people"
         )
     if warns:
         _warn(cohort, seen, {own: sets for own, (sets, _) in matches.items() if own not in why})
@@ -127,29 +127,30 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
 
 
 def _warn(cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]]) -> None:
-    """Warn where it is uncertain whether people who are kept were among those of the model."""
+    """Warn if it is uncertain whether people who are kept were among the model's."""
     bundle = cohort.bundle
     if seen.sets and not seen.by_content:
         say(f"warning: {labels_alone(bundle.card.name)}")
     uncertain = [label for label, sets in kept.items() if UNCERTAIN in sets]
     if uncertain:
         say(
-            f"warning: {counted(len(uncertain), 'participant')} may have been trained on "
-            f"({named(uncertain)}): what is published of {bundle.card.name} does not decide it"
+            f"warning: {bundle.card.name} may have been trained on "
+            f"{counted(len(uncertain), 'participant')} ({named(uncertain)}): the "
+            "publication does not say"
         )
     known = canonical_name(_data_name(cohort) or "")
     if known and (other := [label for label in kept if published_id(known, label) is None]):
         say(
-            f"warning: {counted(len(other), 'participant')} ({named(other)}) have no ids as in "
-            f"{known}: whether {bundle.card.name} was trained on them is not known"
+            f"warning: the IDs of {counted(len(other), 'participant')} ({named(other)}) are not in "
+            f"the form of {known}: whether {bundle.card.name} was trained on them is not known"
         )
 
 
 def say_unlisted(bundle: ModelBundle) -> None:
-    """Warn of people behind a model who cannot be recognised."""
+    """Warn of people that a model was made with and who cannot be recognised."""
     for text in _known(bundle).unlisted:
         say(
-            f"warning: {bundle.card.name} was made with people who are on no list ({text}): if "
+            f"warning: {bundle.card.name} was made with people who are not listed ({text}): if "
             "they are among these participants, they are not left out"
         )
 

@@ -66,7 +66,7 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     assert found["RecentringParticipants"] == 6
     assert found["RecentringLeftOutInTurn"]
     text = " ".join((tmp_path / "logs/CITATION.md").read_text().split())
-    assert "each left out of the fit in turn" in text
+    assert "leaving each of these people out of the fit in turn" in text
     assert "This was done for each run as a whole; the model turned each run's" in text
     assert "Tavor, I., et al. (2016)" in text
 

@@ -139,7 +139,7 @@ def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
 
 def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
     assert call(study, "train", *LINEAR, "--dry-run", "--model-name", "names") == 0
-    line = "no contrast of HCP, so kept under its own name: 1 of 2 contrasts (ownrest)"
+    line = "not among HCP's contrasts, so kept under its own name: 1 of 2 contrasts (ownrest)"
     assert line in capsys.readouterr().err
     assert line in " ".join((made / "report.html").read_text().split())
     labels = [

@@ -109,7 +109,7 @@ def test_the_two_questions_come_first_and_alone_are_good(verdict, level):
     if verdict == "better":  # a difference that is small and sure shows its sign
         assert "better (0.0020, 95 % from 0.0010 to 0.0030, p < 0.001)" in first.text
     # Its mean map alone is above simple models.
-    assert any("no prediction of persons" in flag.text for flag in rest) == (verdict != "better")
+    assert any("to predict individuals" in flag.text for flag in rest) == (verdict != "better")
 
 
 def test_a_simple_model_that_wins_is_a_warning():
@@ -121,7 +121,7 @@ def test_a_simple_model_that_wins_is_a_warning():
 @pytest.mark.parametrize(("verdict", "people"), [("above, no verdict", 300), ("better", 9)])
 def test_to_be_above_the_average_of_few_others_is_not_praised(verdict, people):
     last = flags([compared("group average", verdict)], people, "", [])[-1]
-    assert f"fitted on {people} people: an average of few is weak" in last.text
+    assert f"fitted on {people} people: the fewer, the noisier" in last.text
 
 
 def test_few_people_give_no_verdict_and_one_map_for_everybody_is_named():

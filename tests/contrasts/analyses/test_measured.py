@@ -147,7 +147,7 @@ def test_who_lacks_maps_or_rest_is_named_always(lines):
 
 
 def test_predictions_among_the_maps_are_named_and_not_used(lines, damaged):
-    assert "1 file among the measured maps are predictions of bids_dtg and are not used" in lines
+    assert "1 file among the measured maps were predicted by bids_dtg and will not be used" in lines
 
 
 def test_a_table_has_the_figures_of_each_map_and_what_they_mean(lines, damaged):

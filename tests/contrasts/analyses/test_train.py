@@ -175,7 +175,7 @@ def test_who_is_in_no_set_is_reported(cohort, linear, tmp_path, capsys):
     split.write_text("participant_id\tset\n" + "".join(rows))
     assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "some") == 0
     lines = capsys.readouterr().err
-    assert "in no set of the split: 3 participants (06, 07, 08)" in lines
+    assert "not in the split, left out: 3 participants (06, 07, 08)" in lines
     assert "5 participants with rest and maps" in lines
 
 

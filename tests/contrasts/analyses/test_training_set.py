@@ -81,7 +81,7 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
 
 def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
     reported = evaluated(without_people(own, tmp_path / "old"), people=len(IDS))
-    first = "warning: own was made with people who are on no list (training people unknown: own 1"
+    first = "warning: own was made with people who are not listed (training people unknown: own 1"
     assert reported.startswith(first)
 
 
@@ -97,7 +97,7 @@ def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renam
     renamed("fMRIPrep - fMRI PREProcessing workflow")
     words = ("--architecture", "linear", *sets(IDS, 0, 0.45), "--model-name", "none")
     assert cohort.analyse("train", *words) == 0
-    assert "has no name of its own" in capsys.readouterr().err
+    assert "has no Name in dataset_description.json" in capsys.readouterr().err
     assert LEFT_OUT in evaluated(cohort.out / "group/model-none/bundle")
 
 
@@ -139,9 +139,9 @@ class TestPublishedLists:
         reported = evaluated(hcp, people=5)
         assert "left out: 4 participants; the model was trained on 3 and tuned on 1" in reported
         assert "4 participants of these (900050, 900051" in reported
-        assert "ids as in the published lists of HCP-YA" in reported
-        assert f"warning: 1 participant may have been trained on ({IDS[4]})" in reported
-        assert "on no list (5 of the 39 test people of HCP-YA)" in reported
+        assert "IDs from the published lists of HCP-YA" in reported
+        assert f"may have been trained on 1 participant ({IDS[4]})" in reported
+        assert "not listed (5 of the 39 test people of HCP-YA)" in reported
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", ["HCP-YA", "hcp ya", "HCP Young Adult"])
@@ -154,8 +154,8 @@ class TestPublishedLists:
     def test_ids_that_look_otherwise_are_reported(self, hcp, evaluated, renamed):
         renamed("HCP-D")
         reported = evaluated(hcp, people=len(IDS))
-        assert f"warning: {len(IDS)} participants (" in reported
-        assert "have no ids as in HCP-D: whether own was trained on them is not known" in reported
+        assert f"warning: the IDs of {len(IDS)} participants (" in reported
+        assert "not in the form of HCP-D: whether own was trained on them is not known" in reported
 
 
 @pytest.mark.slow
