@@ -85,7 +85,7 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
     assert "1 already complete" in capsys.readouterr().err
     assert tree(cohort.out, but=("logs", "group")) == before
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
-    assert "no mean maps of 1 set of parcel maps" in capsys.readouterr().err
+    assert "1 set of parcel maps not averaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

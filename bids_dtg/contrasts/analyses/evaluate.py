@@ -1,4 +1,4 @@
-"""Evaluate a model's maps against measured ones, and compare it with simple models."""
+"""Evaluate a model's maps against measured maps, and compare it with simple models."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def run_evaluation(settings: Settings) -> int:
 
     People in the training or validation set of the model, or of a model that it was made from,
     are left out (its bundle lists them). Simple models are fitted on the training set of
-    `--split-file`. Without one, the group average is that of the model's own training people, which
-    models trained here carry. Of a model that carries none, the group average is that of all other
-    judged people, and so is the linear model of any: they have no scores of individuality.
+    `--split-file`. Without that file, the linear model is fitted for each person on all other
+    people, and so is the group average, unless the model's bundle holds the mean map of its own
+    training people. Models fitted on all others have no scores of individuality.
 
     Raises
     ------
     DtgError
-        Wrong options, data or places.
+        Options, data or paths cannot be used.
     """
     cohort = Cohort.prepare(settings)
     say_unlisted(cohort.bundle)
@@ -60,7 +60,7 @@ def run_evaluation(settings: Settings) -> int:
     with cohort.results.begun() as locks:
         cohort = read(cohort.among((*fitted_on, *judged_on)), locks)
         if split_file is not None:
-            draw_split(cohort)  # refused where copies are on two sides
+            draw_split(cohort)  # refuses copies of a person in two sets
         seen |= leave_out_seen(cohort, judged_on, warns=False)
         cohort = cohort.without(seen)
         training = cohort.of(fitted_on)
@@ -83,14 +83,14 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
     else:
         simple = leave_one_out(people, parcels, seed, cohort.families.by_label)
         trained_on = bundle.card.training.participants
-        # Re-centred predictions have the mean of the training people's measured maps.
+        # For a re-centred model, the mean prediction is the training people's mean measured map.
         if bundle.mean is not None and bundle.correction is not None and trained_on:
             simple = simple.with_average(bundle.mean[rows], trained_on)
     judged = f"model {bundle.card.name}"
     found = score_models(cohort, simple, {judged: predict}, people, judged)
     evaluation = write_scores(cohort, found, simple, judged)
-    say("r: of predicted with measured maps; residual r: of their deviations from the mean map,")
-    say("n/a for models that do not tell people apart, or were fitted on all the others")
+    say("r: predicted with measured maps; residual r: their deviations from the mean map, n/a for")
+    say("models that predict one map for everybody or were fitted for each person on all others")
     for row in evaluation["rows"]:
         residual = row["residual_r"][0] if row.get("residual_r") else "n/a"
         say(f"{row['model']}: r {row['r'][0]}, residual r {residual}")
@@ -101,12 +101,12 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
 def _require_enough(split_file: Path | None, training: int, people: int) -> None:
     if split_file is not None and (not training or people < 2):
         raise DatasetError(
-            f"{split_file}: {training} training and {people} test participants can be used",
-            expected="1 and 2 or more",
+            f"{split_file} has {training} training and {people} test participants with usable data",
+            expected="1 training and 2 test participants, or more",
         )
     if split_file is None and people < 3:
         raise DatasetError(
             f"only {counted(people, 'participant')} with rest and maps outside the model's "
-            "training and validation sets: too few to compare",
-            expected="3 or more, or --split-file with people to train simple models on",
+            "training and validation sets, too few to compare",
+            expected="3 or more, or --split-file with people to fit simple models on",
         )

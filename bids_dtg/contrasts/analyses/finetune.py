@@ -1,4 +1,4 @@
-"""Fine-tune a trained network on other people, for contrasts of its own or for new ones."""
+"""Fine-tune a trained network on other people, for its own contrasts or for new ones."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ Array = NDArray[np.float32]
 def run_finetuning(settings: Settings) -> int:
     """Fine-tune `--model`, score it before and after, and write the tuned model.
 
-    Every contrast that test people have is scored, tuned or not: whether what was learnt from one
-    serves the others is what the publication asks (figure 1d).
+    Every contrast that test people have is scored, tuned or not, because the publication asks
+    whether tuning to one contrast also helps the others (figure 1d).
 
     Returns
     -------
@@ -53,7 +53,7 @@ def run_finetuning(settings: Settings) -> int:
     Raises
     ------
     DtgError
-        Wrong options, data or places.
+        Options, data or paths cannot be used.
 
     Notes
     -----
@@ -68,8 +68,8 @@ def run_finetuning(settings: Settings) -> int:
     if not KINDS[bundle.card.kind].is_network:
         able = [kind.name for kind in KINDS.values() if kind.is_network]
         raise BundleError(
-            f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
-            expected=f"{' or '.join(able)}, which can learn on",
+            f"--model {bundle.card.name} is of kind {bundle.card.kind}",
+            expected=f"{' or '.join(able)}, which can be fine-tuned",
         )
     say_unlisted(bundle)
     own = None if settings.modelling.schedule == "new" else bundle.contrasts
@@ -98,7 +98,7 @@ def run_finetuning(settings: Settings) -> int:
 
 
 def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
-    """Tune to these rows of the people's maps, score all, and write the model."""
+    """Tune to some rows of the people's maps, score all rows, and write the model."""
     bundle, split = cohort.bundle, kept_split(cohort)
     seen = leave_out_seen(cohort, split.test)
     test = tuple(person.label for person in cohort.of(split.test) if person.label not in seen)
@@ -116,16 +116,16 @@ def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     if test:
         evaluation = _score(cohort, fitted, tuned, dataclasses.replace(split, test=test))
     else:
-        say("no test participants: the model is not scored")
+        say("the model is not scored, because there are no test participants")
     made = write_fitted(cohort, fitted, split, evaluation, contrasts=contrasts, earlier=bundle)
     say(f"{made.card.name} {made.card.version}: {made.path}")
     return cohort.failed
 
 
 def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
-    """Return the people who have maps of some rows, with these alone."""
+    """Return the people who have maps of some rows, with only these rows."""
     first, last = rows[0], rows[-1] + 1
-    # A slice of maps stays on disk.
+    # Indexing by a slice leaves the maps on disk.
     at = slice(first, last) if list(rows) == list(range(first, last)) else list(rows)
     own = (
         dataclasses.replace(person, sessions=tuple(maps[at] for maps in person.sessions))
@@ -135,7 +135,7 @@ def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
 
 
 def _places_in(contrasts: Sequence[Contrast], others: Sequence[Contrast]) -> dict[int, int]:
-    """Return where others have contrasts, by their place here, if they have them."""
+    """Return the row of each contrast among others, by its row here, if it is there."""
     known = {plain_contrast(contrast.label): n for n, contrast in enumerate(others)}
     found = {n: known.get(plain_contrast(one.label)) for n, one in enumerate(contrasts)}
     return {n: place for n, place in found.items() if place is not None}
@@ -144,7 +144,7 @@ def _places_in(contrasts: Sequence[Contrast], others: Sequence[Contrast]) -> dic
 def _tune(
     cohort: Cohort, people: tuple[Sequence[Person], Sequence[Person]], tuned: Sequence[Contrast]
 ) -> FittedModel:
-    """Fine-tune to contrasts, with their rows of the output layer or with new ones."""
+    """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
     from bids_dtg.contrasts.network.kind import OUTPUT, with_new_outputs, with_rows
 
     settings, bundle = cohort.settings, cohort.bundle
@@ -171,12 +171,12 @@ def _whole(
     at: list[int],
     people: Sequence[Person],
 ) -> FittedModel:
-    """Return the tuned network with all of the old one's contrasts.
+    """Return the tuned network with all contrasts of the old one.
 
-    `at` are the rows of the tuned contrasts in the old model. All others have the old rows of the
-    output layer, and the mean over the people who tuned the model that the old one predicts for
-    them: what all layers learnt for the tuned contrasts moves the mean maps of the others away. A
-    recipe that leaves maps as they come out leaves these, too.
+    `at` are the rows of the tuned contrasts in the old model. The other contrasts keep the old rows
+    of the output layer. Tuning the other layers shifts their mean maps, so these are corrected to
+    the means that the old model predicts for the people it was tuned on. If neither
+    the recipe nor the old model re-centres, maps are not corrected.
     """
     import torch
 
@@ -195,7 +195,7 @@ def _whole(
     model = prepare(parameters, bundle.voxels.mask, "cpu")
     correction, old = None, bundle.correction
     if fitted.correction is not None or old is not None:
-        say(f"mean maps of {counted(len(people), 'participant')}, before and after")
+        say(f"mean maps of {counted(len(people), 'participant')} before and after tuning")
         gains = np.ones(len(bundle.contrasts), np.float32) if old is None else old.gains.copy()
         before = mean_prediction(people, lambda own: predicted_maps(cohort.model.predict, own))
         after = mean_prediction(people, lambda own: predicted_maps(model.predict, own))
@@ -223,7 +223,7 @@ def _whole(
 def _score(
     cohort: Cohort, fitted: FittedModel, tuned: Sequence[Contrast], split: Split
 ) -> dict[str, Any]:
-    """Score every contrast before and after, beside simple models."""
+    """Score every contrast before and after tuning, and compare with simple models."""
     old, model = _places_in(cohort.contrasts, cohort.bundle.contrasts), cohort.model
     rows = range(len(tuned)) if cohort.settings.modelling.schedule == "new" else old.values()
 
@@ -244,7 +244,7 @@ def _score(
     if old:
         transfer = transfer_rows(found, "tuned", {contrast.label for contrast in tuned})
         table = ResultTable(
-            TRANSFER_COLUMNS, transfer, "Scores before and after: one row per contrast"
+            TRANSFER_COLUMNS, transfer, "Scores before and after tuning: one row per contrast"
         )
         cohort.results.table("desc-transfer_scores", table)
         sections.append(

@@ -465,8 +465,8 @@ def flags(
     worth = {row["verdict"] for row in decided if row["question"] == WORTH_USING}
     if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
         text = (
-            f"Simple models were fitted on {fitted_on} people: the fewer, the noisier their average, "
-            "and the easier it is for a map without individual information to be better"
+            f"Simple models were fitted on {fitted_on} people: the fewer, the noisier their "
+            "average, and the easier it is for a map without individual information to be better"
         )
         found.append(Flag("note", text))
     if above & {BETTER, NO_VERDICT} and worth and BETTER not in worth:

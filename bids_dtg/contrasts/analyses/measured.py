@@ -1,4 +1,4 @@
-"""The measured maps of an analysis: their files, and quality findings in them."""
+"""The measured maps of an analysis: their files, and findings about their quality."""
 
 from __future__ import annotations
 
@@ -28,18 +28,17 @@ TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files", "desc-measuredMaps_qc"
 _WORST_FIRST = ("unusable", "mirrored", "scale", "coverage", "outlier")
 _MOST_LINES = 40  # of findings in the log; the table has all
 _PARTICIPANT = Column("participant_id", "Participant")
-_USE = Column("use", "target: the map to predict; retest: of a later session")
+_USE = Column("use", "target: the map to predict; retest: the same contrast in a later session")
 _TARGET_COLUMNS = (
     _PARTICIPANT,
     _USE,
     Column("contrast", "Label of the contrast"),
-    Column("task_id", "Task that the names state"),
-    Column("session_id", "Session that the names state"),
+    Column("task_id", "Task in the file names"),
+    Column("session_id", "Session in the file names"),
     Column("statistic", "What the values are: z, t or effect"),
     Column(
         "space",
-        "Template of the files; n/a: neither name nor sidecar states it, and the "
-        "model's was assumed",
+        "Template of the files; n/a: neither name nor sidecar gives it, so the model's was assumed",
     ),
     Column("files", "Path below the folder of measured maps"),
 )
@@ -54,8 +53,8 @@ _QUALITY_COLUMNS = (
     ),
     Column(
         "equal",
-        f"Share of the values that are the most frequent one; above {MOST_EQUAL} a map is "
-        "left out, as a mask or a thresholded map",
+        f"Share of values equal to the most frequent one; above {MOST_EQUAL} the map is left "
+        "out, because it looks like a mask or a thresholded map",
     ),
     Column("sd", "Standard deviation of the values"),
     Column("scale", f"sd over the group's median sd; reported beyond a factor of {SCALE_FACTOR:g}"),
@@ -66,8 +65,8 @@ _QUALITY_COLUMNS = (
     ),
     Column(
         "side_r",
-        "Correlation of the left-right difference with that of the mean map; below "
-        f"0 where the group's median is {LEAST_SIDE_R} or more: sides look swapped",
+        "Correlation of the left-right difference with that of the others' mean map; if it is "
+        f"below 0 and the group's median is {LEAST_SIDE_R} or more, sides look swapped",
     ),
     Column(
         "findings",
@@ -78,7 +77,7 @@ _QUALITY_COLUMNS = (
 
 
 def with_measured(cohort: Cohort) -> Cohort:
-    """Write the files of the maps and the findings; return the cohort with sentences on them."""
+    """Write tables of the maps' files and findings; return the cohort with sentences on both."""
     cohort.results.add(f"{ARRAYS}/")
     found = _checked(cohort)
     quality = [
@@ -87,9 +86,9 @@ def with_measured(cohort: Cohort) -> Cohort:
     ]
     for name, table in {
         TARGETS_TABLE: ResultTable(
-            _TARGET_COLUMNS, _target_rows(cohort), "Measured maps, and their files"
+            _TARGET_COLUMNS, _target_rows(cohort), "Measured maps and their files"
         ),
-        QUALITY_TABLE: ResultTable(_QUALITY_COLUMNS, quality, "Measured maps, and what was found"),
+        QUALITY_TABLE: ResultTable(_QUALITY_COLUMNS, quality, "Quality of the measured maps"),
     }.items():
         cohort.results.table(name, table)
     lines = _lines(found)
@@ -105,7 +104,7 @@ def with_measured(cohort: Cohort) -> Cohort:
 
 
 def _checked(cohort: Cohort) -> list[tuple[dict[str, Any], dict[str, str]]]:
-    """Check every measured map, a contrast at a time: its row of the table, and the findings."""
+    """Check every measured map, contrast by contrast; return its table row and the findings."""
     mirror = cohort.bundle.places.mirror()
     found: list[tuple[dict[str, Any], dict[str, str]]] = []
     by_person: dict[tuple[str, str], list[Checked]] = {}
@@ -138,7 +137,7 @@ def _checked(cohort: Cohort) -> list[tuple[dict[str, Any], dict[str, str]]]:
                 if own.group is not None:
                     about |= {"r": own.group.r, "side_r": own.group.side_r}
                 found.append((about, dict(own.findings)))
-    # Some findings need all of a person's maps.
+    # Some findings need all maps of a person.
     whole = {key: judge_person(checked) for key, checked in by_person.items()}
     return [
         (row, whole[row["participant_id"], row["use"]] | own if row["used"] else own)
@@ -173,7 +172,7 @@ def _target_rows(cohort: Cohort) -> list[dict[str, Any]]:
         for use in SIDES:
             for contrast, one in sorted(cohort.planned(label, use).items()):
                 path = one.files[cohort.statistic]
-                # A path outside the folder would name a folder of this machine.
+                # A path outside the folder would reveal a path of this machine.
                 inside = path.is_relative_to(root)
                 rows.append(
                     {

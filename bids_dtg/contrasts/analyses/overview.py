@@ -1,4 +1,4 @@
-"""The group level: the quality table of all runs, mean maps, their comparison, the pages."""
+"""The group level: quality table of all runs, mean maps, comparison with measured maps, pages."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _MEAN = "groupMean"
 _COMPARED_COLUMNS = (
     Column("contrast", "Label of the contrast"),
     Column("people", "Participants whose predicted maps are averaged"),
-    Column("measured_people", "Those of them whose measured maps are averaged"),
+    Column("measured_people", "How many of them have a measured map in the measured mean"),
     Column("r", "Correlation over voxels of the predicted with the measured mean map"),
     Column("dice", "Area under Dice overlap of their strongest 5 to 50 % of voxels", "Dice AUC"),
 )
@@ -82,11 +82,11 @@ _COMMON = (
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
     *("Individual", "IndividualNote"),
 )
-Row = Mapping[str, str]  # of the quality table, a run
+Row = Mapping[str, str]  # of the quality table: one run
 Values = NDArray[np.float64]
-# The spread over people, an overlay of the mean in the viewer.
+# The viewer shows the spread over people as an overlay of the mean.
 _SPREAD = "groupSd"
-# As `contents.OVERLAYS`.
+# In the form of `contents.OVERLAYS`.
 GROUP_SPREAD = {
     _SPREAD: {
         "title": "Spread over participants",
@@ -94,14 +94,14 @@ GROUP_SPREAD = {
         "rule": "exceeds 2 standard deviations",
     }
 }
-# With more runs than this, the page shows no table; the TSV file has all of them.
+# The page shows at most this many runs; the TSV file has all of them.
 _MOST_ROWS = 2000
-# A value this far from the median is marked.
+# A value is marked if its robust z is further from 0 than this.
 OUTLIER_Z = 3.5
 # With fewer runs, the spread is too uncertain.
 LEAST_RUNS = 5
-# The median absolute deviation of a normal distribution is this share of its standard deviation;
-# the second number is that of the mean absolute deviation.
+# Factors that turn a median or mean absolute deviation into the standard deviation of a normal
+# distribution.
 _MAD_TO_SD, _MEAN_AD_TO_SD = 1.4826, 1.2533
 
 
@@ -111,7 +111,7 @@ def run_group(settings: Settings) -> int:
     Raises
     ------
     DatasetError
-        The output folder holds no results, or BIDS_DIR is not the dataset they were made from.
+        The output folder holds no results, or BIDS_DIR is another dataset than theirs.
     """
     output = existing_output(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
@@ -154,9 +154,7 @@ def _gather(
     )
     averages = [made for made in everything if _is_volume(made)]
     if dense := sum(bool(made.maps) for made in everything) - len(averages):
-        say(
-            f"no mean maps of {counted(dense, 'set')} of parcel maps: use wb_command -cifti-average"
-        )
+        say(f"{counted(dense, 'set')} of parcel maps not averaged: use wb_command -cifti-average")
     maps = None
     if averages:
         maps = mean_of_averages(output, averages)
@@ -166,12 +164,12 @@ def _gather(
     compared = _compare_with_measured(settings, maps) if maps else None
     if compared is not None:
         compared.write(output.path(_COMPARED))
-    else:  # an earlier call's may be of other people
+    else:  # that of an earlier run may be of other people
         output.remove(_COMPARED)
         output.remove(_COMPARED.replace(".tsv", ".json"))
     _add_to_runs(rows, participants, maps)
     columns = *presentation.quality_columns, *presentation.group_columns
-    # Columns that a version of the program added come last.
+    # Columns that this version does not know come last.
     names = list(
         dict.fromkeys([column.name for column in columns] + [n for own in rows for n in own])
     )
@@ -205,7 +203,7 @@ def _gather(
         )
         where += f" and {page}"
     else:
-        output.remove(GROUP)  # an earlier call's shows other results
+        output.remove(GROUP)  # the page of an earlier run shows other results
     write_all_methods(output, "")
     write_index(output, wanted=wanted)
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
@@ -249,12 +247,12 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
 
     Returns
     -------
-    One row per contrast; None where no folder of measured maps was given.
+    One row per contrast; None if no folder of measured maps was given.
 
     Raises
     ------
     DatasetError
-        Measured maps are of other spaces, or are several for one thing.
+        Measured maps are in other spaces, or a contrast of a person has several maps.
     """
     places = maps.places
     place, _ = statmaps_place(settings.inputs.derivatives)
@@ -275,7 +273,7 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
             try:
                 values = read_measured(own.target[key], statistic, places.read)
             except RunError as err:
-                say(f"sub-{label} does not count for the measured mean of {first.label}: {err}")
+                say(f"sub-{label} is not in the measured mean of {first.label}: {err}")
                 continue
             known = np.isfinite(values)
             total[known] += values[known]
@@ -304,7 +302,7 @@ def _add_to_runs(
     participants: Sequence[ParticipantFiles],
     maps: GroupMaps | None,
 ) -> None:
-    """Add each run's denoising strategy, within which runs are compared, and its similarity."""
+    """Add each run's denoising strategy and its similarity to the group."""
     to_mean = dict(zip(maps.averages, maps.to_mean, strict=True)) if maps else {}
     strategy: dict[str, str] = {}
     similarity: dict[str, str] = {}
@@ -317,7 +315,7 @@ def _add_to_runs(
         row["denoise_strategy"] = strategy.get(title, "n/a")
         row["similarity"] = similarity.get(title, "n/a")
     if len(names := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
-        say(f"runs were cleaned in different ways ({', '.join(names)}): compared within each")
+        say(f"runs are compared only within their cleaning strategy ({', '.join(names)})")
 
 
 def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
@@ -352,9 +350,9 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
 def robust_z(values: Values) -> Values:
     """Return robust z scores.
 
-    (x - median) / (1.4826 MAD); where more than half of the values are equal, the mean
-    absolute deviation replaces the median one (Iglewicz & Hoaglin 1993). NaN with
-    fewer than `LEAST_RUNS` values, or where all are equal.
+    (x - median) / (1.4826 MAD). If more than half of the values are equal, the mean absolute
+    deviation replaces the median one (Iglewicz & Hoaglin 1993). NaN with fewer than `LEAST_RUNS`
+    values, or if all are equal.
     """
     known = values[np.isfinite(values)]
     if len(known) < LEAST_RUNS:
@@ -371,9 +369,9 @@ def robust_z(values: Values) -> Values:
 def measured(
     rows: Sequence[Row], measures: Iterable[QualityColumn]
 ) -> tuple[list[QualityColumn], Values, Values]:
-    """Return the measures that have a title and a value in some run, their values and z scores.
+    """Return the measures with a title and a value in any run, their values and z scores.
 
-    Both are (runs, measures), NaN where n/a. Robust z scores compare runs that were cleaned alike.
+    Both are (runs, measures), NaN where n/a. Robust z scores compare runs with the same cleaning.
     """
     titled = {measure.name: measure for measure in measures if measure.title}
     table = pd.DataFrame(rows).reindex(columns=[*titled])
@@ -396,7 +394,7 @@ def write_group_page(
     compared: Table | None = None,
     **averages: Any,
 ) -> Path:
-    """Write the group page and its pictures.
+    """Write the group page and its figures.
 
     Parameters
     ----------
@@ -413,9 +411,10 @@ def write_group_page(
     decisions
         On participants; None: none.
     compared
-        Mean maps and measured ones; None: there are none.
+        Comparison of predicted and measured mean maps; None: there is none.
     averages
-        How many were averaged (`averaged`), and title and reason of others (`left_out`).
+        Number of sets that were averaged (`averaged`), and the title of each other set with the
+        reason (`left_out`).
 
     Raises
     ------
@@ -432,7 +431,7 @@ def write_group_page(
     marks = out.sum(axis=1).tolist()
     levels = [VERDICTS.get(row.get("training_distribution") or "", "") for row in rows]
     order = list(range(len(rows)))
-    if len(rows) > _MOST_ROWS:  # those to look at come first
+    if len(rows) > _MOST_ROWS:  # runs with problems come first
         order.sort(key=lambda n: (levels[n] != "problem", levels[n] != "warning", -marks[n]))
     counts = {label: flag_counts(own) for label, own in flags.items()}
     people = sorted(counts.items(), key=lambda own: (-own[1]["problems"], -own[1]["warnings"]))

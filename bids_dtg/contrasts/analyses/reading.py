@@ -1,7 +1,7 @@
-"""People's arrays: made in several processes, kept for all analyses of an output, and mapped.
+"""People's arrays: computed in several processes, kept for all analyses, and memory-mapped.
 
-Each is kept with the facts that it depends on, so that a call that was stopped goes on where it was
-and other analyses read nothing again.
+Each is kept with the facts that it depends on, so that an interrupted run continues where it was,
+and other analyses of the same output need not read the images again.
 """
 
 from __future__ import annotations
@@ -61,20 +61,20 @@ from bids_dtg.progress import Board, Reporter
 from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
 
-# Raised when other maps are left out than before: arrays are made again then.
+# Increase this when the checks of maps change, so that arrays are made again.
 _CHECKS = 2
-# Of a run with more frames, means of frames in a row are reduced: slow enough for BOLD, and a
-# quarter of a run of HCP in memory.
+# In longer runs, consecutive frames are averaged to this number before the reduction. That is
+# enough for the slow BOLD signal, and a quarter of the memory for an HCP run.
 _MOST_MEANS = 300
-_EVERY = 50  # of so many places, one serves to know the rest of a copy
-_LOCK = "cache"  # of who makes arrays of people
-_Made = tuple[NDArray[Any], dict[str, Any]]  # an array, and what is noted with it
+_EVERY = 50  # every so many voxels, one is used to recognise copies of a person's rest
+_LOCK = "cache"  # lock of the process that makes people's arrays
+_Made = tuple[NDArray[Any], dict[str, Any]]  # an array, and the notes stored with it
 
 
 def read(cohort: Cohort, locks: Locks) -> Cohort:
-    """Read everybody, or map the arrays that an earlier analysis of this output has made.
+    """Read everybody, or map the arrays that an earlier analysis of this output made.
 
-    Nothing is written in the folder of the results.
+    Nothing is written to the folder of the results.
 
     Raises
     ------
@@ -115,14 +115,14 @@ def read(cohort: Cohort, locks: Locks) -> Cohort:
 
 
 def reduced(cohort: Cohort, locks: Locks) -> Cohort:
-    """Reduce everybody's rest, for ROI maps, as `read`; nobody is read yet."""
+    """Reduce everybody's rest for making ROI maps; run before `read`."""
     cohort = _without(cohort, _make(cohort, locks, reduces=True))
     notes = {label: cohort.cache.notes(_reduced(label)) for label in cohort.labels}
     return _knowing(cohort, notes)
 
 
 def of_fold(cohort: Cohort, number: int) -> Cohort:
-    """Return the people as the model of a fold, the first being 1, reads them."""
+    """Return the people with the connectomes of a fold's model; folds are numbered from 1."""
     if not cohort.folds:
         return cohort
     bundle, store = cohort.folds[number - 1], _work(cohort)
@@ -137,9 +137,9 @@ def of_fold(cohort: Cohort, number: int) -> Cohort:
 def with_maps_of(
     cohort: Cohort, training: Sequence[str], groups: Sequence[Collection[str]] = ()
 ) -> Cohort:
-    """Return the cohort with ROI maps by group ICA of the training people's reduced rest.
+    """Return the cohort with ROI maps made by group ICA of the training people's reduced rest.
 
-    Each of the groups that are left out of a fit in turn has a fold without their rest.
+    For each group of a cross-validation, a fold with ROI maps made without that group is added.
     """
     bundle, folds = _made_of(cohort, training, "ROI maps"), []
     for number, group in enumerate(groups, 1):
@@ -152,7 +152,7 @@ def with_maps_of(
 
 
 def _made_of(cohort: Cohort, people: Sequence[str], title: str) -> ModelBundle:
-    """Return the model with ROI maps of some people; a killed call's are found again."""
+    """Return the model with ROI maps of some people, made now or found from an interrupted run."""
     store, seed = _work(cohort), cohort.settings.modelling.seed
     name = title.lower().replace(" ", "_")
     facts = {
@@ -164,7 +164,7 @@ def _made_of(cohort: Cohort, people: Sequence[str], title: str) -> ModelBundle:
         cohort.results.add(f"{ARRAYS}/")
         say(f"{title}: group ICA of {counted(len(people), 'participant')}")
         rest = [cohort.cache.read(_reduced(label)) for label in people]
-        with one_blas_thread():  # its products are small: threads wait for each other
+        with one_blas_thread():  # faster, because its products are small
             maps, records = group_ica.group_maps(rest, cohort.learns, seed, say)
         store.write(name, maps, facts, {"records": records})
     return with_roi_maps(
@@ -191,12 +191,12 @@ def _rest(cohort: Cohort, label: str) -> str:
 
 
 def _work(cohort: Cohort) -> ArrayStore:
-    """Return the store of what serves until the model is made."""
+    """Return the store of arrays that are needed only until the model is made."""
     return ArrayStore(cohort.store.root / WORK)
 
 
 class _Array(NamedTuple):
-    """An array of a person: where it is kept, and all that it depends on."""
+    """An array of a person: where it is kept, and everything that it depends on."""
 
     store: ArrayStore
     name: str
@@ -204,7 +204,7 @@ class _Array(NamedTuple):
 
     @property
     def is_made(self) -> bool:
-        """Whether it is there, made of the present inputs."""
+        """Whether it exists and was made from the present inputs."""
         return self.store.has(self.name, self.facts)
 
 
@@ -221,7 +221,7 @@ def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
             "rows": cohort.rows,
             "statistic": cohort.statistic,
             "checks": _CHECKS,
-            # File names alone, as these facts are published with the output; contents decide.
+            # Only file names and content hashes, because these facts are published.
             "files": facts_of_files([statmap.files[cohort.statistic] for statmap in maps.values()]),
             **({"transforms": transforms} if transforms else {}),
         }
@@ -230,7 +230,7 @@ def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
 
 
 def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
-    """Return the arrays of a person's rest: of the model, and then of each fold."""
+    """Return the arrays of a person's rest: for the model, then for each fold."""
     request, part = cohort.request, cohort.bundle.card.part
     planned, known = request.averages(label), request.recorded_options
     facts: dict[str, Any] = {
@@ -267,7 +267,7 @@ def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
 
 
 def _geometry(bundle: ModelBundle) -> dict[str, str]:
-    """Return checksums of the files that define grid and ROIs."""
+    """Return checksums of the bundle files that define the grid and the ROIs."""
     return {name: bundle.card.files[name] for name in bundle.card.part.of_geometry}
 
 
@@ -278,7 +278,7 @@ def _person(
     sessions: tuple[NDArray[np.floating], ...],
     bundle: ModelBundle,
 ) -> Person:
-    """Map a person's connectomes, which are read once and compared with their checksum."""
+    """Map a person's connectomes, after comparing them with their checksum."""
     notes = store.notes(name)
     known = {key: own for key, own in notes.items() if own is not None}
     return Person(
@@ -294,7 +294,7 @@ def _person(
 
 
 def _without(cohort: Cohort, failures: Mapping[str, str]) -> Cohort:
-    """Return the cohort without those whose data cannot be used, who are reported."""
+    """Return the cohort without people whose data cannot be used; report them."""
     for label, why in sorted(failures.items()):
         say(f"sub-{label} is left out: {why}")
     kept = cohort.without(failures)
@@ -307,7 +307,7 @@ def _without(cohort: Cohort, failures: Mapping[str, str]) -> Cohort:
 
 
 def _knowing(cohort: Cohort, notes: Mapping[str, Mapping[str, Any]]) -> Cohort:
-    """Return the same, which knows by notes on arrays who has the same rest; report them once."""
+    """Return the cohort with people's sketches; report who has the same rest, once."""
     sketches = {label: own.get("sketches", {}) for label, own in notes.items()}
     said = copies_in_words(cohort.families, cohort.sketches)
     cohort = dataclasses.replace(cohort, sketches=sketches)
@@ -317,16 +317,13 @@ def _knowing(cohort: Cohort, notes: Mapping[str, Mapping[str, Any]]) -> Cohort:
     return cohort
 
 
-# Making them.
-
-
 def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
     """Make missing arrays, under a lock; return why some people cannot be used.
 
     Raises
     ------
     OutputError, SettingsError
-        Arrays or temporary files cannot be written; this is not caused by a participant's data.
+        Arrays or temporary files cannot be written, whoever's data are read.
     """
     root = cohort.cache.root
     locks.require(_LOCK, what=f"{root}, to read people,", remedy="choose another OUTPUT_DIR")
@@ -361,7 +358,7 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
                 failure = _failure(end)
                 if number == 1 and rounds:
                     left = rounds * (time.monotonic() - begun)
-                    board.note(f"reading the others takes about {duration(left)}")
+                    board.note(f"reading the others will take about {duration(left)}")
                 if failure is not None:
                     failures[end.label] = failure
                 board.advance(failed=failure is not None)
@@ -369,8 +366,8 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
 
 
 def _reader(cohort: Cohort) -> Reader:
-    # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
-    # how many processes there are.
+    # One thread each, because sums over several threads are rounded differently, and arrays
+    # would depend on the number of processes.
     settings = cohort.request.settings
     threads = own_threads(settings.resources) or 1
     bundle = _together(cohort.bundle, cohort.folds)
@@ -385,9 +382,9 @@ def _begin(cohort: Cohort, reduces: bool, reader: Reader | None) -> Work[None]:
 
 
 def _failure(end: End[None]) -> str | None:
-    """Return why a person's arrays were not made; raise what is not caused by the data."""
+    """Return why a person's arrays were not made; raise errors that the data did not cause."""
     if end.died:
-        return f"the process that worked on it died: {end.died}"
+        return f"the process that worked on this participant died: {end.died}"
     if isinstance(end.error, OutputError | SettingsError):
         raise end.error
     if end.error is None or isinstance(end.error, DtgError):
@@ -406,7 +403,7 @@ def _make_person(
         if not array.is_made:
             values, unusable = read_maps(cohort, maps)
             array.store.write(array.name, values, array.facts, {"unusable": unusable})
-        if len(measured) > 1:  # a retest that is a copy would be a ceiling of 1
+        if len(measured) > 1:  # a retest that is a copy would give a noise ceiling of 1
             session = f"session {next(iter(maps.values())).session}"
             copies[session] = sketch(np.nan_to_num(array.store.read(array.name)))
     with_copies(Families({}, ""), {label: copies}, "set of measured maps", "")
@@ -424,7 +421,7 @@ def _make_person(
 def read_maps(
     cohort: Cohort, maps: Mapping[str, StatMap]
 ) -> tuple[NDArray[np.float32], dict[str, str]]:
-    """Read measured maps, (contrasts, places), and say why some are not used."""
+    """Read measured maps, (contrasts, voxels), and return why some cannot be used."""
     rows, places = cohort.rows, cohort.bundle.places
     array = np.full((len(rows), places.number), np.nan, np.float32)
     unusable = {}
@@ -449,7 +446,7 @@ def read_maps(
 
 @lru_cache(maxsize=1)
 def _points(cohort: Cohort) -> Mapping[str, NDArray[np.float64]]:
-    """Return where the model's voxels lie in other templates, (voxels, 3) RAS+ mm of each."""
+    """Return positions of the model's voxels in other templates, (voxels, 3) in RAS+ mm."""
     return {
         space: map_points(cohort.bundle.voxels.points, read_transforms([TransformFile(path)]))
         for space, path in cohort.ways.items()
@@ -472,7 +469,7 @@ def _reduce(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> l
 
 
 def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> list[_Made]:
-    """Compute a person's connectomes, in one pass over each run: of the model, and of folds."""
+    """Compute a person's connectomes for the model and the folds, in one pass over each run."""
     part = cohort.bundle.card.part
     rows = rows_of([bundle.rois for bundle in (cohort.bundle, *cohort.folds)])
     segments, times, fd = [], [], []
@@ -522,11 +519,11 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
 
 
 def _too_short(label: str) -> RunError:
-    return RunError(f"sub-{label} has no run of rest with enough left after cleaning")
+    return RunError(f"sub-{label} has no resting-state run with enough data left after cleaning")
 
 
 def _together(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBundle:
-    """Return a model that has the ROI maps of all, so that one pass over a run is enough."""
+    """Return a model with the ROI maps of all folds, so that one pass over a run is enough."""
     if not folds:
         return bundle
     maps, combine = [], []

@@ -1,4 +1,4 @@
-"""ROI maps of a model that is trained: those of a model, or made from people's rest."""
+"""ROI maps of a model to be trained: taken from another model, or made from people's rest."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from bids_dtg.notices import counted
 from bids_dtg.participants.request import Asked
 from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT
 
-# Root mean square, and largest value, of what combinations leave of a map, as share of the map's.
+# Limits of the residual of a combined map, as shares of the map's root mean square and maximum.
 _LEFT, _MOST_LEFT = 1e-5, 1e-4
-_DEPENDENT = 1e-10  # an eigenvalue below this share of the largest is rounding
-_PLACES = 4096  # at a time
-_EVERY = 8  # of so many such parts, one serves to find the combinations
+_DEPENDENT = 1e-10  # an eigenvalue below this share of the largest is rounding error
+_PLACES = 4096  # voxels per part
+_EVERY = 8  # one part in this many is used to find the combinations
 
 
 def sets_that_fit(sets: Sequence[int], places: int) -> tuple[int, ...]:
-    """Return the sets of ROI maps that so many places are enough for, or else as many as are.
+    """Return the sets of ROI maps that are small enough for the voxels, or else one that is.
 
     Examples
     --------
@@ -68,7 +68,9 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
     Raises
     ------
     DatasetError
-        Nobody has one, or the kind makes no ROI maps.
+        Nobody has a series that can be read.
+    SettingsError
+        The kind does not make ROI maps.
     """
     failures: list[DtgError] = []
     rule = SpaceRule(model=PARCELS, asked=asked.settings.inputs.space)
@@ -96,7 +98,7 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
     if not kind.sets:
         raise SettingsError(
             f"a {kind.name} model of {places.density} has no ROI maps",
-            expected="--architecture linear, or a --model of such places that has some",
+            expected="--architecture linear, or a --model of these parcels with ROI maps",
         )
     sets = sets_that_fit(kind.sets, places.number)
     form = Form(kind.connectome, sets if len(sets) > 1 else ())
@@ -122,7 +124,7 @@ def with_roi_maps(
     sets: Sequence[int],
     records: Sequence[Mapping[str, Any]],
 ) -> ModelBundle:
-    """Return a model that is to be trained with ROI maps (of all sets, places) made for it."""
+    """Return a model to be trained, with ROI maps (of all sets, voxels) made for it."""
     several, combine = len(sets) > 1, None
     form = dataclasses.replace(base.card.part.connectome, sets=tuple(sets) if several else ())
     if several:
@@ -130,7 +132,7 @@ def with_roi_maps(
             maps, combine = maps[found[0]], found[1].astype(np.float32)
         maps = maps.astype(np.float16)  # as kept
     elif base.card.part.grid is not None:
-        # Over the brain, as the file of one set has them.
+        # A file of one set holds maps of the whole brain.
         volumes = np.stack([base.voxels.volume(own) for own in maps])
         maps = volumes[:, base.brain_voxels.mask]
     files = geometry_files((base.brain, base.places, maps, combine), several=several)
@@ -147,22 +149,23 @@ def with_roi_maps(
 def combination(
     maps: NDArray[np.floating], sets: Sequence[int]
 ) -> tuple[slice, NDArray[np.float64]] | None:
-    """Find the largest set of ROI maps, and how its maps make all others.
+    """Express all sets of ROI maps as linear combinations of the largest set, if possible.
 
-    Spatial ICA of more components turns more of the same principal components, so that maps of a
-    smaller set are combinations of the largest set's: sums with these are enough for all.
+    Spatial ICA with more components rotates more of the same principal components. So the maps of
+    a smaller set are combinations of the largest set's, and sums over a run are needed only for
+    the largest set.
 
     Parameters
     ----------
     maps
-        (rois, places), one set after the other.
+        (rois, voxels), one set after the other.
     sets
-        Numbers of ROIs of the sets.
+        Numbers of ROIs in the sets.
 
     Returns
     -------
-    Rows of the largest set, and (rois, rois of it): maps are these combinations of its maps, up to
-    rounding. None: they are not, or there is one set.
+    Rows of the largest set, and the weights (rois, rois of that set) that give all maps up to
+    rounding. None if there are no such weights, or only one set.
 
     Examples
     --------

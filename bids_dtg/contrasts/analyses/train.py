@@ -30,11 +30,11 @@ from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
 
-FEW = 10  # training people: the rest of fewer makes poor ROI maps
-_TIMES_AS_LONG = 2  # as to reduce everybody's rest takes one fit, with its ROI maps and connectomes
+FEW = 10  # with fewer training people, ROI maps made from their rest are poor
+_TIMES_AS_LONG = 2  # one fit, with ROI maps and connectomes, over reducing everybody's rest
 _FOLD_COLUMNS = (
     Column("participant_id", "Participant"),
-    Column("group", "Number of the group that was left out of the fit together"),
+    Column("group", "Number of the participant's group, which is left out together"),
 )
 
 
@@ -44,7 +44,7 @@ def run_training(settings: Settings) -> int:
     Raises
     ------
     DtgError
-        Wrong options, data or places.
+        Options, data or paths cannot be used.
     """
     kind = find_kind(settings.modelling.architecture or LINEAR.name)
     kind.require_recipe(settings.modelling.recipe)
@@ -67,18 +67,18 @@ def run_training(settings: Settings) -> int:
 
 
 def _learning(cohort: Cohort, kind: MapsKind, training: int) -> Cohort:
-    """Decide whether ROI maps are made of the rest of so many training people; say why."""
+    """Decide whether ROI maps are made from the training people's rest; report why not."""
     card = cohort.bundle.card
     if cohort.learns or not kind.sets or card.part.several:
         return cohort
     few, who = training < FEW, counted(training, "training participant")
     if few and names_model(cohort.settings):
-        say(f"ROI maps are those of {card.name}: group ICA of {who} would make poor ones")
+        say(f"ROI maps are taken from {card.name}: group ICA of {who} would make poor ones")
         return cohort
     if few:
         say(
-            f"warning: group ICA of {who} makes poor ROI maps; a --model that is named brings "
-            f"its own, and {FEW} or more participants make good ones"
+            f"warning: group ICA of {who} makes poor ROI maps; use {FEW} or more participants, or "
+            "the ROI maps of a model given by --model"
         )
     sets = sets_that_fit(kind.image_sets, cohort.bundle.places.number)
     words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
@@ -86,19 +86,19 @@ def _learning(cohort: Cohort, kind: MapsKind, training: int) -> Cohort:
 
 
 def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
-    """Reduce everybody's rest, and make ROI maps of the training people's, also without each fold.
+    """Reduce everybody's rest, and make ROI maps of the training people and for each fold.
 
-    The split is kept: people whose rest made these maps must not be drawn into the test set later.
+    The split is kept, so that nobody whose rest made these maps is drawn into the test set later.
     """
-    say("rest is read twice: to make ROI maps of it, then with these")
+    say("rest is read twice: first to make ROI maps, then to compute connectomes with them")
     begun = time.monotonic()
     cohort = reduced(cohort, locks)
     seconds = time.monotonic() - begun
     split = kept_split(cohort, needs_validation=kind.is_network)
     groups = draw_folds(cohort, split, kind)
-    if seconds > 1:  # else it was reduced by an earlier call
+    if seconds > 1:  # else it was reduced by an earlier run
         left = duration(_TIMES_AS_LONG * seconds * (1 + len(groups)))
-        say(f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} take about {left}")
+        say(f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} will take about {left}")
     return with_maps_of(cohort, split.training, groups)
 
 
@@ -119,8 +119,8 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
         found, simple = score_fit(cohort, fitted, split)
     else:
         say(
-            f"no test participants: the model of {counted(len(training), 'participant')} is not "
-            "scored, so its accuracy is unknown"
+            f"no test participants, so the model of {counted(len(training), 'participant')} is not "
+            "scored and its accuracy is unknown"
         )
     if groups or test:
         simple = dataclasses.replace(simple, words=f"{simple.words} {fitted.words}".strip())
@@ -135,13 +135,13 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
 def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores, SimpleModels]:
     """Fit a kind to all but each group in turn, score it and simple models, and join the scores.
 
-    Everything that a fit learns is learned anew: ROI maps, coefficients and gains. A group is
-    judged among its own people, by one fit, as test people are: the mean map of all others lacks a
-    person's own maps, so that predictions of different fits differ by who was left out.
+    Each fit learns everything anew: ROI maps, coefficients and gains. As with test people, only
+    people predicted by the same fit are compared with each other, because the fits of different
+    groups have different mean maps.
 
     Returns
     -------
-    The scores, and what the simple models were fitted on, with sentences on it for the page.
+    The scores, and a record of the simple models, with sentences for the page.
     """
     rows = [
         {"participant_id": f"sub-{label}", "group": number}
@@ -155,7 +155,7 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
         others = [person.label for person in cohort.people if person.label not in group]
         say(
             f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left "
-            f"out, {len(others)} fitted"
+            f"out, fit on {len(others)}"
         )
         fold, split = of_fold(cohort, number), Split(tuple(others), (), tuple(group))
         fitted = fit_model(kind, fold, split, cohort.store.root / WORK, lambda line: None)
@@ -167,12 +167,12 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
     people = sum(map(len, groups))
     fitted_on = [people - len(group) for group in groups]
     words = (
-        f"Scores and verdicts are of cross-validation: {groups_in_words(groups)} (families "
-        f"together, seed {cohort.settings.modelling.seed}) were left out in turn. A fit to the "
-        f"{range_of(fitted_on)} others, with all that it chooses, predicted each group, and people "
-        f"are compared within their group alone. The model in the bundle is a fit to all {people}. "
-        "Each participant is tested, and trains the others' predictions: intervals and p of "
-        "differences count differences as varying \N{SQUARE ROOT}2 times as much as they do. "
-        "Simple models were fitted like the model."
+        f"Scores and verdicts are from cross-validation: {groups_in_words(groups)} (families "
+        f"together, seed {cohort.settings.modelling.seed}) were left out in turn. Each group was "
+        f"predicted by a complete fit to the {range_of(fitted_on)} others, and people are compared "
+        f"only within their group. The model in the bundle is a fit to all {people}. "
+        "Because each participant is tested and also trains the others' predictions, intervals "
+        "and p are computed as if differences varied \N{SQUARE ROOT}2 times as much. "
+        "Simple models were fitted in the same way."
     )
     return join_groups(by_group), SimpleModels({}, record, min(fitted_on), words=words)

@@ -100,7 +100,7 @@ def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, 
 
     monkeypatch.setattr(igzip.IGzipFile, "__init__", killed)
     assert train(cohort, tmp_path / "out", "--nprocs", 2) == 1
-    assert "sub-02 is left out: the process that worked on it died" in capsys.readouterr().err
+    assert "sub-02 is left out: the process that worked on this" in capsys.readouterr().err
     assert cached(tmp_path / "out") == {
         name: data
         for name, data in serial.items()

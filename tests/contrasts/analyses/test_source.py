@@ -126,7 +126,7 @@ def test_maps_are_those_of_the_page(cohort, model):
 def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, capsys):
     words = ("--architecture", "linear", *sets(LABELS, 0, 0), "--participant-label", *LABELS)
     assert cohort.analyse("train", *words, out=tmp_path) == 0
-    line = "ROI maps are those of tiny: group ICA of 8 training participants would make poor ones"
+    line = "ROI maps are taken from tiny: group ICA of 8 training participants would make poor ones"
     assert line in capsys.readouterr().err
     made = load_bundle(tmp_path / "group/model-own/bundle")
     np.testing.assert_array_equal(made.roi_maps, cohort.bundle.roi_maps)

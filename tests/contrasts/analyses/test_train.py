@@ -143,7 +143,7 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
             "evaluate",
             ("--model", "OWN"),
             {"01": "training", "02": "test"},
-            "1 training and 1 test participants can be used",
+            "has 1 training and 1 test participants with usable data",
         ),
         ("finetune", (*NETWORK, "--model", "OWN"), {}, "kind linear"),
     ],

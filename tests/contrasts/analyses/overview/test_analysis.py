@@ -273,7 +273,7 @@ def test_cleanings_are_not_mixed(tmp_path, capsys):
         "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), made with "
         "--denoise-strategy none, most with simple"
     ) in lines
-    assert "runs were cleaned in different ways (none, simple)" in lines
+    assert "runs are compared only within their cleaning strategy (none, simple)" in lines
     (path,) = job.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
     expected = maps_of(job)[:4].mean(axis=0)
     np.testing.assert_allclose(nib.load(path).get_fdata(), expected, atol=1e-5)
