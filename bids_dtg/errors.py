@@ -1,4 +1,4 @@
-"""Errors for people: what was found, what was expected, what to do."""
+"""Error messages for users: what was found, what was expected, what to do."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from bids_dtg.notices import visible
 
 
 def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
-    """Return a remedy that names what is most like a name that is not known.
+    """Suggest the known name that is closest to an unknown one.
 
     Parameters
     ----------
     asked
-        The name that somebody typed.
+        The name that the user typed.
     known
-        The names that there are.
+        The names that exist.
 
     Returns
     -------
-    A question; None where nothing is like the name.
+    A question, for use as a remedy; None if no known name is similar.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
 
 
 class DtgError(Exception):
-    """An error that a user can act on; shown as one line, without a traceback.
+    """An error that the user can act on, shown as one line without a traceback.
 
     Parameters
     ----------
@@ -70,16 +70,16 @@ class DtgError(Exception):
         expected: str | None = None,
         remedy: str | None = None,
     ) -> DtgError:
-        """Return it as another kind of error, with words before it, such as the option's name.
+        """Return the same error as another class, with a prefix such as the option's name.
 
         Parameters
         ----------
         kind
             Class of the error that is returned.
         before
-            Put before what was found.
+            Prefix of what was found.
         expected, remedy
-            Instead of its own, where they are given.
+            Replace this error's own texts if given.
 
         Examples
         --------
@@ -95,7 +95,7 @@ class DtgError(Exception):
 
 
 def _sentence(part: str) -> str:
-    """End a part as a sentence; what goes on (...) and questions keep their ends.
+    """End a part with a full stop, unless it ends with an ellipsis or a question mark.
 
     Examples
     --------
@@ -125,23 +125,23 @@ class BundleError(DtgError):
 
 
 class RunError(DtgError):
-    """One participant's data cannot be used; the others go on (exit code 1)."""
+    """One participant's data cannot be used; the other participants are processed (exit code 1)."""
 
 
 class ForeignFileError(DtgError):
-    """A file that others wrote is there and cannot be read, or is not what it should be."""
+    """A file from another program exists but cannot be read, or its content is not as expected."""
 
 
 class MissingFileError(ForeignFileError):
-    """A file that others should have written does not exist."""
+    """A file that another program should have written does not exist."""
 
 
 class DownloadError(DtgError):
-    """No host has a file with the right content; who wanted the file makes its own error of it."""
+    """No host has a file with the right content; the caller turns this into its own error."""
 
 
 class UnusableMapError(RunError):
-    """A file of a map has no value where values are wanted, or values that no map has."""
+    """A map lacks values where they are needed, or has values that no map can have."""
 
 
 class OutputError(DtgError):
@@ -149,16 +149,16 @@ class OutputError(DtgError):
 
 
 def internal_error(err: Exception) -> str:
-    """Return the line for an error that is a fault of the program, or of the machine's size."""
+    """Return the message for an error that is a bug, or that a lack of memory caused."""
     said = visible(" ".join(str(err).split()))
     if isinstance(err, MemoryError):
         return str(
             DtgError(
                 f"not enough memory{': ' if said else ''}{said}",
-                remedy="give the call more, or fewer participants at a time (--nprocs)",
+                remedy="give the run more memory, or fewer participants at a time (--nprocs)",
             )
         )
     return (
-        f"internal error: {type(err).__name__}: {said}. This is a fault of "
+        f"internal error: {type(err).__name__}: {said}. This is a bug in "
         "the program: please report it with the output of the same command and -vv."
     )

@@ -1,6 +1,6 @@
-"""Packages that only some of the work needs, and how to install them.
+"""Optional packages, and how to install them.
 
-They are extras in `pyproject.toml`; `pip install .` brings none of them.
+They are extras in `pyproject.toml`; `pip install .` installs none of them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib.util
 
 from bids_dtg.errors import SettingsError
 
-# Extras by the packages that they bring, as Python imports these.
+# Import name of each optional package, and the extra that installs it.
 _EXTRA_OF = {
     "bids": "bids",
     "distributed": "cluster",
@@ -20,7 +20,7 @@ _EXTRA_OF = {
 
 
 def install_line(extra: str) -> str:
-    """Return what a user types to add an extra.
+    """Return the command that installs an extra.
 
     Examples
     --------
@@ -36,18 +36,18 @@ def require(purpose: str, *packages: str, extra: str, otherwise: str = "") -> No
     Parameters
     ----------
     purpose
-        What needs them: the beginning of the error's sentence.
+        What needs them; the error message begins with it.
     packages
-        Their names, as Python imports them.
+        Their import names.
     extra
-        Brings all of them.
+        The extra that installs all of them.
     otherwise
-        What can be done without them; empty: nothing.
+        What the user can do without them; empty if nothing.
 
     Raises
     ------
     SettingsError
-        One is missing.
+        A package is missing.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def require(purpose: str, *packages: str, extra: str, otherwise: str = "") -> No
 
 
 def missing_extra(err: ImportError) -> SettingsError | None:
-    """Return the error for users where an import failed for want of an extra; else None.
+    """Return the error to show if an import failed because an extra is missing; else None.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Lines for people, the words that they are made of, and the streams that they go to."""
+"""Text for users: how it is made safe to print, where it is printed, and common phrases."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-# Kinds of characters (Unicode) that act instead of being seen: control characters, as those that
-# begin a terminal's commands; marks that turn the direction of text; halves of characters, as
-# which Python gives bytes that are no UTF-8; ends of lines and paragraphs.
+# Unicode categories of characters that act instead of being shown: control characters, such as
+# those that begin terminal commands; format characters, such as those that reverse the direction
+# of text; surrogates, with which Python represents bytes that are not UTF-8; line and paragraph
+# separators.
 _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
-# A note of a run that its report warns of: where a mask is usual, it was lost.
+# A note about a run that its report repeats as a warning: runs usually have a mask.
 NO_MASK = "The run has no brain mask of its own: every voxel with signal was used."
 
 _HIDDEN = "***"
-# What sentences put behind an address.
+# Punctuation that may follow an address in a sentence.
 _CLOSING = r"""['":;,.!?)>\]}]*"""
-# The first scheme of a word; what stands before it, as a quote, holds no secret. The bound keeps
-# the time from growing with the square of a word's length.
+# The first scheme in a word; what precedes it, such as a quote, holds no secret. The bound of 30
+# prevents a search time that grows with the square of the word's length.
 _ADDRESS = re.compile(r"([^:@?#]*?[A-Za-z][A-Za-z0-9+.-]{0,30}://)?([^?#]*)(.*)", re.DOTALL)
-# A host whose colon is followed by a port, and not by half of a password.
+# A host; a colon after it is followed by a port, not by part of a password.
 _HOST = re.compile(rf"(\[[^]]*\])?[^:/]*(:\d{{1,5}})?(/|{_CLOSING}$)")
 _QUERY = re.compile(rf"^([?#])(?!{_CLOSING}$).*?({_CLOSING})$", re.DOTALL)
 
 
 def visible(text: str) -> str:
-    r"""Return text as one line of which every character is seen, and none acts.
+    r"""Return text as one line that is safe to print.
 
-    Names of folders, labels and what hosts answer may hold anything. What would move a
-    terminal's cursor, turn the direction of text or begin a line is shown as its escape, and so
-    are bytes that are no UTF-8.
+    Folder names, labels and answers from hosts may contain anything. Characters that would move
+    the terminal's cursor, reverse the direction of text or begin a new line are shown as escape
+    sequences, and so are bytes that are not UTF-8.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    with suppress(UnicodeEncodeError):  # half a character that stands for no byte
+    with suppress(UnicodeEncodeError):  # a surrogate that represents no byte
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _ACTING else char
@@ -53,16 +54,16 @@ def visible(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Hide the parts of addresses in a text that only their host should see.
+    """Hide secrets in the addresses (URLs) of a text.
 
-    User names and passwords (before the `@`) and queries (after the `?`) become `***`. Where it
-    is not certain which part is the host, the whole address is hidden: showing too little is
+    User names and passwords (before the `@`) and queries (after the `?`) become `***`. If it is
+    uncertain which part is the host, the whole address is hidden, as showing too little is
     better than showing a secret.
 
     Parameters
     ----------
     text
-        One line or several; an address ends at white space.
+        One line or several; white space ends an address.
 
     Examples
     --------
@@ -74,9 +75,9 @@ def without_secrets(text: str) -> str:
 
 def _without_secrets(word: str) -> str:
     found = _ADDRESS.fullmatch(word)
-    assert found is not None  # anything matches
+    assert found is not None  # the pattern matches any text
     scheme, place, query = found[1] or "", found[2], found[3]
-    # A password may have a ? in it: then the host is in neither part for certain.
+    # A password may contain a ?; then it is uncertain which part holds the host.
     if "@" in query:
         return scheme + _HIDDEN
     if "@" in place:
@@ -89,20 +90,20 @@ def _without_secrets(word: str) -> str:
 
 
 def say(message: str) -> None:
-    """Print a line to standard error; the work goes on where it cannot be printed."""
+    """Print a line to standard error; do nothing if that fails."""
     try:
         sys.stderr.write(visible(message) + "\n")
         sys.stderr.flush()
-    except (AttributeError, ValueError):  # closed, or of an encoding without such characters
+    except (AttributeError, ValueError):  # closed, or its encoding lacks these characters
         return
-    except OSError:  # whoever read it has left; what it keeps would fail again at each fork
+    except OSError:  # its reader has ended; buffered text would raise again at each fork
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (it stays open)
 
 
 def show(line: str) -> None:
-    """Print a line of what was asked for to standard output, as `visible` has it.
+    """Print a line of results to standard output, made safe by `visible`.
 
-    `run_program` reports at the end what could not be printed.
+    If standard output fails, `run_program` reports it at the end.
     """
     print(visible(line))
 
@@ -110,15 +111,15 @@ def show(line: str) -> None:
 def run_program(program: str, main: Callable[[], int]) -> NoReturn:
     """Run a program's main function, and end the process with its exit code.
 
-    The program works on where standard error cannot be written. Standard output is what was asked
-    for, so that its loss is an error; but not where its reader (`head`, `less`) has left.
+    The program continues if standard error cannot be written. A failure of standard output is an
+    error, as the user asked for that output, unless its reader (`head`, `less`) has ended.
 
     Parameters
     ----------
     program
         Name of the program, for messages.
     main
-        Returns the exit code, or raises SystemExit with it.
+        Function that returns the exit code, or raises SystemExit with it.
     """
     with suppress(AttributeError):  # closed, or another kind of stream
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -129,19 +130,19 @@ def run_program(program: str, main: Callable[[], int]) -> NoReturn:
             code = end.code if isinstance(end.code, int) else 2 * bool(end.code)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except KeyboardInterrupt:  # before the work began
+    except KeyboardInterrupt:  # pressed before the work began
         code = 128 + signal.SIGINT
     except BrokenPipeError:
         code = 0
     except OSError as err:
         say(f"{program}: error: standard output: {err.strerror}")
         code = 1
-    # To take down an interpreter with torch in it takes half a second; nothing is left to do.
+    # Exit at once: nothing is left to do, and with torch imported, shutdown takes half a second.
     os._exit(code)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number of things for people, as 1 run or 2 runs.
+    """Return a number with its noun, such as 1 run or 2 runs.
 
     Examples
     --------
@@ -152,7 +153,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def named(labels: Sequence[str]) -> str:
-    """Name the first few of some things, and count the others.
+    """Name the first five labels; an ellipsis stands for the rest.
 
     Examples
     --------
@@ -163,7 +164,7 @@ def named(labels: Sequence[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people, as 40 s, 12 min or 3.5 h."""
+    """Return a duration as text, such as 40 s, 12 min or 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What a person sees while the program works: bars on a terminal, plain lines elsewhere."""
+"""Progress display: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bids_dtg.notices import duration, say, visible
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-# Between two lines that say how far all is.
+# Interval between two lines on overall progress.
 _NOTE_SECONDS = 60.0
 
 
@@ -23,29 +23,28 @@ class Reporter(Protocol):
     """Shows the progress of a unit of work."""
 
     def stage(self, name: str, share: float) -> None:
-        """Show the present step of the unit, and the share (0 to 1) that is done."""
+        """Show the current step of the unit, and the fraction (0 to 1) that is done."""
 
     def finish(self, message: str) -> None:
-        """Say in one line what became of the unit, or of a part of it."""
+        """Report in one line how the unit, or a part of it, ended."""
 
     def note(self, message: str) -> None:
         """Print one line without disturbing the bars."""
 
 
 class Board:
-    """Shows how far all units of work are, and what each process does; a context, which ends it.
+    """Shows overall progress and what each process is doing; a context manager.
 
-    On a terminal there is a bar for all units and one for each process, with lines above them.
-    Elsewhere, and in workers, whose lines the main process shows, there are lines on standard
-    error: each unit's begin and end, its stages where that is asked for, and now and then how far
-    all is.
+    On a terminal there is one bar for all units and one for each process, with lines above them.
+    Elsewhere, and in workers, there are lines on standard error instead: the start and end of
+    each unit, its stages if requested, and overall progress about once a minute.
     """
 
     def __init__(self, total: int, *, stages: bool = False) -> None:
         self.total, self.stages = total, stages
         self.begun = self._done = self._failed = 0
         self._lanes: dict[int, Lane] = {}
-        self.shown: set[str] = set()  # notes of lanes: those of all participants appear once
+        self.shown: set[str] = set()  # notes already shown: a note common to all appears once
         self._started = self._noted = time.monotonic()
         self.bars = None
         if sys.stderr.isatty() and multiprocessing.parent_process() is None:
@@ -59,13 +58,13 @@ class Board:
         self.before_fork()
 
     def lane(self, number: int) -> Lane:
-        """Return the display of the process with a number."""
+        """Return the display of the process with this number."""
         if number not in self._lanes:
             self._lanes[number] = Lane(self)
         return self._lanes[number]
 
     def advance(self, *, failed: bool = False) -> None:
-        """Count a unit that is done with."""
+        """Count a unit that has ended."""
         self._done += 1
         self._failed += failed
         if self.bars is not None:
@@ -82,7 +81,7 @@ class Board:
             say(f"{time.strftime('%H:%M:%S')} {message}")
 
     def before_fork(self) -> None:
-        """Stop threads, which a forked process would miss; the next unit's start goes on."""
+        """Stop the display's thread, which a fork would not have; the next unit restarts it."""
         if self.bars is not None:
             self.bars.stop()
 
@@ -114,7 +113,7 @@ class Lane:
             board.bars.update(self._bar, description=visible(title), stage="")
 
     def stage(self, name: str, share: float) -> None:
-        """Show the present step of the unit, and the share (0 to 1) that is done."""
+        """Show the current step of the unit, and the fraction (0 to 1) that is done."""
         if self._board.bars is not None and self._bar is not None:
             self._board.bars.update(self._bar, stage=visible(name), completed=share)
         elif self._board.stages and name != self._stage:
@@ -122,11 +121,11 @@ class Lane:
         self._stage = name
 
     def finish(self, message: str) -> None:
-        """Say in one line what became of the unit, or of a part of it."""
+        """Report in one line how the unit, or a part of it, ended."""
         self._board.note(f"{self._title}: {message}")
 
     def note(self, message: str) -> None:
-        """Print one line without disturbing the bars, the first time that it is noted."""
+        """Print one line without disturbing the bars, unless it has been printed before."""
         if message not in self._board.shown:
             self._board.shown.add(message)
             self._board.note(message)
@@ -153,7 +152,7 @@ class Clock:
         self.seconds: dict[str, float] = defaultdict(float)
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Add times that were taken elsewhere."""
+        """Add times that were measured elsewhere."""
         for stage, value in seconds.items():
             self.seconds[stage] += value
 

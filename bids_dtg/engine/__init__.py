@@ -1,18 +1,16 @@
-"""Runs any ``Work(label, reporter) -> result``, side by side. It knows nothing of brains.
+"""Runs any ``Work(label, reporter) -> result`` in parallel. It knows nothing about brains.
 
-What runs work, and what it reports:
+Running work:
 
-- `work`: units of work, the labels that wait for one, and what is reported: where a unit stands
-  and how it ended
-- `pool`: an executor: processes of this machine, any of which may die
-- `ahead`: work in two halves, the first of which runs ahead in a process of its own
-- `cluster`: an executor: tasks of a dask scheduler
-- `service`: a program that answers requests in the background
+- `work`: units of work, the queue of their labels, and the reports of their progress and end
+- `pool`: an executor that uses processes of this machine, any of which may die
+- `ahead`: work in two halves; a separate process does the first half ahead of the second
+- `cluster`: an executor that uses the tasks of a dask scheduler
 
-What they stand on:
+Processes and resources:
 
-- `child`: how a process begins, what it hears and how it ends
-- `machine`: cores and memory that a container or a scheduler leaves this process; how many
-  processes work side by side, and their threads
-- `gpu`: which device computes: the CPU, or a GPU that PyTorch can use here
+- `child`: how child processes start, handle signals and end; a service that answers requests
+  in the background
+- `machine`: cores and memory that a container or scheduler leaves this process; the number of
+  parallel processes and threads; the device that computes (CPU, or a GPU that PyTorch can use)
 """

@@ -1,9 +1,8 @@
-"""Work whose first half runs ahead: the next unit is read while the last one is worked on.
+"""Work whose first half runs ahead: the next unit is read while the current one is processed.
 
-The reading half is a process that is forked before heavy libraries are imported: it starts at
-once, shares what was prepared, and its crash (a killed process, a fault in a C library) costs the
-unit that it was reading, and is not the end of the program. One event waits in the pipe, so that
-no more than one run is held ahead.
+The reader is a process that is forked before heavy libraries are imported. It starts at once and
+shares what was prepared. If it crashes (killed, or a fault in a C library), only the unit that it
+was reading is lost. The pipe holds one event, so at most one run is kept in memory ahead of time.
 """
 
 from __future__ import annotations
@@ -29,48 +28,49 @@ Result = TypeVar("Result")
 
 
 class ReaderDiedError(Exception):
-    """The process ended without finishing its work."""
+    """The reading process ended without finishing its work."""
 
 
 class AheadWork(ABC, Generic[Event, Result]):
-    """Work in two halves: what the first one reads reaches the second one as events."""
+    """Work in two halves: the first reads, and passes what it reads to the second as events."""
 
-    forks = True  # whether the process that works may fork another one that reads; else a thread
+    forks = True  # whether the reader may be a forked process; otherwise it is a thread
 
     @abstractmethod
     def read(self, label: str, send: Send[Event]) -> None:
-        """Read all that a unit needs, and send it piece by piece."""
+        """Read everything that a unit needs, and send it piece by piece."""
 
     @abstractmethod
     def finish(self, label: str, events: Iterator[Event], reporter: Reporter) -> Result:
-        """Make the result of what was read.
+        """Compute the result from what was read.
 
-        The iterator raises `ReaderDiedError` where the reading process dies; what it has sent
-        before has come.
+        The iterator raises `ReaderDiedError` if the reading process dies, after it has yielded
+        everything that the process had sent.
         """
 
     def __call__(self, label: str, reporter: Reporter) -> Result:
-        """Do both halves of a unit, the first in a thread."""
+        """Do both halves of a unit; the first runs in a thread."""
         with closing(run_ahead(partial(self.read, label), forked=False)) as events:
             return self.finish(label, events, reporter)
 
 
 def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Result]]) -> None:
-    """Do units of work until there is none to take; the next one is taken while one is done.
+    """Do units of work until none is left; the next one is read while the current one is done.
 
-    Where the process that reads dies, what it has read is worked on; no other one is begun.
+    If the reading process dies, the unit that it was reading is still handed to the second half;
+    no further unit is started.
 
     Raises
     ------
     ReaderDiedError
-        It died between two units.
+        The reading process died between two units.
     """
     reporter = MessageReporter(send)
     with closing(run_ahead(partial(_read_units, work, take), forked=work.forks)) as pieces:
         for label in pieces:
             events = _of_unit(pieces)
             do_unit(label, partial(work.finish, label, events, reporter), send)
-            for _ in events:  # what was not asked for
+            for _ in events:  # discard what the unit left unread
                 pass
 
 
@@ -91,19 +91,19 @@ def _of_unit(pieces: Iterator[Any]) -> Iterator[Any]:
 def run_ahead(
     work: Callable[[Send[Event]], None], *, forked: bool = True
 ) -> Generator[Event, None, None]:
-    """Run ``work(send)`` elsewhere and yield what it sends, in order.
+    """Run ``work(send)`` in a process or thread, and yield what it sends, in order.
 
     Parameters
     ----------
     work
         Function that does the work and sends events.
     forked
-        Whether it is a process, where that is safe; otherwise it is a thread.
+        Whether to use a forked process where forking is safe; otherwise a thread is used.
 
     Raises
     ------
     ReaderDiedError
-        The process was killed or crashed; what it sent before has been yielded.
+        The process was killed or crashed; everything that it had sent has been yielded.
     """
     return _in_process(work) if forked and can_fork() else _in_thread(work)
 
@@ -122,7 +122,7 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
         while True:
             try:
                 event = receive_value(receiver)
-            except (EOFError, OSError):  # it has ended; OSError: in the middle of an event
+            except (EOFError, OSError):  # it has ended; OSError if in the middle of an event
                 break
             yield event
         receiver.close()
@@ -135,7 +135,7 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
 
 
 def _send_all(work: Callable[[Send[Event]], None], send: Send[Event]) -> None:
-    with suppress(BrokenPipeError):  # no process listens any more
+    with suppress(BrokenPipeError):  # the receiving process has ended
         work(send)
 
 
@@ -164,7 +164,7 @@ def _in_thread(work: Callable[[Send[Event]], None]) -> Generator[Event, None, No
             yield event[0]
     finally:
         stopped.set()
-        while thread.is_alive():  # it may wait with an event in hand
+        while thread.is_alive():  # it may be waiting for room in the queue
             try:
                 events.get(timeout=0.1)
             except queue.Empty:
@@ -172,14 +172,14 @@ def _in_thread(work: Callable[[Send[Event]], None]) -> Generator[Event, None, No
 
 
 def send_value(sender: Connection, value: object) -> None:
-    """Send a value that can be pickled; return when all of it is in the pipe, or has been taken.
+    """Send a value that can be pickled; return once all of it is in the pipe or received.
 
-    The memory of arrays goes as it is, and is not copied into a pickle first.
+    The memory of arrays is sent directly, without first being copied into a pickle.
 
     Raises
     ------
     BrokenPipeError
-        Nobody listens any more.
+        The receiving process has ended.
 
     Examples
     --------
@@ -201,15 +201,15 @@ def send_value(sender: Connection, value: object) -> None:
 
 
 def receive_value(receiver: Connection) -> Any:
-    """Return the next value that `send_value` sends; wait for it.
+    """Wait for the next value that `send_value` sends, and return it.
 
     Raises
     ------
     EOFError, OSError
-        The other side has ended; OSError: in the middle of the value.
+        The sender has ended: between two values (EOFError) or in the middle of one (OSError).
     """
     sizes, content = receiver.recv(), receiver.recv_bytes()
-    buffers = [np.empty(size, np.uint8) for size in sizes]  # not filled with zeros first
+    buffers = [np.empty(size, np.uint8) for size in sizes]  # empty, as zeros would take time
     for buffer in buffers:
         receiver.recv_bytes_into(buffer.data)
-    return pickle.loads(content, buffers=buffers)  # noqa: S301  (a process of our own sent it)
+    return pickle.loads(content, buffers=buffers)  # noqa: S301  (sent by our own process)

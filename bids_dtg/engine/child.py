@@ -1,7 +1,7 @@
-"""Processes that this one starts: how they begin, what they hear, how they end.
+"""Child processes: how they start, which signals they handle, how they end.
 
-Most are forks or start afresh. A `Service` is a program of its own, which shares no threads of this
-one: it reads a JSON object a line and answers each with one.
+Most are Python workers, forked or spawned. A `Service` is a separate program that shares no threads
+with this one: it reads one JSON object per line, and answers each with another.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from bids_dtg.engine.machine import (
 )
 from bids_dtg.engine.work import End
 
-# How long a process may take to end, and after how long it is asked once more: Python drops what a
-# signal's handler raises while an object is being deleted.
+# How long a process may take to end, and the time between two requests to end. The request is
+# repeated because Python drops what a signal handler raises while an object is being deleted.
 _END_SECONDS, _ASK_SECONDS = 10.0, 1.0
 # Signals whose handlers raise.
 _ENDING = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM))
@@ -40,12 +40,12 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTE
 
 def can_fork() -> bool:
     """Return whether processes may be forked on this system."""
-    # It is not safe on macOS (its system libraries start threads) and absent on Windows.
+    # Forking is unsafe on macOS, whose system libraries start threads, and absent on Windows.
     return sys.platform == "linux"
 
 
 def process_context(*, forked: bool) -> BaseContext:
-    """Return the context that starts processes: forked where wanted and possible, else afresh."""
+    """Return the context that starts processes: fork if wanted and possible, otherwise spawn."""
     return multiprocessing.get_context("fork" if forked and can_fork() else "spawn")
 
 
@@ -64,14 +64,15 @@ def start_child(
     context
         Multiprocessing context that starts the process.
     work
-        What the process is for; pickled where it is started afresh.
+        Function that the process runs; pickled if the process is spawned.
     name
-        What lists of processes and Python's errors call it.
+        Name of the process in process lists and Python's errors.
     far_ends
-        Its ends of pipes: closed here, so that a pipe breaks when the process has ended.
+        The child's ends of pipes. They are closed here, so that a pipe breaks when the child has
+        ended.
     near_ends
-        All ends of pipes that stay here: closed there if it was forked, so that a pipe breaks
-        when this process has ended.
+        This process's ends of pipes. A forked child closes its copies, so that a pipe breaks when
+        this process has ended.
     """
     forked = context.get_start_method() == "fork"
     inherited = tuple(near_ends) if forked else ()
@@ -87,10 +88,10 @@ def start_child(
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Have signals wait until a forked process can end by them.
+    """Block signals until a forked process has its own handlers for them.
 
-    Until then it has the handlers of this one. What they raise would leave the fork, and the
-    process would go on as a second one of this.
+    Until then it has the handlers of this process. An exception from one of those would leave the
+    child's code, and the child would continue as a second copy of this process.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
@@ -100,14 +101,16 @@ def _signals_wait() -> Iterator[None]:
 
 
 def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoReturn:
-    """Work, and end this process; it ends with its parent, and by SIGTERM, whatever it does.
+    """Run the work of a child process, then end the process.
+
+    The process also ends when its parent ends, and on SIGTERM.
 
     Parameters
     ----------
     work
-        What the process is for.
+        Function that the process runs.
     inherited
-        Ends of pipes that it has because it was forked.
+        Ends of pipes that the process inherited by being forked.
     """
     code: object = 1
     try:
@@ -128,23 +131,23 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
     finally:
         with suppress(OSError):
             sys.stderr.flush()
-        # The interpreter would wait for threads; one that a signal interrupted may never end.
+        # Leave without the interpreter, which would wait for threads: one may never end.
         os._exit(code if isinstance(code, int) else 1)
 
 
 def leave_to_first() -> None:
-    """Ignore what reaches all processes of a terminal, Ctrl-C and its end: the first decides."""
+    """Ignore signals that a terminal sends to all processes; the main process handles them."""
     for name in ("SIGINT", "SIGHUP"):  # SIGHUP: not on Windows
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)  # half-written files are removed on the way
+    raise SystemExit(128 + number)  # an exception, so that half-written files are removed
 
 
 def end_children(processes: Sequence[BaseProcess], *, at_once: bool = False) -> None:
-    """End processes; unless it is to be at once, they may remove what they have half written."""
+    """End processes; unless `at_once`, they get time to remove half-written files."""
     working = [] if at_once else list(processes)
     end = time.monotonic() + _END_SECONDS
     while working and time.monotonic() < end:
@@ -160,7 +163,7 @@ def end_children(processes: Sequence[BaseProcess], *, at_once: bool = False) -> 
 
 
 def describe_end(exit_code: int | None) -> str:
-    """Say how a process ended, from its exit code; -n is signal n.
+    """Describe how a process ended, from its exit code; -n is signal n.
 
     Examples
     --------
@@ -173,7 +176,7 @@ def describe_end(exit_code: int | None) -> str:
     return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
-# How long the program may take to end once it has no more requests.
+# How long the service may take to end once it has no more requests.
 _LEAVE_SECONDS = 10.0
 
 Content = Mapping[str, Any]  # of a request or an answer
@@ -181,15 +184,15 @@ Answer = End[Content]
 
 
 class Service:
-    """Hands requests to a program, one at a time, while others work.
+    """Sends requests to a program in the background, one at a time.
 
-    It is started by `begin`, so that it is ready when the first request comes, and once more after
-    it died.
+    `begin` starts the program, so that it is ready for the first request. It is started again if
+    it dies.
 
     Parameters
     ----------
     command
-        Command line that runs the service.
+        Command line that runs the program.
     answered
         Called with each answer, from another thread.
     """
@@ -203,22 +206,22 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """How many requests have not been handed to the program."""
+        """Number of requests that have not yet been sent to the program."""
         return sum(not (request.running() or request.done()) for request in self._requests)
 
     def begin(self) -> None:
-        """Start the program; where it cannot be started, the first request is answered so."""
+        """Start the program; if that fails, the answer to the first request reports it."""
         with suppress(OSError):
             self._process = self._start()
 
     def request(self, label: str, content: Content) -> None:
-        """Have a request answered, after those that were made before."""
+        """Queue a request; requests are answered in order."""
         self._requests.append(self._thread.submit(self._answer, label, content))
 
     def close(self, *, at_once: bool = False) -> None:
-        """Wait for the answers, or give them up; end the program."""
+        """Wait for the answers, or discard them if `at_once`; end the program."""
         self._given_up = at_once
-        # A program that was never asked would first make itself ready.
+        # A program that never got a request would first finish its preparation.
         if self._process is not None and (at_once or not self._requests):
             self._process.kill()
         self._thread.shutdown(cancel_futures=at_once)
@@ -236,17 +239,17 @@ class Service:
             return End(label, error=err)
         assert process.stdin is not None
         assert process.stdout is not None
-        with suppress(BrokenPipeError):  # it has ended: nothing will be read
+        with suppress(BrokenPipeError):  # it has ended; the read below returns nothing
             process.stdin.write(json.dumps(content) + "\n")
             process.stdin.flush()
         if line := process.stdout.readline():
             return End(label, json.loads(line))
-        self._end()  # the next request gets another one
+        self._end()  # the next request starts it again
         return End(label, died=describe_end(process.returncode))
 
     def _start(self) -> subprocess.Popen[str]:
-        # One thread, as all the cores have other work. It does not hear Ctrl-C: we decide when it
-        # ends.
+        # One thread, as the cores are busy with other work. A new session, so that Ctrl-C does
+        # not reach it: this process decides when it ends.
         threads = dict.fromkeys(THREAD_VARIABLES, "1")
         return subprocess.Popen(
             self._command,

@@ -1,7 +1,7 @@
-"""Units of work on other machines: tasks of a dask scheduler (extra ``cluster``).
+"""Units of work on other machines, as tasks of a dask scheduler (extra ``cluster``).
 
-A worker of dask does a unit as a task. Files that this machine has are asked for by path, so they
-must lie at the same paths everywhere. If a worker dies, another one gets its task.
+A dask worker does each unit as one task. Workers open files by path, so the files must have the
+same paths on all machines. If a worker dies, another one gets its task.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 Given = TypeVar("Given", bound=Hashable)
 Result = TypeVar("Result")
 
-# To find the scheduler, and between two looks at units that are to be tried again.
+# How long to look for the scheduler, and the longest wait before units are tried again.
 _CONNECT_SECONDS, _LOOK_SECONDS = 15.0, 1.0
-_LANE = 0  # dask shows who does what; here there is one line of it
+_LANE = 0  # one line of progress for all tasks: dask's dashboard shows the workers
 
-# States of tasks whose scheduler was lost: asking for their result raises.
+# States of tasks whose scheduler was lost; requesting their result raises.
 _GONE = ("cancelled", "lost")
 
-# Two units in one process would share what was prepared, and its threads.
+# Two units at once in one process would share the prepared work and its threads.
 _one_at_a_time = threading.Lock()
 
 
@@ -42,10 +42,10 @@ class Cluster(Generic[Given, Result]):
     Parameters
     ----------
     address
-        Of the scheduler, e.g. tcp://node01:8786.
+        Address of the scheduler, such as tcp://node01:8786.
     prepare
-        Makes the work from what is given: a function of a module, or equal to itself once it has
-        been pickled. Called once in each process.
+        Makes the work from `given`; called once in each process. It must be a module-level
+        function, or equal its unpickled copy.
     given
         Value that is pickled with each task.
     connect_seconds
@@ -71,7 +71,8 @@ class Cluster(Generic[Given, Result]):
     def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
         """Work until no label is left; yield what happens.
 
-        At the end what has not begun is cancelled; what has is finished, but not waited for.
+        If the generator is closed early, tasks that have not begun are cancelled; those that have
+        begun are completed, but not waited for.
         """
         from distributed import as_completed
 
@@ -79,7 +80,7 @@ class Cluster(Generic[Given, Result]):
         try:
             completed = as_completed(loop=self._client.loop)
             if not self._client.nthreads():
-                yield _LANE, Happened("note", "the scheduler has no workers yet: waiting for some")
+                yield _LANE, Happened("note", "the scheduler has no workers yet; waiting for some")
             while backlog or running:
                 while (label := backlog.take()) is not None:
                     task = self._client.submit(self._task, label, pure=False)
@@ -104,7 +105,7 @@ def _connect(address: str, seconds: float) -> Client:
             "--scheduler was given, but dask is not installed",
             remedy=install_line("cluster"),
         ) from err
-    # What it logs with tracebacks, as a scheduler that is gone, is reported here in one line.
+    # dask logs errors such as a lost scheduler with tracebacks; here they are reported in a line.
     for name in ("distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
@@ -118,12 +119,12 @@ def _connect(address: str, seconds: float) -> Client:
 
 
 def _messages_of(task: Any, label: str) -> Iterator[Message[Any]]:
-    """Yield the events of a finished task; a task that failed as a whole yields an error.
+    """Yield the messages of a finished task; a task that failed as a whole yields its error.
 
     Raises
     ------
     RunError
-        The scheduler is gone, and the task with it.
+        The connection to the scheduler is lost.
     """
     try:
         err = None if task.status in _GONE else task.exception()
@@ -132,9 +133,9 @@ def _messages_of(task: Any, label: str) -> Iterator[Message[Any]]:
         )
     except (OSError, CancelledError) as gone:
         raise RunError(
-            "the dask scheduler is gone",
-            expected="one that lives until all is done",
-            remedy="start it again and give the same command: it does what is left",
+            "the connection to the dask scheduler was lost",
+            expected="a scheduler that runs until all participants are done",
+            remedy="start it again and repeat the command, which does what is left",
         ) from gone
     yield from messages
 
@@ -142,7 +143,7 @@ def _messages_of(task: Any, label: str) -> Iterator[Message[Any]]:
 def _do(
     prepare: Callable[[Given], Work[Result]], given: Given, label: str
 ) -> list[Message[Result]]:
-    """Be a task: do a unit of work, and return what happened but for the stages."""
+    """Do a unit of work as a dask task, and return its messages except for stages."""
     messages: list[Message[Result]] = []
 
     def send(message: Message[Result]) -> None:
@@ -150,7 +151,7 @@ def _do(
             messages.append(message)
 
     with _one_at_a_time:
-        # dask's processes have threads: a fork would not be safe.
+        # dask's processes have threads, so nothing may be forked from them.
         work: Work[Result] = _prepared(prepare, given)
         do_unit(label, partial(work, label, MessageReporter(send)), send)
     return messages

@@ -1,4 +1,4 @@
-"""The machine as this process may use it: cores, memory and GPU, and who shares them."""
+"""Cores, memory and GPU that this process may use, and how they are shared."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 _ROOT = Path("/")
-# What numerical libraries take their number of threads from.
+# Environment variables from which numerical libraries read their number of threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# How threads of OpenMP and OpenBLAS wait for work: asleep. By default they spin, and take the time
-# of processes that have work. The second is the logarithm of clock cycles; 4 is the least.
+# These make idle threads of OpenMP and OpenBLAS sleep. By default they spin, and take time from
+# processes that have work. The second value is log2 of clock cycles; 4 is the minimum.
 WAIT_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl
-# More processes of one thread do more than fewer of several: no thread waits for another, and a
-# process's reader fills what its network leaves (docs/evidence.md).
+# Many processes with one thread each are faster than few with several: no thread waits for another,
+# and a process reads the next participant while its network computes (docs/evidence.md).
 _CORES_EACH = 1
-# More threads or processes than this do not make anything faster; very many exhaust the machine.
+# Most threads or processes per core: more make nothing faster, and very many exhaust the machine.
 _MOST_A_CORE = 4
-_MOST_MEMORY = 1e18  # bytes; what somebody allows beyond is not there
-# A driver's device files: where there is none, torch need not be imported to know it.
+_MOST_MEMORY = 1e18  # bytes; no machine has more
+# Device files of GPU drivers. If none exists, there is no GPU, and torch need not be imported.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _TO_DO = (
     "check the driver, how the GPU is passed on (docker --gpus all, apptainer --nv), and that "
@@ -46,12 +46,12 @@ _TO_DO = (
 
 
 def available_cores(root: Path = _ROOT) -> int:
-    """Count the cores that this process may keep busy: its affinity, and its cgroups' quotas.
+    """Count the cores that this process may use, by its CPU affinity and its cgroups' quotas.
 
     Parameters
     ----------
     root
-        Where ``proc`` and ``sys`` are.
+        Folder that holds ``proc`` and ``sys``.
     """
     # Affinity is not known on macOS.
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -59,12 +59,12 @@ def available_cores(root: Path = _ROOT) -> int:
 
 
 def available_memory(root: Path = _ROOT) -> int | None:
-    """Return the bytes that this process may still take, or None where the system does not say.
+    """Return the memory in bytes that this process may still take, or None if unknown.
 
     Parameters
     ----------
     root
-        Where ``proc`` and ``sys`` are.
+        Folder that holds ``proc`` and ``sys``.
     """
     limits = [*_memory_left(root)]
     with suppress(OSError, ValueError):
@@ -75,13 +75,13 @@ def available_memory(root: Path = _ROOT) -> int | None:
 
 
 def limit_threads(threads: int) -> None:
-    """Set how many threads numerical libraries use; they read it once, when first imported."""
+    """Set how many threads numerical libraries use; they read it when first imported."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
 
 
 def allowed_threads() -> int:
-    """Return how many threads this process may compute with: as `limit_threads` set it, or cores.
+    """Return how many threads this process may use: as `limit_threads` set it, else its cores.
 
     Examples
     --------
@@ -93,9 +93,9 @@ def allowed_threads() -> int:
 
 
 def in_threads(do: Callable[[slice], None], number: int) -> None:
-    """Split `range(number)` into parts, and call a function on each in a thread of its own.
+    """Split `range(number)` into parts, and call a function on each part in its own thread.
 
-    There are as many parts as threads (`allowed_threads`), and at most `number`.
+    There is one part per thread (`allowed_threads`), but at most `number` parts.
 
     Examples
     --------
@@ -118,16 +118,16 @@ def in_threads(do: Callable[[slice], None], number: int) -> None:
 
 
 def wait_asleep() -> None:
-    """Have threads of numerical libraries sleep while they wait; where the user has not said how.
+    """Make idle threads of numerical libraries sleep, unless the user's environment says otherwise.
 
-    The libraries read it once, when first imported, so that a program of ours calls this before.
+    The libraries read this when first imported, so call it before that.
     """
     for variable, value in WAIT_VARIABLES.items():
         os.environ.setdefault(variable, value)
 
 
 def share_cores(threads: int) -> None:
-    """Set how many threads numerical libraries use from now on, those imported already too."""
+    """Set how many threads numerical libraries use from now on, also those already imported."""
     from threadpoolctl import threadpool_limits
 
     limit_threads(threads)
@@ -135,7 +135,7 @@ def share_cores(threads: int) -> None:
 
 
 def return_memory() -> None:
-    """Give memory that was freed back to the system, where the C library keeps it (glibc).
+    """Return freed memory to the system, which glibc would otherwise keep.
 
     Examples
     --------
@@ -147,11 +147,12 @@ def return_memory() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Keep the garbage collector from what is imported meanwhile: it stays as long as the process.
+    """Exclude everything imported in the ``with`` block from garbage collection.
 
-    While it grows, the collector would look through it again and again, for a sixth of the time of
-    the program's imports. It is left alone later too, so that forked processes go on sharing it.
-    Only the first such import of a process is kept so: others may find garbage beside it.
+    Imported objects live as long as the process. Scanning them again and again took a sixth of the
+    program's import time. They remain excluded afterwards, so that forked processes keep sharing
+    their memory. Only the first such block in a process has this effect, as garbage may exist by
+    the time of a later one.
 
     Examples
     --------
@@ -173,17 +174,17 @@ def importing() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Have the system end this process when its parent is gone, however that ended."""
+    """Ask the system to kill this process when its parent has ended for whatever reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def _core_quotas(root: Path) -> Iterator[float]:
     for folder in _cgroups(root, "cpu"):
-        with suppress(OSError, ValueError):  # cgroup v2: "max 100000", or microseconds of a period
+        with suppress(OSError, ValueError):  # cgroup v2: quota and period in µs; quota may be "max"
             quota, period = (folder / "cpu.max").read_text().split()
             yield int(quota) / int(period)
-        with suppress(OSError, ValueError, ZeroDivisionError):  # v1; -1 is no limit
+        with suppress(OSError, ValueError, ZeroDivisionError):  # v1; -1 means no limit
             quota, period = ((folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
             if int(quota) > 0:
                 yield int(quota) / int(period)
@@ -193,13 +194,13 @@ def _memory_left(root: Path) -> Iterator[int]:
     names = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
     for folder in _cgroups(root, "memory"):
         for limit, used in names.items():
-            with suppress(OSError, ValueError):  # "max" is no number
+            with suppress(OSError, ValueError):  # "max" is not a number
                 left = int((folder / limit).read_text()) - int((folder / used).read_text())
                 yield left + _file_cache(folder)
 
 
 def _file_cache(folder: Path) -> int:
-    """Return the bytes of a cgroup that the system gives back when somebody needs them."""
+    """Return the bytes of a cgroup's file cache that the system frees when memory is needed."""
     with suppress(OSError, ValueError):
         for line in (folder / "memory.stat").read_text().splitlines():
             name, _, value = line.partition(" ")
@@ -219,7 +220,7 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
         if number != "0" and controller not in controllers.split(","):
             continue
         top = root / "sys/fs/cgroup" / ("" if number == "0" else controllers)
-        # Within a container its own cgroup may be shown as the top.
+        # Inside a container, its own cgroup may appear as the top one.
         inner = top / place.strip("/")
         yield from (
             folder for folder in (inner, *inner.parents) if folder == top or top in folder.parents
@@ -227,10 +228,10 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
-    """Keep NumPy's BLAS to one thread, for products beside threads of our own.
+    """Limit NumPy's BLAS to one thread while other threads of ours are running.
 
-    BLAS threads wait for each other by spinning; beside a thread that inflates they made a pass
-    on two cores slower by half, and ten times where the machine had other work.
+    BLAS threads spin while they wait for each other. Next to a thread that decompresses, they made
+    a pass on two cores 1.5 times slower, and ten times slower on a machine with other work.
     """
     limits: AbstractContextManager[object] = _libraries(len(sys.modules)).limit(
         limits=1, user_api="blas"
@@ -240,9 +241,9 @@ def one_blas_thread() -> AbstractContextManager[object]:
 
 @lru_cache(maxsize=1)
 def _libraries(modules: int) -> ThreadpoolController:
-    """Find the libraries that have threads; a new module may have brought one.
+    """Find the libraries that have threads; search again when new modules have been imported.
 
-    It takes 4 ms, as long as the connectome of a small run.
+    The search takes 4 ms, as long as the connectome of a small run.
     """
     from threadpoolctl import ThreadpoolController
 
@@ -263,28 +264,28 @@ def divide(
     Parameters
     ----------
     resources
-        Those of nprocs, omp_nthreads and mem_gb that were given are kept to, but for
-        numbers that no machine of this size can serve (`excess`).
+        Values of nprocs, omp_nthreads and mem_gb that the user gave are respected, except for
+        numbers that are far too large for this machine (`excess`).
     units
-        How many units of work there are, participants for example.
+        Number of units of work, such as participants.
     bytes_each
-        Memory that a process needs, in bytes.
+        Memory that one process needs, in bytes.
     on_cpu
-        Otherwise one process has the GPU.
+        Whether the CPU computes; otherwise one process uses the GPU.
     cores, memory
-        What is divided, memory in bytes; None: what this machine has now.
+        What is divided, memory in bytes; None for what this machine has available.
 
     Returns
     -------
     processes
-        That each do a unit of work at the same time.
+        Number of processes, each of which does one unit of work at a time.
     threads
-        Of each, to compute with.
+        Number of threads per process.
 
     Raises
     ------
     SettingsError
-        One process needs more than the memory that was given.
+        One process needs more memory than the user allowed.
     """
     cores, memory = cores or available_cores(), memory or available_memory()
     threads = own_threads(resources, cores)
@@ -292,31 +293,31 @@ def divide(
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
         if memory < bytes_each:
             raise SettingsError(
-                f"--mem-gb is {resources.mem_gb:g}, and one process of this call may take "
+                f"--mem-gb is {resources.mem_gb:g}, but one process of this run may take "
                 f"{bytes_each / 1e9:.2f} GB",
                 expected=f"{math.ceil(bytes_each / 1e8) / 10:g} or more, or no --mem-gb",
             )
     if resources.nprocs is not None:
         processes = _bounded(resources.nprocs, cores)
     else:
-        # Who states threads states how many processes fit.
+        # A given number of threads determines how many processes fit.
         processes = max(1, cores // (threads or _CORES_EACH)) if on_cpu else 1
     processes = min(processes, max(1, units))
-    # What somebody asks for in so many words is done, whatever this estimate says.
+    # An explicit --nprocs overrides this estimate of memory, unless --mem-gb is given too.
     if memory is not None and (resources.nprocs is None or resources.mem_gb is not None):
         processes = max(1, min(processes, int(memory // bytes_each)))
     return processes, threads or max(1, cores // processes)
 
 
 def own_threads(resources: ResourceOptions, cores: int | None = None) -> int | None:
-    """Return the threads of a process that somebody asked for, bounded; None where nobody did."""
+    """Return the number of threads per process that the user requested, bounded; None if none."""
     if resources.omp_nthreads is None:
         return None
     return _bounded(resources.omp_nthreads, cores or available_cores())
 
 
 def excess(resources: ResourceOptions, cores: int | None = None) -> list[str]:
-    """List requested resources that the machine does not have, a sentence each.
+    """Describe, in one sentence each, requested numbers that are far too large for the machine.
 
     Examples
     --------
@@ -337,55 +338,55 @@ def _bounded(number: int, cores: int) -> int:
     return min(number, _MOST_A_CORE * cores)
 
 
-# --- Which device computes
+# --- The device that computes
 
 
 def map_device(wanted: str) -> str:
-    """Turn ``--device`` into the device that makes maps: auto takes the CPU.
+    """Return the device that makes maps, from ``--device``; auto means the CPU.
 
-    A network's pass is a small part of a participant's time, and PyTorch and a GPU's driver take
+    The network takes a small part of a participant's time, and PyTorch and the GPU driver take
     longer to start than they save (docs/evidence.md).
 
     Raises
     ------
     SettingsError
-        The device that was asked for is not there, or PyTorch is not.
+        The requested device, or PyTorch, is not available.
     """
     return "cpu" if wanted == "auto" else resolve_device(wanted)
 
 
 def spare_gpu_note(wanted: str) -> str | None:
-    """Return a line on a GPU that makes no maps although it could; None if there is none."""
+    """Return a note if a GPU could make maps but is not used; otherwise None."""
     if wanted != "auto" or not _driver_is_there() or find_spec("torch") is None:
         return None
     return (
-        "a GPU was found and is not used: with four cores or more the CPU makes maps as fast or "
-        "faster. --device cuda uses it"
+        "a GPU was found and is not used, as a CPU with four or more cores makes maps at least as "
+        "fast. --device cuda uses it"
     )
 
 
 def training_device(wanted: str, report: Callable[[str], None]) -> str:
-    """Turn ``--device`` into the device that trains, and report a GPU that cannot.
+    """Return the device that trains, from ``--device``; report a GPU that PyTorch cannot use.
 
     Raises
     ------
     SettingsError
-        The device that was asked for is not there, or PyTorch is not.
+        The requested device, or PyTorch, is not available.
     """
     device = resolve_device(wanted)
     if wanted == "auto" and device == "cpu" and _driver_is_there():
         why = _why_not("cuda")
-        report(f"a GPU was found, and the CPU trains, as PyTorch says: {why}. To do: {_TO_DO}")
+        report(f"a GPU was found, but the CPU trains, as PyTorch says: {why}. To do: {_TO_DO}")
     return device
 
 
 def resolve_device(wanted: str) -> str:
-    """Turn ``--device`` into a device that is there: auto takes a CUDA GPU where there is one.
+    """Return an available device, from ``--device``; auto means a CUDA GPU if there is one.
 
     Raises
     ------
     SettingsError
-        The device that was asked for is not there, or PyTorch is not.
+        The requested device, or PyTorch, is not available.
     """
     if wanted == "cpu" or (wanted == "auto" and not _driver_is_there()):
         return "cpu"
@@ -406,7 +407,7 @@ def _driver_is_there() -> bool:
 
 
 def _why_not(device: str) -> str | None:
-    """Return why PyTorch cannot add two numbers on a device, in its words; None: it can."""
+    """Return PyTorch's reason why it cannot add two numbers on a device; None if it can."""
     import torch
 
     try:

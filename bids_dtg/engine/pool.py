@@ -1,7 +1,7 @@
-"""Processes of this machine that do units of work side by side.
+"""Processes of this machine that do units of work in parallel.
 
-Each takes its next label when it can begin to read for it. What it has taken is known here, so
-that its end, however sudden, costs the one unit that it worked on.
+Each process takes its next label when it can begin to read for it. The pool records which labels
+a process has taken, so that a sudden death costs only the unit that the process was working on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, do_un
 
 Result = TypeVar("Result")
 
-# Processes that end one after the other with nothing done: it is not the data's fault.
+# After so many deaths in a row with nothing done, the data are not to blame, and the pool gives up.
 _MOST_DEATHS = 3
 
 
@@ -30,33 +30,33 @@ _MOST_DEATHS = 3
 class _Member:
     """A process of the pool, as the pool sees it."""
 
-    lane: int  # its place on the screen
+    lane: int  # its line on the screen
     process: BaseProcess
-    messages: Connection  # from it
-    requests: Connection  # for labels, and the answers
-    taken: list[str] = field(default_factory=list)  # not finished yet, in order
-    begun: str | None = None  # which of them its messages are about
+    messages: Connection  # receives its messages
+    requests: Connection  # receives its requests for labels, and sends the answers
+    taken: list[str] = field(default_factory=list)  # labels not finished yet, in order
+    begun: str | None = None  # the one that it is working on
 
     @property
     def ends(self) -> tuple[Connection, Connection]:
-        """Our ends of its pipes."""
+        """The ends of its pipes in the main process."""
         return self.messages, self.requests
 
 
 class Pool(Generic[Result]):
-    """Does work in processes of its own.
+    """Does work in separate processes.
 
     Parameters
     ----------
     prepare
         Makes the work; called in each process. `AheadWork` is read ahead.
     processes
-        How many at the same time.
+        How many run at the same time.
     forked
-        Whether they may be forked from this one, which is quick, shares what was prepared and
-        needs no pickling of `prepare`; otherwise they are started afresh.
+        Whether they may be forked from this process, which is quick, shares what was prepared and
+        does not pickle `prepare`; otherwise they are spawned.
     before_start
-        Called before a process is started: no other thread should run here then.
+        Called before a process is started; it should stop all other threads of this process.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class Pool(Generic[Result]):
         self._context = process_context(forked=forked)
         self._prepare, self._processes, self._before_start = prepare, processes, before_start
         self._members: list[_Member] = []
-        self._deaths, self._reason = 0, ""  # in a row, with nothing done; and how the last ended
+        self._deaths, self._reason = 0, ""  # in a row with nothing done; how the last one ended
 
     def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
-        """Work until no label is left; yield what happens, and in which lane.
+        """Work until no label is left; yield each message with the lane that it belongs to.
 
         Closing the generator ends all processes.
         """
@@ -93,7 +93,7 @@ class Pool(Generic[Result]):
     def _start_processes(self, backlog: Backlog) -> None:
         lanes = set(range(self._processes)) - {member.lane for member in self._members}
         due = backlog.seconds_to_next == 0
-        # A process that has not asked for a label yet will take one.
+        # A process that has no label yet will take one.
         expected = sum(not member.taken for member in self._members)
         for lane in sorted(lanes):
             if not due or expected >= len(backlog):
@@ -115,13 +115,13 @@ class Pool(Generic[Result]):
         return _Member(lane, process, messages, requests)
 
     def _serve(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
-        """Wait for something to happen, and deal with it."""
+        """Wait for messages, requests or deaths, and handle them."""
         ends: list[Connection | int] = []
         for member in self._members:
             ends += [*member.ends, member.process.sentinel]
         ready = set(connection.wait(ends, backlog.seconds_to_next or None))
         for member in list(self._members):
-            # Messages are passed on in the order of sending, before a request is answered.
+            # Messages are passed on in the order they were sent, before a request is answered.
             yield from self._listen(member, backlog)
             if member.process.sentinel in ready:
                 yield from self._bury(member, backlog)
@@ -158,7 +158,7 @@ class Pool(Generic[Result]):
         member.taken = [label for label in member.taken if label == member.begun]
 
     def _bury(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
-        """Report the unit that a process worked on when it ended, if there was one."""
+        """Remove a process that has ended; report the unit that it was working on, if any."""
         member.process.join()
         code = member.process.exitcode
         self._members.remove(member)
@@ -172,7 +172,7 @@ class Pool(Generic[Result]):
             yield member.lane, End(member.begun, died=describe_end(code))
 
     def _give_up(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
-        """Report every remaining unit as not begun: processes keep dying."""
+        """Report every remaining unit as not begun, because processes keep dying."""
         for member in self._members:
             self._put_back(member, backlog)
         self._end_all()
@@ -193,18 +193,18 @@ class Pool(Generic[Result]):
 
 
 def _serve(prepare: Prepare[Result], messages: Connection, requests: Connection) -> None:
-    """Be a process of the pool."""
+    """Run as a process of the pool."""
 
     def take() -> str | None:
         try:
             requests.send(None)
             label: str | None = requests.recv()
-        except (EOFError, OSError):  # the pool has ended, perhaps in the middle of an answer
+        except (EOFError, OSError):  # the pool has ended, perhaps while it answered
             return None
         return label
 
     work = prepare()
-    with suppress(BrokenPipeError):  # no process listens any more
+    with suppress(BrokenPipeError):  # the receiving process has ended
         if not isinstance(work, AheadWork):
             do_units(work, take, messages.send)
             return

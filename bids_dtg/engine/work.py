@@ -1,7 +1,7 @@
-"""Units of work, each done for a label: what is reported of them, and the labels that wait.
+"""Units of work, each identified by a label: what they report, and the queue of their labels.
 
 A process prepares its `Work` once, by calling a function without arguments, and then does it for
-one label after the other. What a unit of work raises ends that unit only.
+one label after another. An exception in a unit of work ends only that unit.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from bids_dtg.progress import Board, Lane, Reporter
 T = TypeVar("T")
 Result = TypeVar("Result")
 
-Work = Callable[[str, Reporter], Result]  # for a label
+Work = Callable[[str, Reporter], Result]  # called with a label
 Prepare = Callable[[], Work[Result]]  # called once in each process
 Send = Callable[[T], None]
-Take = Callable[[], str | None]  # gives the next label; None: there is none
+Take = Callable[[], str | None]  # returns the next label; None if there is none
 
-# No eye follows a bar that moves more often.
+# Shortest time between two updates of a bar; nobody could see faster ones.
 _STAGE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Happened:
-    """What happens in a process; what follows the begin of a unit of work is about that unit."""
+    """An event in a process; events after a unit's "began" belong to that unit."""
 
     kind: Literal["began", "stage", "line", "note"]
-    text: str  # the unit's label, a stage, or a line of a unit or of none
-    share: float = 0.0  # of a stage: 0 to 1, that is done
+    text: str  # the unit's label, the name of a stage, or a line of text
+    share: float = 0.0  # for a stage: fraction of the unit (0 to 1) that is done
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class End(Generic[Result]):
     result: Result | None = None
     error: Exception | None = None  # can be pickled
     trace: str = ""  # where in the program it was raised
-    died: str = ""  # how the process ended that worked on it
-    begun: bool = True  # False where it was given up, as one process after the other had died
+    died: str = ""  # how the process that was working on it ended
+    begun: bool = True  # False if the pool gave up, as one process after another had died
 
     @classmethod
     def by_error(cls, label: str, error: Exception) -> End[Result]:
-        """Make the message while there is a traceback."""
+        """Describe the exception that is being handled, with its traceback."""
         trace = traceback.format_exc()
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 (of our own making)
@@ -87,16 +87,16 @@ def follow(
     board: Board,
     title: Callable[[str], str],
 ) -> Generator[tuple[Lane, End[Result]], None, None]:
-    """Show what happens on a board; yield how each unit of work ends, and in which lane.
+    """Show messages on a board; yield how each unit of work ends, with its lane.
 
     Parameters
     ----------
     messages
-        From an executor; closed with this generator.
+        Messages of an executor; closed when this generator is closed.
     board
-        Where they are shown. Ends are counted by the caller: a unit may be tried again.
+        Shows the messages. The caller counts the units that end, as a unit may be tried again.
     title
-        Of a unit, by its label.
+        Returns the title of a unit from its label.
     """
     with closing(messages):
         for number, message in messages:
@@ -115,12 +115,12 @@ def follow(
 
 
 def do_unit(label: str, do: Callable[[], Result], send: Send[Message[Result]]) -> None:
-    """Do one unit of work; send that it began and how it ended.
+    """Do one unit of work; send a message when it begins and when it ends.
 
     Raises
     ------
     BrokenPipeError
-        No process listens any more.
+        The receiving process has ended.
     """
     send(Happened("began", label))
     end: End[Result]
@@ -134,23 +134,24 @@ def do_unit(label: str, do: Callable[[], Result], send: Send[Message[Result]]) -
 
 
 def do_units(work: Work[Result], take: Take, send: Send[Message[Result]]) -> None:
-    """Do one unit of work after the other, until there is none to take."""
+    """Do one unit of work after another until none is left."""
     reporter = MessageReporter(send)
     while (label := take()) is not None:
         do_unit(label, partial(work, label, reporter), send)
 
 
 class Backlog:
-    """Hands out participants in order; those that are held up come later.
+    """Queue of participants, in order; participants that must wait come later.
 
     Parameters
     ----------
     labels
-        Labels of the participants to work on.
+        Labels of the participants to process.
     clock
-        Seconds that never go back.
+        Monotonic clock, in seconds.
     hold_up
-        Asked before a participant is handed out: seconds after which to ask again, 0 to go on.
+        Called before a participant is handed out; returns the seconds to wait before it is called
+        again, or 0 if the participant can be processed now.
     """
 
     def __init__(
@@ -160,14 +161,14 @@ class Backlog:
         hold_up: Callable[[str], float] = lambda label: 0.0,
     ) -> None:
         self._waiting, self._clock, self._hold_up = deque(labels), clock, hold_up
-        self._later: list[tuple[float, str]] = []  # when, and who
+        self._later: list[tuple[float, str]] = []  # time, and participant
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._later)
 
     @property
     def seconds_to_next(self) -> float | None:
-        """Seconds until `take` gives somebody; None where nobody is left."""
+        """Seconds until `take` has a participant to return; None if none is left."""
         if self._waiting:
             return 0.0
         if not self._later:
@@ -175,7 +176,7 @@ class Backlog:
         return max(0.0, min(self._later)[0] - self._clock())
 
     def take(self) -> str | None:
-        """Return the next participant; None where nobody is due."""
+        """Return the next participant; None if none can be processed now."""
         while self.seconds_to_next == 0:
             if self._waiting:
                 label = self._waiting.popleft()
@@ -190,5 +191,5 @@ class Backlog:
         return None
 
     def put_back(self, label: str) -> None:
-        """Take back a participant whose work was not begun, and hand it out next."""
+        """Put back a participant whose work was not begun, to be handed out next."""
         self._waiting.appendleft(label)

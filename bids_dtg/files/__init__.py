@@ -1,16 +1,16 @@
-"""Names and files of BIDS derivatives: whole files, or none.
+"""Names and files of BIDS derivatives; every file is written completely or not at all.
 
-- `names`: entities to names, names to entities
-- `atomic`: a file is whole under its final name, or it is not there
-- `text`: JSON objects, tables and plain text of our own
-- `foreign`: the one door for files that others made: found, known to be there, opened, read
-- `paths`: paths as people type them, for temporary files, and hidden in what others may read
-- `sidecars`: JSON sidecars, with inheritance
-- `regions`: tables of series of regions and of matrices between them, and what their rows are
-- `tensors`: files of tensors (safetensors)
-- `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum; npz files
-- `download`: files of known digest from elsewhere, verified
-- `locks`: of several calls, one works on what cannot be shared
+- `names`: file names from entities, and entities from file names
+- `atomic`: a file is complete under its final name, or absent
+- `text`: JSON objects, tables and plain text that this program writes
+- `foreign`: the only place where files of other programs are found, opened and read
+- `paths`: paths that users type, temporary files, and hiding paths in shared text
+- `sidecars`: JSON sidecars, with BIDS inheritance
+- `regions`: tables of regional time series and of matrices between regions
+- `tensors`: tensor files (safetensors)
+- `array_store`: a folder of memory-mapped arrays, each with facts and a checksum; npz files
+- `download`: downloaded files, verified by their digest
+- `locks`: locks between parallel runs of the program
 - `derivatives`: the output dataset
-- `provenance`: what was run, on what, with which result; failures
+- `provenance`: logs, completion records and failures
 """

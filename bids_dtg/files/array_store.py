@@ -1,4 +1,4 @@
-"""Arrays that are made once and read memory-mapped, and files of several arrays."""
+"""Arrays that are written once and read memory-mapped, and files of several arrays."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bids_dtg.files.atomic import atomic_file, output_error
 from bids_dtg.files.foreign import reading, sha256_of_file
 from bids_dtg.files.text import read_json, write_json
 
-_PIECE = 1 << 26  # bytes that are copied at once
+_PIECE = 1 << 26  # bytes copied at a time
 
 
 @dataclass(frozen=True)
 class ArrayStore:
-    """Arrays below one folder, by name, each with facts and a checksum; a name may have `/`."""
+    """Named arrays in one folder, each with facts and a checksum; a name may contain `/`."""
 
-    root: Path  # made as needed
+    root: Path  # created if needed
 
     def write(
         self,
@@ -34,7 +34,7 @@ class ArrayStore:
         facts: Mapping[str, Any],
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write an array, then its facts: if the process is killed in between, it is made again.
+        """Write an array, then its facts; if killed in between, the array is made again.
 
         Parameters
         ----------
@@ -43,9 +43,9 @@ class ArrayStore:
         array
             Array to store, in its own data type.
         facts
-            All that it depends on, as JSON has it; `has` compares them.
+            Everything that the array depends on, as JSON values; `has` compares them.
         notes
-            What else is to be kept with it, as JSON has it; never compared.
+            Further information to keep with the array, as JSON values; never compared.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class ArrayStore:
         write_json(self._facts(name), {**record, "bytes": path.stat().st_size})
 
     def has(self, name: str, facts: Mapping[str, Any]) -> bool:
-        """Return whether an array is there, whole by its size, and made from these facts."""
+        """Return whether an array exists, has its full size and was made from these facts."""
         record, path = read_json(self._facts(name)), self._array(name)
         made_so = record.get("facts") == json.loads(json.dumps(facts))
         return made_so and path.is_file() and path.stat().st_size == record.get("bytes")
@@ -70,35 +70,35 @@ class ArrayStore:
         return found if isinstance(found, dict) else {}
 
     def read(self, name: str) -> NDArray[Any]:
-        """Map an array into memory, read-only, once all of it is compared with its checksum.
+        """Map an array into memory, read-only, after verifying its checksum.
 
         Raises
         ------
         OutputError
-            It is not there, damaged, or not what was written.
+            The array is missing, damaged or changed.
         """
         path = self._array(name)
         with reading(path, OutputError):
             if sha256_of_file(path) != read_json(self._facts(name)).get("sha256"):
                 raise OutputError(
                     f"{path} has changed since it was written",
-                    remedy="remove it: the same command makes it again",
+                    remedy="remove it; the same command makes it again",
                 )
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
     def create(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Make an array to be filled in place, without facts: work in progress, not a result.
+        """Create an array to be filled in place; it has no facts, as it is work in progress.
 
         Raises
         ------
         OutputError
-            There is no place for it.
+            The disk has no room for it.
         """
         return new_array(self._array(name), shape, dtype)
 
     def discard(self, folder: str) -> None:
-        """Remove the arrays of a folder, whose names begin with it."""
+        """Remove all arrays whose names begin with a folder."""
         shutil.rmtree(self.root / folder, ignore_errors=True)
 
     def _array(self, name: str) -> Path:
@@ -109,12 +109,15 @@ class ArrayStore:
 
 
 def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """Map a new file (.npy) of zeros, to be filled; who maps one that it replaces keeps that.
+    """Create and map a file (.npy) of zeros, to be filled.
+
+    A file of this name is replaced; processes that have mapped it keep the old content.
 
     Raises
     ------
     OutputError
-        There is no place for it: to find that out later would end the process (SIGBUS).
+        The disk has no room. Space is reserved now, as running out later would end the process
+        (SIGBUS).
     """
     if 0 in shape:
         return np.zeros(shape, dtype)
@@ -132,12 +135,12 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32)
 
 
 class MappedRows:
-    """Rows of numbers that come one at a time, in a temporary file: more than memory holds.
+    """Rows of numbers added one at a time, kept in a file as they may exceed memory.
 
     Parameters
     ----------
     path
-        Of the file; one that is there is replaced, and who maps it keeps it.
+        Path of the file, created as by `new_array`.
     rows
         The largest number of rows.
     columns
@@ -176,12 +179,12 @@ class MappedRows:
         return np.flatnonzero(self._known)
 
     def array(self, columns: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Map some columns, (rows, columns); once all rows are added.
+        """Map some columns as an array (rows, columns), after all rows have been added.
 
         Raises
         ------
         OutputError
-            What is left of the columns cannot be written.
+            The file of the remaining columns cannot be written.
         """
         values = self._values[: self._count]
         if len(columns) == len(self._known):
@@ -194,12 +197,12 @@ class MappedRows:
 
 
 def write_npz(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
-    """Write an npz file that `numpy.load` reads, by key; the same arrays give the same bytes.
+    """Write arrays by key as an npz file for `numpy.load`; equal arrays give equal bytes.
 
     Raises
     ------
     OutputError
-        It cannot be written.
+        The file cannot be written.
     """
     with atomic_file(path) as file:
         np.savez(file, **dict[str, Any](arrays))

@@ -1,4 +1,4 @@
-"""Atomic writing: a file is whole under its final name, or it is not there."""
+"""Atomic writing: a file is complete under its final name, or absent."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from typing import BinaryIO
 
 from bids_dtg.errors import OutputError
 
-# No single file takes longer to write than this, so an older temporary has lost its writer.
+# No file takes longer to write, so the writer of an older temporary file must have ended.
 STALE_AFTER_SECONDS = 3600.0
 _TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-.*\.tmp")
-_FLUSHES = 8  # files forced to the disk at the same time
-# What file systems answer that cannot be asked to, as some of FUSE's.
+_FLUSHES = 8  # files flushed to disk at the same time
+# Errors of file systems that cannot flush, such as some FUSE ones.
 _CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
 _PERMISSIONS = "choose a folder that you may write to, or change its permissions"
 _NAME_TAKEN = "remove or rename the file that has the name of one of these folders"
 _REMEDIES = {
-    errno.ENOSPC: "free space on that disk, then run again: what is finished is kept",
-    errno.EDQUOT: "free some of your quota, then run again: what is finished is kept",
+    errno.ENOSPC: "free space on that disk, then run again; finished results are kept",
+    errno.EDQUOT: "free some of your quota, then run again; finished results are kept",
     errno.EROFS: "choose another OUTPUT_DIR, or mount this one writable",
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
@@ -38,12 +38,12 @@ _REMEDIES = {
 
 
 def write_atomic(path: Path, *data: bytes | bytearray | memoryview) -> None:
-    """Write data as a file, as `atomic_file` does.
+    """Write data to a file atomically.
 
     Raises
     ------
     OutputError
-        As `atomic_file`.
+        As for `atomic_file`.
     """
     with atomic_file(path) as stream:
         stream.writelines(data)
@@ -51,104 +51,103 @@ def write_atomic(path: Path, *data: bytes | bytearray | memoryview) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file under a hidden temporary name beside it, and rename it once it is whole.
+    """Open a file under a hidden temporary name in the same folder; rename it once complete.
 
-    Readers and other writers see the old file or the new one, never a part;
-    of several writers the last one wins. Folders are made as needed. The data
-    may still be in memory when this returns: a killed process loses nothing by
-    that, a power cut does. `flush_to_disk` forces many files at once, before
-    whatever says that they are complete is written.
+    Readers and other writers see the old file or the new one, never a part. If several processes
+    write it, the last one wins. Folders are created as needed. On return the data may still be in
+    the system's cache, which survives a killed process but not a power cut. Call `flush_to_disk`
+    before writing a record that says that files are complete.
 
     Raises
     ------
     OutputError
-        If the file cannot be written (disk full, read-only, no permission);
-        the temporary is removed.
+        The file cannot be written (disk full, read-only, no permission); the temporary file is
+        removed.
     """
     temporary = path.parent / temporary_name()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile: its files are 0600 whatever the umask, and output folders are shared.
+        # Not `tempfile`, whose files ignore the umask (0600), as output folders are shared.
         with temporary.open("xb") as stream:
             yield stream
         temporary.replace(path)
     except OSError as err:
         raise output_error(path, err) from err
     finally:
-        # After a rename nothing is left to remove; on any failure, Ctrl-C included, it goes.
+        # After the rename there is nothing to remove; after any failure, even Ctrl-C, there is.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def flush_to_disk(paths: Iterable[Path]) -> None:
-    """Force files and their folders to the disk: after this a power cut loses none of them.
+    """Flush files and their folders to disk, so that they survive a power cut.
 
     Raises
     ------
     OutputError
-        The disk reports that something could not be written.
+        A file could not be written to disk.
     """
     files = list(paths)
-    # Several at a time: a disk commits what waits together. One by one takes ten times as long.
+    # Several at a time, as a disk commits them together; one by one takes ten times as long.
     with ThreadPoolExecutor(_FLUSHES) as threads:
         list(threads.map(_flush, files))
         list(threads.map(_flush, sorted({path.parent for path in files})))
 
 
 def temporary_name() -> str:
-    """Make a hidden name that says which process on which host (or in which container) writes."""
-    # The name of the target is left out: it may already have the 255 bytes that are allowed.
+    """Make a hidden name that identifies the writing process and its host (or container)."""
+    # The target's name is left out, as it may already have the maximum of 255 bytes.
     return f".dtg-{this_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
 def remove_stale_temporaries(folder: Path) -> list[Path]:
-    """Remove temporaries below a participant's folder whose writer is gone.
+    """Remove temporary files below a participant's folder whose writers have ended.
 
-    A temporary stays while its writer may be alive: its process runs on this
-    host, or it is less than an hour old and comes from another host (or container), or
-    from a process of this one's number, which a container's has each time. Returns what was
-    removed. A missing folder has none.
+    A temporary file stays while its writer may be alive: the writer runs on this host, or the
+    file is less than an hour old and its writer cannot be checked. That is so if the writer ran
+    on another host (or container), or had the process number of this process, which containers
+    often reuse. Returns the removed paths; a missing folder is treated as empty.
     """
     return [path for parent, _, _ in os.walk(folder) for path in remove_stale_in(Path(parent))]
 
 
 def remove_stale_in(folder: Path) -> list[Path]:
-    """Remove such temporaries in one folder only: a shared one may have 100,000 below it."""
+    """Remove such files in one folder only, as a shared folder may have 100,000 folders below."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.name.startswith(".dtg-")]
     except OSError:
-        return []  # nothing there yet, or nothing that we may see
+        return []  # missing, or not readable
     return [path for name in names if _is_stale(path := folder / name) and _removed(path)]
 
 
 def process_exists(pid: int) -> bool:
-    """Return whether a process of this host runs, and is no zombie."""
+    """Return whether a process of this host is running; a zombie is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # it exists and belongs to somebody else
+        return True  # it exists and belongs to another user
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return True  # a system that does not say
-    return state != "Z"  # ended, and nobody has asked how
+        return True  # not Linux, so the state is unknown
+    return state != "Z"  # a zombie: ended, but not yet waited for by its parent
 
 
 def this_host() -> str:
-    """Return a name of 8 letters for this host, or this container: processes are numbered in it."""
-    # Containers may share a host name, and count their processes from 1 each.
+    """Return an 8-character name of this host or container, in which process numbers are unique."""
+    # Containers may share a host name, and each counts its processes from 1.
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
-        namespace = ""  # a system without them
+        namespace = ""  # not Linux
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
 
 
 def output_error(path: Path, err: OSError) -> OutputError:
-    """Return the error for a file that cannot be written, with what to do about it."""
+    """Return the error for a file that cannot be written, with a remedy."""
     reason = err.strerror or str(err)
     return OutputError(f"{path} cannot be written: {reason}", remedy=_REMEDIES.get(err.errno or 0))
 
@@ -171,7 +170,7 @@ def _is_stale(path: Path) -> bool:
         return False
     pid = int(match["pid"])
     if match["host"] == this_host() and pid != os.getpid():
-        # Its process is asked, not the clock, which may jump by years and have it look old.
+        # Check the process, not the file's age, as a clock may jump by years.
         return not process_exists(pid)
     with suppress(OSError):
         return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
@@ -181,9 +180,9 @@ def _is_stale(path: Path) -> bool:
 def _removed(path: Path) -> bool:
     try:
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)  # a bundle half written
+            shutil.rmtree(path)  # a half-written bundle
         else:
             path.unlink()
     except OSError:
-        return False  # another process cleaned up first, or may not be helped
+        return False  # another process removed it first, or it cannot be removed
     return True

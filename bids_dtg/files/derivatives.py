@@ -1,4 +1,4 @@
-"""The output dataset: where it may be, and how many processes write it at once."""
+"""The output dataset: where it may be, and how many processes can write to it at once."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ from bids_dtg.version import __version__
 
 BIDS_VERSION = "1.11.1"
 _DESCRIPTION, _PROGRAM = "dataset_description.json", "bids_dtg"
-# Names that BIDS (schema 1.11) has no rule for, and what they are. `figures` has no slash, so that
-# it also covers the folders below sub-*.
+# Patterns of names for which BIDS (schema 1.11) has no rule, each with a comment. `figures` has no
+# slash, so that it also covers the folders below sub-*.
 IGNORED = {
     "*.html": "pages",
     "figures": "pictures of pages",
-    "logs/": "logs of calls, methods text",
-    "group": "results over participants",
+    "logs/": "logs, methods text",
+    "group": "group-level results",
     "*_statmap.*": "statistic maps (draft BEP 041)",
     "*_relmat.*": "matrices between regions (draft BEP 017)",
-    "*_probseg.tsv": "what their rows are, if regions overlap (draft BEP 017)",
-    "*_probseg.json": "what describes those tables",
-    "*_timeseries.*": "series (draft BEP 012)",
+    "*_probseg.tsv": "names of overlapping regions, the rows of matrices (draft BEP 017)",
+    "*_probseg.json": "sidecars of those tables",
+    "*_timeseries.*": "time series (draft BEP 012)",
     "*_boldref.*": "mean BOLD, as fMRIPrep names it",
-    "*_stat-coverage_bold.*": "share of each region with signal, as XCP-D names it",
+    "*_stat-coverage_bold.*": "fraction of each region with signal, as XCP-D names it",
     "*_qc.*": "quality of a run",
-    "*_parameters.*": "parameters of a model of dynamics",
+    "*_parameters.*": "parameters of a dynamics model",
     "*_behaviour.*": "choices and response times of a twin",
     "*_trials.*": "trials of a twin",
-    "desc-inclusion_participants.*": "decisions on participants",
+    "desc-inclusion_participants.*": "which participants were included",
 }
-# Every try starts from the folders as they are then. Pauses of random length, some seconds in all,
-# let the jobs of an array that end together pass each other.
+# Every try reads the folders anew. Pauses of random length, a few seconds in total, let the jobs
+# of an array that end at the same time write one after another.
 _TRIES, _LONGEST_PAUSE = 20, 0.5  # seconds
-# Where the input lies on this machine, for the next call: part of the logs, which are private.
+# Path of the input on this machine, for the next run; kept in the logs, which are private.
 _INPUT = "logs/input.json"
-TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
-RAW = "raw"  # that of the raw dataset
-_NO_ADDRESS = "urn:dataset:"  # before the name of a folder that no address leads to
+TEMPLATEFLOW = "templateflow"  # name of TemplateFlow in BIDS URIs
+RAW = "raw"  # name of the raw dataset in BIDS URIs
+_NO_ADDRESS = "urn:dataset:"  # prefix of the name of a folder that has no public address
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
-# What people may write anew in the description, beside what the program knows nothing of.
+# Keys of the description that users may edit, in addition to keys that the program does not write.
 _EDITABLE = ("Name", "Authors", "License")
 _PARTICIPANTS = {
     "Description": "Participants with results in this dataset",
     "participant_id": {"Description": "Participant, as the folders are named"},
 }
-# Key of the workflow's name beside that of the program.
+# Key of the workflow's name in the program's entry of GeneratedBy.
 _WORKFLOW = "Workflow"
 
 
@@ -72,20 +72,20 @@ class SourceDataset:
 
     root: Path  # absolute; holds the participants' folders
     name: str  # its key in DatasetLinks and BIDS URIs
-    description: Mapping[str, Any]  # its dataset_description.json; empty where it has none
+    description: Mapping[str, Any]  # its dataset_description.json; empty if it has none
     bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
-    # Absolute; the raw dataset that it names or lies in, where BIDS_DIR is another.
+    # Absolute; the raw dataset that it names or lies in, if that is not BIDS_DIR.
     raw: Path | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
 class DatasetWords:
-    """How an output dataset describes itself."""
+    """Texts that describe an output dataset."""
 
-    name: str  # in its description
-    citation: str  # how it is cited: a sentence; behind an empty line, a reference a line
+    name: str  # Name in dataset_description.json
+    citation: str  # how to cite it: a sentence, an empty line, then one reference per line
     readme: str  # text of the README
-    workflow: str  # that makes it
+    workflow: str  # the workflow that makes it
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,15 @@ class DerivativeDataset:
     root: Path  # absolute
 
     def path(self, relative: PurePosixPath | str) -> Path:
-        """Return the path of a file of the dataset, following links on the way.
+        """Return the path of a file of the dataset, after following links to its folder.
 
         Raises
         ------
         OutputError
-            If it lies outside the dataset.
+            The path lies outside the dataset.
         """
         path = self.root / relative
-        # The last part may be a link: it is replaced, not followed (git-annex makes such).
+        # The last part may be a link, as git-annex makes them; it is replaced, not followed.
         inside = path.parent.resolve() / path.name
         root = self.root.resolve()
         if path.name in {"", ".."} or root not in inside.parents:
@@ -120,41 +120,41 @@ class DerivativeDataset:
         return path
 
     def write_if_changed(self, relative: PurePosixPath | str, content: str) -> None:
-        """Write a text that all calls share: ten thousand participants need not write it anew."""
+        """Write a text file that all runs share, unless it already has this content."""
         path = self.path(relative)
         try:
             if read_bytes(path) == encoded(content):
                 return
         except ForeignFileError:
-            pass  # none yet, or broken
+            pass  # missing, or damaged
         write_text(path, content)
 
     @property
     def workflow(self) -> str | None:
-        """Name of the workflow that made the dataset; None where none is written."""
+        """Name of the workflow that made the dataset; None if unknown."""
         name = _generator(read_json(self.root / _DESCRIPTION)).get(_WORKFLOW)
         return name if isinstance(name, str) else None
 
     def locks(self) -> Locks:
-        """Return the locks of a call that writes to the dataset."""
+        """Return the locks of a run that writes to the dataset."""
         return Locks(self.path("logs/locks"))
 
     def remove(self, relative: PurePosixPath | str) -> None:
-        """Remove a file of the dataset, if it is there."""
+        """Remove a file of the dataset, if it exists."""
         self.path(relative).unlink(missing_ok=True)
 
     def describe(self, source: SourceDataset, words: DatasetWords) -> None:
-        """Write what describes the dataset: description, README, .bidsignore.
+        """Write the files that describe the dataset: description, README, .bidsignore.
 
-        Files that are right already are left alone, and so is a README that is there; the lines of
-        a `.bidsignore`, and what people wrote into the description, are kept.
+        Files with the right content are left alone, and so is an existing README. Lines of an
+        existing `.bidsignore` and what users have written into the description are kept.
 
         Parameters
         ----------
         source
             The dataset of fMRIPrep derivatives.
         words
-            What it says of itself.
+            Texts that describe the dataset.
         """
         links, found = _links(source, self.root), read_json(self.root / _DESCRIPTION)
         description = {
@@ -185,17 +185,17 @@ class DerivativeDataset:
             self.write_if_changed("README", words.readme)
 
     def remove_stale_temporaries(self) -> None:
-        """Remove what killed processes left in the folders that all calls share."""
+        """Remove what killed processes left in the folders that all runs share."""
         shared = [self.root / name for name in ("", "figures", "group", "logs", "logs/complete")]
         for folder in (*shared, *self.root.glob("tpl-*")):
             remove_stale_in(folder)
 
     def update_participants(self) -> tuple[str, ...]:
-        """Bring participants.tsv up to the `sub-*` folders, many processes at a time.
+        """Update participants.tsv from the `sub-*` folders; many processes may do so at once.
 
-        After each replacement the table is compared with the folders again: whoever replaces it
-        last has seen every folder, so no participant is lost. Further columns are kept; rows
-        without a folder go. Returns the names in those.
+        After each replacement the table is compared with the folders again. The process that
+        replaces it last has seen every folder, so no participant is lost. Further columns are
+        kept; rows without a folder are removed, and their names are returned.
         """
         if not (self.root / "participants.json").exists():
             write_json(self.path("participants.json"), _PARTICIPANTS)
@@ -208,7 +208,7 @@ class DerivativeDataset:
             columns, rows = table.header, {row[0]: row for row in table.rows}
             if columns[:1] != ("participant_id",):
                 columns, rows = ("participant_id",), {}
-            # A dictionary is a set in order: a list is searched from its beginning for each row.
+            # A dictionary keeps the order, and looks up names faster than a list.
             wanted = dict.fromkeys(f"sub-{label}" for label in participants_in(self.root))
             if columns == table.header and wanted.keys() == rows.keys():
                 return gone
@@ -216,18 +216,18 @@ class DerivativeDataset:
             absent = [None] * (len(columns) - 1)
             write_tsv(path, columns, [rows.get(name, (name, *absent)) for name in wanted])
         raise OutputError(
-            f"{path} was changed {_TRIES} times while it was written",
+            f"{path} was changed by other processes in {_TRIES} attempts to write it",
             remedy="run again when fewer processes write there",
         )
 
 
 def participants_in(root: Path) -> tuple[str, ...]:
-    """List the labels of the `sub-*` folders, sorted; nothing below them is looked at.
+    """List the labels of the `sub-*` folders, sorted, without looking into them.
 
     Raises
     ------
     DatasetError
-        If the folder cannot be listed.
+        The folder cannot be listed.
     """
     try:
         with os.scandir(root) as entries:
@@ -240,15 +240,15 @@ def participants_in(root: Path) -> tuple[str, ...]:
 def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     """Refuse an OUTPUT_DIR that would mix with the input or with another dataset.
 
-    Nothing is made. Links are followed, so that no detour leads into the input.
+    Nothing is created. Links are followed, so that no link can lead into the input.
     Returns the folder as an absolute path.
 
     Raises
     ------
     SettingsError
-        If it is BIDS_DIR, in the derivatives or folders that are read, in a raw dataset elsewhere
-        than `derivatives/NAME`, the folder of another dataset, one that holds the input, or one of
-        maps that were made from another input.
+        OUTPUT_DIR is the input or lies inside the input derivatives; lies in the raw dataset but
+        not in its `derivatives`; is the folder of another dataset; contains the input; or holds
+        results from another input.
     """
     output = expand_home(output_dir, "OUTPUT_DIR").resolve()
     source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
@@ -261,15 +261,15 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     wrong = {
         "is the input dataset itself": output in (bids_dir, source),
         f"is inside the dataset {source}": source in output.parents,
-        f"is inside the raw dataset {bids_dir}, and not in its derivatives": in_raw,
+        f"is inside the raw dataset {bids_dir}, but not in its derivatives folder": in_raw,
         f"already holds another dataset ({made_by or 'a raw one'})": (
             description and made_by != _PROGRAM
         ),
-        # An input that moved is not there. One folder may be mounted at two places.
+        # An earlier input that was moved no longer exists. A folder may be mounted at two paths.
         f"holds results from {earlier}, not {source}": (
             earlier.is_dir() and not earlier.samefile(source)
         ),
-        f"holds the input {next(iter(held), '')}": held,
+        f"contains the input {next(iter(held), '')}": held,
     }
     for words, is_so in wrong.items():
         if is_so:
@@ -289,12 +289,12 @@ def refuse_other_workflow(output_dir: Path, workflow: str) -> None:
     output_dir
         Output folder as given on the command line.
     workflow
-        Name of the workflow of this call.
+        Name of the workflow of this run.
 
     Raises
     ------
     SettingsError
-        Naming both workflows.
+        Another workflow has written to it; the message names both.
     """
     output = expand_home(output_dir, "OUTPUT_DIR").absolute()
     made_by = DerivativeDataset(output).workflow
@@ -307,7 +307,7 @@ def refuse_other_workflow(output_dir: Path, workflow: str) -> None:
 
 
 def refuse_model_folder(output: Path, model: Path) -> None:
-    """Refuse an OUTPUT_DIR that is a model's folder, or lies in it: the model would be no more.
+    """Refuse an OUTPUT_DIR that is or lies in a model's folder, which results would damage.
 
     Parameters
     ----------
@@ -319,7 +319,7 @@ def refuse_model_folder(output: Path, model: Path) -> None:
     Raises
     ------
     SettingsError
-        It is, or lies there.
+        OUTPUT_DIR is or lies in the model's folder.
     """
     model = model.resolve()
     if model in (output, *output.parents):
@@ -330,17 +330,17 @@ def refuse_model_folder(output: Path, model: Path) -> None:
 
 
 def prepare_output_folder(output_dir: Path) -> None:
-    """Make the folder and check that files can be made in it.
+    """Create the folder and check that files can be created in it.
 
     Raises
     ------
     SettingsError
-        If it cannot be made or written to.
+        The folder cannot be created or written to.
     """
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         probe = output_dir / temporary_name()
-        # Permissions alone are no proof: mounts may be read-only, and root may do almost anything.
+        # Permissions prove nothing: a mount may be read-only, and root is allowed almost anything.
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as err:
@@ -352,14 +352,14 @@ def prepare_output_folder(output_dir: Path) -> None:
 
 
 def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the program that made the dataset, by its description."""
+    """Return the entry of the program that made the dataset, from its description."""
     made = description.get("GeneratedBy")
     first = made[0] if isinstance(made, list) and made else {}
     return first if isinstance(first, dict) else {}
 
 
 def running_container(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return `docker:<tag>` or `apptainer:<image>` where the environment says so."""
+    """Return `docker:<tag>` or `apptainer:<image>` if the environment names a container."""
     if tag := environment.get("DTG_CONTAINER_TAG"):
         return f"docker:{tag}"
     image = environment.get("APPTAINER_CONTAINER") or environment.get("SINGULARITY_CONTAINER")
@@ -367,17 +367,17 @@ def running_container(environment: Mapping[str, str] = os.environ) -> str | None
 
 
 def _this_program(workflow: str) -> dict[str, Any]:
-    """Return what the description says of this program."""
+    """Return this program's entry of GeneratedBy."""
     program: dict[str, Any] = {"Name": _PROGRAM, "Version": __version__, _WORKFLOW: workflow}
     if container := running_container():
         kind, _, tag = container.partition(":")
-        tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
+        tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # an Apptainer image file
         program["Container"] = {"Type": kind, "Tag": tag}
     return program
 
 
 def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
-    """Return how results are cited: authors and licence are those of the data behind them."""
+    """Return how to cite the results; authors and licence are those of the source data."""
     raw = read_json(source.bids_dir / _DESCRIPTION)
     asked, _, references = words.citation.partition("\n\n")
     cited = {
@@ -405,22 +405,22 @@ def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, 
 
 
 def _is_local(text: object) -> bool:
-    """Return whether what the input says of its own sources is a place on some machine."""
+    """Return whether a value in the input's SourceDatasets is a local path."""
     return not isinstance(text, str) or text.startswith(("/", "file:", "~", "\\\\"))
 
 
 def _places(source: SourceDataset) -> dict[str, Path]:
-    """Return the folders of the input by their names in BIDS URIs."""
+    """Return the input's folders by their names in BIDS URIs."""
     raw = source.raw if source.bids_dir == source.root else source.bids_dir
     return {source.name: source.root, **({RAW: raw} if raw else {})}
 
 
 def _links(source: SourceDataset, root: Path) -> dict[str, str]:
-    """Return links to the folders of the input that say nothing of this machine.
+    """Return links to the input's folders that reveal nothing about this machine.
 
-    They are relative where the input lies beside the output or above it, or in a raw dataset
-    there, and survive moving all of them. Paths to other places hold names of people and
-    machines: a DOI stands for them, or a name that is no address.
+    A link is relative if the input lies next to the output or above it, or in a raw dataset that
+    does; it stays valid when all of them are moved together. Other paths may contain names of
+    people and machines, so a DOI replaces them or, without one, a name that is not an address.
     """
     links = {}
     near = [

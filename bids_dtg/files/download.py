@@ -1,4 +1,4 @@
-"""Pinned files over HTTP: verified before anybody reads them, or not there."""
+"""Pinned files, downloaded over HTTP and verified before use."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from bids_dtg.progress import Reporter
 from bids_dtg.version import __version__
 
 MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
-# Below the folder that files are fetched for: downloads and the lock.
+# Folder of downloads and the lock, inside the folder that files are fetched into.
 WORK_FOLDER = ".downloads"
 
-_TIMEOUTS = 8.0, 30.0  # seconds: to connect, until the next bytes
+_TIMEOUTS = 8.0, 30.0  # seconds: to connect, and between two pieces of data
 _RETRIES = 2
 _LONGEST = 200  # characters of another program's message
 
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """A public file whose content is known by its digest, whichever host serves it."""
+    """A public file that is identified by its digest, whichever host serves it."""
 
-    location: str  # path below the base of a host's addresses
+    location: str  # path below a host's base URL
     digest: str  # algorithm:hexadecimal; git: SHA-1 of b"blob <size>\0" and the content
-    size: int | None = None  # bytes, where known
+    size: int | None = None  # bytes, if known
 
     @classmethod
     def in_repository(
         cls, repository: str, commit: str, path: str, *, blob_id: str, size: int | None = None
     ) -> PinnedFile:
-        """Pin a file of a repository (owner/name) on GitHub by its commit and git's id of it."""
+        """Pin a file of a GitHub repository (owner/name) by its commit and git blob id."""
         return cls(f"{repository}/{commit}/{path}", f"git:{blob_id}", size)
 
     @property
@@ -46,7 +46,7 @@ class PinnedFile:
 
     @property
     def local_name(self) -> str:
-        """Return the name of a downloaded copy."""
+        """Name of a downloaded copy."""
         return f"{self.digest.partition(':')[2][:12]}-{self.name}"
 
     def is_at(self, path: Path) -> bool:
@@ -62,20 +62,20 @@ class PinnedFile:
 
 
 def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
-    """List the bases of URLs to ask, in order: mirrors, then the public one; none where offline.
+    """List the base URLs to try, in order: mirrors, then the public host; none if offline.
 
     Parameters
     ----------
     env
-        Environment: `DTG_MODEL_MIRROR` has mirrors, with spaces between; `DTG_OFFLINE` set to
-        anything but 0 forbids all downloads.
+        Environment variables: `DTG_MODEL_MIRROR` lists mirrors, separated by spaces;
+        `DTG_OFFLINE`, set to anything but 0, forbids all downloads.
     public
-        Base of the public host's URLs.
+        Base URL of the public host.
 
     Raises
     ------
     SettingsError
-        If a mirror is no URL.
+        A mirror is not a URL.
 
     Examples
     --------
@@ -91,30 +91,30 @@ def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
         if not mirror.startswith(("https://", "http://")):
             raise SettingsError(
                 f"{MIRROR_VARIABLE} has {without_secrets(mirror)!r}",
-                expected="addresses that begin with https:// or http://, with spaces between",
+                expected="addresses that begin with https:// or http://, separated by spaces",
             )
     return [*(mirror.rstrip("/") for mirror in mirrors), public]
 
 
 @contextmanager
 def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterator[Path]:
-    """Hold the folder of downloads below another for this process alone.
+    """Lock the download folder inside a folder, for use by this process alone.
 
-    What killed processes left half-made there is removed; whole files are kept.
+    Half-written files of killed processes are removed; complete files are kept.
 
     Parameters
     ----------
     folder
-        What files are fetched for; made where it is not there.
+        Folder that files are fetched into; created if needed.
     reporter
-        Reports that another process is waited for.
+        Reports that this process is waiting for another one.
     remedy
-        What to do where it cannot be written.
+        What to do if the folder cannot be written to.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        The folder cannot be written to.
     """
     from filelock import FileLock, Timeout
 
@@ -125,7 +125,7 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            reporter.note(f"waiting for another process that fetches into {folder}")
+            reporter.note(f"waiting for another process that is downloading into {folder}")
             lock.acquire()
     except (OSError, NotImplementedError) as err:
         reason = getattr(err, "strerror", None) or err
@@ -142,30 +142,30 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
 
 
 def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: Reporter) -> Path:
-    """Return a verified copy of a file in `folder`, fetched if it is not there yet.
+    """Return a verified copy of a file in `folder`, downloading it if necessary.
 
     Parameters
     ----------
     file
         The file to obtain: address, size and digest.
     folder
-        Exists and belongs to this process.
+        Existing folder that this process has locked.
     hosts
-        Bases of URLs, asked in this order; an empty list means offline.
+        Base URLs, tried in this order; an empty list means offline.
     reporter
         Shows the progress of the download.
 
     Raises
     ------
     DownloadError
-        If no host has the file with the right content; with what each of them answered.
+        No host has the file with the right content; the message quotes their answers.
     OutputError
-        If it cannot be written.
+        The file cannot be written.
     """
     import pooch
     import requests
 
-    pooch.get_logger().setLevel("WARNING")  # else it shows addresses, with their passwords
+    pooch.get_logger().setLevel("WARNING")  # otherwise it shows addresses with passwords
     download = pooch.HTTPDownloader(
         progressbar=_Progress(file.name, reporter),
         timeout=_TIMEOUTS,
@@ -173,7 +173,7 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
     )
     path, answers = folder / file.local_name, []
     try:
-        if path.is_file():  # from an earlier call
+        if path.is_file():  # from an earlier run
             if file.is_at(path):
                 return path
             path.unlink()
@@ -182,14 +182,14 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
             store = pooch.create(
                 folder,
                 "",
-                registry={path.name: None},  # verified below: pooch does not know git's ids
+                registry={path.name: None},  # verified below, as pooch does not know git's ids
                 urls={path.name: url},
                 retry_if_failed=_RETRIES,
             )
             try:
                 store.fetch(path.name, downloader=download)
                 if file.is_at(path):
-                    # pooch makes it for its owner alone, and the folder may be shared.
+                    # pooch lets only the owner read it, but the folder may be shared.
                     path.chmod(folder.stat().st_mode & 0o666)
                     return path
                 reason = f"wrong content, {path.stat().st_size} bytes"
@@ -199,8 +199,8 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
             answers.append(without_secrets(f"{url}: {reason}"))
     except OSError as err:
         raise OutputError(
-            f"{file.name} cannot be kept in {folder}: {err.strerror or err}",
-            remedy="free space, or choose another folder; what is here already will be used",
+            f"{file.name} cannot be saved in {folder}: {err.strerror or err}",
+            remedy="free space, or choose another folder; files fetched so far will be used",
         ) from err
     wrong = any("wrong content" in answer for answer in answers)
     raise DownloadError(
@@ -211,7 +211,7 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
 
 
 class _Progress:
-    """A progress bar as pooch asks for it."""
+    """Progress bar with the interface that pooch requires."""
 
     def __init__(self, name: str, reporter: Reporter) -> None:
         self.total, self._done, self._name, self._reporter = 0, 0, name, reporter
@@ -229,7 +229,7 @@ class _Progress:
 
 
 def _reason(err: Exception) -> str:
-    """Return the inmost cause in one line: the wrappers around it only repeat addresses."""
+    """Return the innermost cause in one line, as the exceptions around it only repeat addresses."""
     response = getattr(err, "response", None)
     if response is not None:
         return f"HTTP {response.status_code} {response.reason or ''}".strip()

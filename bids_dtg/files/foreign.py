@@ -1,7 +1,8 @@
-"""The one door for files that others made: found, known to be there, opened and read.
+"""Finding, opening and reading files that this program did not write.
 
-Whatever lies in a dataset, beside a model or on a command line passes here: JSON, TOML, tables and
-plain text are read, and `reading` turns all that a library raises on another file into one line.
+All files of datasets, models and command lines are read through this module. It reads JSON, TOML,
+tables and plain text; for other formats, `reading` turns any exception of a library into a
+one-line error.
 """
 
 from __future__ import annotations
@@ -24,34 +25,35 @@ from typing import Any
 
 from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError, RunError
 
-# Folders that network drives and systems keep among people's own, with copies, thumbnails or what
-# was removed, often by the same names: Synology's @eaDir and #recycle, QNAP's @Recycle, NetApp's
-# .snapshot and ~snapshot, Apple's .AppleDouble and __MACOSX, Windows' $RECYCLE.BIN.
+# Folders that network drives and operating systems create among users' files. They hold copies,
+# thumbnails or deleted files, often under the same names: Synology's @eaDir and #recycle, QNAP's
+# @Recycle, NetApp's .snapshot and ~snapshot, Apple's .AppleDouble and __MACOSX, Windows'
+# $RECYCLE.BIN.
 _OF_DRIVES = re.compile(
     r"[.@#$~][^/]*|lost\+found|System Volume Information|Network Trash Folder|Temporary Items|"
     "__MACOSX"
 )
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-# git-annex itself takes nothing longer than 32 KiB for a pointer.
+# git-annex does not accept a pointer of more than 32 KiB.
 _LONGEST_POINTER, _POINTER_START = 32_768, 1024
 _ANNEX, _LFS = b"/annex/objects/", b"version https://git-lfs"
 _NO_CONTENT = "has no content here: it is a broken link, or a git-annex or git-LFS pointer"
-_LONGEST = 200  # characters of another program's message: some quote all columns of a table
-_LONG_AGO = 2_000_000_000  # ns; times of files are as coarse as 2 s
-_hashed: dict[tuple[int, ...], str] = {}  # by the state of a file
+_LONGEST = 200  # characters of a library's message; some quote all columns of a table
+_LONG_AGO = 2_000_000_000  # ns; file systems may round times to 2 s
+_hashed: dict[tuple[int, ...], str] = {}  # state of a file -> its SHA-256
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as its file has it: all cells are text."""
+    """A table as read from a file; all cells are text."""
 
     path: Path
-    header: tuple[str, ...]  # names as they are; () for an empty file
-    rows: tuple[tuple[str, ...], ...]  # of as many cells as the header has; absent ones are empty
-    short: int = 0  # how many lines had fewer cells than the header
+    header: tuple[str, ...]  # column names, unchanged; () for an empty file
+    rows: tuple[tuple[str, ...], ...]  # each as long as the header; missing cells are empty
+    short: int = 0  # number of lines with fewer cells than the header
 
     def dicts(self) -> list[dict[str, str]]:
-        """Return each row by the names of the columns.
+        """Return each row as a dictionary by column name.
 
         Examples
         --------
@@ -61,7 +63,7 @@ class Table:
         return [dict(zip(self.header, row, strict=True)) for row in self.rows]
 
     def twice(self) -> tuple[str, ...]:
-        """Return the names that stand for more than one column."""
+        """Return the names that more than one column has."""
         return tuple(name for name, count in Counter(self.header).items() if count > 1)
 
 
@@ -69,7 +71,7 @@ class Table:
 def reading(
     source: Path | str, kind: type[DtgError] = ForeignFileError, *, as_what: str = ""
 ) -> Iterator[None]:
-    """Turn all that is raised while a file is read into one line that names it: the one door.
+    """Turn any exception while a file is being read into a one-line error that names the file.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def reading(
     kind
         Class of the error.
     as_what
-        What it was read as, as in " as JSON".
+        Format that was expected, such as " as JSON".
     """
     try:
         yield
@@ -100,10 +102,10 @@ def reading(
 
 
 def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
-    """Yield the files below a folder in a steady order, without those that begin with a dot.
+    """Yield the files below a folder in a fixed order, except those that begin with a dot.
 
-    What network drives keep in folders of their own is left out. A folder is entered once: known
-    by its device and number, so that links do not lead round and round.
+    Special folders of network drives are skipped. Each folder, identified by device and inode, is
+    entered only once, so that circular links end.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
     Raises
     ------
     ForeignFileError
-        Folders lie in each other deeper than Python looks, some hundreds.
+        Folders are nested too deeply (some hundreds).
     """
     entered: set[tuple[int, int]] = set()
     with reading(root):
@@ -125,7 +127,7 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
                 folders.clear()
                 continue
             entered.add((status.st_dev, status.st_ino))
-            # Real folders come first, so that links to them are the ones that are left out.
+            # Real folders come first, so that links to them are skipped, not the folders.
             folders[:] = sorted(
                 (name for name in folders if _OF_DRIVES.fullmatch(name) is None),
                 key=lambda name: (Path(folder, name).is_symlink(), name),
@@ -134,7 +136,7 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
-    """List what matches a pattern below a folder, sorted, without what network drives keep there.
+    """List the paths below a folder that match a pattern, sorted; skip drives' special folders.
 
     Examples
     --------
@@ -150,14 +152,14 @@ def matching(root: Path, pattern: str) -> list[Path]:
     ]
 
 
-# --- Files whose content may be elsewhere, or others
+# --- Files whose content may be elsewhere or may have changed
 
 
 def is_pointer(start: bytes) -> bool:
-    """Return whether a small file that starts so is a git-annex or git-LFS pointer.
+    """Return whether a file that starts with these bytes is a git-annex or git-LFS pointer.
 
-    git-annex leaves `/annex/objects/KEY`, or, where a file system has no links,
-    the text of a link: `../../.git/annex/objects/...`, as deep as the file is.
+    git-annex writes `/annex/objects/KEY` or, on a file system without links, the text of a
+    relative link, `../../.git/annex/objects/...`.
 
     Examples
     --------
@@ -165,12 +167,12 @@ def is_pointer(start: bytes) -> bool:
     True
     """
     first = start.split(b"\n", 1)[0]
-    # Images have NUL bytes from the start.
+    # Image files contain NUL bytes near their start.
     return first.startswith(_LFS) or (_ANNEX in first and b"\0" not in first)
 
 
 def is_stub(path: Path) -> bool:
-    """Return whether git-annex, DataLad or git-LFS have a file whose content is not here.
+    """Return whether the content of a git-annex, DataLad or git-LFS file is not on this machine.
 
     Examples
     --------
@@ -180,7 +182,7 @@ def is_stub(path: Path) -> bool:
     try:
         if path.is_symlink() and not path.exists():
             return True
-        # A pipe has size 0 too, and reading it waits for its writer.
+        # A pipe has size 0 too; reading it would wait for its writer.
         if not 0 < path.stat().st_size <= _LONGEST_POINTER:
             return False
         with path.open("rb") as stream:
@@ -190,16 +192,16 @@ def is_stub(path: Path) -> bool:
 
 
 def require_contents(paths: Iterable[Path], participant: str) -> None:
-    """Refuse a participant's files of which one is missing, a broken link, a pointer or empty.
+    """Check that none of a participant's files is missing, a broken link, a pointer or empty.
 
     Raises
     ------
     RunError
-        Where some could be fetched: with one `datalad get` for all of them.
+        A file has no content. If files can be fetched, the remedy is one `datalad get` for all.
     """
     who, paths = f"sub-{participant}: ", tuple(dict.fromkeys(paths))
     if stubs := [str(path) for path in paths if is_stub(path)]:
-        others = f" (and so have {len(stubs) - 1} other files)" if len(stubs) > 1 else ""
+        others = f" (as are {len(stubs) - 1} other files)" if len(stubs) > 1 else ""
         raise RunError(
             f"{who}{stubs[0]} {_NO_CONTENT}{others}",
             expected="the file's content",
@@ -213,7 +215,7 @@ def require_contents(paths: Iterable[Path], participant: str) -> None:
 
 
 def file_state(status: os.stat_result) -> tuple[int, ...]:
-    """Return what is another one once a file was changed: device, inode, size and two times."""
+    """Return values that differ once a file has changed: device, inode, size and two times."""
     times = status.st_mtime_ns, status.st_ctime_ns
     return status.st_dev, status.st_ino, status.st_size, *times
 
@@ -221,45 +223,45 @@ def file_state(status: os.stat_result) -> tuple[int, ...]:
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 (hexadecimal) of a file.
 
-    That of a file which this process, or the one that forked it, has read before is remembered
-    while the file stays as it was, by its inode, size and times.
+    The result is remembered in this process and its forks, for as long as the file's inode, size
+    and times stay the same.
 
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `open_foreign`.
+        As for `open_foreign`.
     """
     with reading(path), open_foreign(path) as file:
         before, state = time.time_ns(), file_state(os.fstat(file.fileno()))
         if state in _hashed:
             return _hashed[state]
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    # A further change of a file that has just changed may leave its times as they are.
+    # If a file has just changed, a further change may not alter its times; do not remember it.
     if before - max(state[-2:]) > _LONG_AGO:
         _hashed[state] = found
     return found
 
 
-# --- Reading them
+# --- Reading
 
 
 def open_foreign(path: Path) -> io.BufferedReader:
-    """Open a file to read its bytes, once it is known to be a regular file.
+    """Open a regular file to read its bytes.
 
-    What is read of it may still raise an OSError.
+    Reading from it may still raise an OSError.
 
     Raises
     ------
     MissingFileError
         There is no such file.
     ForeignFileError
-        It is a folder, a pipe or a device, a broken link, or cannot be opened.
+        It is a folder, a pipe, a device or a broken link, or cannot be opened.
     """
     with reading(path):
         if path.is_file():
             return path.open("rb")
-        if path.exists():  # it is not even opened: that alone may wait
-            kind = "a folder" if path.is_dir() else "no regular file"
+        if path.exists():  # not opened, as opening a pipe may wait forever
+            kind = "a folder" if path.is_dir() else "not a regular file"
             raise ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
         if path.is_symlink():
             raise _no_content(path)
@@ -273,14 +275,14 @@ def _no_content(path: Path) -> ForeignFileError:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file whole.
+    """Read a whole file.
 
     Raises
     ------
     MissingFileError
         There is no such file.
     ForeignFileError
-        It is no regular file, a pointer of git-annex or LFS, or cannot be read.
+        It is not a regular file, is a git-annex or git-LFS pointer, or cannot be read.
     """
     with reading(path), open_foreign(path) as file:
         content = file.read()
@@ -290,35 +292,35 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a mark at its start.
+    """Read a text file in UTF-8, with or without a byte order mark.
 
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `read_bytes`; also for another encoding.
+        As for `read_bytes`; also if the file has another encoding.
     """
     return as_text(read_bytes(path), path)
 
 
 def as_text(content: bytes, path: Path) -> str:
-    r"""Return the text of a file's bytes in UTF-8, with or without a mark at its start.
+    r"""Decode a file's bytes as UTF-8, with or without a byte order mark.
 
     Raises
     ------
     ForeignFileError
-        It is in another encoding, or has NUL characters.
+        The bytes are in another encoding, or have NUL characters.
 
     Examples
     --------
     >>> as_text(b"\xef\xbb\xbfcsf", Path("t.tsv"))
     'csf'
     """
-    found = "binary, or UTF-16"  # as Excel exports "Unicode text"
+    found = "binary, or UTF-16"  # Excel exports "Unicode text" as UTF-16
     try:
-        if "\0" not in (text := content.decode("utf-8-sig")):  # numpy drops those at the end
+        if "\0" not in (text := content.decode("utf-8-sig")):  # numpy would drop trailing NULs
             return text
     except UnicodeDecodeError as err:
-        found = f"no UTF-8 at byte {err.start}"
+        found = f"not UTF-8 at byte {err.start}"
     raise ForeignFileError(
         f"{path} cannot be read as text: it is {found}",
         expected="text in UTF-8",
@@ -327,25 +329,25 @@ def as_text(content: bytes, path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read what a JSON file holds.
+    """Read the content of a JSON file.
 
-    NaN and Infinity pass, as in Python's own reader: callers that need a number check it.
+    NaN and Infinity are accepted, as by Python's own reader; callers that need a number check it.
 
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `read_text`; also where it is no JSON.
+        As for `read_text`; also if it is not JSON.
     """
     return parse_json(read_text(path), str(path))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds one object, as BIDS' do.
+    """Read a JSON file that holds one object, as those of BIDS do.
 
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `read_json`; also where it holds something else.
+        As for `read_json`; also if it holds something else.
     """
     content = read_json(path)
     if not isinstance(content, dict):
@@ -366,7 +368,7 @@ def parse_json(text: str, source: str) -> Any:
     Raises
     ------
     ForeignFileError
-        It is no JSON.
+        The text is not JSON.
 
     Examples
     --------
@@ -383,7 +385,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `read_text`; also where it is no TOML.
+        As for `read_text`; also if it is not TOML.
     """
     import tomllib
 
@@ -395,29 +397,29 @@ def read_toml(path: Path) -> dict[str, Any]:
 def read_table(path: Path, delimiter: str | None = "\t") -> Table:
     """Read a table with a header.
 
-    Cells may be in double quotes, as spreadsheets write them; where quotes are part of the text,
-    as BIDS has it, they stay.
+    Cells may be in double quotes, as spreadsheets write them. If the file cannot be read that
+    way, quotes are kept as part of the text, as BIDS defines them.
 
     Parameters
     ----------
     path
-        A text file in UTF-8 whose first line has the names of the columns.
+        A text file in UTF-8 whose first line holds the column names.
     delimiter
-        Between cells; None is a tab where the first line has one, else a comma.
+        Character between cells; None means a tab if the first line has one, else a comma.
 
     Raises
     ------
     MissingFileError, ForeignFileError
-        As `read_text`; also where a line has more cells than the header, or a quote does not end.
+        As for `read_text`; also if a line has more cells than the header.
     """
     return parse_table(read_text(path), path, delimiter)
 
 
 def plain_number(text: str) -> float | None:
-    """Return the number that a cell is; None where it is none.
+    """Return a cell's text as a number; None if it is not one.
 
-    A number has the digits 0 to 9, a point, a sign and an exponent: other scripts' digits, ``1_0``
-    and ``inf``, which Python takes as numbers, are text.
+    A number consists of the digits 0 to 9 with an optional sign, decimal point and exponent.
+    Digits of other scripts, ``1_0`` and ``inf``, which Python accepts, are not numbers here.
 
     Examples
     --------
@@ -436,27 +438,27 @@ def parse_table(
     delimiter: str | None = "\t",
     wanted: Callable[[str], bool] | None = None,
 ) -> Table:
-    """Take the text of a table apart, as `read_table` does.
+    """Parse the text of a table, as `read_table` does.
 
     Parameters
     ----------
     text
-        Of the table; as bytes UTF-8, of which a spreadsheet may have put a mark at the start.
+        Text of the table; bytes are decoded as UTF-8, with or without a byte order mark.
     path
-        Where the text was read, as errors name it.
+        File that the text was read from, for errors.
     delimiter
         Character between cells, as for `read_table`.
     wanted
-        Whether the column of a name is kept; None keeps all. Only those take memory.
+        Returns whether the column of a name is kept; None keeps all. Only these take memory.
 
     Raises
     ------
     ForeignFileError
-        As `read_table`.
+        As for `read_table`.
     """
     with reading(path, as_what=" as a table"):
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
-        lines = io.StringIO(text, newline=None)  # line ends of all systems become one
+        lines = io.StringIO(text, newline=None)  # accepts the line ends of all systems
         if delimiter is None:
             delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
         try:

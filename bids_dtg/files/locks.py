@@ -1,4 +1,4 @@
-"""Locks: of several calls, on this host or on others, one works on what cannot be shared."""
+"""Locks between parallel runs of the program, on this host or others."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Locks:
-    """The locks of one call, each a file in one folder; a context, which releases them.
+    """The locks of one run of the program, each a file in one folder; a context manager.
 
-    The system gives back the locks of a process that ends, however it ends. Each file says who
-    holds it.
+    The system releases the locks of a process that ends, however it ends. Each file says which
+    process holds it.
 
     Parameters
     ----------
     folder
-        Where the files are; made as needed.
+        Folder of the lock files; created if needed.
 
     Examples
     --------
@@ -52,30 +52,30 @@ class Locks:
             self.release(name)
 
     def take(self, name: str) -> str | None:
-        """Take a lock; return its holder in words, or None where this call has it now.
+        """Take a lock; return None on success, or else a description of its holder.
 
         Raises
         ------
         OutputError
-            Its file cannot be written.
+            The lock's file cannot be written.
         """
         from filelock import FileLock, SoftFileLock, Timeout
 
         if name in self._held:
             return None
         path = self._path(name)
-        # Anybody who may write in the folder may take it, and from any thread.
+        # Every user who may write in the folder may take it, from any thread.
         lock: BaseFileLock = FileLock(path, mode=0o666, thread_local=False)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
-            # Where the system has no locks, filelock writes what it needs to know.
+            # A SoftFileLock, used on systems without locks, has its own content in the file.
             if not isinstance(lock, SoftFileLock):
                 path.write_text(_this_process())
         except Timeout:
             with suppress(OSError, ValueError):
-                return " ".join(path.read_text().split()) or "a call that has just begun"
-            return "another call"
+                return " ".join(path.read_text().split()) or "a run that has just begun"
+            return "another run of the program"
         except OSError as err:
             lock.release()
             raise output_error(path, err) from err
@@ -83,39 +83,39 @@ class Locks:
         return None
 
     def require(self, name: str, *, what: str, remedy: str) -> None:
-        """Take a lock, or refuse to go on.
+        """Take a lock, or raise an error.
 
         Parameters
         ----------
         name
-            Identifies the lock; also the name of its file.
+            Name of the lock and of its file.
         what
             What is locked, for the message.
         remedy
-            What else can be done than to wait.
+            What the user can do instead of waiting.
 
         Raises
         ------
         SettingsError
-            Another call holds it.
+            Another run holds the lock.
         OutputError
-            Its file cannot be written.
+            The lock's file cannot be written.
         """
         owner = self.take(name)
         if owner is not None:
             raise SettingsError(
                 f"{what} is in use by {owner}",
-                remedy=f"wait until it has ended, or {remedy}; if there is no such process any "
-                f"more, remove {self._path(name)}",
+                remedy=f"wait until it has ended, or {remedy}; if that process no longer "
+                f"exists, remove {self._path(name)}",
             )
 
     def release(self, name: str) -> None:
-        """Give a lock back, if this call holds it."""
+        """Release a lock, if this run holds it."""
         if name in self._held:
             with suppress(OSError):
-                self._path(name).unlink()  # while nobody else can hold it
+                self._path(name).unlink()  # before the release, while nobody else can hold it
             self._held[name].release()
-            # After its file: a signal in between has the end of the call give it back once more.
+            # Forget it last, so that if a signal interrupts, the end of the run releases it again.
             self._held.pop(name, None)
 
     def _path(self, name: str) -> Path:
@@ -123,7 +123,7 @@ class Locks:
 
 
 def _this_process() -> str:
-    # A path may hold bytes that are no text, and nobody could read them back from the file.
+    # A path may contain bytes that are not text; made visible, so that the file can be read back.
     command = visible(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    begun = f"{datetime.now():%d %b %H:%M}"  # as the clock of its host has it
+    begun = f"{datetime.now():%d %b %H:%M}"  # local time of this host
     return f"process {os.getpid()} on {socket.gethostname()} (begun {begun}: {command})\n"

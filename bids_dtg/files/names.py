@@ -1,4 +1,4 @@
-"""BIDS file names: entities to names and names to entities; no file is opened here."""
+"""BIDS file names: building them from entities, and parsing them; no file is opened here."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 
 from bids_dtg.errors import OutputError, SettingsError
 
-# Order of `rules/entities` in the BIDS schema 1.11. Not in the schema yet: `hash` (the program's
-# configuration, where NiBabies writes it), and `contrast` and `stat` (statistic maps, as FitLins
-# writes them), which stand before `desc`.
+# Order of `rules/entities` in the BIDS schema 1.11, and three entities that it does not have yet:
+# `hash` (the program's configuration, placed as by NiBabies), and `contrast` and `stat` (statistic
+# maps, placed before `desc` as by FitLins).
 ENTITY_ORDER = (
     *("sub", "tpl", "ses", "hash", "cohort", "sample", "task", "tracksys", "acq", "nuc", "voi"),
     *("ce", "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part"),
@@ -24,7 +24,7 @@ _INDEX_ENTITIES = frozenset({"run", "echo", "flip", "inv", "split", "chunk"})
 
 @dataclass(frozen=True)
 class BidsName:
-    """A file name taken apart; `str()` puts it together again, as it was.
+    """A parsed file name; `str()` gives the original name.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class BidsName:
     extension: str  # from the first dot on, e.g. ".nii.gz"; may be empty
 
     def get(self, key: str) -> str | None:
-        """Return the value of an entity, None where the name has no such entity."""
+        """Return the value of an entity; None if the name does not have it."""
         return dict(self.entities).get(key)
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class BidsName:
 
 @dataclass(frozen=True)
 class FileKind:
-    """What the names of files of one kind share; the other entities say what each is of.
+    """The parts that all file names of one kind share; other entities tell the files apart.
 
     Examples
     --------
@@ -62,32 +62,32 @@ class FileKind:
 
     @classmethod
     def of(cls, name: BidsName) -> FileKind:
-        """Return the kind that a file is of."""
+        """Return the kind of a file."""
         return cls(name.suffix, name.get("desc"), name.extension)
 
     def path(
         self, entities: Mapping[str, str | None], extension: str | None = None
     ) -> PurePosixPath:
-        """Build the path of a file below the dataset root, or of the one beside it.
+        """Build the path of a file, or of its sidecar, below the dataset root.
 
         Parameters
         ----------
         entities
-            Of the name, without desc-.
+            Entities of the name, without desc-.
         extension
-            Extension of the file; None: that of the kind of file.
+            Extension of the file; None for that of this kind.
         """
         named = {**entities, "desc": self.desc}
         return build_path(named, self.suffix, extension or self.extension)
 
 
 def parse_name(name: str) -> BidsName:
-    """Take a file name (or a path with `/`) apart into entities, suffix and extension.
+    """Split a file name (or a path with `/`) into entities, suffix and extension.
 
     Raises
     ------
     ValueError
-        If the name is not `key-value_..._suffix.extension` with distinct keys.
+        The name is not `key-value_..._suffix.extension` with distinct keys.
 
     Examples
     --------
@@ -108,15 +108,15 @@ def parse_name(name: str) -> BidsName:
 def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) -> str:
     """Build a file name with its entities in the order of the specification.
 
-    Entities whose value is None are left out. Labels are checked, so that no
-    label from a model, an option or an input's name can leave its folder.
+    Entities whose value is None are left out. Labels are checked, so that no label from a model,
+    an option or an input file can lead to a path outside its folder.
 
     Raises
     ------
     OutputError
-        If a label, the suffix or the extension has other characters than BIDS allows.
+        A label, the suffix or the extension has characters that BIDS does not allow.
     ValueError
-        If an entity is not in `ENTITY_ORDER`.
+        An entity is not in `ENTITY_ORDER`.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) 
         if (value := entities.get(key)) is not None
     ]
     if extension and not re.fullmatch(r"(\.[0-9A-Za-z]+)+", extension):
-        raise OutputError(f"{extension!r} is no file extension", expected="e.g. .nii.gz")
+        raise OutputError(f"{extension!r} is not a file extension", expected="e.g. .nii.gz")
     return "_".join([*pairs, _checked(suffix, "suffix")]) + extension
 
 
@@ -168,7 +168,7 @@ def plain_label(text: str, entity: str) -> str:
     Raises
     ------
     SettingsError
-        If letters, digits and `+` are not all there is.
+        The label has characters other than letters, digits and `+`.
 
     Examples
     --------
@@ -179,13 +179,13 @@ def plain_label(text: str, entity: str) -> str:
     if not _LABEL.fullmatch(label):
         raise SettingsError(
             f"{text!r} is not a label of the BIDS entity {entity!r}",
-            expected=f"letters and digits, with or without {entity}- before them",
+            expected=f"letters and digits, optionally preceded by {entity}-",
         )
     return label
 
 
 def same_label(entity: str, one: str, other: str) -> bool:
-    """Return whether two labels mean the same: `run-1` is `run-01`, `sub-1` is not `sub-01`.
+    """Return whether two labels are equivalent: `run-1` is `run-01`, `sub-1` is not `sub-01`.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def same_label(entity: str, one: str, other: str) -> bool:
 
 
 def plain_index(entity: str, label: str) -> str:
-    """Return a label's key for comparison, equal for labels that people take for the same.
+    """Return a key that is equal for labels that users would consider the same.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def plain_index(entity: str, label: str) -> str:
 
 
 def bids_uri(dataset: str, relative_path: PurePosixPath | str) -> str:
-    """Build a BIDS URI; the dataset's name is a key of `DatasetLinks` (empty: this dataset).
+    """Build a BIDS URI; the dataset is a key of `DatasetLinks`, or empty for this dataset.
 
     Examples
     --------
@@ -224,7 +224,7 @@ def bids_uri(dataset: str, relative_path: PurePosixPath | str) -> str:
 def _checked(label: str, entity: str) -> str:
     if not _LABEL.fullmatch(label):
         raise OutputError(
-            f"no file name can be made with {entity} {label!r}",
+            f"{entity} {label!r} cannot be part of a file name",
             expected="letters and digits only",
         )
     return label

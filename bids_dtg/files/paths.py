@@ -1,7 +1,7 @@
-"""Paths of this machine: as people type them, for temporary files, and hidden in what others read.
+"""Paths on this machine: paths that users type, temporary files, and hiding paths in shared text.
 
-Paths hold names of people, laboratories and machines. Whoever runs the program sees them whole in
-its messages; tables, pages and sidecars have names in their place: `<input>/sub-01/…`.
+Paths contain names of people, laboratories and machines. Messages show them in full to the user
+who runs the program. Tables, pages and sidecars show names instead, such as `<input>/sub-01/…`.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.notices import visible
 
 ELSEWHERE = "<elsewhere>"
-# Where an absolute path begins: not in an address (https://), a relative path, a fraction or after
-# a name.
+# Start of an absolute path: not inside an address (https://), a relative path or a fraction, nor
+# directly after a name.
 _BEGIN = r"(?<![\w.~+%@<>/\-])(?:file://)?(?=/[^/\s])"
-# Where a folder's name ends: /a/b is not in /a/bc.
+# End of a folder's name: /a/bc does not contain /a/b.
 _END = r"(?![\w~+%@=\-]|\.\w)"
-# Paths that no name is known for: with blanks between quotes, else of two parts or more.
+# Paths without a known name; they need two parts or more, and may have spaces only within quotes.
 _QUOTED = r"""(?<=')/[^'\n]*/[^'\n]*(?=')|(?<=")/[^"\n]*/[^"\n]*(?=")"""
 _UNKNOWN = r"(?:/[^\s/'\"<>|:;,]+){2,}/?"
-_NEEDED_BYTES = 1 << 22  # of a temporary file; a table of confounds may take as much
+_NEEDED_BYTES = 1 << 22  # of a temporary file; a confounds table may take as much
 
 
 def expand_home(text: str | Path, source: str) -> Path:
-    """Return a path with `~` replaced by the home folder that it stands for.
+    """Return a path with a leading `~` or `~user` replaced by the home folder.
 
     Parameters
     ----------
     text
         Path as typed by a user.
     source
-        The option, for the error.
+        Name of the option, for the error.
 
     Raises
     ------
     SettingsError
-        There is no such user, or no home.
+        The user or the home folder is unknown.
 
     Examples
     --------
@@ -55,18 +55,18 @@ def expand_home(text: str | Path, source: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as err:
         raise SettingsError(
-            f"{source} is '{text}', and there is no such home folder",
-            remedy="write the path out; ./~NAME is a folder here",
+            f"{source} is '{text}', but there is no such home folder",
+            remedy="give the full path; for a folder whose name begins with ~, write ./~NAME",
         ) from err
 
 
 def check_temporary_folder() -> None:
-    """Write a few megabytes and remove them: a full disk must not end each participant.
+    """Check that a few megabytes can be written, before a full disk fails every participant.
 
     Raises
     ------
     SettingsError
-        No folder for temporary files can be used.
+        Temporary files cannot be written.
     """
     try:
         with tempfile.TemporaryFile(prefix="dtg-") as file:
@@ -77,23 +77,23 @@ def check_temporary_folder() -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that is removed at the end, with all that is in it."""
+    """Make a temporary folder; it is removed with its content at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="dtg-") as folder:
         yield Path(folder)
 
 
 def temporary_error(err: OSError, needed: str = "some megabytes") -> SettingsError:
-    """Make the error for a folder of temporary files that cannot be used, or is too small."""
-    place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""  # else the error lists some
+    """Return the error for a temporary folder that cannot be used or is too small."""
+    place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""  # otherwise, the error names it
     return SettingsError(
         f"temporary files cannot be written{place}: {err.strerror or err}",
-        remedy=f"set TMPDIR to a folder that can be written to and has {needed} free",
+        remedy=f"set TMPDIR to a writable folder with {needed} free",
     )
 
 
 @dataclass(frozen=True)
 class PathNames:
-    """Folders and the names that stand for them.
+    """Folders, and the names that replace them in shared text.
 
     Examples
     --------
@@ -106,23 +106,23 @@ class PathNames:
 
     @classmethod
     def of(cls, folders: Mapping[str, Path | None]) -> PathNames:
-        """Name folders; each also where its links lead, and as a file:// address has it.
+        """Name folders; the targets of links and file:// spellings are included.
 
         Parameters
         ----------
         folders
-            By name; None, and a root of a file system, get no name. Of two names of one folder
-            the first counts.
+            Folders by name. None and the root of a file system are ignored. If a folder has two
+            names, the first counts.
         """
         return cls(()).plus(folders)
 
     def plus(self, folders: Mapping[str, Path | None]) -> PathNames:
-        """Name further folders; those that have a name keep it.
+        """Name further folders; folders that already have a name keep it.
 
         Parameters
         ----------
         folders
-            Folders whose names are hidden, as for `of`.
+            Folders by name, as for `of`.
         """
         named = dict(self.folders)
         for name, folder in folders.items():
@@ -131,12 +131,12 @@ class PathNames:
         return PathNames(tuple(sorted(named.items(), key=lambda item: (-len(item[0]), item[0]))))
 
     def hide(self, text: str) -> str:
-        """Return text with names in place of folders, and of paths elsewhere.
+        """Return a text with absolute paths replaced by the names of their folders.
 
         Parameters
         ----------
         text
-            One that people read; its relative paths stay.
+            Text for people; relative paths in it are kept.
         """
         if "/" not in text:
             return text
@@ -150,7 +150,7 @@ class PathNames:
         )
 
     def name(self, path: Path) -> str:
-        """Return a path below the name of its folder; its own name alone where that has none.
+        """Return a path that starts with its folder's name; `<elsewhere>/FILE` if it has none.
 
         Examples
         --------
@@ -166,9 +166,9 @@ class PathNames:
 
 
 def machine_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Path | None]:
-    """Return folders that every call may meet, by the names that stand for them."""
+    """Return folders that may occur in any run, by the names that replace them."""
     templateflow = environment.get("TEMPLATEFLOW_HOME")
-    home = os.path.expanduser("~")  # noqa: PTH111 (stays `~` where nobody knows it)
+    home = os.path.expanduser("~")  # noqa: PTH111 (stays `~` if unknown)
     return {
         "templateflow": Path(templateflow) if templateflow else None,
         "home": None if home == "~" else Path(home),
@@ -182,16 +182,16 @@ def _spellings(folder: Path | None) -> Iterator[str]:
     """Yield the spellings of a folder that a message may contain."""
     if folder is None:
         return
-    if "{" in str(folder):  # a path with entities in braces: the folder that all of them lie in
+    if "{" in str(folder):  # a path pattern with entities in braces: take the folder before them
         parts = folder.parts
         folder = Path(*parts[: next(n for n, part in enumerate(parts) if "{" in part)])
     absolute = folder.absolute()
     places = [absolute]
-    with suppress(OSError, RuntimeError):  # a link that leads in circles
+    with suppress(OSError, RuntimeError):  # a circular link
         places.append(absolute.resolve())
     for place in places:
         if place == Path(place.anchor):
             continue
         text = place.as_posix()
-        shown = (visible(text), visible(" ".join(text.split())))  # as lines and errors have it
+        shown = (visible(text), visible(" ".join(text.split())))  # as in notes and in errors
         yield from dict.fromkeys((text, quote(os.fsencode(text)), *shown))

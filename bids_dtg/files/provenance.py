@@ -1,4 +1,4 @@
-"""What was run, on what, with which result: logs of calls, completion records, failures."""
+"""Provenance: logs of runs, completion records and failures."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
 from bids_dtg.version import __version__
 
-# Enough of a file to notice that it changed, at the price of reading 2 MiB: its size (bytes), the
-# time of the last change (mtime_ns), and ends_sha256, of the first and the last MiB.
+# Detects that a file has changed by reading at most 2 MiB of it: its size (bytes), the time of the
+# last change (mtime_ns), and the SHA-256 of its first and last MiB (ends_sha256).
 Fingerprint = Mapping[str, Any]
 
-# Why a piece of work that has no record must be done.
+# Reason for doing a piece of work that has no record.
 NOT_DONE = "not done yet"
 _RECORDS = "logs/complete"  # folder of completion records
-_DAMAGED = "Damaged"  # key of the outputs that are not as they were written
+_DAMAGED = "Damaged"  # key of the outputs that have changed since they were written
 _FAILURE_COLUMNS = ("participant_id", "average", "run", "stage", "message")
 _END = 2**20  # bytes hashed at the start and at the end of a file
 _PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
-_TIME = "%Y%m%dT%H%M%S"  # with which the names of logs begin
+_TIME = "%Y%m%dT%H%M%S"  # the names of log folders begin with it
 
 
 def file_fingerprint(path: Path) -> Fingerprint:
-    """Take the fingerprint of an input.
+    """Return the fingerprint of an input.
 
     Raises
     ------
     RunError
-        If it cannot be read.
+        The input cannot be read.
     """
     with reading(path, RunError), open_foreign(path) as stream:
         status = os.fstat(stream.fileno())
@@ -60,15 +60,15 @@ def file_fingerprint(path: Path) -> Fingerprint:
 def input_fingerprints(
     paths: Iterable[Path], root: Path, names: PathNames
 ) -> dict[str, Fingerprint]:
-    """Take the fingerprints of inputs, by their names as `named_files` has them."""
+    """Return the fingerprints of inputs, by their names from `named_files`."""
     return {name: file_fingerprint(path) for name, path in named_files(paths, root, names).items()}
 
 
 def named_files(paths: Iterable[Path], root: Path, names: PathNames) -> dict[str, Path]:
-    """Return files by their paths below the input dataset.
+    """Return files by their paths relative to the input dataset.
 
-    What lies elsewhere is listed below the name of its folder, as `<custom-confounds>/x.tsv`;
-    files of one such name are numbered.
+    A file elsewhere is listed under the name of its folder, such as `<custom-confounds>/x.tsv`;
+    files with the same such name are numbered.
     """
     found: dict[str, Path] = {}
     for path in dict.fromkeys(paths):
@@ -91,10 +91,10 @@ def write_completion(
     outputs: Iterable[Path],
     methods: str = "",
 ) -> Path:
-    """Record that a piece of work is complete: the last file written for it.
+    """Record that a piece of work is complete; this is the last file written for it.
 
-    What it describes is forced to the disk first, so that no record outlives a power cut that
-    its files do not.
+    The output files are flushed to disk first, so that after a power cut no record exists without
+    its files.
 
     Parameters
     ----------
@@ -103,13 +103,13 @@ def write_completion(
     title
         Name of the piece of work, e.g. `sub-01_ses-A`.
     options
-        All that shapes the results (options, model, version), as JSON has it.
+        Everything that affects the results (options, model, version), as JSON values.
     inputs
         Size, time and hash of each input by name, from `input_fingerprints`.
     outputs
         Every file written for it.
     methods
-        Methods text of the work.
+        Methods text.
     """
     path, outputs, facts = _record_path(dataset, title), sorted(outputs), {}
     flush_to_disk(outputs)
@@ -131,7 +131,7 @@ def write_completion(
 
 
 def completion_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
-    """Return the record of a piece of work; empty where none can be read."""
+    """Return the record of a piece of work; empty if it cannot be read."""
     return read_json(dataset.root / _RECORDS / f"{title}.json")
 
 
@@ -141,7 +141,7 @@ def completed_titles(dataset: DerivativeDataset) -> tuple[str, ...]:
 
 
 def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixPath, ...]:
-    """List the files of a completion record, relative to the dataset; none where there is none."""
+    """List the files of a completion record, relative to the dataset; empty without a record."""
     try:
         return tuple(map(PurePosixPath, _whole_record(dataset, title)["Outputs"]))
     except ForeignFileError:
@@ -151,7 +151,7 @@ def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixP
 def sets_made_otherwise(
     dataset: DerivativeDataset, participant: str, option: str, value: object
 ) -> tuple[str, ...]:
-    """List a participant's completed pieces of work that had another value of an option."""
+    """List a participant's completed pieces of work that were done with another option value."""
     records = map(read_json, sorted(dataset.path(_RECORDS).glob(f"sub-{participant}_*.json")))
     return tuple(
         str(record["Title"])
@@ -167,12 +167,11 @@ def why_incomplete(
     options: Mapping[str, Any],
     inputs: Mapping[str, Fingerprint],
 ) -> str | None:
-    """Say why a piece of work must be done (again); None where it is complete.
+    """Return the reason why a piece of work must be done (again); None if it is complete.
 
-    It is complete if a record says so whose options and inputs are these, and
-    all outputs are as they were written. An output of the same size and time is
-    taken as unchanged unless `verify_outputs` has found otherwise; one with another
-    time is read and compared.
+    It is complete if it has a record with the same options and inputs, and all outputs are
+    unchanged. An output of the same size and time counts as unchanged unless `verify_outputs` has
+    found otherwise; if its time differs, it is read and compared.
     """
     try:
         record = _whole_record(dataset, title)
@@ -206,13 +205,13 @@ def why_incomplete(
 def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
     """Read all files of a piece of work, and compare them with its completion record.
 
-    What is found is kept in the record, so that the next call makes damaged work again, and does
-    not where the files have been put back.
+    Damaged files are noted in the record, so that the next run redoes the work. The note is
+    removed once the files have been restored.
 
     Returns
     -------
     tuple of str
-        What is wrong, as ``missing sub-01/x.json``; nothing where all is whole.
+        Problems, such as ``missing sub-01/x.json``; empty if all files are intact.
 
     Raises
     ------
@@ -242,9 +241,9 @@ def _whole_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     Raises
     ------
     MissingFileError
-        There is none.
+        There is no record.
     ForeignFileError
-        It lacks something, or names a file outside the dataset: none of its files is looked at.
+        It is incomplete, or names a file outside the dataset; then none of its files is opened.
     """
     path = _record_path(dataset, title)
     record = read_json_object(path)
@@ -260,9 +259,9 @@ def _whole_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
 def _same_content(name: str, one: Fingerprint, other: Fingerprint) -> bool:
     """Return whether two fingerprints are of the same content.
 
-    A copy has another time, so the time counts only where a change could
-    hide from the ends: in the middle of a large file that is not gzip,
-    whose last bytes are a checksum of everything.
+    A copy has another time, so the time counts only if the ends of the file might not reveal a
+    change. That is so for large files, except gzip files, which end with a checksum of their
+    content.
     """
     same_ends = (one["size"], one["ends_sha256"]) == (other["size"], other["ends_sha256"])
     covered = name.endswith(".gz") or one["size"] <= 2 * _END
@@ -270,7 +269,7 @@ def _same_content(name: str, one: Fingerprint, other: Fingerprint) -> bool:
 
 
 def _damage(path: Path, recorded: Mapping[str, Any], *, by_time: bool) -> str | None:
-    """Return a word for the damage of an output, or None; it is read unless its time is enough."""
+    """Return a word for an output's damage, or None; read it unless its time shows no change."""
     if not path.is_file():
         return "missing"
     status = path.stat()
@@ -284,39 +283,39 @@ def _damage(path: Path, recorded: Mapping[str, Any], *, by_time: bool) -> str | 
         return "unreadable"
 
 
-# --- Logs of calls
+# --- Logs of runs
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One participant that failed."""
+    """A failure in the processing of a participant."""
 
     participant: str  # label without sub-
     stage: str  # what was being done, e.g. "reading"
     message: str  # one line
-    title: str = ""  # of the average of maps; empty where none had begun
-    run: str = ""  # title of the run; empty where it was none of the runs
+    title: str = ""  # title of the averaged maps; empty if their processing had not begun
+    run: str = ""  # title of the run; empty if no single run caused it
 
     @property
     def what(self) -> str:
-        """What failed, for people, as ``reading sub-01_task-rest``."""
+        """What failed, such as ``reading sub-01_task-rest``."""
         return f"{self.stage} {self.run or self.title}".strip()
 
 
 def new_log(dataset: DerivativeDataset) -> Path:
-    """Choose the folder `logs/<UTC time>-<random part>` of a call; its first file makes it."""
+    """Choose a run's log folder, `logs/<UTC time>-<random part>`; writing a file creates it."""
     return dataset.path(f"logs/{datetime.now(UTC):{_TIME}}Z-{secrets.token_hex(3)}")
 
 
 def write_call(log: Path, toml: str) -> None:
-    """Write the configuration of a call, and the versions of program, packages and machine."""
+    """Write a run's configuration, and the versions of program, packages and platform."""
     write_text(log / "config.toml", toml)
     system = {"platform": platform.platform(), "container": running_container()}
     write_json(log / "versions.json", {"bids_dtg": __version__, **system, **package_versions()})
 
 
 def write_outcome(log: Path, failures: Sequence[Failure], seconds: Mapping[str, float]) -> None:
-    """Write who failed (a table without rows: nobody), and how many seconds each part took."""
+    """Write the table of failures, which may have no rows, and the seconds that each part took."""
     write_json(log / "timing.json", {name: round(value, 3) for name, value in seconds.items()})
     rows = [
         (f"sub-{f.participant}", f.title or None, f.run or None, f.stage, f.message)
@@ -331,7 +330,7 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-@functools.cache  # a call asks three times
+@functools.cache  # each run needs it three times
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -340,18 +339,17 @@ def _version(package: str) -> str | None:
 
 
 def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
-    """Return everybody's failures that still stand.
+    """Return the failures of all participants that have not been resolved since.
 
-    Of each participant those of the newest call that logged any; and of them only
-    those without an average of maps completed since. Each log is read once, whatever the
-    number of participants.
+    For each participant, these are the failures of the newest run that logged any, except those
+    whose averaged maps have been completed later. Each log is read only once.
     """
     newest: dict[str, tuple[str, list[Failure]]] = {}
-    # Names of logs begin with their time: sorted, the newest comes last.
+    # Names of log folders begin with the time, so the newest comes last.
     for table in sorted(dataset.root.glob("logs/*T*Z-*/failures.tsv")):
         begun, logged = table.parent.name, dict[str, list[Failure]]()
         for row in read_rows(table):
-            # A log that somebody has changed costs no report.
+            # An edited log may lack columns; it must not prevent the report.
             person, title, run, stage, message = (
                 "" if (cell := row.get(key, "")) == "n/a" else cell for key in _FAILURE_COLUMNS
             )
@@ -362,7 +360,7 @@ def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
     for title in completed_titles(dataset) if newest else ():
         label = title.partition("_")[0].removeprefix("sub-")
         if label in newest:
-            # As the names of logs have it.
+            # In the format of the names of log folders.
             since = str(completion_record(dataset, title).get("Completed", ""))
             when = since.replace("-", "").replace(":", "")
             completed.setdefault(label, []).append((title, when))
@@ -370,7 +368,7 @@ def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
         failure
         for label, (begun, failures) in sorted(newest.items())
         for failure in failures
-        # What failed outside an average, as the search for runs, any average makes good.
+        # A failure without a title, such as one in the search for runs, is resolved by any maps.
         if not any(
             when[:15] > begun[:15] and failure.title in ("", title)
             for title, when in completed.get(label, ())

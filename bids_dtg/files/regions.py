@@ -1,4 +1,4 @@
-"""Tables of regions: their series and what is between them, and matrices that others wrote."""
+"""Tables of regional time series and of matrices between regions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bids_dtg.files.names import FileKind, bids_uri, build_name
 from bids_dtg.files.text import tsv_text
 from bids_dtg.notices import visible
 
-# Nine digits give every float32 back as it was.
+# Nine digits represent every float32 exactly.
 _FORMAT = "%.9g"
 _MISSING = ("n/a", "N/A", "na", "NA", "nan", "NaN", "NAN", "")
 
 
 def name_cell(name: str) -> str:
-    """Write a name so that every reader finds one cell of text: no tabs or quotes.
+    """Return a name without tabs and double quotes, so that every reader finds one cell.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def name_cell(name: str) -> str:
 
 
 def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:
-    """Write numbers (rows, columns) as lines with tabs; what is NaN is ``n/a``.
+    """Yield numbers (rows, columns) as tab-separated lines; NaN becomes ``n/a``.
 
     Examples
     --------
@@ -49,19 +49,19 @@ def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:
 
 
 def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> NDArray[np.float64]:
-    """Read cells as numbers, (rows, columns); ``n/a`` and what is empty are NaN.
+    """Convert cells to numbers (rows, columns); ``n/a`` and empty cells become NaN.
 
     Parameters
     ----------
     rows
-        All of as many cells.
+        Rows with the same number of cells.
     path
-        Where the rows were read, as errors name it.
+        File that the rows were read from, for errors.
 
     Raises
     ------
     ForeignFileError
-        A cell is no number, or rows are of different lengths.
+        A cell is not a number, or rows have different lengths.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> NDArray[np.float6
 
 
 def is_number(cell: str) -> bool:
-    """Return whether a cell is a number, or states that it is missing.
+    """Return whether a cell is a number or a missing value.
 
     Examples
     --------
@@ -93,16 +93,16 @@ SERIES = FileKind("timeseries", None, ".tsv")
 
 @dataclass(frozen=True, eq=False)
 class RegionTable:
-    """Values of regions, as a table has them: their series, or what is between each two."""
+    """Values of regions: their time series, or a matrix between them."""
 
-    names: tuple[str, ...]  # of the regions, each once
+    names: tuple[str, ...]  # names of the regions, without duplicates
     # (regions, frames) float32 or (regions, regions) float64, NaN where there is no value
     values: NDArray[Any]
 
     def __post_init__(self) -> None:
-        """Refuse names that a table cannot be read by, and values of another shape."""
+        """Check the names and the shape of the values."""
         if not self.names or not all(name and name == name.strip() for name in self.names):
-            raise ValueError("regions have names, without spaces around them")
+            raise ValueError("regions need names without spaces around them")
         if len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise ValueError(f"two regions are called {twice}")
@@ -111,19 +111,19 @@ class RegionTable:
 
     @property
     def keep(self) -> NDArray[np.bool_]:
-        """(frames,), where a region has a value: the frames that were kept."""
+        """(frames,) whether any region has a value: the frames that were kept."""
         return np.asarray(np.isfinite(self.values).any(axis=0), bool)
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """(regions,), which have a value in a frame."""
+        """(regions,) whether a region has a value in any frame."""
         return np.asarray(np.isfinite(self.values).any(axis=1), bool)
 
 
 def encode_series(series: RegionTable) -> bytes:
-    r"""Write series as a table: names of regions, then one line per frame.
+    r"""Return the bytes of a table of time series: names of regions, then one line per frame.
 
-    Nine digits are written, so that `read_series` gives the same numbers; what is NaN is ``n/a``.
+    Nine digits are written, so that `read_series` gives the same numbers; NaN becomes ``n/a``.
 
     Examples
     --------
@@ -136,38 +136,38 @@ def encode_series(series: RegionTable) -> bytes:
 
 
 def read_series(path: Path) -> RegionTable:
-    """Read a table as `encode_series` writes it.
+    """Read a table that `encode_series` wrote.
 
     Raises
     ------
     MissingFileError
         There is no such file.
     ForeignFileError
-        It is damaged, or no table of series.
+        It is damaged, or not a table of time series.
     """
     table = read_table(path)
     if table.short or not table.rows:
         raise ForeignFileError(
-            f"{path} is no whole table of series: it has {len(table.rows)} rows, {table.short} of "
-            "them cut off",
+            f"{path} is not a complete table of time series: it has {len(table.rows)} rows, "
+            f"{table.short} of them cut off",
             expected="one column per region, one row per frame",
         )
     values = np.ascontiguousarray(read_numbers(table.rows, path).T, np.float32)
-    with reading(path, as_what=" as a table of series"):
+    with reading(path, as_what=" as a table of time series"):
         return RegionTable(table.header, values)
 
 
 def series_sidecar(names: Sequence[str], tr_seconds: float, **facts: Any) -> dict[str, Any]:
-    """Return the content of the JSON file beside a table of series.
+    """Return the content of the JSON sidecar of a table of time series.
 
     Parameters
     ----------
     names
-        A name for each column of the series, in its order.
+        Names of the columns, in order.
     tr_seconds
         Time between frames, in seconds.
     facts
-        More about it, by their keys.
+        Further entries of the sidecar.
 
     Examples
     --------
@@ -176,10 +176,10 @@ def series_sidecar(names: Sequence[str], tr_seconds: float, **facts: Any) -> dic
     (0.8, 1.25, 120)
     """
     return {
-        "Description": "Cleaned mean series of the parcels of an atlas: one column per parcel, one "
-        "row per frame of the run",
-        "Units": "arbitrary: mean 0 and standard deviation 1 over the frames kept; n/a in frames "
-        "that are not kept, and for parcels without enough coverage",
+        "Description": "Cleaned mean time series of the parcels of an atlas: one column per "
+        "parcel, one row per frame of the run",
+        "Units": "arbitrary: mean 0 and standard deviation 1 over the retained frames; n/a in "
+        "censored frames, and for parcels without enough coverage",
         "RepetitionTime": tr_seconds,
         "SamplingFrequency": round(1.0 / tr_seconds, 9),
         "Parcels": len(names),
@@ -192,9 +192,9 @@ NODE = "Node"  # what XCP-D calls the column of names
 
 
 def encode_relmat(matrix: RegionTable) -> bytes:
-    r"""Write a matrix as a table whose first column has the names, as XCP-D does.
+    r"""Return the bytes of a matrix as a table whose first column has the names, as XCP-D does.
 
-    Nine digits are written; what is NaN is ``n/a``.
+    Nine digits are written; NaN becomes ``n/a``.
 
     Examples
     --------
@@ -209,20 +209,20 @@ def encode_relmat(matrix: RegionTable) -> bytes:
 
 
 def read_relmat(path: Path) -> RegionTable:
-    """Read a table as `encode_relmat` writes it.
+    """Read a table that `encode_relmat` wrote.
 
     Raises
     ------
     MissingFileError
         There is no such file.
     ForeignFileError
-        It is damaged, or no matrix between the regions of its first row.
+        It is damaged, or not a matrix between the regions of its first row.
     """
     table = read_table(path)
     names = tuple(table.header[1:])
     if table.short or tuple(row[0] for row in table.rows) != names:
         raise ForeignFileError(
-            f"{path} is no matrix between regions: its rows are not those of its columns",
+            f"{path} is not a matrix between regions: the names of its rows and columns differ",
             expected="names of the regions in the first line and in the first column",
         )
     values = read_numbers([row[1:] for row in table.rows], path)
@@ -232,7 +232,7 @@ def read_relmat(path: Path) -> RegionTable:
 
 @dataclass(frozen=True)
 class NodeFile:
-    """The table of the nodes of matrices.
+    """The table of the nodes (regions) of matrices.
 
     Examples
     --------
@@ -241,11 +241,11 @@ class NodeFile:
     'tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_seg-Schaefer2018_dseg.tsv'
     """
 
-    space: str  # of the images that the nodes are in
-    label: str  # of seg-, letters and digits
-    names: Mapping[int, str]  # by their index in the image, in the order of the matrices
+    space: str  # space of the atlas image
+    label: str  # value of seg-, letters and digits
+    names: Mapping[int, str]  # by index in the image, in the order of the matrices
     description: str
-    overlap: bool = False  # whether the nodes are maps that overlap, not parcels
+    overlap: bool = False  # whether the nodes are overlapping maps instead of parcels
 
     @property
     def path(self) -> PurePosixPath:
@@ -256,11 +256,11 @@ class NodeFile:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What sidecars of the matrices say of their nodes."""
+        """Entries of the matrices' sidecars that name this table."""
         return {"NodeFiles": [bids_uri("", self.path)]}
 
     def write(self, output: DerivativeDataset) -> None:
-        """Write the table and its sidecar, unless they are there.
+        """Write the table and its sidecar, unless they exist with this content.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class NodeFile:
 
 
 def segment_label(*words: str) -> str:
-    """Return words as a label of a BIDS entity: their letters and digits.
+    """Join the letters and digits of words into a label of a BIDS entity.
 
     Examples
     --------
@@ -290,16 +290,16 @@ def segment_label(*words: str) -> str:
 def relationship_facts(
     measure: str, description: str, *, directed: bool = False, non_negative: bool = False
 ) -> dict[str, Any]:
-    """Return what the proposal for relationship matrices (BEP 017) wants in their sidecars.
+    """Return the sidecar entries that BEP 017 (relationship matrices) requires.
 
     Parameters
     ----------
     measure
-        What a value is.
+        Name of the measure.
     description
-        How it is found.
+        How the measure is computed.
     directed
-        Whether rows follow from columns; else the matrix is symmetric.
+        Whether values are effects of columns on rows; otherwise the matrix is symmetric.
     non_negative
         Whether no value can be below 0.
     """
@@ -308,7 +308,7 @@ def relationship_facts(
         "MeasureDescription": description,
         "Weighted": True,
         "Directed": directed,
-        # A region is related with its own past.
+        # In a directed matrix, the diagonal relates each region to its own past.
         "ValidDiagonal": directed,
         "StorageFormat": "Full",
         "NonNegative": non_negative,

@@ -1,4 +1,4 @@
-"""JSON sidecars, with the inheritance of the BIDS specification."""
+"""JSON sidecars and the BIDS inheritance principle."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from bids_dtg.files.names import (
 )
 from bids_dtg.files.text import read_json
 
-# What is longer was written in other units than seconds.
+# A longer time was not given in seconds.
 LONGEST_TR_SECONDS = 20.0
 EXPECTED_TR = f"seconds between frames, above 0 and at most {LONGEST_TR_SECONDS:g}"
-# Degrees of freedom that cleaning left of a run, by the program that cleaned it.
+# Key of the degrees of freedom that remain after cleaning, as the cleaning program wrote it.
 RESIDUAL_DOF = "ResidualDegreesOfFreedom"
 
 
 def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, ...]]:
-    """Find the RepetitionTime of a BOLD file: the nearest sidecar that has one.
+    """Return the RepetitionTime of a BOLD file, from the nearest sidecar that has one.
 
-    The sidecar beside the file is read first, and then, only while it is not
-    found, those of the folders above up to the dataset root: listing the root of
-    a large dataset for each run would be slow, and fMRIPrep always writes it.
+    The sidecar next to the file is read first, where fMRIPrep always writes the value. Folders
+    above, up to the dataset root, are searched only if needed, as listing the root of a large
+    dataset for each run would be slow.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
     Returns
     -------
     tr_seconds
-        None where no sidecar has it (or it is null).
+        None if no sidecar has a value.
     sidecars
         The files read, nearest first.
 
     Raises
     ------
     RunError
-        If a sidecar is no JSON object, or its RepetitionTime is no number above 0 and up to 20.
+        A sidecar is not a JSON object, or its RepetitionTime is not a number above 0 and up to 20.
     """
     read: list[Path] = []
     for sidecar in sidecars_of(bold, root):
@@ -62,18 +62,18 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
 
 
 def stated_repetition_time(sidecar: Path) -> float | None:
-    """Read the RepetitionTime of one sidecar, in seconds; None where it has none.
+    """Read the RepetitionTime of one sidecar, in seconds; None if it has none.
 
     Raises
     ------
     RunError
-        If it is no JSON object, or its RepetitionTime is no number above 0 and up to 20.
+        It is not a JSON object, or its RepetitionTime is not a number above 0 and up to 20.
     """
     return _stated([sidecar], "RepetitionTime", LONGEST_TR_SECONDS, EXPECTED_TR, zero=False)
 
 
 def in_milliseconds(seconds: float) -> str | None:
-    """Return the question whether a time that is too long for seconds is in milliseconds.
+    """Return a remedy for a time that is probably in milliseconds; None for other times.
 
     Examples
     --------
@@ -86,25 +86,25 @@ def in_milliseconds(seconds: float) -> str | None:
 
 
 def stated_residual_dof(sidecars: Sequence[Path]) -> float | None:
-    """Read the residual degrees of freedom of a cleaned run; None where no sidecar states them.
+    """Read the residual degrees of freedom of a cleaned run; None if no sidecar states them.
 
     Raises
     ------
     RunError
-        If a sidecar is no JSON object, or the value is no number of 0 or more.
+        A sidecar is not a JSON object, or the value is not a number of at least 0.
     """
     return _stated(sidecars, RESIDUAL_DOF, math.inf, "a number, or n/a")
 
 
 def stated_start_time(sidecars: Sequence[Path]) -> float:
-    """Read when a run's first volume is, in seconds after its acquisition began; else 0.
+    """Read the time of a run's first volume, in seconds after the acquisition began; default 0.
 
-    fMRIPrep states it (StartTime) where it has corrected the times of slices.
+    fMRIPrep writes it (StartTime) if it applied slice-timing correction.
 
     Raises
     ------
     RunError
-        If a sidecar is no JSON object, or the value is no time within a volume.
+        A sidecar is not a JSON object, or the value is not a time from 0 to 20 s.
     """
     expected = f"seconds, 0 to {LONGEST_TR_SECONDS:g}"
     return _stated(sidecars, "StartTime", LONGEST_TR_SECONDS, expected) or 0.0
@@ -113,7 +113,7 @@ def stated_start_time(sidecars: Sequence[Path]) -> float:
 def _stated(
     sidecars: Sequence[Path], key: str, most: float, expected: str, *, zero: bool = True
 ) -> float | None:
-    """Return the first number of a key, from 0 to `most`; None where no sidecar has one."""
+    """Return the first value of a key, a number from 0 to `most`; None if no sidecar has one."""
     for sidecar in sidecars:
         value = _facts_of(sidecar).get(key)
         if value is None or value == "n/a":
@@ -121,7 +121,7 @@ def _stated(
         number = type(value) in (int, float)
         if not number or not 0 <= value <= most or value in (math.inf, None if zero else 0):
             raise RunError(
-                # A list may be long, and so may a number.
+                # Shortened, as a list or a number may be long.
                 f"{sidecar}: {key} is {reprlib.repr(value)}",
                 expected=expected,
                 remedy=in_milliseconds(value) if number else None,
@@ -136,7 +136,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     Raises
     ------
     RunError
-        If it cannot be read or is no JSON object.
+        It cannot be read or is not a JSON object.
     """
     try:
         return read_json_object(path)
@@ -144,12 +144,12 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         raise err.as_kind(
             RunError,
             expected='a JSON object, e.g. {"RepetitionTime": 2.0}',
-            remedy="repair it, or remove it: the image's header has the time too",
+            remedy="repair or remove it; the image's header has the repetition time too",
         ) from err
 
 
 def _facts_of(sidecar: Path) -> dict[str, Any]:
-    """Read a run's sidecar; one without content is named later, with all that the run lacks."""
+    """Read a run's sidecar; return nothing for a stub, which `require_contents` reports later."""
     try:
         return read_sidecar(sidecar)
     except RunError:
@@ -159,7 +159,7 @@ def _facts_of(sidecar: Path) -> dict[str, Any]:
 
 
 def shared_sidecar_path(entities: Mapping[str, str | None], suffix: str) -> PurePosixPath:
-    """Return the path of what all files of one suffix and these entities inherit.
+    """Return the path of the sidecar that all files with a suffix and these entities inherit.
 
     Examples
     --------
@@ -171,10 +171,10 @@ def shared_sidecar_path(entities: Mapping[str, str | None], suffix: str) -> Pure
 
 
 def read_inherited(file: Path) -> dict[str, Any]:
-    """Read what sidecars say of a file of our own: those beside it, over those a folder above.
+    """Read the metadata of a file that this program wrote, from all its sidecars.
 
-    What is damaged or absent is as if it were empty. A sidecar above counts the more, the more
-    entities it shares with the file.
+    Sidecars next to the file override those one folder above; in a folder, those that share more
+    entities with the file override the others. Damaged or missing sidecars count as empty.
     """
     try:
         name = parse_name(file.name)
@@ -188,7 +188,7 @@ def read_inherited(file: Path) -> dict[str, Any]:
 
 
 def _applying(folder: Path, name: BidsName) -> list[Path]:
-    """List the JSON files of a folder that hold for a file, the most special first."""
+    """List the JSON files of a folder that apply to a file, the most specific first."""
     sharing = []
     for path in folder.glob(f"*{name.suffix}.json"):
         try:
@@ -201,7 +201,7 @@ def _applying(folder: Path, name: BidsName) -> list[Path]:
 
 
 def applies_to(sidecar: BidsName, file: BidsName) -> bool:
-    """Return whether all entities of one name are also in the other, with the same labels."""
+    """Return whether the file has all entities of the sidecar, with the same labels."""
     return all(
         (label := file.get(key)) is not None and same_label(key, value, label)
         for key, value in sidecar.entities
@@ -209,7 +209,7 @@ def applies_to(sidecar: BidsName, file: BidsName) -> bool:
 
 
 def sidecars_of(bold: Path, root: Path) -> list[Path]:
-    """List the JSON files that hold for a BOLD file of a dataset, nearest first."""
+    """List the JSON files that apply to a BOLD file of a dataset, nearest first."""
     name = replace(parse_name(bold.name), suffix="bold")
     folders = [bold.parent, *bold.parent.parents]
     above = folders[1 : folders.index(root) + 1] if root in folders else []

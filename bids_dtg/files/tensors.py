@@ -1,4 +1,4 @@
-"""Files of tensors (safetensors): shapes from the header alone, values by the names' prefix."""
+"""Tensor files (safetensors): shapes from the header alone, values by the prefix of their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import open_foreign, reading
 
 _REMEDY = "fetch or make the bundle again"
-_MUCH = 1 << 24  # bytes of a tensor that is checked in parts
+_MUCH = 1 << 24  # bytes above which a tensor is checked in parts
 _TYPES = {"BOOL": "?"} | {
     f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "fiu" for size in (1, 2, 4, 8)
 }
@@ -25,13 +25,13 @@ _TYPES = {"BOOL": "?"} | {
 
 @dataclass(frozen=True)
 class TensorFile:
-    """The tensors of a safetensors file whose names begin with a prefix; nothing is read yet."""
+    """The tensors of a safetensors file whose names begin with a prefix; read on demand."""
 
-    path: Path  # of the file
-    prefix: str = ""  # of the tensors' names in the file; callers leave it out
+    path: Path
+    prefix: str = ""  # of the tensors' names in the file; callers omit it from names
 
     def below(self, prefix: str) -> TensorFile:
-        """Return those of these tensors whose names begin with a further prefix."""
+        """Return the subset of these tensors whose names begin with a further prefix."""
         return replace(self, prefix=self.prefix + prefix)
 
     def shape(self, name: str, *, axes: int) -> tuple[int, ...]:
@@ -40,7 +40,7 @@ class TensorFile:
         Raises
         ------
         BundleError
-            If the file is no safetensors file, or lacks a tensor of so many axes.
+            The file is not a safetensors file, or has no such tensor with this number of axes.
         """
         array = self._mapped().get(name)
         if array is None:
@@ -55,31 +55,31 @@ class TensorFile:
         Parameters
         ----------
         mapped
-            Names of tensors that are mapped from the file, and not kept in memory.
+            Names of tensors that are mapped from the file instead of read into memory.
 
         Raises
         ------
         BundleError
-            If the file cannot be read, or a value is not finite.
+            The file cannot be read, or a value is not finite.
         """
         self.require_finite()
         arrays = self._mapped().items()
         return {name: array if name in mapped else np.array(array) for name, array in arrays}
 
     def require_finite(self) -> None:
-        """Read the tensors one after the other and keep none; large ones in parts.
+        """Check one tensor after another without keeping any; large ones in parts.
 
         Raises
         ------
         BundleError
-            As `read`.
+            As for `read`.
         """
         for name, array in self._mapped().items():
             if not _is_finite(array):
                 raise self.error(f" has values that are not finite in {self.prefix}{name}")
 
     def error(self, found: str, expected: str | None = None) -> BundleError:
-        """Make the error for tensors that are not what they should be; the path comes first."""
+        """Return the error for tensors that are not as expected; it begins with the path."""
         return BundleError(f"{self.path}{found}", expected=expected, remedy=_REMEDY)
 
     def _mapped(self) -> dict[str, NDArray[Any]]:
@@ -90,7 +90,7 @@ class TensorFile:
                 reading(self.path, as_what=" as safetensors"),
                 open_foreign(self.path) as file,
             ):
-                # The format begins with the header's size: 64 bits, little-endian.
+                # The file begins with the header's size as a little-endian 64-bit integer.
                 whole = np.memmap(file, np.uint8, "r")
                 begin = 8 + int.from_bytes(whole[:8].tobytes(), "little")
                 header, values = json.loads(whole[8:begin].tobytes()), whole[begin:]
@@ -104,7 +104,7 @@ class TensorFile:
 
 
 def let_go(array: NDArray[Any]) -> None:
-    """Let the pages of a mapped tensor, or of rows of it, leave the memory: they are read again."""
+    """Free the memory of a mapped tensor or its rows; the file is read again if they are used."""
     mapping = getattr(array, "_mmap", None)
     if mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
         return
@@ -114,14 +114,14 @@ def let_go(array: NDArray[Any]) -> None:
 
 
 def encode_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
-    """Make a file's bytes from arrays, or tensors on the CPU; the same arrays give the same."""
-    # Scalars keep their shape, which `ascontiguousarray` would take from them.
+    """Return the bytes of a file of arrays or CPU tensors; equal arrays give equal bytes."""
+    # Not `ascontiguousarray`, which would turn scalars into arrays of one axis.
     whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
     return safetensors.numpy.save(whole)
 
 
 def _is_finite(array: NDArray[Any]) -> bool:
-    """Return whether an array is finite in 32 bits: models compute so. Let it go."""
+    """Return whether an array is finite as float32, in which models compute; free its memory."""
     if array.ndim > 1 and array.nbytes > _MUCH:
         return all(map(_is_finite, array))
     with np.errstate(over="ignore"):

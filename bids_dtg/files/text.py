@@ -1,4 +1,4 @@
-"""JSON objects, tables and plain text of our own: written whole, read with care."""
+"""JSON objects, tables and plain text that this program writes and reads back."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
 from bids_dtg.notices import visible
 
-# Cells whose text is remembered: tables of rounded numbers repeat few over and over.
+# Number of cells whose text is cached, as tables of rounded numbers repeat the same few values.
 _CELLS = 4096
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, atomically; as `encoded` has it."""
+    """Write text atomically, as `encoded` encodes it."""
     write_atomic(path, encoded(text))
 
 
 def encoded(text: str) -> bytes:
-    r"""Return text as UTF-8, with names that are no UTF-8 as escapes.
+    r"""Encode text as UTF-8; bytes of file names that are not UTF-8 become escapes.
 
-    In JSON such an escape is read back as the same name.
+    In JSON, such an escape is read back as the same name.
 
     Examples
     --------
@@ -42,12 +42,12 @@ def read_packaged(package: str, name: str) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON (indented; NaN refused, as BIDS readers refuse it), atomically."""
+    """Write indented JSON atomically; NaN raises a ValueError, as BIDS readers reject it."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a BIDS table, atomically; None and NaN become `n/a`."""
+    """Write a BIDS table atomically; None and NaN become `n/a`."""
     write_text(path, tsv_text(columns, rows))
 
 
@@ -67,7 +67,7 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a table of ours; no rows where it cannot be read."""
+    """Read a table that this program wrote; return no rows if it cannot be read."""
     try:
         return read_table(path).dicts()
     except ForeignFileError:
@@ -75,7 +75,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of ours; an empty one where it cannot be read."""
+    """Read a JSON object that this program wrote; return an empty one if it cannot be read."""
     try:
         return read_json_object(path)
     except ForeignFileError:
@@ -90,5 +90,5 @@ def _cell(value: object) -> str:
 
 @lru_cache(_CELLS)
 def _written(text: str) -> str:
-    # A tab or line break inside a cell would shift the table.
+    # A tab or line break inside a cell would shift the following cells.
     return visible(" ".join(text.split())) or "n/a"

@@ -50,7 +50,7 @@ def test_divided(machine, processes, threads):
 def test_less_memory_than_one_process_needs_is_refused():
     with pytest.raises(
         SettingsError,
-        match=r"--mem-gb is 0\.2, and one process of this call may take 1\.25 GB\. Expected: 1\.3",
+        match=r"--mem-gb is 0\.2, but one process of this run may take 1\.25 GB\. Expected: 1\.3",
     ):
         divided(cores=2, mem_gb=0.2)
     assert divided(cores=2, mem_gb=1.25) == (1, 2)

@@ -82,5 +82,5 @@ def test_a_scheduler_that_is_gone_ends_the_work(tmp_path):
         with closing(messages):
             next(messages)
             scheduler.kill()
-            with pytest.raises(RunError, match="the dask scheduler is gone"):
+            with pytest.raises(RunError, match="connection to the dask scheduler was lost"):
                 list(messages)

@@ -135,7 +135,7 @@ def test_a_full_disk_is_told(obtain, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
-    with pytest.raises(OutputError, match=rf"model\.ckpt cannot be kept in {tmp_path}: No space"):
+    with pytest.raises(OutputError, match=rf"model\.ckpt cannot be saved in {tmp_path}: No space"):
         obtain()
     assert left(tmp_path) == []
 

@@ -34,7 +34,7 @@ each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 
 SPECIAL = {
-    "no regular file": os.mkfifo,
+    "not a regular file": os.mkfifo,
     "a folder": Path.mkdir,
 }
 
@@ -69,9 +69,9 @@ def test_files_without_content_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
-        ('{"Name": "Zürich"}'.encode("utf-16"), "no UTF-8 at byte 0"),
+        ('{"Name": "Zürich"}'.encode("utf-16"), "not UTF-8 at byte 0"),
         ('{"Name": "Bern"}'.encode("utf-16-le"), "it is binary, or UTF-16"),
-        ('{"Name": "Zürich"}'.encode("latin-1"), "no UTF-8 at byte 11"),
+        ('{"Name": "Zürich"}'.encode("latin-1"), "not UTF-8 at byte 11"),
     ],
 )
 def test_other_encodings_are_refused(tmp_path, read, content, fact):

@@ -79,11 +79,11 @@ def test_frames_and_regions_without_a_value_are_known():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no whole table of series: it has 0 rows"),
+        ("", "not a complete table of time series: it has 0 rows"),
         ("a\tb\n1\n", "1 of them cut off"),
         ("a\tb\n1\tx\n", "cannot be read as numbers: .*'x'"),
         ("a\ta\n1\t2\n", "two regions are called a"),
-        ("a\t \tb\n1\t2\t3\n", "regions have names"),
+        ("a\t \tb\n1\t2\t3\n", "regions need names"),
     ],
 )
 def test_a_damaged_table_of_series_is_refused(tmp_path, text, words):
@@ -96,9 +96,9 @@ def test_a_damaged_table_of_series_is_refused(tmp_path, text, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("Node\ta\tb\na\t1\t2\n", "its rows are not those of its columns"),
-        ("Node\ta\tb\nb\t1\t2\na\t1\t2\n", "its rows are not those of its columns"),
-        ("Node\ta\tb\na\t1\nb\t1\t2\n", "its rows are not those of its columns"),
+        ("Node\ta\tb\na\t1\t2\n", "the names of its rows and columns differ"),
+        ("Node\ta\tb\nb\t1\t2\na\t1\t2\n", "the names of its rows and columns differ"),
+        ("Node\ta\tb\na\t1\nb\t1\t2\n", "the names of its rows and columns differ"),
         ("Node\ta\tb\na\t1\tx\nb\t1\t2\n", "cannot be read as numbers: .*'x'"),
     ],
 )

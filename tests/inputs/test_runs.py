@@ -243,7 +243,7 @@ def test_all_files_of_the_runs_that_are_elsewhere_are_named_at_once(root, pointe
         find_runs(root, "01")
     line = str(caught.value)
     assert "has no content here: " in line
-    assert "(and so have 7 other files)" in line
+    assert "(as are 7 other files)" in line
     command = line.partition("To do: datalad get ")[2].removesuffix(".").split()
     # The version that is not read, in T1w space, is not fetched.
     wanted = [path for path in gone if "_space-T1w_" not in path.name]
