@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         (
             *("--seed", 0, "S"),
             "seed of the population (default: 0; the demo model was trained on other people of "
-            "that population)",
+            "that population, and suits no other)",
         ),
         ("--frames", 300, "N", "frames of the run (default: 300)"),
         ("--repetition-time", 1.5, "SECONDS", "seconds per frame (default: 1.5)"),

@@ -259,7 +259,8 @@ def find_measured(
         raise DatasetError("measured maps are compared at voxels, and these maps are of parcels")
     if place is None:
         raise DatasetError(
-            "no folder of measured maps was given", expected="--derivatives statmaps=PATH"
+            "measured maps, as no folder of them was given",
+            remedy="--derivatives statmaps=PATH, if you have some",
         )
     predicted = {plain_contrast(found.label): found.label for found in people.example.maps}
     asked = people.settings.inputs.session_label

@@ -71,14 +71,14 @@ def load_maps(
 
     root = Path(folder).expanduser().absolute()
     if not root.is_dir():
-        raise DatasetError(f"{root} is not a folder", expected="OUTPUT_DIR of a call")
+        raise DatasetError(f"{root} is not a folder", expected="the OUTPUT_DIR of a run")
     ending = "contrast-*_statmap.nii.gz" if atlas is None else "desc-regions_statmap.tsv"
     files = _named(root, ending)
     if not files:
         raise DatasetError(
             f"{root} has no {'maps of participants' if atlas is None else 'tables of regions'}",
-            expected="OUTPUT_DIR of the participant level" + ", called with an atlas" * bool(atlas),
-            remedy=f"--atlases {atlas}" if atlas else None,
+            expected="OUTPUT_DIR of the participant level" + ", run with --atlases" * bool(atlas),
+            remedy=f"run it again with --atlases {atlas}" if atlas else None,
         )
     if atlas is None:
         found = pd.DataFrame(

@@ -61,7 +61,7 @@ class Reports:
             self._service.close(at_once=True)
             return
         if self._service.waiting:
-            self._note(f"{self._service.waiting + 1} reports are still to be made")
+            self._note(f"waiting for {self._service.waiting + 1} reports")
         self._service.close(at_once=False)
         try:
             write_index(self._output, wanted=self._wanted)

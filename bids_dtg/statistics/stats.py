@@ -69,7 +69,7 @@ _TESTS = (
     Column(
         "p_fwe",
         "Share of permutations in which the largest |t| of all rows of these features is as large",
-        heading="p over all",
+        heading="corrected p",
     ),
     Column(
         "p_fwe_contrast",
@@ -475,7 +475,7 @@ class _Answer:
             volume = one.table.volume(values)
             assert volume is not None
             assert source.places is not None
-            what = "-log10 of p over all places and contrasts" if stat == "logp" else stat
+            what = "-log10 of the corrected p" if stat == "logp" else stat
             about = f"{self.words}, {self.question.title}: {what}"
             values = np.nan_to_num(volume)
             results.map(self._entities(one, stat), values, source.places, about, **facts)
@@ -525,8 +525,8 @@ class _Answer:
             flags = best.table.volume((best.corrected.p <= ALPHA).astype(float))
             assert flags is not None
             marked = np.nan_to_num(flags) > 0
-            line = "the line is around" if marked.any() else "no voxel has"
-            around = f"; {line} p \u2264 .05 over all"
+            line = "the line is around" if marked.any() else "no test has"
+            around = f"; {line} corrected p \u2264 .05"
         drawn = draw_glass_brain(volume, best.table.source.places, outlined=marked, units=shown)
         title = f"{shown} of {best.table.contrast}"
         return figures.pictures(f"Unthresholded{around}.", {title: drawn}, opens)

@@ -274,7 +274,7 @@ def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
     found = find_features(people)
     assert [source.kind.name for source in found] == ["maps", "edges"]
-    assert "left out: no folder of measured maps was given" in capsys.readouterr().err
+    assert "left out: measured maps, as no folder of them was given" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
         find_features(people_of(cohort, contrast=("nonsense",)))
 
