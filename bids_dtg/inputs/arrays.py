@@ -8,7 +8,7 @@ What a key holds, and its axes:
   for what asks for them
 - `structural` (people, places, places)
 - `families` (people,): people with the same one are related
-- `task_bold` (people, runs, places, frames): BOLD of tasks, NaN in censored frames, after the end
+- `task_bold` (people, runs, places, frames): task BOLD, NaN in censored frames, after the end
   of a run, and all through a run that a person has not; beside it, in the same file,
   `task_bold_runs` (runs,): the tasks, and `task_bold_tr_seconds` (); for what asks for them
 """
@@ -68,7 +68,7 @@ class StoredArray:
     rows: Mapping[str, int] = field(default_factory=dict)  # label -> row, where people come first
     tr_seconds: float = math.nan  # of rest, or of tasks
     session: str = ""  # of rest
-    tasks: tuple[str, ...] = ()  # of BOLD of tasks: the task of each run
+    tasks: tuple[str, ...] = ()  # of task BOLD: the task of each run
 
     @property
     def title(self) -> str:
@@ -170,7 +170,7 @@ def read_arrays(
     of
         What people may be known by, `rest` or `edges`: files have one of them.
     tasks
-        Whether BOLD of tasks is read, too.
+        Whether task BOLD is read, too.
 
     Raises
     ------
@@ -401,7 +401,7 @@ def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]
 
 
 def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
-    """Return BOLD of tasks with the other arrays of its file."""
+    """Return task BOLD with the other arrays of its file."""
     bold = file["task_bold"]
     if lacking := [name for name in _OF_TASKS if name not in file]:
         raise DatasetError(

@@ -66,7 +66,7 @@ class Fitted:
     history: History  # epochs of each stage
     # z of predicted with observed mean times in people left out of every choice; None: unknown.
     z: float | None = None
-    bold: BoldReadout | None = None  # BOLD of tasks; None: nobody had any
+    bold: BoldReadout | None = None  # task BOLD; None: nobody had any
 
     def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Outputs:
         """Run people's twins, made from their connectomes.

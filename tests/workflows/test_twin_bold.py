@@ -1,4 +1,4 @@
-"""A hypernetwork learns BOLD of tasks with the buttons, as users type it."""
+"""A hypernetwork learns task BOLD with the buttons, as users type it."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def test_twins_with_bold_have_series_of_each_run(job, architecture):
         assert known.all() == (architecture == "lowrank")
         assert run.a.std() > 0
     facts = json.loads(table(out, "01", "desc-predicted_timeseries", ".json").read_text())
-    assert facts["Units"] == "as BOLD of tasks was given in training"
+    assert facts["Units"] == "as task BOLD was given in training"
 
 
 @pytest.mark.slow
@@ -243,7 +243,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--atlases", "HCP", "Schaefer400", "Schaefer100"), "or a second one for BOLD of tasks"),
+        (("--atlases", "HCP", "Schaefer400", "Schaefer100"), "or a second one for task BOLD"),
         (("--atlases", "HCP", "hcp"), "--atlases names two atlases HCP"),
         (("--atlases", "none"), "one atlas with --workflow twin"),
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),

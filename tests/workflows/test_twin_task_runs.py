@@ -118,7 +118,7 @@ def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
     atlases = ("--atlases", job.atlas, second_atlas(job))
     other = job.folder / "second"
     assert job.run(*CLEANED, *atlases, "--task-file", "stroop", out=other) == 0
-    assert "BOLD of tasks in the 2 parcels of Halves" in capsys.readouterr().err
+    assert "task BOLD in the 2 parcels of Halves" in capsys.readouterr().err
     (path,) = other.rglob("*_desc-task_timeseries.tsv")
     assert "atlas-Halves" in path.name
     assert read_task_bold(path)[0] == HALVES

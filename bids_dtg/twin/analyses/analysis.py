@@ -30,7 +30,7 @@ _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate
 
 
 class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
-    """One call of an analysis of digital twins."""
+    """One run of an analysis of digital twins."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
 
@@ -41,7 +41,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     @classmethod
     def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:
-        """Find people with a connectome and events; refuse other edges or covariates."""
+        """Find people with a connectome and events, and the model's edges and covariates."""
         if bundle is None:
             return TwinPeople.prepare(settings)
         _require_same_covariates(settings.statistics.covariates, bundle)
@@ -78,7 +78,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     @property
     def relatives(self) -> tuple[str, ...]:
-        """Participants of whose families somebody was in the model's training set."""
+        """Participants with a relative in the model's training set."""
         assert self.bundle is not None
         people, table = self.people, self.people.source.families.by_label
         return self.bundle.relatives(people.labels, self.data_set, table, people.families)
@@ -92,12 +92,12 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the participants outside the model's training set, and those in it; report these.
 
-        Relatives of training people are neither.
+        Relatives of training people are in neither.
 
         Parameters
         ----------
         fewest_training
-            Training participants that rivals need.
+            Number of training participants that baselines need.
         fitted
             What is fitted to them if there are as many, as "baselines".
 
@@ -128,7 +128,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         return unseen, seen
 
     def cohort(self, labels: Sequence[str]) -> Cohort:
-        """Read people's connectomes, trials, and the covariates of the model or of the call.
+        """Read people's connectomes, trials, and the covariates of the model or of the options.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             return None
         if bundle is not None and found.regions != bundle.bold_regions:
             raise DatasetError(
-                f"BOLD of tasks is of {counted(len(found.regions), 'region')} "
+                f"task BOLD has {counted(len(found.regions), 'region')} "
                 f"({named(found.regions)}), and the model {bundle.card.name} has "
                 f"{named(bundle.bold_regions)}",
                 expected="the same regions in the same order",
@@ -168,14 +168,14 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
 
 def refuse_training_options(settings: Settings, instead: str = "") -> None:
-    """Refuse options of training beside ``--model``.
+    """Refuse options of training together with ``--model``.
 
     Parameters
     ----------
     settings
         Options of the call.
     instead
-        What a call with them may give instead of a model, as ``--folds N``; empty: nothing.
+        What may be given with them instead of a model, as ``--folds N``; empty: nothing.
 
     Raises
     ------
@@ -194,13 +194,13 @@ def refuse_training_options(settings: Settings, instead: str = "") -> None:
 
 
 def _require_same_covariates(asked: Sequence[str], bundle: TwinBundle) -> None:
-    """Refuse ``--covariates`` other than the model takes out; none: its own are read."""
+    """Refuse ``--covariates`` other than the model's; if none are given, the model's are read."""
     own = () if bundle.adjustment is None else bundle.adjustment.asked
     if asked and {*map(plain_column, asked)} != {*map(plain_column, own)}:
         raise SettingsError(
-            f"--covariates names {named(asked)}, and the model {bundle.card.name} takes out "
+            f"--covariates names {named(asked)}, and the model {bundle.card.name} adjusts for "
             f"{named(own) or 'none'}",
-            expected="those of the model, or no --covariates; train or --folds take others out",
+            expected="those of the model, or no --covariates; others need train or --folds",
         )
 
 
@@ -217,8 +217,8 @@ def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
         )
     if bundle.regions and not source.places_named:
         say(
-            f"warning: edges here have no names of regions; that they are those of the "
-            f"model {name}, in its order, cannot be checked (name them under places)"
+            f"warning: edges here have no names of regions (places), so it cannot be checked "
+            f"that they are those of the model {name}, in its order"
         )
     if source.words != bundle.part.connectome:
         say(
@@ -240,7 +240,7 @@ _PARTICIPANTS = (
     Column("used", "Whether the model was fitted to the participant"),
     Column(
         "set",
-        "Set of --split-file: training, validation, calibration or test; all train without it",
+        "Set of --split-file: training, validation, calibration or test; without it, training",
     ),
     Column("reason", "Why the participant was not used"),
 )
@@ -248,8 +248,8 @@ _OF_TASK = (
     Column("trials_{}", "Scored trials of the task {}, in all runs"),
     Column(
         "unscored_{}",
-        "Trials of the task {} that are not scored: answers that are implausibly fast, or have a "
-        "time or a button alone, and trials never seen",
+        "Trials of the task {} that are not scored: responses that are implausibly fast or lack a "
+        "time or a button, and trials that were never seen",
     ),
     Column(
         "share_correct_{}",
@@ -257,7 +257,7 @@ _OF_TASK = (
     ),
     Column(
         "below_chance_{}",
-        "Whether that share is below one over the number of buttons of the task {}",
+        "Whether that share is below chance, 1 / number of buttons of the task {}",
     ),
 )
 _UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
@@ -290,7 +290,7 @@ def participants_table(people: TwinPeople) -> ResultTable:
         rows.append(row)
     trials = (column.of(name) for name in people.tasks.names for column in _OF_TASK)
     return ResultTable(
-        (*_PARTICIPANTS, *trials, _UNREADABLE), rows, "Requested participants: a row each"
+        (*_PARTICIPANTS, *trials, _UNREADABLE), rows, "Requested participants: one row each"
     )
 
 

@@ -63,21 +63,21 @@ _WILSON = "95 % interval (Wilson)"
 _OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
 _P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
 _NAMES = {"people": "people", TWIN: "their twins", GROUP: "network of the group"}
-_LARGE_T = 3.0  # of which shares are given: noise has fewer than 1 %
-_EQUAL = 1e-6  # a simpler prediction that is as good is the best
-# Of the mean loss: where colours end at the least. On a scale of their own, differences of 1e-8
-# had full colours.
+_LARGE_T = 3.0  # which noise exceeds in fewer than 1 % of regions
+_EQUAL = 1e-6  # a smaller difference is a tie, which the simpler prediction wins
+# Least end of the colour scale, as a share of the mean loss: differences of 1e-8 are not to have
+# full colours.
 _LEAST_LOSS_SHARE = 0.05
 _SCORES = (
     Column(
         "figure",
-        "rt, effect: r over people; choice: share of trials with the person's button; crps: of "
-        "response times, s; brier: of correct, wrong and miss; loss: cross-entropy",
+        "Metric. rt, effect: r over people; choice: share of trials with the person's button; "
+        "crps: of response times, s; brier: of correct, wrong and missed; loss: cross-entropy",
     ),
-    Column("task", "Task of the figure"),
+    Column("task", "Task of the metric"),
     Column("condition", "Condition of the trials"),
     Column("model", "twin, or a baseline", "prediction"),
-    Column("value", "Value of the figure: r, or a mean over people", interval=BY_PEOPLE),
+    Column("value", "Value of the metric: r, or a mean over people", interval=BY_PEOPLE),
     Column(
         "error",
         "Mean absolute error over people",
@@ -87,8 +87,8 @@ _SCORES = (
     ),
     Column(
         "ceiling",
-        "Noise ceiling of r: square root of the reliability of people's figures, by odd and even "
-        "trials, brought to all trials (Spearman-Brown)",
+        "Noise ceiling of r: square root of the reliability of people's values, from odd and even "
+        "trials, stepped up to all trials (Spearman-Brown)",
         interval=BY_PEOPLE,
     ),
     Column("people", "How many people"),
@@ -104,7 +104,7 @@ _MATCHED = (
     Column("people", "How many people"),
     Column("matched", "Mean loss of people's own twins"),
     Column("mismatched", "Mean loss of other people's twins"),
-    Column("p", "p of a mean loss of own twins as low by 2,000 random assignments to people"),
+    Column("p", "p of a mean loss as low as own twins' under 2,000 random assignments to people"),
     Column(
         "better_than_average",
         "Share of people whose own twin is better than the mean of others",
@@ -114,7 +114,7 @@ _MATCHED = (
     Column("mean_rank", "Mean rank of people's own twin among all, 1 the best"),
 )
 _REGIONS = (
-    Column("region", "Region of BOLD of tasks"),
+    Column("region", "Region of task BOLD"),
     Column("task", "Task"),
     Column("condition", "Condition of the trials"),
     *Column(
@@ -129,11 +129,11 @@ _REGIONS = (
         "r over people of predicted with observed mean responses to the task; n/a: connectomes are "
         "not shown to predict the region",
     ),
-    Column("ridge_r_people", "That of a ridge regression on the connectome, by training people"),
-    Column(f"{OWN_HALF}_r_people", "That of the person's own first half, where folds are halves"),
+    Column("ridge_r_people", "The same, by a ridge on the connectome in training people"),
+    Column(f"{OWN_HALF}_r_people", "The same, by the person's own first half, with --folds halves"),
     Column(
         "predicted_by_connectomes",
-        "Whether twins' responses in the region differ by their connectomes",
+        "Whether responses in the region differ between twins",
     ),
 )
 _FOLDS = (
@@ -143,8 +143,8 @@ _FOLDS = (
     Column("epochs", "Epochs of the fit"),
     Column(
         "z",
-        "How well mean times of people left out of the fit's own regressions go with what their "
-        "connectomes predict, as z",
+        "z of the agreement of predicted with observed mean times, in people left out of the fit's "
+        "own regressions",
     ),
     Column("twins_differ", "Whether twins differ; else all are the group's network"),
 )
@@ -168,8 +168,8 @@ def run_evaluation(settings: Settings) -> int:
         groups: tuple[tuple[str, ...], ...] = (labels,)
         words = f"halves of the runs of {counted(len(labels), 'participant')}"
         how = (
-            "same people: twins and baselines are fitted to everybody's first half of each run, "
-            "and judged by the second half"
+            "twins and baselines are fitted to the first half of everybody's runs, and judged by "
+            "the second half of the same people's"
         )
     else:
         groups = draw_folds(settings, labels, analysis.people.families)
@@ -244,7 +244,7 @@ def _judged_by_folds(
     groups: Sequence[Sequence[str]],
     place: Path,
 ) -> Judged:
-    """Fit twins to all folds but one, and predict that one, in turn; a stopped call goes on."""
+    """Fit twins to all folds but one and predict that one, in turn; a stopped run resumes."""
     row = {label: number for number, label in enumerate(people.labels)}
     parts = []
     for number, group in enumerate(groups, 1):
@@ -272,7 +272,7 @@ def _judged_by_halves(
 def _judged(
     analysis: TwinAnalysis, fits: list[Row], training: Cohort, people: Cohort, place: Path
 ) -> Judged:
-    """Fit twins to some, and predict others; append a row on the fit."""
+    """Fit twins to some people and predict others; append a row on the fit."""
     fitted, adjustment = fit_people(analysis, training, place)
     fits.append(
         {
@@ -321,7 +321,7 @@ def _finish(
     """Score, and write tables and page."""
     say(f"evaluating {counted(len(people.labels), 'participant')}")
     if people.bold is not None and judged.bold is None:
-        say("BOLD of tasks is not evaluated: the training set, or people of a fold, have none")
+        say("task BOLD is not evaluated, as the training set, or a fold, has none")
     found = evaluate(judged, people, seed=analysis.settings.modelling.seed)
     tables = evaluation_tables(found, judged, people)
     if fits:
@@ -337,17 +337,17 @@ def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict
     """Return the tables, by the names of their files."""
     of_bold = {}
     if rows := list(_region_rows(judged, people.segments.tasks)):
-        words = "BOLD of tasks: one row per region and condition"
+        words = "Task BOLD: one row per region and condition"
         of_bold["desc-regions_responses"] = ResultTable(_REGIONS, rows, words)
     return {
         "desc-people_predicted": ResultTable(
             *_people_table(found, judged, people),
-            "Observed and predicted figures of each participant",
+            "Observed and predicted times and losses of each participant",
         ),
         "desc-scores_models": ResultTable(
             _SCORES,
             [_score_row(score, found) for score in found.scores],
-            "Scores: one row per figure, task, condition and prediction",
+            "Scores: one row per metric, task, condition and prediction",
         ),
         "desc-twins_matched": ResultTable(
             _MATCHED,
@@ -382,13 +382,13 @@ def _region_rows(judged: Judged, tasks: TaskSet) -> Iterator[Row]:
 def _people_table(
     found: Evaluation, judged: Judged, people: Cohort
 ) -> tuple[tuple[Column, ...], list[Row]]:
-    """Return columns and rows of the table of people: figures of each task, and losses."""
+    """Return columns and rows of the table of people: times of each task, and losses."""
     what = "mean response time (rt), or that in the second condition minus the first (effect)"
     names = [target.name for target in targets_of(people.segments.tasks)]
     times, losses = judged.each("times"), judged.each("losses")
     columns = (
         Column("participant_id", "Participant"),
-        Column("fold", "Number of the fold, without which the person was predicted; n/a: none"),
+        Column("fold", "Fold of the person, who was predicted from the others; n/a: none"),
         *Column("observed_{}", f"Observed {{}}: {what}", unit="s").each(names),
         *(
             column
@@ -427,7 +427,7 @@ def _score_row(score: Score, found: Evaluation) -> Row:
 
 
 def winners(found: Evaluation) -> list[tuple[str, bool]]:
-    """Return a sentence a figure, and whether the twin is worse than the best rival somewhere."""
+    """Return a sentence for each metric, and whether the twin is ever worse than the best rival."""
     sentences = []
     for name, (words, sign, *_) in FIGURES.items():
         clauses, worse = [], False
@@ -479,8 +479,8 @@ def _page(
         flags.append(Flag("warning", few))
     if same := [row["fold"] for row in fits if not row["twins_differ"]]:
         where = "" if len(fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
-        text = f"Connectomes are not shown to predict left-out people{where}: all twins there are "
-        flags.append(Flag("warning", f"{text}the group's network"))
+        text = f"Connectomes are not shown to predict left-out people{where}, so all twins there "
+        flags.append(Flag("warning", f"{text}are the group's network"))
     if card is not None and not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
     facts = {
@@ -520,7 +520,7 @@ def _page(
 
 
 def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[Section]:
-    """Yield what was fitted, where it was not a model."""
+    """Yield the section on fits by folds or halves; nothing for a model."""
     if fits:
         table = ResultTable(_FOLDS, fits).on_page("Fits, one row per fold")
         yield Section("Fits", template="twin_fits.html", facts=facts, tables=(table,))
@@ -548,7 +548,7 @@ def _scatters(
 
 
 def _table(found: Evaluation, task: str) -> Table:
-    """Return all figures of a task, one row per prediction."""
+    """Return all metrics of a task, one row per prediction."""
     scores = [score for score in found.scores if score.task == task]
     keys = list(dict.fromkeys((score.figure, score.condition) for score in scores))
     names = list(dict.fromkeys(score.name for score in scores))
@@ -604,7 +604,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
     observed, there = scores["observed_t"], np.isfinite(scores["observed_t"])
     table = ResultTable(_REGIONS, list(_region_rows(judged, tasks)))
     yield Section(
-        "BOLD of tasks",
+        "Task BOLD",
         template="twin_bold.html",
         facts={
             "twin": written(group_r(scores, "twin"), 3),
@@ -640,7 +640,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
 
 
 def _match_sections(found: Evaluation, judged: Judged) -> Iterator[Section]:
-    """Yield whether own connectomes matter."""
+    """Yield the section on whether people's own connectomes matter."""
     if found.matching is None:
         return
     losses = judged.losses - np.nanmean(judged.losses, axis=0)
@@ -652,8 +652,8 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[Section]:
         tables=(ResultTable(_MATCHED, [found.matching]).on_page("Losses of twins"),),
         figures=(
             figures.matrices(
-                "Loss of each twin (rows) on each person's responses (columns), minus the mean of "
-                "the person; below 0 the twin fits the person better than others do",
+                "Loss of each twin (rows) on each person's responses (columns), minus the person's "
+                "mean; below 0 the twin fits the person better than others do",
                 {"loss": losses},
                 ends=(-end, end),
             ),

@@ -82,13 +82,13 @@ _FUNCTION = Column(
     "condition minus the first (effect), s; probability of the correct button (accuracy); response "
     "of a region, second condition minus the first, in SD of the training people's BOLD",
 )
-_DIRECTION = Column("direction", "What is moved: the function, and whether it is lowered or raised")
+_DIRECTION = Column("direction", "Function to be changed, and whether it is lowered or raised")
 _WAY = Column(
     "way",
-    "all: along the difference between people in the function; selective: the part of it in which "
-    "predicted mean times of other functions do not differ",
+    "all: along the difference between people in the function; selective: the part of it along "
+    "which other predicted mean times do not differ",
 )
-_STEP = Column("step_size", "Size of the step, in standard deviations of people's function")
+_STEP = Column("step_size", "Size of the step, in standard deviations of the function over people")
 _JUDGED = (
     *(_DIRECTION, _WAY, _FUNCTION),
     Column(
@@ -98,24 +98,24 @@ _JUDGED = (
         "to 0.05; otherwise the words say what is missing",
     ),
     Column("why", "What is missing for a verdict"),
-    Column("change", f"Mean change at {_AT:g} SD, by the twins", interval=BY_PEOPLE),
+    Column("change", f"Mean change at {_AT:g} SD, by the twins' prediction", interval=BY_PEOPLE),
     Column(
         "calibrated",
-        "The same times the slope of observed on predicted values over people outside the training "
-        "set",
-        interval="95 % interval of the slope, by drawing families again",
+        "The change multiplied by the slope of observed on predicted values over people outside "
+        "the training set",
+        interval="95 % interval of the slope, by bootstrap over families",
     ),
-    Column("p", "p of as much evidence with permuted behaviour, corrected for all functions"),
+    Column("p", "p of as much evidence under permuted behaviour, corrected for all functions"),
     Column("slope", "Slope of observed on predicted values over people"),
     Column("r", "r of observed with predicted values over people"),
-    Column("evidence", "Change by ridges at one SD, times r"),
+    Column("evidence", "Change that ridges predict at one SD, multiplied by r"),
     Column("permuted_as_large", "Permutations with as much evidence"),
     Column("permutations", "Permutations of behaviour over training participants"),
     Column("size", "Root mean square over edges of the step, Fisher z"),
 )
 _CHANGES = (
     *(_DIRECTION, _WAY, _STEP, _FUNCTION),
-    Column("intended", "Whether the direction should change this function"),
+    Column("intended", "Whether the move is meant to change this function"),
     Column("before", "Mean over people before the step"),
     Column("after", "Mean over people after the step"),
     Column("change", "Mean change", interval=BY_PEOPLE),
@@ -125,8 +125,8 @@ _PEOPLE = (
     Column("participant_id", "Participant"),
     *(_DIRECTION, _WAY, _FUNCTION),
     Column("change", f"Change of the participant's twin at {_AT:g} SD"),
-    Column("level_before", "The function of the twin before the step"),
-    Column("observed_level", "The function of the participant"),
+    Column("level_before", "Value of the function for the twin before the step"),
+    Column("observed_level", "Observed value of the function"),
 )
 _EDGES = (
     _FUNCTION,
@@ -135,7 +135,7 @@ _EDGES = (
     *Column("region_{}", "Region {} of the edge").each((1, 2)),
     Column(
         "per_z",
-        "Change of the function with a unit of Fisher z of the edge, mean over people",
+        "Change of the function per unit of Fisher z of the edge, mean over people",
     ),
 )
 
@@ -172,7 +172,7 @@ class _Study:
     without_null: str  # why there is none
 
     def mean(self, values: Array) -> Interval:
-        """Return the mean of changes (people,); a family is drawn, and counts, as one."""
+        """Return the mean of changes (people,); a family is resampled, and counts, as one."""
         return bootstrap_interval(family_means(values, self.people.kin))
 
 
@@ -194,7 +194,7 @@ def run_interventions(settings: Settings) -> int:
         raise DatasetError(
             f"{counted(len(families), 'participant')} outside the training set of "
             f"{bundle.card.name} have a connectome and events here",
-            expected=f"{FEWEST_PEOPLE} or more, a family as one: connectomes move as theirs differ",
+            expected=f"{FEWEST_PEOPLE} or more (a family counts as one), who define the moves",
             remedy="give files of more people, or train with --split-file, which keeps some apart",
         )
     number = settings.statistics.permutations
@@ -205,7 +205,7 @@ def run_interventions(settings: Settings) -> int:
     training = analysis.cohort(seen) if len(seen) >= _FEWEST_FITTED else None
     with analysis.results.begun():
         analysis.describe()
-        say(f"twins of {counted(len(unseen), 'participant')} outside the training set perform")
+        say(f"running twins of {counted(len(unseen), 'participant')} outside the training set")
         found = _studied(bundle, people, training, permutations, settings.modelling.seed)
         regions = _region_names(bundle, analysis.people.source.regions)
         left_out = analysis.why_not(seen)
@@ -267,7 +267,7 @@ def _studied(
 
 
 def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
-    """Return why connectomes are taken to say nothing of a function."""
+    """Return the reason for each function that connectomes are not considered to predict."""
     found = {}
     if (bold := fitted.bold) is not None:
         why = "connectomes are not shown to predict the region"
@@ -298,7 +298,7 @@ def _null(
 ) -> tuple[dict[str, Row], str]:
     """Return the evidence of functions and of permuted behaviour, or why there is none."""
     if gradients is None:
-        return {}, f"each permutation of a {fitted.architecture} would be a training"
+        return {}, f"each permutation of a {fitted.architecture} would need a training"
     if training is None:
         return {}, f"{_FEWEST_FITTED} or more of the model's training participants are needed"
     if not permutations:
@@ -474,7 +474,7 @@ def _region_names(bundle: TwinBundle, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def region_means(edges: Array, regions: int) -> Array:
-    """Return the mean over the edges of each region, (regions,), of the pairs of so many regions.
+    """Return the mean over the edges of each region, (regions,); edges are pairs row by row.
 
     Examples
     --------
@@ -492,7 +492,7 @@ def _page(
     card, adjustment = bundle.card, bundle.adjustment
     flags = [Flag("warning", NO_EVIDENCE)]
     flags += [
-        Flag("note", f"Nothing is moved to change {name.replace('_', ' ')}: {why}")
+        Flag("note", f"No connectome was moved for {name.replace('_', ' ')}: {why}")
         for name, why in found.refused.items()
     ]
     if not card.for_science:
@@ -507,7 +507,7 @@ def _page(
     return Page(
         title=analysis.results.title,
         lead=f"{card.name} {card.version} ({bundle.part.architecture}), {analysis.data_set}: twins "
-        f"of {counted(len(found.people.labels), 'participant')} outside the training set perform."
+        f"of {counted(len(found.people.labels), 'participant')} outside the training set."
         f"{left_out}",
         flags=tuple(flags),
         sections=(
@@ -590,7 +590,7 @@ def _difference_table(found: _Study) -> Table:
 
 
 def _matrices(found: _Study, regions: Sequence[str]) -> tuple[figures.Figure | None, ...]:
-    """Return the gradients as matrices, those of one unit on one scale."""
+    """Return the gradients as matrices; functions of one unit share a scale."""
     maps: dict[float, dict[str, Array]] = {}
     rows, columns = np.triu_indices(len(regions), 1)
     for function, edges in zip(found.functions, found.gradients, strict=True):
@@ -600,7 +600,7 @@ def _matrices(found: _Study, regions: Sequence[str]) -> tuple[figures.Figure | N
             maps.setdefault(scale, {})[words_of(function)] = square
     units = {_MS: "ms", _PERCENT: "%", 1.0: "SD of BOLD"}
     return tuple(
-        figures.matrices(f"Gradient of each edge, {units[scale]} a unit of Fisher z", items)
+        figures.matrices(f"Gradient of each edge, {units[scale]} per unit of Fisher z", items)
         for scale, items in maps.items()
     )
 

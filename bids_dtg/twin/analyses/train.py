@@ -42,7 +42,7 @@ from bids_dtg.twin.times import LEAST_Z
 _FEWEST = 2  # people: one is left out to choose the best epoch
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _ALL_THE_SAME = (
-    "Connectomes are not shown to predict left-out people: all twins are the group's network"
+    "Connectomes are not shown to predict left-out people, so all twins are the group's network"
 )
 Row = dict[str, Any]
 _CAN_WRITE = (
@@ -52,8 +52,8 @@ _CAN_WRITE = (
 _HISTORY = (
     Column(
         "stage",
-        "Stage: group (the network that all share), times (weights that go with mean times; "
-        "times-slower: once more, at a third of the rate), or people (all networks)",
+        "Stage: group (the shared network), times (weights by mean times), times-slower (the same "
+        "again, at a third of the rate), or people (the hypernetwork)",
     ),
     Column("epoch", "Number of the epoch, from 1"),
     Column("loss", "Training loss: cross-entropy of buttons, and squared error of times"),
@@ -66,7 +66,7 @@ _HISTORY = (
 def run_training(settings: Settings) -> int:
     """Fit a twin to everybody, or to the training set of ``--split-file``; return 0.
 
-    A call that was stopped resumes after its last epoch when it is repeated.
+    A stopped run resumes after its last epoch when it is repeated.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def run_training(settings: Settings) -> int:
     if len(labels) < _FEWEST:
         raise SettingsError(
             f"{counted(len(labels), 'participant')} would be trained on",
-            expected=f"{_FEWEST} or more with a connectome and events, in the set training where "
-            "--split-file is given",
+            expected=f"{_FEWEST} or more with a connectome and events (in the set training, if "
+            "--split-file is given)",
         )
     epochs: int = getattr(recipe, f"{find_architecture(architecture).stage}_epochs")
     schedule = f"{architecture}, at most {counted(epochs, 'epoch')}"
@@ -132,21 +132,21 @@ def run_training(settings: Settings) -> int:
 def fit_people(
     analysis: TwinAnalysis, training: Cohort, place: Path
 ) -> tuple[Fitted, Adjustment | None]:
-    """Fit twins with the options of a call, and return what was taken out of connectomes.
+    """Fit twins as the options say; return them, and the adjustment of their connectomes.
 
     Parameters
     ----------
     analysis
-        The call.
+        The analysis that runs.
     training
         The training people.
     place
-        Folder of checkpoints, from which a stopped call resumes.
+        Folder of checkpoints, from which a stopped run resumes.
     """
     settings, adjustment = analysis.settings, None
     if settings.statistics.covariates:
         adjustment = Adjustment.fit(training.connectomes, training.covariates)
-        say(f"{named(adjustment.asked)} taken out of connectomes and predicted times")
+        say(f"connectomes and predicted times are adjusted for {named(adjustment.asked)}")
     fitted = fit(
         training.edges(adjustment),
         training.segments,
@@ -177,8 +177,8 @@ def fit_people(
             families=training.kin,
         )
         say(
-            f"BOLD of {counted(len(readout.regions), 'region')}; connectomes predict responses of "
-            f"{int(readout.open.sum())}"
+            f"BOLD of {counted(len(readout.regions), 'region')}; connectomes predict responses in "
+            f"{int(readout.open.sum())} of them"
         )
     return dataclasses.replace(fitted, bold=readout), adjustment
 
@@ -214,7 +214,7 @@ def chosen_recipe(settings: Settings) -> Recipe:
 
 
 def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:
-    """Return what the bundle says beside the fit."""
+    """Return the bundle's facts on data and fit."""
     settings, people = analysis.settings, analysis.people
     source = people.source
     epochs = sum(map(len, fitted.history.values()))
@@ -239,13 +239,13 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Page:
         title=analysis.results.title,
         lead=f"A digital twin ({fitted.architecture}) of "
         f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
-        f"{counted(people.source.edges, 'edge')} a connectome. {_CAUTION}",
+        f"{counted(people.source.edges, 'edge')} per connectome. {_CAUTION}",
         flags=_flags(people, fitted, odd),
         sections=(
             Section(title="Trials", tables=(trials_on_page(people, fitted.people),)),
             Section(
                 title="Training",
-                text=("The best epoch is chosen by people left out of the training.",),
+                text=("The best epoch has the lowest loss in people left out of the training.",),
                 figures=_curves(fitted),
             ),
             *_connectome_sections(fitted),
@@ -273,7 +273,7 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
             y_label="loss",
             series={
                 words: np.array([record.get(key, np.nan) for record in history])
-                for key, words in (("loss", "trained on"), ("validation_loss", "left out"))
+                for key, words in (("loss", "training"), ("validation_loss", "validation"))
             },
         )
         for stage, history in fitted.history.items()
@@ -282,7 +282,7 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
 
 
 def _connectome_sections(fitted: Fitted) -> Iterator[Section]:
-    """Yield the section on what connectomes predict; none where they make all weights."""
+    """Yield the section on what connectomes predict; nothing for hypernetworks."""
     if fitted.z is not None:
         facts = {"z": figure(fitted.z, 1), "least": f"{LEAST_Z:.2f}"}
         yield Section("Connectomes", template="twin_connectomes.html", facts=facts)

@@ -2,8 +2,8 @@
 
 A bundle holds what is needed to read new people's events and to predict their responses: weights,
 tasks, and how connectomes were made. It does not name its training participants, but lists them as
-sorted hashes (`bids_dtg.bundles.people`), so that evaluations leave them out. Their connectomes,
-responses are not in it. Its weights are sums over all of them.
+sorted hashes (`bids_dtg.bundles.people`), so that evaluations leave them out. Their connectomes and
+responses are not in it; its weights combine all of them.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     PART: ClassVar[type[FittedPart]] = TwinPart
 
-    adjustment: Adjustment | None  # of connectomes before the twin gets them; None: as measured
-    bold_regions: tuple[str, ...]  # names of the regions of BOLD of tasks; (): none
+    adjustment: Adjustment | None  # applied to connectomes before the twin; None: as measured
+    bold_regions: tuple[str, ...]  # names of the regions of task BOLD; (): none
     bold_arrays: Mapping[str, NDArray[np.float64]]  # of the read-out, by name
 
     @classmethod
@@ -67,7 +67,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         arrays: Mapping[str, NDArray[Any]],
         part: TwinPart,
     ) -> dict[str, Any]:
-        """Return the fields of a bundle that `FITTED_FILE` has beside regions and people."""
+        """Return the fields that `FITTED_FILE` has besides regions and people."""
         adjustment = None
         if part.covariates:
             adjustment = Adjustment(names[_COVARIATES], arrays[_MEAN], arrays[_SLOPES])
@@ -82,12 +82,12 @@ class TwinBundle(FittedBundle[TwinPart]):
         }
 
     def fits(self, regions: Sequence[str]) -> bool:
-        """Return whether data of these regions fit the model, which may not know its own."""
+        """Return whether data of these regions fit the model, whose regions may have no names."""
         return pairs_of(len(regions)) == self.part.edges and self.regions in ((), tuple(regions))
 
     @property
     def fitted_to(self) -> str:
-        """What it reads of a person, counted, in words."""
+        """The input of the model and its size, in words."""
         return f"connectomes of {counted(self.part.edges, 'edge')}"
 
     def fitted(self) -> Fitted:
@@ -127,7 +127,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         )
 
     def tensors(self) -> dict[str, Values]:
-        """Read the weights; shapes are compared with the card's before anything else is."""
+        """Read the weights, whose shapes are first compared with the card's."""
         tensors = super().tensors()
         if _EDGE_SD in tensors and not (tensors[_EDGE_SD] > 0).all():
             fault = f" has values of 0 or less in {_EDGE_SD}"
@@ -176,11 +176,11 @@ def write_twin_bundle(
         Hashes of everybody used to make the model, by name and rest; None: the bundle lists the
         training participants alone.
     regions
-        Names of a connectome's: its edges are their pairs, row by row; (): they have no names.
+        Names of a connectome's regions, whose pairs row by row are its edges; (): no names.
     adjustment
-        Of the connectomes that the fit got; None: they are as measured.
+        Of the connectomes that were used for the fit; None: they are as measured.
     **facts
-        For the card, as of `fitted_card`.
+        For the card, as in `fitted_card`.
 
     Raises
     ------

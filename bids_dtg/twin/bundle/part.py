@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bids_dtg.twin.bundle.bundle import TwinBundle
     from bids_dtg.twin.trial_series import TaskSet
 
-_MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
+_MOST_TASKS = 100  # task numbers are stored in eight bits
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class TwinPart(FittedPart):
     recipe: Recipe  # how large networks are, and how they were trained
     tasks: tuple[Task, ...]  # tasks of the twin; their order decides inputs and outputs
     edges: int  # of a connectome
-    regions: int = 0  # of a connectome; its edges are their pairs; 0: edges are no pairs
+    regions: int = 0  # whose pairs are the edges of a connectome; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
-    covariates: int = 0  # columns that were taken out of connectomes, a level of words each
+    covariates: int = 0  # columns removed from connectomes, one for each level of a category
     seed: int = 0
-    bold_regions: int = 0  # of BOLD of tasks; 0: none
-    bold_open: int = 0  # of these, whose responses are predicted from connectomes
+    bold_regions: int = 0  # of task BOLD; 0: none
+    bold_open: int = 0  # regions whose responses are predicted from connectomes
     bold_tr_seconds: float = 0.0  # of the training people's BOLD
 
     @property
@@ -46,7 +46,7 @@ class TwinPart(FittedPart):
     @property
     def task_set(self) -> TaskSet:
         """The tasks as a network performs them."""
-        from bids_dtg.twin.trial_series import TaskSet  # and with it SciPy, which cards do without
+        from bids_dtg.twin.trial_series import TaskSet  # imports SciPy, which cards do not need
 
         return TaskSet(self.tasks)
 
@@ -54,7 +54,7 @@ class TwinPart(FittedPart):
     def shapes(self) -> Shapes:
         """Shapes of the twin's tensors by name, as `bids_dtg.twin.network` names them.
 
-        They are known without a model, so that a file is refused before one is made.
+        They are known without a model, so that a wrong file is refused before one is made.
 
         Examples
         --------
@@ -94,7 +94,7 @@ class TwinPart(FittedPart):
             "network.output_bias": (outputs,),
             "network.left": (units, rank),
             "network.right": (units, rank),
-            # A gain and a bias a unit, a change a mode, a gain an input, both an output.
+            # Gain and bias per unit, change per mode, gain per input, gain and offset per output.
             "of_times": (2 * units + rank + inputs + 2 * outputs, times),
             "edge_mean": (self.edges,),
             "edge_weights": (self.edges, times),
@@ -191,7 +191,7 @@ def _stages(bundle: TwinBundle) -> list[tuple[str, str]]:
     return [
         (str(stage), f"trained for {counted(len(epochs), 'epoch')}")
         for stage, epochs in stages.items()
-        if isinstance(epochs, list)  # nobody has checked a record
+        if isinstance(epochs, list)  # records are not checked
     ]
 
 

@@ -35,13 +35,13 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 
 ALWAYS_CORRECT, OTHERS = "always_correct", "others_twins"
 _ROUNDING = 1e-6  # of losses, which are summed up in float32
-_SAME = 1e-9  # of means of equal values
+_SAME = 1e-9  # of differences from the mean of a fold, seconds
 _DRAWS = 2000  # samples of people
-_FEWEST_FIGURES = 3  # for an r
+_FEWEST_FIGURES = 3  # values, for an r
 
 
-# Figures that models are scored by: words of pages, 1 where more is better or -1, the factor to the
-# unit of pages, digits there, and the unit.
+# Metrics by name: words for pages, 1 if more is better and -1 if less is, and for pages the factor
+# to their unit, digits, and the unit.
 FIGURES: Mapping[str, tuple[str, int, float, int, str]] = MappingProxyType(
     {
         RT: ("mean response times, r over people", 1, 1.0, 2, ""),
@@ -56,16 +56,16 @@ FIGURES: Mapping[str, tuple[str, int, float, int, str]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Score:
-    """One figure of one model over all evaluated people."""
+    """One metric of one model over all evaluated people."""
 
     figure: str  # a row of `FIGURES`
     task: str  # "": all
     condition: str  # "": all
     name: str  # `TWIN`, or the baseline
     value: Interval
-    error: Interval | None  # of figures over people, mean absolute error in seconds
+    error: Interval | None  # where the metric is r, mean absolute error in seconds
     people: int
-    verdict: Verdict | None  # on the twin against this one; a difference above 0: it is better
+    verdict: Verdict | None  # on the twin against this one; above 0 the twin is better
 
     @property
     def is_worse(self) -> bool:
@@ -79,8 +79,8 @@ class Evaluation:
 
     observed: Array  # (people, targets), seconds
     scores: tuple[Score, ...]
-    ceilings: Mapping[str, Interval]  # by target: the largest r over people to be expected
-    matching: Mapping[str, Any] | None  # as of `match`; None: no two people are of one fit
+    ceilings: Mapping[str, Interval]  # by target: noise ceiling of r over people
+    matching: Mapping[str, Any] | None  # from `match`; None: no two people share a fit
 
 
 def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
@@ -98,8 +98,9 @@ def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
     Returns
     -------
     Evaluation
-        By folds, r over people is of figures minus the mean of their fold, other people's twins are
-        those of the same fold, and verdicts count that everybody trains the others' twins.
+        With folds, r over people is computed after subtracting the mean of each fold, other
+        people's twins are those of the same fold, and verdicts allow for everybody also training
+        the others' twins.
     """
     return _Evaluating(judged, people, seed).evaluation()
 
@@ -121,7 +122,7 @@ class _Evaluating:
     def _figures(self) -> Iterator[Score]:
         """Score response times and effects by r over people."""
         models = self.judged.each("times")
-        # The same for everybody: no r over people. Own orders of trials have own times.
+        # The same for everybody, so without r. The group's network differs if orders of trials do.
         constant = (GROUP_MEAN, *((GROUP,) if len(self.segments.inputs) == 1 else ()))
         for column, target in enumerate(targets_of(self.segments.tasks)):
             wanted = self.observed[:, column]
@@ -165,7 +166,7 @@ class _Evaluating:
         figures: Mapping[str, Array],
         used: NDArray[np.bool_] | None = None,
     ) -> Iterator[Score]:
-        """Score models by the mean over people of a figure (people,), or of used trials' means."""
+        """Score models by the mean over people of a metric (people,), or of used trials' means."""
         of_people = figures
         if used is not None:
             of_people = {name: means(own, used) for name, own in figures.items()}
@@ -177,11 +178,11 @@ class _Evaluating:
             yield Score(*key, name, self._mean(values), None, people, verdict)
 
     def _ceilings(self) -> dict[str, Interval]:
-        """Return the noise ceiling of each figure: the square root of its reliability.
+        """Return the noise ceiling of each target: the square root of its reliability.
 
-        Figures of each person's odd and even answered trials of a condition are correlated over
-        people, and brought to all trials (Spearman 1910, Br. J. Psychol. 3: 271; Brown 1910,
-        ibid.: 296).
+        Each person's values from odd and from even answered trials of a condition are correlated
+        over people, and r is stepped up to all trials (Spearman 1910, Br. J. Psychol. 3: 271; Brown
+        1910, ibid.: 296).
         """
         even = even_trials(self.segments)
         rt = torch.from_numpy(self.segments.trials.rt_seconds)
@@ -210,7 +211,7 @@ class _Evaluating:
         if folds is not None:  # each fold's people together
             known = known[np.argsort(folds[known], kind="stable")]
         groups = None if folds is None else folds[known]
-        # A person whose relatives alone are there has nobody to be compared with.
+        # Somebody with nobody but relatives in the group cannot be compared with others.
         others = others_of(len(known), groups, self.families[known]).any(axis=0)
         some = known[others]
         if len(some) < 2:
@@ -254,10 +255,10 @@ class _Evaluating:
         )
 
     def _within(self, *values: Array) -> list[Array]:
-        """Return values of people who have all of them, by folds minus the mean of the fold.
+        """Return values of people who have all of them, minus the mean of their fold if any.
 
-        Training people without a fold of slow people are the quick ones: what is predicted for all
-        alike goes against what these people are, and its r over people would be below 0.
+        Without a fold of slow people, the training people are quicker than average. The mean that
+        is predicted for a fold is thus too low where people are slow, and its r would be below 0.
         """
         known = np.isfinite(values).all(axis=0)
         if self.judged.folds is None:
@@ -301,12 +302,12 @@ def match(
         (people, people): losses of twins (rows) on people's data (columns). Where all saw the same
         stimuli, this takes one run of each twin; otherwise one run for each pair.
     groups
-        (people,): group of each person, of two people or more: twins of the others in it alone are
-        other people's twins. None: all are of one group.
+        (people,): group of each person, of two people or more. Only twins of the same group count
+        as other people's twins. None: everybody is in one group.
     families
-        (people,): family of each person: each pair of families counts once, by its mean loss; a
-        family's own twins are those of the same person. Everybody has people of other families
-        in the group. None: nobody has relatives.
+        (people,): family of each person. Each pair of families counts once, by its mean loss; a
+        family's own loss is the mean of its people's own twins. Each group needs two families or
+        more. None: nobody has relatives.
     seed, permutations
         Seed and number of random assignments of twins to people.
     rounding
@@ -315,7 +316,7 @@ def match(
     Returns
     -------
     dict
-        Number of ``people`` on both sides, where a family counts once; mean losses of people's own
+        Number of ``people``, where a family counts once; mean losses of people's own
         twins (``matched``) and of all the others (``mismatched``); ``p`` of a mean loss as low
         under random assignments, one-sided; intervals of the shares of people whose own loss is
         below the mean of the others (``better_than_average``) and lowest of all (``identified``);
@@ -368,12 +369,12 @@ def mean_of_others(
     groups: NDArray[np.integer[Any]] | None = None,
     families: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the mean loss on each person of the twins of others in the group, (people,).
+    """Return, for each person, the mean loss of other people's twins in the group, (people,).
 
     Parameters
     ----------
     losses, groups, families
-        As of `match`.
+        As in `match`.
     """
     loss = np.asarray(losses, np.float64)
     others = others_of(len(loss), groups, families)
@@ -386,7 +387,7 @@ def others_of(
     groups: NDArray[np.integer[Any]] | None,
     families: NDArray[np.integer[Any]] | None,
 ) -> NDArray[np.bool_]:
-    """Return where two of so many people are of one group and of two families."""
+    """Return which pairs of people are of one group and of two families, (people, people)."""
     group = np.zeros(people, np.intp) if groups is None else groups
     family = np.arange(people) if families is None else families
     return np.asarray((group[:, None] == group) & (family[:, None] != family))
@@ -397,11 +398,11 @@ def _of_families(
     groups: NDArray[np.integer[Any]] | None,
     families: NDArray[np.integer[Any]],
 ) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]] | None]:
-    """Return the mean loss of each two families, on the diagonal of own twins, and the groups."""
+    """Return the mean loss of each pair of families, own twins on the diagonal, and the groups."""
     _, first, of = np.unique(families, return_index=True, return_inverse=True)
     share = (of[:, None] == np.arange(len(first))).astype(np.float64)
     share /= share.sum(axis=0)
-    # Losses between groups are not known, and not used.
+    # Losses between groups are unknown, and not used.
     mean = share.T @ np.nan_to_num(loss) @ share
     np.fill_diagonal(mean, np.diagonal(loss) @ share)
     return mean, None if groups is None else groups[first]
@@ -436,19 +437,19 @@ def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Ar
     Parameters
     ----------
     bold
-        Measured and predicted responses and contrasts, as of `Judged`.
+        Measured and predicted responses and contrasts, as in `Judged`.
     tasks
-        The tasks, whose conditions the responses are to.
+        The tasks whose conditions the responses belong to.
 
     Returns
     -------
     dict
         (regions, tasks) each: t over people of the second condition minus the first, as
         ``observed_t``, ``twin_t`` and ``training_mean_t``, and r over people of mean responses, as
-        ``r_people``, with those of a ridge and, of the same people, of the own first half; NaN
-        where all are predicted the same.
+        ``r_people``, also of a ridge and, with halves, of people's own first half; NaN where the
+        prediction is the same for everybody.
     """
-    # Predicted people differ less than measured ones: t is that of measured people's SD.
+    # Predictions vary less between people than measurements, so t uses measured people's SD.
     sds = bold["contrast_sds"].mean(axis=0)
     of_task = np.repeat(np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks])
     means = {
@@ -473,7 +474,7 @@ def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Ar
 
 
 def group_r(scores: Mapping[str, Array], model: str) -> float:
-    """Return r over regions and tasks of a model's t with the observed, of `score_bold`."""
+    """Return r over regions and tasks of a model's t with the observed t, from `score_bold`."""
     return _r(scores[f"{model}_t"], scores["observed_t"])
 
 

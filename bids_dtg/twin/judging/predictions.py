@@ -1,4 +1,4 @@
-"""What twins and simpler models say of people that they were not fitted to, as plain arrays."""
+"""Predictions by twins and simpler models for people they were not fitted to, as plain arrays."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 TWIN, GROUP = "twin", "group_network"
 GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"
-# The group's distribution, stretched by the response time that the ridge on connectomes predicts.
+# The group's distribution, stretched to the mean time that the ridge on connectomes predicts.
 STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
 FEWEST_TRAINING = 3  # people, for baselines
-_SMALLEST = 1e-6  # probability; float32 has none much closer to 1
-_PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
+_SMALLEST = 1e-6  # distance of probabilities from 0 and 1; float32 cannot be much closer to 1
+_PAIRS_AT_ONCE = 40  # people whose twins are run on each other's sequences
 
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """People with known responses, and what else is known of them.
+    """People with their responses, connectomes, covariates and BOLD.
 
     Raises
     ------
@@ -43,9 +43,9 @@ class Cohort:
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
     connectomes: NDArray[np.floating[Any]]  # (people, edges), as measured
-    covariates: Covariates = field(default_factory=Covariates)  # of participants.tsv, as age
+    covariates: Covariates = field(default_factory=Covariates)  # of participants.tsv
     families: Mapping[str, str] = field(default_factory=dict)  # by label, where known
-    bold: BoldOfPeople | None = None  # of their runs of tasks; None: nobody has any
+    bold: BoldOfPeople | None = None  # of their task runs; None: nobody has any
 
     def __post_init__(self) -> None:
         if self.bold is not None and all(run is None for runs in self.bold for run in runs):
@@ -61,13 +61,13 @@ class Cohort:
         return family_numbers(self.labels, self.families)
 
     def edges(self, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
-        """Return connectomes (people, edges) minus what an adjustment says of covariates."""
+        """Return connectomes (people, edges), adjusted for covariates if there is an adjustment."""
         if adjustment is None:
             return self.connectomes
         return adjustment.apply(self.connectomes, self.covariates)
 
     def taken_out(self, adjustment: Adjustment | None) -> Array | None:
-        """Return the covariates that `edges` are less, (people, columns); None: none."""
+        """Return the covariates that `edges` removes, (people, columns); None: none."""
         return None if adjustment is None else adjustment.columns(self.covariates)
 
     def of(self, rows: NDArray[np.integer]) -> Cohort:
@@ -84,7 +84,7 @@ class Cohort:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """A model's prediction of people; None: it says nothing of that."""
+    """A model's predictions for people; None: it does not predict that."""
 
     times: Array | None = None  # (people, targets): mean response times and effects, seconds
     seconds: Array | None = None  # (people, trials, steps), from each trial's onset
@@ -100,16 +100,16 @@ Models = dict[str, Predicted]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Predictions of people by each model, none of which was fitted to them."""
+    """Predictions for people by each model, none of which was fitted to them."""
 
     models: Mapping[str, Predicted]  # by name; `TWIN` is one
-    losses: Array  # (people, people) of twins (rows) on people; NaN: of different fits, not known
+    losses: Array  # (people, people): of twins (rows) on people; NaN: of different fits, or unknown
     folds: NDArray[np.intp] | None = None  # (people,); None: one fit of other people serves all
-    # In SD of the training people, by `observed`, `twin` and `training_mean`: responses to
-    # conditions (people, regions, conditions), and second condition minus the first with the ending
-    # `_contrasts` (people, regions, tasks), with SDs of training people as `contrast_sds`; and
-    # whether connectomes predict a region as `open` (people, regions). `ridge` and, in units of
-    # BOLD, the same people's `OWN_HALF` have responses, too. None: there is no BOLD.
+    # `observed`, `twin` and `training_mean`: responses to conditions (people, regions, conditions),
+    # in SD of the training people; with the ending `_contrasts`, second condition minus the first
+    # (people, regions, tasks). `contrast_sds`: their SD over training people. `open`: whether
+    # connectomes predict the region (people, regions). `ridge` and, in units of BOLD, `OWN_HALF`:
+    # further responses. None: there is no BOLD.
     bold: Mapping[str, NDArray[Any]] | None = None
     regions: tuple[str, ...] = ()  # of BOLD
 
@@ -138,7 +138,7 @@ def predict_people(
     training
         The twin's training people; None, or fewer than three: there are no baselines.
     adjustment
-        Covariates that are taken out of connectomes; None: connectomes are as measured.
+        Adjustment of connectomes for covariates; None: connectomes are as measured.
     seed
         Of the choice of people whose twins are run on each other's sequences.
     """
@@ -313,7 +313,7 @@ def _cross_losses(
     segments: Segments,
     seed: int,
 ) -> Array:
-    """Return the loss of each twin on each person's data; of some where sequences differ."""
+    """Return the loss of each twin on each person's data; if sequences differ, for some people."""
     people = len(edges)
     if len(segments.inputs) == 1:
         return cross_losses(outputs, segments)
@@ -326,7 +326,7 @@ def _cross_losses(
 
 
 def _baselines(training: Cohort, people: Cohort, adjustment: Adjustment | None) -> Models:
-    """Predict people by what needs no network."""
+    """Predict people by models that need no network."""
     times, number = observed_times(training.segments), len(people.labels)
     mean = np.nanmean(times, axis=0)
     known = np.isfinite(times).sum(axis=0) >= FEWEST_TRAINING
@@ -351,7 +351,7 @@ def _baselines(training: Cohort, people: Cohort, adjustment: Adjustment | None) 
 def _encoded(training: Covariates, others: Covariates) -> tuple[Array, Array]:
     """Return numbers, their squares and levels as features, scaled by training people alone.
 
-    Values that are not known, and levels that no training person has, become the training mean.
+    Unknown values, and levels that no training person has, become the training mean.
     """
     names = training.names
     own, other = (each.columns(names) for each in (training, others))
@@ -365,7 +365,7 @@ def _encoded(training: Covariates, others: Covariates) -> tuple[Array, Array]:
 
 
 def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Array]:
-    """Return training people's distributions in the conditions of others' trials.
+    """Return the training people's distributions for the conditions of other people's trials.
 
     Returns
     -------

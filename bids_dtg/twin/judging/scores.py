@@ -45,10 +45,10 @@ def means(values: NDArray[Any], used: Flags) -> Values:
 
 
 def choice_agreement(button: NDArray[np.integer[Any]], segments: Segments) -> Values:
-    """Return how likely a model presses the person's button, (people, trials), 0 to 1.
+    """Return the probability that a model presses the person's button, (people, trials).
 
-    A trial that a person misses counts against every model. Where a person's wrong button is not
-    known, a wrong button of the model counts 1 / (buttons - 1), its expected agreement.
+    A trial that a person misses counts against every model. Where a person's wrong button is
+    unknown, a wrong button of the model counts 1 / (buttons - 1), its expected agreement.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _summed(curves: Values, seconds: Values, grid: Values) -> Values:
 
 
 def mean_curve(curves: Values, seconds: Values, used: Flags, window_seconds: float) -> Values:
-    """Return the mean over people of their mean curve of some trials, (2, steps): times, shares.
+    """Return the mean over people of their mean curve over trials, (2, steps): times, shares.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def observed_curves(segments: Segments, *, correct: bool = False) -> tuple[Value
 
 
 def per_second(seconds: Values, answered: Values) -> tuple[Values, Values]:
-    """Return the density of response times, in bins of two steps: centres, and shares a second.
+    """Return the density of response times, in bins of two steps: centres, and shares per second.
 
     Examples
     --------

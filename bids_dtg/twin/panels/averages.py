@@ -58,7 +58,7 @@ def draw_averages(
 
 
 _PREDICTED = (
-    "What a network made from this connectome does is a prediction, not a measurement. "
+    "The behaviour of the network made from this connectome is a prediction, not a measurement. "
     f"{NO_EVIDENCE}"
 )
 

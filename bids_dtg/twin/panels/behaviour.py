@@ -28,7 +28,7 @@ _OBSERVED = "observed_rt_seconds"
 
 # A task and condition, or the second condition of a task minus the first: cells as text.
 BehaviourRow = Mapping[str, str]
-# Columns of the table by their titles, in the order of the page; what is no time is a share.
+# Titles of the table's columns, in the order of the page; columns that are not times are shares.
 _TITLES_OF: Mapping[str, str] = {
     PREDICTED: "Response time, twin (s)",
     _OBSERVED: "Person, mean (s)",
@@ -87,13 +87,13 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
     text = ""
     if has(rows, PREDICTED):
         text = (
-            "Behaviour of the network made from this connectome: its response time is the mean "
-            "over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
+            "Behaviour of the network made from this connectome. Its response time is each "
+            "trial\N{RIGHT SINGLE QUOTATION MARK}s mean, averaged over trials. "
         )
     if not has(rows, _OBSERVED):
         text += "The person has no responses to compare with. "
     elif has(rows, PREDICTED):
-        text += "The person\N{RIGHT SINGLE QUOTATION MARK}s values are of the same trials. "
+        text += "The person\N{RIGHT SINGLE QUOTATION MARK}s values are from the same trials. "
     if any(row["condition"] == EFFECT for row in rows):
         text += "Differences of shares are in percentage points. "
     if borrowed:
@@ -105,7 +105,7 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
 
 
 Values = NDArray[np.floating[Any]]
-# Source of a curve: the network of the person's connectome, the person, or the group's network.
+# Source of a curve: the network made from the person's connectome, the person, or the group's.
 Of = Literal["twin", "person", "group"]
 
 SERIES = FileKind("behaviour", "traces", ".tsv")
@@ -133,7 +133,7 @@ _SERIES_COLUMNS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Share of the mean trial of a condition that is answered by each time."""
+    """Share of a condition's trials that is answered by each time."""
 
     task: str  # name
     condition: str  # name
@@ -165,9 +165,9 @@ def keep_trial_series(curves: Iterable[Curve], facts: Mapping[str, Any] | None =
         SERIES,
         encoded(tsv_text(list(_SERIES_COLUMNS), _rows(curves))),
         sidecar={
-            "Description": "Share of the mean trial of each condition that is answered by each "
-            "time: predicted by networks, and observed where the person has responses. Predictions "
-            "are estimates, not measurements",
+            "Description": "Share of the trials of each condition that is answered by each time, "
+            "predicted by networks, and observed where the person has responses. Predictions are "
+            "estimates, not measurements",
             **(facts or {}),
             **_SERIES_COLUMNS,
         },
@@ -218,20 +218,20 @@ def draw_times(made: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def draw_trial_series(made: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the time series of the mean trial of each condition: share answered by each time."""
+    """Draw the time series of each condition: share of trials answered by each time."""
     return _draw(
         made, _buttons, _SERIES_WORDS, y_label="share of trials", reach=((0.0,), (0.0, 1.0))
     )
 
 
 _TIMES = (
-    "Distribution of response times, mean over the trials of each condition: share of trials "
+    "Distribution of response times, averaged over the trials of each condition: share of trials "
     "answered per second. Misses are left out, so the area under a line is the share of answered "
     "trials."
 )
 _SERIES_WORDS = (
-    "Share of the mean trial that is answered by each time: above 0 with the correct button, below "
-    "0 with another button. The remaining share at the end is missed."
+    "Share of trials answered by each time: above 0 with the correct button, below 0 with another "
+    "button. The share that remains at the end is missed."
 )
 
 

@@ -31,14 +31,14 @@ If you use these models, please cite the method and the program that made them.
 
 @dataclass(frozen=True)
 class TwinMethods:
-    """Facts of a call for the methods text; none of them is assumed."""
+    """Facts of a run for the methods text."""
 
     atlas: str  # its key
     parcels: int  # how many it has
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
-    model: TwinPart | None = None  # None: the call has none
-    of_task_runs: bool = False  # whether runs are those of tasks, and no connectome is made
+    model: TwinPart | None = None  # None: no model was given
+    of_task_runs: bool = False  # whether they are task runs, of which no connectome is made
 
 
 _CITED = {
@@ -82,11 +82,11 @@ def _connected(facts: TwinMethods) -> str:
         ""
         if facts.combine == "run"
         else f", averaged over the runs of a {_OF[facts.combine]}, weighted by their residual "
-        "degrees of freedom (by the minutes kept where these are not known)"
+        "degrees of freedom (by the minutes kept where these are unknown)"
     )
     return (
         f"{averaged_within(facts.atlas, facts.parcels)} A connectome is Fisher's z of the Pearson "
-        f"correlation of each two of them over these frames{several}."
+        f"correlation of each pair of parcels over these frames{several}."
     )
 
 
@@ -94,7 +94,7 @@ def _on_clock(facts: TwinMethods) -> str:
     series, _, _ = averaged_within(facts.atlas, facts.parcels).rpartition(", and each was scaled")
     return (
         f"{series}; values are percent of each parcel's mean signal, at the times of the run's "
-        "event file. These series are part of no connectome."
+        "event file. These series are not used for connectomes."
     )
 
 
@@ -103,9 +103,8 @@ def _performed(facts: TwinMethods) -> str:
         f"Trials and responses of the tasks {', '.join(facts.tasks)} were read from event files. "
         "The network made from each connectome performed the participant's own trials; "
         "where a participant has no event file of a task, it performed those of the first event "
-        "file in the data set, without its responses. A network's outputs are the distribution of "
-        "response times of each trial; responses are predicted by its mean and its likeliest "
-        "button."
+        "file in the data set, without its responses. A network outputs the distribution of "
+        "response times in each trial; predicted responses are its mean and the most likely button."
     )
 
 
@@ -149,7 +148,7 @@ def notes(files: ParticipantFiles) -> Iterator[Flag]:
 
 
 def is_predicted(made: RunFiles) -> bool:
-    """Return whether an average has behaviour that a model predicted."""
+    """Return whether an average has predicted behaviour."""
     return has(behaviour_of(made), PREDICTED)
 
 

@@ -207,7 +207,7 @@ def _count_edges(arrays: ArrayPeople) -> int:
     if arrays.edges is not None:
         count, title = int(arrays.edges.shape[1]), arrays.edges.title
         if arrays.places and count != edges:
-            # Places without names are those of other arrays, as of BOLD of tasks.
+            # Places without names are those of other arrays, as of task BOLD.
             raise DatasetError(
                 f"{title} has {count} edges, and there are {counted(places, 'place')}",
                 expected=f"{edges} edges: a pair of places each",

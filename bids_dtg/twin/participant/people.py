@@ -68,7 +68,7 @@ class TwinPeople:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
         Tasks and atlas are those of a model, and whether it has BOLD; without a model, tasks are
-        those of ``--task-file``, and the output must have one atlas only. BOLD of tasks must be of
+        those of ``--task-file``, and the output must have one atlas only. Task BOLD must be of
         one atlas. Arrays are checked except for their values.
 
         Raises

@@ -41,7 +41,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     """The checked request of a call; steps of the work get the parts that they use."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
-    second_atlas: ClassVar[str] = "BOLD of tasks"
+    second_atlas: ClassVar[str] = "task BOLD"
 
     events: TaskEvents | None  # event files of the model's tasks; None: the call has no model
     tasks: tuple[Task, ...]  # whose runs are read as series of regions, too
@@ -138,7 +138,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         yield f"connectomes between the {counted(len(self.regions), 'parcel')} of {self.atlas.key}"
         if len(self.atlases) > 1:
             bold = self.for_task_runs
-            yield f"BOLD of tasks in the {counted(len(bold.regions), 'parcel')} of {bold.atlas.key}"
+            yield f"task BOLD in the {counted(len(bold.regions), 'parcel')} of {bold.atlas.key}"
         if self.bundle is not None and self.bundle.card.notice:
             yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
         if self.bundle is None:

@@ -151,7 +151,7 @@ def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> 
     if next(list_tables(settings, TASK_SERIES, ""), None) is None:
         return None
     left_out = LeftOut("task run")
-    tables = find_tables(settings, TASK_SERIES, "", "BOLD of tasks", "", left_out)
+    tables = find_tables(settings, TASK_SERIES, "", "task BOLD", "", left_out)
     found = {
         (table.label, PurePosixPath(str(table.sidecar.get(EVENT_FILE))).name): table.path
         for table in tables
@@ -187,7 +187,7 @@ def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> 
 def find_array_bold(
     arrays: ArrayPeople, behaviour: Mapping[str, Behaviour], files: Sequence[NamedFile]
 ) -> TaskBold | None:
-    """Find BOLD of tasks among arrays; None: there is none.
+    """Find task BOLD among arrays; None: there is none.
 
     A run of the arrays is that of a person's only event file of its task.
 

@@ -264,7 +264,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             {
                 "Description": "BOLD of each region by the connectome's twin, an estimate, not "
                 "a measurement: one row per volume, at the training people's repetition time",
-                "Units": "as BOLD of tasks was given in training",
+                "Units": "as task BOLD was given in training",
                 "events_file": {"Description": "Event file of the run"},
                 "seconds": {"Description": "Time of the volume in the run", "Units": "s"},
                 **facts,

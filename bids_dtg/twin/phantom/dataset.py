@@ -128,7 +128,7 @@ class TwinPhantom(RegionPhantom):
         return draw_region_run(self.parcels, series, rng, repetition_time_s=plan.repetition_time_s)
 
     def write_own(self, out: Path) -> None:
-        """Write event files, BOLD of tasks, and the truth.
+        """Write event files, task BOLD, and the truth.
 
         Parameters
         ----------

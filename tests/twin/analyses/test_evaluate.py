@@ -75,7 +75,7 @@ def test_everybody_is_judged_once_by_folds_with_covariates(people, covariates, t
     of_people = [row for row in scores if row["figure"] in ("rt", "effect")]
     assert {row["people"] for row in of_people} == {"6"}
     assert {"connectome_ridge", "covariates"} <= {row["model"] for row in of_people}
-    assert "all twins there are the group" in page_of(judged)
+    assert "so all twins there are the group" in page_of(judged)
 
 
 def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
@@ -103,7 +103,7 @@ def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
         (("--model", "MODEL", "--epochs", "3"), "--epochs was given with --model"),
         (
             ("--model", "MODEL", "--covariates", "age"),
-            "names age, and the model own takes out none",
+            "names age, and the model own adjusts for none",
         ),
         (("--model", "MODEL", "--participant-label", *SEEN), "was fitted to everybody here"),
         ((), "--analysis evaluate was given without --model"),

@@ -121,7 +121,7 @@ def test_hypernetworks_have_no_null(folder, tmp_path):
     model = quick_model(folder, UNSEEN, "hypernetwork")
     assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
     (page,) = tmp_path.rglob("twin_report.html")
-    assert "each permutation of a hypernetwork would be a training" in page.read_text()
+    assert "each permutation of a hypernetwork would need a training" in page.read_text()
 
 
 def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):

@@ -1,4 +1,4 @@
-"""What twins and simple models say of people, against scikit-learn; put together by folds."""
+"""Predictions by twins and simple models, against scikit-learn; put together by folds."""
 
 from dataclasses import dataclass, replace
 
