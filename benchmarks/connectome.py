@@ -1,10 +1,10 @@
-"""One 2 mm run to a connectome: the one-pass route against plain whole arrays.
+"""Compare the one-pass route from a 2 mm run to a connectome with plain whole arrays.
 
     python benchmarks/connectome.py [--volumes 490] [--repeats 3] [--keep FOLDER] [--record]
 
 The routes run in separate processes on the same synthetic file, with all threads. The plain route
-follows the published pipeline: the whole series as float64, dual regression by `pinv`, confounds
-regressed out, Pearson r of each voxel with each ROI.
+follows the published pipeline: it reads the whole series as float64, does dual regression by
+`pinv`, regresses out confounds, and computes Pearson r of each voxel with each ROI.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ CONFOUNDS = 36
 
 
 def ellipsoid(scale: float) -> np.ndarray:
-    """Return (i, j, k) bool, about the size of a head (scale 1.2) or of its brain (scale 1)."""
+    """Return a mask (i, j, k) about the size of a head (scale 1.2) or a brain (scale 1)."""
     axes = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
     centre, radii = (45, 55, 38), (34 * scale, 43 * scale, 38.5 * scale)
     return sum(((a - c) / r) ** 2 for a, c, r in zip(axes, centre, radii, strict=True)) < 1
 
 
 def masks() -> tuple[np.ndarray, np.ndarray]:
-    """Return brain and grey-matter masks on the model's grid, with about the published sizes."""
+    """Return brain and grey-matter masks on the model's grid, of about the published sizes."""
     brain = ellipsoid(1.0)
     grey = brain & ~ellipsoid(0.69)
     return brain[CROP], grey[CROP]
@@ -82,7 +82,7 @@ def make_inputs(folder: Path, volumes: int) -> None:
     header.set_qform(AFFINE, 4)
     header.set_xyzt_units("mm", "sec")
     header["vox_offset"] = 352
-    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)  # nibabel's and fMRIPrep's level
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)  # the level of nibabel and fMRIPrep
     with (folder / "bold.nii.gz").open("wb") as file:
         file.write(deflate.compress(header.binaryblock + bytes(4)))
         for course in courses:
@@ -93,7 +93,7 @@ def make_inputs(folder: Path, volumes: int) -> None:
 
 
 def run_plain(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
-    """Compute as the published pipeline does: the whole series at once, in float64."""
+    """Compute the connectome like the published pipeline, from the whole series in float64."""
     held = np.load(folder / "masks.npz")
     maps, confounds = np.load(folder / "maps.npy"), np.load(folder / "confounds.npy")
     start = time.perf_counter()
@@ -128,7 +128,7 @@ def run_one_pass(
     confounds = np.load(folder / "confounds.npy")
     brain, grey = held["brain"].ravel(), held["grey"].ravel()
     voxels = np.concatenate([np.flatnonzero(grey), np.flatnonzero(brain & ~grey)])
-    # The maps' voxels are in the order of the mask: put grey matter first.
+    # The maps' voxels are in the order of the mask; put grey matter first.
     maps = np.load(folder / "maps.npy")[:, np.argsort(~grey[brain], kind="stable")]
     affine = AFFINE.copy()
     affine[:3, 3] = GRID_ORIGIN
@@ -178,7 +178,7 @@ ROUTES = {
 
 
 def measure_route(route: str, folder: Path) -> None:
-    """Run a route in this process, save r, and print times and peak memory as JSON."""
+    """Run a route in this process, save r, and print its times and peak memory as JSON."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     r, parts = ROUTES[route](folder)
@@ -189,7 +189,7 @@ def measure_route(route: str, folder: Path) -> None:
 
 
 def compare(folder: Path, volumes: int, repeats: int) -> dict[str, float]:
-    """Run each route in a separate process, print their figures and return those to be kept."""
+    """Run each route in a separate process, print the results, and return those to record."""
     compressed = (folder / "bold.nii.gz").stat().st_size
     stored = 2 * volumes * np.prod(SHAPE)
     print(f"{volumes} volumes, {compressed / 2**20:.0f} MiB, {compressed / stored:.0%} of its size")
@@ -220,11 +220,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--volumes", type=int, default=490)
     parser.add_argument(
-        "--repeats", type=int, default=3, help="of the fast routes; the best counts"
+        "--repeats", type=int, default=3, help="runs of each fast route; the best counts"
     )
     parser.add_argument("--keep", type=Path, help="folder for the inputs, reused if it has them")
     parser.add_argument("--route", choices=ROUTES, help=argparse.SUPPRESS)
-    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
+    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
     options = parser.parse_args()
     if options.route:
         measure_route(options.route, options.keep)

@@ -1,7 +1,7 @@
-"""One forward pass of the network, eager against prepared, at the published size and grid.
+"""Compare a forward pass of the eager and the prepared network, at the published size and grid.
 
-Each variant runs in a separate process, so that its peak memory is its own. The variants take
-turns, and the ratios compare neighbours. Weights are random (seeded). Usage:
+Each variant runs in a separate process, so that its peak memory can be measured. The variants take
+turns, and ratios compare successive runs. Weights are random (seeded). Usage:
 
     python benchmarks/forward.py [--rounds 3] [--repeats 3] [--threads 2] [--record]
 """
@@ -28,7 +28,7 @@ MASKS = [MNI / f"MNI_2mm_{part}_mask_crop.nii.gz" for part in ("cortical", "subc
 
 
 def grey_matter() -> Any:
-    """Return the real mask or, if it is absent, an ellipsoid shell of similar size."""
+    """Return the real mask or, if it is missing, an ellipsoid shell of similar size."""
     import numpy as np
 
     if all(path.exists() for path in MASKS):
@@ -41,7 +41,7 @@ def grey_matter() -> Any:
 
 
 def random_parameters() -> Any:
-    """Return parameters as torch begins them: uniform, by how many values a layer adds up."""
+    """Return parameters like PyTorch's initial ones: uniform, scaled by a layer's fan-in."""
     import numpy as np
 
     from bids_dtg.contrasts.network.parameters import Parameters, Sizes
@@ -90,7 +90,7 @@ FORMS = {"eager": eager_form, "prepared": prepared_form}
 
 
 def eager_products(parameters: Any, mask: Any) -> int:
-    """Return how many multiplications and additions the eager form's products take."""
+    """Return the number of multiplications and additions in the eager form's products."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -103,7 +103,7 @@ def eager_products(parameters: Any, mask: Any) -> int:
 
 
 def prepared_products(parameters: Any, mask: Any) -> int:
-    """Return the same of the prepared form, whose transforms only add."""
+    """Return the same number for the prepared form, whose transforms only add."""
     from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 
     plan = BlockPlan(parameters, mask, threads=1)
@@ -160,7 +160,7 @@ def child(form: str, options: argparse.Namespace, count: bool) -> dict[str, floa
 
 
 def report(rounds: list[dict[str, dict[str, float]]]) -> dict[str, float]:
-    """Print medians and ratios; return the figures that are kept."""
+    """Print medians and ratios; return the results to record."""
     print("mask:", mask_name())
     for form in FORMS:
         runs = [found[form] for found in rounds]
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
+    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
     parser.add_argument("--form", choices=FORMS, help=argparse.SUPPRESS)
     parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

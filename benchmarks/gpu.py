@@ -1,10 +1,10 @@
-"""What a GPU gives: forward passes, training and whole participants; prints Markdown tables.
+"""Time forward passes, training and whole participants on a GPU; print Markdown tables.
 
     python benchmarks/gpu.py [--device cuda] [--only forward training participants cores]
 
-Sizes are the published ones, weights are random (seeded). Each row is measured in a process of its
-own, so that its peak memory is its own. What a device cannot do has its reason in the row. `--small
---device cpu` tries the script itself, in about a minute. The tables are those of
+Sizes are the published ones, weights are random (seeded). Each row is measured in a separate
+process, so that its peak memory can be measured. If a device cannot do something, the row gives the
+reason. `--small --device cpu` tests the script itself in about a minute. The tables are those of
 docs/evidence.md.
 """
 
@@ -30,22 +30,22 @@ from forward import grey_matter
 
 REPEATS = 5
 READERS = (1, 4, 8)  # processes on the GPU
-CORES = (1, 4, 8, 16)  # processes without it, with a participant each at least
-# Precision as Lightning names it, and how many usual batches make one.
+CORES = (1, 4, 8, 16)  # processes without the GPU, each with at least one participant
+# Precision, as Lightning names it, and batch size in multiples of the usual one.
 TRAININGS = (("32-true", 1), ("bf16-mixed", 1), ("32-true", 2), ("32-true", 3), ("bf16-mixed", 3))
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large things are."""
+    """Sizes of the network, the data and the runs."""
 
     rois: int = 50
     contrasts: int = 47
     features: int = 64
     shape: tuple[int, int, int] = (76, 93, 78)
-    frames: int = 490  # of a run
-    batch: int = 10  # people that are trained on together
-    people: int = 8  # in one call of the program
+    frames: int = 490  # of a resting-state run
+    batch: int = 10  # people in a batch of training
+    people: int = 8  # in one run of the program
 
     def mask(self) -> np.ndarray:
         if self.shape == Size.shape:
@@ -76,11 +76,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterator[Sequence[str]
         print(f"| {' | '.join(row)} |", flush=True)
 
 
-# --- a row in a process of its own
+# --- a row in a separate process
 
 
 def measured(work: str, options: argparse.Namespace, **facts: Any) -> dict[str, Any]:
-    """Do a piece of `WORK` in a new process; return what it found, or why it found nothing."""
+    """Do one item of `WORK` in a new process; return the results, or the reason of a failure."""
     words = [sys.executable, __file__, "--device", options.device]
     words += ["--small"] if options.small else []
     done = subprocess.run(
@@ -94,14 +94,14 @@ def measured(work: str, options: argparse.Namespace, **facts: Any) -> dict[str, 
 
 
 def peak_mib(device: str) -> float:
-    """Return the most memory that torch has taken of a GPU, with what it keeps for later."""
+    """Return the peak GPU memory that PyTorch reserved, including its cache."""
     import torch
 
     return torch.cuda.max_memory_reserved(device) / 2**20 if device != "cpu" else float("nan")
 
 
 def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> dict[str, float]:
-    """Time a form of the network, from an array to an array; compare its maps with stored ones."""
+    """Time a form of the network, from array to array, and compare its maps with stored ones."""
     from gpu_forms import FORMS, Agreement, make, random_network
 
     mask = size.mask()
@@ -128,7 +128,7 @@ def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> d
 
 
 def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[str, float]:
-    """Time updates of the weights, by the program's own training: a short epoch, after one more."""
+    """Time updates of the weights in the program's own training, in the second short epoch."""
     from bids_dtg.contrasts.plan import TrainingPlan
     from bids_dtg.contrasts.train import PersonSamples, train
     from bids_dtg.training.loop import Workplace
@@ -204,9 +204,9 @@ def training_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
 
 
 def participant_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
-    """Call the program for several participants, with several processes at a time.
+    """Run the program for several participants, with several processes at a time.
 
-    Each process has a reader of its own; they share the device.
+    Each process has its own reader; they share the device.
     """
     size = SMALL if options.small else Size()
     for readers in READERS:
@@ -215,7 +215,7 @@ def participant_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequ
 
 
 def core_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
-    """Call the program without a GPU, with processes of one thread each."""
+    """Run the program without a GPU, with processes of one thread each."""
     size = SMALL if options.small else Size()
     for cores in CORES:
         if cores <= (os.cpu_count() or 1):
@@ -225,7 +225,7 @@ def core_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[st
 def participants(
     device: str, people: int, processes: int, threads: int, frames: int, folder: Path
 ) -> Sequence[str]:
-    """Call the program for several participants; return a row of the table."""
+    """Run the program for several participants; return a row of the table."""
     import shutil
 
     from participant import run
@@ -252,7 +252,7 @@ def participants(
 
 @contextmanager
 def watched_memory(device: str) -> Iterator[Callable[[], float]]:
-    """Look at a GPU's memory, of all processes together, while a block runs; more than before."""
+    """Watch the GPU memory of all processes while a block runs; give the peak increase."""
     if device == "cpu":
         yield lambda: float("nan")
         return
@@ -301,7 +301,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the script")
     names = ["forward", "training", "participants", "cores"]
     parser.add_argument("--only", nargs="+", choices=names, default=names)
-    parser.add_argument("--forms", nargs="+", help="some forms of the forward pass only")
+    parser.add_argument("--forms", nargs="+", help="only these forms of the forward pass")
     parser.add_argument("--folder", type=Path, help="keep the participants here, and reuse them")
     parser.add_argument("--small", action="store_true", help="tiny sizes")
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
 """Ways to run the network on a device, which `gpu.py` times and `tests/gpu` compares.
 
-The program has two of them, its plans of whole grids and of slabs; the others are what might be
-faster. On a CPU, TF32 is imitated: operands of convolutions are rounded to its ten bits.
+The program uses two of them, the plans of whole grids and of slabs; the others might be faster. On
+a CPU, TF32 is imitated by rounding the operands of convolutions to its ten bits.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Predict = Callable[[np.ndarray], np.ndarray]  # (rois, voxels) to (contrasts, vo
 class Form:
     """A way to run the network."""
 
-    words: str  # for the table
-    plan: Literal["", "blocks", "dense", "slabs"] = ""  # of the program; empty: what follows
-    folded: bool = True  # batch norms are part of the convolutions
-    channels_last: bool = True  # in memory
+    words: str  # description in the table
+    plan: Literal["", "blocks", "dense", "slabs"] = ""  # empty: none of the program's
+    folded: bool = True  # batch norms are folded into the convolutions
+    channels_last: bool = True  # order in memory
     precision: Literal["float32", "TF32", "bf16"] = "float32"  # of convolutions
-    searched: bool = False  # cuDNN tries its algorithms, and takes the fastest
+    searched: bool = False  # cuDNN tries its algorithms and takes the fastest
     compiled: bool = False  # by torch.compile
     graph: bool = False  # recorded as a CUDA graph
 
@@ -65,7 +65,7 @@ FORMS = {
 
 
 def make(form: Form, network: AttentionUNet, mask: np.ndarray, device: str) -> Predict:
-    """Return what predicts maps inside a mask in a form; `network` is in eval mode."""
+    """Return a function that predicts maps inside a mask; `network` is in eval mode."""
     if form.plan:
         place = "cpu" if form.plan == "blocks" else device
         return prepare(Parameters.of(network), mask, place, plan=form.plan).predict
@@ -73,7 +73,7 @@ def make(form: Form, network: AttentionUNet, mask: np.ndarray, device: str) -> P
 
 
 class _Own:
-    """A form that is none of the program's."""
+    """A form that the program does not use."""
 
     def __init__(self, form: Form, network: AttentionUNet, mask: np.ndarray, device: str) -> None:
         self.form, self.device, self.shape = form, torch.device(device), mask.shape
@@ -109,7 +109,7 @@ class _Own:
         return maps
 
     def _recorded(self, rois: int) -> Callable[[Tensor], Tensor]:
-        """Record the work once, as a CUDA graph; three runs before that choose algorithms."""
+        """Record a CUDA graph, after three runs in which algorithms are chosen."""
         values = torch.zeros(rois, len(self.voxels), device=self.device)
         side = torch.cuda.Stream(self.device)
         side.wait_stream(torch.cuda.current_stream(self.device))
@@ -148,7 +148,7 @@ class _Own:
 
 
 def _imitate_tf32(network: nn.Module) -> None:
-    """Round the operands of convolutions to 10 bits after the point, as TF32 has them."""
+    """Round the operands of convolutions to a mantissa of 10 bits, as in TF32."""
 
     def rounded(values: Tensor) -> Tensor:
         bits = values.contiguous().view(torch.int32)
@@ -165,10 +165,10 @@ def _imitate_tf32(network: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well maps agree with others."""
+    """Agreement of maps with reference maps."""
 
-    least_r: float  # of all maps: Pearson's r over voxels
-    largest_error: float  # of all maps: the largest difference, as a share of the largest value
+    least_r: float  # smallest Pearson's r over voxels of any map
+    largest_error: float  # largest difference of any map, as a share of its largest value
 
     @classmethod
     def of(cls, found: np.ndarray, expected: np.ndarray) -> Agreement:
@@ -179,7 +179,7 @@ class Agreement:
 
 
 def random_network(rois: int, contrasts: int, features: int, **sizes: Any) -> AttentionUNet:
-    """Make a network with random weights and statistics that are not trivial, in eval mode."""
+    """Make a network in eval mode, with random weights and non-trivial batch statistics."""
     torch.manual_seed(0)
     network = AttentionUNet(rois, contrasts, features, **sizes)
     for layer in network.modules():

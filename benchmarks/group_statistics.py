@@ -1,10 +1,11 @@
-"""Processor time and memory of the statistics alone, after tables are read, on one thread.
+"""Measure processor time and memory of the statistics alone, without reading, on one thread.
 
     python benchmarks/group_statistics.py
 
-Each row is a process of its own: `stats` of 100 people by the 417 regions of 47 contrasts, of one
-contrast by voxels, of 417 people by regions; `phenotypes` of 200 people from 47 contrasts and all
-of them side by side. 1,000 permutations, three covariates.
+Each case runs in a separate process: `stats` with 100 and with 417 people in 417 regions and 47
+contrasts, and with 100 people in the voxels of one contrast; `phenotypes` with 200 people, from
+each of 47 contrasts and from all of them together. All have 1,000 permutations and three
+covariates.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def stats(people: int, columns: int, contrasts: int) -> None:
 
 
 def phenotypes(people: int) -> None:
-    """Predict a phenotype of simulated people from each contrast and from all."""
+    """Predict a phenotype of simulated people from each contrast, and from all together."""
     import numpy as np
 
     from bids_dtg.stats.permutation import permuted_orders
@@ -71,7 +72,7 @@ CASES: Mapping[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    """Run each case in a process of its own; in that process, time it."""
+    """Run each case in a separate process, which measures it."""
     if len(sys.argv) > 1:
         before = time.process_time()
         CASES[sys.argv[1]]()

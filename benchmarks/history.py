@@ -1,9 +1,9 @@
-"""Figures of benchmarks by commit, and their ratios to the last ones of the same kind of machine.
+"""Benchmark results by commit, and their ratios to the last ones on the same kind of machine.
 
-`make bench` writes to `benchmarks/history.tsv`, which git keeps: a row for each figure, with the
-commit, the day, the processor's model, its cores, the benchmark with its size, the figure's name
-and its value. Absolute times differ between machines; that is why a figure is a ratio to the plain
-side wherever there is one, and why only rows of the same kind of machine are compared.
+`make bench` writes to `benchmarks/history.tsv`, which is in git. Each row is one result, with the
+commit, the date, the processor's model, its cores, the benchmark with its size, and the name and
+the value of the result. Absolute times differ between machines. Results are therefore ratios to the
+plain implementation wherever there is one, and only rows of the same kind of machine are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 HISTORY = ROOT / "benchmarks" / "history.tsv"
-# What makes a figure: changes elsewhere, and those of the table itself, change none.
+# Files on which results depend; changes elsewhere, and in the table itself, do not matter.
 SOURCES = (
     "bids_dtg",
     "benchmarks",
@@ -27,26 +27,26 @@ SOURCES = (
     "constraints.txt",
     ":!benchmarks/history.tsv",
 )
-DIRTY = "+"  # after a commit: the tree held changes that no commit holds
+DIRTY = "+"  # after a commit: the tree had uncommitted changes
 UNKNOWN = "unknown"
-OUR_CPU = "cpu_s"  # how the names of figures end that are our processor's seconds
+OUR_CPU = "cpu_s"  # ending of the names of results that are our processor time
 MOST_GROWTH = 1.15
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure with its origin."""
+    """A result with its origin."""
 
     commit: str  # short; `DIRTY` at its end, or `UNKNOWN` without git
     date: str  # UTC, YYYY-MM-DD
-    processor: str  # its model
-    cores: int  # that the benchmark could use
-    benchmark: str  # and its size, as "participant, 490 volumes"
+    processor: str  # model of the processor
+    cores: int  # cores that the benchmark could use
+    benchmark: str  # with its size, such as "participant, 490 volumes"
     figure: str
     value: float
 
     def comparable(self, other: Row) -> bool:
-        """Is this the same figure of the same benchmark on the same kind of machine?"""
+        """Return whether both are the same result on the same kind of machine."""
         same = ("processor", "cores", "benchmark", "figure")
         return all(getattr(self, name) == getattr(other, name) for name in same)
 
@@ -55,7 +55,7 @@ COLUMNS = [field.name for field in fields(Row)]
 
 
 def read_history(path: Path = HISTORY) -> list[Row]:
-    """Read the table, oldest rows first; without a file there are none."""
+    """Read the table, oldest rows first; a missing file has no rows."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -68,7 +68,7 @@ def read_history(path: Path = HISTORY) -> list[Row]:
 
 
 def append_history(rows: Sequence[Row], path: Path = HISTORY) -> None:
-    """Write rows below those that are there; values have four digits."""
+    """Append rows to the table; values have four digits."""
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
@@ -78,7 +78,7 @@ def append_history(rows: Sequence[Row], path: Path = HISTORY) -> None:
 
 
 def rows_now(benchmark: str, figures: Mapping[str, float]) -> list[Row]:
-    """Make rows of figures that were just measured here."""
+    """Make rows of results that were just measured here."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     origin = (commit_of(ROOT), day, processor_model(), cores or 1, benchmark)
@@ -86,7 +86,7 @@ def rows_now(benchmark: str, figures: Mapping[str, float]) -> list[Row]:
 
 
 def commit_of(folder: Path) -> str:
-    """Name the commit of a working tree, and mark one with other sources than the commit's."""
+    """Return the commit of a working tree, marked if its sources have uncommitted changes."""
     try:
         commit = _git(folder, "rev-parse", "--short=7", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--", *SOURCES)
@@ -102,7 +102,7 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def processor_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Name the processor's model, with family and number: clouds hide the name that is sold."""
+    """Return the processor's model, with family and number, as clouds hide its product name."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
     except OSError:  # not Linux
@@ -117,8 +117,8 @@ def processor_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def last_before(row: Row, history: Sequence[Row]) -> Row | None:
     """Return the last comparable row of another commit, or None.
 
-    Rows that no commit can make again count for nothing, and neither do those of the same commit:
-    who measures it again after a warning wants the same comparison.
+    Rows without a commit or with uncommitted changes are ignored, as nobody can repeat them. Rows
+    of the same commit are ignored, too, so that measuring again gives the same comparison.
     """
     unfit = (row.commit, UNKNOWN)
     fit = [old for old in history if old.commit not in unfit and not old.commit.endswith(DIRTY)]
@@ -126,7 +126,7 @@ def last_before(row: Row, history: Sequence[Row]) -> Row | None:
 
 
 def compared(rows: Sequence[Row], history: Sequence[Row]) -> list[str]:
-    """Tell each figure's ratio to the last one, and which of our processor's seconds grew."""
+    """Return each result's ratio to the last one, and warnings where our processor time grew."""
     lines, grown = [], []
     for row in rows:
         old = last_before(row, history)
@@ -139,14 +139,14 @@ def compared(rows: Sequence[Row], history: Sequence[Row]) -> list[str]:
         if row.figure.endswith(OUR_CPU) and ratio > MOST_GROWTH:
             grown.append(
                 f"WARNING: {row.benchmark}: {row.figure} grew by {ratio - 1:.0%} since "
-                f"{old.commit}, more than {MOST_GROWTH - 1:.0%}: measure again on a quiet machine, "
-                "and look for what the program does more"
+                f"{old.commit}, more than {MOST_GROWTH - 1:.0%}. To do: measure again on a quiet "
+                "machine, and look for additional work in the program"
             )
     return lines + grown
 
 
 def record(benchmark: str, figures: Mapping[str, float], path: Path = HISTORY) -> None:
-    """Print figures with their ratios to the last ones, then add them to the table."""
+    """Print results with their ratios to the last ones, then add them to the table."""
     rows = rows_now(benchmark, figures)
     print(f"{benchmark}, against the last rows of {path.name}:")
     print("\n".join(f"  {line}" for line in compared(rows, read_history(path))))

@@ -1,15 +1,16 @@
-"""One participant from the command line to its 47 maps, against the plain way.
+"""Compare a whole run for one participant with a plain implementation.
 
     python benchmarks/participant.py [--volumes 490] [--rounds 2] [--against published ...]
     python benchmarks/participant.py --forms [--rounds 5]
 
-Both sides are whole processes on the same synthetic run (2 mm, 91 x 109 x 91, int16 .nii.gz) with
-the published network's size and random weights; they take turns, and ratios compare neighbours.
-The plain side is plain_reference.py, once as the published code resamples and correlates, once
-with its resampling only, and once with neither. It cleans nothing; the headline is nevertheless
-the ratio to a call with `--denoise-strategy simple`. Beside it are `none`, and `simple` with a
-report. Memory is measured in runs apart. Takes 9 minutes on 2 quiet cores; `--record` keeps the
-figures in history.tsv. With `--forms` the same network reads either form of the connectome.
+Both sides are whole processes on the same synthetic run (2 mm, 91 x 109 x 91, int16 .nii.gz), with
+a network of the published size and random weights. They take turns, and ratios compare successive
+runs. The plain side is plain_reference.py, once with the published resampling and correlation, once
+with the published resampling only, and once with neither. It does no cleaning; the headline is
+nevertheless the ratio to a run with `--denoise-strategy simple`. Runs with `none`, and with
+`simple` and a report, are shown, too. Memory is measured in separate runs. The benchmark takes 9
+minutes on 2 quiet cores; `--record` adds the results to history.tsv. With `--forms`, the marginal
+and the partial connectome are compared instead.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ STEM = "sub-01_task-rest_"
 GRID_STEM = f"{STEM}space-MNI152NLin6Asym_res-2_desc-"
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
 SUFFIXES = ["", "_derivative1", "_power2", "_derivative1_power2"]
-# The calls of ours; the first is the headline.
+# Options of our runs; the first is the headline.
 CALLS = {
     "simple": ["--denoise-strategy", "simple", "--no-reports"],
     "none": ["--denoise-strategy", "none", "--no-reports"],
     "simple with report": ["--denoise-strategy", "simple"],
 }
 HEADLINE = next(iter(CALLS))
-BARE = "none"  # the plain way does not clean either: the maps are the same
+BARE = "none"  # the plain side does not clean either, so the maps are the same
 MEASURES = ("wall_s", "cpu_s", "peak_mb")
 
 
@@ -69,7 +70,7 @@ def run(command: list[str], *, memory: bool) -> Finished:
         while memory and process.poll() is None:
             looked = time.perf_counter()
             peak = max(peak, tree_memory_mb(process.pid))
-            # To look at 8 GB takes long: at most a fifth of the time is spent on it.
+            # Measuring 8 GB is slow, so at most a fifth of the time is spent on it.
             time.sleep(max(0.02, 4 * (time.perf_counter() - looked)))
         process.wait()
         wall = time.perf_counter() - start
@@ -98,7 +99,7 @@ def tree_memory_mb(pid: int) -> float:
 
 
 def kept_dataset(folder: Path, volumes: int) -> Path:
-    """Return the root of the dataset in a folder, made where it is not there yet."""
+    """Return the root of the dataset in a folder, and make it if it does not exist."""
     root = folder / "fmriprep"
     if not root.exists():
         folder.mkdir(exist_ok=True)
@@ -173,7 +174,7 @@ def ours(
     out = folder / f"ours {name}"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
-    program += ["--participant-label", "01"]  # throughput.py adds others to a folder that is kept
+    program += ["--participant-label", "01"]  # throughput.py adds others to a kept folder
     options = ["--model", str(folder / bundle), *CALLS[name]]
     finished = run(program + options, memory=memory)
     (timing,) = out.glob("logs/*/timing.json")
@@ -195,7 +196,7 @@ def plain(root: Path, folder: Path, steps: str, *, memory: bool = False) -> Fini
 
 
 def inflate_alone(root: Path) -> float:
-    """Return the seconds to inflate the file with ISA-L on one core, keeping nothing."""
+    """Return the seconds to inflate the file with ISA-L on one core, without storing it."""
     from isal import igzip
 
     buffer = bytearray(2**22)
@@ -219,7 +220,7 @@ def difference(folder: Path, steps: str) -> float:
 
 
 def add_partial_bundle(folder: Path) -> None:
-    """Copy the bundle as one whose model reads the partial form."""
+    """Copy the bundle, with a model that reads the partial connectome."""
     shutil.copytree(folder / "bundle", folder / "partial")
     path = folder / "partial" / "model.json"
     card = json.loads(path.read_text())
@@ -227,7 +228,7 @@ def add_partial_bundle(folder: Path) -> None:
 
 
 def compare_forms(root: Path, folder: Path, rounds: int) -> None:
-    """Run both forms in turn and print what the partial one costs, by neighbours."""
+    """Run both forms in turn, and print the cost of the partial one in successive runs."""
     add_partial_bundle(folder)
     names = ("bundle", "partial")
     made = [[ours(root, folder, HEADLINE, bundle=name) for name in names] for _ in range(rounds)]
@@ -245,10 +246,10 @@ def compare_forms(root: Path, folder: Path, rounds: int) -> None:
 
 
 def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]:
-    """Return the processor's seconds from sums to connectomes and back to correlations.
+    """Return the processor time from sums to connectomes and back to correlations, in seconds.
 
-    Of the marginal and of the partial form, medians of calls in turn: they differ by less than
-    whole calls do from one another on a machine that does other things, too.
+    The values are medians for the marginal and the partial form, measured in turn. Their difference
+    is smaller than the variation between whole runs on a busy machine.
     """
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
@@ -279,7 +280,7 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
         for moments in sums:
             start = time.process_time()
             for segment in run_connectomes(moments, keep_whole=False).segments:
-                assert segment.marginal.shape == segment.r.shape  # as the range judges it
+                assert segment.marginal.shape == segment.r.shape  # computes the marginal form
             seconds.append(time.process_time() - start)
         found.append(seconds)
     marginal, partial = (statistics.median(column) for column in zip(*found, strict=True))
@@ -288,17 +289,17 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
 
 @dataclass(frozen=True)
 class Side:
-    """One side's runs, of which each has neighbours of the other side, and one for its memory."""
+    """One side's runs, in turn with those of the other side, and a run to measure memory."""
 
     runs: list[Finished]
-    apart: Finished  # slowed by measuring memory
+    apart: Finished  # slowed down by measuring memory
 
     @property
     def figures(self) -> dict[str, float]:
         return {**middle(self.runs), "peak_mb": self.apart.peak_mb}
 
     def times(self, other: Side, measure: str) -> list[float]:
-        """Return how many times the other side's measure this one's is: for each pair, sorted."""
+        """Return the ratios of this side's measure to the other side's, for each pair, sorted."""
         if measure == "peak_mb":
             return [self.apart.peak_mb / other.apart.peak_mb]
         pairs = zip(self.runs, other.runs, strict=True)
@@ -306,7 +307,7 @@ class Side:
 
 
 def middle(runs: list[Finished]) -> dict[str, float]:
-    """Return the medians of wall clock and processor time."""
+    """Return the medians of wall-clock and processor time."""
     return {
         name: statistics.median(getattr(run, name) for run in runs) for name in ("wall_s", "cpu_s")
     }
@@ -323,7 +324,7 @@ def stages(times: list[dict[str, float]]) -> str:
 
 
 def ratios(other: Side, side: Side) -> str:
-    """Say how many times more the other side takes: wall clock with its range, cpu, memory."""
+    """Return how many times more the other side takes, in wall-clock time, CPU time and memory."""
     wall, cpu, peak = (other.times(side, measure) for measure in MEASURES)
     return (
         f"wall {statistics.median(wall):5.1f} ({wall[0]:.1f} to {wall[-1]:.1f}), "
@@ -332,7 +333,7 @@ def ratios(other: Side, side: Side) -> str:
 
 
 def recorded(mine: dict[str, Side], others: dict[str, Side]) -> dict[str, float]:
-    """Name the figures that are kept: ours, and the plain sides' ratios to the headline."""
+    """Return the results to record: ours, and the plain sides' ratios to the headline."""
     found = {f"{name}: {key}": v for name, side in mine.items() for key, v in side.figures.items()}
     for name, other in others.items():
         for measure in MEASURES:
@@ -342,8 +343,8 @@ def recorded(mine: dict[str, Side], others: dict[str, Side]) -> dict[str, float]
 
 
 def compare(root: Path, folder: Path, rounds: int, against: list[str]) -> dict[str, float]:
-    """Run all sides in turn, print their figures and ratios, and return what is to be kept."""
-    first, _ = ours(root, folder, HEADLINE)  # what is kept on disk after it is there from now on
+    """Run all sides in turn, print results and ratios, and return the results to record."""
+    first, _ = ours(root, folder, HEADLINE)  # fills the caches on disk for the other runs
     made: dict[str, list[Finished]] = {name: [] for name in [*CALLS, *against]}
     times, plain_times = [], {steps: [] for steps in against}
     for _ in range(rounds):
@@ -382,7 +383,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="omit the plain side")
     parser.add_argument("--forms", action="store_true", help="compare forms of the connectome")
     parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
-    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
+    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         folder = options.folder or Path(name)

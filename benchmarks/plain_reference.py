@@ -1,15 +1,16 @@
-"""The plain way, as in the published code: whole arrays, float64, eager network.
+"""A plain implementation like the published code: whole arrays, float64, eager network.
 
     python benchmarks/plain_reference.py BOLD BUNDLE OUT [--steps indexed]
 
-Not part of the package; the other side of the paired benchmarks. It reads the whole series with
-nibabel, keeps time x voxels in float64, takes the pseudo-inverse of the maps, correlates, runs
-the eager float32 network with every thread and saves the maps with nibabel. It cleans nothing.
+It is not part of the package, but the other side of the paired benchmarks. It reads the whole
+series with nibabel, keeps time x voxels in float64, takes the pseudo-inverse of the maps,
+correlates, runs the eager float32 network with all threads, and saves the maps with nibabel. It
+does no cleaning.
 
-Two steps can be cheaper than what the published code calls, with the same maps (`STEPS`).
-`indexed` takes the grid's voxels by their indices, and correlates those of the brain. `resampling`
-calls nilearn's `crop_img` and `resample_to_img` on the whole series, as the published code does.
-`published` also correlates as that does: nilearn's `apply_mask`, and every voxel of the grid.
+Two steps can be cheaper than in the published code, with the same maps (`STEPS`). `indexed` takes
+the grid's voxels by their indices, and correlates only those of the brain. `resampling` uses
+nilearn's `crop_img` and `resample_to_img` on the whole series, as the published code does.
+`published` also correlates like that code, with nilearn's `apply_mask` and every voxel of the grid.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def sample_by_index(image: nib.Nifti1Image, brain: nib.Nifti1Image) -> nib.Nifti
 
 
 def sample_as_published(image: nib.Nifti1Image, brain: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Do the same with nilearn: crop to what is not 0, and resample to the nearest voxels.
+    """Do the same with nilearn: crop to non-zero voxels, and resample to the nearest voxels.
 
     https://github.com/eminSerin/deeptaskgen-paper, experiments/utils/utils.py
     """
@@ -72,7 +73,7 @@ def connectome(sampled: nib.Nifti1Image, brain: nib.Nifti1Image, maps: np.ndarra
 def connectome_of_grid(
     sampled: nib.Nifti1Image, brain: nib.Nifti1Image, maps: np.ndarray
 ) -> np.ndarray:
-    """Do the same for every voxel of the grid, in the brain or not, as the published code does.
+    """Do the same for every voxel of the grid, even outside the brain, as the published code does.
 
     https://github.com/eminSerin/deeptaskgen-paper, compute_v2r_conn in
     experiments/training/preprocessing/1_preprocess_rest.py

@@ -1,14 +1,14 @@
-"""Many participants in one call, against a call for each.
+"""Compare one run for many participants with a run for each.
 
     python benchmarks/throughput.py [--people 8] [--volumes 490] [--rounds 1] [--only NAME ...]
 
-The participants are links to one synthetic run (2 mm, int16 .nii.gz, as in participant.py), with
-the published network's size and random weights. The calls take turns. Prints the table of
-docs/evidence.md: seconds and seconds of the processor a participant, participants an
-hour, on the machine and on each of its cores, and peak memory, which is the sum of the
-proportional set sizes of all processes in a separate call with half of the participants. Below are
-the seconds of the stages, summed over all processes. `--folder` keeps the data, `--record` the
-figures in history.tsv.
+The participants are links to one synthetic resting-state run (2 mm, int16 .nii.gz, as in
+participant.py), with a network of the published size and random weights. The variants take turns.
+The script prints the table of docs/evidence.md: wall-clock and processor time per participant,
+participants per hour for the machine and per core, and peak memory, which is the sum of the
+proportional set sizes of all processes in a separate run with half of the participants. Below the
+table are the seconds of each stage, summed over all processes. `--folder` keeps the data, and
+`--record` adds the results to history.tsv.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from history import record
 from participant import FUNC, Finished, kept_dataset, run, stages
 
-# Name -> options; by name, processes x threads of each, none of which writes reports.
+# Name -> options; the names are processes x threads, without reports.
 CALLS = {
     "1 x 2": ["--nprocs", "1", "--omp-nthreads", "2", "--no-reports"],
     "2 x 1": ["--nprocs", "2", "--omp-nthreads", "1", "--no-reports"],
@@ -40,7 +40,7 @@ NAMES = [SINGLE, *CALLS]
 
 @dataclass(frozen=True)
 class Timed:
-    """All participants, once."""
+    """The times for all participants together."""
 
     wall_s: float
     cpu_s: float
@@ -48,7 +48,7 @@ class Timed:
 
 
 def make_people(folder: Path, people: int, volumes: int) -> Path:
-    """Write a dataset of participants who all have the same run; return its root."""
+    """Write a dataset in which all participants have the same run; return its root."""
     root = kept_dataset(folder, volumes)
     for number in range(2, people + 1):
         label = f"sub-{number:02d}"
@@ -62,7 +62,7 @@ def make_people(folder: Path, people: int, volumes: int) -> Path:
 
 
 def call(folder: Path, options: list[str], *, memory: bool = False) -> Finished:
-    """Run the program on the participants that the options name; it writes all maps anew."""
+    """Run the program on the participants that the options name, with an empty output folder."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(folder / "fmriprep"), str(out)]
@@ -81,7 +81,7 @@ def one_call(folder: Path, name: str, labels: list[str]) -> Timed:
 
 
 def single_calls(folder: Path, labels: list[str]) -> Timed:
-    """Time a call for each participant, one after the other; return the sums."""
+    """Time a run for each participant, one after the other; return the sums."""
     done, spent = [], []
     for label in labels:
         done.append(call(folder, ["--no-reports", "--participant-label", label]))
@@ -101,7 +101,7 @@ def peak_mb(folder: Path, name: str, labels: list[str]) -> float:
 def measure(
     folder: Path, names: list[str], labels: list[str], rounds: int
 ) -> tuple[dict[str, list[Timed]], dict[str, float]]:
-    """Time the calls in turn, then measure their memory, in MB."""
+    """Time the variants in turn, then measure their memory in MB."""
     made: dict[str, list[Timed]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
@@ -113,7 +113,7 @@ def measure(
 
 
 def figures(made: list[Timed], peak: float, people: int) -> dict[str, float]:
-    """Return medians of a participant, and the highest memory."""
+    """Return median times per participant, and peak memory."""
     wall, cpu = (
         statistics.median(getattr(one, key) for one in made) for key in ("wall_s", "cpu_s")
     )
@@ -134,7 +134,7 @@ def table(found: dict[str, dict[str, float]], cores: int) -> list[str]:
 
 
 def spelled(name: str) -> str:
-    """Name a row of the table by what somebody types."""
+    """Name a row of the table by the options that a user types."""
     typed = " ".join(word for word in CALLS.get(name, []) if word != "--no-reports")
     return f"one call, `{typed}`" if typed else name
 
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
+    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as temporary:
@@ -154,7 +154,7 @@ def main() -> None:
         make_people(folder, options.people, options.volumes)
         labels = [f"{number:02d}" for number in range(1, options.people + 1)]
         print_need(folder, cores)
-        call(folder, ["--no-reports", "--participant-label", "01"])  # keeps what later calls use
+        call(folder, ["--no-reports", "--participant-label", "01"])  # fills caches for later runs
         made, peaks = measure(folder, options.only, labels, options.rounds)
         found = {name: figures(made[name], peaks[name], len(labels)) for name in made}
         print("\n".join(table(found, cores)))

@@ -1,10 +1,10 @@
-"""Train the kind `linear` from images: eight people at 2 mm, the contrasts of two tasks.
+"""Time the training of a linear model from images: eight people at 2 mm, contrasts of two tasks.
 
     python benchmarks/training.py [--people 8] [--frames 300] [--folder FOLDER]
 
-The people are simulated; nobody names a model, so that ROI maps are made by group ICA, and
-cross-validation judges the model. Prints seconds and seconds of the processor from the command
-line to the bundle. `--folder` keeps the people, which take as long to make as to train on.
+The people are simulated. No model is named, so ROI maps are made by group ICA, and the model is
+evaluated by cross-validation. The script prints wall-clock and processor time of the whole command.
+`--folder` keeps the people, as simulating them takes as long as the training.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
         of_people = ("--participants", str(args.people), "--frames", str(args.frames))
         words = [sys.executable, "-m", "bids_dtg.cli.phantom", str(folder / "people"), *of_people]
         subprocess.run(words, check=True)
-        # What a call without --model reads masks of.
+        # A run without --model reads the masks of this model.
         demo = Path(bids_dtg.bundles.__file__).parent / "demo"
         shutil.copytree(demo, folder / "models/hcp-ya")
     shutil.rmtree(folder / "out", ignore_errors=True)

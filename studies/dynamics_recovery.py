@@ -1,15 +1,16 @@
-"""Test models of Sip et al. (2023): what the network recovers of them, and how alike it is.
+"""Recovery of the test models of Sip et al. (2023) by the network: parameters and simulations.
 
     OMP_NUM_THREADS=1 python studies/dynamics_recovery.py WORK --simulator hopf|pmfm \
         [--weights sc.npz] [--people 8] [--epochs 3001] [--samples 8] [--epsilon 0 0.01 0.1 1]
 
-Sizes and training are the published ones (`recipe.OF_TEST_MODELS`); with fewer epochs, terms rise
-and the learning rate falls at the same share of them. Structural connectomes are the first people
-of `weights` in an .npz file, or synthetic ones (with these, mean-field models stay in their low
-state: G is chosen for measured ones). Tables: parameters by Spearman's rho and 90 % intervals;
-simulations beside the original series, with controls; both by person, whose G differ; and both of
-networks that were given W + εA instead of W, where A is standard normal (negative entries are 0).
-WORK keeps the trainings: the same command goes on with a stopped one.
+Sizes and training are the published ones (`recipe.OF_TEST_MODELS`). With fewer epochs, terms rise
+and the learning rate falls after the same share of the epochs. Structural connectomes are those of
+the first people of `weights` in an .npz file, or synthetic ones. With synthetic ones, mean-field
+models stay in their low state, because G is chosen for measured ones. The tables show Spearman's
+rho and 90 % intervals of the parameters; simulations compared with the original series, with
+controls; both for each person, as people differ in G; and both for networks trained with W + εA
+instead of W, where A is standard normal (negative entries are set to 0). WORK keeps the trainings,
+so the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ from bids_dtg.training.loop import Workplace
 Array = NDArray[np.float64]
 
 DRAWS = 100  # samples of the posteriors, as published
-SIGMA_MEAN, SIGMA_SD, SIGMA_LEAST = 0.04, 0.01, 0.001  # of mean-field models, in a step of 10 ms
-COUPLINGS = np.linspace(0.16, 0.22, 31)  # G among which that with the largest mean FC is chosen
-SWEEP = WongWangRecipe(seconds=240.0, dropped_seconds=120.0)  # with each of them
-SWEEP_RUN = 2**32 - 1  # the number of the run in which each person's G is chosen
-SEPARATING_MASS = 0.1  # share of all values that lie between two modes
+SIGMA_MEAN, SIGMA_SD, SIGMA_LEAST = 0.04, 0.01, 0.001  # noise of mean-field models per 10-ms step
+COUPLINGS = np.linspace(0.16, 0.22, 31)  # values of G; the one with the largest mean FC is chosen
+SWEEP = WongWangRecipe(seconds=240.0, dropped_seconds=120.0)  # simulation with each value of G
+SWEEP_RUN = 2**32 - 1  # number of the run in which each person's G is chosen
+SEPARATING_MASS = 0.1  # share of values that are taken to lie between two modes
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -92,7 +93,7 @@ def simulate(args: argparse.Namespace) -> SimulatedPeople:
 
 
 def simulate_pmfm(weights: NDArray[np.number], seed: int = 42) -> SimulatedPeople:
-    """Simulate people whose regions are mean-field models: sigma of regions and G are known."""
+    """Simulate people whose regions are mean-field models with known sigma and G."""
     people, count, _ = weights.shape
     rngs = [stream(seed, Purpose.REGIONS, person=person) for person in range(people)]
     sigma = np.stack([rng.normal(SIGMA_MEAN, SIGMA_SD, count) for rng in rngs])
@@ -202,7 +203,7 @@ def print_first(
 
 
 def surrogates(series: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Return the series with each person's regions in another order, and white noise."""
+    """Return controls: the series with regions shifted by one, and white noise."""
     rng = np.random.default_rng(0)
     moved = np.stack([np.roll(person, 1, axis=0) for person in series])
     noise = rng.normal(series.mean(), series.std(), series.shape).astype(np.float32)
@@ -247,7 +248,7 @@ def histogram_distance(series: Array, others: Array) -> Array:
 
 
 def switch_difference(series: Array, others: Array) -> Array:
-    """Return differences of log(1 + switches between two modes); NaN where there is one mode."""
+    """Return differences in log(1 + switches between two modes); NaN if there is only one mode."""
     values = np.sort(series, axis=None)
     counts, edges = np.histogram(values, 100)
     density = gaussian_filter1d(counts.astype(float), 2.0, mode="constant")
@@ -261,7 +262,7 @@ def switch_difference(series: Array, others: Array) -> Array:
 
     def switches(each: Array) -> Array:
         mode = (each > high).astype(np.int8) - (each < low).astype(np.int8)
-        # A value between the limits belongs to the mode before.
+        # A value between the limits counts as the mode before it.
         frame = np.where(mode != 0, np.arange(each.shape[-1]), 0)
         kept = np.take_along_axis(mode, np.maximum.accumulate(frame, axis=-1), axis=-1)
         return np.count_nonzero(kept[..., 1:] * kept[..., :-1] == -1, axis=-1)

@@ -1,14 +1,14 @@
-"""Networks of several sizes: numbers of states and parameters, with and without external input.
+"""Fit networks with several numbers of states and parameters, with and without external input.
 
     python studies/dynamics_sweep.py WORK --rest bold.npz --structural sc.npz [--recipe published]
     python studies/dynamics_sweep.py WORK --simulated 8 --recipe default
 
-As published (Sip et al. 2023, table 1, figures 7 and 8): 1 to 5 states with 3 parameters, 1 to 5
-parameters with 3 states, and 3 of both without an external input. The files have the keys of
-`../shared/sip/data` (bold, subject, region, tr; weights). Tables: fit of FC in the people that a
-network was fitted to, by the inputs of the simulation; use of parameters, KL from the prior;
-measures of single regions explained by parameters. WORK keeps the trainings: the same command goes
-on with a stopped one.
+The sizes are the published ones (Sip et al. 2023, table 1, figures 7 and 8): 1 to 5 states with 3
+parameters, 1 to 5 parameters with 3 states, and 3 of both without an external input. The files have
+the keys of `../shared/sip/data` (bold, subject, region, tr; weights). The tables show the fit of FC
+in the training people, by inputs of the simulation; the use of parameters, as KL divergence from
+the prior; and how much of the measures of single regions the parameters explain. WORK keeps the
+trainings, so the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def variants(args: argparse.Namespace) -> dict[str, Recipe]:
 
 
 def fits_of(fitted: Fitted, networks: Networks, simulations: int) -> list[str]:
-    """Return the fit of FC for each choice of inputs, a mean over simulations and people."""
+    """Return the fit of FC for each choice of inputs, averaged over simulations and people."""
     measured, inferred = connectivity(networks.series)[:, None], fitted.infer(networks)
     found = []
     for inputs in get_args(Inputs):
@@ -103,7 +103,7 @@ def fits_of(fitted: Fitted, networks: Networks, simulations: int) -> list[str]:
 
 
 def uses_of(fitted: Fitted, networks: Networks) -> list[str]:
-    """Return each parameter's KL, mean ± sd over regions of people, by decreasing means."""
+    """Return each parameter's KL, mean ± sd over people and regions, by decreasing mean."""
     inferred = fitted.infer(networks)
     kl = latent_kl(inferred.region_mean, inferred.region_sd)
     kl = kl.reshape(-1, kl.shape[-1])

@@ -1,11 +1,11 @@
-"""The linear model of real people's rest: how well it tells people apart, also after short rest.
+"""Evaluate the linear model on real people, with all of their rest or only its first minutes.
 
     python studies/linear_maps.py ../shared/data/real/hcp30
 
-20 people of the Human Connectome Project by parcel: rest, and maps of 24 task conditions, in five
-folds: 16 people to train and the 4 others to test, of whom all rest is taken, or its first minutes.
-All that the model needs comes from the training people.
-These people are development people: about 220 variants were tried on them.
+The data are parcels of 20 people of the Human Connectome Project, at rest and in 24 task
+conditions. In each of five folds, 16 people train the model and 4 test it; everything that the
+model needs comes from the training people. About 220 variants were tried on these people during
+development, so the scores are optimistic.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Values = NDArray[np.float64]
 
 
 def score(maps: Array, measured: Array, mean: Array) -> Values:
-    """Score predicted maps (people, contrasts, places), means over contrasts: (people, scores)."""
+    """Score predicted maps (people, contrasts, places); return means over contrasts."""
     found = []
     for contrast in range(maps.shape[1]):
         of = PeopleScores.of(maps[:, contrast], measured[:, contrast])
@@ -43,9 +43,9 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
 def left_out(
     rest: Array, maps: Array, tr_seconds: float, lengths: Sequence[int]
 ) -> Iterator[tuple[NDArray[np.intp], Values]]:
-    """Yield the people of each fold, and their scores by a model of the others.
+    """Yield the people of each fold, and their scores by a model of the other people.
 
-    Scores are (lengths, people, scores): by so many of the first frames of each person's rest.
+    Scores are (lengths, people, scores); a length is the number of resting-state frames used.
     """
     order = np.random.default_rng(0).permutation(len(rest))
     for fold in range(FOLDS):

@@ -1,17 +1,18 @@
-"""The publication's analyses and figures (Serin et al. 2025), of any cohort, by one command.
+"""Make the analyses and figures of Serin et al. (2025) for any cohort, by one command.
 
     python studies/paper.py WORK --simulate 12
     python studies/paper.py WORK --bids FMRIPREP --maps STATMAPS --phenotype age --permutations 1000
 
-Each step is a call of `bids_dtg`, printed before it runs: train on a part of the people, predict
-the maps of those left over, test and embed them, predict phenotypes. Then `paper_figures.py` draws
-what the calls wrote. People who trained or tuned the model are never judged. `--judge-model` judges
-`--model` as it is, on everybody whom it has not seen; `--transfer` judges the model in a second
-cohort, and `--tune` fine-tunes a network to a contrast on a part of it and judges the others: the
-model, or where that is none, a network that is trained for it.
+Each step is a run of `bids_dtg`, whose command is printed first: it trains on some of the people,
+predicts the maps of the others, tests and embeds them, and predicts phenotypes. Then
+`paper_figures.py` draws the figures. People who were used to train or tune the model are never
+judged. `--judge-model` judges `--model` as it is, on all people it has not seen. `--transfer`
+judges the model in a second cohort. `--tune` fine-tunes a network to one contrast on a part of that
+cohort, and judges it on the other contrasts; the network is the model or, if the model is not a
+network, one that is trained for this.
 
-`WORK/steps` has a file for each step that is done, with its command and the files it made. The same
-command does what is lacking, also after a crash in a step, as calls of `bids_dtg` do.
+`WORK/steps` has a file for each finished step, with its command and the files it made. The same
+command resumes the work, also after a crash.
 """
 
 from __future__ import annotations
@@ -46,45 +47,45 @@ from bids_dtg.inputs.participants import write_sets
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.splits import split_people
 
-NAME = "paper"  # of the model, or of its evaluation
+NAME = "paper"  # name of the model, or of its evaluation
 BLOCK = 4  # voxels of 8 mm
 PHENOTYPES = ("reasoning", "vigilance")  # of simulated people
-# A contrast of each task, as in the publication's figures.
+# One contrast of each task, as in the publication's figures.
 REPRESENTATIVE = (
     *("emotionFacesVsShapes", "gamblingReward", "languageMathVsStory", "motorAvg"),
     *("relationalMatchVsRelation", "socialTomVsRandom", "wm2bkVs0bk"),
 )
 SIMULATED = ("simulated", "simulated-transfer", "geometry")  # folders
-TO_TUNE = ("0.3", "0.4")  # shares of people who choose the epoch, and who judge
-FAILED_PEOPLE = 1  # exit code of a call that named people whom it could not use, and is done
+TO_TUNE = ("0.3", "0.4")  # shares of validation people, who choose the epoch, and of test people
+FAILED_PEOPLE = 1  # exit code of a run that finished but could not use some people
 _RUN = "import sys; from bids_dtg.cli.run import main; sys.exit(main(sys.argv[1:]))"
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A part of the work: what it does, and what shows that it is done."""
+    """A step of the work, and the results that show that it is done."""
 
     name: str
     command: str  # as it is printed and recorded
-    run: Callable[[], int]  # the exit code
+    run: Callable[[], int]  # returns the exit code
     made: tuple[Path, ...]  # folders of its results
 
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """The work on a cohort, below a folder of its own."""
+    """The work on a cohort, in its own folder."""
 
     work: Path
     args: argparse.Namespace
 
     @property
     def out(self) -> Path:
-        """The derivatives: maps of people, and results of the group."""
+        """Folder of the derivatives: maps of people, and group results."""
         return self.work / "out"
 
     @property
     def scores(self) -> Path:
-        """The folder of the scores of the model."""
+        """Folder of the model's scores."""
         return self.out / "group" / f"{'evaluation' if self.args.judge_model else 'model'}-{NAME}"
 
     @property
@@ -98,7 +99,7 @@ class Paper:
         return self.args.judge_model or self.args.architecture == ATTENTION_UNET.name
 
     def steps(self) -> Iterator[Step]:
-        """Yield what is to be done, in order; a step may read what earlier ones wrote."""
+        """Yield the steps in order; a step may read results of earlier ones."""
         args = self.args
         bids, maps, transfer, base = args.bids, args.maps, args.transfer, args.model
         if args.simulate:
@@ -190,7 +191,7 @@ class Paper:
         yield Step("figures", "draw the figures", self.draw, (self.work / "figures",))
 
     def call(self, name: str, words: Sequence[object], more: Sequence[object], *made: Path) -> Step:
-        """Return a step that is a call of `bids_dtg`."""
+        """Return a step that runs `bids_dtg`."""
         line = [str(word) for word in (*words, *more)]
 
         def run() -> int:
@@ -199,7 +200,7 @@ class Paper:
         return Step(name, f"bids_dtg {shlex.join(line)}", run, made)
 
     def sets(self, name: str, maps: str | Path, shares: Sequence[str]) -> list[str]:
-        """Draw who validates and who tests; return the words that give them."""
+        """Draw the validation and test people; return the arguments that name them."""
         labels = sorted(path.name.removeprefix("sub-") for path in Path(maps).glob("sub-*"))
         validation, test = map(float, shares)
         split = split_people(labels, validation=validation, test=test, seed=self.args.seed)
@@ -208,19 +209,19 @@ class Paper:
         return ["--split-file", str(path)]
 
     def narrow(self, features: str) -> str:
-        """Return a configuration file with the width of a network, which has no flag."""
+        """Write a configuration file with the width of a network, for which there is no flag."""
         path = self.work / "network.toml"
         path.write_text(f"[modelling]\nfeatures = {int(features)}\n", encoding="utf-8")
         return str(path)
 
     def judged(self) -> tuple[str, ...]:
-        """Return who was scored: nobody of them trained or tuned the model."""
+        """Return the people who were scored; none of them was used to train or tune the model."""
         with (self.scores / "desc-people_scores.tsv").open(newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
         return tuple(row["participant_id"].removeprefix("sub-") for row in rows)
 
     def draw(self) -> int:
-        """Draw all figures from what the calls wrote."""
+        """Draw all figures from the results."""
         group = self.work / "out-transfer" / "group"
         transfer = group / (f"model-{NAME}" if self.args.tune else f"evaluation-{NAME}")
         maps = self.work / "simulated" / "statmaps" if self.args.simulate else self.args.maps
@@ -237,9 +238,9 @@ class Paper:
         return 0
 
     def simulate(self) -> int:
-        """Write simulated people, a second cohort, and masks and ROI maps at their voxels."""
+        """Write simulated people, a second cohort, and a model with their masks and ROI maps."""
         for name in SIMULATED:
-            shutil.rmtree(self.work / name, ignore_errors=True)  # of a call that was ended
+            shutil.rmtree(self.work / name, ignore_errors=True)  # left by an interrupted run
         phantom = Phantom(self.args.seed, BLOCK)
         half = max(self.args.simulate // 2, 3)
         cohorts = (
@@ -255,7 +256,7 @@ class Paper:
 
 
 def write_geometry(folder: Path, phantom: Phantom) -> None:
-    """Write what gives a new model its voxels and contrasts: a model that predicts 0."""
+    """Write a model that predicts 0, from which new models take their voxels and contrasts."""
     anatomy, contrasts = phantom.anatomy, hcp_contrasts()
     rois = len(phantom.roi_maps)
     roi_maps = np.zeros((rois, int(anatomy.brain.sum())), np.float32)
@@ -282,12 +283,12 @@ def write_geometry(folder: Path, phantom: Phantom) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """Which steps are done, in a folder of a file each."""
+    """The record of finished steps, a folder with one file per step."""
 
     folder: Path
 
     def is_done(self, step: Step) -> bool:
-        """Return whether a step was done by this command, and its files are as it left them."""
+        """Return whether a step was done with this command, and its files have not changed."""
         path = self.folder / f"{step.name}.json"
         if not path.exists():
             return False
@@ -307,22 +308,22 @@ class Record:
 
 
 def sizes(folders: Sequence[Path]) -> dict[str, int]:
-    """Return the size of each file, of some or in some folders."""
+    """Return the size of each file in some folders."""
     found = [path for folder in folders for path in (folder, *folder.rglob("*"))]
     files = sorted(path for path in found if path.is_file())
     return {str(path): path.stat().st_size for path in files}
 
 
 def processor_seconds() -> float:
-    """Return the time that processors worked for this call and those that it made."""
+    """Return the processor time of this process and its children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def make(paper: Paper) -> int:
-    """Do what is not done; return 0, or the exit code of the step that failed."""
+    """Do the unfinished steps; return 0, or the exit code of the step that failed."""
     record = Record(paper.work / "steps")
-    again = False  # after a step that was done now, later ones see other files
+    again = False  # steps after one that was done now must be repeated, as files have changed
     for step in paper.steps():
         if not again and record.is_done(step):
             print(f"{step.name}: done before", flush=True)
@@ -333,14 +334,14 @@ def make(paper: Paper) -> int:
         code = step.run()
         seconds = time.perf_counter() - begun, processor_seconds() - worked
         if code not in (0, FAILED_PEOPLE):
-            print(f"{step.name} failed with exit code {code}; the same command goes on from here")
+            print(f"{step.name} failed with exit code {code}; repeat the command to resume here")
             return code
         if lacking := [str(folder) for folder in step.made if not folder.exists()]:
             print(f"{step.name} did not write {', '.join(lacking)}: see the lines above")
             return code or FAILED_PEOPLE
         record.keep(step, seconds, code)
         print(
-            f"{step.name}: done in {seconds[0]:.0f} s, of the processor {seconds[1]:.0f} s",
+            f"{step.name}: done in {seconds[0]:.0f} s ({seconds[1]:.0f} s of processor time)",
             flush=True,
         )
     print(f"figures: {paper.work / 'figures'}")
@@ -350,11 +351,11 @@ def make(paper: Paper) -> int:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, help="folder of all that is made")
+    parser.add_argument("work", type=Path, help="folder of all results")
     parser.add_argument("--simulate", type=int, default=0, metavar="N", help="people at 8 mm")
     parser.add_argument("--frames", type=int, default=300, help="of a simulated run, 1.5 s each")
     parser.add_argument("--bids", help="fMRIPrep derivatives, or their dataset")
-    parser.add_argument("--maps", help="measured maps, as of `-d statmaps=`")
+    parser.add_argument("--maps", help="measured maps, as for `-d statmaps=`")
     parser.add_argument("--transfer", nargs=2, metavar=("BIDS", "MAPS"), help="a second cohort")
     parser.add_argument("--tune", metavar="CONTRAST", help="fine-tune to it in that cohort")
     parser.add_argument("--model", default="hcp-ya", help="gives grid, masks and ROI maps")

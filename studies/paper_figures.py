@@ -1,8 +1,8 @@
-"""Draw the publication's figures from the tables and maps that `paper.py` had written.
+"""Draw the publication's figures from the tables and maps that `paper.py` has written.
 
-Nothing is tested or estimated here: scores, intervals, p and verdicts are read from tables, and the
-verdict stands on each picture. Figures 2, 4 and 5 show the publication's analyses; their pictures
-and captions could not be seen, so their layout is our own.
+Nothing is tested or estimated here. Scores, intervals, p and verdicts are read from tables, and the
+verdicts are printed on the figures. Figures 2, 4 and 5 show the publication's analyses in a layout
+of our own, because the published figures were not available.
 """
 
 from __future__ import annotations
@@ -50,22 +50,22 @@ COLOURS = {
 }
 MODEL_COLOUR = "#20307c"
 DPI, WIDTH = 110, 11.0  # inches
-SYMLOG = 0.1  # up to here the publication's scale of diagonality is linear
-STRONGEST = 0.25  # share of voxels that the publication shows as thresholded
+SYMLOG = 0.1  # end of the linear part of the publication's scale of diagonality
+STRONGEST = 0.25  # share of voxels in the publication's thresholded maps
 SAMPLE = "gamblingReward"  # the contrast of the publication's sample people
 CUTS_MM = (-20, 12, 44)
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Where the results lie that figures are drawn from."""
+    """The results from which figures are drawn."""
 
     out: Path  # the derivatives
     scores: Path  # folder of the model's scores
     transfer: Path | None  # folder of its scores in a second cohort; None: there is none
     statmaps: Path  # measured maps
-    model: str  # the model, as `--model`
-    wanted: Sequence[str]  # contrasts to show, as far as they are there
+    model: str  # value for `--model`
+    wanted: Sequence[str]  # contrasts to show, if they exist
 
     def group(self, name: str) -> Path:
         """Return the folder of an analysis."""
@@ -73,13 +73,13 @@ class Results:
 
     @cached_property
     def contrasts(self) -> tuple[str, ...]:
-        """The contrasts that are shown: those wanted, or the first ones."""
+        """The contrasts to show: the wanted ones, or else the first ones."""
         found = tuple(dict.fromkeys(row["contrast"] for row in contrast_table(self.scores)))
         return tuple(name for name in self.wanted if name in found) or found[: len(self.wanted)]
 
     @cached_property
     def judged(self) -> tuple[str, ...]:
-        """Who was judged."""
+        """The people who were judged."""
         return tuple(row["participant_id"] for row in table(self.scores / "desc-people_scores.tsv"))
 
     @cached_property
@@ -92,7 +92,7 @@ class Results:
 
     @cached_property
     def measured(self) -> dict[tuple[str, str], Path]:
-        """The measured map of each person and contrast that scores are of."""
+        """The measured map of each scored person and contrast."""
         rows = table(self.scores / "desc-targets_files.tsv")
         return {
             (row["participant_id"], row["contrast"]): self.statmaps / row["files"].split(";")[0]
@@ -102,7 +102,7 @@ class Results:
 
     @cached_property
     def training(self) -> tuple[str, ...]:
-        """Whose mean map is the group average; empty: everybody else's."""
+        """The people whose mean map is the group average; empty: everybody else."""
         path = self.scores / "desc-split_participants.tsv"
         rows = table(path) if path.exists() else []
         return tuple(row["participant_id"] for row in rows if row["set"] == "training")
@@ -135,7 +135,7 @@ class Results:
 
 
 def table(path: Path) -> list[Row]:
-    """Read a table; none: no rows."""
+    """Read a table; a missing one has no rows."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -143,7 +143,7 @@ def table(path: Path) -> list[Row]:
 
 
 def number(text: str | None) -> float:
-    """Return a number of a table; NaN: n/a."""
+    """Return a number in a table; NaN for n/a."""
     return math.nan if text in (None, "", "n/a") else float(text)
 
 
@@ -159,7 +159,7 @@ def comparisons(scores: Path) -> list[Mapping[str, Any]]:
 
 
 def model_name(scores: Path) -> str:
-    """Return what the judged model is called in the tables: it is no baseline, and has an index."""
+    """Return the name of the judged model in the tables."""
     rows = table(scores / "desc-models_scores.tsv")
     return next(
         row["model"] for row in rows if row["model"].split(",")[0].startswith(("model", "tuned"))
@@ -167,7 +167,7 @@ def model_name(scores: Path) -> str:
 
 
 def verdict_lines(scores: Path, wanted: Sequence[str] = ("r", "residual_r")) -> Iterator[str]:
-    """Yield what the tables say of the model against each baseline."""
+    """Yield a line on the model compared with each baseline."""
     for row in comparisons(scores):
         if row["score"] not in wanted or row["against"] not in COLOURS:
             continue
@@ -186,7 +186,7 @@ def _text(value: float | None) -> str:
 
 
 def matrices(scores: Path) -> dict[str, Values]:
-    """Read the people-by-people matrices of each model, (contrasts, measured, predicted)."""
+    """Read each model's matrices, (contrasts, measured people, predicted people)."""
     found = {}
     for path in sorted((scores / "arrays" / "matrices").glob("*.npy")):
         facts = json.loads(path.with_suffix(".json").read_text())["facts"]
@@ -195,7 +195,7 @@ def matrices(scores: Path) -> dict[str, Values]:
 
 
 def shown_models(scores: Path) -> tuple[str, ...]:
-    """Return the models of a figure, in order: baselines first."""
+    """Return the models to show, baselines first."""
     there = [row["model"] for row in table(scores / "desc-models_scores.tsv")]
     shown = (GROUP, LINEAR, RETEST, BEFORE)
     return (*(name for name in shown if name in there), model_name(scores))
@@ -213,7 +213,7 @@ def _order(scores: Path) -> list[str]:
 def draw_scores(
     results: Results, scores: Path, title: str, only: Sequence[str] | None = None
 ) -> Any:
-    """Draw r and diagonality by contrast and model, as figures 1c and 1d."""
+    """Draw r and diagonality by contrast and model, as in figures 1c and 1d."""
     order, models, found = _order(scores), shown_models(scores), matrices(scores)
     contrasts = list(only or ()) or [name for name in results.contrasts if name in order] or order
     figure, (upper, lower) = plt.subplots(
@@ -249,14 +249,14 @@ def draw_scores(
 
 
 def _foot(figure: Any, words: str, lines: Iterator[str]) -> None:
-    """Write what the tables say below a figure."""
+    """Write lines from the tables below a figure."""
     text = "\n".join([words, *lines])
     if "\n" not in text:
         text += " no rival has this score"
     figure.text(0.01, 0.01, text, size=7.5, va="bottom", family="monospace")
     height = 0.022 * (text.count("\n") + 1) * 7.0 / figure.get_figheight()
     with warnings.catch_warnings():
-        # Axes of brains stay where nilearn places them.
+        # Axes of brains stay where nilearn puts them.
         warnings.filterwarnings("ignore", "This figure includes Axes that are not compatible")
         figure.tight_layout(rect=(0, height + 0.01, 1, 0.97))
 
@@ -266,7 +266,7 @@ def figure_1c(results: Results) -> Any:
 
 
 def figure_1d(results: Results) -> Any:
-    """Draw a second cohort: where the model was tuned in it, the contrasts that were not."""
+    """Draw scores in a second cohort; if the model was tuned there, only untuned contrasts."""
     if results.transfer is None:
         return None
     tuned = table(results.transfer / "desc-transfer_scores.tsv")
@@ -292,7 +292,7 @@ def figure_1d(results: Results) -> Any:
 
 
 def figure_2(results: Results) -> Any:
-    """Draw who is whose prediction: matrices, and the share of people identified."""
+    """Draw how well predictions identify people: matrices, and the share of people identified."""
     found = matrices(results.scores)
     models = [name for name in shown_models(results.scores) if name in found]
     figure, axes = plt.subplots(1, len(models) + 1, figsize=(WIDTH, 3.4))
@@ -511,7 +511,7 @@ _SETS = {"edges": "#8a8a8a", "maps": MODEL_COLOUR, "regions": "#4aa3c7", "measur
 
 
 def hash_of(text: str) -> int:
-    """Return a number for a text, the same in every call."""
+    """Return a number for a text, the same in every run."""
     return sum(map(ord, text))
 
 
@@ -530,7 +530,7 @@ def _phenotype_words(results: Results) -> Iterator[str]:
 
 
 def figure_5(results: Results) -> Any:
-    """Draw what maps add to the connectome, and the strongest associations."""
+    """Draw the gain of maps over the connectome, and the strongest associations."""
     rows = [row for row in _difference_rows(results) if row["features"] == "maps"]
     folders = sorted((results.out / "group").glob("stats-*"))
     found = [
@@ -575,7 +575,7 @@ def figure_5(results: Results) -> Any:
 
 
 def figure_tissues(results: Results) -> Any:
-    """Draw the scores of each tissue, as the supplement's tables."""
+    """Draw the scores of each tissue, as in the supplement's tables."""
     rows = [row for row in table(results.scores / "desc-parts_scores.tsv") if row["r"] != "n/a"]
     shown = (("r", "ceiling"), ("r_minus_group_average", ""), ("residual_r", "residual_ceiling"))
     titles = ("r (dashes: noise ceiling)", "r less that of the group average", "residual r")
@@ -614,7 +614,7 @@ FIGURES = {
 
 
 def draw_all(results: Results, folder: Path) -> list[Path]:
-    """Draw each figure whose results are there, as PNG; return where they are."""
+    """Draw each figure whose results exist, as PNG; return the paths."""
     folder.mkdir(exist_ok=True)
     made = []
     for name, draw in FIGURES.items():
@@ -622,7 +622,7 @@ def draw_all(results: Results, folder: Path) -> list[Path]:
         path = folder / f"{name}.png"
         if found is None:
             path.unlink(missing_ok=True)
-            print(f"{name}: not drawn, its results are not there", flush=True)
+            print(f"{name}: not drawn, as its results do not exist", flush=True)
             continue
         if isinstance(found, bytes):
             write_atomic(path, found)

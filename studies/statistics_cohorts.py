@@ -1,14 +1,15 @@
-"""How often `stats` and `phenotypes` find anything in simulated cohorts.
+"""How often `stats` and `phenotypes` report findings in simulated cohorts.
 
     python studies/statistics_cohorts.py stats [--cohorts 400] [--permutations 300] [--seed 3]
     python studies/statistics_cohorts.py phenotypes --cohorts 120
     python studies/statistics_cohorts.py power --cohorts 60
 
-A row a kind of cohort. Maps are 20 shared factors and noise, in 3 contrasts of 100 regions. `stats`
-counts cohorts with any p of at most .05 over all, any q, and those in which both are withheld, as
-the size of maps goes with the phenotype. `phenotypes` counts p of at most .05 over three sets.
-`power` gives the share of true columns (5 % of all, r about .4 of unrelated people) that are found,
-and of false ones among the found.
+Each row is a kind of cohort. Maps are 20 shared factors and noise, in 3 contrasts of 100 regions.
+`stats` counts cohorts in which any p, corrected over all columns, is at most .05, and cohorts in
+which any q is; and cohorts in which both are withheld, because the size of maps depends on the
+phenotype. `phenotypes` counts cohorts with p of at most .05 over three sets. `power` gives the
+share of true columns that are found (5 % of all are true, with r of about .4 in unrelated people),
+and the share of false ones among the found columns.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ CONTRASTS, REGIONS, FACTORS = 3, 100, 20
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """People of a simulation."""
+    """Simulated people."""
 
     maps: Array  # (people, columns)
     tested: Array  # (people,)
     families: NDArray[np.intp]
     covariates: Array
     sites: NDArray[np.intp] | None = None
-    sessions: bool = False  # whether maps are differences of two
+    sessions: bool = False  # whether maps are differences between two sessions
 
 
 def draw(
@@ -56,20 +57,20 @@ def draw(
     families: float = 0.0,
     sites: tuple[float, ...] = (),
 ) -> Cohort:
-    """Draw people whose maps know nothing of what is tested.
+    """Draw people whose maps are unrelated to the phenotype that is tested.
 
     Parameters
     ----------
     rng
-        Where everything is drawn from.
+        Generator of all random numbers.
     people
-        How many there are.
+        Number of people.
     tails
-        Degrees of freedom of Student's t, in place of a normal distribution.
+        Degrees of freedom of Student's t, instead of a normal distribution.
     covariates
-        How many there are; the phenotype and maps follow them.
+        Number of covariates, on which phenotype and maps depend.
     families
-        Intraclass correlation of families of 2 to 4, in phenotype and maps.
+        Intraclass correlation in families of 2 to 4, in phenotype and maps.
     sites
         Noise of each site, in maps and phenotype.
     """
@@ -102,14 +103,14 @@ def draw(
 
 
 def twice(cohort: Cohort, copies: int) -> Cohort:
-    """Return people of whom some are in twice."""
+    """Return a cohort in which some people are included twice."""
     rows = np.r_[np.arange(len(cohort.tested)), np.arange(copies)]
     own = (cohort.maps, cohort.tested, cohort.families, cohort.covariates)
     return Cohort(*(values[rows] for values in own))
 
 
 def patients(cohort: Cohort, times: float) -> Cohort:
-    """Return ten patients among people, whose maps vary more."""
+    """Return a cohort with ten patients, whose maps vary more."""
     patient = (np.arange(len(cohort.tested)) < 10).astype(float)
     return replace(cohort, maps=cohort.maps * (times**patient)[:, None], tested=patient)
 
@@ -133,7 +134,7 @@ OF_STATS: Mapping[str, Kind] = COMMON | {
 
 
 def covariates_of(cohort: Cohort) -> Array:
-    """Return covariates and sites, as the program has them."""
+    """Return covariates and sites, coded as in the program."""
     if cohort.sites is None:
         return cohort.covariates
     coded = Coded(tuple(map(str, range(cohort.covariates.shape[1]))), cohort.covariates)
@@ -141,7 +142,7 @@ def covariates_of(cohort: Cohort) -> Array:
 
 
 def found_by_stats(cohort: Cohort, draws: int, seed: int) -> tuple[Array, Array] | None:
-    """Return p over all and q of each column; None where they are withheld."""
+    """Return corrected p and q of each column; None if they are withheld."""
     if cohort.sessions:
         design = Design.of_mean(flipped_signs(cohort.families, draws, seed=seed))
     else:
@@ -157,7 +158,7 @@ def found_by_stats(cohort: Cohort, draws: int, seed: int) -> tuple[Array, Array]
 
 
 def found_by_phenotypes(cohort: Cohort, draws: int, seed: int) -> float:
-    """Return the least p over three sets of features."""
+    """Return the smallest p over three sets of features."""
     orders = permuted_orders(cohort.families, draws, sites=cohort.sites, seed=seed)
     folds = family_folds(cohort.families, 5, seed)
     target = Target(cohort.tested, cohort.families, covariates_of(cohort), orders)
@@ -169,7 +170,7 @@ def found_by_phenotypes(cohort: Cohort, draws: int, seed: int) -> float:
 
 
 def with_effect(rng: np.random.Generator, families: float) -> tuple[Cohort, NDArray[np.bool_]]:
-    """Return people whose phenotype changes 5 % of the columns, and which these are."""
+    """Return people whose phenotype affects 5 % of the columns, and which columns these are."""
     people = 160 if families else 40
     cohort = draw(rng, people, families=families)
     true = np.arange(cohort.maps.shape[1]) % 20 == 0

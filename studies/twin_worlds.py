@@ -1,13 +1,14 @@
-"""Twins of simulated people beside the truth, and the network of the group beside real people.
+"""Compare twins of simulated people with the truth, and the group network with real people.
 
     python studies/twin_worlds.py FOLDER [--seeds 41 42 43 44 45] [--regimes hard easy]
         [--architectures lowrank hypernetwork] [--shuffles 20] [--tcp DATA]
 
-Each world has 400 simulated people who perform the faces and the Stroop run of a real study: 200
-are fitted, 200 are unseen. Half of the unseen people calibrate moves, the others are moved. Figures
-of a world stay in FOLDER, so that a stopped call goes on. Tables have means over worlds with 95 %
-intervals (Student's t). DATA is the folder with bids/ (event files) of 182 people of the
-Transdiagnostic Connectome Project (CC0), who have no connectomes.
+Each world has 400 simulated people who perform the faces run and the Stroop run of a real study.
+Twins are fitted to 200 of them, and 200 are unseen. Half of the unseen people calibrate
+interventions, which are applied to the other half. The results of each world stay in FOLDER, so an
+interrupted run can be resumed. Tables have means over worlds with 95 % intervals (Student's t).
+DATA is the folder with bids/ (event files) of 182 people of the Transdiagnostic Connectome Project
+(CC0), who have no connectomes.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ from bids_dtg.twin.trials import read_trials
 
 Values = NDArray[np.float64]
 Row = dict[str, float]
-PEOPLE, FITTED, STEP = 400, 200, 2.0  # SD of a move
+PEOPLE, FITTED, STEP = 400, 200, 2.0  # STEP: size of an intervention, in SD
 RUNS = ("hammerAP", "stroopAP")
-EPOCHS = 40  # of the network of the group
+EPOCHS = 40  # of the group network
 NAMES = ("faces_rt", "faces_effect", "stroop_rt", "stroop_effect")
 
 
 def true_functions(people: TwinPeople) -> Values:
-    """Return true mean times over the trials of the runs and true effects, as `NAMES`."""
+    """Return true mean response times and true effects, in the order of `NAMES`."""
     found = []
     for name in RUNS:
         trials = trial_sequence(name).trials
@@ -72,14 +73,14 @@ def true_functions(people: TwinPeople) -> Values:
 
 
 def r_of(one: Values, other: Values) -> float:
-    """Return r of two columns; 0 where either does not vary."""
+    """Return r of two columns; 0 if either does not vary."""
     known = np.isfinite(one) & np.isfinite(other)
     one, other = one[known], other[known]
     return float(np.corrcoef(one, other)[0, 1]) if one.std() > 1e-9 and other.std() > 0 else 0.0
 
 
 def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> Row:
-    """Simulate a world, fit twins, and return its figures."""
+    """Simulate a world, fit twins, and return its metrics."""
     people = simulate_twin_people(PEOPLE, regime, seed=seed)
     sequences = [trial_sequence(name) for name in RUNS]
     runs = people.runs(sequences, seed=seed)
@@ -116,7 +117,7 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
 
 
 def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Values) -> Row:
-    """Return figures of unseen people's behaviour by twins, beside the ridge."""
+    """Return metrics of unseen people's behaviour, predicted by twins and by the ridge."""
     judged = predict_people(fitted, unseen, known)
     found: Row = {}
     observed = observed_times(unseen.segments)
@@ -148,7 +149,7 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
 def bold_figures(
     fitted: Fitted, known: Cohort, unseen: Cohort, bold: Any, true: Values, kind: str
 ) -> Row:
-    """Return figures of unseen people's BOLD by twins, beside training mean and ridge."""
+    """Return metrics of unseen people's BOLD, predicted by twins, training mean and ridge."""
     people = bold[:FITTED], known.connectomes, known.segments
     readout = fit_bold(people[0], fitted.twin, *people[1:], regions=REGIONS)
     of = predict_people(replace(fitted, bold=readout), replace(unseen, bold=bold[FITTED:])).bold
@@ -176,13 +177,13 @@ def bold_figures(
 
 
 def task_means(values: Values) -> Values:
-    """Return means over the two conditions of each task, (people, regions times tasks)."""
+    """Return means over the two conditions of each task, (people, regions * tasks)."""
     means = values.reshape(*values.shape[:2], 2, 2).mean(axis=-1)
     return np.asarray(means.reshape(len(values), -1))
 
 
 def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
-    """Return moves' predicted changes over true ones; half of the people calibrate."""
+    """Return ratios of predicted to true changes by interventions; half of the people calibrate."""
     functions = functions_of(fitted.tasks)
     rows = [number for number, function in enumerate(functions) if function.name in NAMES]
     half = np.arange(len(unseen.labels)) % 2 == 0
@@ -234,7 +235,7 @@ def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
 
 
 def kept(path: Path, make: Any) -> Row:
-    """Return figures of an earlier call, or make and keep them."""
+    """Return the results of an earlier run, or make and keep them."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(make(), indent=1))
@@ -244,7 +245,7 @@ def kept(path: Path, make: Any) -> Row:
 
 
 def table(title: str, worlds: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    """Yield a Markdown table of means over worlds with intervals."""
+    """Yield a Markdown table of means over worlds, with intervals."""
     yield f"\n| {title} | {' | '.join(worlds)} |\n|---{'|---' * len(worlds)}|"
     names = dict.fromkeys(name for rows in worlds.values() for row in rows for name in row)
     for name in names:
@@ -258,7 +259,7 @@ def table(title: str, worlds: Mapping[str, Sequence[Row]]) -> Iterator[str]:
 
 
 def tcp_rows(data: Path) -> Iterator[str]:
-    """Yield real people's mean response times, and the group network's of people left out."""
+    """Yield mean response times of real people, and those of a group network fitted to others."""
     tasks, runs = TaskSet((find_task("faces"), find_task("stroop"))), {}
     for file in find_events(data / "bids", list(RUNS)):
         run = read_trials(find_task(SEQUENCES[file.task]), read_events(file.path), str(file.path))
