@@ -2,15 +2,15 @@
 #
 #   docker build -t dtg .                              for the GPU, with the published model
 #   docker build -t dtg:cpu --build-arg TORCH=cpu .    smaller, for machines without a GPU
-#   docker build -t dtg:none --build-arg TORCH=none .  smallest: maps, statistics and reports on the CPU
-#   docker build -t dtg --build-arg MODELS=demo .      no model fetched; nothing for science
+#   docker build -t dtg:none --build-arg TORCH=none .  smallest; maps, statistics and reports on the CPU
+#   docker build -t dtg --build-arg MODELS=demo .      without a model for science
 #
 # The image for the GPU also runs on machines without one. PyTorch's wheels include the CUDA
 # libraries, so the base needs none.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-# Build of PyTorch: cuda or cpu; or none.
+# Build of PyTorch: cuda, cpu or none.
 ARG TORCH=cuda
 # Names of published models to fetch and verify, separated by spaces; "demo" is always included.
 ARG MODELS="hcp-ya"
@@ -44,7 +44,7 @@ LABEL org.opencontainers.image.title="bids_dtg" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# The user dtg of container/steps/1-python; a number shows Kubernetes that it is not root.
+# The user dtg of container/steps/1-python, as a number, which shows Kubernetes that it is not root.
 USER 10000
 WORKDIR /tmp
 ENTRYPOINT ["/opt/dtg/entrypoint"]

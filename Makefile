@@ -1,15 +1,15 @@
 # Tasks; `make` lists them. Needs only Python 3.11 or newer (PYTHON=python3.12 make test).
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests call programs that are installed beside pytest, such as the BIDS validator. There is a process
-# of tests for each core: with more threads than one they would wait for one another. Bytecode is kept,
-# whatever the environment says, as they start many processes. Memory comes in large pages where Linux
-# has them: programs take a tenth to a third less processor time.
+# Tests run programs that are installed next to pytest, such as the BIDS validator. There is one test
+# process per core, so each uses one thread. Bytecode is kept whatever the environment says, as tests
+# start many processes. Large memory pages, where Linux has them, save a tenth to a third of the
+# processor time.
 LARGE_PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 PYTEST := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" $(LARGE_PAGES) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -rfERs
-# What is imported is compiled then: pip would compile all that is never imported, too.
+# Modules are compiled when they are imported; pip would also compile those that never are.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
-# For the many packages of developers; it takes a fifth of pip's time. Where pip is set to find files, it finds them.
+# uv installs the many packages for developers in a fifth of pip's time; it finds files where pip does.
 UV_BIN := UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv
 UV := $(UV_BIN) pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
@@ -22,7 +22,7 @@ PAPER ?= paper-output
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Packages that a run needs are installed first: the demo needs no others.
+# The program's own packages are installed first, as the demo needs no others.
 .venv/program: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
@@ -38,7 +38,7 @@ help: ## list the tasks
 demo: .venv/program ## simulate 3 participants, predict their maps with the demo model, compare with the truth (DEMO=folder)
 	$(BIN)/dtg-demo $(DEMO)
 
-paper: .venv/installed ## make the publication's analyses and figures of 12 simulated people; goes on where it was ended (PAPER=folder)
+paper: .venv/installed ## make the publication's analyses and figures with 12 simulated people; can be resumed (PAPER=folder)
 	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python studies/paper.py $(PAPER) --simulate 12 --permutations 49 --contrast gamblingReward languageMathVsStory motorAvg wm2bkVs0bk --tune languageMathVsStory --features 4 --epochs 10
 
 test: .venv/installed ## run the fast tests (minutes)
@@ -56,8 +56,8 @@ lint: .venv/installed ## check style, types, the import contract, the Dockerfile
 	$(BIN)/shellcheck main .ci/run container/build_and_try container/entrypoint container/steps/* \
 		examples/*/run examples/slurm/submit examples/slurm/task.sbatch
 
-# Each adds its figures to benchmarks/history.tsv, and prints their ratios to the last ones there.
-bench: .venv/installed ## time and memory against a plain implementation and the last figures (20 minutes)
+# Each adds its results to benchmarks/history.tsv, and prints their ratios to the last ones there.
+bench: .venv/installed ## compare time and memory with a plain implementation and with the last results (20 minutes)
 	$(BIN)/python benchmarks/participant.py --record
 	$(BIN)/python benchmarks/forward.py --record
 	$(BIN)/python benchmarks/connectome.py --record
@@ -66,7 +66,7 @@ bench: .venv/installed ## time and memory against a plain implementation and the
 docs: .venv/installed ## build the documentation into site/, and run changed examples; warnings are errors
 	$(LARGE_PAGES) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-release-check: .venv/installed ## build the files of a release, check them, install the wheel and run the demo with it
+release-check: .venv/installed ## build and check the files of a release, and run the demo from the installed wheel
 	rm -rf build dist
 	$(BIN)/python -m build --installer uv
 	$(BIN)/twine check --strict dist/*
