@@ -49,7 +49,7 @@ class LagCovariances:
         Shapes do not belong together.
     """
 
-    values: Array  # (lags + 1, regions, regions), row: a region some frames later
+    values: Array  # (lags + 1, regions, regions), lag by lag; the row's region is the later one
     frames: int  # number of kept frames
     dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
 
@@ -153,7 +153,7 @@ class GroupSums:
         return self.total / self.people
 
     def without(self, own: LagCovariances) -> GroupSums:
-        """Return the sums over the others."""
+        """Return the sums without one of the people."""
         return GroupSums(self.total - own.values, self.people - 1, self.dof - own.independent)
 
 
@@ -264,7 +264,7 @@ class Shrinkage:
 
 @dataclass(frozen=True, eq=False)
 class LinearModel:
-    """What a linear core keeps of its training people."""
+    """A linear core: the training people's mean covariances, and the shrinkage towards them."""
 
     group: Array  # (lags + 1, regions, regions), mean covariances
     shrinkage: Shrinkage
@@ -401,7 +401,7 @@ def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
 
 
 def shrunken(own: LagCovariances, group: Values, frames: float) -> Array:
-    """Return a person's covariances mixed with the group's, (lags + 1, regions, regions).
+    """Return a person's covariances averaged with the group's, (lags + 1, regions, regions).
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ FCD_GRID = np.linspace(-1.0, 1.0, 2001)  # at which the distribution of an FCD i
 LOW_HZ = 0.1  # upper end of the band of low frequencies
 WELCH_FRAMES = 128  # of a segment; segments overlap by half
 _WINDOWS_AT_ONCE = 128
-_FEWEST_PAIRS = 3  # of values, for a correlation
+_FEWEST_PAIRS = 3  # smallest number of values that are correlated
 
 
 def connectivity(series: Series) -> Values:
@@ -228,7 +228,7 @@ def low_power(series: Series, tr_seconds: float) -> Values:
 
 
 def zero_crossings(series: Series) -> Values:
-    """Return how often each series changes its sign, (..., regions).
+    """Return the number of sign changes of each series, (..., regions).
 
     Examples
     --------

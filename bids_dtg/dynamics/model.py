@@ -211,7 +211,7 @@ class NetworkModel(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.people, self.regions, self.frames = people, regions, frames
-        # Layers are made in the order of the published code, so a seed gives the same weights.
+        # The order of the layers decides which initial weights a seed gives: keep it.
         self.transition = Transition(recipe)
         inputs = 2 + people
         self.state_encoder = Encoder(inputs, recipe.encoder_units, recipe.states)

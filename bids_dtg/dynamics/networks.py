@@ -53,7 +53,7 @@ class PeopleSeries:
 
     @property
     def frames(self) -> int:
-        """How many frames each series has."""
+        """Number of frames of each series."""
         return int(self.series.shape[2])
 
     @property
@@ -215,7 +215,7 @@ def standardised(series: NDArray[np.floating]) -> Array:
 
 
 def normalised(weights: NDArray[np.number]) -> Array:
-    """Return structural connectomes (people, regions, regions) divided by each person's largest.
+    """Divide structural connectomes (people, regions, regions) by each person's largest weight.
 
     The diagonal becomes 0: no region is connected with itself.
 

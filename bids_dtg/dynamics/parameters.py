@@ -26,7 +26,7 @@ Values = NDArray[np.floating[Any]]
 
 # Features that correlate positively with the published parameters, in the order of the parameters.
 SIGNED_BY = ("zero_crossings", "mean_signal_r", "network_input_r")
-# Measures of simulated regions by their names in tables, and in words.
+# Measures of simulated regions, by their names in tables.
 FIGURES = {
     "low_power": "power below 0.1 Hz, without network input",
     "external": "correlation with the external input",

@@ -63,7 +63,7 @@ _OF_TRAINING = (
     *("region_parameters", "no_external_input", "restarts"),
 )
 
-# Features of people, for analyses over them.
+# Each person's features, for analyses over people.
 FEATURES = (
     FeatureKind(
         "components",
@@ -123,7 +123,7 @@ ROW = Workflow(
         _demo,
         help="a linear core, trained on simulated images and applied to a new person",
         files="""\
-OUT/index.html  begin here: what the core says about the new person, and the truth
+OUT/index.html  begin here: predictions for the new person, and the truth
 OUT/simulated   images of all people (fmriprep), their atlas and the truth
 OUT/study       the training people's series, and the core (group/model-demo)
 OUT/new         output for the new person, with a page (sub-….html)""",
@@ -153,7 +153,7 @@ OUT/demo.tsv    true and recovered parameters (demo.png: as a picture)""",
         _phantom,
         help="networks of oscillators with known parameters",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), laid out like fMRIPrep's output
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as from fMRIPrep
 OUT/atlas      the regions, for --atlases
 OUT/connectomes, OUT/qsirecon
                structural connectomes, for --structural-connectivity

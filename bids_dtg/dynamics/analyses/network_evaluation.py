@@ -248,7 +248,7 @@ def _section(scores: ResultTable, judge: Judge, read: str) -> Section:
 
 
 def same_by_another(scores: ResultTable) -> list[Flag]:
-    """Warn if simulations with another person's structural connectome fit a session as well.
+    """Warn if simulations with other people's structural connectomes fit a session equally well.
 
     Parameters
     ----------
