@@ -91,7 +91,7 @@ ROW = Workflow(
             ),
             "evaluate": Analysis(
                 partial(_RUN, "evaluate"),
-                "compare --model and its simulations with simple models, on regional time series",
+                "compare --model and its simulations with simple models",
                 reads=("model", "architecture", *_OF_SERIES, "simulations", "folds"),
                 needs_model=True,
                 instead_of_model="folds",
@@ -121,7 +121,7 @@ ROW = Workflow(
     },
     demo=Simulation(
         _demo,
-        help="a linear core, trained on simulated images and applied to a new person",
+        help="a linear core from simulated images, and a new person",
         files="""\
 OUT/index.html  begin here: predictions for the new person, and the truth
 OUT/simulated   images of all people (fmriprep), their atlas and the truth
