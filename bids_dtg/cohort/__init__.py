@@ -1,12 +1,12 @@
-"""The people of an analysis, variables on them, and the folder of its results.
+"""The participants of a group analysis, their variables, and the folder of its results.
 
-- `features`: features of many people, one contrast at a time
-- `frames`: the content of an output folder, as a data frame
-- `maps`: which maps of people count, their values at voxels, mean and spread
-- `region_people`: people whose regions have values: tables, array files, sets and folds
-- `people`: people whose maps are analysed together, and variables on them
-- `model_analysis`: one call of an analysis of a model of regions
-- `result_folder`: the folder of one analysis' results
-- `result_table`: tables of results: columns, the file, its data dictionary and the page's table
-- `known_people`: copies of a person, who are a family, and participants of a model's training
+- `features`: features of many participants, one contrast at a time
+- `frames`: the content of an output folder as a data frame
+- `maps`: which maps are used, their values at voxels, mean and standard deviation
+- `region_people`: participants with values of regions; their splits and folds
+- `people`: participants whose maps are analysed together, and their variables
+- `model_analysis`: a run of an analysis that trains or uses a model of regions
+- `result_folder`: the folder of an analysis's results
+- `result_table`: tables of results: columns, file, data dictionary and the page's table
+- `known_people`: copies of a participant, and participants on whom a model was trained
 """

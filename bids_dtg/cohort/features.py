@@ -1,7 +1,7 @@
-"""Features of many people: (people, columns), one contrast at a time.
+"""Features of many people, (people, columns), one contrast at a time.
 
-They are in a memory-mapped file of a temporary folder: a contrast of 10,000 people at 2 mm is
-6 GB. Means of regions are kept in the output, so that each map is read once.
+They are held in a memory-mapped file of a temporary folder, as a contrast of 10,000 people at 2 mm
+takes 6 GB. Means of regions are cached in the output, so that each map is read once.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from bids_dtg.workflows import FeatureKind, find_workflow
 Row = NDArray[np.float32]
 Files = Callable[[str, str], Sequence[Path]]  # of a person and contrast
 
-_DECIDE = 9  # first people: the names that most of them have are those expected of all
-_FEWEST_VALUES = 20  # of a map: the spread of fewer is no scale
-_AGAIN = "call the participant level again for this participant"
+_DECIDE = 9  # number of first people, whose most common names are expected of everybody
+_FEWEST_VALUES = 20  # of a map; with fewer values, its scale is not checked
+_AGAIN = "run the participant level again for this participant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ class FeatureTable:
     source: FeatureSource
     contrast: str  # label; empty: none
     labels: tuple[str, ...]  # of the people whose files could be read, in order
-    values: NDArray[np.float32]  # (people, columns), finite; mapped from a file
-    kept: NDArray[np.intp]  # (columns,), those of the source's columns that all people have
+    values: NDArray[np.float32]  # (people, columns), finite; memory-mapped
+    kept: NDArray[np.intp]  # (columns,), indices of the source's columns that all people have
 
     @property
     def title(self) -> str:
@@ -60,18 +60,18 @@ class FeatureTable:
 
     @property
     def places(self) -> VoxelPlaces | None:
-        """Voxels of the columns; None where columns are no voxels."""
+        """Voxels of the columns; None where columns are not voxels."""
         if self.source.names or self.source.places is None:
             return None
         return VoxelPlaces(self.source.places.grid, self.source.places.positions[self.kept])
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns; none of voxels."""
+        """Names of the columns; empty for voxels."""
         return [self.source.names[column] for column in self.kept] if self.source.names else []
 
     def volume(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
-        """Return a value of each column at the voxels of the source; None where these are none."""
+        """Return the columns' values at the voxels of the source; None without voxels."""
         if self.source.places is None:
             return None
         whole = np.full(self.source.columns + 1, np.nan)
@@ -85,22 +85,22 @@ class FeatureSource:
     """Where features of one kind are read from."""
 
     kind: FeatureKind
-    contrasts: tuple[str, ...]  # labels of the contrasts, in order; one empty label: none
+    contrasts: tuple[str, ...]  # labels of the contrasts, in order; ("",) where there are none
     has: Mapping[str, Collection[str]]  # contrasts of each person with these features, by label
     read: Callable[[str, str], Row]  # returns a person's row of a contrast
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
-    places: VoxelPlaces | None = None  # that the values of maps lie at; None: they are no maps
-    atlas: Atlas | None = None  # whose regions the columns are, at the places
+    places: VoxelPlaces | None = None  # voxels of the maps; None where features are not maps
+    atlas: Atlas | None = None  # at these voxels, if columns are its regions
 
     @property
     def columns(self) -> int:
-        """How many columns there are, before those that somebody lacks are left out."""
+        """Number of columns, including those that some people lack."""
         return len(self.names) or (0 if self.places is None else self.places.number)
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield the features of people, one contrast at a time.
 
-        A contrast that nobody has is left out, and a line names it, as one does each participant
+        A contrast that cannot be read for anybody is left out and printed, as is each participant
         who cannot be read.
 
         Parameters
@@ -128,7 +128,7 @@ class FeatureSource:
             raise left_out
 
     def _table(self, people: GroupPeople, contrast: str, folder: Path) -> FeatureTable:
-        """Read everybody's row into a mapped file, without columns in which a value is missing."""
+        """Read all rows into a memory-mapped file, without columns that have missing values."""
         labels, why = list[str](), ""
         rows = MappedRows(folder / "features.f32", len(people.labels), self.columns)
         for label in people.labels:
@@ -147,7 +147,8 @@ class FeatureSource:
             raise DatasetError(f"nobody's {words} can be read: {why}")
         if not len(known := rows.known()):
             raise DatasetError(
-                f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
+                f"there is no location where all of {counted(len(labels), 'participant')} have "
+                f"{words}"
             )
         values = rows.array(known)
         for found in _odd_maps(labels, values) if self.places is not None else ():
@@ -156,7 +157,7 @@ class FeatureSource:
 
 
 def _odd_maps(labels: Sequence[str], values: NDArray[np.float32]) -> Iterator[str]:
-    """Yield sentences on maps of another scale than most, and on people with equal maps."""
+    """Yield sentences on maps with an unusual scale, and on people with identical maps."""
     sds = np.array([row.std(dtype=np.float64) for row in values])
     usual = np.median(sds[sds > 0]) if (sds > 0).any() else np.nan
     same: dict[bytes, list[str]] = {}
@@ -170,11 +171,11 @@ def _odd_maps(labels: Sequence[str], values: NDArray[np.float32]) -> Iterator[st
         if len(who) > 1:
             everybody = len(who) == len(labels)
             people = counted(len(who), "participant") if everybody else named(who)
-            yield f"{people} have one and the same map"
+            yield f"{people} have the same map"
 
 
 def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
-    """Find all features that there are.
+    """Find all features that the people have.
 
     Raises
     ------
@@ -196,7 +197,7 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
 
 
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
-    """Print features and plan of a dry run; return 0, the number of failures."""
+    """Print the features and the plan for ``--dry-run``; return 0, the number of failures."""
     for source in sources:
         contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
         show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
@@ -207,7 +208,7 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
 
 
 def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find predicted maps, which everybody has: by region, or by voxel with ``--voxels``."""
+    """Find predicted maps, which everybody has, by region or, with ``--voxels``, by voxel."""
     contrasts = _wanted(people, [found.label for found in people.example.maps])
 
     def files(label: str, contrast: str) -> list[Path]:
@@ -238,25 +239,25 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 def find_measured(
     kind: FeatureKind, people: GroupPeople, tasks: Mapping[str, str]
 ) -> FeatureSource:
-    """Find measured maps of the predicted contrasts, read onto the grid of the predicted ones.
+    """Find measured maps of the predicted contrasts, and resample them to the predicted maps' grid.
 
     Parameters
     ----------
     kind
-        Row of the kind of features.
+        The kind of features.
     people
         People whose maps are needed.
     tasks
-        The task of each contrast that is known, as `name_targets` takes it.
+        The task of each known contrast, as for `name_targets`.
 
     Raises
     ------
     DatasetError
-        No folder of measured maps was given, or it has none of these people and contrasts.
+        No folder of measured maps was given, or it has no map of these people and contrasts.
     """
     place, _ = statmaps_place(people.settings.inputs.derivatives)
     if place is not None and people.example.maps[0].of_parcels:
-        raise DatasetError("measured maps are compared at voxels, and these maps are of parcels")
+        raise DatasetError("measured maps need predicted maps of voxels, and these have parcels")
     if place is None:
         raise DatasetError(
             "measured maps, as no folder of them was given",
@@ -305,7 +306,7 @@ def _of_maps(
     files: Files,
     read: Callable[[str, str], Row],
 ) -> FeatureSource:
-    """Return a source of maps by voxel, or by region."""
+    """Return a source of maps by voxel or by region."""
 
     def read_usable(label: str, contrast: str) -> Row:
         row = read(label, contrast)
@@ -327,13 +328,13 @@ def _of_maps(
 
     @cache
     def means(label: str) -> Mapping[str, Row | DtgError]:
-        """Return a person's means of each contrast, or why there are none; all are kept."""
+        """Return a person's means, or the error, for each contrast; complete ones are cached."""
         own = [contrast for contrast in contrasts if contrast in has[label]]
         made_of = [file for one in own for file in facts_of_files(files(label, one))]
         of_names = hashlib.sha256(" ".join(file["name"] for file in made_of).encode())
         name, made_with = f"sub-{label}_{of_names.hexdigest()[:8]}", {**facts, "files": made_of}
         if store.has(name, made_with):
-            with suppress(OutputError):  # damaged: made anew
+            with suppress(OutputError):  # a damaged file is made again
                 return dict(zip(own, np.array(store.read(name)), strict=True))
         found: dict[str, Row | DtgError] = {}
         for contrast in own:
@@ -358,7 +359,7 @@ def _of_maps(
 
 
 def _atlas_of(people: GroupPeople) -> Atlas:
-    """Return the first of ``--atlases``, else the default one with HCP's subcortical structures."""
+    """Return the first of ``--atlases``, else the default with HCP's subcortical structures."""
     asked = people.settings.outputs.atlases[:1]
     if asked:
         return find_atlas(asked[0], people.places)
@@ -373,18 +374,18 @@ def _atlas_of(people: GroupPeople) -> Atlas:
 
 
 def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
-    """Return an atlas with the subcortical structures of HCP's behind its parcels.
+    """Return an atlas with HCP's subcortical structures appended to its parcels.
 
     Parameters
     ----------
     cortex
-        The atlas, whose parcels stay where both have one.
+        The atlas, whose parcels win where the two overlap.
     places
-        Voxels that it is at.
+        The voxels of the atlas.
     """
     try:
         below = find_atlas("HCP", places, templateflow=TemplateFlow(None))
-    except SettingsError:  # another template, or nothing of it at these places
+    except SettingsError:  # another template, or no overlap with these voxels
         return cortex
     first = max(cortex.parcels)
     added = (cortex.labels == 0) & (below.labels > 0)
@@ -394,12 +395,12 @@ def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find the correlations between ROI series of the runs behind the maps, upper triangle.
+    """Find the correlations between ROI series (upper triangle) of the runs behind the maps.
 
     Raises
     ------
     DatasetError
-        Nobody has any.
+        Nobody has such matrices.
     """
     assert kind.run_file is not None
     file, paths = kind.run_file(), dict[str, list[Path]]()
@@ -411,7 +412,7 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     if not paths:
         raise DatasetError(
             f"{people.output.root} has no matrices of correlations between ROIs (_relmat.tsv)",
-            remedy="call the participant level again",
+            remedy="run the participant level again",
         )
 
     def read(label: str, _: str) -> tuple[tuple[str, ...], Row]:
@@ -430,7 +431,7 @@ def _edge_names(edges: int) -> tuple[str, ...]:
 
 
 def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find scores of runs in the tables that the kind names; a person has the mean over runs."""
+    """Find scores in the kind's tables of runs, averaged over each person's runs."""
 
     def rows(label: str) -> list[dict[str, str]]:
         return [row for made in people.averages[label] for row in read_rows(made.maps[0].path)]
@@ -439,12 +440,12 @@ def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
 
 def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find what an intervention changes in each person, in the output's one table of changes.
+    """Find each person's changes by an intervention, in the only such table of the output.
 
     Raises
     ------
     DatasetError
-        There is no such table or there are several, or it has nobody.
+        There is no such table, or there are several, or it has none of these people.
     """
     name = people.settings.modelling.model_name or "*"
     found = sorted(people.output.path("group").glob(f"intervention-{name}/desc-people_changes.tsv"))
@@ -452,21 +453,21 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         raise DatasetError(
             f"{people.output.root} has {counted(len(found), 'table')} of {kind.words}",
             expected="one",
-            remedy="call --analysis intervene" if not found else "give --model-name",
+            remedy="run --analysis intervene" if not found else "give --model-name",
         )
     rows: dict[str, list[dict[str, str]]] = {}
     for row in read_rows(found[0]):
         rows.setdefault(row.get("participant_id", "").removeprefix("sub-"), []).append(row)
     has = tuple(label for label in people.labels if label in rows)
     if not has:
-        raise DatasetError(f"{found[0]} has nobody whose results are in {people.output.root}")
+        raise DatasetError(f"{found[0]} has none of the participants of {people.output.root}")
     return _of_names(kind, has, lambda label, _: _scores(kind, label, rows[label]))
 
 
 def _scores(
     kind: FeatureKind, label: str, rows: Sequence[Mapping[str, str]]
 ) -> tuple[tuple[str, ...], Row]:
-    """Return the names of a person's scores in rows of tables, and their means over runs."""
+    """Return the names of a person's scores and their means over runs, from rows of tables."""
     *columns, value = kind.columns
     cells: dict[str, list[float]] = {}
     try:
@@ -479,7 +480,7 @@ def _scores(
             expected=f"columns {', '.join(kind.columns)}",
         ) from err
     if len({len(own) for own in cells.values()}) != 1:
-        raise RunError(f"the runs of sub-{label} have different rows of {kind.words}, or none")
+        raise RunError(f"the runs of sub-{label} have no {kind.words}, or different ones")
     return tuple(cells), _mean(np.array([*cells.values()]).T)
 
 
@@ -489,22 +490,22 @@ def _of_names(
     read: Callable[[str, str], tuple[tuple[str, ...], Row]],
     contrasts: tuple[str, ...] = ("",),
 ) -> FeatureSource:
-    """Return a source of numbers under names: those of most of the first people, if not of all.
+    """Return a source of named numbers; people whose names differ from most are refused.
 
     Parameters
     ----------
     kind, labels
-        Row of the kind, and the people who have such numbers.
+        The kind of features, and the people who have them.
     read
         Returns a person's names and numbers of a contrast.
     contrasts
-        Their labels; one empty label: none.
+        Labels of the contrasts; one empty label where there are none.
     """
     first, damaged = list[tuple[str, ...]](), list[DtgError]()
     for label in labels:
         try:
             first.append(read(label, contrasts[0])[0])
-        except DtgError as err:  # reported where the participant is left out
+        except DtgError as err:  # reported later, where the participant is left out
             damaged.append(err)
         if len(first) == _DECIDE:
             break
@@ -530,7 +531,7 @@ def _mean(rows: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]])
 
 
 def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
-    """Return the contrasts of ``--contrast``; all if it names none."""
+    """Return the contrasts of ``--contrast``; all if it was not given."""
     asked = people.settings.modelling.contrast
     if not asked:
         return tuple(there)

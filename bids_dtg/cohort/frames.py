@@ -1,4 +1,4 @@
-"""An output folder as a data frame: its maps as files, or the means of its regions."""
+"""An output folder as a data frame: paths of its maps, or means of its regions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bids_dtg.inputs.statmaps import chosen_contrasts
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns that identify the average of a row; n/a if its names have no such entity.
+# Columns that identify the average of a row, by entity; missing where its name lacks the entity.
 _OF_SET = {"participant": "sub", "session": "ses", "task": "task", "run": "run"}
 _OF_MAP = {"contrast": "contrast", "desc": "desc", "stat": "stat", "space": "space", "res": "res"}
 
@@ -36,26 +36,26 @@ def load_maps(
     folder
         OUTPUT_DIR of the participant level.
     contrast
-        Label of a contrast, or several, in any case; None: all.
+        Label of a contrast, or several labels, in upper or lower case; None: all.
     atlas
-        Name of an atlas whose table of regions was written, as ``--atlases`` takes it or as the
-        names of the tables have it: ``"Schaefer400"``, ``"Schaefer2018_seg-7n_scale-400"``. None:
-        the maps themselves.
+        Name of an atlas whose table of regions was written, as given to ``--atlases`` or as in the
+        names of the tables: ``"Schaefer400"``, ``"Schaefer2018_seg-7n_scale-400"``. None: load the
+        paths of the maps.
 
     Returns
     -------
     pandas.DataFrame
-        Without an atlas one row per image on a grid: participant, session, task, run, contrast,
-        desc, stat, space, res, path. With one, a row per contrast and region: participant, session,
-        task, run, and the columns of the table as they are: contrast, index, name, mean, coverage,
-        voxels. Missing values are NaN.
+        Without an atlas, one row per volume: participant, session, task, run, contrast, desc, stat,
+        space, res, path. With an atlas, one row per contrast and region: participant, session,
+        task, run, and the columns of the table: contrast, index, name, mean, coverage, voxels.
+        Missing values are NaN.
 
     Raises
     ------
     DatasetError
-        There is no such folder, or nothing in it that was requested.
+        The folder does not exist, or lacks what was requested.
     SettingsError
-        No map or table is of the contrast or the atlas; the message names the nearest one.
+        No map or table has the contrast or the atlas; the message names the nearest one.
 
     Examples
     --------
@@ -100,19 +100,19 @@ def load_maps(
         return found
     asked = [contrast] if isinstance(contrast, str) else contrast
     there = dict.fromkeys(found["contrast"].unique(), "")
-    chosen = chosen_contrasts(asked, there, lack=f"nothing in {root} is of")
+    chosen = chosen_contrasts(asked, there, lack=f"nothing in {root} has")
     return found[found["contrast"].isin(chosen)].reset_index(drop=True)
 
 
 def _named(root: Path, ending: str) -> dict[Path, BidsName]:
-    """Return the names of all participants' files of one ending, in their order."""
+    """Return the parsed names of all participants' files with an ending, in order."""
     found = {}
     for label in participants_in(root):
         person = root / f"sub-{label}"
         for path in sorted(
             (*person.glob(f"func/*_{ending}"), *person.glob(f"ses-*/func/*_{ending}"))
         ):
-            with suppress(ValueError):  # copies made by hand
+            with suppress(ValueError):  # copies made by hand, whose names are not BIDS
                 found[path] = parse_name(path.name)
     return found
 
@@ -127,24 +127,24 @@ def _read_regions(path: Path) -> pd.DataFrame:
         raise DatasetError(
             f"{path} cannot be read: it has no column {lacking[0]}",
             expected="a table of regions as the program writes it",
-            remedy="remove it and call the participant level again",
+            remedy="remove it and run the participant level again",
         )
     return table
 
 
 def _key_of(name: BidsName) -> str:
-    """Return the key of a file's atlas; desc- says what a table has, and names no atlas."""
+    """Return the key of a file's atlas; desc- is ignored, as it does not name an atlas."""
     entities = entities_of({key: own for key, own in name.entities if key != "desc"})
     return atlas_key(entities) if entities else ""
 
 
 def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
-    """Find the tables' atlas by its name or file in ``--atlases``, or its name in their names.
+    """Find the key of an atlas from its name or file as in ``--atlases``, or from the key itself.
 
     Raises
     ------
     SettingsError
-        No table is of it; the message names the nearest one.
+        No table has the atlas; the message names the nearest one.
     """
     names = {own.name: atlas_key(own.entities) for own in KNOWN.values()}
     names = {name: key for name, key in names.items() if key in keys} | {key: key for key in keys}

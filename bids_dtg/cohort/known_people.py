@@ -1,7 +1,7 @@
-"""People who are recognised: copies of a person in a call, and participants of a model's training.
+"""Recognises copies of a participant, and participants on whom a model was trained.
 
-Copies are known by the values of rest, and are a family in every split and fold. Participants of a
-model's training are left out where it is judged, and named.
+Copies are recognised by the values of their resting runs, and count as one family in every split
+and fold. A model's training participants are named, and left out of its evaluation.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import alike_pairs
 from bids_dtg.notices import counted, named, say
 
-# Of the rest, or edges, of people by label and by the name of the session or run: see
-# `bids_dtg.inputs.rest_sketch`.
+# Sketches of rest or edges (see `bids_dtg.inputs.rest_sketch`), by label and by session or run.
 Sketches = Mapping[str, Mapping[str, str]]
 
-# Why somebody does not judge a model, as the table of excluded people has it.
+# Reasons for leaving a participant out of a model's evaluation, as in the table of the excluded.
 TRAINED = "the model was trained on the participant"
 TUNED = "the model was tuned on the participant"
 RELATED = "the model was trained or tuned on a relative of the participant"
-EXCLUDED = "desc-participants_excluded"  # the table of everybody who was left out
+EXCLUDED = "desc-participants_excluded"  # the table of participants who were left out
 _COLUMNS = (
     Column("participant_id", "Participant"),
     Column("reason", "Why the participant was left out"),
@@ -43,21 +42,20 @@ def with_copies(
     Parameters
     ----------
     families
-        Families as tables have them; those of a person's copies become one.
+        Families from tables; the families of a person's copies are merged.
     sketches
-        Of everybody who is compared.
+        Sketches of all people to compare.
     what
-        What the sketches are of, in words.
+        What was sketched, in words.
     options
-        Options that leave a copy of a person's own rest out, for the error.
+        Options that exclude a copy of a person's own rest, for the error message.
     used
-        Names of the sessions or runs that the call uses; None: of all.
+        Names of the sessions or runs that are used; None: all.
 
     Raises
     ------
     DatasetError
-        Two sessions or runs of a person that are used have the same rest: nothing measured again
-        would be the same.
+        Two sessions or runs of a person have the same rest, which no second scan would give.
 
     Examples
     --------
@@ -84,8 +82,8 @@ def with_copies(
         people = f" ({counted(len(twice), 'participant')})" if len(twice) > 1 else ""
         raise DatasetError(
             f"the same {what} is there twice{people}: {named([*twice.values()])}",
-            expected="sessions and runs that were measured apart",
-            remedy="remove the copy" + (f", or leave it out ({options})" if options else ""),
+            expected="sessions and runs that were scanned separately",
+            remedy="remove the copy" + (f", or exclude it ({options})" if options else ""),
         )
     copies = tuple(dict.fromkeys(tuple(own) for own in same.values() if len(own) > 1))
     by_label = dict(families.by_label)
@@ -99,7 +97,7 @@ def with_copies(
 
 
 def copies_in_words(families: Families, sketches: Sketches, what: str = "rest") -> tuple[str, ...]:
-    """Return sentences on people who are there under several labels, or cannot be compared."""
+    """Return sentences on people who have several labels, or cannot be compared with others."""
     found = []
     if families.copies:
         pairs = named([" = ".join(f"sub-{label}" for label in own) for own in families.copies])
@@ -111,7 +109,7 @@ def copies_in_words(families: Families, sketches: Sketches, what: str = "rest") 
     if unknown and len(sketches) > 1:
         found.append(
             f"the {what} of {counted(len(unknown), 'participant')} cannot be compared with that of "
-            f"others ({named(unknown)}): their copies are not recognised"
+            f"others ({named(unknown)}), so their copies are not recognised"
         )
     return tuple(found)
 
@@ -134,26 +132,26 @@ def _seen_in_words(why: Mapping[str, str], more: str = "") -> list[str]:
 
 
 def say_left_out(why: Mapping[str, str], more: str = "") -> None:
-    """Report people who are left out; nothing where there are none.
+    """Print which people are left out, if any.
 
     Parameters
     ----------
     why
         `TRAINED`, `TUNED` or `RELATED`, by the label of the person.
     more
-        What ends the line on those who are no relatives.
+        Ends the line on people who are not relatives.
     """
     for line in _seen_in_words(why, more):
         say(line)
 
 
 def seen_on_page(left_out: Mapping[str, str]) -> str:
-    """Return a page's next sentences, on people who were left out; empty where there are none.
+    """Return sentences for a page on people who were left out; empty where there are none.
 
     Parameters
     ----------
     left_out
-        Reasons by label; others than those of `say_left_out` are not mentioned.
+        Reasons by label; only the reasons of `say_left_out` are mentioned.
 
     Examples
     --------
@@ -166,15 +164,15 @@ def seen_on_page(left_out: Mapping[str, str]) -> str:
 
 
 def labels_alone(name: str) -> str:
-    """Return the sentence on a model, by its name, that knows no content of people's data."""
+    """Return the note on a model, by its name, that identifies training people only by label."""
     return (
-        f"{name} lists people by their labels alone: those of them who have other labels now are "
-        "not recognised"
+        f"{name} lists its training participants only by label, so those who have other labels "
+        "now are not recognised"
     )
 
 
 def left_out_table(left_out: Mapping[str, str]) -> ResultTable:
-    """Return the table `EXCLUDED` of reasons by label; an empty one has no rows."""
+    """Return the table `EXCLUDED` of reasons by label; it may have no rows."""
     rows = [
         {"participant_id": f"sub-{label}", "reason": reason}
         for label, reason in sorted(left_out.items())

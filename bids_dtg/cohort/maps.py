@@ -1,4 +1,4 @@
-"""People's maps: which count, those predicted and measured read at voxels, mean and spread."""
+"""Participants' maps: which ones are used, reading them at voxels, mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ from bids_dtg.settings.option import flag
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.map_checks import own_figures
 
-# Keys kept of sidecars: of thousands of people, memory holds no more.
+# Keys kept of sidecars; memory could not hold all those of thousands of participants.
 _KEPT = (
     *("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference"),
     *("ModelNotice", "NotForScience", "ExcludedRuns"),
 )
-# Most averages whose maps are compared with each other, as memory grows with their number.
+# Largest number of averages whose maps are compared with each other, as memory grows with it.
 MOST_COMPARED = 400
-# Voxels, evenly spread, at which maps are compared: maps are far smoother than that.
+# Number of evenly spaced voxels at which maps are compared; maps are smooth enough for that.
 _COMPARED_VOXELS = 3000
-_SAME_MM = 1e-3  # affines that differ by less are equal: headers are of single precision
+_SAME_MM = 1e-3  # affines that differ by less are equal, as headers have single precision
 
 
 @dataclass(frozen=True, eq=False)
 class GroupMaps:
-    """Mean and spread of many sets of maps."""
+    """Mean and standard deviation of many sets of maps."""
 
     averages: tuple[str, ...]  # titles of the averages, in order
-    people: int  # number of people; each counts once in mean and spread
+    people: int  # number of people; each counts once in mean and standard deviation
     left_out: tuple[tuple[str, str], ...]  # title and reason
     first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
-    places: VoxelPlaces  # where the first average has values
+    places: VoxelPlaces  # voxels where the first average has values
     mean: NDArray[np.float32]  # (contrasts, voxels)
-    sd: NDArray[np.float32] | None  # (contrasts, voxels), with n - 1 people; None of one
-    # (averages,), r with the mean of the other people; NaN if not known
+    sd: NDArray[np.float32] | None  # (contrasts, voxels), over n - 1; None for a single person
+    # (averages,), correlation with the mean of the other people; NaN if unknown
     to_mean: NDArray[np.float64]
 
 
@@ -73,9 +73,9 @@ def find_without_details(
     of_runs: Sequence[FileKind] = (),
     results: Sequence[FileKind] = (),
 ) -> ParticipantFiles:
-    """Find a participant's files without long sidecars: 50 kB of memory each, not 630.
+    """Find a participant's files, with shortened sidecars (50 kB of memory each, not 630).
 
-    A copy of somebody's folder under another label is of nobody.
+    Files named after another participant, as in a copied folder, are ignored.
     """
     found = find_participant(output, label, of_runs, results=results)
 
@@ -101,24 +101,25 @@ def find_without_details(
 def with_details(output: DerivativeDataset, made: AverageFiles) -> AverageFiles:
     """Return an average with the full sidecars of all its maps, in the order of pages."""
     found = find_participant(output, _person(made).removeprefix("sub-")).averages
-    # Results that are no maps have one sidecar, which is in memory.
+    # Results other than maps have only one sidecar, which is in memory.
     return next((own for own in found if own.title == made.title), made)
 
 
 def mean_of_averages(output: DerivativeDataset, averages: Sequence[AverageFiles]) -> GroupMaps:
-    """Read every average of maps once, and say how far that is.
+    """Compute mean and standard deviation of maps, reading each average once; print the progress.
 
     Parameters
     ----------
     output
         Dataset of the averages.
     averages
-        Those that `choose_averages` leaves out are left out; a person's are averaged first.
+        The averages; `choose_averages` decides which are used. Those of a person are averaged
+        first.
 
     Raises
     ------
     RunError
-        None can be read.
+        No average can be read.
     """
     chosen, left_out = choose_averages(averages)
     made, places = places_of(chosen)
@@ -130,14 +131,14 @@ def mean_of_averages(output: DerivativeDataset, averages: Sequence[AverageFiles]
     by_person: dict[str, list[AverageFiles]] = {}
     for files in chosen:
         by_person.setdefault(_person(files), []).append(files)
-    # Sums over people (Welford): memory does not grow with their number.
+    # Running sums over people (Welford), so that memory does not grow with their number.
     for number, own_averages in enumerate(by_person.values()):
         say(f"{number / len(by_person):4.0%} {own_averages[0].title}")
         total, read = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for files in own_averages:
             paths = {found.label: found.path for found in files.maps}
             try:
-                # All are read before any is added: an average is added completely or not at all.
+                # All are read before any is added, so that an average is added whole or not at all.
                 maps = np.stack([read_map(paths[file.label], places) for file in first])
             except RunError as err:
                 left_out.append((files.title, str(err)))
@@ -162,7 +163,7 @@ def mean_of_averages(output: DerivativeDataset, averages: Sequence[AverageFiles]
 
 
 def _to_mean(samples: NDArray[np.float32], whose: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return each average's r with the mean of the other people, (averages,), over all contrasts.
+    """Return each average's r with the mean of the other people, (averages,), mean over contrasts.
 
     Parameters
     ----------
@@ -187,11 +188,11 @@ def _to_mean(samples: NDArray[np.float32], whose: NDArray[np.intp]) -> NDArray[n
 def choose_averages(
     averages: Sequence[AverageFiles],
 ) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
-    """Choose the sets to average: one model, one cleaning, and each run of a person once.
+    """Choose the averages to use: one model, one cleaning, and each run of a person once.
 
     Returns
     -------
-    Averages that are made as most are, and title and reason of the others.
+    The averages that were made like most others, and title and reason for the rest.
     """
     kept, left_out = list(averages), list[tuple[str, str]]()
     made_with = {made.title: _made_with(made) for made in kept}
@@ -203,7 +204,7 @@ def choose_averages(
                 kept.remove(made)
                 why = f"made with {name} {own}, most with {usual}"
                 if not name.startswith("--"):
-                    why = f"its {name} is not that of most"
+                    why = f"its {name} differs from that of most"
                 if own is None:
                     why = "the sidecar of its maps is missing or damaged"
                 left_out.append((made.title, why))
@@ -214,7 +215,7 @@ def _made_with(made: AverageFiles) -> dict[str, object]:
     """Return what averages must have in common: model, resolution, maps, cleaning, combination."""
     recorded = made.record.get("Options")
     options = recorded if isinstance(recorded, dict) else {}
-    # The least time and degrees of freedom of a run do not change its cleaning.
+    # Minimum duration and degrees of freedom of a run do not change its cleaning.
     names = (
         name
         for name, option in OPTIONS.items()
@@ -234,14 +235,14 @@ def _person(made: AverageFiles) -> str:
 
 
 def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlaces]:
-    """Return the first average whose maps can be read, and the voxels where one has a value.
+    """Return the first average whose maps can be read, and the voxels where they have values.
 
-    Voxels in the mask of the model without data of the run, which are NaN, are among them.
+    These include voxels of the model's mask where the run has no data, which are NaN.
 
     Raises
     ------
     RunError
-        None can be read: why the first cannot.
+        No average can be read; the message says why for the first one.
     """
     damaged = RunError("there is no set of maps")
     for number, made in enumerate(averages):
@@ -256,13 +257,13 @@ def _places(maps: Sequence[MapFile]) -> VoxelPlaces:
     path = maps[0].path
     if maps[0].of_parcels:
         raise RunError(
-            f"{path} has maps of parcels",
-            expected="maps of voxels, which this analysis reads",
-            remedy="PALM and wb_command read such files",
+            f"{path} has parcel maps",
+            expected="voxel maps",
+            remedy="analyse parcel maps with PALM or wb_command",
         )
     values, affine = read_volume(path)
     if values.ndim != 3:
-        raise RunError(f"{path} has sizes {values.shape}", expected="three sizes")
+        raise RunError(f"{path} has the shape {values.shape}", expected="three dimensions")
     name, (i, j, k) = parse_name(path.name), values.shape
     grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
     known = [_volume(made.path, grid) != 0 for made in maps]
@@ -270,12 +271,12 @@ def _places(maps: Sequence[MapFile]) -> VoxelPlaces:
 
 
 def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
-    """Read a map that the program wrote on the grid of the places, (voxels,).
+    """Read a map that the program wrote on the grid of the voxels, (voxels,).
 
     Raises
     ------
     RunError
-        It cannot be read, has no value but 0 or NaN, or is of another grid.
+        The map cannot be read, has only 0 and NaN, or has another grid.
     """
     values: NDArray[np.float32] = _volume(path, places.grid).reshape(-1)[places.positions]
     return values
@@ -284,22 +285,22 @@ def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
 def _volume(path: Path, grid: Grid) -> NDArray[np.float32]:
     values, affine = read_volume(path)
     name = parse_name(path.name)
-    space = name.get("space") or name.get("tpl") or ""  # of what is the same for all people
+    space = name.get("space") or name.get("tpl") or ""  # tpl- for maps shared by all people
     if (values.shape, space) != (grid.shape, grid.space) or not np.allclose(
         affine, grid.affine, atol=_SAME_MM
     ):
         raise RunError(
             f"{path} has other voxels than the first map: {values.shape} in {space or 'no space'}",
             expected=f"one grid for all maps, {grid.shape} in {grid.space or 'no space'}",
-            remedy="call the participant level again for this participant",
+            remedy="run the participant level again for this participant",
         )
     if not np.nan_to_num(values).any():
-        raise RunError(f"{path} has no value but 0 or NaN")
+        raise RunError(f"{path} has only 0 and NaN")
     return np.asarray(values, np.float32)
 
 
 def facts_of_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return names and fingerprints of files: equal while these are as they were."""
+    """Return names and fingerprints of files, which change when the files do."""
     return [{"name": path.name, **file_fingerprint(path)} for path in paths]
 
 
@@ -310,25 +311,25 @@ def choose_measured(
     sessions: Sequence[str],
     is_wanted: Callable[[StatMap], bool],
 ) -> tuple[dict[str, PersonMaps], Statistic]:
-    """Choose one measured map a person and contrast, and everybody's statistic; say what decided.
+    """Choose one measured map per person and contrast, and one statistic; print what was decided.
 
     Parameters
     ----------
     place
         Folder of the maps.
     space
-        Template that they must be in.
+        Template space that they must be in.
     tasks
-        The task of each contrast that is known, as `name_targets` takes it.
+        The task of each known contrast, as for `name_targets`.
     sessions
-        Labels of sessions that come before all others, in this order.
+        Labels of sessions to prefer, in this order.
     is_wanted
-        Whether a map is of a person and contrast that are asked for.
+        Whether a map's person and contrast are requested.
 
     Raises
     ------
     DatasetError
-        They are of other spaces, several for one thing, or no statistic is everybody's.
+        Maps are in other spaces or ambiguous, or no statistic exists for everybody.
     """
     maps, of_space = in_space(find_statmaps(place)[0], space)
     maps, of_tasks = name_targets(maps, tasks)
@@ -342,14 +343,14 @@ def choose_measured(
 def read_measured(
     statmap: StatMap, statistic: Statistic, read: Callable[[Path], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Read a measured map at places, (places,), NaN where the file has no value.
+    """Read a measured map at voxels or parcels, (places,), NaN where the file has no value.
 
     Parameters
     ----------
     statmap, statistic
-        The map, and what is wanted of it.
+        The map, and the statistic to read.
     read
-        Reads a file at the places, as `Places.read`.
+        Reads a file, as `Places.read` does.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One call of an analysis of a model of regions: people, model and folder of results."""
+"""A run of an analysis that trains or uses a model of regions: people, model, result folder."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ Model = TypeVar("Model", bound=Bundle[Any])
 
 @dataclass(frozen=True, eq=False)
 class ModelAnalysis(ABC, Generic[People, Model]):
-    """One call of an analysis; the workflows define how models and people are read."""
+    """A run of an analysis; the workflows define how models and people are read."""
 
     page_name: ClassVar[str]  # file name of its page
 
     settings: Settings  # its options
     people: People  # the participants
-    dataset: SourceDataset  # the folder that names the data set
+    dataset: SourceDataset  # the folder that names the dataset
     results: ResultFolder
-    bundle: Model | None  # the model; None: the call makes one, or one for each fold
+    bundle: Model | None  # the model; None where one is trained, or one for each fold
 
     @classmethod
     @abstractmethod
@@ -50,7 +50,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     @classmethod
     @abstractmethod
     def gather(cls, settings: Settings, bundle: Model | None) -> People:
-        """Find people to train or evaluate a model on, and refuse people with other regions."""
+        """Find people to train or evaluate a model on; refuse people with other regions."""
 
     @abstractmethod
     def words(self) -> DatasetWords:
@@ -59,11 +59,11 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     @classmethod
     @abstractmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
-        """Return names that replace folders of this machine."""
+        """Return folders of this machine by the names that replace them in files."""
 
     @abstractmethod
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
-        """Yield lines on the content of the files, for the given people."""
+        """Yield lines for ``--dry-run`` on the content of the given people's files."""
 
     @classmethod
     def prepare(cls, settings: Settings, makes: str, *can_write: str) -> Self:
@@ -72,16 +72,16 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         Parameters
         ----------
         settings
-            Options of the call, composed and checked.
+            Options of the run.
         makes
-            What the call makes: a model, or an evaluation, a simulation … of one.
+            What is made: a model, or an evaluation, a simulation … of one.
         can_write
-            Names of files that the call can write, as for `ResultFolder`.
+            Names of files that can be written, as for `ResultFolder`.
 
         Raises
         ------
         SettingsError, DatasetError, BundleError
-            Wrong options, files or model, or people with other regions than the model's.
+            Options, files or model are wrong, or people have other regions than the model.
         """
         dataset = name_folder(settings.inputs.bids_dir)
         output = check_output_location(settings.inputs.output_dir, dataset)
@@ -89,7 +89,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         if by_folds and model_given(settings):
             raise SettingsError(
                 "--folds and --model were given",
-                expected="one of them: with --folds, a model is trained on the others of each fold",
+                expected="one of them; --folds trains a model for each fold",
             )
         if makes != MODEL and not by_folds:
             bundle = cls.load(settings.inputs.model)
@@ -133,13 +133,13 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         self.results.page(page, self.page_name)
 
     def print_plan(self, what: str, labels: Sequence[str]) -> int:
-        """Print what the call would do for participants; return 0, the number of failures.
+        """Print what would be done for participants; return 0, the number of failures.
 
-        `what` names what it would write.
+        `what` names the results that would be written.
         """
         for line in self.plan(labels):
             show(line)
-        show(f"to work on: {counted(len(labels), 'participant')} ({named(labels)})")
+        show(f"would process {counted(len(labels), 'participant')} ({named(labels)})")
         show(f"would write {what} to {self.results.path}")
         show("no output was written")
         return 0

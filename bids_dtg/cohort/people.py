@@ -1,4 +1,4 @@
-"""People with results in the output folder, analysed together, and variables on them."""
+"""People with results in the output folder, who are analysed together, and their variables."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ from bids_dtg.workflows import find_workflow
 class GroupPeople:
     """People with results of one model, in the order of their labels."""
 
-    settings: Settings  # of the call
+    settings: Settings  # of the run
     output: DerivativeDataset
-    runs: Mapping[str, tuple[RunFiles, ...]]  # all runs of each, by label without sub-
-    # Averages used of each, by label: with the sidecar of their first map alone, see `example`.
+    runs: Mapping[str, tuple[RunFiles, ...]]  # each person's runs, by label without sub-
+    # Each person's averages, by label, with the sidecar of their first map only, see `example`.
     averages: Mapping[str, tuple[AverageFiles, ...]]
     table: ParticipantsTable | None  # table of participants; None: there is none
-    related: Families  # families of the participants; labels with the same rest are one
+    related: Families  # families of the participants; labels with the same rest are one family
     left_out: tuple[tuple[str, str], ...] = ()  # title of an average, and why it is not used
-    # What was found in maps that were read: contrasts of each sentence.
+    # Sentences on maps that were read, and the contrasts that they are about.
     findings: dict[str, list[str]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)  # who could not be read, and why
+    failed: dict[str, str] = field(default_factory=dict)  # labels that could not be read, and why
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -75,12 +75,12 @@ class GroupPeople:
         return dataclasses.replace(self, averages=kept)
 
     def of_sessions(self, sessions: Sequence[str]) -> GroupPeople:
-        """Return people with the results of some sessions alone.
+        """Return people with the results of some sessions only.
 
         Raises
         ------
         DatasetError
-            Nobody has any.
+            Nobody has results of these sessions.
         """
         averages = {
             label: tuple(made for made in own if _is_of(made.title, sessions))
@@ -90,7 +90,7 @@ class GroupPeople:
         if not averages:
             raise DatasetError(
                 f"no participant has results of session {' or '.join(sessions)}",
-                remedy="call the participant level with --combine session, and check "
+                remedy="run the participant level with --combine session, and check "
                 "--session-label",
             )
         settings = self.settings.replace(session_label=tuple(sessions))
@@ -98,7 +98,7 @@ class GroupPeople:
 
     @cached_property
     def families(self) -> NDArray[np.intp]:
-        """(people,), number of each person's family; a person without a family counts as one."""
+        """(people,), number of each person's family; a person without one is a family alone."""
         known = self.related.by_label
         return _numbered(
             f"family {known[label]}" if label in known else f"person {label}"
@@ -116,9 +116,9 @@ class GroupPeople:
 
     @cached_property
     def sites(self) -> NDArray[np.intp] | None:
-        """(people,), number of each person's site; None: one site, or none is known.
+        """(people,), number of each person's site; None if there is one site, or none is known.
 
-        A person without a known site has a site of their own.
+        A person without a known site counts as a separate site.
         """
         if self.site_column is None:
             return None
@@ -128,14 +128,15 @@ class GroupPeople:
         )
 
     def column(self, name: str) -> Column:
-        """Return a variable of these people: a column of the table, else a measure of their runs.
+        """Return a variable of these people: a column of the table, else a quality metric.
 
-        A measure of runs (``fd_mean``, ``minutes_kept``) is averaged over the person's runs.
+        A quality metric (``fd_mean``, ``minutes_kept``) is averaged over the person's runs.
 
         Raises
         ------
         SettingsError
-            There is none, a cell is no number where most are, or labels are written otherwise.
+            There is no such variable, some cells are text where most are numbers, or the table
+            writes labels differently.
         """
         found = None if self.table is None else self.table.columns.get(name)
         found = found or self._of_runs(name)
@@ -151,14 +152,14 @@ class GroupPeople:
         assert found is not None
         if (own := found.of(self.labels)).stray:
             raise SettingsError(
-                f"{own.name} has {own.stray}, and numbers of the others",
-                expected="numbers, or n/a where nothing is known",
-                remedy=f"if {own.name} is no number, list its Levels in the table's JSON file",
+                f"{own.name} has {own.stray}, and numbers for the others",
+                expected="numbers, or n/a where the value is unknown",
+                remedy=f"if {own.name} is categorical, list its Levels in the table's JSON file",
             )
         return own
 
     def _of_runs(self, name: str) -> Column | None:
-        """Return a column of quality tables, means over each person's runs; None: it is none."""
+        """Return a quality metric, averaged over each person's runs; None if it is not one."""
         if name not in {column.name for column in presentation_of(self.output).quality_columns}:
             return None
         found = {}
@@ -196,12 +197,12 @@ class GroupPeople:
         Raises
         ------
         SettingsError
-            There is no such column, it is constant, somebody has no value, or the
-            columns are linearly dependent.
+            A column does not exist, is constant or has missing values, or the columns are linearly
+            dependent.
         """
         columns: dict[str, list[float] | list[str]] = {}
         for column in map(self.column, names):
-            # Sites are levels, also where they are written as numbers.
+            # Sites are categorical, even if they are numbers.
             is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS
             columns[column.name] = (
                 [column.numbers[label] for label in self.labels]
@@ -212,8 +213,8 @@ class GroupPeople:
             coded = code(columns, len(self))
         except ValueError as err:
             raise SettingsError(f"--covariates: {err}", remedy="leave it out") from err
-        # Columns are scaled: rounding of a large number, such as a time in ms, must not hide a
-        # small one.
+        # Columns are scaled, so that rounding of large numbers, such as times in ms, does not hide
+        # small ones.
         centred = coded.values - coded.values.mean(axis=0)
         if names and np.linalg.matrix_rank(centred / np.ptp(centred, axis=0)) < centred.shape[1]:
             raise SettingsError(
@@ -225,7 +226,7 @@ class GroupPeople:
 
     @cached_property
     def example(self) -> AverageFiles:
-        """The first average with the full sidecars of all its maps, in the order of pages."""
+        """The first average, with the full sidecars of all its maps, in the order of pages."""
         return with_details(self.output, self.averages[self.labels[0]][0])
 
     @cached_property
@@ -234,20 +235,20 @@ class GroupPeople:
         return places_of(made for own in self.averages.values() for made in own)[1]
 
     def note(self, words: str, contrast: str) -> None:
-        """Take a sentence on maps of a contrast, which is printed for its first contrast."""
+        """Record a sentence on the maps of a contrast; print it for the first contrast."""
         if words not in self.findings:
             say(f"{contrast}: {words}")
         self.findings[words] = [*dict.fromkeys((*self.findings.get(words, ()), contrast))]
 
     def note_failed(self, label: str, why: DtgError) -> None:
-        """Take a participant who cannot be read, who is named once."""
+        """Record a participant who cannot be read; print it once."""
         if label not in self.failed:
             say(f"sub-{label} is left out: {why}")
         self.failed.setdefault(label, str(why))
 
     @property
     def flags(self) -> list[Flag]:
-        """Flags of the model, and of maps that were read before."""
+        """Flags of the model, and of the maps that have been read."""
         common = self.example.common
         notice, warns = str(common.get("ModelNotice") or ""), bool(common.get("NotForScience"))
         words = notice or ("The model is not for science" if warns else "")
@@ -268,18 +269,18 @@ def _numbered(names: Iterable[str]) -> NDArray[np.intp]:
 
 
 def _is_of(title: str, sessions: Sequence[str]) -> bool:
-    """Return whether a run or an average is of one of some sessions; of none: of any."""
+    """Return whether a run or average is from one of the sessions; true if none are given."""
     wanted = [f"_ses-{plain_label(session, 'ses')}_" for session in sessions]
     return not wanted or any(session in f"{title}_" for session in wanted)
 
 
 def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
-    """Refuse a BIDS_DIR that is not the dataset behind the results; nothing is read from it.
+    """Refuse a BIDS_DIR that is not the dataset behind the results; read nothing from it.
 
     Raises
     ------
     DatasetError
-        It is no folder, no dataset, or has none of the participants.
+        It is not a folder, not a dataset, or has none of the participants.
     """
     bids_dir = inputs.bids_dir.absolute()
     if bids_dir.is_dir() and bids_dir.resolve() == output.root.resolve():
@@ -302,10 +303,10 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
 
 
 def gather_people(settings: Settings) -> GroupPeople:
-    """Find people whose results can be analysed together, and variables on them; report the others.
+    """Find people whose results can be analysed together, and their variables; print who cannot.
 
-    Participants excluded by the inclusion table are left out, as are maps of another model, grid or
-    cleaning than most. A person may have several sets.
+    Participants excluded by the inclusion table are left out, as are maps whose model, grid or
+    cleaning differs from that of most. A person may have several averages.
 
     Raises
     ------
@@ -322,7 +323,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     for label in participants_asked(settings, output):
         files = find_without_details(output, label, [*run_files, RELMAT], counting)
         runs[label], unwanted = files.runs, unwanted or bool(files.without_maps)
-        # Of workflows without maps, runs with results count as averages.
+        # In workflows without maps, runs with results count as averages.
         of_runs = (
             AverageFiles(
                 run.title,
@@ -371,24 +372,24 @@ def gather_people(settings: Settings) -> GroupPeople:
 
 
 def _sketches(runs: Sequence[RunFiles], averages: Sequence[AverageFiles]) -> dict[str, str]:
-    """Return sketches of a person's edges of rest by run: of matrices that can be read."""
+    """Return sketches of a person's connectome edges by run, for matrices that can be read."""
     used = {title for made in averages for title in made.runs}
     found = {}
     for run in runs:
         paths = [path for kind, path in run.files.items() if kind.suffix == RELMAT.suffix]
         if run.title in used and paths:
-            with contextlib.suppress(RunError):  # damaged: of nobody
+            with contextlib.suppress(RunError):  # a damaged matrix is not compared
                 found[run.title] = sketch_edges(read_edges(paths[0]))
     return found
 
 
 def read_edges(path: Path) -> NDArray[np.float64]:
-    """Read a matrix between ROIs, whose names may be a column: its upper triangle, (edges,).
+    """Read the upper triangle of a matrix between ROIs, (edges,); a column may hold their names.
 
     Raises
     ------
     RunError
-        It cannot be read, or is no square of numbers.
+        The matrix cannot be read, or is not a square of numbers.
     """
     try:
         table = read_table(path)
@@ -397,7 +398,7 @@ def read_edges(path: Path) -> NDArray[np.float64]:
     except (ForeignFileError, ValueError) as err:
         raise RunError(f"{path} cannot be read: {err}", expected="a matrix of numbers") from err
     if not values.size or values.shape != (len(values),) * 2:
-        raise RunError(f"{path} has the shape {values.shape}", expected="a square")
+        raise RunError(f"{path} has the shape {values.shape}", expected="a square matrix")
     return values[np.triu_indices(len(values), 1)]
 
 
@@ -410,7 +411,7 @@ def table_path(settings: Settings) -> Path | None:
 
 
 def _families(settings: Settings, table: Path | None, labels: Sequence[str]) -> Families:
-    """Read families from the table, else from the data set and the measured maps."""
+    """Read families from the table, else from the dataset and the measured maps."""
     place, others = statmaps_place(settings.inputs.derivatives)
     roots = [settings.inputs.bids_dir.absolute()]
     with contextlib.suppress(DatasetError):  # the input dataset may have been removed

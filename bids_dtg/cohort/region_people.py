@@ -1,4 +1,4 @@
-"""People whose regions have values: in tables of the output, or in array files; sets and folds."""
+"""People with values of regions, in tables of the output or in array files; splits and folds."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _SHOWN = 5  # people named in an error
 
 @dataclass(frozen=True)
 class OutputTable:
-    """A table, by its name and sidecar."""
+    """A participant's table in the output, with its name and sidecar."""
 
     label: str  # of the participant, without sub-
     path: Path
     name: BidsName
     sidecar: Mapping[str, Any]
-    atlas: str  # key of the atlas whose parcels its regions are
+    atlas: str  # key of the atlas of its regions
 
     @property
     def atlas_digest(self) -> str:
@@ -46,7 +46,7 @@ class OutputTable:
 
     @property
     def cleaning(self) -> str:
-        """How the run behind it was cleaned, in words."""
+        """How its run was cleaned, in words."""
         kind = self.sidecar.get("InputType")
         title = next((words for name, words in TITLES.items() if name == kind), None)
         strategy = self.sidecar.get("DenoiseStrategy")
@@ -60,12 +60,12 @@ class OutputTable:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Collects tables that are left out, and why.
+    """Collects tables that are left out, with reasons.
 
     Parameters
     ----------
     one
-        Content of one of the tables, singular.
+        What one table holds, in words, singular.
 
     Examples
     --------
@@ -110,15 +110,15 @@ def find_tables(
     Parameters
     ----------
     settings
-        Options of the call.
+        Options of the run.
     kind, stat
         As for `list_tables`.
     words
-        Content of the tables, plural, for errors.
+        What the tables hold, plural, for error messages.
     atlas
         Key of the atlas; empty: the only one there is.
     left_out
-        Collects tables of another label image than most tables have.
+        Collects tables with another label image than most.
 
     Raises
     ------
@@ -134,13 +134,13 @@ def find_tables(
         raise DatasetError(
             f"{root} has no {wanted}{found}",
             expected=f"what the participant level of --workflow {settings.inputs.workflow} writes",
-            remedy="call it first with the same OUTPUT_DIR, or give people by --input-arrays",
+            remedy="run it first with the same OUTPUT_DIR, or give participants by --input-arrays",
         )
     if not atlas and len(keys) > 1:
         raise DatasetError(
             f"{root} has {words} of several atlases: {', '.join(keys)}",
-            expected="one atlas: its parcels are the regions of the model",
-            remedy="give each atlas an OUTPUT_DIR of its own",
+            expected="one atlas, whose parcels are the regions of the model",
+            remedy="use a separate OUTPUT_DIR for each atlas",
         )
     tables = [table for table in tables if table.atlas == (atlas or keys[0])]
     digest = most_common([table.atlas_digest for table in tables])
@@ -150,7 +150,7 @@ def find_tables(
 
 
 def most_common(values: Sequence[Value]) -> Value:
-    """Return the most frequent value, the first of several.
+    """Return the most frequent value; the first one if there are several.
 
     Examples
     --------
@@ -160,24 +160,24 @@ def most_common(values: Sequence[Value]) -> Value:
     return Counter(values).most_common(1)[0][0]
 
 
-Read = TypeVar("Read", bound=Any)  # has its table, and the names of its regions
+Read = TypeVar("Read", bound=Any)  # has a `table` and the `names` of its regions
 
 
 def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:
-    """Return tables whose region names are those of most tables; record the others."""
+    """Return the tables with the region names of most tables; record the others."""
     if not read:
         return []
     names = most_common([own.names for own in read])
     for own in read:
         if own.names != names:
-            left_out.add(own.table, "other names of parcels than most")
+            left_out.add(own.table, "other parcel names than most")
     return [own for own in read if own.names == names]
 
 
 def list_tables(settings: Settings, kind: FileKind, stat: str) -> Iterator[OutputTable]:
-    """Yield participants' tables of a kind, of all atlases; `find_tables` chooses among them.
+    """Yield participants' tables of a kind, for all atlases; `find_tables` chooses among them.
 
-    `stat` is the value of stat- in their names; empty: names have none.
+    `stat` is the value of stat- in their names; empty for names without stat-.
     """
     root = settings.inputs.output_dir.absolute()
     asked = {label.removeprefix("sub-") for label in settings.inputs.participant_label}
@@ -188,7 +188,7 @@ def list_tables(settings: Settings, kind: FileKind, stat: str) -> Iterator[Outpu
         pattern = f"func/sub-{label}_*_{kind.suffix}{kind.extension}"
         for path in sorted((*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}"))):
             name = parse_name(path.name)
-            # desc- says what a table has, and names no atlas.
+            # desc- describes the content and does not name an atlas.
             atlas = entities_of({key: own for key, own in name.entities if key != "desc"})
             if atlas and FileKind.of(name) == kind and (name.get("stat") or "") == stat:
                 sidecar = read_json(path.with_suffix(".json"))
@@ -203,13 +203,13 @@ def read_rows(
     Parameters
     ----------
     array
-        Has a title, and returns the row `of` a person by label.
+        Has a title, and a method `of` that returns a person's row.
     labels
         Labels of the people to read.
     faults
         Returns the faults of a row.
     expected
-        Description of valid rows, for the error.
+        Description of valid rows, for the error message.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def read_rows(
             f"{array.title} cannot be used for {counted(len(wrong), 'participant')}: "
             + "; ".join([*wrong[:_SHOWN], *more]),
             expected=expected,
-            remedy="leave the region out for everybody, or name the other participants with "
+            remedy="remove the region for all participants, or name the other participants with "
             "--participant-label",
         )
     return rows
@@ -239,7 +239,7 @@ def given_split(
     Raises
     ------
     SettingsError
-        The table cannot be used, names none of them, or splits a family.
+        The table cannot be used, names none of these people, or splits a family.
     """
     if path is None:
         return Split(training=labels, validation=(), test=()), ()
@@ -261,27 +261,28 @@ def given_split(
 
 
 FOLDS = "folds"  # result of an evaluation by folds
-HALVES = "halves"  # of --folds: halves of the same people's runs
+HALVES = "halves"  # value of --folds: halves of each run, for the same people
 
 
 def model_given(settings: Settings) -> bool:
-    """Return whether a call names a model."""
+    """Return whether ``--model`` was given."""
     return bool(settings.inputs.model != OPTIONS["model"].default)
 
 
 def draw_folds(
     settings: Settings, labels: Sequence[str], families: Families
 ) -> tuple[tuple[str, ...], ...]:
-    """Draw the folds of ``--folds`` by ``--seed``, labels of each; families stay together.
+    """Draw the folds of ``--folds`` with ``--seed``, as labels; families stay together.
 
     Raises
     ------
     SettingsError
-        There are too few people, or families, to be divided.
+        There are too few people or families.
     """
     folds = settings.statistics.folds
     assert isinstance(folds, int)
     try:
         return fold_people(labels, folds, seed=settings.modelling.seed, families=families.by_label)
     except ValueError as err:
-        raise SettingsError(f"--folds {folds}: {err}", expected="more people, or fewer") from err
+        expected = "more people, or fewer folds"
+        raise SettingsError(f"--folds {folds}: {err}", expected=expected) from err

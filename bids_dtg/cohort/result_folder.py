@@ -1,6 +1,6 @@
-"""The folder of one analysis' results: tables, maps, the page, and a record of its own files.
+"""The folder of one analysis's results: tables, maps, the page, and a record of its own files.
 
-Results of another model, or a model that was made otherwise, are never overwritten.
+Results of another model, or of one trained with other options or data, are never overwritten.
 """
 
 from __future__ import annotations
@@ -47,21 +47,22 @@ MODEL = "model"  # result of a training
 BUNDLE = "bundle"  # folder of a new model
 CHECKPOINTS = "checkpoints"  # folder of a training's last epochs
 DEFAULT_NAME = "own"  # of a new model
-# What results were made with: the model; or of a new one version, options and data, by hashes.
+# What results were made with: the model, or, for a new model, version and hashes of options and
+# data.
 _MADE_WITH = "made_with.json"
-# Files that end with a checksum of all that is in them, so that their ends are enough.
+# Files that end with a checksum of their content, so that hashing their ends is enough.
 _WITH_CHECKSUM = (".gz", ".npz")
 _CONFIGURATION = "configuration.toml"
 _UNFINISHED = (
-    "These results are not whole: the call that makes them is at work, or was cut off. The same "
-    "command makes them whole.\n"
+    "These results are incomplete: bids_dtg is still running, or was interrupted. The same "
+    "command completes them.\n"
 )
 _ENDINGS = (
     *(".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".safetensors"),
     *(".svg", ".pdf", ".js"),
 )
 
-# What folders of a model's analyses hold; the model's name follows.
+# Titles of folders, by the first part of their names; the name of the model follows.
 _TITLES = {
     "model": "Model",
     "evaluation": "Evaluation of",
@@ -74,32 +75,32 @@ _TITLES = {
 
 @dataclass(frozen=True, eq=False)
 class ResultFolder:
-    """The folder of one analysis' results, in the output's folder `group`.
+    """The folder of one analysis's results, in the output's folder `group`.
 
-    A later call replaces or removes only files that lie in the folder and have names that the
-    analysis can write. From the first file that a call writes until its page and its configuration
-    are there, the folder is marked as unfinished.
+    A later run replaces or removes only files in the folder whose names the analysis can write.
+    From the first file that a run writes until its page and its configuration are written, the
+    folder is marked as unfinished.
     """
 
-    settings: Settings  # of the call
+    settings: Settings  # of the run
     output: DerivativeDataset
     name: str  # of the folder
-    # Names that the analysis can write, without extension, * for any letters; a name that ends in a
-    # slash is a folder of its own. Only such files are ever removed.
+    # Names that the analysis can write, without extension; * matches anything, and a name that
+    # ends in a slash is a folder that belongs to the analysis. Only such files are ever removed.
     can_write: Sequence[str]
     path_names: PathNames = field(default_factory=lambda: PathNames(()))  # replace folders in text
-    # What the results are made with, see `_MADE_WITH`; empty: what is there is written over.
+    # What the results are made with, see `_MADE_WITH`; empty: existing results are overwritten.
     made_with: Mapping[str, str] = field(default_factory=dict)
-    _written: set[str] = field(default_factory=set)  # files of this call, relative to the folder
+    _written: set[str] = field(default_factory=set)  # files of this run, relative to the folder
 
     @classmethod
     def of(cls, settings: Settings, output: DerivativeDataset, *can_write: str) -> ResultFolder:
-        """Return the folder of an analysis over people, with the name of ``--model-name``, if any.
+        """Return the folder of a statistical analysis, named by ``--model-name`` if given.
 
         Parameters
         ----------
         settings
-            Options of the call, which has an analysis.
+            Options of the run, with an analysis.
         output
             Folder of the output dataset.
         can_write
@@ -118,16 +119,16 @@ class ResultFolder:
         can_write: Sequence[str],
         path_names: PathNames,
     ) -> ResultFolder:
-        """Return the folder of a new model, or of what is made with a model.
+        """Return the folder of a new model, or of results of a model.
 
         Parameters
         ----------
         settings, output, can_write, path_names
             As in the class.
         makes
-            What the call makes: a model, or an evaluation, a simulation … of one.
+            What is made: a model, or an evaluation, a simulation … of one.
         bundle
-            The model that results are of; None: the call makes one.
+            The model that is used; None where a model is made.
 
         Raises
         ------
@@ -161,15 +162,14 @@ class ResultFolder:
         return self.path / BUNDLE
 
     def refuse_others(self) -> None:
-        """Refuse a folder that is a link, or that holds results of another model or call.
+        """Refuse a folder that is a link, or that holds results of another model or other options.
 
-        The same version, options and data make the same model, so that a command can be given
-        again.
+        The same version, options and data make the same model, so a command can be repeated.
 
         Raises
         ------
         SettingsError
-            Naming the link, or what differs: the model, options, files or the version.
+            The message names the link, or what differs: model, options, files or version.
         """
         own = (self.path / name for name in self.can_write if name.endswith("/"))
         for folder in (self.path.parent, self.path, *own):
@@ -179,7 +179,7 @@ class ResultFolder:
                     expected="a folder in OUTPUT_DIR",
                     remedy="remove the link, or choose another OUTPUT_DIR",
                 )
-        # A call that was killed at its start has left nothing, or temporary files.
+        # A run that was killed at its start leaves nothing but temporary files.
         results = MODEL in self.made_with and self.path.exists() and self._all_files()
         if results or (self.made_with and self.bundle.exists()):
             there = read_json(self.path / _MADE_WITH)
@@ -191,19 +191,19 @@ class ResultFolder:
                 )
 
     def of_data(self, paths: Iterable[Path], root: Path) -> ResultFolder:
-        """Return the folder for a new model that is made of files of data, and those of options.
+        """Return the folder with a record of the options and data that a new model is made from.
 
         Parameters
         ----------
         paths
-            The files, beside those that options name: arrays, splits, ROIs, tasks.
+            Files of data, besides those that options name (arrays, splits, ROIs, tasks).
         root
-            Root folder of the data set: files below it are recorded relative to it.
+            Root folder of the dataset; files below it are recorded relative to it.
 
         Raises
         ------
         SettingsError
-            A model lies there that was made with other options or data.
+            The folder holds a model that was made with other options or data.
         """
         values = with_whole_paths(self.settings).options
         usual = find_workflow(self.settings.inputs.workflow).defaults
@@ -233,23 +233,23 @@ class ResultFolder:
     def begun(self) -> Iterator[Locks]:
         """Lock the folder and start to write.
 
-        If the block ends without an error, files of an earlier call that were not written again are
+        If the block ends without an error, files of an earlier run that were not written again are
         removed, and configuration, record and index are written.
 
         Raises
         ------
         SettingsError
-            Another call works in this folder, or has just written results of another basis.
+            Another run works in this folder, or has just written other results.
         """
         prepare_output_folder(self.output.root)
         with self.output.locks() as locks:
             locks.require(self.path.name, what=str(self.path), remedy="choose another --model-name")
-            # Another call may have ended during the checks of this one.
+            # Another run may have ended during the checks of this one.
             self.refuse_others()
             self.output.remove_stale_temporaries()
             remove_stale_temporaries(self.path)
             if (self.path / UNFINISHED).exists():
-                say(f"{self.path} is unfinished: an earlier call was interrupted")
+                say(f"{self.path} is unfinished, as an earlier run was interrupted")
             yield locks
             self._end()
 
@@ -315,12 +315,12 @@ class ResultFolder:
         return not self.settings.behaviour.no_reports
 
     def add(self, name: str) -> Path:
-        """Return the path of a file to be written, which then stays.
+        """Return the path of a file to write, and protect it from being removed at the end.
 
         Parameters
         ----------
         name
-            Relative to the folder; a folder, all of which is the analysis' own, ends in a slash.
+            Relative to the folder; the name of a folder of the analysis's own ends in a slash.
         """
         path = DerivativeDataset(self.path).path(name)
         if not self._written:
@@ -332,7 +332,7 @@ class ResultFolder:
         return PurePosixPath("group") / self.name / name
 
     def _mark(self) -> None:
-        """Mark the folder as unfinished, and remove an earlier call's page and configuration."""
+        """Mark the folder as unfinished, and remove an earlier run's page and configuration."""
         if self.made_with:
             write_json(self.path / _MADE_WITH, self.made_with)
             self._written.add(_MADE_WITH)
@@ -344,7 +344,7 @@ class ResultFolder:
             write_index(self.output, wanted=self.has_pages)
 
     def _end(self) -> None:
-        """Write the configuration, remove an earlier call's other files, and take the mark away."""
+        """Write the configuration, and remove an earlier run's other files and the mark."""
         path = self.add(_CONFIGURATION)
         hide = self.path_names.plus({"output": self.output.root}).plus(machine_folders()).hide
         write_text(path, to_toml(with_whole_paths(self.settings), hide))
@@ -358,7 +358,7 @@ class ResultFolder:
         own = [name for name in (*self.can_write, *self._written) if name.endswith("/")]
         others = set(self._all_files()) - self._written
         if others := {name for name in others if not name.startswith(tuple(own))}:
-            say(f"{self.path}: kept, as they are not of this analysis: {named(sorted(others))}")
+            say(f"{self.path}: kept, as this analysis did not write them: {named(sorted(others))}")
         for name in sorted(self._written):
             if name.endswith(".html") and (self.path / name).is_file():
                 say(f"{self.path / name}; all pages: {self.output.root / INDEX}")

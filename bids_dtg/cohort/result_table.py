@@ -14,10 +14,10 @@ from bids_dtg.files.text import tsv_text, write_json, write_text
 from bids_dtg.report.numbers import Cell
 from bids_dtg.report.page import Table
 
-BY_PEOPLE = "95 % interval, by drawing participants again"  # of many means over people
+BY_PEOPLE = "95 % interval, by bootstrap over participants"
 T_INTERVAL = "95 % interval (Student's t)"  # of paired differences
 _ENDS = {"low": "Lower", "high": "Upper"}
-_DIGITS = 7  # significant digits of numbers in the file: what single precision has
+_DIGITS = 7  # significant digits of numbers in the file, as many as single precision has
 _PLACE = "{}"  # placeholder for the name of a family's member
 
 
@@ -33,12 +33,12 @@ class Column:
 
     name: str  # in the file; {} stands for a member's name in a family of columns
     meaning: str  # for the data dictionary; {} as in the name
-    heading: str = ""  # on pages; empty: the name, with blanks
-    unit: str = ""  # in BIDS' form: s, mm, rad, arbitrary; empty: none, or words
-    interval: str = ""  # description of its interval, whose ends get columns too; empty: none
+    heading: str = ""  # on pages; empty: the name, with spaces for underscores
+    unit: str = ""  # as in BIDS: s, mm, rad, arbitrary; empty: none
+    interval: str = ""  # description of its interval, whose ends get columns; empty: none
 
     def each(self, members: Iterable[object]) -> tuple[Column, ...]:
-        """Return the columns of a family, one a member: a contrast, region, session or number.
+        """Return the columns of a family, one for each contrast, region, session or number.
 
         Examples
         --------
@@ -61,7 +61,7 @@ class Column:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its name in the file, followed by those of the ends of its interval."""
+        """The names of its columns in the file: the value, and the ends of its interval."""
         ends = _ENDS if self.interval else ()
         return (self.name, *(f"{self.name}_{end}" for end in ends))
 
@@ -93,12 +93,12 @@ class Column:
 
 
 def interval_of(value: object) -> tuple[float, float, float] | None:
-    """Return a number and the ends of its interval; None for unknown values.
+    """Return a number and the ends of its interval; None for an unknown number.
 
     Parameters
     ----------
     value
-        Three numbers, a dataclass of them, or one where the ends are not known.
+        Three numbers, a dataclass of three, or one number where the ends are unknown.
     """
     if value is None:
         return None
@@ -110,12 +110,12 @@ def interval_of(value: object) -> tuple[float, float, float] | None:
     return mean, low, high
 
 
-Row = Mapping[str, object]  # by columns; a missing column, None and NaN are n/a
+Row = Mapping[str, object]  # values by column; a missing column, None and NaN are n/a
 
 
 @dataclass(frozen=True, eq=False)
 class ResultTable:
-    """Rows under columns.
+    """A table of results.
 
     Examples
     --------
@@ -138,7 +138,7 @@ class ResultTable:
 
     @property
     def text(self) -> str:
-        """The table in BIDS' form; without rows, its header alone.
+        """The table as BIDS TSV; without rows, only its header.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class ResultTable:
         return [cell for column in self.columns for cell in column.cells(row.get(column.name))]
 
     def dictionary(self) -> dict[str, Any]:
-        """Return its data dictionary: meanings of a row and of each column."""
+        """Return its data dictionary, with the meanings of a row and of each column."""
         own = {"Description": self.description} if self.description else {}
         of_columns = (column.dictionary() for column in self.columns)
         return {**own, **{name: words for each in of_columns for name, words in each.items()}}
@@ -176,17 +176,16 @@ class ResultTable:
         shown: Sequence[str] = (),
         **words: Any,
     ) -> Table:
-        """Return the table of a page: the same numbers, with fewer digits.
+        """Return the table for a page, with fewer digits.
 
         Parameters
         ----------
         caption
             Caption shown above the table on the page.
         shown
-            Names of its columns in the page's order, the rows' names first; empty: all.
+            Names of the columns in the page's order, with the rows' names first; empty: all.
         words
-            Further arguments of the page's table: notes, and compared rows and columns, by column
-            name.
+            Further arguments of `Table`: notes, and the rows and columns (by name) that are better.
         """
         columns = [self._named[key] for key in shown] if shown else list(self.columns)
         titles = {column.name: column.title for column in columns}
@@ -209,4 +208,4 @@ def _on_page(column: Column, value: object) -> Cell:
         value = value.item()
     if value is None or isinstance(value, (str, int, float)):
         return value
-    raise TypeError(f"{column.name}: {value!r} is no cell of a table")
+    raise TypeError(f"{column.name}: {value!r} cannot be a cell of a table")

@@ -1,7 +1,6 @@
-"""All participants of one call: each on its own; complete averages are skipped, failures reported.
+"""Process all participants independently: skip complete averages, report failures, print plans.
 
-The same for every workflow with a participant level: a `Level` says what a call asks for, and
-makes the work.
+Every workflow uses it through a `Level`, which finds what the user asks for and makes the work.
 """
 
 from __future__ import annotations
@@ -41,32 +40,32 @@ from bids_dtg.participants.worker import LevelWork, Outcome
 from bids_dtg.progress import Board, Clock, Lane
 from bids_dtg.settings import Settings, to_toml
 
-# Seconds before a participant is asked for again that another call is working on.
+# Seconds before retrying a participant that another run of the program is working on.
 _ELSEWHERE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Level:
-    """The participant level of a workflow; called, it makes the work.
+    """The participant level of a workflow; calling it makes the work.
 
-    Levels of the same functions are equal, also those that were sent to another process: by that
-    a process knows that it has made the work before.
+    Levels with the same functions are equal, even after one was sent to another process, so that
+    a process can recognise work that it has made before.
     """
 
-    prepare: Callable[[Settings], Any]  # finds and checks what a call asks for: a `CallRequest`
-    work: Callable[[Any], LevelWork]  # makes the work of it
+    prepare: Callable[[Settings], Any]  # finds and checks what is asked for, a `CallRequest`
+    work: Callable[[Any], LevelWork]  # makes the work from that
 
     def __call__(self, settings: Settings) -> LevelWork:
-        """Make the work anew, in a process that was started afresh."""
+        """Make the work in a process that shares nothing with this one."""
         return self.work(self.prepare(settings)).in_process()
 
     def run(self, settings: Settings) -> int:
-        """Make the results of every participant asked for.
+        """Make the results of all requested participants.
 
         Parameters
         ----------
         settings
-            All options of the call.
+            All options of the run.
 
         Returns
         -------
@@ -75,14 +74,14 @@ class Level:
         Raises
         ------
         DtgError
-            Nothing was started: wrong options, dataset or model.
+            Options, dataset or model are wrong; nothing was started.
         """
         clock = Clock()
         with clock.time("start"):
             request: CallRequest = self.prepare(settings)
         if settings.behaviour.dry_run:
             return print_plan(request)
-        # Before anything is written: there may be none, neither a network nor a scheduler.
+        # Before anything is written, as the network or the scheduler may be unreachable.
         request.fetch_ahead()
         cluster = None
         if settings.resources.scheduler:
@@ -109,7 +108,7 @@ class Level:
                         outcome = _outcome(end, lane)
                         clock.add(outcome.seconds)
                         locks.release(f"sub-{end.label}")
-                        # The terminal has shown the paths; tables and pages are for others too.
+                        # Unlike the terminal, tables and pages show no full paths: others see them.
                         own = [
                             replace(one, message=request.path_names.hide(one.message))
                             for one in outcome.failures
@@ -124,22 +123,22 @@ class Level:
                         board.advance(failed=bool(own))
                         reports.request(end.label, own, changed=bool(outcome.done))
         except BaseException:
-            say(f"{counts['finished']} of {people} finished; the same command does what is left")
+            say(f"{counts['finished']} of {people} finished; run it again to do the others")
             raise
         finally:
             try:
                 write_outcome(log, failures, clock.seconds)
             except OutputError as err:
-                # What became of the participants has been printed, and decides the exit code.
+                # The outcome of the participants has been printed and decides the exit code.
                 say(f"bids_dtg: warning: the log is incomplete: {err}")
-        write_methods(request)  # some averages may be others now
+        write_methods(request)  # the averages may have changed
         _list_participants(request)
         left = len(request.participants) - counts["finished"]
         say(
             f"{people}: {counted(counts['done'], 'set')} of {request.presentation.made} written, "
             f"{counts['skipped']} already complete, {counted(counts['failed'], 'participant')} "
             "failed"
-            + (f", {left} not begun" if left else "")
+            + (f", {left} not started" if left else "")
             + (f" ({log / 'failures.tsv'})" if failures else "")
         )
         return counts["failed"]
@@ -147,14 +146,14 @@ class Level:
     def _pool(self, request: CallRequest, board: Board, clock: Clock) -> Pool[Outcome]:
         with clock.time("start"):
             work = self.work(request)
-        # A process that was forked shares what was prepared.
+        # A forked process shares what was prepared here.
         forked = work.forks and can_fork()
         prepare = work.in_process if forked else partial(self, request.settings)
         return Pool(prepare, request.processes, forked=forked, before_start=board.before_fork)
 
 
 def with_whole_paths(settings: Settings) -> Settings:
-    """Return settings that mean the same in any working folder, for a process elsewhere."""
+    """Return settings with absolute paths, for a process in any working folder."""
     changes: dict[str, Any] = {
         name: value.absolute()
         for name, value in settings.options.items()
@@ -162,7 +161,7 @@ def with_whole_paths(settings: Settings) -> Settings:
     }
     if Path(settings.inputs.model).exists():
         changes["model"] = str(Path(settings.inputs.model).absolute())
-    for name in ("atlases", "task_file", "input_arrays"):  # of files, or of names
+    for name in ("atlases", "task_file", "input_arrays"):  # these hold paths or names
         changes[name] = tuple(
             str(Path(value).absolute()) if Path(value).is_file() else value
             for value in settings.options[name]
@@ -181,20 +180,20 @@ def _open_output(request: CallRequest) -> Path:
     request.output.describe(request.dataset, request.dataset_words())
     write_methods(request)
     log = new_log(request.output)
-    # Whole paths: the file can be run again from any folder.
+    # With absolute paths, the file can be used from any folder.
     write_call(log, to_toml(with_whole_paths(request.settings)))
     return log
 
 
 def _list_participants(request: CallRequest) -> None:
-    """Compare participants.tsv with the folders, once a call: listing 100,000 takes long."""
+    """Compare participants.tsv with the folders, only once, as listing 100,000 takes long."""
     table, maps = request.output.root / "participants.tsv", request.output.root.glob("sub-*/")
     if not table.exists() and next(maps, None) is None:
         return  # nobody has results
     try:
         gone = request.output.update_participants()
     except (OutputError, DatasetError) as err:
-        # What became of the participants decides the exit code, and is yet to be printed.
+        # The outcome of the participants decides the exit code, and is printed next.
         say(f"bids_dtg: warning: participants.tsv was not compared with the folders: {err}")
         return
     if gone:
@@ -202,24 +201,24 @@ def _list_participants(request: CallRequest) -> None:
 
 
 def _waiting(locks: Locks, board: Board) -> Callable[[str], float]:
-    """Return what says when to retry a participant that another call may be working on."""
-    elsewhere = set[str]()  # participants seen to be in work by another call
+    """Return a function that says how long to wait for a participant that another run may hold."""
+    elsewhere = set[str]()  # participants that another run was seen to work on
 
     def seconds_to_wait(participant: str) -> float:
         try:
             owner = locks.take(f"sub-{participant}")
         except OutputError:
-            return 0.0  # the work will say what is wrong
+            return 0.0  # the work will report the error
         if owner is not None and participant not in elsewhere:
             elsewhere.add(participant)
-            board.note(f"sub-{participant}: left for later, as {owner} works on it")
+            board.note(f"sub-{participant}: left for later, as {owner} is working on it")
         return 0.0 if owner is None else _ELSEWHERE_SECONDS
 
     return seconds_to_wait
 
 
 def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
-    """Return a participant's result; show it where its process could not."""
+    """Return a participant's outcome; print a failure that its process could not print."""
     if end.result is not None:
         return end.result
     label = end.label
@@ -229,16 +228,16 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
     elif end.begun:
         message = f"the process that worked on sub-{label} died: {end.died}"
     else:
-        message = f"the process that was to read sub-{label} died: {end.died}"
+        message = f"the process for sub-{label} died before reading it: {end.died}"
     lane.finish(f"failed: {message}")
     return Outcome({}, failures=(Failure(label, "working", message),))
 
 
 def print_plan(request: CallRequest) -> int:
-    """Print the plan of a call; return how many participants would fail.
+    """Print what would be done; return how many participants would fail.
 
-    Of the runs, headers and tables are read, and no image: what only shows in the images, as a
-    damaged file or a wrong field of view, is not found.
+    Only headers and tables of the runs are read. Problems that show only in the images, such as
+    a damaged file or a wrong field of view, are not found.
     """
     failed, dataset = 0, request.dataset
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words

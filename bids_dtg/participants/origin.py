@@ -1,4 +1,4 @@
-"""What is written about runs by every workflow: origin, figures of quality, the last record."""
+"""What every workflow writes about runs: sources, quality metrics, and the completion record."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import AveragedRuns, CallRequest, run_entities
 from bids_dtg.settings import InputChoice
 
-# How the runs of each type of input were made, before any cleaning here, and words that mean it.
+# How the runs of each input type were made before any cleaning here, and a pattern for its names.
 _MADE = {
     "fmriprep": ("preprocessed by fMRIPrep", r"fMRIPrep"),
     "xcpd": ("cleaned by XCP-D", r"XCP.?D"),
     "hcp": ("cleaned by HCP's minimal preprocessing and ICA-FIX", r"HCP.*FIX"),
     "ukb": ("cleaned by UK Biobank's preprocessing and ICA-FIX", r"(UK ?Biobank|UKB).*FIX"),
 }
-# What HCP-YA 2025 adds to ICA-FIX, in names of files and in words.
+# What HCP-YA 2025 adds to ICA-FIX, in file names and in words.
 _FURTHER = re.compile(r"[rt]clean|temporal ICA|\btICA\b", re.IGNORECASE)
-# Cards that say nothing, or whose model has seen no run at all.
+# First words of cards that say nothing, or whose model was trained on no runs.
 _SILENT = ("", "unknown", "none")
 
 
@@ -55,7 +55,7 @@ def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
 
 
 def run_sources(run: RestRun, source: str) -> list[str]:
-    """Return the BIDS URIs of a run's files; `source` names the dataset that they are in."""
+    """Return the BIDS URIs of a run's files; `source` is the name of their dataset."""
     transforms = (transform.path for transform in run.transforms)
     files = (run.bold, run.mask, run.confounds, run.outliers, *transforms)
     return [source_uri(path, run.root, source) for path in files if path]
@@ -83,7 +83,7 @@ def _in_templateflow(path: Path) -> str:
 
 
 def atlas_facts(atlas: Atlas) -> dict[str, Any]:
-    """Return the facts of an atlas for sidecars: its key, and what its file states."""
+    """Return the facts of an atlas for sidecars: its key, and the facts of its file."""
     facts: dict[str, Any] = {"Key": atlas.key}
     if (file := atlas.file) is not None:
         facts |= {**file.facts, "Image": file.image.name, "Space": file.space}
@@ -94,17 +94,17 @@ def atlas_facts(atlas: Atlas) -> dict[str, Any]:
 
 
 def camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Name values as BIDS metadata are: frames_kept becomes FramesKept."""
+    """Rename keys as in BIDS metadata: frames_kept becomes FramesKept."""
     return {key.title().replace("_", ""): value for key, value in values.items()}
 
 
 def cleaning_note(
     training: TrainingData, input_type: InputChoice, strategy: str, cleaned_as: str = ""
 ) -> str | None:
-    """Describe differences in cleaning from the training's runs; None without any.
+    """Describe how the cleaning differs from that of the training runs; None if it does not.
 
-    A card describes the training's cleaning in words, so words are compared: the note is
-    written unless they are known to mean the same.
+    A card describes the training's cleaning in words. The note is left out only where these
+    words are known to mean the same cleaning.
 
     Parameters
     ----------
@@ -113,9 +113,9 @@ def cleaning_note(
     input_type
         Which program wrote the runs: a value of ``--input-type``.
     strategy
-        What was removed from them here.
+        The denoising strategy of this program.
     cleaned_as
-        Their cleaning before by the names of their files, where there are several.
+        Their earlier cleaning, from the names of their files, where there are several kinds.
     """
     words, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
     if re.split(r"\W", words.lower())[0] in _SILENT:
@@ -137,18 +137,18 @@ def complete_average(
     inputs: Mapping[str, Fingerprint],
     files: Sequence[PurePosixPath],
 ) -> None:
-    """Record that an average is complete, once all else of it has been written.
+    """Record that an average is complete, after all its other files have been written.
 
     Parameters
     ----------
     request
-        What the call asks for: its output dataset, its options and its methods text.
+        Output dataset, options and methods text.
     planned
         The runs that are averaged.
     inputs
         Fingerprints of the input files, by path.
     files
-        All that was written of it.
+        All files that were written for it.
 
     Raises
     ------
@@ -156,11 +156,11 @@ def complete_average(
         A file cannot be written.
     """
     output, options = request.output, request.recorded_options
-    # What other options had written, as maps in another space, must not lie beside.
+    # Files that earlier options wrote, e.g. maps in another space, must not remain.
     for left in set(recorded_outputs(output, planned.title)) - set(files):
         if _is_of(output, planned, left):
             output.remove(left)
-    # Last: whoever is killed before this line does all of the above again.
+    # The record is written last, so that a run that is killed before repeats everything.
     write_completion(
         output,
         planned.title,
@@ -172,9 +172,9 @@ def complete_average(
 
 
 def _is_of(output: DerivativeDataset, planned: AveragedRuns, path: PurePosixPath) -> bool:
-    """Return whether a file has a name of this average, in the participant's own folder.
+    """Return whether a file belongs to this average and lies in the participant's own folder.
 
-    A record may have come with somebody else's folder; and others use what is shared.
+    A record may have been copied with another folder, and may list files that others share.
     """
     try:
         name = parse_name(path.name)
@@ -198,7 +198,7 @@ def first_figures(
     model_tr_seconds: float | None = None,
     model_voxel_mm: float = math.nan,
 ) -> dict[str, object]:
-    """Return the figures of `report.quality.FIRST`, but for the effective degrees of freedom.
+    """Return the metrics of `report.quality.FIRST`, except the effective degrees of freedom.
 
     Parameters
     ----------
@@ -207,13 +207,13 @@ def first_figures(
     design
         Frames kept and columns removed.
     confounds
-        What the columns came from.
+        The confounds that the columns came from.
     voxel_mm
-        Edge of a cube of the volume of the file's voxels.
+        Edge of a cube with the volume of one voxel of the file.
     residual_dof
-        NaN where they are not known.
+        Residual degrees of freedom; NaN where unknown.
     model_tr_seconds, model_voxel_mm
-        Of the runs that the model was trained on; None, and NaN: not known.
+        Repetition time and voxel size of the training runs; None and NaN where unknown.
     """
     fd = confounds.mean_fd_mm
     return {
@@ -235,7 +235,7 @@ def first_figures(
 
 
 def rounded(value: float, digits: int = 4) -> float | None:
-    """Round a figure for a table; None where it is not known.
+    """Round a number for a table; None where it is unknown.
 
     Examples
     --------

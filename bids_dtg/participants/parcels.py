@@ -1,7 +1,7 @@
-"""Runs of rest as series of the parcels of an atlas: what workflows that read them share.
+"""Resting runs as series of an atlas's parcels, for all workflows that use them.
 
-`SeriesReader` measures a run, `ParcelRequest` is what a call asks for, `ParcelWork` reads its runs,
-and `ParcelWriter` writes what was measured.
+`SeriesReader` reduces a run to series, `ParcelRequest` holds what the user asks for, `ParcelWork`
+reads the runs, and `ParcelWriter` writes series, matrices and quality metrics.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ from bids_dtg.settings import OPTIONS, CleaningOptions, Settings
 
 COVERAGE = FileKind("bold", None, ".tsv")
 _MEAN, _COVERAGE = "mean", "coverage"  # values of stat-
-# Of a process that only reads series, measured as those of maps: 0.47 GB for runs on the grid of
-# 2 mm, 0.72 GB for others; and of one with torch.
+# Memory of a process that only reads series (measured: 0.47 GB for runs on the 2 mm grid, 0.72 GB
+# for others), and of a process with PyTorch.
 _BYTES_READ, _BYTES_MODELLED = 750e6, 1.1e9
 
 Model = TypeVar("Model", bound=FittedBundle[Any])
@@ -81,15 +81,15 @@ Model = TypeVar("Model", bound=FittedBundle[Any])
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MeasuredSeries:
-    """What one run gives: the parcels' series, and how they came about."""
+    """The parcels' series of one run, and how they were made."""
 
     design: TemporalDesign  # frames kept and columns removed
     confounds: Confounds  # what the columns came from
     run: RestRun  # its files
-    series: ParcelSeries  # of the atlas' parcels, in its order
-    cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
-    interpolation: Method  # how the atlas' voxels were taken out of the file
-    voxel_mm: float  # edge of a cube of the volume of the file's voxels
+    series: ParcelSeries  # of the atlas's parcels, in its order
+    cleaning: Mapping[str, object]  # decisions about the cleaning, for the sidecar
+    interpolation: Method  # how the file was sampled at the atlas's voxels
+    voxel_mm: float  # edge of a cube with the volume of one voxel of the file
     notes: tuple[str, ...]  # sentences on what was unusual
 
     @property
@@ -99,17 +99,17 @@ class MeasuredSeries:
 
 
 class SeriesReader:
-    """Reduces resting-state runs to the series of an atlas' parcels, in one pass over each file.
+    """Reduces resting-state runs to the series of an atlas's parcels, in one pass over each file.
 
-    All voxels of the atlas are read, where it has labels on a grid that is the same for all
-    runs: a run on that lattice is looked up, any other is interpolated at its points.
+    All labelled voxels of the atlas are read, on a grid that is the same for all runs. A run on
+    that lattice is indexed; any other is interpolated at the grid's points.
 
     Parameters
     ----------
     atlas
         Read at every voxel of the grid, in C order.
     grid
-        Grid of the run's voxels.
+        The grid that runs are read on.
     cleaning
         What is removed from runs and which frames are kept.
     """
@@ -118,7 +118,7 @@ class SeriesReader:
         self.atlas, self.grid, self.cleaning = atlas, grid, cleaning
         order = np.argsort(atlas.columns, kind="stable")
         order = order[: np.count_nonzero(atlas.columns < len(atlas.parcels))]
-        self.places = VoxelPlaces(grid, order)  # those of one parcel together
+        self.places = VoxelPlaces(grid, order)  # sorted by parcel
         self.parcel = atlas.columns[order]  # (voxels,), number of the parcel of each
 
     def measure(
@@ -128,7 +128,7 @@ class SeriesReader:
         clock: Clock | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredSeries:
-        """Clean a run and reduce it to parcels' series, in one pass over its file.
+        """Clean a run and reduce it to the parcels' series, in one pass over its file.
 
         Parameters
         ----------
@@ -175,12 +175,12 @@ class SeriesReader:
 
 
 def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None:
-    """Load the model of a call; None: none was given.
+    """Load the model of ``--model``; None where none was given.
 
     Parameters
     ----------
     settings
-        All options of the call.
+        All options of the run.
     load
         Loads a bundle of the workflow, by name or path.
     """
@@ -190,23 +190,23 @@ def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None
 
 @dataclass(frozen=True, eq=False)
 class ParcelRequest(CallRequest, Generic[Model]):
-    """What a call asks for; the parcels of the first of its atlases are the regions."""
+    """What the user asks for; the parcels of the first atlas are the regions."""
 
     bundle: Model | None
 
     sampled_on: ClassVar[str] = "a grid of 2 mm"
-    second_atlas: ClassVar[str] = ""  # what a second atlas is for; empty: there may be none
+    second_atlas: ClassVar[str] = ""  # use of a second atlas; empty: none is allowed
 
     @classmethod
     def shared_fields(cls, asked: Asked, bundle: Model | None) -> dict[str, Any]:
-        """Return the fields that such requests of all workflows have.
+        """Return the fields that all workflows with parcels share.
 
         Parameters
         ----------
         asked
-            What was found of the call.
+            Dataset, participants and output that were found.
         bundle
-            The model; None: the call has none.
+            The model; None where none was given.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         Raises
         ------
         RunError
-            Saying what it lacks.
+            The run cannot be used; the message says what it lacks.
         """
 
     @abstractmethod
@@ -264,7 +264,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Names of the atlas' parcels."""
+        """Names of the atlas's parcels."""
         return tuple(self.atlas.parcels.values())
 
     def dataset_words(self) -> DatasetWords:
@@ -276,29 +276,29 @@ class ParcelRequest(CallRequest, Generic[Model]):
         return self.presentation.methods(self.methods_facts(), self.settings.outputs)
 
     def reader(self) -> SeriesReader:
-        """Make what reduces runs to parcels' series."""
+        """Return a reader that reduces runs to the parcels' series."""
         return SeriesReader(self.atlas, self.grid, self.settings.cleaning)
 
     def shaping_options(self) -> dict[str, Any]:
-        """Return all that shapes results beside the inputs."""
+        """Return everything but the inputs that affects results."""
         return {**super().shaping_options(), "atlases": {self.atlas.key: self.atlas.identity}}
 
 
 def read_atlases(
     settings: Settings, workflow: str, own: str = "", *, second: str = ""
 ) -> tuple[Atlas, ...]:
-    """Read the atlases of a call: those asked for, the model's, or the default.
+    """Read the atlases of ``--atlases``, the model's atlas, or the default one.
 
     Parameters
     ----------
     settings
-        All options of the call.
+        All options of the run.
     workflow
-        Name of the workflow, for the message.
+        Name of the workflow, for the error message.
     own
         Key of the model's atlas; empty: it has none, or there is no model.
     second
-        What the parcels of a second atlas are for; empty: there may be none.
+        Use of a second atlas, in words; empty: none is allowed.
 
     Returns
     -------
@@ -308,7 +308,7 @@ def read_atlases(
     Raises
     ------
     SettingsError
-        There is none, too many were asked for, or one of them twice.
+        An atlas does not exist or is named twice, or there are too many.
     """
     asked: Sequence[str] = settings.outputs.atlases
     if len(asked) > 1 + bool(second) or NONE in asked:
@@ -330,13 +330,13 @@ def read_atlases(
         raise SettingsError(
             f"the model's atlas {own} cannot be found by its name",
             expected="its label image",
-            remedy="give the image with --atlases FILE, or the data set that has it with "
+            remedy="give the image with --atlases FILE, or a dataset that has it with "
             "--derivatives atlas=PATH",
         ) from err
 
 
 def _as_option(key: str) -> str:
-    """Return a model's atlas as --atlases takes it."""
+    """Return the name of a model's atlas that ``--atlases`` accepts."""
     return next((row.name for row in KNOWN.values() if atlas_key(row.entities) == key), key)
 
 
@@ -344,12 +344,12 @@ Request = TypeVar("Request", bound=ParcelRequest[Any])
 
 
 class ParcelWork(LevelWork):
-    """Reads runs as series; a workflow adds what makes averages of these.
+    """Reads runs as series; a workflow adds what it computes from them.
 
     Parameters
     ----------
     request
-        What the call asks for.
+        What the user asks for.
     """
 
     def __init__(self, request: ParcelRequest[Any]) -> None:
@@ -358,16 +358,13 @@ class ParcelWork(LevelWork):
         self.reader = request.reader()
 
     def reader_of(self, run: RestRun) -> SeriesReader:
-        """Return what reduces a run to series."""
+        """Return the reader that reduces a run to series."""
         return self.reader
 
     def read_run(
         self, run: RestRun, clock: Clock, progress: Callable[[float], None]
     ) -> Iterator[tuple[MeasuredSeries, float]]:
-        """Reduce a run to series, refuse those that cannot be used, and yield the others.
-
-        With them comes the time that it took, in seconds.
-        """
+        """Yield a run's series and the seconds that they took; refuse a run that cannot be used."""
         start = time.perf_counter()
         measured = self.reader_of(run).measure(run, clock=clock, progress=progress)
         self._require_usable(measured)
@@ -375,28 +372,28 @@ class ParcelWork(LevelWork):
 
 
 class ParcelWriter(Generic[Request]):
-    """Writes what was measured of runs, and what sidecars say of it.
+    """Writes the results of runs and their sidecars.
 
     Parameters
     ----------
     request
-        What the call asks for.
+        What the user asks for.
 
     Raises
     ------
     OutputError
-        By each method that writes: a file cannot be written.
+        A file cannot be written; raised by each method that writes.
     """
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     def entities(self, entities: Mapping[str, str], **more: str) -> dict[str, str | None]:
-        """Return the entities of a file of a run or an average, whose own are given.
+        """Return the entities of a file, from the entities of its run or average.
 
         Examples
         --------
-        Of `sub-01_task-rest`, `stat="mean"` gives those of
+        For `sub-01_task-rest`, `stat="mean"` gives the entities of
         `sub-01_task-rest_space-MNI152NLin6Asym_seg-7n_scale-400_stat-mean`.
         """
         request = self._request
@@ -419,16 +416,16 @@ class ParcelWriter(Generic[Request]):
     def write_series(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str] = ()
     ) -> Iterator[PurePosixPath]:
-        """Write the series of a run, and what its sidecar says: how they were made.
+        """Write the series of a run, with a sidecar that says how they were made.
 
         Parameters
         ----------
         measured
-            Series and figures of the run.
+            Series and metrics of the run.
         facts
-            More about it, by their keys.
+            Further fields of the sidecar.
         notes
-            Sentences beside those of the run.
+            Sentences to add to the run's notes.
         """
         names, series = self._request.regions, measured.series
         made = self.how_made(measured, facts, notes)
@@ -444,7 +441,7 @@ class ParcelWriter(Generic[Request]):
         values: NDArray[np.float64],
         facts: Mapping[str, Any],
     ) -> Iterator[PurePosixPath]:
-        """Write a matrix between the parcels, and the table of what its rows are.
+        """Write a matrix between the parcels, and the table that names its rows.
 
         Parameters
         ----------
@@ -453,7 +450,7 @@ class ParcelWriter(Generic[Request]):
         values
             (parcels, parcels).
         facts
-            Further fields of its sidecar: with `relationship_facts`, what a value is.
+            Further fields of its sidecar, with `relationship_facts` on what a value means.
         """
         request, atlas = self._request, self._request.atlas
         segments = segment_label(*atlas.entities.values())
@@ -464,7 +461,7 @@ class ParcelWriter(Generic[Request]):
         yield from self.write_with(path, matrix, {**facts, **nodes.facts})
 
     def write_coverage(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
-        """Write how much of each parcel has signal."""
+        """Write the share of each parcel that has signal."""
         shares = [[f"{share:.4f}" for share in measured.series.coverage]]
         yield from self.write_with(
             COVERAGE.path(self.of_run(measured, stat=_COVERAGE)),
@@ -476,7 +473,7 @@ class ParcelWriter(Generic[Request]):
         )
 
     def origin(self, *measured: MeasuredSeries) -> dict[str, Any]:
-        """Return the origin of runs' results for sidecars."""
+        """Return sources, space and atlas of runs' results for sidecars."""
         request = self._request
         return {
             "Sources": [
@@ -488,7 +485,7 @@ class ParcelWriter(Generic[Request]):
 
     @property
     def cleaning_facts(self) -> dict[str, Any]:
-        """What sidecars say of how all runs of the call are cleaned."""
+        """The facts for sidecars on how all runs are cleaned."""
         settings = self._request.settings
         return {
             "MinCoverage": MIN_COVERAGE,
@@ -497,13 +494,13 @@ class ParcelWriter(Generic[Request]):
         }
 
     def cleaning_note(self, measured: MeasuredSeries) -> str | None:
-        """Return a sentence where the model was trained on runs that were cleaned otherwise."""
+        """Return a sentence where the model's training runs were cleaned differently, else None."""
         settings, bundle = self._request.settings, self._request.bundle
         here = settings.inputs.input_type, settings.cleaning.denoise_strategy
         return bundle and cleaning_note(bundle.card.training, *here, measured.run.cleaned_as)
 
     def model_facts(self) -> dict[str, Any]:
-        """Return the facts of the call's model for sidecars; the call must have a model."""
+        """Return the facts of the model for sidecars; there must be a model."""
         bundle = self._request.bundle
         assert bundle is not None
         part = bundle.part
@@ -511,7 +508,7 @@ class ParcelWriter(Generic[Request]):
         return {**model_facts(bundle), "ModelTraining": training}
 
     def write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
-        """Write what panels of the workflow keep of a run."""
+        """Write what the workflow's panels keep of a run."""
         kept = self._request.presentation.keep(measured)
         return write_kept(kept, run_entities(measured.run), self._request.output)
 
@@ -522,16 +519,16 @@ class ParcelWriter(Generic[Request]):
         *,
         model_tr_seconds: float | None = None,
     ) -> Iterator[PurePosixPath]:
-        """Write the figures of a run's quality.
+        """Write the quality metrics of a run.
 
         Parameters
         ----------
         measured
-            Series and figures of the run.
+            Series and metrics of the run.
         seconds
             Time spent on the run, in seconds.
         model_tr_seconds
-            Between frames of the runs that the model was trained on; None: not known.
+            Repetition time of the training runs; None where unknown.
         """
         series = measured.series
         figures = {
@@ -551,7 +548,7 @@ class ParcelWriter(Generic[Request]):
     def how_made(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]
     ) -> dict[str, Any]:
-        """Return what sidecars say of how series were made; `facts` and `notes` are added."""
+        """Return the facts for sidecars on how series were made, with `facts` and `notes` added."""
         request, names = self._request, self._request.path_names
         note = self.cleaning_note(measured)
         return {

@@ -1,7 +1,6 @@
-"""Pages and checks of an output folder: made or made anew, and whether its files are as written.
+"""Make and remake the pages of an output folder, and verify its files.
 
-While participants are worked on, reports are made one at a time, by a process that gives way to
-the work.
+While participants are processed, reports are made one at a time by a process of low priority.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from bids_dtg.settings import Settings
 
 
 class Reports:
-    """Makes the reports of participants while others are worked on.
+    """Makes the reports of participants while others are processed.
 
-    Nothing here raises once the work has begun: where a report cannot be made, a
-    line says so, and the results are kept.
+    Nothing here raises an error once processing has begun; where a report cannot be made,
+    a warning is printed and the results are kept.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ class Reports:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for what was asked for, or give it up; bring the index up to date."""
+        """Wait for the requested reports and update the index; after an error, give them up."""
         if kind is not None:
             self._service.close(at_once=True)
             return
@@ -71,16 +70,16 @@ class Reports:
     def request(
         self, participant: str, failures: Sequence[Failure] = (), *, changed: bool = True
     ) -> None:
-        """Have a participant's report made, after those that were asked for before.
+        """Ask for a participant's report; reports are made in the order of the requests.
 
         Parameters
         ----------
         participant
             Participant's label, without ``sub-``.
         failures
-            Failures of this call so far.
+            Failures of this participant in this run of the program.
         changed
-            Whether anything was made or failed; else a report that is there will do.
+            Whether any result is new; if not, and nothing failed, an existing report is kept.
         """
         if not self._wanted:
             return
@@ -103,12 +102,12 @@ class Reports:
 
 
 def write_methods(request: CallRequest) -> None:
-    """Write the methods texts of all averages in the output, and that of the call as planned."""
+    """Write the methods texts of all averages in the output, and of those that are planned."""
     write_all_methods(request.output, request.methods())
 
 
 def remake_reports(settings: Settings) -> int:
-    """Make reports anew from what the output folder holds; return how many could not be made.
+    """Remake reports from what the output folder holds; return how many could not be made.
 
     Raises
     ------
@@ -130,19 +129,19 @@ def remake_reports(settings: Settings) -> int:
 def participants_asked(
     settings: Settings, output: DerivativeDataset, known: Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """Return those of an output folder's participants that were asked for; all if nobody was.
+    """Return the requested participants of an output folder, or all if none were requested.
 
     Parameters
     ----------
     settings, output
-        All options of the call, and its output folder.
+        All options of the run, and its output folder.
     known
-        Everybody in it; None: those who have files.
+        All participants in it; None: those with files.
 
     Raises
     ------
     DatasetError
-        One is not in it, or it has none.
+        A requested participant is not in the folder, or the folder has none.
     """
     known = find_participant_labels(output) if known is None else known
     if not known:
@@ -155,12 +154,12 @@ def participants_asked(
 
 
 def existing_output(output_dir: Path) -> DerivativeDataset:
-    """Return the output folder of earlier calls.
+    """Return the output folder of earlier runs.
 
     Raises
     ------
     DatasetError
-        There is none.
+        The folder holds no results.
     """
     root = output_dir.absolute()
     if not (root / "dataset_description.json").is_file():
@@ -175,12 +174,12 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
 def verify_participants(settings: Settings) -> int:
     """Compare participants' files with their completion records; print a line for each.
 
-    A damaged average is marked in its record, so that the next call makes it again; nothing
-    else is written, and no model runs.
+    A damaged average is marked in its record, so that the next run makes it again. Nothing
+    else is written, and no model is used.
 
     Returns
     -------
-    How many participants are not whole.
+    How many participants are incomplete or damaged.
 
     Raises
     ------
@@ -196,20 +195,20 @@ def verify_participants(settings: Settings) -> int:
     labels = participants_asked(settings, output, sorted(titles))
     results = presentation_of(output).made
     damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
-    again = "; the same participant call without --verify makes damaged ones again"
+    again = "; run participant again without --verify to remake damaged files"
     remedy = again if damaged else ""
     say(f"{counted(len(labels), 'participant')} checked, {damaged} incomplete or damaged{remedy}")
     return damaged
 
 
 def _is_whole(output: DerivativeDataset, label: str, titles: list[str], results: str) -> bool:
-    """Print whether a participant is whole, and return it; `results` is what averages are of."""
+    """Print and return whether a participant is complete; `results` names what was averaged."""
     found: list[str] = []
     for title in titles:
         try:
             found += verify_outputs(output, title)
         except OutputError as err:
-            found.append(f"{title}, which cannot be marked for the next call ({err})")
+            found.append(f"{title}, which cannot be marked for the next run ({err})")
     if not titles:
         show(f"sub-{label}: no set of {results} is complete")
     elif found:

@@ -1,6 +1,6 @@
-"""What a call over participants asks for, whatever is made of their runs: found and checked.
+"""What the user asks for at the participant level, found and checked, for all workflows.
 
-Dataset, participants, output, and which runs make one average of results.
+It holds dataset, participants and output, and decides which runs are averaged.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
 
-# Participants whose files are looked up before the first of them is worked on: few, as listing
-# 100,000 takes long.
+# Participants whose files are listed before the first is processed; listing 100,000 takes long.
 _LOOKED_AHEAD = 100
 
 
@@ -52,8 +51,8 @@ _LOOKED_AHEAD = 100
 class AveragedRuns:
     """The runs behind one average of results."""
 
-    runs: tuple[RestRun, ...]  # in the order of their names; none where no rest is read
-    entities: tuple[tuple[str, str], ...]  # what the names of its files share, without space, stat…
+    runs: tuple[RestRun, ...]  # in the order of their names; empty where no rest is read
+    entities: tuple[tuple[str, str], ...]  # shared by the names of its files; no space, stat, …
 
     @property
     def participant(self) -> str:
@@ -62,40 +61,40 @@ class AveragedRuns:
 
     @property
     def title(self) -> str:
-        """Name for people and for the completion record, e.g. ``sub-01_ses-1_task-rest``."""
+        """Name in messages and in the completion record, e.g. ``sub-01_ses-1_task-rest``."""
         return "_".join(f"{key}-{value}" for key, value in self.entities)
 
     @property
     def by_dof(self) -> bool:
-        """Whether its runs are weighted by residual degrees of freedom: all are known."""
+        """Whether runs are weighted by residual degrees of freedom, i.e. all of them are known."""
         return all(run.dof_known for run in self.runs)
 
 
 def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRuns, ...]:
     """Group the runs of one participant into averages.
 
-    Tasks are never averaged with each other. The names of an average keep the
-    entities that its runs share, less ``run`` (and ``ses`` with
-    ``combine="participant"``), so that a second run does not rename the first.
+    Different tasks are never averaged. The names of an average keep the entities that
+    its runs share, except ``run`` (and ``ses`` with ``combine="participant"``), so that
+    adding a second run does not change the names.
 
     Parameters
     ----------
     runs
         All runs of one participant.
     combine
-        Runs to average: of each ``"run"``, ``"session"`` or ``"participant"``.
+        Runs to average: within each ``"run"``, ``"session"`` or ``"participant"``.
 
     Raises
     ------
     RunError
-        A run is another participant's by its name, or no output can be named after it.
+        A run's name is that of another participant, or no output can be named after it.
     """
     for run in runs:
         _require_nameable(run)
 
     def key(run: RestRun) -> tuple[str, ...]:
         if combine == "run":
-            return (str(run.bold),)  # studies give files of all sessions one name
+            return (str(run.bold),)  # some studies give files of all sessions the same name
         if combine == "session":
             return (run.session or "", run.task)
         return (run.task,)
@@ -110,15 +109,16 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
 
 
 def run_entities(run: RestRun) -> dict[str, str]:
-    """Return the entities that name what is written about one run."""
+    """Return the entities in the names of a run's output files."""
     return dict(_shared_entities((run,), STORAGE))
 
 
 def _require_nameable(run: RestRun) -> None:
-    remedy = "rename it or take it away"
+    remedy = "rename or remove it"
     # A copy in `sub-01 old` or in another participant's folder would replace the maps of sub-01.
     if dict(run.entities).get("sub") != run.participant:
-        raise RunError(f"{run.bold} is not of sub-{run.participant} by its name", remedy=remedy)
+        found = f"the name of {run.bold} is not one of sub-{run.participant}"
+        raise RunError(found, remedy=remedy)
     try:
         build_path(run_entities(run), "qc", ".tsv")
     except (ValueError, OutputError) as err:
@@ -138,12 +138,12 @@ def _shared_entities(
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What is found and checked of a call before its workflow looks at the rest."""
+    """What is found and checked before the workflow checks its own part."""
 
-    settings: Settings  # options of the call, with the input type that was found
+    settings: Settings  # options of the run, with the input type that was found
     dataset: InputDataset  # where the runs come from
     participants: tuple[str, ...]  # labels to process
-    bids_filter: Mapping[str, Any]  # of the filter file
+    bids_filter: Mapping[str, Any]  # content of --bids-filter-file
     output: DerivativeDataset  # where results go
 
     @property
@@ -154,7 +154,7 @@ class Asked:
 
     @property
     def templateflow(self) -> TemplateFlow:
-        """TemplateFlow's folder; a plan downloads nothing."""
+        """TemplateFlow's folder; ``--dry-run`` downloads nothing."""
         return TemplateFlow.here(download=True, plans=self.settings.behaviour.dry_run)
 
     def require_space(self, model: str) -> None:
@@ -163,12 +163,12 @@ class Asked:
         Parameters
         ----------
         model
-            Template of the places that runs are read at.
+            Template space of the voxels or parcels that runs are read at.
 
         Raises
         ------
         SettingsError
-            No run is in this space: in which they are.
+            No run is in this space; the message says which spaces there are.
         """
         refuse_absent_space(
             self.dataset,
@@ -179,12 +179,12 @@ class Asked:
 
 
 def find_asked(settings: Settings) -> Asked:
-    """Find the dataset and the participants of a call; nothing is written.
+    """Find the dataset and the participants, without writing anything.
 
     Raises
     ------
     SettingsError, DatasetError
-        Wrong options or dataset.
+        Options or dataset are wrong.
     """
     inputs, bids_filter = settings.inputs, dict[str, Any]()
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
@@ -206,14 +206,14 @@ def find_asked(settings: Settings) -> Asked:
 
 @dataclass(frozen=True, eq=False)
 class CallRequest(Asked, ABC):
-    """What a call over participants asks for; each workflow says what it makes of their runs."""
+    """What the user asks for at the participant level; each workflow adds its own part."""
 
-    processes: int  # side by side
-    threads: int  # of each
-    bundle: Bundle[Any] | None  # the model; None: the call has none
-    atlases: tuple[Atlas, ...]  # whose parcels results are of
+    processes: int  # number of parallel processes
+    threads: int  # threads of each process
+    bundle: Bundle[Any] | None  # the model; None where none is used
+    atlases: tuple[Atlas, ...]  # atlases whose parcels have results
 
-    presentation: ClassVar[Presentation]  # whose words, quality columns and panels are written
+    presentation: ClassVar[Presentation]  # the workflow's words, quality columns and panels
     sampled_on: ClassVar[str] = "the model's grid"  # where runs are read, in the methods text
 
     @property
@@ -223,7 +223,7 @@ class CallRequest(Asked, ABC):
 
     @abstractmethod
     def notes(self) -> Iterable[str]:
-        """Yield lines for people, before the start."""
+        """Yield lines to print before the start."""
 
     @abstractmethod
     def dataset_words(self) -> DatasetWords:
@@ -235,16 +235,16 @@ class CallRequest(Asked, ABC):
 
     @abstractmethod
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
-        """Describe the results that an average would get, with further lines about it."""
+        """Describe the results that would be made for an average, with further lines on them."""
 
     @property
     def combine(self) -> Combine:
-        """Which runs make one average of results."""
+        """Which runs are averaged."""
         return self.settings.outputs.combine
 
     @property
     def space(self) -> str:
-        """Template that runs are read in."""
+        """Template space that runs are read in."""
         return self.grid.space
 
     def methods(self) -> str:
@@ -258,7 +258,7 @@ class CallRequest(Asked, ABC):
         )
 
     def plan_of(self, run: RestRun) -> PlannedRun:
-        """Decide how a run is cleaned, by its file's header and its tables alone.
+        """Decide how a run is cleaned, from its header and tables only.
 
         Raises
         ------
@@ -268,7 +268,7 @@ class CallRequest(Asked, ABC):
         return plan_run(run, self.space, self.settings.cleaning)
 
     def has_places(self, path: Path) -> bool:
-        """Return whether a file's places are the grid's, by its header; a damaged one's are not."""
+        """Return whether a file's voxels lie on the grid, by its header; False if damaged."""
         return lies_on_lattice(path, self.grid)
 
     def runs(self, participant: str, selection: Selection | None = None) -> tuple[RestRun, ...]:
@@ -279,12 +279,12 @@ class CallRequest(Asked, ABC):
         participant
             Label, without ``sub-``.
         selection
-            Which of them; None: those that the call asks for.
+            Which runs; None: those that the user asks for.
 
         Raises
         ------
         RunError
-            There is no run that can be used, or two have the same table of custom confounds.
+            No run can be used, or two runs have the same table of custom confounds.
         """
         runs = find_runs(
             self.dataset.root,
@@ -308,23 +308,23 @@ class CallRequest(Asked, ABC):
         Raises
         ------
         RunError
-            There is no run that can be used.
+            No run can be used.
         """
         return plan_averages(self.runs(participant), self.combine)
 
     def of_average(self, planned: AveragedRuns) -> Self:
-        """Return the request that is for the runs of an average: of most workflows this one."""
+        """Return the request for the runs of an average, which in most workflows is this one."""
         return self
 
     def fetch_ahead(self) -> None:
-        """Fetch what the first participants need of TemplateFlow, before any run is read.
+        """Fetch the TemplateFlow files of the first participants before any run is read.
 
-        What the others need beyond that is fetched when they are worked on.
+        Files that only other participants need are fetched when these are processed.
 
         Raises
         ------
         NotFetchedError
-            It cannot be fetched.
+            A file cannot be fetched.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the work on the participant repeats them
@@ -340,22 +340,22 @@ class CallRequest(Asked, ABC):
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:
-        """What the completion records hold; a change makes averages be redone."""
+        """The options in the completion records; when one changes, averages are made again."""
         return self.shaping_options()
 
     def shaping_options(self) -> dict[str, Any]:
-        """Return all that shapes results beside the inputs."""
+        """Return everything but the inputs that affects results."""
         options = {**self.settings.result_options, "version": __version__}
         if self.bundle is not None:
             options["model"] = self.bundle.identity
-        # Confounds are among the inputs, by content.
+        # The tables themselves are among the fingerprinted inputs.
         if self.settings.cleaning.custom_confounds is not None:
             options["custom_confounds"] = "given"
         return options
 
     @cached_property
     def path_names(self) -> PathNames:
-        """Names that stand for the call's folders in what it writes for others."""
+        """Names that replace the paths of folders in files that others may read."""
         folders = {
             "input": self.dataset.root,
             "output": self.output.root,
@@ -363,7 +363,7 @@ class CallRequest(Asked, ABC):
             "model": self.bundle.path if self.bundle else None,
         }
         options = {
-            # Of a file its folder is named, so that its own name is kept.
+            # For a file, its folder is replaced and its own name kept.
             name.replace("_", "-"): value.parent if value.is_file() else value
             for name, value in self.settings.options.items()
             if isinstance(value, Path)
@@ -383,7 +383,7 @@ class CallRequest(Asked, ABC):
     def why_incomplete(
         self, planned: AveragedRuns, inputs: Mapping[str, Fingerprint]
     ) -> str | None:
-        """Say why an average must be made (again); None where it is complete."""
+        """Return why an average must be made (again); None where it is complete."""
         return why_incomplete(
             self.output, planned.title, options=self.recorded_options, inputs=inputs
         )

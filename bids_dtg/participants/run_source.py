@@ -42,18 +42,18 @@ from bids_dtg.settings import CleaningOptions
 
 Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
-# Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
+# With less coverage, the run's space is wrong or its image is empty.
 LEAST_COVERAGE = 0.5
 MOST_MISSING = 0.05  # share of a model's parcels that a run may lack
-_FEW_PARCELS = 3  # that any run may lack
+_FEW_PARCELS = 3  # number of parcels that any run may lack
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedRun:
-    """What is known of a run before its images are read."""
+    """What is known about a run before its image is read."""
 
     header: NiftiHeader | SeriesHeader  # of its file
-    confounds: Confounds  # what is taken from its table
+    confounds: Confounds  # from its table
     design: TemporalDesign  # frames to keep and columns to remove
     notes: tuple[str, ...]  # sentences on what was unusual
 
@@ -64,18 +64,18 @@ def plan_run(
     cleaning: CleaningOptions,
     keep: NDArray[np.bool_] | None = None,
 ) -> PlannedRun:
-    """Decide how a run is cleaned, by its file's header and its tables alone.
+    """Decide how a run is cleaned, from its header and tables only.
 
     Parameters
     ----------
     run
         The run, from `find_runs`.
     space
-        Template of the places that are wanted, which it must be in, or have transforms to.
+        Template space to read the run in; the run must be in it or have transforms to it.
     cleaning
         How runs are cleaned; auto removes nothing from a run that another program has cleaned.
     keep
-        (frames,), False for frames to remove beside those of the cleaning.
+        (frames,), False for further frames to remove.
 
     Raises
     ------
@@ -93,8 +93,8 @@ def plan_run(
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     if keep is not None and keep.shape != (header.frames,):
         raise RunError(
-            f"{len(keep)} frames of {run.bold} are said to be kept or not",
-            expected=f"{header.frames}, those of the file",
+            f"the mask of frames to keep has {len(keep)} values for {run.bold}",
+            expected=f"{header.frames}, one per frame of the file",
         )
     tr_seconds, notes = decide_repetition_time(
         *(run.bold, header.time, run.time_sidecar, run.tr_seconds), root=run.root
@@ -110,19 +110,19 @@ def plan_run(
 
 @dataclass(frozen=True, eq=False)
 class RunSource:
-    """A run's file, how it is cleaned, and how the wanted places are read from it."""
+    """A run's file, how it is cleaned, and how voxels or parcels ("places") are read from it."""
 
     planned: PlannedRun
-    covered: NDArray[np.bool_]  # (places,), that the file has
+    covered: NDArray[np.bool_]  # (places,), whether the file covers them
     in_mask: NDArray[np.bool_]  # (places,), in the run's brain mask; all where it has none
-    interpolation: Method  # how places are taken out
-    notes: tuple[str, ...]  # sentences on what was unusual, of the plan and of the places
+    interpolation: Method  # how the file is sampled at them
+    notes: tuple[str, ...]  # sentences on what was unusual
     smoothing: MakeSmoothing | None  # among voxels with data
-    # Reads the frames at the places; its argument is called with whole frames as stored, where
-    # there are any.
+    # Reads the frames at the places. Its argument is called with whole frames as stored, if the
+    # file has whole frames.
     stream: Callable[[Watch], Frames]
-    # (places,), that have a neighbour which leaves the field of view: set once all frames are read.
-    # None: places are voxels of the file, and blocks say so.
+    # (places,), whether a neighbour leaves the field of view in some frame; set once all frames
+    # are read. None where places are voxels of the file, as the blocks then show it.
     outside: NDArray[np.bool_] | None = None
 
     @classmethod
@@ -136,7 +136,7 @@ class RunSource:
         clock: Clock,
         keep: NDArray[np.bool_] | None = None,
     ) -> RunSource:
-        """Plan a run, and find out where the wanted places lie in its file and its brain mask.
+        """Plan a run, and find where the wanted places lie in its file and its brain mask.
 
         Parameters
         ----------
@@ -150,10 +150,10 @@ class RunSource:
         Raises
         ------
         RunError
-            As for `plan_run`; or the mask or a transform cannot be read, or it is not known where
-            they lead; or the file has other parcels.
+            As for `plan_run`; also if the mask or a transform cannot be read or its space is
+            unknown, or if the file has other parcels.
         SettingsError
-            Series of parcels are to be smoothed.
+            Smoothing was asked for, and the file has parcels.
         """
         with clock.time("confounds"):
             planned = plan_run(run, space, cleaning, keep)
@@ -170,7 +170,7 @@ class RunSource:
                 )
             if not isinstance(places, VoxelPlaces):
                 raise RunError(
-                    f"{run.bold} has voxels", expected="series of parcels, a .ptseries.nii file"
+                    f"{run.bold} has voxels", expected="parcel series, a .ptseries.nii file"
                 )
             placement = Placement.through(places, run.transforms)
             sampling, method = placement.in_file(header, cleaning.interpolation)
@@ -178,7 +178,7 @@ class RunSource:
             if header.forms_differ_mm:
                 notes.append(
                     "The header's sform was used; its qform, of another space, puts a voxel up to "
-                    f"{header.forms_differ_mm:.3g} mm elsewhere."
+                    f"{header.forms_differ_mm:.3g} mm away."
                 )
             outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
 
@@ -196,7 +196,7 @@ class RunSource:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(places,), that the file covers, in the run's brain."""
+        """(places,), whether the file covers them and they are in the run's brain mask."""
         return self.covered & self.in_mask
 
     def blocks(
@@ -210,16 +210,15 @@ class RunSource:
         Parameters
         ----------
         clock
-            Adds up the time that the file is waited for, and that blocks are worked on.
+            Adds up the time spent waiting for the file, and processing blocks.
         progress
             Called with the share of the frames that have been read.
         watch
-            Called with the whole frames as stored, as `stream_voxels` does; never of a series at
-            grayordinates.
+            Called with whole frames as stored, as by `stream_voxels`; never for parcel series.
         """
         with closing(self.stream(watch)) as frames:
             while True:
-                # What is not hidden behind the sums.
+                # Only the waiting that does not overlap with the sums.
                 with clock.time("wait for file"):
                     item = next(frames, None)
                 if item is None:
@@ -240,10 +239,10 @@ def _stream_between(
     keep: NDArray[np.bool_],
     watch: Watch,
 ) -> Frames:
-    """Read frames at places between a file's voxels.
+    """Read frames at points between a file's voxels.
 
-    At the end, `outside` (places,) is which have a neighbour that leaves the field of view: what is
-    interpolated there is not 0. Neighbours are the eight voxels `around` a place.
+    At the end, `outside` (places,) marks points with a neighbour that leaves the field of view in
+    some frames, where interpolated values are not 0. Neighbours are the eight voxels `around` it.
     """
     zeros = PartlyZero(np.ones(len(around.needed), bool))
 
@@ -253,7 +252,7 @@ def _stream_between(
         values: NDArray[Any] = np.empty((len(kept), len(around.needed)), stored.dtype)
         for frame, out in zip(kept, values, strict=True):
             np.take(stored[frame], around.needed, out=out, mode="clip")  # as `LinearSampling`
-        # A positive factor changes neither what is 0 nor what is above a share of the median.
+        # A positive factor alone changes neither zeros nor comparisons with the median.
         if header.inter or header.slope < 0:
             values = values.astype(np.float32)
             scale(values, header.slope, header.inter)
@@ -269,16 +268,16 @@ def _smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing
         return None
     if not isinstance(places, VoxelPlaces):
         raise SettingsError(
-            f"--smoothing-fwhm {fwhm:g} was given for series of parcels",
+            f"--smoothing-fwhm {fwhm:g} was given for parcel series",
             expected="no smoothing, or series that were smoothed on the surface before",
-            remedy="wb_command -cifti-smoothing",
+            remedy="smooth with wb_command -cifti-smoothing before parcellation",
         )
     return lambda data: MaskedSmoothing(places, data, fwhm).apply
 
 
 @contextmanager
 def as_run_error(run: RestRun) -> Iterator[None]:
-    """Turn what is said of a run's values into a RunError that names its file."""
+    """Turn a ValueError about a run's values into a RunError that names its file."""
     try:
         yield
     except ValueError as err:
@@ -286,16 +285,16 @@ def as_run_error(run: RestRun) -> Iterator[None]:
 
 
 def require_coverage(run: object, coverage: float, of: str) -> None:
-    """Refuse a run with signal in hardly any of the voxels that are wanted.
+    """Refuse a run with signal in too few of the wanted voxels.
 
     Parameters
     ----------
     run
-        The file, or words for it, for the message.
+        The file, or words for it, for the error message.
     coverage
         Share of the voxels with signal, 0 to 1.
     of
-        What the voxels are, for the message.
+        What the voxels are, for the error message.
 
     Raises
     ------
@@ -311,7 +310,7 @@ def require_coverage(run: object, coverage: float, of: str) -> None:
 
 
 def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Name the parcels that a run has no data of; nothing where it has data of all.
+    """Name the parcels without data in a run; empty where all have data.
 
     Examples
     --------
@@ -327,12 +326,12 @@ def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[
 
 
 def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, ...]]:
-    """Find a model's parcels in a file, as `SeriesHeader.weights_of`, with notes on them.
+    """Find a model's parcels in a file, as `SeriesHeader.weights_of` does, with notes on them.
 
     Raises
     ------
     RunError
-        The model is of voxels, or the file lacks too many of its parcels, or has others.
+        The model needs voxels, or the file lacks too many of its parcels, or has others.
     """
     if not isinstance(places, ParcelPlaces):
         raise RunError(f"{header.path} has parcels", expected="volumes of the brain")
@@ -343,7 +342,7 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
     require_parcels(header.path, places, np.diff(weights.indptr) > 0)
     note = f"{counted(others, 'parcel')} of the file {'has' if others == 1 else 'have'} other "
     note += (
-        "vertices or voxels than the model's: they were taken by name, and maps have the file's."
+        "vertices or voxels than the model's. Parcels were matched by name; maps have the file's."
     )
     return weights, (note,) if others else ()
 
@@ -354,8 +353,8 @@ def require_parcels(file: Path | str, places: ParcelPlaces, present: NDArray[np.
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
         named = f"{', '.join(missing[:5])}{' …' if missing[5:] else ''}"
         raise RunError(
-            f"{file} lacks {len(missing)} of the model's {places.number} parcels, or data of "
-            f"them: {named}",
+            f"{file} lacks {len(missing)} of the model's {places.number} parcels, or their data: "
+            f"{named}",
             expected=f"at most {MOST_MISSING:.0%} missing",
         )
 
@@ -363,7 +362,7 @@ def require_parcels(file: Path | str, places: ParcelPlaces, present: NDArray[np.
 def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:
     if run.mask is None:
         everywhere = np.ones(placement.voxels.number, dtype=bool)
-        # Programs that clean runs write none.
+        # Programs that clean runs write no mask.
         usual = "The run has no brain mask: every voxel with signal was used."
         return everywhere, [usual if run.cleaned_before else NO_MASK]
     return placement.mask(run.mask), []

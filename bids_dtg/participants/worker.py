@@ -1,15 +1,15 @@
-"""The work on one participant: runs are read ahead, results made of them and written.
+"""The work on one participant: reads runs ahead, makes results and writes them.
 
-The first half needs no torch: it goes on with the next run while the second half makes results
-and writes them. What it sends are tuples, a kind and what belongs to it:
+The work has two halves. The first reads the next run, without PyTorch, while the second makes
+and writes results. The first sends tuples of a kind and its content:
 
-- average: the planned average, fingerprints of its inputs, why it is made; None: it is complete
+- average: the planned average, fingerprints of its inputs, why it is made (None: it is complete)
 - reading: share of a run that has been read, 0 to 1
-- part: something of a run that the second half takes; each workflow has its own
+- part: data of a run for the second half; their type depends on the workflow
 - left out: title of a run with too little time left, and why; the average goes on without it
 - read: all runs of the average have been sent
 - failed: the failure of an average or of the search for runs, and its traceback
-- seconds: time by stage, once nothing more follows about the participant
+- seconds: time by stage, sent last
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Send = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a participant."""
+    """The outcome of a participant."""
 
     seconds: Mapping[str, float]  # time by stage
     done: int = 0  # averages made
@@ -45,7 +45,7 @@ class Outcome:
 
 
 class ReadingFailedError(Exception):
-    """The first half has failed; the arguments are the failure and its traceback."""
+    """The reading half failed; the arguments are the failure and its traceback."""
 
 
 @dataclass(eq=False)
@@ -53,21 +53,21 @@ class Average:
     """An average whose runs are being read."""
 
     planned: AveragedRuns
-    inputs: Mapping[str, Fingerprint]  # what it depends on
+    inputs: Mapping[str, Fingerprint]  # the files that it depends on
     events: Iterator[Event]  # about the participant, from the average's first run on
     reporter: Reporter
     clock: Clock  # adds up the time of the stages
-    making: str  # what is done with parts, in words
-    left_out: dict[str, str] = field(default_factory=dict)  # why runs are no part of it, by title
-    stage: str = "reading"  # what is being done
+    making: str  # name of the stage that processes parts
+    left_out: dict[str, str] = field(default_factory=dict)  # why runs were left out, by title
+    stage: str = "reading"  # current stage
 
     def parts(self) -> Iterator[Any]:
-        """Yield what is read of its runs, until all have been read.
+        """Yield the parts of its runs until all runs have been read.
 
         Raises
         ------
         ReadingFailedError, ReaderDiedError
-            Reading has failed.
+            Reading failed.
         RunError
             No run can be used.
         """
@@ -90,23 +90,23 @@ class Average:
 
 
 class LevelWork(AheadWork[Event, Outcome]):
-    """Makes a participant's results: reads runs ahead, makes averages of them and writes these.
+    """Makes a participant's results: reads runs ahead, averages their results and writes them.
 
-    It is made once: forked processes share its arrays.
+    It is made once, so that forked processes share its arrays.
 
     Parameters
     ----------
     request
-        What the call asks for.
+        What the user asks for.
     """
 
-    making = "modelling"  # what is done with parts of runs, in words
+    making = "modelling"  # name of the stage that processes parts of runs
 
     def __init__(self, request: CallRequest) -> None:
         self.request = request
 
     def in_process(self) -> Self:
-        """Take a share of the cores, in the process that does the work; return the work."""
+        """Take this process's share of the cores; return the work."""
         share_cores(self.request.threads)
         return self
 
@@ -114,7 +114,7 @@ class LevelWork(AheadWork[Event, Outcome]):
     def read_run(
         self, run: RestRun, clock: Clock, progress: Callable[[float], None]
     ) -> Iterator[Any]:
-        """Read a run, and yield what `make` takes of it.
+        """Read a run, and yield the parts that `make` receives.
 
         Parameters
         ----------
@@ -132,15 +132,15 @@ class LevelWork(AheadWork[Event, Outcome]):
 
         Returns
         -------
-        Sentences for the log, and one line for people.
+        Sentences for the log, and a one-line summary.
         """
 
     def begin(self) -> None:
-        """Start what the second half needs, beside the reading of the first run."""
+        """Start what the second half needs, while the first run is read."""
         return
 
     def read(self, label: str, send: Send) -> None:
-        """Read a participant's runs; whatever goes wrong stays with its average."""
+        """Read a participant's runs; an error affects only its own average."""
         clock, averages = Clock(), tuple[AveragedRuns, ...]()
         try:
             with clock.time("query"):
@@ -152,7 +152,7 @@ class LevelWork(AheadWork[Event, Outcome]):
         send(("seconds", dict(clock.seconds)))
 
     def _read_average(self, planned: AveragedRuns, clock: Clock, send: Send) -> None:
-        title = ""  # of the run that is being read
+        title = ""  # name of the run that is being read
         try:
             with clock.time("query"):
                 request = self.request.of_average(planned)
@@ -169,7 +169,7 @@ class LevelWork(AheadWork[Event, Outcome]):
                         raise
                     send(("left out", title, str(err)))
             send(("read",))
-        except BrokenPipeError:  # no process listens any more
+        except BrokenPipeError:  # the receiving process has ended
             raise
         except Exception as err:
             found = _failure(err, planned.participant, "reading", planned.title, title)
@@ -185,13 +185,13 @@ class LevelWork(AheadWork[Event, Outcome]):
             reporter.finish(f"failed: {failure.message}")
 
         try:
-            self.begin()  # the reader has been forked; it will need this long
-            # A folder's name, not yet a label: what is wrong with it is reported by the plan.
+            self.begin()  # while the forked reader reads the first run
+            # `label` is a folder's name that has not been checked; the plan reports a wrong one.
             remove_stale_temporaries(self.request.output.root / f"sub-{label}")
         except Exception as err:
             fail(*_failure(err, label, "starting"))
         try:
-            for kind, *content in events:  # what follows on an average that has failed is dropped
+            for kind, *content in events:  # after a failure, the rest of its average is dropped
                 if kind == "failed":
                     fail(*content)
                 elif kind == "seconds":
@@ -211,7 +211,7 @@ class LevelWork(AheadWork[Event, Outcome]):
         return Outcome(dict(clock.seconds), done, skipped, tuple(failures))
 
     def _make(self, average: Average, reason: str) -> tuple[Any, ...]:
-        """Make an average, and show what was made; return the failure and its traceback, if any."""
+        """Make an average, and print a summary; return the failure and its traceback, if any."""
         note, title = average.reporter.note, average.planned.title
         if reason != NOT_DONE or self.request.settings.behaviour.verbose:
             note(f"{title}: {reason}")
@@ -233,20 +233,20 @@ class LevelWork(AheadWork[Event, Outcome]):
         return ()
 
     def _notes_on_others(self, person: str) -> Iterator[str]:
-        """Name results that an earlier call averaged otherwise: they have other names, and stay."""
+        """Name results of earlier runs with another ``--combine``, which remain beside these."""
         combine = self.request.recorded_options.get("combine")
         if others := sets_made_otherwise(self.request.output, person, "combine", combine):
             yield (
-                f"sub-{person} also has {self.request.presentation.made} from calls with another "
-                f"--combine than {combine}: {', '.join(others)}. Remove them if they are not "
-                "wanted."
+                f"sub-{person} also has {self.request.presentation.made} that were made with "
+                f"another --combine than {combine}: {', '.join(others)}. Remove them if they are "
+                "not wanted."
             )
 
 
 def _failure(
     err: Exception, participant: str, stage: str, title: str = "", run: str = ""
 ) -> tuple[Failure, str]:
-    """Return an error as a failure, and its traceback while there is one."""
+    """Return an error as a failure, and its traceback."""
     if isinstance(err, OSError):
         err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
     line = str(err) if isinstance(err, DtgError) else internal_error(err)

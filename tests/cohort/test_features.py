@@ -188,7 +188,7 @@ def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
     own = image(paths[0])
     with changed(*paths, change=lambda values: np.float32(own)):
         tables(cohort, "maps", tmp_path)
-    assert "sub-01, sub-02, sub-03 have one and the same map" in capsys.readouterr().err
+    assert "sub-01, sub-02, sub-03 have the same map" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("change", [lambda text: "", lambda text: text[: len(text) // 2]])

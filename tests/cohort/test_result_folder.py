@@ -111,7 +111,7 @@ def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(coho
     assert [path for path in kept if not path.exists()] == []
     assert files(made) == sorted(["configuration.toml", "kept.tsv", *here])
     assert not (made.path / "below").exists()
-    assert "kept, as they are not of this analysis: mine/old.tsv, notes.txt" in (
+    assert "kept, as this analysis did not write them: mine/old.tsv, notes.txt" in (
         capsys.readouterr().err
     )
 
@@ -158,7 +158,7 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
     assert "group/stats-cut/" not in index
     capsys.readouterr()
     write(results(cohort, *MINE, model_name="cut"), "new.tsv")
-    assert "is unfinished: an earlier call was interrupted" in capsys.readouterr().err
+    assert "is unfinished, as an earlier run was interrupted" in capsys.readouterr().err
     assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt"])
     write_index(made.output)
     assert "stats-cut <span" not in (cohort.out / "index.html").read_text()

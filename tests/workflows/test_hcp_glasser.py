@@ -227,7 +227,7 @@ def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, c
     said = capsys.readouterr()
     if lost == 18:
         assert (ended, planned) == (1, 1)
-        assert "lacks 20 of the model's 360 parcels, or data of them: L_V1_ROI" in said.err
+        assert "lacks 20 of the model's 360 parcels, or their data: L_V1_ROI" in said.err
         assert "lacks 19 of the model's 360 parcels" in said.out
         return
     assert (ended, planned) == (0, 0)

@@ -110,7 +110,7 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     assert forks.run(words, watch=watch, stderr=errors) == [code]
     said = errors.read_text()
     assert told in said.splitlines()
-    left = "of 3 participants finished; the same command does what is left"
+    left = "of 3 participants finished; run it again to do the others"
     assert re.search(rf"^\d {left}$", said, re.MULTILINE)
     assert "Traceback" not in said
     assert not list(out.rglob(".dtg-*"))

@@ -228,7 +228,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     assert job.run("--model", job.model(data_set="Toy")) == 0
     said = capsys.readouterr().err
     assert "tiny was fitted to this participant: its fit does not test" in said
-    assert "tiny lists people by their labels alone" in said
+    assert "tiny lists its training participants only by label" in said
     assert job.run("--model", job.model("other", data_set="Another")) == 0
     assert "was fitted to this participant" not in capsys.readouterr().err
     edges = upper_edges(edges_of(table(job.out, "ann", "stat-fisherz_relmat")))
@@ -237,7 +237,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     assert job.run("--model", known) == 0
     said = capsys.readouterr().err
     assert "known was fitted to this participant: its fit does not test" in said
-    assert "by their labels alone" not in said
+    assert "only by label" not in said
 
 
 @pytest.mark.parametrize(

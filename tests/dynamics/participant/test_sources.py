@@ -134,7 +134,7 @@ FULL = chance_series(20)
         ({"values": without(FULL, slice(10, 40))}, "more than 30% of the frames were censored"),
         ({"values": np.where(np.arange(8)[:, None] < 3, np.nan, FULL)}, "3 parcels without a seri"),
         ({"values": chance_series(2, 78)}, "shorter than 90% of the 90 frames that most have"),
-        ({"names": REGIONS[::-1]}, "other names of parcels than most"),
+        ({"names": REGIONS[::-1]}, "other parcel names than most"),
     ],
 )
 def test_a_run_that_cannot_be_used_is_left_out_with_a_line(tmp_path, changed, line):

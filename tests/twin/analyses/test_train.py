@@ -57,7 +57,7 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
     assert not (out / "group" / "model-dry").exists()
     shown = capsys.readouterr().out
     assert "stroop: 6 runs, 108 scored trials" in shown
-    assert "to work on: 6 participants" in shown
+    assert "would process 6 participants" in shown
     assert "the model dry (lowrank, at most" in shown
 
 

@@ -106,7 +106,7 @@ def without_parcel() -> np.ndarray:
     ("changed", "line"),
     [
         ({"Atlas": {"SHA256": "other"}}, "another label image"),
-        ({"names": PARCELS[::-1]}, "other names of parcels than most"),
+        ({"names": PARCELS[::-1]}, "other parcel names than most"),
         ({"values": without_parcel()}, "1 parcel without a series"),
         ({"values": np.where(np.arange(28) == 4, np.nan, ONE)}, "1 of 28 edges are NaN or inf"),
         ({"values": np.zeros(28)}, "all edges are the same"),
@@ -148,7 +148,7 @@ def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     assert bundle.card.training.cleaning == "fMRIPrep derivatives, simple"
     judge = arguments(people, out, "evaluate", "--model", str(bundle.path), arrays=None)
     assert main([*judge, "--dry-run"]) == 0
-    assert f"to work on: 2 participants ({LABELS[4]}, {LABELS[5]})" in capsys.readouterr().out
+    assert f"would process 2 participants ({LABELS[4]}, {LABELS[5]})" in capsys.readouterr().out
     for label, values in zip(LABELS, edges()["edges"], strict=True):
         write_average(out, label, values, Atlas={"SHA256": "other"}, DenoiseStrategy="36p")
     assert main([*judge, "--dry-run"]) == 2

@@ -130,7 +130,7 @@ def test_maps_of_another_model_are_left_out(made, tmp_path):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
     pooled = pooled_of(out)
     assert "sub-02_task-rest" not in pooled.averages
-    assert pooled.left_out == (("sub-02_task-rest", "its model is not that of most"),)
+    assert pooled.left_out == (("sub-02_task-rest", "its model differs from that of most"),)
 
 
 def without_values(path):
