@@ -84,9 +84,9 @@ def test_cards_come_back_in_format_1(facts):
 @pytest.mark.parametrize("rois", [[50, 15], [0, 15], ["15"], [True], 15])
 def test_wrong_sets_of_roi_maps_are_refused(rois):
     content = json.loads(make_card(connectome=SETS, files=FILES_OF_SETS).to_json())
-    with pytest.raises(BundleError, match=r"rois is .*sets of more and more ROIs"):
+    with pytest.raises(BundleError, match=r"rois is .*increasing numbers of ROIs"):
         ModelCard.from_json(json.dumps(content | {"rois": rois}))
-    with pytest.raises(BundleError, match="no sets, as the connectome is marginal"):
+    with pytest.raises(BundleError, match="no sets, because the connectome is marginal"):
         ModelCard.from_json(json.dumps(content | {"connectome": "marginal"}))
 
 

@@ -1,13 +1,13 @@
-"""The files of a model of maps besides its weights: each is written and read here.
+"""Write and read the files of a model of maps besides its weights.
 
-- geometry: masks and ROI maps on a grid; or, without one, the ROI maps over places that are
-  parcels of CIFTI or have numbers alone
-- offset: what re-centring adds to the maps
-- half-widths: how wide intervals around the maps are
-- mean: the mean of what the model predicts for its training people
+- geometry: masks and ROI maps on a grid; without a grid, ROI maps over CIFTI parcels or over
+  numbered places
+- offset: the map that re-centring adds
+- half-widths: half-widths of prediction intervals
+- mean: the mean prediction for the training people
 
-Files of tensors are read with the shapes which the card says they have. Rows of large arrays are
-kept in steps of 8 bits. That files are those of their maker is known from the card's SHA-256.
+Tensors must have the shapes that the card gives. Rows of large arrays are stored as 8-bit integers
+with a scale. The card's SHA-256 sums show whether a file was changed.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from bids_dtg.imaging.places import ListedPlaces, Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
-# Names of tensors. Those of steps are int8, and NAME_scale is the value of one step of each row.
+# Names of tensors. 8-bit tensors are int8, and NAME_scale is the value of one step in each row.
 OFFSET, _HALF_WIDTH = "offset", "half_width"
 _LISTED_MAPS, _COMBINE = "roi_maps", "combine"
 _REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
-# A few volumes at a time: gathered while the next ones are inflated.
+# Volumes that are read together, while the next ones are decompressed.
 _VOLUMES_PER_BLOCK = 4
 
 Array = NDArray[np.float32]
@@ -60,7 +60,7 @@ Geometry = tuple[Places, Places, NDArray[np.floating], Array | None]
 
 
 def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, bytes]:
-    """Return the files, by name, that define grid and ROIs; `several`: of several sets of these."""
+    """Return the files, by name, that define grid and ROIs; `several`: several sets of ROIs."""
     brain, places, roi_maps, combine = geometry
     files = {}
     if several or not isinstance(brain, VoxelPlaces):
@@ -80,7 +80,7 @@ def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, by
 
 
 def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
-    """Read what `geometry_files` wrote, for the ROIs that the weights read.
+    """Read what `geometry_files` wrote; the weights need `rois` ROIs.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
     if part.several and (found := sum(part.connectome.sets)) != rois:
         raise BundleError(
             f"{folder / CARD_FILE} lists {found} ROI maps under rois",
-            expected=f"{rois}, as the weights read",
+            expected=f"{rois}, the number that the weights read",
             remedy=_REMEDY,
         )
     if part.grid is not None:
@@ -102,7 +102,7 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
             if len(maps) != rois:
                 raise BundleError(
                     f"{folder / MAPS_FILE} holds {len(maps)} ROI maps",
-                    expected=f"{rois}, as the weights read",
+                    expected=f"{rois}, the number that the weights read",
                 )
             return brain, mask, maps, None
         return brain, mask, *_read_listed_maps(folder, rois, mask.number, mapped=True)
@@ -120,8 +120,8 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
     Parameters
     ----------
     path
-        4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
-        flip of its lattice that covers the brain mask. Never resampled.
+        4-D NIfTI, one volume per ROI, on the grid or on any crop, flip or larger field of view
+        of its lattice that covers the brain mask. It is never resampled.
     brain
         Voxels of the model's brain mask.
 
@@ -139,7 +139,7 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
     with as_bundle_error("fetch or make the file again"):
         header = read_header(path)
         if len(header.shape) != 4:
-            raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
+            raise BundleError(f"{path} has sizes {header.shape}", expected="4-D, a volume per ROI")
         sampling = LatticeSampling.between(
             header.shape, header.affine, brain.grid, brain.positions, name=str(path)
         )
@@ -147,7 +147,7 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
             missing = np.count_nonzero(~sampling.covered)
             raise BundleError(
                 f"{path} does not cover {missing} voxels of the brain mask",
-                expected="maps that cover all of it",
+                expected="maps that cover all of the mask",
             )
         roi_maps = np.empty((header.frames, brain.number), np.float32)
         done = 0
@@ -162,7 +162,7 @@ def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
     with as_bundle_error(_REMEDY):
         mask = read_mask(path, grid)
     if not mask.any():
-        raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
+        raise BundleError(f"{path} is an empty mask", expected="some voxels", remedy=_REMEDY)
     return VoxelPlaces.within(grid, mask)
 
 
@@ -178,13 +178,13 @@ def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
     if constant.size:
         raise BundleError(
             f"{path}: ROI map {constant[0]} (from 0) is constant over the brain mask",
-            expected="maps that differ between voxels, as ROI series are regression weights",
+            expected="maps that differ between voxels, because ROI series are regression weights",
         )
 
 
 @contextmanager
 def as_bundle_error(remedy: str | None = None, expected: str | None = None) -> Iterator[None]:
-    """Make errors of images those of a bundle, with another remedy or expectation where given."""
+    """Turn errors about images into errors about a bundle; replace remedy or expectation."""
     try:
         yield
     except RunError as err:
@@ -194,7 +194,7 @@ def as_bundle_error(remedy: str | None = None, expected: str | None = None) -> I
 
 
 def read_parcels(path: Path, number: int) -> ParcelPlaces:
-    """Read so many parcels of CIFTI.
+    """Read CIFTI parcels, and check their number.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def read_parcels(path: Path, number: int) -> ParcelPlaces:
 def _read_listed_maps(
     folder: Path, rois: int, places: int, *, mapped: bool
 ) -> tuple[NDArray[np.floating], Array | None]:
-    """Read ROI maps (rois, places), and how those of the ROIs are combinations of them."""
+    """Read ROI maps (rois, places), and the weights that combine them into all ROIs' maps."""
     path = folder / LISTED_MAPS_FILE
     tensors = TensorFile(path).read([_LISTED_MAPS] if mapped else ())
     maps, combine = tensors.pop(_LISTED_MAPS, np.empty(0)), tensors.pop(_COMBINE, None)
@@ -239,7 +239,7 @@ def read_correction(folder: Path, part: MapsPart, places: int) -> Correction | N
 
 
 def as_kept(correction: Correction | None) -> Correction | None:
-    """Return a correction as a bundle restores it: with rounded gains, and in 127 steps."""
+    """Return a correction with the rounded gains and the 8-bit offset that a bundle stores."""
     if correction is None:
         return None
     gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
@@ -249,7 +249,7 @@ def as_kept(correction: Correction | None) -> Correction | None:
 def encode_half_widths(widths: HalfWidths) -> bytes:
     """Encode half-widths as the file's bytes (deterministic)."""
     steps, scale = to_steps(widths.values)
-    # With a step of 0 there would be no interval.
+    # A half-width must not be rounded to 0, which means that there is no interval.
     steps[widths.values > 0] = np.maximum(steps[widths.values > 0], 1)
     return encode_steps(_HALF_WIDTH, steps, scale)
 
@@ -284,9 +284,9 @@ def read_half_widths(
 
 
 def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round rows (n, ...) to int8 steps; also return the step of each row, (n,).
+    """Round rows (n, ...) to int8 steps; also return the value of a step in each row, (n,).
 
-    A row's largest value becomes 127: what is lost is at most half of a 127th of it.
+    A row's largest absolute value becomes 127, so errors are at most 1/254 of it.
     """
     largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
     scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(_LARGEST_STEP)
@@ -302,12 +302,12 @@ def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[n
 
 
 def encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:
-    """Encode rows in steps as the bytes of a file (deterministic)."""
+    """Encode 8-bit rows as the bytes of a file (deterministic)."""
     return safetensors.numpy.save({name: steps, f"{name}_scale": scale})
 
 
 def _read_steps(path: Path, name: str, shape: tuple[int, ...]) -> Array:
-    """Read rows of a shape that are kept in steps; BundleError where the file holds others."""
+    """Read 8-bit rows of a given shape; raise BundleError if the file holds something else."""
     scale = f"{name}_scale"
     tensors = read_tensors(path, {name: ("int8", shape), scale: ("float32", shape[:1])})
     return from_steps(tensors[name], tensors[scale])

@@ -1,4 +1,4 @@
-"""Model bundles: a folder with a model and all that it needs at prediction, written and read."""
+"""Model bundles: read and write a folder with a model and everything it needs to predict."""
 
 from __future__ import annotations
 
@@ -65,16 +65,16 @@ class ModelBundle(Bundle[MapsPart]):
     """A verified model of contrast maps: card, masks and ROI maps; weights are read on demand."""
 
     brain: Places  # where the ROI series are computed
-    places: Places  # where the model reads and predicts
-    # (rois, brain voxels), of 32 bits. Those of several sets are (rois, places), one set after the
-    # other, of 16 bits and mapped from the file; where `combine` makes them, those of one set.
+    places: Places  # where the model reads and predicts: voxels, parcels or numbered places
+    # (rois, brain voxels), 32 bits. With several sets (rois, places), set after set, 16 bits and
+    # mapped from the file; if there is a `combine`, only those of the largest set.
     roi_maps: NDArray[np.floating]
-    correction: Correction | None = None  # of the model's maps, over the places; None: none
-    half_widths: HalfWidths | None = None  # of intervals around the maps; None: none
+    correction: Correction | None = None  # of the model's maps; None: they are not corrected
+    half_widths: HalfWidths | None = None  # of prediction intervals; None: there are none
     people: ModelPeople | None = None  # people used to make the model; None: not known
-    # (contrasts, places), mean of the maps that it predicts for its training people; None: unknown
+    # (contrasts, places), the mean prediction for the training people; None: not known
     mean: NDArray[np.float32] | None = None
-    # (rois, maps), where the ROIs' maps are combinations of `roi_maps`; None: they are `roi_maps`.
+    # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
     combine: NDArray[np.float32] | None = None
 
     @property
@@ -91,19 +91,19 @@ class ModelBundle(Bundle[MapsPart]):
             of = "parcels" if part.parcels else f"{part.places} places"
             reads = "CIFTI series" if part.parcels else "arrays"
             raise BundleError(
-                f"{self.card.name} is a model of {of} without a grid: it reads {reads}",
-                expected="a model on a grid, for what is asked",
+                f"{self.card.name} is a model of {of} without a grid and reads {reads}",
+                expected="a model on a voxel grid for this",
             )
         return part.grid
 
     @property
     def space(self) -> str:
-        """Template of the places: of parcels, that these are some.
+        """Template of the voxels; for parcels, a word that says so.
 
         Raises
         ------
         BundleError
-            The places have names alone.
+            The places are only numbered.
         """
         if isinstance(self.places, ParcelPlaces):
             return self.places.space
@@ -111,17 +111,14 @@ class ModelBundle(Bundle[MapsPart]):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What BIDS wants in the sidecars of maps at the places; BundleError as for `space`."""
+        """Fields that BIDS requires in the sidecars of maps; BundleError as for `space`."""
         if isinstance(self.places, ParcelPlaces):
             return {"Density": self.places.density}
         return self.grid.metadata
 
     @property
     def training_voxel_mm(self) -> float:
-        """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated.
-
-        NaN of parcels.
-        """
+        """Voxel edge of the training runs, or of the grid if not stated; NaN for parcels."""
         stated = self.card.training.voxel_size_mm
         if isinstance(self.places, ParcelPlaces):
             return math.nan
@@ -154,7 +151,7 @@ class ModelBundle(Bundle[MapsPart]):
 
     @property
     def place_roi_maps(self) -> NDArray[np.floating]:
-        """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
+        """ROI maps where the model predicts, (rois, places); 0 outside the brain mask."""
         if self.combine is not None:
             return self.combine @ self.roi_maps.astype(np.float32)
         if self.card.part.grid is None or self.card.part.several:
@@ -178,11 +175,11 @@ class ModelBundle(Bundle[MapsPart]):
         Parameters
         ----------
         device
-            Where to compute, as torch names it.
+            Where to compute, by torch's name.
         threads
-            On the CPU; None: as NumPy's BLAS is set.
+            Threads on the CPU; None: as many as NumPy's BLAS uses.
         report
-            Receives lines, e.g. on too little memory.
+            Receives warnings, such as of too little memory.
 
         Raises
         ------
@@ -214,7 +211,7 @@ class ModelBundle(Bundle[MapsPart]):
         TensorFile(self.path / WEIGHTS_FILE).require_finite()
 
     def network(self) -> AttentionUNet:
-        """Read the network of a kind that has one. This imports torch.
+        """Read the network, if the model's kind has one. This imports torch.
 
         Returns
         -------
@@ -232,7 +229,7 @@ class ModelBundle(Bundle[MapsPart]):
         weights = self.weights()
         if not KINDS[self.card.kind].is_network:
             raise BundleError(
-                f"{weights.path} is of a model of kind {self.card.kind}",
+                f"{weights.path} belongs to a model of kind {self.card.kind}",
                 expected=" or ".join(row.name for row in KINDS.values() if row.is_network),
             )
         return AttentionUNet.from_parameters(read(weights, self.places))
@@ -294,16 +291,16 @@ class BundleArrays:
 
     # The model's tensors, by its kind's names (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
-    roi_maps: NDArray[np.floating]  # (rois, brain voxels); of several sets (rois, places)
+    roi_maps: NDArray[np.floating]  # (rois, brain voxels); with several sets (rois, places)
     brain: Places  # where the ROI series are computed, on the card's grid
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Correction of the model's maps; the card's `recentring` says how it was found.
     correction: Correction | None = None
-    # (contrasts, places), of the model's maps, corrected, for its training people; None: not known
+    # (contrasts, places), mean of the corrected predictions for the training people; None: unknown
     mean: NDArray[np.float32] | None = None
-    # (rois, maps), where maps of several sets are combinations of `roi_maps`; None: they are those.
+    # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
     combine: NDArray[np.floating] | None = None
-    half_widths: HalfWidths | None = None  # of intervals around the maps; None: none
+    half_widths: HalfWidths | None = None  # of prediction intervals; None: there are none
 
 
 def write_bundle(

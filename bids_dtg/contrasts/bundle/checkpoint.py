@@ -37,12 +37,12 @@ def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
     Parameters
     ----------
     path
-        Checkpoint: a torch zip whose pickle is a dictionary with the key ``state_dict``.
+        Checkpoint: a torch zip file whose pickle is a dictionary with the key ``state_dict``.
 
     Returns
     -------
     AttentionUNet
-        In eval mode, float32, on the CPU; sizes are those of the tensors.
+        In eval mode, float32, on the CPU, with the sizes of the tensors.
 
     Raises
     ------
@@ -71,8 +71,8 @@ def _load_tensors_only(path: Path) -> object:
     )
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch stores without compression, so that nothing grows when it is read; and it
-            # does not look at the checksums itself.
+            # torch stores without compression, so compressed entries could be a zip bomb; and
+            # torch does not verify the checksums.
             packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist())
             if packed or archive.testzip() is not None:
                 raise whole
@@ -82,14 +82,14 @@ def _load_tensors_only(path: Path) -> object:
         raise BundleError(
             f"{path} holds pickled objects ({_refused_object(err)}), which could run code",
             expected="tensors and plain values only",
-            remedy="save the state_dict alone and convert that",
+            remedy="save only the state_dict, and convert that",
         ) from err
     except (zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError) as err:
         raise whole from err
 
 
 class _Inert:
-    """Replaces an object of the training that is not needed; accepts any call, does nothing."""
+    """Replaces an object of the training that is not needed: accepts any call and does nothing."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
@@ -101,8 +101,8 @@ class _Inert:
 def _stand_ins(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Allow the names of classes in a checkpoint's hyperparameters, each as an inert object.
 
-    Lightning stores hyperparameters as objects: a loss function, an optimiser's class. They are
-    neither imported nor called, and objects of any other module are refused.
+    Lightning stores hyperparameters as objects, such as a loss function or an optimiser's class.
+    They are neither imported nor called, and objects of any other module are refused.
     """
     names = get_unsafe_globals_in_checkpoint(str(path))
     return [(_Inert, name) for name in names if name.startswith(_TRAINING_MODULES)]
@@ -117,8 +117,8 @@ def _refused_object(err: pickle.UnpicklingError) -> str:
 def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Tensor]:
     """Return the network's tensors under the published names.
 
-    One rule: the text before the first block's weight (``model.``, ``module.``, nothing) is the
-    network's prefix; keys without it belong to the training and are left out.
+    The network's prefix is the text before the name of the first block's weight (``model.``,
+    ``module.`` or nothing). Keys without this prefix belong to the training and are left out.
     """
     names = [name for name in state if isinstance(name, str) and name.endswith(FIRST_WEIGHT)]
     if len(names) != 1:

@@ -40,23 +40,22 @@ def convert_checkpoint(
     Parameters
     ----------
     checkpoint
-        Lightning's, of the attention U-Net; pickled code in it is never run.
+        Lightning checkpoint of the attention U-Net; pickled code in it is never run.
     out
         Folder of the bundle; see `write_bundle`.
     card
-        Facts of the model; its grid is filled in, and so are contrasts, those of HCP-YA, if it has
-        none.
+        Facts about the model. Its grid is filled in; if it has no contrasts, those of HCP-YA are.
     maps
-        4-D NIfTI, one volume a ROI, on the lattice of `mask`: the same grid, or a larger field of
-        view, which is cropped exactly (never resampled).
+        4-D NIfTI, one volume per ROI, on the lattice of `mask`: the same grid, or a larger field
+        of view, which is cropped exactly (never resampled).
     brain_mask
         NIfTI on the same lattice; the ROI series are computed where it is 1.
     mask
-        NIfTI; voxels that the network reads and predicts; its header defines the grid.
+        NIfTI of the voxels that the network reads and predicts; its header defines the grid.
     space, resolution
-        Template of the grid, and its label of the BIDS entity res-.
+        Template of the grid, and its value of the BIDS entity res-.
     people
-        Used to make the model; None: not known.
+        People used to make the model; None: not known.
 
     Returns
     -------
@@ -106,7 +105,7 @@ def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
         raise err.as_kind(BundleError) from err
     except ValueError as err:
         raise BundleError(
-            f"{path}: {err}", expected="a table with tabs, one line a contrast"
+            f"{path}: {err}", expected="a tab-separated table, one line per contrast"
         ) from err
 
 
@@ -118,7 +117,7 @@ def _contrasts_for(
         listed = "the table lists" if contrasts else "HCP-YA has"
         raise BundleError(
             f"{checkpoint} predicts {outputs} contrasts, {listed} {len(chosen)}",
-            remedy="give a table with one line an output, in their order (--contrasts)",
+            remedy="give a table with one line per output, in order (--contrasts)",
         )
     return tuple(chosen)
 

@@ -1,4 +1,4 @@
-"""The lines of `dtg-models info` on a model of contrast maps: facts, contrasts and scores."""
+"""Lines of `dtg-models info` on a model of contrast maps: facts, contrasts and scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.stats.splits import SETS
 
-# Key of a row and heading of its column; a value is one number, or a mean and its interval.
+# Column headings by key of a row; a value is one number, or a mean and its interval.
 _COLUMNS = {
     "r": "R",
     "r_minus_group_average": "R - GROUP'S",
@@ -23,13 +23,13 @@ _COLUMNS = {
 
 
 def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
-    """Return the names and texts of facts that only such models have."""
+    """Return names and texts of the facts that are specific to such models."""
     part, fact = bundle.card.part, bundle.card.with_source
     same = ", ".join(part.not_individual)
     sets = f" in sets of {', '.join(map(str, part.connectome.sets))}" if part.several else ""
-    segment = "none: each run is read whole" if part.whole_runs else f"{part.segment_seconds:g} s"
+    segment = "none, runs are read whole" if part.whole_runs else f"{part.segment_seconds:g} s"
     if part.of_sessions:
-        segment = f"none: runs of a session are joined, {part.segment_seconds:g} s in training"
+        segment = f"none, runs of a session are joined ({part.segment_seconds:g} s in training)"
     return [
         ("people", _people_words(bundle.people)),
         ("segment", fact("segment_seconds", segment)),
@@ -44,9 +44,9 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
 def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     grid, number = bundle.card.part.grid, bundle.places.number
     if grid is None:
-        words = "none: places have names, and arrays are read"
+        words = "none, it reads arrays of named places"
         if bundle.card.part.parcels:
-            words = "none: places are parcels, and CIFTI series are read"
+            words = "none, it reads CIFTI series of parcels"
         return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]
     sizes = " x ".join(str(size) for size in grid.shape)
     words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"
@@ -60,14 +60,14 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
 def _people_words(people: ModelPeople | None) -> str:
     """List how many people each set of the model has, and the groups without a list."""
     if people is None:
-        return "training people unknown: the bundle has no list of them"
+        return "unknown, because the bundle has no list of the training people"
     counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]
     listed = f"{', '.join(counts) or 'nobody'}, listed as hashes"
     return "; ".join((listed, *(f"not listed: {text}" for text in people.unlisted)))
 
 
 def maps_tables(bundle: ModelBundle) -> list[str]:
-    """List the contrasts, and the scores in the card with those of simple models, if it has any."""
+    """List the contrasts and, if the card has them, scores of the model and of simple models."""
     rows = [(str(c.index), c.label, c.description) for c in bundle.contrasts]
     lines = table_lines([("INDEX", "LABEL", "DESCRIPTION"), *rows])
     evaluation = bundle.card.evaluation or {}
@@ -75,7 +75,7 @@ def maps_tables(bundle: ModelBundle) -> list[str]:
         return lines
     how = "not trained on"
     if "cross_validation" in evaluation:
-        how = "by cross-validation: each predicted by a fit to others"
+        how = "by cross-validation, each predicted by a fit to others"
     table = [("MODEL", *_COLUMNS.values())]
     for row in evaluation["rows"]:
         table.append((row["model"], *(_cell(row.get(key)) for key in _COLUMNS)))
@@ -84,7 +84,7 @@ def maps_tables(bundle: ModelBundle) -> list[str]:
 
 
 def _cell(figure: float | Sequence[float | None] | None) -> str:
-    """Write a number, or a mean and its interval if that is known."""
+    """Write a number, or a mean with its interval if that is known."""
     if figure is None:
         return ""
     known = [x for x in (figure if isinstance(figure, Sequence) else [figure]) if x is not None]

@@ -1,7 +1,7 @@
-"""The kinds of model of contrast maps: the one table of the program's facts about each.
+"""The kinds of model of contrast maps: one table with everything that differs between them.
 
 A new kind is a module with the functions that `MapsKind.module` names, and a row here. A row
-imports its module only when it is called, so that names and words cost nothing.
+imports its module only when it is needed, so that listing the kinds is fast.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _selftest = later("contrasts.bundle.selftest:check_maps_model")
 
 @dataclass(frozen=True, kw_only=True)
 class MapsKind(Kind):
-    """A row of a kind of model of contrast maps: all that differs between kinds."""
+    """One kind of model of contrast maps."""
 
     workflow: str = "contrasts"
     predicts: str = "contrast maps"
@@ -41,23 +41,23 @@ class MapsKind(Kind):
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
     selftest: Callable[[Any], list[Check]] = _selftest
-    title: str  # for pages, without an article; `panels/methods.toml` has its further words
-    # Imports the module that has its functions: `channels`, `read` and `prepare` for tensors of a
+    title: str  # for pages, without an article; more sentences are in `panels/methods.toml`
+    # Imports the module with its functions: `channels`, `read` and `prepare` for tensors of a
     # bundle, `check` before people are read, and `fit`.
     module: Callable[[], Any]
-    # Trained by epochs with torch, on segments, and chosen by people apart; it can be fine-tuned.
-    # Else fitted at once to whole runs, and people are left out in turn.
+    # A network is trained with torch on segments, needs validation people and can be fine-tuned.
+    # Other kinds are fitted to whole runs, and training people are left out in turn.
     is_network: bool
-    connectome: str = "marginal"  # form that it reads
-    # Numbers of ROIs of the sets of maps that are made from arrays. A kind that has some can read
-    # several sets; (): it reads the one of a model.
+    connectome: str = "marginal"  # form of connectome that it reads
+    # Numbers of ROIs of the sets that are made for models of parcels. A kind with such numbers can
+    # read several sets; (): it reads only one, taken from another model.
     sets: tuple[int, ...] = ()
-    image_sets: tuple[int, ...] = ()  # the same of images, which cost more
+    image_sets: tuple[int, ...] = ()  # the same for models of voxels, which take longer
     help: str = ""  # for ``--help``, where the name does not explain it
     recipes: tuple[str, ...] = ("default",)  # training recipes, rows of `contrasts.plan.RECIPES`
 
     def segment_seconds(self, base: float) -> float:
-        """Return the length of rest from which a model of this kind predicts at a time.
+        """Return the length of rest that a model of this kind predicts from.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ ATTENTION_UNET = MapsKind(
 )
 LINEAR = MapsKind(
     name="linear",
-    help="one linear model for all places, from 5 participants on",
+    help="one linear model for all voxels or parcels, needs 5 participants",
     title="linear model",
     module=constant("contrasts.linear"),
     is_network=False,

@@ -1,4 +1,4 @@
-"""The fields of the card that models of contrast maps add to those of every model."""
+"""Fields of the card that models of contrast maps add to those of every model."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.notices import counted
 
-# The files of such a bundle beside the weights, which `bundle.arrays` reads and writes.
+# The bundle's files besides the weights; `bundle.arrays` reads and writes them.
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
-# For a model without a grid: its parcels of CIFTI, if they are some, as CIFTI's XML; and its ROI
-# maps, as those of several sets.
+# For a model without a grid: its CIFTI parcels, if it has any, as CIFTI XML; and its ROI maps, in
+# the file that several sets also use.
 PARCELS_FILE, LISTED_MAPS_FILE = "parcels.xml", "maps.safetensors"
 OFFSET_FILE = "reference.safetensors"
 HALF_WIDTH_FILE, MEAN_FILE = "half_width.safetensors", "mean.safetensors"
 
-RUN, SESSION = "run", "session"  # what a sample is
-GAIN_DIGITS = 4  # a hundredth of the precision that the measured people allow
+RUN, SESSION = "run", "session"  # units of rest that maps are predicted from
+GAIN_DIGITS = 4  # decimals; rounding is a hundredth of the gains' uncertainty
 _LABEL = "[A-Za-z0-9]+"
 
 
 @dataclass(frozen=True)
 class Recentring:
-    """How the error in a model's mean maps was found; the offset is in `OFFSET_FILE`."""
+    """How the error in a model's mean maps was estimated; the offset is in `OFFSET_FILE`."""
 
     participants: int  # people with both scans; each predicted by a model not trained on them
-    segments: int  # number of segments of rest that each prediction is averaged over
-    # Whether these are the training people, each left out of the fit in turn.
+    segments: int  # rest segments averaged in each prediction
+    # Whether they are the training people, each left out of the fit in turn.
     left_out_in_turn: bool = False
 
 
@@ -46,21 +46,21 @@ class MapsPart(CardPart):
     """The part of the card of models of contrast maps, of any kind."""
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
-    grid: Grid | None = None  # where its maps and masks lie; None: at names, or parcels
-    places: int | None = None  # how many places it has, without a grid; None: it has a grid
-    # Length of rest in one training sample; more than any run has: runs are not cut.
+    grid: Grid | None = None  # of maps and masks; None: the model predicts parcels or listed places
+    places: int | None = None  # number of places of a model without a grid; None: it has a grid
+    # Length of rest in one training sample; if it is longer than any run, runs are not cut.
     segment_seconds: float = 432.0
     statistic: str = "z"  # value of the BIDS entity stat- of the maps
     units: str = "z"  # unit of the maps
-    recentring: Recentring | None = None  # None: maps are what the model predicts
-    gains: tuple[float, ...] | None = None  # of the contrasts' deviations; with `recentring` only
-    # How half-widths were made, as `arrays.read_half_widths` reads it; None: there are none.
+    recentring: Recentring | None = None  # None: maps are not corrected
+    gains: tuple[float, ...] | None = None  # of the contrasts' deviations; only with `recentring`
+    # How half-widths were made, in the form of `arrays.read_half_widths`; None: there are none.
     half_width: Mapping[str, Any] | None = None
-    # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
+    # Labels of contrasts whose map is the same for everybody; may omit those with gain 0.
     same_for_all: tuple[str, ...] = ()
-    connectome: Form = MARGINAL  # what the model reads
-    parcels: bool = False  # whether its places without a grid are parcels of CIFTI, not names
-    # What a sample is: a run, or segments of it, or all runs of a session, joined.
+    connectome: Form = MARGINAL  # form of the connectome that the model reads
+    parcels: bool = False  # whether places without a grid are CIFTI parcels
+    # What maps are predicted from: a run (or segments of it), or all runs of a session, joined.
     sample: str = RUN
 
     @property
@@ -70,12 +70,12 @@ class MapsPart(CardPart):
 
     @property
     def cut_seconds(self) -> float:
-        """Length that runs are cut into; runs of a session that are joined stay whole."""
+        """Length of the segments that runs are cut into; joined runs stay whole."""
         return SECONDS_PER_RUN if self.of_sessions else self.segment_seconds
 
     @property
     def whole_runs(self) -> bool:
-        """Whether runs are not cut, and not joined."""
+        """Whether runs are neither cut nor joined."""
         return self.sample == RUN and self.segment_seconds >= SECONDS_PER_RUN
 
     @property
@@ -85,14 +85,14 @@ class MapsPart(CardPart):
 
     @property
     def of_geometry(self) -> tuple[str, ...]:
-        """Names of the files that define grid and ROIs; the maps last."""
+        """Names of the files that define the grid and the ROIs; the ROI maps last."""
         if self.grid is not None:
             return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if self.several else MAPS_FILE)
         return (PARCELS_FILE, LISTED_MAPS_FILE) if self.parcels else (LISTED_MAPS_FILE,)
 
     @property
     def required_files(self) -> tuple[str, ...]:
-        """Names of the files that a bundle must have, beside the weights."""
+        """Names of the files that a bundle must have besides the weights."""
         of_values = {OFFSET_FILE: self.recentring, HALF_WIDTH_FILE: self.half_width}
         return *self.of_geometry, *(name for name, own in of_values.items() if own is not None)
 
@@ -141,7 +141,7 @@ class MapsPart(CardPart):
         Raises
         ------
         BundleError
-            If a field is missing or wrong.
+            A field is missing or wrong.
         """
         listed = not fields.absent("places")
         if listed != fields.absent("grid"):
@@ -201,9 +201,9 @@ def _form(fields: JsonFields) -> Form:
     name, sets = fields.one_of("connectome", FORMS), fields.value("rois")
     legal = isinstance(sets, list) and all(type(rois) is int and rois > 0 for rois in sets)
     if not legal or sets != sorted(set(sets)):
-        raise fields.wrong("rois", sets, "sets of more and more ROIs")
+        raise fields.wrong("rois", sets, "increasing numbers of ROIs, one per set")
     if sets and not FORMS[name].joint:
-        raise fields.wrong("rois", sets, "no sets, as the connectome is marginal")
+        raise fields.wrong("rois", sets, "no sets, because the connectome is marginal")
     return Form(name, tuple(sets))
 
 

@@ -1,4 +1,4 @@
-"""The published models, by `published.toml`: their source files and their cards."""
+"""The published models: their source files and cards, from `published.toml`."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from bids_dtg.files.text import read_packaged
 if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import ModelBundle
 
-# Files and facts of all models.
+# Files and facts about all models.
 _KNOWN = tomllib.loads(read_packaged(__package__, "published.toml"))
 SERIN: str = _KNOWN["card"]["citation"]
 
-# Hashes of the ids of training people, from lists that the makers have published; made by
+# Hashes of training people's IDs, from lists that the authors published; made by
 # `scripts/published_people.py`.
 _PEOPLE = "published_people.json"
-# Ids of a published data set, with the additions of other studies.
+# IDs of a published dataset, with the suffixes that other studies add.
 _IDS = {
     "HCP-YA": re.compile(r"(?:HCP)?(\d{6})(?:MR|V1MR)?", re.IGNORECASE),
     "HCP-D": re.compile(r"(HCD\d{7})(?:V1MR)?", re.IGNORECASE),
 }
-# Names of these data sets, in letters and digits.
+# Names of these datasets, reduced to letters and digits.
 _NAMES = {
     "HCP-YA": ("hcpya", "hcpyoungadult", "hcp1200", "hcps1200", "hcp"),
     "HCP-D": ("hcpd", "hcpdevelopment", "hcplifespandevelopment"),
@@ -51,12 +51,12 @@ class PublishedMaps(PublishedModel):
     maps: PinnedFile  # group-ICA maps, 4-D
     brain_mask: PinnedFile  # where the ROI series are computed
     mask: PinnedFile  # defines the grid
-    data_sets: tuple[str, ...]  # published lists of the people it was made with
-    unlisted: tuple[str, ...]  # further people used to make it, in words
+    data_sets: tuple[str, ...]  # datasets whose published lists name the people it was made with
+    unlisted: tuple[str, ...]  # further people it was made with, in words
 
     @classmethod
     def of(cls, name: str, facts: Mapping[str, Any]) -> PublishedMaps:
-        """Make a model's row of its facts in the table."""
+        """Make a model's row from its facts in the table."""
         card = ModelCard(
             name=name,
             kind=ATTENTION_UNET.name,
@@ -85,7 +85,7 @@ class PublishedMaps(PublishedModel):
 
     @property
     def people(self) -> ModelPeople:
-        """The people that it was made with, if they are published."""
+        """The people that it was made with, as published."""
         seen = ModelPeople({}, self.unlisted)
         for name in self.data_sets:
             seen = seen.joined(_lists()[name])
@@ -115,7 +115,7 @@ class PublishedMaps(PublishedModel):
 
 
 def _entry(file: PinnedFile, path: Path) -> dict[str, Any]:
-    """Return what the card records of an input file."""
+    """Return the card's record of an input file."""
     algorithm, _, digest = file.digest.partition(":")
     return {
         "location": file.location,
@@ -132,7 +132,7 @@ PUBLISHED: Mapping[str, PublishedMaps] = {
 
 
 def canonical_name(data_set: str) -> str | None:
-    """Return a data set's name in the lists; None: it is not one of them.
+    """Return the usual name of a published dataset; None: it is not one of them.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def canonical_name(data_set: str) -> str | None:
 
 
 def published_id(data_set: str, label: str) -> str | None:
-    """Return the id of a label in a published data set; None: it has another form.
+    """Return the ID of a label in a published dataset; None: it has another form.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def published_id(data_set: str, label: str) -> str | None:
 
 
 def published_names(label: str) -> tuple[str, ...]:
-    """Return the published data sets whose ids have the form of a label."""
+    """Return the published datasets whose IDs have the form of a label."""
     return tuple(name for name in _IDS if published_id(name, label))
 
 

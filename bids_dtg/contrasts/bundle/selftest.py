@@ -1,4 +1,4 @@
-"""The self-check of a model of contrast maps: simulated rest through it, and what must hold."""
+"""The self-check of a model of contrast maps: predict from simulated rest, and check the maps."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from bids_dtg.stats.correlation import correlation
 _SEED = 38  # of the simulated rest
 _FRAMES = 240
 _PLACES_AT_A_TIME = 1 << 14
-_NOISE = 1.5  # SD of a place's own signal, where the sum of the ROIs' is 1 at their peaks
-_BOX = 24  # voxels along an edge of the part of the grid on which the eager network runs
-_AGREEMENT = 1e-5  # between prepared and eager, as a share of the largest value, or of 1
-_LEAST_AGREEING = 0.75  # share of differences that must point as their parts do
+_NOISE = 1.5  # SD of a voxel's own noise; ROI signals have SD 1 at their peaks
+_BOX = 24  # edge, in voxels, of the box in which the network is also run by torch
+_AGREEMENT = 1e-5  # largest difference of both, as a share of the largest value (or of 1)
+_LEAST_AGREEING = 0.75  # share of contrasts A - B that must correlate with the difference A - B
 
 Maps = NDArray[np.float32]  # (contrasts, places)
 
 
 def check_maps_model(bundle: ModelBundle) -> list[Check]:
-    """Predict maps from simulated rest, and judge them.
+    """Predict maps from simulated rest, and check them.
 
     Parameters
     ----------
@@ -55,22 +55,22 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
 
 
 def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[np.float32]:
-    """Return the connectome of simulated rest, the same in every call.
+    """Return the connectome of simulated rest, always the same one.
 
     Parameters
     ----------
     roi_maps
-        (rois, places): each place has the ROIs' series by these weights, and noise.
+        (rois, voxels), by which the ROIs' series are weighted at each voxel; noise is added.
     form
-        Of the connectome that the model reads.
+        Form of the connectome that the model reads.
 
     Returns
     -------
-    (rois, places)
+    (rois, voxels)
     """
     rng = np.random.Generator(np.random.PCG64(_SEED))
     rois, places = roi_maps.shape
-    # Neighbours in time are alike, and all ROIs share a part, as in rest.
+    # As in real rest, series are smooth in time and all ROIs share some signal.
     series = rng.random((_FRAMES + 2, rois)) + 0.5 * rng.random((_FRAMES + 2, 1))
     series = _standardised(series[:-2] + series[1:-1] + series[2:])
     roi_maps = roi_maps.astype(np.float32, copy=False)
@@ -87,14 +87,14 @@ def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[
 
 
 def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return series (frames, any) of mean 0 and variance 1."""
+    """Scale series (frames, any) to mean 0 and variance 1."""
     centred = series - series.mean(axis=0)
     found: NDArray[np.float64] = centred / centred.std(axis=0)
     return found
 
 
 def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
-    """Compare the prepared network with torch's in a part of the grid."""
+    """Compare the prepared network with torch's network in a box of the grid."""
     name = "prepared and eager agree"
     if not KINDS[bundle.card.kind].is_network:
         return Check(name, None, f"a {bundle.card.kind} model has no network")
@@ -126,7 +126,7 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
 
 
 def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
-    """Compare the map of each contrast A - B with those of A and of B."""
+    """Check that the map of each contrast A - B correlates with the map of A minus that of B."""
     name = "differences have their sign"
     number = {(contrast.task, contrast.name): contrast.index for contrast in contrasts}
     agree: dict[str, bool] = {}

@@ -44,7 +44,7 @@ def test_six_people_all_train_and_nothing_is_promised(six):
     assert (card.kind, card.part.connectome.name) == ("linear", "partial")
     assert card.training.participants == 6
     assert card.part.segment_seconds == 86_400
-    assert "none: each run is read whole" in "\n".join(bundle_lines(bundle))
+    assert "none, runs are read whole" in "\n".join(bundle_lines(bundle))
     assert card.part.recentring.left_out_in_turn
     assert card.part.recentring.participants == 6
     assert card.record["linear"]["participants"] == 6

@@ -214,7 +214,7 @@ def test_images_are_refused_by_a_model_without_a_grid(listed, tmp_path, capsys):
     (tmp_path / "in" / "sub-01").mkdir()
     call = [str(tmp_path / "in"), str(tmp_path / "out"), "participant", "--model"]
     assert program([*call, str(listed.path)]) == 2
-    assert "5 places without a grid: it reads arrays" in capsys.readouterr().err
+    assert "5 places without a grid and reads arrays" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
