@@ -80,7 +80,7 @@ def test_what_was_cleaned_elsewhere_is_not_guessed(tmp_path, capsys):
     job = hcp(tmp_path)
     assert job.run() == 0
     err = capsys.readouterr().err
-    assert "sidecars do not state ResidualDegreesOfFreedom" in err
+    assert "sidecars do not give ResidualDegreesOfFreedom" in err
     (row,) = read_table(next(job.out.rglob("*_qc.tsv")))
     assert (row["residual_dof"], row["effective_dof"]) == ("n/a", "n/a")
     written = sidecar(job.out)
@@ -99,7 +99,7 @@ def test_what_its_sidecar_states_is_used(tmp_path, capsys):
     path = bold.with_name(bold.name.replace(".nii.gz", ".json"))
     path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": 33}))
     assert job.run() == 0
-    assert "do not state" not in capsys.readouterr().err
+    assert "do not give" not in capsys.readouterr().err
     assert float(quality(job.out)["residual_dof"]) == 33
     assert sidecar(job.out)["SegmentsWeightedBy"] == "ResidualDegreesOfFreedom"
     path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": 19}))

@@ -101,7 +101,7 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
 def test_what_needs_volumes_is_refused_at_once(cohort, words, option, capsys):
     assert cohort.run(*words) == 2
     said = capsys.readouterr().err
-    assert f"{option} was given, and own is a model of parcels, whose maps are CIFTI" in said
+    assert f"{option} was given with own, a model of parcels, whose maps are CIFTI" in said
 
 
 @pytest.mark.slow

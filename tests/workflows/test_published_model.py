@@ -101,7 +101,7 @@ def test_a_failed_fetch_says_why_and_both_ways_out(small):
     with pytest.raises(BundleError) as caught:
         obtain_on_terminal("hcp-ya")
     message = str(caught.value)
-    assert "hcp-ya is not here, and fetching it failed" in message
+    assert "hcp-ya is missing, and its download failed" in message
     for fact in ("HTTP 404", "dtg-models fetch hcp-ya", "--model demo"):
         assert fact in message
 

@@ -1,10 +1,10 @@
 """One participant: from resting-state runs to contrast maps, sidecars, tables and a report.
 
-- `measure`: one run: from its files, or arrays in memory, to connectomes
-- `model`: the model of a call, prepared in the background, and maps of segments, averaged
-- `outputs`: files of an average of contrast maps: one module for each form of output
-- `quality`: figures and decisions of a run
-- `request`: what a call asks for: model, device, atlases, further spaces
-- `task_maps`: both halves for images in memory, as an estimator of scikit-learn
+- `measure`: turns one run, from files or arrays in memory, into connectomes
+- `model`: the model, prepared in the background, and the average of its maps over segments
+- `outputs`: files of an average of contrast maps, one module for each form of output
+- `quality`: quality metrics and decisions of a run
+- `request`: what the user asks for: model, device, atlases, further spaces
+- `task_maps`: measuring and predicting images in memory, as a scikit-learn estimator
 - `worker`: the participant level: reads runs ahead, predicts, writes
 """

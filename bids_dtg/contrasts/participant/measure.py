@@ -1,4 +1,4 @@
-"""One resting-state run: from its files to connectomes and quality figures."""
+"""Turn one resting-state run into connectomes and quality metrics."""
 
 from __future__ import annotations
 
@@ -49,30 +49,31 @@ from bids_dtg.participants.run_source import (
 from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, InputChoice
 
-# Frames averaged for the picture of a run: enough to see where its brain is.
+# Frames averaged for the registration figure; enough to see where the brain is.
 _MEAN_OVER = 8
-# Voxels of a carpet, of the model's grey matter and of the rest of its brain.
+# Voxels of a carpet in the model's grey matter, and in the rest of its brain mask.
 _CARPET_GREY, _CARPET_REST = 75, 25
-_FRAMES = 32  # of an array, taken at a time
+_FRAMES = 32  # frames of an array that are read at once
 
 
 class Reader:
     """Reduces resting-state runs to connectomes for one model, in one pass over each file.
 
-    Grey matter is read first, then the rest of the brain, each in the order of a file on the
-    model's grid, so that memory is read forward. Parcels are all grey matter, in the model's order.
+    Grey matter comes first, then the rest of the brain, each in the order of a file on the model's
+    grid, because reading memory in order is fast. Parcels all count as grey matter, in the model's
+    order.
 
     Parameters
     ----------
     bundle, cleaning
-        The model, and how runs are cleaned, by a strategy of the table.
+        The model, and the options of cleaning.
     threads
         Number of threads to compute with.
     keep_whole
-        Also compute the connectome of the whole run, beside those of its segments.
+        Whether to compute the connectome of the whole run as well as those of its segments.
     """
 
-    places: Places  # that are read
+    places: Places  # voxels or parcels that are read
     in_brain: NDArray[np.bool_]  # (places,), whether the ROI series are computed there
     maps: NDArray[np.floating]  # (rois, places), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
@@ -90,7 +91,7 @@ class Reader:
         if bundle.card.part.parcels:
             self.places, self.order = bundle.places, np.arange(bundle.places.number)
             self.in_brain = np.ones(len(self.order), bool)
-            # A copy in memory, as the pass reads them over and over.
+            # A copy in memory, because they are read again and again.
             self.maps = np.array(bundle.roi_maps, np.float32)
             let_go(bundle.roi_maps)
             return
@@ -114,12 +115,12 @@ class Reader:
 
     @property
     def form(self) -> Form:
-        """Of the connectomes: that which the model reads."""
+        """The form of the connectomes that the model reads."""
         return self.bundle.card.part.connectome
 
     @cached_property
     def carpet_voxels(self) -> Mapping[str, NDArray[np.intp]]:
-        """Positions of some places, evenly over the file: grey matter by its maps, and rest."""
+        """Positions of the carpet's voxels, evenly over the file; grey matter sorted by ROI map."""
         every, grey = np.arange(self.places.number), len(self.order)
         if not isinstance(self.places, VoxelPlaces):
             return {PARCEL: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
@@ -127,17 +128,17 @@ class Reader:
         return {GREY: self._by_map(first), REST: rest}
 
     def _by_map(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Put places in the order of the maps that are strongest there."""
+        """Sort voxels by the ROI map that is strongest there."""
         strongest = np.abs(self.maps[:, places]).argmax(axis=0)
         return places[np.argsort(strongest, kind="stable")]
 
     def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
-        """Return the arrays that are summed over a run: connectomes are of the model's places.
+        """Return the arrays that are needed to sum over a run, for connectomes in model order.
 
         Parameters
         ----------
         valid
-            (places,), whether the run has signal there.
+            (voxels,), whether the run has signal there.
         """
         return RunVoxels(
             self.maps,
@@ -150,17 +151,17 @@ class Reader:
         )
 
     def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
-        """Judge a run, of one set of ROIs, by checks that need no training."""
+        """Check whether the model suits a run, by one set of ROIs."""
         combine, rows = self.bundle.combine, self.form.one_set(self.bundle.rois)
         maps = self.maps[:, : len(self.order)]
         maps = maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
-        maps = maps[:, np.argsort(self.order)]  # as the model's places are
+        maps = maps[:, np.argsort(self.order)]  # in the model's order
         simulated = self.bundle.card.training.simulated
         return judge_run(run, mask_overlap, maps, self.mirror, simulated=simulated)
 
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
-        """(places,), the model's place on the other side; -1: none."""
+        """Index of the mirrored voxel or parcel of the model, (voxels,); -1: none."""
         return self.bundle.places.mirror()
 
     def measure(
@@ -179,13 +180,13 @@ class Reader:
         run
             The run, from `find_runs`.
         keep
-            (frames,), False for frames to remove besides those of the cleaning.
+            (frames,), False for frames to remove in addition to those that cleaning removes.
         cleaning
-            How this run is cleaned; None: as all are.
+            Options for this run; None: the reader's.
         clock
             Adds up the time of the stages.
         progress
-            Called with the share of the frames that have been read.
+            Receives the share of frames that have been read.
 
         Raises
         ------
@@ -214,7 +215,7 @@ class Reader:
                 smoothing=source.smoothing,
                 threads=self.threads,
             )
-        # Sets make many small products.
+        # Several sets need many small products, for which one thread is fastest.
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
                 moments,
@@ -251,20 +252,20 @@ class Reader:
     def courses(
         self, run: RestRun, most: int, keep: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float32]:
-        """Clean a run and return its series at the model's places, in one pass.
+        """Clean a run and return its time series at the model's voxels, in one pass.
 
         Parameters
         ----------
         run
             The run, from `find_runs`.
         most
-            Number of means of frames in a row that a longer run is reduced to.
+            Largest number of frames; in a longer run, consecutive frames are averaged.
         keep
             As for `measure`.
 
         Returns
         -------
-        (places, frames kept or means); 0 at places without signal.
+        (voxels, frames kept or means of frames); 0 at voxels without signal.
 
         Raises
         ------
@@ -299,7 +300,7 @@ class Reader:
     def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
         """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
         if run.mask is None or run.transforms:
-            return None  # a brain of native space has another volume
+            return None  # in native space, the brain has another volume
         values, affine = read_single(run.mask)
         in_mask = np.count_nonzero(np.greater(values, 0.5))
         of_run = float(in_mask * abs(np.linalg.det(affine[:3, :3])))
@@ -310,13 +311,13 @@ class Reader:
 
 
 def _evenly(voxels: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Return so many of the voxels at most, at equal steps."""
+    """Return at most so many of the voxels, at equal steps."""
     taken = np.linspace(0, len(voxels) - 1, min(most, len(voxels))).astype(np.intp)
     return voxels[taken]
 
 
 def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:
-    """Return the sort keys of flat positions in a grid in file order: first axis fastest."""
+    """Return the order that sorts flat grid positions as in a file, with the first axis fastest."""
     index = np.unravel_index(positions, grid.shape)
     return np.argsort(np.ravel_multi_index(index, grid.shape, order="F"))
 
@@ -336,12 +337,12 @@ def measure(
     run
         A run from `find_runs`.
     bundle
-        The model, whose voxels and ROI maps are taken.
+        The model, whose voxels and ROI maps are used.
     cleaning
-        Options of the cleaning; None: the program's defaults.
+        Options of cleaning; None: the program's defaults.
     input_type
-        Type of the dataset; it decides the strategy where `cleaning` leaves it open. auto: as the
-        run says, of which nothing is removed if another program has cleaned it.
+        Type of the dataset; it decides the strategy if `cleaning` leaves it open. auto: taken from
+        the run; nothing is removed from a run that another program has cleaned.
     threads
         Threads to compute with; None: all cores.
 
@@ -357,7 +358,7 @@ def measure(
     RunError
         The run's files cannot be used, or too little time is left after censoring.
     SettingsError
-        Options of the cleaning do not go together.
+        Options of cleaning cannot be combined.
 
     Examples
     --------
@@ -405,11 +406,11 @@ def measure_array(
     affine
         (4, 4), voxel indices to RAS+ mm.
     bundle
-        The model, whose voxels and ROI maps are taken.
+        The model, whose voxels and ROI maps are used.
     repetition_time_s
         Seconds from one frame to the next.
     confounds
-        (frames, columns) to regress out; an intercept always is.
+        (frames, columns) to regress out, in addition to an intercept.
     keep
         (frames,), False for frames to remove; all are kept by default.
 
@@ -421,10 +422,10 @@ def measure_array(
     Raises
     ------
     TypeError
-        Arrays that are no real numbers; `keep` that is no truth values.
+        An array is not of real numbers, or `keep` is not boolean.
     ValueError
-        Shapes that do not fit, a repetition time that is none, confounds without a finite number,
-        or too few frames for the columns.
+        Shapes do not match, the repetition time or a confound is not valid, or there are too few
+        frames for the columns.
     RunError
         The voxels do not lie on the model's lattice, or less than half of them have signal.
 
@@ -438,7 +439,7 @@ def measure_array(
     (50, 163310)
     """
     if not isinstance(bundle, ModelBundle):
-        raise TypeError(f"the bundle is a {type(bundle).__name__}. Expected: of load_bundle")
+        raise TypeError(f"the bundle is a {type(bundle).__name__}. Expected: from load_bundle")
     tr: object = repetition_time_s
     if not isinstance(tr, int | float | np.number) or not 0 < float(tr) <= LONGEST_TR_SECONDS:
         raise ValueError(f"repetition_time_s is {tr!r}. Expected: {EXPECTED_TR}")
@@ -483,11 +484,11 @@ def measure_parcels(
         (frames, parcels), in the order of ``bundle.places.names``; parcels that hold NaN have no
         data.
     reader
-        Of a model of parcels.
+        Reader for a model of parcels.
     repetition_time_s
         Seconds from one frame to the next.
     keep
-        (frames,) to keep; None: all.
+        (frames,), which frames to keep; None: all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The model of a call, prepared in the background, and its maps: a segment each, averaged."""
+"""The model, prepared in the background, and its maps, averaged over segments."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ from bids_dtg.progress import Board
 _NICENESS = 10
 _LARGEST_R = 1.001  # a correlation, with the rounding of half precision
 
-# Largest memory of a process with its reader, the first process and the one that makes pages (sums
-# of PSS): for the demo model's 163,310 voxels 0.79 GB for runs on its grid, 1.01 GB for others; for
-# a model of 1,000 voxels 0.36 GB for a run of the whole head at 2 mm. It does not grow with the
-# length of runs.
+# Peak memory of a process with its reader, the first process and the one that makes pages (sum of
+# PSS). With the demo model's 163,310 voxels: 0.79 GB for runs on its grid, 1.01 GB for others. With
+# a model of 1,000 voxels: 0.36 GB for a whole-head run at 2 mm. It does not grow with run length.
 _BYTES_EACH, _BYTES_A_VOXEL = 350e6, 4.1e3
-# Of further ROI maps than the published model's 50, at each voxel: sums of two halves, maps and
-# connectomes. Five sets of 265 maps took 1.0 GB of 163,310 voxels; learning takes more than that.
+# For each ROI map beyond the published model's 50, at each voxel: sums of two halves, maps and
+# connectomes. 265 maps in five sets took 1.0 GB with 163,310 voxels; training takes more.
 _BYTES_A_ROI, _USUAL_ROIS = 12.0, 50
-# Of torch, which a process imports for a GPU; measured with the build for CPUs.
+# For torch, which a process imports to use a GPU; measured with torch's CPU build.
 _BYTES_OF_TORCH = 350e6
 
 
 class Model:
-    """A bundle's model on a device, prepared once, from the first call of `begin`."""
+    """A bundle's model on a device, prepared once, when `begin` is first used."""
 
     def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
         self.bundle, self._device, self._threads = bundle, device, threads
@@ -52,7 +51,7 @@ class Model:
         self._notes: list[str] = []
 
     def begin(self) -> None:
-        """Start to read and prepare the model in a thread."""
+        """Start reading and preparing the model in a thread."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
 
@@ -62,7 +61,7 @@ class Model:
         Parameters
         ----------
         connectome
-            Of one segment of rest.
+            Connectome of one segment of rest.
 
         Raises
         ------
@@ -76,7 +75,7 @@ class Model:
         try:
             maps = self._prepared.result().predict(connectome)
         except (MemoryError, RuntimeError) as err:
-            # Torch has no class for this error.
+            # Torch has no exception class for too little memory.
             if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
                 raise
             raise RunError(
@@ -86,15 +85,15 @@ class Model:
         return maps if correction is None else correction.apply(maps)
 
     def take_notes(self) -> tuple[str, ...]:
-        """Return messages on the network's work since the last call."""
+        """Return and clear the model's messages."""
         notes = tuple(self._notes)
         self._notes.clear()
         return notes
 
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
-            # Everybody waits for reading: this thread yields to it. The process may already have a
-            # lower priority, which it must not raise.
+            # Reading is the bottleneck, so this thread yields to it. If the process has a lower
+            # priority already, it is kept.
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         return self.bundle.prepare(self._device, self._threads, self._notes.append)
@@ -106,7 +105,7 @@ def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float
     Parameters
     ----------
     voxels, rois
-        Their numbers.
+        Numbers of voxels and ROI maps.
     on_cpu
         Whether the CPU computes maps.
     """
@@ -115,15 +114,15 @@ def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
-    """Load the model of a call; on a terminal, download a published one that is missing.
+    """Load a model; on a terminal, download a published one that is missing.
 
-    On a terminal, the user sees the download and can stop it. Elsewhere a hundred jobs of a
-    scheduler would each start one, so a missing model is an error that names the remedy.
+    On a terminal, the user sees the download and can stop it. Elsewhere, a hundred jobs of a
+    scheduler might each start one, so a missing model is an error that names the remedy.
 
     Raises
     ------
     BundleError
-        The model is not here and was not fetched, or is damaged.
+        The model is missing and was not downloaded, or is damaged.
     """
     wanted = PUBLISHED.get(name_or_path)
     watched = may_fetch and sys.stderr.isatty() and bool(download_hosts(os.environ, PUBLIC_HOST))
@@ -135,7 +134,7 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
             fetch_models([wanted], user_cache(), board.lane(0))
     except (BundleError, OutputError) as err:
         raise BundleError(
-            f"the model {wanted.card.name} is not here, and fetching it failed: {err.found}",
+            f"the model {wanted.card.name} is missing, and its download failed: {err.found}",
             expected=err.expected,
             remedy=", or: ".join(filter(None, [err.remedy, how_to_get(wanted.card.name)])),
         ) from err
@@ -154,8 +153,8 @@ def predict_maps(
     Parameters
     ----------
     connectome
-        (rois, voxels of the bundle's mask). For a `RunConnectomes`, the maps of the segments are
-        averaged, as the program does.
+        (rois, voxels of the bundle's mask). For a `RunConnectomes`, maps are averaged over
+        segments, as on the command line.
     bundle
         Model that predicts the maps.
     device
@@ -171,7 +170,7 @@ def predict_maps(
     Raises
     ------
     SettingsError
-        The device is not there, or the model reads connectomes of another form.
+        The device is missing, or the model reads connectomes of another form.
     BundleError
         The weights cannot be read.
     RunError
@@ -200,19 +199,18 @@ def predict_maps(
 def _segments_of(
     connectome: Connectome | RunConnectomes, bundle: ModelBundle
 ) -> Sequence[Connectome]:
-    """Return the segments of what a caller gave, once the model can read each.
+    """Return the segments of a connectome, after checking that the model can read them.
 
     Raises
     ------
     TypeError
-        It is no connectome.
+        It is not a connectome.
     SettingsError
-        It is of another form or size than the model reads, or holds what is no correlation where
-        that is its form.
+        Its form or size is not the model's, or a marginal one has values that are not correlations.
     """
     if not isinstance(connectome, Connectome | RunConnectomes):
         raise TypeError(
-            f"the connectome is a {type(connectome).__name__}. Expected: of measure or "
+            f"the connectome is a {type(connectome).__name__}. Expected: a result of measure or "
             "measure_array, or Connectome(r, frames, seconds)"
         )
     parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
@@ -220,7 +218,7 @@ def _segments_of(
     for part in parts:
         if part.form != read:
             raise SettingsError(
-                f"the connectome is of the form {part.form.title}",
+                f"the connectome has the form {part.form.title}",
                 expected=f"{read.title}, which {bundle.card.name} reads",
                 remedy="measure the run with this model's bundle",
             )
@@ -233,13 +231,13 @@ def _segments_of(
         if part.r.shape != wanted:
             raise SettingsError(
                 f"the connectome is {part.r.shape}",
-                expected=f"{wanted}, ROIs and voxels of {bundle.card.name}",
+                expected=f"{wanted}, the ROIs and voxels of {bundle.card.name}",
             )
     return parts
 
 
 def estimate_maps(segments: Sequence[Connectome], model: Model) -> Estimate:
-    """Predict the maps of one or several segments of rest by a prepared model.
+    """Predict maps from one or several segments of rest, with a prepared model.
 
     Raises
     ------
@@ -260,9 +258,9 @@ def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
     RunError
         The device has too little memory, or a map is not finite.
     """
-    # Of other kinds a place's values follow from its own connectome: without data they are NaN.
+    # In other kinds than networks, a voxel is predicted from its own connectome; without data, NaN.
     is_network = KINDS[model.bundle.card.kind].is_network
-    # Overflow is refused later.
+    # Overflow gives values that `require_finite` refuses.
     with np.errstate(over="ignore", invalid="ignore"):
         maps = model.predict(connectome.r)
         require_finite(maps, model.bundle.contrasts)

@@ -1,4 +1,4 @@
-"""Quality measures and decisions of a run, kept after its connectomes are released."""
+"""Quality metrics and decisions of a run, kept after its connectomes are released."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FAR_APART = 2.0
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Quality measures and decisions of one run, without its arrays."""
+    """Quality metrics and decisions of one run, without its arrays."""
 
     run: RestRun  # its files
     figures: Mapping[str, object]  # by column of the quality table, except the duration
     facts: Mapping[str, Any]  # for the sidecar of the maps
     coverage: float  # share of grey-matter voxels with signal
-    confounds: Mapping[str, Any]  # requested confounds, and frames dropped
-    judged: RunCheck  # whether the model is for such a run
+    confounds: Mapping[str, Any]  # requested confounds, and dropped frames
+    judged: RunCheck  # whether the model suits such a run
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
@@ -41,10 +41,10 @@ def summarise(
 ) -> RunSummary:
     """Reduce a measured run and its verdict to values for tables and sidecars.
 
-    `names` replace folders in what a sidecar says.
+    `names` replaces folder names in sentences of sidecars.
     """
     run, result = measured.run, measured.connectomes.of_one_set()
-    beyond = None  # the ROIs, which are regressors of the partial form
+    beyond = None  # degrees of freedom beyond the ROIs, which are regressors in the partial form
     if result.segments[0].form.joint:
         least = min(part.residual_dof for part in result.segments)
         beyond = rounded(least - len(result.roi_r))
@@ -99,7 +99,7 @@ def summarise(
 def notes_on_average(
     card: ModelCard[Any], runs: Sequence[RunSummary], settings: Settings
 ) -> dict[str, str]:
-    """Say how an average's runs differ from the training runs, and how they are weighted.
+    """Describe how an average's runs differ from the training runs, and how they are weighted.
 
     Returns
     -------
@@ -111,8 +111,8 @@ def notes_on_average(
         for cleaned_as in sorted({summary.run.cleaned_as for summary in runs})
     )
     unknown = (
-        "The runs were cleaned elsewhere, and their sidecars do not state "
-        f"{RESIDUAL_DOF}: it is n/a, no limit was applied, and runs are weighted by time."
+        "The runs were cleaned by another program, and their sidecars do not give "
+        f"{RESIDUAL_DOF}. It is n/a, its limit was not applied, and runs are weighted by duration."
     )
     notes = {
         "CleaningNote": next(filter(None, cleanings), None),
@@ -124,7 +124,7 @@ def notes_on_average(
 
 
 def _sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
-    """Say where joined runs are much shorter or longer than those that a model was trained on."""
+    """Report joined runs that are much shorter or longer than those of the training."""
     trained = part.segment_seconds / 60
     if not part.of_sessions or part.segment_seconds >= SECONDS_PER_RUN:
         return None
@@ -134,13 +134,13 @@ def _sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
         minutes[summary.run.session] = minutes.get(summary.run.session, 0.0) + own
     found = _far_from(trained, minutes.values())
     return found and (
-        f"The model was trained on joined runs of {trained:.3g} minutes a session; these have "
+        f"The model was trained on joined runs of {trained:.3g} minutes per session; these have "
         f"{found}."
     )
 
 
 def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
-    """Say where voxels or repetition time differ much from those of the training runs.
+    """Report voxel sizes or repetition times that differ much from those of the training runs.
 
     Parameters
     ----------
@@ -169,6 +169,6 @@ def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _far_from(trained: float, values: Iterable[float], power: int = 1) -> str | None:
-    """Return the ends of the values (volumes: power 3) that are further than FAR_APART."""
+    """Return the range of values that differ by more than FAR_APART (as volumes with power 3)."""
     far = [own for own in values if not 1 / FAR_APART <= (own / trained) ** power <= FAR_APART]
     return " to ".join(f"{end:.3g}" for end in sorted({min(far), max(far)})) if far else None

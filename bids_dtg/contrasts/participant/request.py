@@ -1,4 +1,4 @@
-"""The request of a call: dataset, participants, model and options, found and checked."""
+"""What the user asks for: dataset, participants, model and options, found and checked."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _LABELS = ".dlabel.nii"
 
 @dataclass(frozen=True, eq=False)
 class Request(CallRequest):
-    """The request of a call for maps; each step of the work gets only the parts it uses."""
+    """A request for maps; each step of the work gets only the parts that it uses."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
 
@@ -74,14 +74,14 @@ class Request(CallRequest):
         Parameters
         ----------
         settings
-            Options of the call.
+            The options.
         template
-            Makes the template of a model that is to be trained, in place of ``--model``.
+            Makes the template of a model to be trained, instead of ``--model``.
 
         Raises
         ------
         SettingsError, DatasetError, BundleError
-            Wrong options, dataset or model.
+            Options, dataset or model cannot be used.
         """
         asked = find_asked(settings)
         settings = asked.settings
@@ -96,16 +96,16 @@ class Request(CallRequest):
                 series = list_series(asked.dataset, next(iter(asked.participants), ""))
                 if not series or any(file.space != PARCELS for file in series):
                     raise
-                remedy = f"--model {OF_PARCELS}, which reads the parcels that are here"
+                remedy = f"use --model {OF_PARCELS}, which reads the parcels of this dataset"
                 raise err.as_kind(BundleError, remedy=remedy) from err
-            bundle.space  # noqa: B018 (a model of places that have names alone reads no images)
+            bundle.space  # noqa: B018 (refuses a model of numbered places, which reads no images)
             refuse_model_folder(asked.output.root, bundle.path)
             bundle.require_finite()  # else each participant would fail
         asked.require_space(bundle.space)
         if settings.outputs.combine == "run" and bundle.card.part.of_sessions:
             raise SettingsError(
-                f"--combine run was given for {bundle.card.name}, whose samples are all runs of a "
-                "session, joined",
+                f"--combine run was given for {bundle.card.name}, which joins all runs of a "
+                "session",
                 expected="--combine session or participant",
             )
         if bundle.card.part.parcels:
@@ -143,7 +143,7 @@ class Request(CallRequest):
         )
         made.meshes  # noqa: B018 (unknown names are refused before anything is written)
         made._check_spaces()
-        if settings.inputs.analysis_level == "participant":  # trainings choose among measured maps
+        if settings.inputs.analysis_level == "participant":  # training chooses among measured maps
             made.contrasts  # noqa: B018 (likewise)
         return made
 
@@ -154,11 +154,11 @@ class Request(CallRequest):
 
     @property
     def space(self) -> str:
-        """Template of the model's places."""
+        """Template of the model's voxels or parcels."""
         return self.bundle.space
 
     def has_places(self, path: Path) -> bool:
-        """As `CallRequest`; of parcels, whether a file has all of the model's."""
+        """As `CallRequest`; for a model of parcels, whether a file has all of them."""
         places = self.bundle.places
         if not isinstance(places, ParcelPlaces):
             return super().has_places(path)
@@ -169,13 +169,13 @@ class Request(CallRequest):
         return True
 
     def plan_of(self, run: RestRun) -> PlannedRun:
-        """As `CallRequest`; of a model of parcels, refuse a file that lacks too many."""
+        """As `CallRequest`; for a model of parcels, refuse a file that lacks too many."""
         planned = super().plan_of(run)
         if isinstance(planned.header, SeriesHeader):
             places, header = self.bundle.places, planned.header
             weights, notes = find_parcels(header, places)
             assert isinstance(places, ParcelPlaces)
-            # One frame says which parcels are NaN in all.
+            # A parcel that is NaN in one frame is NaN in all.
             frame = read_frame(header, weights, int(planned.design.keep.argmax()))
             there = (np.diff(weights.indptr) > 0) & np.isfinite(frame)
             require_parcels(run.bold, places, there)
@@ -184,7 +184,7 @@ class Request(CallRequest):
         return planned
 
     def as_in(self, run: RestRun) -> Request:
-        """Return a copy for what is written of a run: its parcels have their file's vertices."""
+        """Return a copy for writing a run's results, with the parcels' vertices from its file."""
         places = self.bundle.places
         if not isinstance(places, ParcelPlaces):
             return self
@@ -196,7 +196,7 @@ class Request(CallRequest):
 
     @cached_property
     def contrasts(self) -> tuple[Contrast, ...]:
-        """Contrasts whose results are written: those of ``--contrast``, else all."""
+        """Contrasts that are written: those of ``--contrast``, or all."""
         known = self.bundle.contrasts
         tasks = {contrast.label: contrast.task for contrast in known}
         asked = self.settings.modelling.contrast
@@ -222,7 +222,7 @@ class Request(CallRequest):
         return self.presentation.dataset_words(self.bundle.card)
 
     def trained(self, form: Form, seconds: float) -> Request:
-        """Return a copy whose runs, cut to segments of so many seconds, have another form."""
+        """Return a copy with another form of connectome and another length of segments."""
         card = self.bundle.card
         part = dataclasses.replace(card.part, connectome=form, segment_seconds=seconds)
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
@@ -235,7 +235,7 @@ class Request(CallRequest):
 
     def surfaces(self, planned: AveragedRuns) -> SurfaceFiles | None:
         """Find the midthickness surfaces of the average's participant, if a mesh can use them."""
-        if "fsLR" not in self.meshes:  # others are on a template's surfaces
+        if "fsLR" not in self.meshes:  # other meshes use a template's surfaces
             return None
         return find_surfaces(
             self.dataset,
@@ -258,7 +258,7 @@ class Request(CallRequest):
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
-        """Further spaces of maps; of parcels, which have no grid, there are none."""
+        """Further spaces of maps; none for parcels, which have no grid."""
         names = self.settings.outputs.output_spaces
         return choose_spaces(names, self.grid.space) if names else ()
 
@@ -268,18 +268,18 @@ class Request(CallRequest):
         return find_target(name, self.grid, flow, anatomy)
 
     def _check_spaces(self) -> None:
-        """Refuse spaces in which no participant's maps can be written.
+        """Refuse spaces in which maps can be written for no participant.
 
         Raises
         ------
         SettingsError
-            There is no such space, no way to a template, or the input has no T1w space.
+            The space is unknown, there is no transform to it, or the input has no T1w space.
         """
         for name in self.spaces:
             try:
                 if name == T1W:
                     find_anatomy(self.dataset, "*", None, templateflow=self.templateflow)
-                elif not self.settings.behaviour.dry_run:  # it reports it with the participants
+                elif not self.settings.behaviour.dry_run:  # a dry run reports it per participant
                     self._target(name, "*")
             except RunError as err:
                 raise err.as_kind(SettingsError, f"--output-spaces {name}: ") from err
@@ -292,7 +292,7 @@ class Request(CallRequest):
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change maps."""
-        # Files are hashed by content: a moved file is the same.
+        # Atlases are identified by content, so a moved file is the same.
         atlases = {atlas.key: atlas.identity for atlas in self.atlases}
         own: dict[str, Any] = {"atlases": atlases}
         if self.settings.inputs.analysis_level == "participant":
@@ -310,18 +310,18 @@ class Request(CallRequest):
         yield from () if surfaces is None else surfaces.inputs
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
-        """Describe what would be written of an average, and where else."""
+        """Describe what would be written of an average, and in which further spaces."""
         lines = []
         for target in self.targets(planned):
             through = ", ".join(transform.path.name for transform in target.transforms)
-            lines.append(f"    also writes them in {target.grid.space}, through {through}")
+            lines.append(f"    also written in {target.grid.space}, through {through}")
         if surfaces := self.surfaces(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
         return in_words(len(self.contrasts), self.kinds), lines
 
 
 def find_runs(settings: Settings) -> list[RestRun]:
-    """Find the resting-state runs that a call with these options would read.
+    """Find the resting-state runs that the program would read with these options.
 
     Parameters
     ----------
@@ -337,7 +337,7 @@ def find_runs(settings: Settings) -> list[RestRun]:
     Raises
     ------
     DtgError
-        Wrong options, dataset or model, or a participant without a run that can be used.
+        Options, dataset or model cannot be used, or a participant has no usable run.
 
     Examples
     --------
@@ -365,14 +365,14 @@ def find_runs(settings: Settings) -> list[RestRun]:
 
 
 def _names_parcels(atlases: Sequence[str], bundle: ModelBundle) -> bool:
-    """Whether `--atlases` names the model's own parcels, or a file of them."""
+    """Return whether `--atlases` names the model's own parcels, or a file of them."""
     (first, *others) = atlases
     is_own = first.lower() == "glasser" and bundle.card.name == OF_PARCELS
     return not others and (is_own or first.endswith(_LABELS))
 
 
 def _on_atlas(bundle: ModelBundle, atlases: Sequence[str]) -> ModelBundle:
-    """Give a model the parcels of the version of its atlas that `--atlases` names."""
+    """Give a model the parcels of its atlas in the version that `--atlases` names."""
     if not (files := [name for name in atlases if name.endswith(_LABELS)]):
         return bundle
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
@@ -384,12 +384,12 @@ def _on_atlas(bundle: ModelBundle, atlases: Sequence[str]) -> ModelBundle:
 
 
 def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
-    """Refuse what a model of parcels of CIFTI cannot do, as it has no volumes of the whole brain.
+    """Refuse options that a model of CIFTI parcels cannot follow without whole-brain volumes.
 
     Raises
     ------
     SettingsError
-        Smoothing, another space or mesh, an atlas, or means over its parcels were asked for.
+        Smoothing, another space or mesh, an atlas, or a table of regions was asked for.
     """
     outputs = settings.outputs
     given = {
@@ -403,8 +403,8 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise SettingsError(
-            f"{wrong[0]} was given, and {bundle.card.name} is a model of "
-            "parcels, whose maps are CIFTI files",
+            f"{wrong[0]} was given with {bundle.card.name}, a model of parcels, whose maps are "
+            "CIFTI files",
             expected=f"no {wrong[0]}",
-            remedy="wb_command smooths, parcellates and resamples such files",
+            remedy="smooth, parcellate or resample these files with wb_command",
         )

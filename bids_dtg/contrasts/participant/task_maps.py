@@ -1,4 +1,4 @@
-"""Task maps by scikit-learn's conventions: an estimator whose `transform` takes a BOLD image."""
+"""Task maps as a scikit-learn estimator, whose `transform` takes a BOLD image."""
 
 from __future__ import annotations
 
@@ -33,52 +33,51 @@ from bids_dtg.version import __version__
 
 Container = Literal["default", "pandas", "polars"]
 _CONTAINERS: tuple[Container, ...] = ("default", "pandas", "polars")
-# Separates contrast and region in column names; labels of contrasts have no underscore.
+# Separates contrast and region in column names; contrast labels contain no underscore.
 _BETWEEN = "__"
-# Attributes with threads and devices, which are made again in another process.
+# Attributes that hold threads or devices; they are made again in another process.
 _PREPARED = ("_reader", "_model", "_atlas")
 
 
 class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
-    """Predict maps of task activation from resting-state BOLD, as a transformer of scikit-learn.
+    """Predict maps of task activation from resting-state BOLD, as a scikit-learn transformer.
 
-    The model is trained already, so `fit` only loads it. `transform` reads an image, cleans it,
-    reduces it to the connectome that the model reads, and predicts the maps; its values are those
-    that ``bids_dtg IN OUT participant`` writes for the same file, by the same functions (Serin et
-    al. 2025, Communications Biology). All options of the cleaning have the names of the command
-    line.
+    The model is already trained, so `fit` only loads it. `transform` reads an image, cleans it,
+    computes the connectome that the model reads, and predicts the maps (Serin et al. 2025,
+    Communications Biology). The values are the same that ``bids_dtg IN OUT participant`` writes for
+    the file. Options of cleaning have the same names as on the command line.
 
     Parameters
     ----------
     model
         Name of an installed model, or its folder.
     denoise_strategy
-        What is removed from runs; auto: the default of the dataset that the file is in.
+        How runs are cleaned; auto: the default for the dataset that the file is in.
     device
         Device that computes: cpu, cuda, or auto, which is the CPU.
     atlas
-        Regions of the data frame that `set_output` asks for: a name as ``--atlases`` takes it, or
-        a label image in the model's space. None: there are only images.
+        Regions of the data frame that `set_output` asks for: a name as for ``--atlases``, or a
+        label image in the model's space. None: only images can be returned.
     min_coverage
-        A region's mean is NaN where less than this share of its voxels has a value. Regions of
-        which the model's mask holds less have no column.
+        A region's mean is NaN if less than this share of its voxels has a value. Regions with a
+        smaller share in the model's mask have no column.
     mask_img
-        Brain mask of all images; None: fMRIPrep's beside each, where there is one.
+        Brain mask for all images; None: fMRIPrep's mask next to each image, if there is one.
     t_r
-        Seconds between frames of all images; None: of each image's sidecar or header.
+        Repetition time of all images in seconds; None: from each image's sidecar or header.
     threads
         Threads to compute with; None: all cores.
     fd_threshold, gsr, high_pass, low_pass, smoothing_fwhm, dummy_scans, min_minutes, interpolation
-        As the options of the command line.
+        As on the command line.
 
     Attributes
     ----------
     bundle_ : ModelBundle
         The model, once fitted.
     contrasts_ : tuple of str
-        Labels of the maps, in their order.
+        Labels of the maps, in order.
     mask_img_ : nibabel.Nifti1Image
-        Voxels that have values: the model's mask.
+        The model's mask: the voxels that have values.
 
     Examples
     --------
@@ -140,7 +139,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Parameters
         ----------
         img, y
-            Ignored; present for pipelines of scikit-learn.
+            Ignored; present for scikit-learn pipelines.
 
         Raises
         ------
@@ -151,7 +150,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         settings = self._settings()
         bundle = obtain_bundle(str(self.model), may_fetch=False)
-        bundle.space  # noqa: B018 (places that have names alone are refused)
+        bundle.space  # noqa: B018 (refuses a model of numbered places)
         bundle.require_finite()
         self.bundle_ = bundle
         self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
@@ -173,38 +172,38 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Parameters
         ----------
         img
-            Path of a BOLD series, an image of nibabel, a run that `find_runs` has found; or a
-            list of these. A file that fMRIPrep named may be in any space that leads to the
-            model's, as on the command line; other images are in the model's space,
-            ``bundle_.grid.space``, on any lattice. A model of parcels takes arrays of cleaned
-            series (frames, parcels), in the order of ``bundle_.places.names``.
+            Path of a BOLD series, a nibabel image, a run from `find_runs`, or a list of these. A
+            file with fMRIPrep's names may be in any space with a transform to the model's, as on
+            the command line; other images must be in the model's space, ``bundle_.grid.space``,
+            on any grid. A model of parcels takes arrays of cleaned series (frames, parcels), in
+            the order of ``bundle_.places.names``.
         confounds
-            Of each image. A path or data frame is a table with fMRIPrep's columns, of which the
-            strategy takes its own. An array (frames, columns) is removed as it is, in place of
-            the strategy's columns. None: the table beside the file.
+            Confounds of each image. A path or data frame is a table with fMRIPrep's columns, from
+            which the strategy chooses. An array (frames, columns) is removed as a whole, instead
+            of the strategy's columns. None: the table next to the file.
         sample_mask
-            Of each image: indices of the frames to keep, or (frames,) True for these; the strategy
-            drops further frames.
+            For each image, indices of the frames to keep, or a boolean array (frames,); the
+            strategy drops further frames.
 
         Returns
         -------
         nibabel.Nifti1Image
-            (i, j, k, contrasts), in the units of the model's maps; a list of these where several
-            images were given; of a model of parcels arrays (contrasts, parcels). After
-            ``set_output(transform="pandas")`` a data frame: a row an
-            image, a column the mean of a contrast over a region.
+            (i, j, k, contrasts), in the units of the model's maps, or a list of these if several
+            images were given. For a model of parcels, arrays (contrasts, parcels). After
+            ``set_output(transform="pandas")``, a data frame with one row per image and one column
+            per contrast and region.
 
         Raises
         ------
         RunError
             A file cannot be used, or too little time is left after censoring.
         SettingsError
-            Options do not go with the image; or a data frame was asked for, without an atlas.
+            Options do not suit the image, or a data frame was asked for without an atlas.
 
         Warns
         -----
         UserWarning
-            Unusual findings about an image, as noted on the command line.
+            Unusual findings about an image, as on the command line.
         """
         check_is_fitted(self)
         several = isinstance(img, list | tuple | np.ndarray) or hasattr(img, "iloc")
@@ -230,17 +229,17 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return self.fit(img, y).transform(img, confounds, sample_mask)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
-        """Name what `transform` returns: its volumes, or the columns of its data frame.
+        """Return the names of the volumes, or data frame columns, that `transform` returns.
 
         Parameters
         ----------
         input_features
-            Ignored; present for pipelines of scikit-learn.
+            Ignored; present for scikit-learn pipelines.
 
         Returns
         -------
         numpy.ndarray
-            Labels of contrasts; of a data frame, ``contrast__region``, contrast by contrast.
+            Labels of contrasts; for a data frame, ``contrast__region``, contrast by contrast.
         """
         check_is_fitted(self)
         if self._container == "default":
@@ -259,8 +258,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Parameters
         ----------
         transform
-            default: an image of nibabel; pandas or polars: a data frame of regions. None:
-            unchanged.
+            default: a nibabel image; pandas or polars: a data frame of regions; None: no change.
 
         Raises
         ------
@@ -301,7 +299,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return own.get("transform", shared)
 
     def _settings(self) -> Settings:
-        """Compose the options as for a call, whose checks test each part and all together."""
+        """Compose settings as on the command line, so that the same checks apply."""
         names = {field.name for field in fields(CleaningOptions)} & self.get_params(False).keys()
         settings = Settings.of(
             bids_dir=Path(),
@@ -315,11 +313,11 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return settings
 
     def _prepare(self, settings: Settings) -> None:
-        """Make what is not copied to other processes."""
+        """Make the attributes that cannot be copied to other processes."""
         bundle, threads = self.bundle_, self.threads or available_cores()
         self._reader = Reader(bundle, settings.cleaning, threads=threads, keep_whole=False)
         self._model = Model(bundle, map_device(settings.resources.device), threads)
-        self._atlas: Atlas | None = None  # once it was asked for
+        self._atlas: Atlas | None = None  # loaded when first needed
 
     def _estimate(
         self, image: ImageLike, confounds: ConfoundsLike, sample_mask: ArrayLike | None
@@ -342,7 +340,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         judged = reader.judge(measured.connectomes, measured.mask_overlap)
         notes = [*measured.notes, *_notes_on_columns(confounds, measured)]
         if judged.verdict != "inside":
-            notes.append(f"it is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
+            notes.append(f"the run is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
         estimate = estimate_maps(measured.connectomes.segments, self._model)
         said = (f"{measured.run.title}: {note}" for note in notes)
         for note in (*said, *self._model.take_notes()):
@@ -379,10 +377,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return polars.DataFrame(np.stack(rows), schema=names, orient="row")
 
     def _regions(self) -> tuple[Atlas, NDArray[np.bool_]]:
-        """Return the regions of data frames, and of which the model's mask holds enough.
-
-        All others would be NaN.
-        """
+        """Return the atlas of data frames, and which regions are covered enough by the mask."""
         if self.atlas is None:
             raise SettingsError(
                 "a data frame of regions was asked for with atlas=None",
@@ -408,12 +403,12 @@ def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
         return [given]
     if not isinstance(given, list | tuple) or len(given) != number:
         of = f"{len(given)} of them" if isinstance(given, list | tuple) else type(given).__name__
-        raise ValueError(f"{name} of {number} images are a list of as many, not {of}")
+        raise ValueError(f"{name} must be a list, one item for each of {number} images, not {of}")
     return list(given)
 
 
 def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
-    """Return the kept frames of a mask of indices or of truth values."""
+    """Return which frames to keep, from indices or a boolean array."""
     given = np.asarray(sample_mask)
     if given.dtype == np.bool_:
         return given
@@ -422,7 +417,7 @@ def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
     try:
         keep[given.astype(np.intp, casting="same_kind")] = True
     except (IndexError, TypeError) as err:
-        raise ValueError(f"sample_mask has no indices of {frames} frames: {err}") from err
+        raise ValueError(f"sample_mask has invalid indices of {frames} frames: {err}") from err
     return keep
 
 
@@ -430,11 +425,11 @@ def _notes_on_columns(confounds: ConfoundsLike, measured: MeasuredRun) -> list[s
     """Report columns of the user's data frame that the strategy does not use."""
     named = [str(name) for name in getattr(confounds, "columns", ())]
     left = [name for name in named if name not in measured.confounds.names]
-    # It is in each complete table of fMRIPrep, and nobody removes it.
+    # Complete tables of fMRIPrep hold this column, and no strategy removes all of their columns.
     if not left or "framewise_displacement" in named:
         return []
     more = f" and {len(left) - 5} more" if left[5:] else ""
     return [
-        f"{', '.join(left[:5])}{more} of the data frame of confounds were not removed: the "
-        "strategy takes other columns. To do: pass an array to have all of it removed"
+        f"{', '.join(left[:5])}{more} of the data frame of confounds were not removed, because the "
+        "strategy uses other columns. To do: pass an array to have all columns removed"
     ]

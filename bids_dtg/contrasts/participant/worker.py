@@ -1,4 +1,4 @@
-"""The work on one participant of contrasts: runs to connectomes, and connectomes to maps."""
+"""The work on one participant: from runs to connectomes, and from connectomes to maps."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from bids_dtg.report.presentation import Kept
 
 @dataclass(frozen=True, eq=False)
 class SegmentRead:
-    """A segment of a run as a connectome; the whole run has been read."""
+    """The connectome of a segment, sent after the whole run has been read."""
 
-    connectome: Connectome  # what the model reads, or joins with other runs of the session
+    connectome: Connectome  # read by the model, or first joined with other runs of the session
     session: str | None  # label of the run's session
-    share: float  # share of the run's segments sent before, 0 to 1
+    share: float  # share of the run's segments that were sent before, 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class ParticipantWork(LevelWork):
     Parameters
     ----------
     request
-        What the call asks for.
+        What the user asks for.
     """
 
     request: Request
@@ -68,15 +68,15 @@ class ParticipantWork(LevelWork):
             keep_whole=CONNECTOME in request.kinds,
         )
         self._model = Model(request.bundle, request.device, threads)
-        self.forks = request.device == "cpu"  # a GPU's driver does not allow it
+        self.forks = request.device == "cpu"  # a GPU's driver does not allow forking
 
     def read_run(
         self, run: RestRun, clock: Clock, progress: Callable[[float], None]
     ) -> Iterator[SegmentRead | RunRead]:
-        """Reduce a run to connectomes, and yield first its segments, then the other results.
+        """Reduce a run to connectomes; yield its segments first, then the other results.
 
-        A damaged file yields nothing. The segments come first: their maps are
-        predicted while the quality of the run is assessed.
+        A damaged file yields nothing. The segments come first, so that their maps are predicted
+        while the run's quality is assessed.
 
         Raises
         ------
@@ -85,11 +85,11 @@ class ParticipantWork(LevelWork):
         """
         request, reader = self.request, self.reader
         start = time.perf_counter()
-        # Other threads inflate and compute.
+        # Decompression and computation have threads of their own.
         with one_blas_thread():
             measured = reader.measure(run, clock=clock, progress=progress)
             result, seconds = measured.connectomes, time.perf_counter() - start
-            return_memory()  # of the sums: the network needs it
+            return_memory()  # the network needs the memory of the sums
             for number in range(len(result.segments)):
                 share = number / len(result.segments)
                 yield SegmentRead(result.segments[number], run.session, share)
@@ -100,13 +100,13 @@ class ParticipantWork(LevelWork):
                 data = replace(measured, source=request.dataset.name)
                 kept = request.presentation.keep(data)
             written = measured.connectomes if CONNECTOME in request.kinds else None
-            # The remaining results are received after the maps have been predicted.
+            # Free memory, because the receiver predicts maps before it takes the next result.
             del measured, result, data
             return_memory()
             yield RunRead(summary, written, kept, seconds)
 
     def make(self, average: Average) -> tuple[Iterable[str], str]:
-        """Predict and average maps as the runs arrive; write them, and last the record.
+        """Predict and average maps as runs arrive; write them, then the record of completion.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class ParticipantWork(LevelWork):
         request, planned, clock = self.request, average.planned, average.clock
         runs, files, seconds = list[RunSummary](), list[PurePosixPath](), 0.0
         maps = MapAverage(by_dof=planned.by_dof)
-        # Of a model that reads all runs of a session together: they come session by session.
+        # For a model that joins all runs of a session; runs arrive session by session.
         joined: Connectome | None = None
         session = None
         for part in average.parts():
@@ -164,7 +164,7 @@ class ParticipantWork(LevelWork):
         return self._notes(planned, runs), summary
 
     def _end_session(self, joined: Connectome | None, maps: MapAverage) -> None:
-        """Predict the maps of a session's runs, if there are any."""
+        """Predict the maps of a session's joined runs, if there are any."""
         if joined is not None:
             add_maps(maps, self._model, joined)
 

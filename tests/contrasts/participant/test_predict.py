@@ -116,7 +116,7 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
         assert own.run(*words) == 0
         assert own.run(*words, "--combine", "participant", out=own.folder / "both") == 0
     said = capsys.readouterr().err
-    assert "trained on joined runs of 60 minutes a session; these have 10 to 22.5" in said
+    assert "trained on joined runs of 60 minutes per session; these have 10 to 22.5" in said
     for one, other, title in (
         (job.out, joined.out, "sub-01_ses-1_task-rest"),
         (job.folder / "both", joined.folder / "both", "sub-01_task-rest"),
@@ -126,12 +126,12 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
         assert np.std(wanted) > 0.01
     sidecar = read_sidecar(job.out, "sub-01_ses-1_task-rest")
     assert (sidecar["NSegments"], sidecar["SecondsOfRest"], len(sidecar["Runs"])) == (1, 1350, 2)
-    assert sidecar["SampleNote"].endswith("60 minutes a session; these have 22.5.")
+    assert sidecar["SampleNote"].endswith("60 minutes per session; these have 22.5.")
     methods = (job.out / "logs/CITATION.md").read_text()
     assert "done for all runs of a session together" in " ".join(methods.split())
     assert job.run("--combine", "run") == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "samples are all runs of a session, joined. Expected: --combine session or" in said
+    assert "joins all runs of a session. Expected: --combine session or" in said
 
 
 @pytest.mark.slow

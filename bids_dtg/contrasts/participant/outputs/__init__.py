@@ -1,9 +1,9 @@
-"""Files of an average of contrast maps, and the kinds of results that a call chooses among.
+"""Files of an average of contrast maps, and the kinds of results for ``--write``.
 
-- `maps`: maps with their one sidecar, means over atlases, and the model's half-widths
+- `maps`: maps with their sidecar, means over atlases, and the model's half-widths
 - `spaces`: further spaces that maps are written in
 - `surfaces`: maps at the vertices of surfaces, and as grayordinates
-- `write`: writes all of an average and of its runs, and records that it is complete
+- `write`: writes all files of an average and of its runs
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ USUAL = (MAPS, REGIONS)
 
 
 def in_words(contrasts: int, kinds: Collection[str]) -> str:
-    """Say what is written of so many contrasts, in a few words."""
+    """Describe what is written, in a few words."""
     maps = counted(contrasts, "map")
     found = [maps if MAPS in kinds else f"regions of {maps}"] if {*kinds} != {CONNECTOME} else []
     return " and ".join([*found, *(["connectomes"] if CONNECTOME in kinds else [])])

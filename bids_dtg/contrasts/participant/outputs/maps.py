@@ -1,7 +1,7 @@
-"""Files of maps: of an average, tables of their means over atlases, and the half-widths.
+"""Files of an average's maps, tables of their means over atlases, and half-widths.
 
-All maps of an average share one sidecar, by BIDS inheritance: what differs between contrasts stands
-in it by their labels.
+All maps of an average share one sidecar by BIDS inheritance. Fields that differ between contrasts
+are listed in it by contrast label.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from bids_dtg.version import __version__
 if TYPE_CHECKING:
     from bids_dtg.contrasts.participant.request import Request
 
-# Path below the output folder, and content: of a JSON file what it holds.
+# Path below the output folder, and content (for a JSON file, its fields).
 File = tuple[PurePosixPath, bytes | dict[str, Any]]
-Entities = Mapping[str, str]  # what the names of an average's files share
-Maps = NDArray[np.float32]  # (contrasts, places), of all of the model's contrasts; NaN: no value
+Entities = Mapping[str, str]  # BIDS entities that an average's file names share
+Maps = NDArray[np.float32]  # (contrasts, voxels), of all contrasts of the model; NaN: no value
 
 WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
-_STEPS = 255  # largest value of 8 bits
+_STEPS = 255  # largest 8-bit value
 REGIONS = FileKind("statmap", "regions", ".tsv")
 COLUMNS = tuple(WORDS["regions"])
 PARCELS = FileKind("statmap", "parcels", ".tsv")
@@ -59,7 +59,7 @@ def map_path(
 ) -> PurePosixPath:
     """Return the path of maps or of their sidecar, relative to the output folder.
 
-    `contrast` is None where all are in one file, and `places` where they are the model's.
+    `contrast` is None if all contrasts are in one file, `places` if they are the model's.
     """
     named = {
         **entities,
@@ -86,14 +86,14 @@ def _images(
     encode: Callable[[Contrast], bytes],
     threads: int,
 ) -> Iterator[File]:
-    """Yield an image of each contrast, encoded in threads; one of all where they are of parcels."""
+    """Yield an image per contrast, encoded in threads; for parcels, one image of all contrasts."""
     if isinstance(bundle.places, ParcelPlaces):
         chosen = values[[contrast.index for contrast in contrasts]]
         image = bundle.places.encode_maps(chosen, [contrast.label for contrast in contrasts])
         yield path(bundle.places.extension), image
         return
     with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(contrasts), threads):  # no more in memory than are encoded
+        for first in range(0, len(contrasts), threads):  # hold only a few images in memory
             some = contrasts[first : first + threads]
             paths = [path(".nii.gz", contrast.label) for contrast in some]
             yield from zip(paths, pool.map(encode, some), strict=True)
@@ -106,20 +106,20 @@ def map_files(
     request: Request,
     places: VoxelPlaces | None = None,
 ) -> Iterator[File]:
-    """Encode maps: one file per contrast, or one of all where they are of parcels.
+    """Encode maps: one file per contrast, or for parcels one file of all contrasts.
 
     Parameters
     ----------
     entities
-        What the names of the average share.
+        BIDS entities of the average.
     maps
-        Of all contrasts, at `places`.
+        Maps of all contrasts, at `places`.
     contrasts
-        Those that are written.
+        Contrasts to write.
     request
-        Of the call.
+        What the user asks for.
     places
-        Voxels of another space; None: the model's places.
+        Voxels of another space; None: the model's voxels or parcels.
     """
     bundle = request.bundle
     facts = {
@@ -151,22 +151,24 @@ def average_sidecar(
     runs: Sequence[RunSummary],
     left_out: Mapping[str, str],
 ) -> File:
-    """Return what all files of an average's maps inherit; parameters as of `map_files`.
+    """Return the sidecar that all files of an average's maps inherit.
 
     Parameters
     ----------
+    entities, contrasts, request
+        As for `map_files`.
     estimate
         Predicted maps of the average.
     runs
-        Quality measures of the runs that were averaged.
+        Quality metrics of the runs that were averaged.
     left_out
-        Why other runs of the average were not, by their titles.
+        Reason for each run that was left out, by its title.
     """
     by_dof = math.isfinite(estimate.residual_dof)
     bundle, names, settings = request.bundle, request.path_names, request.settings
     part, training, source = bundle.card.part, bundle.card.training, request.dataset.name
     common = {
-        "Description": f"{NOT_MEASURED}{counted(len(contrasts), 'contrast')}, a map each",
+        "Description": f"{NOT_MEASURED}{counted(len(contrasts), 'contrast')}, one map each",
         "Sources": [uri for summary in runs for uri in run_sources(summary.run, source)],
         "Synthetic": True,
         "Units": part.units,
@@ -190,7 +192,7 @@ def average_sidecar(
         "Runs": [summary.facts for summary in runs],
         "ExcludedRuns": {run: names.hide(why) for run, why in left_out.items()},
         **form_facts(part.connectome),
-        # Published models have none: no measured maps of held-out people are available.
+        # Published models have no intervals, because these need measured maps of held-out people.
         "Intervals": bundle.half_widths is not None,
         **_interval_facts(bundle),
         **_note_on_intervals(bundle, estimate.n_segments),
@@ -223,18 +225,18 @@ def region_files(
     *,
     bundle: ModelBundle,
 ) -> Iterator[File]:
-    """Yield an atlas' table of means with its sidecar.
+    """Yield the table of means over an atlas' parcels, with its sidecar.
 
     Parameters
     ----------
     entities
-        What the names of the average share.
+        BIDS entities of the average.
     atlas
-        Its parcels at the model's voxels.
+        The atlas at the model's voxels.
     maps
-        Of all contrasts, at the model's voxels.
+        Maps of all contrasts, at the model's voxels.
     contrasts
-        Those that are written.
+        Contrasts to write.
     bundle
         The model.
     """
@@ -250,7 +252,7 @@ def region_files(
     }
     columns["mean"]["Units"] = bundle.card.part.units
     facts = {
-        "Description": "Means of the predicted maps over the parcels of an atlas: one row per "
+        "Description": "Means of the predicted maps over the parcels of an atlas, one row per "
         "contrast and parcel",
         **columns,
         "SpatialReference": bundle.grid.metadata["SpatialReference"],
@@ -273,7 +275,7 @@ def parcel_files(
 ) -> Iterator[File]:
     """Yield the table of a model of parcels: predicted values, the group's, and their difference.
 
-    Parameters are as of `region_files`.
+    Parameters are as for `region_files`.
     """
     own = {**entities, **bundle.places.entities, "stat": bundle.card.part.statistic}
     columns = {
@@ -281,7 +283,7 @@ def parcel_files(
     }
     for name in list(columns)[2:]:
         columns[name]["Units"] = bundle.card.part.units
-    about = "Predicted values at the model's parcels: one row per contrast and parcel"
+    about = "Predicted values at the model's parcels, one row per contrast and parcel"
     yield PARCELS.path(own, ".json"), {"Description": about, **columns, **model_facts(bundle)}
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     unknown = np.full_like(maps, np.nan)
@@ -304,9 +306,9 @@ def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterato
     bundle
         The model.
     values
-        Its half-widths at its places.
+        Its half-widths at its voxels or parcels.
     threads
-        Maps encoded at the same time.
+        Number of maps encoded at the same time.
     """
 
     def encode(contrast: Contrast) -> bytes:
@@ -350,7 +352,7 @@ def half_width_paths(bundle: ModelBundle) -> list[PurePosixPath]:
 
 
 def form_facts(form: Form) -> dict[str, Any]:
-    """Return the sidecar fields on the form of connectomes: none for the published form."""
+    """Return the sidecar fields on the form of connectome; none for the published form."""
     if form == MARGINAL:
         return {}
     return {
@@ -364,7 +366,7 @@ def form_facts(form: Form) -> dict[str, Any]:
 
 
 def _interval_facts(bundle: ModelBundle) -> dict[str, Any]:
-    """Return the fields on the level of half-widths, and the people behind them."""
+    """Return the fields on the intervals' level and the people they were estimated from."""
     if (found := bundle.half_widths) is None:
         return {}
     return {
@@ -375,11 +377,11 @@ def _interval_facts(bundle: ModelBundle) -> dict[str, Any]:
 
 
 def _note_on_intervals(bundle: ModelBundle, segments: int) -> dict[str, str]:
-    """Note that maps average another number of segments than those behind the intervals."""
+    """Note that maps average another number of segments than the intervals assume."""
     if (found := bundle.half_widths) is None or segments == found.segments:
         return {}
     than = "wider" if segments < found.segments else "narrower"
     return {
-        "IntervalNote": f"The maps are means of {counted(segments, 'segment')} of rest; the "
-        f"intervals come from means of {found.segments}: the right ones may be {than}."
+        "IntervalNote": f"The maps are means over {counted(segments, 'segment')} of rest, but the "
+        f"intervals are for means over {found.segments}: correct ones may be {than}."
     }

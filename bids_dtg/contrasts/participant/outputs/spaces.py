@@ -1,4 +1,4 @@
-"""Further spaces of maps: their grids, and the way to them from the model's."""
+"""Further spaces of maps: their grids, and transforms between them and the model's grid."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import RESAMPLED
 
-# Of a T1w image's field of view: a head of 20 cm at half a millimetre.
+# Limit for a T1w image's field of view; as many as in a head of 20 cm at half a millimetre.
 _MOST_VOXELS = 2**26
-_ALIASES = {"anat": "T1w"}  # of fMRIPrep's option
+_ALIASES = {"anat": "T1w"}  # fMRIPrep's name for the same space
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,12 @@ class Target:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """Files that values on it depend on."""
+        """Files that maps on this grid depend on."""
         image = () if self.image is None else (self.image,)
         return (*(transform.path for transform in self.transforms), *image)
 
     def sampling(self, places: VoxelPlaces) -> tuple[VoxelPlaces, PointSampling]:
-        """Return its voxels, and the way to them from the model's; found once for a template.
+        """Return the grid's voxels, and the resampling of maps to them; cached for a template.
 
         Raises
         ------
@@ -81,7 +81,7 @@ def find_target(
     templateflow
         Where transforms between templates are.
     anatomy
-        Finds the participant's.
+        Finds the participant's T1w image and transforms.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def find_target(
 
 
 def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
-    """Cover the field of view of a participant's T1w image at the model's voxel size."""
+    """Return a grid over the field of view of a T1w image, with the model's voxel size."""
     transforms, image = anatomy.points_to(model.space), anatomy.t1w
     files = (image, *(transform.path for transform in transforms))
     require_contents(files, anatomy.participant)
@@ -121,12 +121,12 @@ def choose_spaces(asked: Sequence[str], model: str) -> tuple[str, ...]:
     asked
         Names, with `:res-` as in fMRIPrep's spelling.
     model
-        Space in which maps are always written; it may also be asked for.
+        The model's space, in which maps are always written; it is left out.
 
     Raises
     ------
     SettingsError
-        There is no such space, or not at this resolution.
+        The space or the resolution is unknown.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def _space(asked: str) -> str:
     name = _ALIASES.get(given, given)
     legal = ", ".join([*(f"{n}[:res-{g.resolution}]" for n, g in _TEMPLATES.items()), T1W])
     if name not in (*_TEMPLATES, T1W):
-        # As fMRIPrep's fsaverage5.
+        # A mesh, such as fMRIPrep's fsaverage5.
         begun = (mesh for mesh in DENSITIES if given.casefold().startswith(mesh.casefold()))
         mesh = next(begun, None)
         raise SettingsError(
@@ -156,9 +156,9 @@ def _space(asked: str) -> str:
         key, _, value = modifier.partition("-")
         if grid is None or key != "res" or not same_label("run", value, grid.resolution or ""):
             raise SettingsError(
-                f"--output-spaces has '{asked}', and maps are not written so",
+                f"--output-spaces has '{asked}', which maps cannot be written in",
                 expected=f"one of {legal}",
-                remedy="resample the maps by antsApplyTransforms where another grid is wanted",
+                remedy="for another grid, resample the maps with antsApplyTransforms",
             )
     return name
 
@@ -166,12 +166,12 @@ def _space(asked: str) -> str:
 def space_sidecar(
     entities: Entities, target: Target, bundle: ModelBundle, root: Path, source: str
 ) -> File:
-    """Return what differs in a further space from the sidecar that all maps inherit.
+    """Return the sidecar of a further space, which adds to the one that all maps inherit.
 
     Parameters
     ----------
     entities
-        What the names of the average share.
+        BIDS entities of the average.
     target
         The space.
     bundle
@@ -198,7 +198,7 @@ def space_sidecar(
     return map_path(entities, bundle, ".json", places=places), facts
 
 
-@lru_cache(maxsize=4)  # shared by all participants for a template; places compare by id
+@lru_cache(maxsize=4)  # for a template, shared by all participants; places are compared by id
 def _sampling(
     places: VoxelPlaces, grid: Grid, transforms: tuple[TransformFile, ...]
 ) -> tuple[VoxelPlaces, PointSampling]:

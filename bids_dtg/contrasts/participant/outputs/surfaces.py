@@ -46,14 +46,14 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
     Parameters
     ----------
     names
-        As on the command line.
+        Names, as on the command line.
     space
         Template of the model's grid.
 
     Raises
     ------
     SettingsError
-        A mesh is unknown, or the model is in a space without known surfaces.
+        A mesh is unknown, or there are no surfaces for the model's space.
     """
     for name in names:
         if name not in DENSITIES:
@@ -70,17 +70,18 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
 
 
 def sample_mesh(bundle: ModelBundle, name: MeshName, files: SurfaceFiles | None) -> PointSampling:
-    """Find the model's places around a mesh: of fsLR on the participant's own surfaces, if any.
+    """Find how maps are sampled on a mesh; fsLR uses the participant's own surfaces, if any.
 
     Returns
     -------
     PointSampling
-        To the vertices of the left side, of the right side, and with fsLR to the 91k's voxels.
+        To the vertices of the left side, then of the right side, and for fsLR to the voxels of the
+        91k grayordinates.
 
     Raises
     ------
     RunError
-        The participant's surfaces are damaged, or not where the derivatives name them.
+        The participant's surfaces are damaged or missing.
     """
     if files is not None and _are_own(files, name):
         return _sampling(bundle, name, read_midthickness(files, bundle.brain_voxels))
@@ -88,12 +89,12 @@ def sample_mesh(bundle: ModelBundle, name: MeshName, files: SurfaceFiles | None)
 
 
 def _are_own(files: SurfaceFiles | None, name: MeshName) -> bool:
-    """Return whether a mesh's points are the participant's, not a template's."""
+    """Return whether a mesh is on the participant's surfaces, not on a template's."""
     return name == "fsLR" and files is not None and bool(files.sides)
 
 
 def template_note(files: SurfaceFiles | None) -> str | None:
-    """Say why fsLR's maps are on a template's surfaces; None where they are not."""
+    """Say why maps on fsLR use a template's surfaces; None if they do not."""
     if files is None or files.sides:
         return None
     return f"maps on fsLR are sampled on {_WORDS['template']}: {files.reason}"
@@ -109,18 +110,18 @@ def surface_map_files(
     bundle: ModelBundle,
     facts: Mapping[str, Any],
 ) -> Iterator[File]:
-    """Yield the files of maps on a mesh: grayordinates with fsLR, and both sides; and sidecars.
+    """Yield the files of maps on a mesh, with sidecars: both sides, and for fsLR grayordinates.
 
     Parameters
     ----------
     entities
-        What the names of the average share.
+        BIDS entities of the average.
     mesh, sampling
-        Where they are sampled, and how.
+        The mesh, and how maps are sampled on it.
     maps
-        Of all contrasts, at the model's places.
+        Maps of all contrasts, at the model's voxels.
     contrasts
-        Those that are written.
+        Contrasts to write.
     bundle
         The model.
     facts
@@ -167,11 +168,11 @@ def surface_facts(
     mesh
         The mesh.
     files
-        The participant's surfaces; None where none were looked for.
+        The participant's surfaces; None if none were looked for.
     root, source
         Folder of the input dataset, and its name in BIDS URIs.
     names
-        Replace folders in sentences.
+        Replaces folder names in sentences.
     """
     kind = "own" if _are_own(files, mesh) else "template"
     why = f": {files.reason}" if files is not None and mesh == "fsLR" else ""
@@ -198,7 +199,7 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
 
 
 def _shares(sampling: PointSampling, cortex: NDArray[np.bool_]) -> dict[str, float]:
-    """Return how many cortical vertices lie at the rim of the model's voxels, and outside."""
+    """Return the shares of cortical vertices at the edge of the model's mask, and outside it."""
     vertices = np.flatnonzero(cortex)
     whole, partial = (float(kind[vertices].mean()) for kind in (sampling.whole, sampling.partial))
     return {

@@ -87,11 +87,11 @@ def write_average(
     """Write the maps of an average with their sidecar and tables."""
     request = request.as_in(runs[0].run)
     bundle, entities, maps = request.bundle, dict(planned.entities), estimate.values
-    # First, as they may be refused.
+    # Spaces come first, because an error here must leave earlier results as they are.
     surfaces = request.surfaces(planned)
     meshes = [(name, sample_mesh(bundle, name, surfaces)) for name in request.meshes]
     elsewhere = [(target, *target.sampling(bundle.voxels)) for target in request.targets(planned)]
-    # An earlier report shows other maps, and a new one may fail.
+    # Remove an earlier report, which shows other maps, in case making the new one fails.
     discard_report(request.output, planned.participant)
     contrasts = [
         contrast for contrast in request.contrasts if not np.isnan(maps[contrast.index]).all()
@@ -132,13 +132,13 @@ def _write(request: Request, files: Iterable[File]) -> list[PurePosixPath]:
 
 
 def _half_widths(request: Request) -> list[PurePosixPath]:
-    """The files of the model's half-widths, once they are all there."""
+    """Write the files of the model's half-widths, unless they exist; return their paths."""
     bundle, output = request.bundle, request.output
     if bundle.half_widths is None:
         return []
     paths = half_width_paths(bundle)
     there = all(output.path(path).exists() for path in paths)
-    # Of the model that another call had, others are there.
+    # Existing files may be of another model that an earlier run used.
     if not there or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity:
         values = bundle.half_widths.at_places
         _write(request, half_width_files(bundle, values, request.threads))

@@ -154,7 +154,7 @@ def test_a_participant_without_the_space_fails_alone_before_a_run_is_read(job, c
     assert job.run("--output-spaces", "T1w", "--dry-run") == 1
     said = capsys.readouterr().out
     assert f"sub-02: would fail: {line}\n2 participants, 1 would fail" in said
-    assert "also writes them in T1w, through sub-01_from-" in said
+    assert "also written in T1w, through sub-01_from-" in said
     assert job.run("--output-spaces", "T1w") == 1
     said = capsys.readouterr().err
     assert f"sub-02: failed: {line}\n" in said
@@ -175,8 +175,8 @@ def test_a_participant_without_the_space_fails_alone_before_a_run_is_read(job, c
             ["MNI305"],
             f"--output-spaces has 'MNI305'. Expected: one of {OTHER}[:res-2], {SPACE}[:res-2]",
         ),
-        ([f"{OTHER}:res-1"], f"has '{OTHER}:res-1', and maps are not written so"),
-        (["T1w:res-2"], "has 'T1w:res-2', and maps are not written so"),
+        ([f"{OTHER}:res-1"], f"has '{OTHER}:res-1', which maps cannot be written in"),
+        (["T1w:res-2"], "has 'T1w:res-2', which maps cannot be written in"),
         ([OTHER], f"--output-spaces {OTHER}: "),
     ],
 )
