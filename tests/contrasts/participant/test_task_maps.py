@@ -215,7 +215,7 @@ def test_several_images_give_a_list(job, maps):
     found = maps.transform(paths)
     assert [bits(image) for image in found] == [bits(maps.transform(path)) for path in paths]
     assert bits(found[0]) != bits(found[1])
-    with pytest.raises(ValueError, match="confounds must be a list, .* of 2 images, not 1"):
+    with pytest.raises(ValueError, match=r"confounds must be a list, .* 2 images, not 1"):
         maps.transform(paths, [None])
 
 
