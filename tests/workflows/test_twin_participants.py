@@ -70,7 +70,7 @@ def test_connectomes_alone_without_a_model(tmp_path, capsys):
     job = TwinJob(tmp_path)
     job.give("01", STROOP)
     assert job.run() == 0
-    assert "connectomes alone: no --model was given" in capsys.readouterr().err
+    assert "connectomes alone, as no --model was given" in capsys.readouterr().err
     found = edges_of(table(job.out, "01", "stat-fisherz_relmat"))
     expected = z_of(table(job.out, "01", "stat-mean_timeseries"))
     np.testing.assert_allclose(found, expected, atol=1e-5)

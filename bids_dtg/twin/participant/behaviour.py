@@ -42,7 +42,7 @@ class AverageBehaviour:
     twin: Decoded  # answers of the connectome's twin, (trials, ...)
     group: Decoded | None  # of the group's network; None: the architecture has none
     regions: tuple[str, ...] = ()  # of BOLD
-    bold: Sequence[BoldRun | None] = ()  # of the twin in each run, as BOLD was measured; (): none
+    bold: Sequence[BoldRun | None] = ()  # of the twin in each run, in measured units; (): none
     notes: tuple[str, ...] = ()  # sentences on what was left out of the participant's files
 
     @cached_property
@@ -62,7 +62,7 @@ class AverageBehaviour:
 
     @cached_property
     def used(self) -> Flags:
-        """Which trials enter figures, (trials,): own scored trials; all trials of others' runs."""
+        """Which trials count, (trials,): own scored trials; all trials of other people's runs."""
         there = (self.shown.task >= 0) & (self.shown.last_step >= self.shown.first_step)
         return np.asarray(np.where(self.own, self.shown.scored, there), bool)
 
@@ -91,7 +91,7 @@ class AverageBehaviour:
                 yield self._trial_row(int(number))
 
     def curves(self) -> Iterator[Curve]:
-        """Yield the mean trial of each condition, of networks and of the person."""
+        """Yield curves of each condition, averaged over trials, of networks and of the person."""
         own, one = observed_curves(self.segments), observed_curves(self.segments, correct=True)
         sources: dict[Of, tuple[Any, Any, Any, Flags]] = {
             "person": (own[0][0], one[0][0], own[1][0], self.own & self.shown.scored)
@@ -221,7 +221,7 @@ def behave(
     from bids_dtg.twin.decoding import decode
     from bids_dtg.twin.trial_series import stack_people
 
-    # Responses of other participants are no part of it.
+    # Responses of other participants are not used.
     trials = [run.trials if run.own else without_responses(run.trials) for run in runs]
     try:
         segments = stack_people([trials], tasks=fitted.tasks)
@@ -280,10 +280,10 @@ def without_responses(trials: Trials) -> Trials:
 
 @dataclass(frozen=True, eq=False)
 class AverageConnectome:
-    """The weighted mean edges of an average's runs, with the weights of maps."""
+    """The mean edges of an average's runs, weighted as maps are."""
 
     runs: tuple[MeasuredSeries, ...]
-    by_dof: bool  # weighted by residual degrees of freedom; False: by the time that is left
+    by_dof: bool  # weighted by residual degrees of freedom; False: by minutes kept
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Sources of digital twins' connectomes: one form for all."""
+"""Sources of digital twins' connectomes, in one form."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ class ConnectomeSource:
     atlas: str = ""  # key of the atlas of the regions; empty: not known
     atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
     cleaning: str = UNKNOWN_CLEANING  # of the runs, in words
-    files: tuple[Path, ...] = ()  # that were read, but for arrays
+    files: tuple[Path, ...] = ()  # that were read, except arrays
     # (people, edges) by labels, Fisher z: the upper triangle row by row, averaged over a person's
     # runs. Raises a DatasetError that names people and regions where values cannot be used.
     connectomes: Callable[[Sequence[str]], Edges]
-    parts: Callable[[str], Mapping[str, str]]  # sketches by name of what a person's is made of
+    parts: Callable[[str], Mapping[str, str]]  # sketches, by name, of a connectome's parts
     arrays: ArrayPeople | None = None  # content of files of arrays; None: it is no such file
 
     def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return sketches of people's connectomes by what they are, by which they are known again.
+        """Return named sketches of each person's connectomes, by which people are recognised.
 
         Connectomes with values that cannot be used have none.
         """
@@ -83,7 +83,7 @@ class ConnectomeSource:
         found = {}
         for label in labels:
             own = {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
-            # Averages come first: where two of them are alike, so is the mean.
+            # Averages come before their mean, which is alike if they are.
             both = [own, self.parts(label)] if self.arrays else [self.parts(label), own]
             found[label] = {**both[0], **both[1]}
         return found
@@ -92,7 +92,7 @@ class ConnectomeSource:
 def connectome_notes(
     connectomes: NDArray[np.floating], labels: Sequence[str], families: Families
 ) -> tuple[str, ...]:
-    """Return sentences on connectomes that are hardly those of a person.
+    """Return warnings of implausible connectomes.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ def connectome_notes(
         found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
         return (
             f"{counted(len(found), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
-            f"({named(found)}): correlations above {np.tanh(LARGEST_Z):.3f}, as of one series "
-            "under two names",
+            f"({named(found)}): correlations above {np.tanh(LARGEST_Z):.3f}, as if one "
+            "series had two names",
         )
     return ()
 
@@ -210,7 +210,7 @@ def _count_edges(arrays: ArrayPeople) -> int:
             # Places without names are those of other arrays, as of task BOLD.
             raise DatasetError(
                 f"{title} has {count} edges, and there are {counted(places, 'place')}",
-                expected=f"{edges} edges: a pair of places each",
+                expected=f"{edges} edges, one for each pair of places",
             )
         edges = count
     if not 1 <= edges <= _MOST_EDGES:
@@ -231,7 +231,7 @@ def edge_faults(values: Array) -> list[str]:
     if beyond > _MOST_BEYOND * values.size:
         return [
             f"{beyond} of {values.size} edges are beyond {LARGEST_Z:g} (the largest "
-            f"{np.abs(values).max():.3g}): no Fisher z of correlations"
+            f"{np.abs(values).max():.3g}): not Fisher z of correlations"
         ]
     return []
 
@@ -272,7 +272,7 @@ class _Set:
 
     @property
     def runs(self) -> frozenset[str]:
-        """Titles of the runs that it was made of; the table's path where they are not known."""
+        """Titles of the runs that it was made from; the table's path where they are unknown."""
         return frozenset(_titles(self.table) or [str(self.table.path)])
 
 
@@ -280,10 +280,10 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
     """Read the connectomes that the participant level has written for an atlas (empty: any).
 
     A person's connectomes of several averages are averaged in turn, weighted by their residual
-    degrees of freedom (by their time where these are not known for all). A connectome is left out
-    and reported in the notes if it has another atlas or label image, runs of sessions that
-    ``--session-label`` does not name, runs of a task that is no rest and that ``--task-id`` does
-    not name, parcels without a series, or a run in common with a larger set.
+    degrees of freedom (by minutes if these are unknown for some). A connectome is left out and
+    reported in the notes if it has another atlas or label image, runs of sessions that
+    ``--session-label`` does not name, runs of a task other than rest that ``--task-id`` does not
+    name, parcels without a series, or a run in common with a larger set.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def _of_sessions(
 def _of_rest(
     tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
 ) -> list[OutputTable]:
-    """Leave out tables of tasks that were not requested; where none were, of all but rest."""
+    """Leave out tables of tasks that were not requested; if none were, of all but rest."""
     wanted = [plain_label(label, "task") for label in asked]
 
     def fits(table: OutputTable) -> bool:
@@ -352,7 +352,7 @@ def _of_rest(
 
     if wanted:
         return left_out.unless(fits, tables, "another task")
-    why = "a task, not rest; --task-id names tasks that count"
+    why = "a task, not rest; --task-id chooses other tasks"
     return left_out.unless(lambda table: is_rest(table.name), tables, why)
 
 

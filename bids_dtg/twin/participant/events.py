@@ -1,4 +1,4 @@
-"""Event files of a call: each participant's own, and the sequence for participants without one."""
+"""Event files: each participant's own, and the sequence for participants without one."""
 
 from __future__ import annotations
 
@@ -223,13 +223,13 @@ def find_task_files(
         raise DatasetError(
             f"{root} has no event files of {counted(len(without), 'task')} of --task-file "
             f"({named(without)})",
-            expected="files named as bids_tasks of the task files says",
+            expected="files with the task names of bids_tasks in the task file",
         )
     return (wanted if tasks is not None else with_files), files
 
 
 def _require_apart(tasks: Sequence[Task]) -> None:
-    """Refuse tasks of one name, or with event files in common."""
+    """Refuse tasks with the same name or the same event files."""
     for what, names in (
         ("the name", [task.name for task in tasks]),
         ("event files of task", [name for task in tasks for name in task.bids_tasks]),
@@ -243,7 +243,7 @@ def _require_apart(tasks: Sequence[Task]) -> None:
 def read_behaviour(
     tasks: Sequence[Task], files: Sequence[NamedFile], asked: Collection[str] = ()
 ) -> dict[str, Behaviour]:
-    """Read people's trials by label, of the labels in `asked` or of everybody.
+    """Read people's trials by label, for the labels in `asked` or for everybody.
 
     Files that cannot be read are listed in `Behaviour.troubles`.
     """

@@ -38,7 +38,7 @@ from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, values_in_words
 
-FEWEST_TRIALS = 5  # scored, in each condition: with fewer a person's figures say little
+FEWEST_TRIALS = 5  # scored, in each condition; with fewer a person's mean times are unreliable
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +51,10 @@ class TwinPeople:
     labels: tuple[str, ...]  # requested participants with both
     left_out: Mapping[str, str]  # other requested participants, with the reason
     split: Split  # use of `labels`; without --split-file everybody is in the training set
-    families: Families  # of related people; labels with the same rest are one
+    families: Families  # of related people; labels with the same rest are in one
     known: Sketches  # of people's rest by session, and of their connectomes
     notes: tuple[str, ...]  # sentences on assumptions, and on participants who were left out
-    files: tuple[Path, ...]  # of data that they are read from, but for arrays
+    files: tuple[Path, ...]  # that data are read from, except arrays
     task_bold: TaskBold | None = None  # BOLD of their runs of trials; None: nobody has any
 
     @classmethod
@@ -67,9 +67,9 @@ class TwinPeople:
     ) -> TwinPeople:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
-        Tasks and atlas are those of a model, and whether it has BOLD; without a model, tasks are
-        those of ``--task-file``, and the output must have one atlas only. Task BOLD must be of
-        one atlas. Arrays are checked except for their values.
+        Tasks, atlas and use of BOLD are those of a model. Without a model, tasks are those of
+        ``--task-file``, and the output must have one atlas only. Task BOLD must be of one atlas.
+        Arrays are checked except for their values.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class TwinPeople:
         )
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return sketches of people's rest and connectomes, by which they are known again."""
+        """Return sketches of people's rest and connectomes, by which people are recognised."""
         return {label: tuple(self.known.get(label, {}).values()) for label in labels}
 
     def stacked(self, runs: Sequence[Sequence[Trials]]) -> Segments:
@@ -157,13 +157,13 @@ class TwinPeople:
 def _whole_people(
     source: ConnectomeSource, behaviour: Mapping[str, Behaviour], asked: Sequence[str]
 ) -> tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]:
-    """Return the people with both, the reasons for leaving out others, and sentences on these."""
+    """Return people with both, the reasons for leaving out others, and sentences on these."""
     connectomes = frozenset(source.labels)
     there = sorted(connectomes | behaviour.keys())
     wanted = tuple(dict.fromkeys(asked)) or tuple(there)
     if absent := [label for label in wanted if label not in connectomes | behaviour.keys()]:
         raise DatasetError(
-            f"nothing is known of {', '.join(absent)}", expected=f"labels such as {named(there)}"
+            f"there are no files of {', '.join(absent)}", expected=f"labels such as {named(there)}"
         )
     left_out = {label: why for label in wanted if (why := _why_not(label, connectomes, behaviour))}
     labels = tuple(label for label in wanted if label not in left_out)
@@ -206,7 +206,7 @@ def _why_not(
 def trial_notes(
     tasks: Sequence[Task], behaviour: Mapping[str, Behaviour], labels: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return sentences on trials that say little of people, and on people with few or wrong ones.
+    """Return sentences on unscored trials, and on people with few trials or many errors.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def trial_notes(
     behaviour
         Trials of people, by label.
     labels
-        The people that sentences are on.
+        The people to report on.
     """
     return tuple(line for task in tasks for line in _on_task(task, behaviour, labels))
 
@@ -227,8 +227,8 @@ def _on_task(
     if unscored := sum(person.left_out(task) for person in own.values()):
         every = unscored + sum(person.scored(task) for person in own.values())
         yield (
-            f"{task.name}: {unscored} of {counted(every, 'trial')} not scored: answers that "
-            "are implausibly fast, or have a time or a button alone, and trials never seen"
+            f"{task.name}: {unscored} of {counted(every, 'trial')} not scored: responses "
+            "that are implausibly fast or lack a time or a button, and trials that were never seen"
         )
     runs = [run for person in own.values() for run in person.of(task)]
     values = [value for run in runs for value in run.without_condition]
@@ -240,7 +240,7 @@ def _on_task(
     ]
     low = [label for label in own if own[label].below_chance(task) and label not in silent]
     where = "a condition" if len(task.conditions) > 1 else "all"
-    chance = f"below chance, 1 in {len(task.buttons)}, misses as errors"
+    chance = f"below chance (1 in {len(task.buttons)}) with misses as errors"
     for who, what, more in (
         (few, f"with fewer than {FEWEST_TRIALS} scored trials in {where}", ""),
         (silent, "without a response in most trials", ""),
@@ -254,14 +254,14 @@ def _on_task(
 def read_covariates(
     settings: Settings, labels: Sequence[str], names: Sequence[str] | None = None
 ) -> Covariates:
-    """Read columns of the table; sites are categories, whatever they are written as.
+    """Read columns of the participants table; sites are categories, even if they are numbers.
 
-    People without a value are reported, and stay: baselines take the training people's mean.
+    People without a value are reported and kept; the training people's mean is used for them.
 
     Parameters
     ----------
     settings
-        Options of the call.
+        Options of the run.
     labels
         Labels of the people, in this order.
     names
@@ -297,7 +297,7 @@ def read_covariates(
 
 
 def _checked(column: Column, labels: Sequence[str]) -> Column:
-    """Refuse a column that says nothing of these people; report those without a value."""
+    """Refuse a column without values of these people; report people without a value."""
     if not column.texts:
         raise SettingsError(
             f"--covariates {column.name}: none of {counted(len(labels), 'participant')} has a "
@@ -306,14 +306,14 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
         )
     if column.stray:
         raise SettingsError(
-            f"{column.name} has {column.stray}, and numbers of the others",
-            expected="numbers, or n/a where nothing is known",
-            remedy=f"if {column.name} is no number, list its Levels in the table's JSON file",
+            f"{column.name} has {column.stray}, and numbers for the others",
+            expected="numbers, or n/a where they are unknown",
+            remedy=f"if {column.name} is categorical, list its Levels in the table's JSON file",
         )
     lacking = [f"sub-{label}" for label in labels if label not in column.texts]
     if lacking:
         say(
             f"{column.name}: {counted(len(lacking), 'participant')} without a value "
-            f"({named(lacking)}): the training people's mean is taken"
+            f"({named(lacking)}); the training people's mean is used"
         )
     return column

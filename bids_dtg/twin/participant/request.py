@@ -1,4 +1,4 @@
-"""The checked request of a call for connectomes and twins."""
+"""The checked request for connectomes and twins."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 
 @dataclass(frozen=True, eq=False)
 class TwinRequest(ParcelRequest[TwinBundle]):
-    """The checked request of a call; steps of the work get the parts that they use."""
+    """The checked request; steps of the work get the parts that they use."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
     second_atlas: ClassVar[str] = "task BOLD"
 
-    events: TaskEvents | None  # event files of the model's tasks; None: the call has no model
-    tasks: tuple[Task, ...]  # whose runs are read as series of regions, too
+    events: TaskEvents | None  # event files of the model's tasks; None: there is no model
+    tasks: tuple[Task, ...]  # whose runs are read as series of regions as well
     of_task_runs: bool = False  # whether it is the request for these runs alone
 
     def as_the_model_takes(self, participant: str, edges: Edges) -> Edges:
-        """Return a connectome (edges,) without what the model takes out, as age and motion.
+        """Return a connectome (edges,), adjusted for the model's covariates, such as age.
 
         Raises
         ------
         SettingsError
-            BIDS_DIR has no table of participants with the columns, or the participant no value.
+            There is no table of participants with the columns, or no value of the participant.
         """
         adjustment = None if self.bundle is None else self.bundle.adjustment
         if adjustment is None:
@@ -79,7 +79,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     @cached_property
     def for_task_runs(self) -> TwinRequest:
-        """What the call asks for of runs of tasks: series of the last atlas, cleaned for a GLM."""
+        """The request for task runs: series of the last atlas, cleaned for a GLM."""
         settings = self.settings.replace(low_pass=None, gsr=False, min_minutes=0.0)
         return replace(
             *(self,),
@@ -91,7 +91,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         )
 
     def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
-        """Find a participant's runs of rest and group them; runs of tasks follow, each alone.
+        """Find a participant's runs of rest and group them; task runs follow, each alone.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         return (*super().averages(participant), *self._task_runs(participant))
 
     def _task_runs(self, participant: str) -> tuple[AveragedRuns, ...]:
-        """Find a participant's runs of tasks with an event file; warn of the others."""
+        """Find a participant's task runs with an event file; warn about the others."""
         asked = self.settings.inputs.session_label
         selection = Selection(asked)
         there = {
@@ -120,17 +120,17 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             folder = self.dataset.bids_dir / f"sub-{participant}"
             return each_alone([*with_event_files(runs, events_of(folder, participant))])
         except RunError as err:
-            warnings.warn(f"sub-{participant}: runs of tasks are not read: {err}", stacklevel=2)
+            warnings.warn(f"sub-{participant}: task runs are not read: {err}", stacklevel=2)
             return ()
 
     def of_average(self, planned: AveragedRuns) -> TwinRequest:
-        """Return the request that is for the runs of an average."""
+        """Return the request for the runs of an average."""
         return self.for_task_runs if is_of_task(planned) else self
 
     def methods(self) -> str:
         """Write the methods text of averages."""
         text = super().methods()
-        # The paragraphs on sources and cleaning are those of all workflows, which read rest.
+        # The paragraphs on sources and cleaning are shared with all workflows, which read rest.
         return text.replace("resting-state", "task") if self.of_task_runs else text
 
     def notes(self) -> Iterable[str]:
@@ -142,7 +142,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         if self.bundle is not None and self.bundle.card.notice:
             yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
         if self.bundle is None:
-            yield "connectomes alone: no --model was given"
+            yield "connectomes alone, as no --model was given"
         elif note := self.connectome_note:
             yield note
         if self.bundle is not None and not self.bundle.by_content:
@@ -177,7 +177,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     def shaping_options(self) -> dict[str, Any]:
         """Return the options that results depend on, in addition to the inputs."""
         found = super().shaping_options()
-        # By content: a task file in another place is the same.
+        # By content, so that a task file may move.
         found["tasks"] = None if self.events is None else self.events.identity
         return found
 
@@ -213,7 +213,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         return what, [*self.events.plan(planned)]
 
     def methods_facts(self) -> TwinMethods:
-        """Return the facts of the call for the methods text."""
+        """Return the facts for the methods text."""
         return TwinMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
@@ -225,12 +225,12 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
 
 def is_of_task(planned: AveragedRuns) -> bool:
-    """Return whether an average is a run of a task, which is part of no connectome."""
+    """Return whether an average is a task run, which is in no connectome."""
     return any(isinstance(run, TaskRun) for run in planned.runs)
 
 
 def _tasks(settings: Settings, bundle: TwinBundle | None) -> tuple[Task, ...]:
-    """Return the tasks of a call: the model's, those of ``--task-file``, or those that ship.
+    """Return the tasks: the model's, those of ``--task-file``, or those that ship.
 
     Raises
     ------

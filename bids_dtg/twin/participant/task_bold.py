@@ -1,4 +1,4 @@
-"""BOLD of task runs: the runs, their table (``_desc-task_timeseries.tsv``), and people's."""
+"""Task BOLD: runs, their table (``_desc-task_timeseries.tsv``), and the BOLD of people."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EVENT_FILE = "EventFile"  # key of the sidecar: path of the run's event file in 
 
 @dataclass(frozen=True)
 class TaskRun(RestRun):
-    """A run of a task, which is part of no connectome."""
+    """A task run, which is in no connectome."""
 
     events: Path = Path()  # its event file
     start_seconds: float = 0.0  # of the first volume, on the event file's clock
@@ -46,7 +46,7 @@ class TaskRun(RestRun):
 
 
 def with_event_files(runs: Sequence[RestRun], files: Sequence[NamedFile]) -> Iterator[TaskRun]:
-    """Yield a participant's runs of tasks that have an event file, and warn of the others."""
+    """Yield a participant's task runs with an event file, and warn about the others."""
     for run in runs:
         name = parse_name(run.bold.name)
         paths = [file.path for file in files if belongs_to(file.name, name)]
@@ -58,7 +58,7 @@ def with_event_files(runs: Sequence[RestRun], files: Sequence[NamedFile]) -> Ite
 
 
 def each_alone(runs: Sequence[TaskRun]) -> tuple[AveragedRuns, ...]:
-    """Return each run as a piece of work of its own, which no average of rest is named like."""
+    """Return each run as a piece of work, with a name that no average of rest has."""
     return tuple(
         replace(planned, entities=(*planned.entities, ("desc", "task")))
         for planned in plan_averages(runs, "run")
@@ -72,7 +72,7 @@ class TaskBold:
     regions: tuple[str, ...]  # names
     read: Callable[[str], Runs]  # a person's, by label: one for each of the runs of trials
     notes: tuple[str, ...]  # sentences on who has it, and on runs that were left out
-    files: tuple[Path, ...] = ()  # that are read, but for arrays
+    files: tuple[Path, ...] = ()  # that are read, except arrays
 
 
 def encode_task_bold(names: Sequence[str], bold: BoldRun) -> bytes:
@@ -98,8 +98,8 @@ def task_bold_sidecar(
     """
     return {
         **series_sidecar(names, bold.tr_seconds),
-        "Description": "Mean series of the parcels of an atlas in a run of a task, cleaned by "
-        "DenoiseStrategy without a low-pass filter and without the global signal: a column a "
+        "Description": "Mean series of the parcels of an atlas in a task run, cleaned by "
+        "DenoiseStrategy without a low-pass filter and without the global signal: one column per "
         "parcel, one row per volume of the run",
         "Units": "percent of the parcel's mean signal; n/a in volumes that are not kept, and for "
         "parcels without enough coverage",
@@ -139,7 +139,7 @@ def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> 
     Parameters
     ----------
     settings
-        Options of the call: output, participants.
+        Options of the run: output, participants.
     behaviour
         People's trials by label, with the event files by which series are found.
 
@@ -189,7 +189,7 @@ def find_array_bold(
 ) -> TaskBold | None:
     """Find task BOLD among arrays; None: there is none.
 
-    A run of the arrays is that of a person's only event file of its task.
+    A run of the arrays belongs to a person's only event file of its task.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def find_array_bold(
     behaviour
         People's trials by label.
     files
-        Everybody's event files, also those that could not be read.
+        Everybody's event files, including those that could not be read.
     """
     array = arrays.task_bold
     if array is None:
@@ -220,7 +220,7 @@ def find_array_bold(
         values = array.of(label).astype(np.float32)
         if np.isinf(values).any():
             raise DatasetError(
-                f"{array.title} has infinite values of sub-{label}",
+                f"{array.title} has infinite values for sub-{label}",
                 expected="finite values, and NaN where there are none",
             )
         return tuple(
@@ -238,7 +238,7 @@ def find_array_bold(
     if unclear:
         notes.append(
             f"{counted(len(unclear), 'participant')} with several event files of a task "
-            f"({named(unclear)}): which of them task_bold is of is not known, and it is not used; "
+            f"({named(unclear)}): task_bold could belong to any of them, so it is not used; "
             "--session-label chooses"
         )
     return TaskBold(arrays.places, read, notes=tuple(notes))
@@ -248,7 +248,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], BoldRun]:
     try:
         return read_task_bold(path)
     except ForeignFileError as err:
-        raise err.as_kind(DatasetError, remedy="call the participant level again") from err
+        raise err.as_kind(DatasetError, remedy="run the participant level again") from err
 
 
 def _trimmed(values: NDArray[np.float32], tr_seconds: float) -> BoldRun | None:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class TwinWork(ParcelWork):
-    """Makes a participant's connectome and its twin's behaviour, and the series of runs of tasks.
+    """Makes a participant's connectome and its twin's behaviour, and the series of task runs.
 
     Parameters
     ----------
     request
-        What the call asks for.
+        What was asked for.
     """
 
     request: TwinRequest
@@ -49,7 +49,7 @@ class TwinWork(ParcelWork):
         return self.request.bundle.fitted()
 
     def reader_of(self, run: RestRun) -> SeriesReader:
-        """Return what reduces a run to series."""
+        """Return the reader that reduces a run to series."""
         return self._task_reader if isinstance(run, TaskRun) else self.reader
 
     def make(self, average: Average) -> tuple[Iterable[str], str]:
@@ -84,7 +84,7 @@ class TwinWork(ParcelWork):
         return writer.notes(planned, made, behaviour, of_events=of_events), _line(made)
 
     def _make_task_run(self, average: Average) -> tuple[Iterable[str], str]:
-        """Write the series of a run of a task, and the record that they are complete.
+        """Write the series of a task run, and the record that they are complete.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class TwinWork(ParcelWork):
         OutputError
             A file cannot be written.
         """
-        ((measured, _),) = average.parts()  # a run alone that is left out fails
+        ((measured, _),) = average.parts()  # a single run that is left out fails
         with average.clock.time("write"):
             files = [*self.task_writer.write_task_run(measured)]
             request = self.request.for_task_runs

@@ -43,7 +43,7 @@ BEHAVIOUR = (
     Column("condition", "Condition of the trials; effect: the second condition minus the first"),
     Column(
         "trials",
-        "Number of trials of the figures: the participant's scored trials; all trials where the "
+        "Number of trials that count: the participant's scored trials; all trials where the "
         "sequence is not the participant's own",
     ),
     _OWN,
@@ -84,13 +84,13 @@ TRIALS = (
         "Time by which the twin gives {} % of its responses to the trial: an estimate",
         unit="s",
     ).each(round(100 * share) for share in QUANTILES),
-    Column("predicted_button", "Likeliest button of the twin at the end of the response window"),
+    Column("predicted_button", "Most likely button of the twin at the end of the response window"),
     Column("p_correct", "Probability of the correct button, by the twin: an estimate"),
     Column("p_miss", "Probability of no response within the window, by the twin: an estimate"),
     Column("observed_rt_seconds", "Response time of the participant", unit="s"),
-    Column("observed_button", "Button that the participant pressed; n/a: none, or not known"),
+    Column("observed_button", "Button that the participant pressed; n/a: none, or unknown"),
     Column("observed_correct", "Whether the participant pressed the correct button"),
-    Column("scored", "Whether the participant's response counts in figures"),
+    Column("scored", "Whether the participant's trial is scored"),
 )
 
 
@@ -122,12 +122,12 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         ]
 
     def write_task_run(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
-        """Write the series of a run of a task; yield the paths.
+        """Write the series of a task run; yield the paths.
 
         Raises
         ------
         RunError
-            No parcel has a mean signal to take percent of.
+            No parcel has a mean signal, of which values are percent.
         """
         series, run, names = measured.series, measured.run, self._request.regions
         assert isinstance(run, TaskRun)
@@ -157,7 +157,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     ) -> list[PurePosixPath]:
         """Write an average's connectome, and its twin's behaviour; return the paths.
 
-        `left_out` gives the reason for each run of the average that is not part of it.
+        `left_out` gives the reason for each run that was left out of the average.
         """
         path = RELMAT.path(self.entities(dict(planned.entities), stat=FISHER_Z))
         facts = self._edge_facts(made, left_out) | relationship_facts(
@@ -194,7 +194,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         request, hide = self._request, self._request.path_names.hide
         return {
             "Description": "Connectome: Fisher z of the Pearson correlation between the cleaned "
-            "series of each two parcels over the frames kept, averaged over runs; n/a on the "
+            "series of each pair of parcels over the frames kept, averaged over runs; n/a on the "
             "diagonal, and where a parcel has no series",
             "Units": "arbitrary",
             **self.origin(*made.runs),
@@ -262,8 +262,8 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             path,
             encoded(text),
             {
-                "Description": "BOLD of each region by the connectome's twin, an estimate, not "
-                "a measurement: one row per volume, at the training people's repetition time",
+                "Description": "BOLD of each region, predicted by the connectome's twin and not "
+                "measured: one row per volume, at the training people's repetition time",
                 "Units": "as task BOLD was given in training",
                 "events_file": {"Description": "Event file of the run"},
                 "seconds": {"Description": "Time of the volume in the run", "Units": "s"},

@@ -22,8 +22,8 @@ Kind = Literal["known", "unknown", "noise"]
 REGIONS = ("lh-r01", "lh-r02", "lh-amygdala", "rh-r01", "rh-r02", "rh-amygdala")
 OWN = (2, 5)  # regions whose amplitude differs between people
 TR_SECONDS = 0.8
-_AMPLITUDE_SD = 0.4  # of the mean amplitude, between people
-_RESPONSES = (0.3, 1.0)  # smallest and largest of the group
+_AMPLITUDE_SD = 0.4  # between people; the mean amplitude is 1
+_RESPONSES = (0.3, 1.0)  # smallest and largest mean response
 _NOISE_SD, _PERSISTENCE = 0.5, 0.4  # from volume to volume
 
 
@@ -69,7 +69,7 @@ def simulate_bold(
     kind: Kind = "known",
     regions: Sequence[str] = REGIONS,
 ) -> list[list[BoldRun]]:
-    """Simulate BOLD of everybody's runs: displays, convolved, and correlated noise.
+    """Simulate BOLD of everybody's runs: haemodynamic responses and autocorrelated noise.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ def simulate_bold(
     seed
         Seed of the noise; another seed gives another session of the same people.
     kind
-        As of `true_responses`.
+        As in `true_responses`.
     regions
-        Names of the regions; those that are not of `REGIONS` do not respond.
+        Names of the regions; those that are not in `REGIONS` do not respond.
 
     Examples
     --------

@@ -47,7 +47,7 @@ class TwinPlan(RegionPlan):
     """
 
     sequences: tuple[str, ...] = ("hammerAP", "stroopAP")
-    task_bold: bool = False  # whether runs of tasks have BOLD, with frames of 0.8 s
+    task_bold: bool = False  # whether task runs have BOLD, with frames of 0.8 s
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,7 +61,7 @@ class TwinPlan(RegionPlan):
 
 @dataclass(frozen=True, eq=False)
 class TwinPhantom(RegionPhantom):
-    """People whose responses depend on their connectome, and the places of its regions.
+    """People whose responses depend on their connectome, and the positions of its regions.
 
     Examples
     --------
@@ -133,10 +133,10 @@ class TwinPhantom(RegionPhantom):
         Parameters
         ----------
         out
-            Folder that gets ``bids`` (an event file for each person and sequence), runs of tasks
-            in ``fmriprep`` where the plan has them, and ``truth``:
-            connectomes before noise (``connectomes.npz``), true parameters, mean response times
-            and shares of correct responses (``truth.tsv``).
+            Folder that gets ``bids`` (an event file for each person and sequence), task runs in
+            ``fmriprep`` where the plan has them, and ``truth``: connectomes before noise
+            (``connectomes.npz``), true parameters, mean response times and shares of correct
+            responses (``truth.tsv``).
         """
         path, edges = out / TRUTH / "connectomes.npz", self.people.connectomes
         write_arrays(path, self.people, self.parcels.names, edges=edges)
@@ -153,7 +153,7 @@ class TwinPhantom(RegionPhantom):
     def _write_task_run(
         self, root: Path, person: int, task: str, series: NDArray[np.float32]
     ) -> None:
-        """Write a person's run of a task, of series (frames, regions)."""
+        """Write a person's task run from series (frames, regions)."""
         session = crc32(task.encode())
         rng = stream(self.plan.seed, Purpose.TWIN_IMAGE, person=person, session=session)
         run = draw_region_run(self.parcels, series, rng, repetition_time_s=TR_SECONDS)
@@ -166,7 +166,7 @@ _LEAST_EIGENVALUE = 0.05  # smallest one of the series' correlation matrix
 
 
 def possible_edges(edges: NDArray[np.floating], regions: int) -> NDArray[np.float32]:
-    """Return approximately the nearest connectomes that series can have.
+    """Return connectomes that series can have, approximately the nearest ones.
 
     Eigenvalues of the correlations below 0.05 become 0.05, and the diagonal is 1 again.
 
@@ -260,7 +260,7 @@ def draw_rest(
     Raises
     ------
     ValueError
-        There are too few frames, or the edges are not the pairs of so many regions.
+        There are too few frames, or not as many edges as pairs of regions.
 
     Examples
     --------

@@ -64,7 +64,7 @@ def share_correct(drift: ArrayLike, boundary: ArrayLike) -> Array:
 
 
 def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Array:
-    """Return the share of decisions made after so many seconds: the distribution function.
+    """Return the share of decisions made by a time: the distribution function.
 
     It is the same for correct and wrong decisions.
 
@@ -104,7 +104,7 @@ def _decided_early(u: Array, m: Array) -> Array:
     root, both = np.sqrt(u), np.logaddexp(m / 2.0, -m / 2.0)  # log(2 cosh(m / 2))
     share = np.zeros_like(u)
     for image in range(_TERMS):
-        c = image + 0.5  # how far the image of the boundary is away
+        c = image + 0.5  # distance of the image of the boundary
         along = np.exp(both - m * c + log_ndtr((m * u - c) / root))
         against = np.exp(both + m * c + log_ndtr(-(m * u + c) / root))
         share += (-1) ** image * (along + against)
@@ -123,7 +123,7 @@ def _undecided_late(u: Array, m: Array) -> Array:
 
 
 def decision_quantiles(shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Array:
-    """Return after how many seconds given shares of the decisions are made.
+    """Return the times by which given shares of the decisions are made.
 
     Each row's distribution is computed on a grid of 2,048 times and inverted linearly; an
     inversion of uniform shares is a sample.
@@ -168,7 +168,7 @@ def decision_quantiles(shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike)
 
 
 def _grid(m: Array) -> Array:
-    """Return times (rows, points) from 0 to where all is decided, denser at the start."""
+    """Return times (rows, points) from 0 until all is decided, denser at the start."""
     end = 1.0 / (2.0 * np.maximum(m, 1.0)) + 2.0 * _TAIL / (m**2 + np.pi**2)
     grid: Array = end[:, None] * np.linspace(0.0, 1.0, _GRID) ** 2
     return grid

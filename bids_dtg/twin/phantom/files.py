@@ -95,12 +95,12 @@ def write_task_bold(
     sequences: Sequence[TrialSequence],
     bold: Sequence[Sequence[BoldRun]],
 ) -> None:
-    """Write BOLD of `REGIONS` in tasks (`simulate_bold`) for ``--input-arrays``; others have none.
+    """Write task BOLD (`simulate_bold`) for ``--input-arrays``; only `REGIONS` have it.
 
     Parameters
     ----------
     path, people, regions, sequences
-        As of `write_arrays` and `write_events`.
+        As in `write_arrays` and `write_events`.
     bold
         BOLD of each person's runs.
     """

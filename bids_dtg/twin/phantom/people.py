@@ -189,7 +189,7 @@ def simulate_twin_people(
     people
         Size of the cohort.
     regime
-        Name of a regime: see `simulate_twin_world`.
+        Name of a regime; see `simulate_twin_world`.
     regions
         Regions of each simulated connectome.
     seed
@@ -228,7 +228,7 @@ def simulate_twin_people(
 def _person(
     world: TwinWorld, cohort: int, person: int
 ) -> tuple[NDArray[np.float32], Array, Array, float]:
-    """Draw a person: connectome, traits, own parameters, and a share for lapses."""
+    """Draw a person: connectome, traits, own parameters, and the quantile of the lapse share."""
     rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
     traits, own = rng.standard_normal(TRAITS), rng.standard_normal(len(PARAMETERS))
     rng.standard_normal(SKIPPED)
@@ -239,7 +239,7 @@ def _person(
     return connectome, traits, own, lapse
 
 
-UNIFORMS = 4  # random numbers a trial: for the time, the choice, the lapse and the wrong button
+UNIFORMS = 4  # random numbers per trial: for time, choice, lapse and wrong button
 LURED = 0.8  # share of wrong responses to incongruent words with the button of the word
 SHORTEST_SECONDS = 0.2
 

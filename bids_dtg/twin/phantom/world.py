@@ -1,7 +1,6 @@
 """The world that simulated people share: effects of traits on connectome and responses.
 
-It has 6 traits, 12 nuisance components and loadings on 15 % of the edges, with the population
-values of `population`.
+It has 6 traits, which load on 15 % of the edges (30 % for images), and 12 nuisance components.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ TRAITS = 6
 PARAMETERS = (
     "non-decision time",  # seconds
     "boundary separation",
-    "drift",  # a second; of the easy condition of each task
+    "drift",  # per second; in the easy condition of each task
     "face cost",  # of the drift
     "incongruent cost",  # of the drift
 )
-# Numbers that are drawn and not used: with them, worlds and people of a seed stay those whose
-# figures were published.
+# Numbers that are drawn and not used, so that a seed still gives the worlds and people of published
+# results.
 SKIPPED = 20
 
 _NUISANCE = 12
@@ -53,8 +52,9 @@ class Difficulty:
 
 
 # Edge noise: with 100 regions, a ridge regression on 200 people's connectomes recovers the traits
-# of unseen people at r 0.99 and 0.93. Series of few regions cannot have such correlations, as the
-# matrices have negative eigenvalues: connectomes of images vary less between edges and people.
+# of unseen people with r 0.99 (easy) and 0.93 (hard). Series of few regions cannot have such
+# correlations, because the matrices have negative eigenvalues. Therefore connectomes of images vary
+# less between edges and people.
 REGIMES: dict[Regime, Difficulty] = {
     "easy": Difficulty(shared=1.0, edge_noise_sd=0.11),
     "hard": Difficulty(shared=0.4, edge_noise_sd=0.20),
@@ -152,7 +152,7 @@ def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> Twi
     rng, edges = stream(seed, Purpose.TWIN_WORLD), regions * (regions - 1) // 2
     difficulty = REGIMES[regime]
     loaded = rng.random((TRAITS, edges)) < difficulty.loaded
-    # A column each: parameters are independent of each other in every world.
+    # Orthonormal columns, so that parameters are independent of each other.
     weights = np.linalg.qr(rng.standard_normal((TRAITS, len(PARAMETERS))))[0]
     rng.standard_normal((TRAITS, SKIPPED))
     return TwinWorld(
@@ -180,13 +180,13 @@ TASKS = {"faces": ("shape", "face"), "stroop": ("congruent", "incongruent")}
 _COSTS = {"faces": 3, "stroop": 4}  # column of the cost in the parameters
 
 
-# Of the five parameters in people: means, standard deviations and smallest values.
+# Means, standard deviations and smallest values of the five parameters over people.
 MEANS = np.array((0.516, 1.467, 2.576, 0.212, 0.551))
 SDS = np.array((0.126, 0.281, 0.367, 0.461, 0.508))
 _LEAST = np.array((0.15, 0.6, 0.3, -2.0, -2.0))
 _LEAST_DRIFT = 0.3  # of any condition, so that nobody is at chance
-_DELAYS = {"faces": 0.08, "stroop": 0.127}  # seconds: face and incongruent, to non-decision time
-# Seconds: of non-decision time from run to run of a person, and of its change within a run.
+_DELAYS = {"faces": 0.08, "stroop": 0.127}  # seconds: of the hard condition, in non-decision time
+# SDs, seconds: of a person's non-decision time from run to run, and of its change within a run.
 RUN_SD, TREND_SD = 0.035, 0.10
 _LAPSE_MEAN, _LAPSE_SD = 0.022, 0.057  # share of trials without a response: a beta distribution
 

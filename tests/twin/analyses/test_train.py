@@ -67,7 +67,7 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
         (("--participant-label", LABELS[0]), "1 participant would be trained on. Expected: 2 or"),
         (("--task-file", "missing.toml"), "missing.toml"),
         (("--array-key", "edges=missing"), "no file has the key missing, which --array-key gives"),
-        (("--participant-label", "nobody"), "nothing is known of nobody"),
+        (("--participant-label", "nobody"), "there are no files of nobody"),
         (("--recipe", "published"), "--recipe"),
     ],
 )

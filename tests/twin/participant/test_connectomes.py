@@ -78,7 +78,7 @@ def test_connectomes_of_tasks_count_only_where_they_are_asked_for(tmp_path):
     found = find(tmp_path)
     assert np.allclose(found.connectomes(["a"])[0], (ONE + THREE) / 2, atol=1e-6)
     assert found.notes == (
-        "left out: 1 connectome: a task, not rest; --task-id names tasks that count "
+        "left out: 1 connectome: a task, not rest; --task-id chooses other tasks "
         "(sub-a_task-stroopAP)",
     )
     asked = find(tmp_path, task_id=("task-stroopAP",))

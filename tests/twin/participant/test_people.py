@@ -87,7 +87,7 @@ def test_who_lacks_something_is_left_out_and_named(folder):
     few = people_of(folder, participant_label=(f"sub-{LABELS[3]}", LABELS[1]))
     assert (few.labels, dict(few.left_out)) == ((LABELS[3], LABELS[1]), {})
     with pytest.raises(
-        DatasetError, match=r"nothing is known of nobody\. Expected: labels such as"
+        DatasetError, match=r"there are no files of nobody\. Expected: labels such as"
     ):
         people_of(folder, participant_label=("nobody",))
 
@@ -108,7 +108,7 @@ def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(f
     every = sum(len(run.onset_seconds) for runs in people.runs(LABELS) for run in runs)
     unscored, low = people.notes
     assert unscored.startswith(f"stroop: 1 of {every} trials not scored")
-    assert low.startswith("stroop: 1 participant below chance, 1 in 3, misses as errors (c0p0005)")
+    assert low.startswith("stroop: 1 participant below chance (1 in 3) with misses as errors")
 
 
 def change(folder: Path, label: str, column: str, values: list[str]) -> None:
@@ -152,7 +152,7 @@ def of_rest(series: np.ndarray) -> dict[str, Any]:
     [
         (of_edges((1, 3), np.nan), f"1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or inf"),
         (of_edges(2, 0.5), f"{LABELS[2]}: all edges are the same"),
-        (of_edges(2, 1e4 * edges()["edges"][2]), ".* of 28 edges are beyond 3 .*: no Fisher z"),
+        (of_edges(2, 1e4 * edges()["edges"][2]), ".* of 28 edges are beyond 3 .*: not Fisher z"),
         (of_rest(wrong(SERIES, (4, 2), 3.0)), f"sub-{LABELS[4]}: r2 is constant"),
         (of_rest(SERIES[:, [0, 1, 2, 3, 4, 5, 6, 0]]), "the same series at r0 and r7"),
     ],

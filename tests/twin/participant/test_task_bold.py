@@ -164,7 +164,7 @@ def test_a_second_event_file_of_a_task_leaves_open_which_is_meant(folder):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.full((3, 2, REGIONS, FRAMES), np.inf), f"has infinite values of sub-{LABELS[0]}"),
+        (np.full((3, 2, REGIONS, FRAMES), np.inf), f"has infinite values for sub-{LABELS[0]}"),
         (np.zeros((3, 2, REGIONS - 1, FRAMES)), "task_bold has 7 places, and .*places has 8"),
     ],
 )
