@@ -82,8 +82,8 @@ FEATURES = (
 ROW = Workflow(
     name="twin",
     help="networks made from participants' connectomes that perform their tasks; as in Takahashi "
-    "et al. (2026), connectomes and what twins do in tasks at the participant level, at the group "
-    "level from the event files of BIDS_DIR and the output of participants or --input-arrays",
+    "et al. (2026). The participant level makes connectomes and runs twins; the group level reads "
+    "event files from BIDS_DIR, and connectomes from OUTPUT_DIR or --input-arrays",
     participants=later("twin.participant.worker:LEVEL.run"),
     participants_read=(*OF_RUNS, "combine", "atlases", "task_file"),
     analyses=MappingProxyType(
@@ -95,16 +95,16 @@ ROW = Workflow(
             ),
             "evaluate": Analysis(
                 partial(_analysis, "evaluate", "evaluate:run_evaluation"),
-                "judge --model by people outside its training set, or by folds twins that are "
-                "fitted to the others",
+                "score --model in people outside its training set, or with --folds each fold's "
+                "people by twins of the others",
                 reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "covariates", "folds"),
                 needs_model=True,
                 instead_of_model="folds",
             ),
             "intervene": Analysis(
                 partial(_analysis, "intervene", "intervene:run_interventions"),
-                "edges that the behaviour of --model depends on, and its changes where "
-                "connectomes move along them",
+                "edges on which the behaviour of --model depends, and how behaviour changes "
+                "when connectomes are moved",
                 reads=("model", *_OF_BEHAVIOUR, "permutations"),
                 needs_model=True,
             ),
@@ -119,7 +119,7 @@ ROW = Workflow(
     # A third of the people are predicted from the others.
     demo=Simulation(
         _demo,
-        help="networks made of connectomes, which predict how people perform a task",
+        help="networks made from connectomes, which predict how people perform a task",
         files="""\
 OUT/index.html  begin here: scores of unseen people, predicted and true
 OUT/simulated   the people: connectomes.npz, event files (bids), truth.tsv
@@ -133,9 +133,9 @@ OUT/demo.tsv    the same figures as a table""",
     ),
     phantom=Simulation(
         _phantom,
-        help="rest and event files of people whose responses depend on their connectomes",
+        help="rest and event files of people whose responses follow their connectomes",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as of fMRIPrep
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as fMRIPrep writes it
 OUT/atlas      the regions, as --atlases takes them
 OUT/bids       a raw dataset: event files of two tasks, without images
 OUT/truth      connectomes, parameters and mean response times""",
