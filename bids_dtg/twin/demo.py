@@ -122,7 +122,7 @@ def run_twin_demo(
         f"{counted(participants, 'SIMULATED participant')}, who perform a Stroop task.",
         _WARNING,
         text=text,
-        tables=[Table("", ("figure", "predicted", "true"), [(n, *v) for n, v in rows.items()])],
+        tables=[Table("", ("measure", "predicted", "true"), [(n, *v) for n, v in rows.items()])],
         pages={f"{RESULTS}/index.html": "Training, evaluation and interventions", TABLE: TABLE},
     )
     say(f"done in {duration(time.perf_counter() - start)}")

@@ -124,7 +124,7 @@ ROW = Workflow(
 OUT/index.html  begin here: scores of unseen people, predicted and true
 OUT/simulated   the people: connectomes.npz, event files (bids), truth.tsv
 OUT/results     the output of training, evaluation and interventions, with pages
-OUT/demo.tsv    the same figures as a table""",
+OUT/demo.tsv    the same comparison as a table""",
         needs="needs the extra train; about two minutes of one core",
         people=300,
         fewest=30,  # ten are unseen: interventions need as many

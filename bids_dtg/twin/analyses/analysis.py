@@ -173,7 +173,7 @@ def refuse_training_options(settings: Settings, instead: str = "") -> None:
     Parameters
     ----------
     settings
-        Options of the call.
+        Options of the run.
     instead
         What may be given with them instead of a model, as ``--folds N``; empty: nothing.
 
