@@ -1,14 +1,14 @@
 """The linear model: a person's maps from deviations of the person's connectome.
 
-Each set of ROI maps has a connectome of its own. Its rows are standardised over places, and their
-deviations from the training people's mean are weighted, value by value, by how far these people lie
-apart there. A set predicts deviations of the maps by coefficients that are means over people of
-least-squares fits, times a gain, and by coefficients on the deviations of all people together,
-shrunk, for what the first ones leave. Predictions are means over sets.
-``docs/explanation/linear.md`` has the formulas.
+Each set of ROI maps has its own connectome. Its rows are standardised over voxels (or parcels), and
+their deviations from the training people's mean are weighted, value by value, by the standard
+deviation between these people. A set predicts deviations of the maps with two kinds of
+coefficients: averages over people of least-squares fits, times a gain; and, for what these leave,
+shrunken coefficients fitted to the deviations of all people together. Predictions are averaged over
+sets. ``docs/explanation/linear.md`` has the formulas.
 
-The kind `linear` of the table of kinds needs no validation people: gains are found with each
-training person left out in turn.
+The kind `linear` needs no validation people, because gains are estimated with each training person
+left out in turn.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from bids_dtg.settings import ModellingOptions, Settings
 from bids_dtg.stats.linear import fit_maps, rows_alike, standardised
 
 FEWEST_PEOPLE = 5
-# The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
+# The smallest strength of shrinkage, and the total minutes of rest from which it applies.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
-# A person's deviations are multiplied by this at least, if they vary more than in training.
+# Lower limit of the factor for a person's deviations if they vary more than in training.
 LEAST_SCALE = 0.1
-_PREFIX = "linear."  # of the names of a bundle's tensors
+_PREFIX = "linear."  # of tensor names in a bundle
 _ARRAYS = ("means", "weights", "coefficients", "variances")
 _MAPPED = _ARRAYS[:2]  # large tensors, which stay in the file
-_ROUNDING = 1e-9  # of standardised values
-_PLACES = 4096  # that a prediction computes at a time
-_PARTS = 8  # so many times these places are in memory of arrays that are mapped
-Floats = NDArray[np.floating[Any]]  # 32 bits of a bundle, 64 of a fit
+_ROUNDING = 1e-9  # share of the mean below which differences are rounding error
+_PLACES = 4096  # voxels predicted at a time
+_PARTS = 8  # number of such parts after which memory of mapped arrays is released
+Floats = NDArray[np.floating[Any]]  # 32 bits in a bundle, 64 bits in a fit
 
 
 def shrinkage(minutes: float) -> float:
-    """Return how strongly coefficients of all people together are shrunk, by minutes of rest.
+    """Return the strength of shrinkage, given the minutes of rest of all people together.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def shrinkage(minutes: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class LinearModel:
-    """A linear model of connectomes, ready to predict deviations of maps.
+    """A linear model that predicts deviations of maps from connectomes.
 
     Examples
     --------
@@ -74,10 +74,10 @@ class LinearModel:
 
     sets: tuple[int, ...]  # numbers of ROIs
     means: Floats  # (rois, places), means over people of standardised connectomes
-    weights: Floats  # (rois, places), of deviations; of mean 1 in each set
+    weights: Floats  # (rois, places), of deviations; the mean is 1 in each set
     coefficients: Floats  # (contrasts, rois)
-    # (sets,), of the training people's weighted deviations; those of a person that vary more, as
-    # after short rest, are scaled by their share. None: they are not.
+    # (sets,), variance of the training people's weighted deviations. If a person's vary more, for
+    # example after a short scan, predictions are multiplied by the ratio. None: they are not.
     variances: Floats | None = None
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class LinearModel:
 
     def predict(self, connectome: Floats) -> Floats:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
-        with one_blas_thread():  # many small products, beside a process that reads
+        with one_blas_thread():  # fastest, with many small products next to a reading process
             return self._predict(connectome)
 
     def _predict(self, connectome: Floats) -> Floats:
@@ -122,13 +122,13 @@ class LinearModel:
         return maps
 
     def _let_go(self, rows: slice) -> None:
-        """Give memory of a mapped file back."""
+        """Release the memory of mapped arrays."""
         for array in (self.means, self.weights):
             let_go(array[rows])
 
 
 def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a bundle."""
+    """Return the model's tensors, as a bundle stores them."""
     arrays = {name: getattr(model, name) for name in _ARRAYS}
     found = {name: own.astype(np.float32) for name, own in arrays.items() if own is not None}
     found["sets"] = np.array(model.sets, np.int32)
@@ -136,7 +136,7 @@ def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
 
 
 def read(weights: TensorFile, places: Places, *_processor: object) -> LinearModel:
-    """Read the model for the places that it was fitted over; it computes on the CPU.
+    """Read the model for the voxels or parcels that it was fitted over; it computes on the CPU.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def read(weights: TensorFile, places: Places, *_processor: object) -> LinearMode
     return model
 
 
-prepare = read  # it is prepared as it is read
+prepare = read  # nothing else is needed
 
 
 def channels(weights: TensorFile) -> tuple[int, int]:
@@ -167,7 +167,7 @@ def channels(weights: TensorFile) -> tuple[int, int]:
 
 
 def check(options: ModellingOptions, training: int, *_others: object) -> None:
-    """Check, before anybody's data are read, that there are enough people.
+    """Check, before any data are read, that there are enough people.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def check(options: ModellingOptions, training: int, *_others: object) -> None:
         raise DatasetError(
             f"{counted(training, 'training participant')}: too few for a linear model",
             expected=f"{FEWEST_PEOPLE} or more",
-            remedy="scan more people",
+            remedy="add participants with rest and measured maps",
         )
 
 
@@ -190,7 +190,7 @@ def fit(
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
-    """Fit training people one after the other, and find gains with each left out in turn.
+    """Fit the training people, and estimate gains with each left out in turn.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def fit(
     sets = form.sets or (training[0].connectomes.shape[1],)
     fitted = fit_people(training, sets, places.lattice(places.block_edge))
     report(
-        f"linear: {counted(len(training), 'participant')} fitted, each left out in turn; "
+        f"linear model: fitted on {counted(len(training), 'participant')}, each left out in turn; "
         f"shrinkage {fitted.record['linear']['strength']:.3g}"
     )
     return fitted
@@ -214,26 +214,26 @@ def _words(sets: Collection[int], minutes: float, strength: float) -> str:
     Examples
     --------
     >>> _words((15, 50), 90.0, 6.4)
-    'The model is the mean over sets of 15 and 50 ROIs; 90 minutes of rest, shrinkage 6.4.'
+    'The model is the mean over sets of 15 and 50 ROIs (90 minutes of rest, shrinkage 6.4).'
     """
     *first, last = map(str, sets)
     of_sets = f"the mean over sets of {', '.join(first)} and {last}" if first else f"of {last}"
-    return f"The model is {of_sets} ROIs; {minutes:.4g} minutes of rest, shrinkage {strength:.3g}."
+    return f"The model is {of_sets} ROIs ({minutes:.4g} minutes of rest, shrinkage {strength:.3g})."
 
 
 def fit_people(
     people: Sequence[Person], sets: Sequence[int], lattice: Lattice | None = None
 ) -> FittedModel:
-    """Fit the model to training people; gains are found with each person left out in turn.
+    """Fit the model to training people; gains are estimated with each person left out in turn.
 
     Parameters
     ----------
     people
-        Two or more; each is read three times, and only sums of all of them are kept.
+        Two or more; each is read three times, and only sums over people are kept.
     sets
-        Numbers of ROIs of the sets, in the order of the connectomes' rows.
+        Numbers of ROIs in the sets, in the order of the connectomes' rows.
     lattice
-        Blocks of places whose errors are pooled in half-widths; None: each place alone.
+        Blocks of voxels whose errors are pooled for half-widths; None: each voxel on its own.
     """
     maps, minutes = MeanMaps.of(people), float(sum(person.minutes for person in people))
     strength = shrinkage(minutes)
@@ -277,14 +277,14 @@ def fit_people(
 
 @dataclass(frozen=True, eq=False)
 class _SetFit:
-    """One set's coefficients, and what they are without each of the people."""
+    """One set's coefficients, fitted on all people and without each person."""
 
-    rows: slice  # of the set
-    mean: Float  # (rois, places), over people of standardised rows
+    rows: slice  # rows of the set
+    mean: Float  # (rois, places), mean over people of standardised rows
     weights: Float  # (rois, places), of deviations
     variance: float  # of the weighted deviations
     coefficients: Float  # (contrasts, rois), on weighted deviations
-    left_out: Sequence[Float]  # the same without each person, from the others' mean
+    left_out: Sequence[Float]  # the same without each person, for maps as deviations from others
 
     @classmethod
     def of(cls, people: Sequence[Person], rows: slice, maps: MeanMaps, strength: float) -> _SetFit:
@@ -298,25 +298,25 @@ class _SetFit:
         return cls(rows, mean, weights, variance, *_coefficients(own, strength))
 
     def predict_left_out(self, number: int, person: Person) -> Float:
-        """Predict a training person's deviations by the other people, (contrasts, places)."""
+        """Predict a training person's deviations by the fit to the others, (contrasts, places)."""
         deviation, _ = _deviation(person, self.rows, self.mean, self.weights)
         return self.left_out[number] @ deviation
 
 
 @dataclass(frozen=True, eq=False)
 class _Products:
-    """A person's own fit, and products of a deviation D (rois, places) over measured places."""
+    """A person's own fit, and products of the deviation D (rois, places) over measured voxels."""
 
-    slopes: Float  # (contrasts, rois), of a least-squares fit of the person's maps
-    fitted: NDArray[np.bool_]  # (contrasts,), where there is one
-    patterns: Float  # (patterns, rois, rois), D Dᵀ of contrasts that are known in the same places
-    pattern_of: NDArray[np.intp]  # (contrasts,), each contrast's
-    cross: Float  # (contrasts, rois), of the maps minus everybody's mean with D
-    left_cross: Float  # the same minus the mean of the others
+    slopes: Float  # (contrasts, rois), of a least-squares fit to the person's maps
+    fitted: NDArray[np.bool_]  # (contrasts,), whether there is one
+    patterns: Float  # (patterns, rois, rois), D Dᵀ over the voxels of each pattern of missing data
+    pattern_of: NDArray[np.intp]  # (contrasts,), the pattern of each contrast
+    cross: Float  # (contrasts, rois), of D with the maps minus everybody's mean
+    left_cross: Float  # the same with the maps minus the mean of the others
 
     @classmethod
     def of(cls, person: Person, maps: MeanMaps, mean: Float, deviation: Float) -> _Products:
-        """Fit a person's maps on the mean and a deviation, and multiply with the deviation."""
+        """Fit a person's maps on the mean plus the deviation, and compute the products."""
         fits, fitted = fit_maps(mean + deviation, person.maps)
         measured, known = maps.left_out(person)
         known &= fitted[:, None]
@@ -338,14 +338,15 @@ class _Products:
 
 
 def _coefficients(people: Sequence[_Products], strength: float) -> tuple[Float, list[Float]]:
-    """Return a set's coefficients (contrasts, rois), and those without each of the people.
+    """Return a set's coefficients (contrasts, rois), and those without each person.
 
-    The latter are for deviations from everybody's mean, and give those from the others' mean.
+    The latter take a connectome's deviation from everybody's mean and predict a map's deviation
+    from the mean of the others.
     """
     count = np.sum([own.fitted for own in people], axis=0)[:, None]
     total = np.sum([own.slopes for own in people], axis=0)
     fitted = total / np.maximum(count, 1)
-    away = len(people) / (len(people) - 1)  # from everybody's mean to that of the others
+    away = len(people) / (len(people) - 1)  # deviation from the others' mean over everybody's
     others = [
         away * (total - own.slopes) / np.maximum(count - own.fitted[:, None], 1) for own in people
     ]
@@ -354,7 +355,7 @@ def _coefficients(people: Sequence[_Products], strength: float) -> tuple[Float, 
         products += (without * own.left_cross).sum(axis=1)
         squares += (without * _times(own.gram, without)).sum(axis=1)
     gains = _gains(products, squares)[:, None]
-    # After Zheng et al. 2022: what these leave, on the deviations of all people together.
+    # After Zheng et al. 2022: fit the residuals to the deviations of all people together.
     gram = np.sum([own.gram for own in people], axis=0)
     left = np.sum([own.cross for own in people], axis=0) - _times(gram, gains * fitted)
     rois = gram.shape[-1]
@@ -376,10 +377,10 @@ def _solved(grams: Float, rows: Float) -> Float:
 
 
 def _gains(products: Float, squares: Float) -> Float:
-    """Return the gain of each contrast, (contrasts,), 0 where predictions do not differ.
+    """Return the gain of each contrast, (contrasts,); 0 if predictions do not differ.
 
-    With few people the slope of measured on predicted deviations is noisy: the gain is the mean of
-    a contrast's own slope and of that of all contrasts together.
+    With few people, the slope of measured on predicted deviations is noisy. So the gain averages a
+    contrast's own slope and the slope over all contrasts.
     """
     varies = squares > 0
     if not varies.any():
@@ -399,13 +400,13 @@ def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float, Flo
         mean += change / number
         spread += change * (own - mean)
     apart = np.sqrt(spread / len(people))
-    # People whose connectomes differ by rounding alone do not differ.
+    # Connectomes that differ only by rounding do not differ.
     varies = apart.mean() > _ROUNDING * np.abs(mean).mean()
     return mean, np.asarray(apart / apart.mean() if varies else np.zeros_like(apart))
 
 
 def _deviation(person: Person, rows: slice, mean: Float, weights: Float) -> tuple[Float, float]:
-    """Return the mean over segments of weighted deviations (rois, places), and of their squares."""
+    """Return means over segments of weighted deviations (rois, places) and of their squares."""
     found, square = np.zeros(mean.shape), 0.0
     for share, features in _features_of(person, rows):
         features -= mean
@@ -417,14 +418,14 @@ def _deviation(person: Person, rows: slice, mean: Float, weights: Float) -> tupl
 
 
 def _features_of(person: Person, rows: slice) -> Iterator[tuple[float, Float]]:
-    """Yield the share in the mean of each segment, and a set's standardised rows (rois, places)."""
+    """Yield each segment's weight in the mean, and a set's standardised rows (rois, places)."""
     total = sum(person.weights)
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
         yield weight / total, standardised(segment[rows])
 
 
 def _standardised_parts(connectome: Floats) -> Iterator[tuple[slice, Floats]]:
-    """Yield places, and rows there that are standardised over all places."""
+    """Yield a range of voxels, and the rows there, standardised over all voxels."""
     places, kind = connectome.shape[1], connectome.dtype.type
     parts = [slice(low, low + _PLACES) for low in range(0, places, _PLACES)]
     level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(kind)
@@ -436,7 +437,7 @@ def _standardised_parts(connectome: Floats) -> Iterator[tuple[slice, Floats]]:
         part = part - level
         squares += np.einsum("rv,rv->r", part, part)[:, None]
     sd = np.sqrt(squares / places)
-    # A constant row carries nothing, whatever rounding left of it.
+    # A row that is constant up to rounding carries no information.
     flat = sd <= 8 * np.finfo(kind).eps * largest
     scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(kind)
     for some in parts:

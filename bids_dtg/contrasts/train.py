@@ -25,7 +25,7 @@ from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.engine.ahead import run_ahead
 from bids_dtg.training.loop import Report, Schedule, Task, Workplace, borrowed_chance, run_epochs
 
-# Numbers of voxels of a mask, in C order; a slice of all of them needs no copy.
+# Indices of a mask's voxels, in C order; a slice of all of them avoids a copy.
 Voxels = NDArray[np.intp] | slice
 Numbers = NDArray[np.integer[Any]]
 _LINE = (
@@ -37,30 +37,30 @@ _TRAINING, _VALIDATION = 0, 1
 
 
 class Batch(NamedTuple):
-    """Some people on a grid, which may be a box of the model's.
+    """Some people on a grid, which may be a box of the model's grid.
 
-    Only voxels of the mask are in it, about a third of a grid: what trains puts them on the grid.
+    It holds only voxels of the mask, about a third of the grid; training puts them on the grid.
     """
 
     connectomes: Tensor  # (people, rois, voxels inside)
     maps: Tensor  # (people, contrasts, voxels that count)
-    inside: Tensor  # voxels of the mask, as numbers of the grid's voxels in C order
+    inside: Tensor  # voxels of the mask, as indices of the grid's voxels in C order
     counted: Tensor  # voxels that count in the loss, likewise
     shape: tuple[int, ...]  # of the grid
 
 
 class PersonSamples:
-    """People in arrays of their own, in memory or memory-mapped.
+    """People's arrays, in memory or memory-mapped.
 
-    A person with fewer segments than others has them drawn more often. Maps may be NaN: everywhere
-    for a contrast that was not measured, else outside the measured brain. Losses ignore NaN.
+    If a person has fewer segments than others, each is drawn more often. Maps are NaN everywhere
+    for a contrast that was not measured, and outside the measured brain. Losses ignore NaN.
 
     Parameters
     ----------
     connectomes
-        One array for each person, (segments, rois, voxels), of any real type; or one for all.
+        One array per person, (segments, rois, voxels), of any real type; or one array for all.
     maps
-        One array for each person, (contrasts, voxels); or one for all.
+        One array per person, (contrasts, voxels); or one array for all.
     mask
         (i, j, k); voxels are in C order.
     zero_for_nan
@@ -103,11 +103,11 @@ class PersonSamples:
         Parameters
         ----------
         people, segments
-            Their numbers, one segment a person.
+            Indices of people, and of one segment for each.
         rng
             For classes that draw boxes of the grid.
         pinned
-            Whether a GPU reads the tensors while this process goes on.
+            Whether to use pinned memory, from which a GPU copies while this process continues.
         """
         pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
         connectomes = stacked((self.segment(p, s) for p, s in pairs), len(pairs), pinned)
@@ -124,20 +124,20 @@ def training_batches(
     number: int | None = None,
     pinned: bool = False,
 ) -> Iterator[list[Batch]]:
-    """Yield the batches of an epoch: a random segment of each of so many different people.
+    """Yield the batches of an epoch: different people, each with a random segment of rest.
 
     Parameters
     ----------
     samples
         People to draw from.
     size
-        People in a batch, as many as there are at most.
+        Number of people in a batch, at most as many as there are.
     seed
         The same numbers give the same batches; include the epoch's number.
     number
-        Of batches; None: until each person was in one.
+        Number of batches; None: until each person was in one.
     pinned
-        As of `PersonSamples.read`.
+        As for `PersonSamples.read`.
     """
     rng = np.random.default_rng(list(seed))
     full = samples.people // size
@@ -155,13 +155,13 @@ def validation_batches(
     """Yield batches that are the same in every epoch; each person is in one of them."""
     rng = np.random.default_rng(list(seed))
     parts = -(-samples.people // size)
-    # Parts of nearly equal size: a loss that compares people cannot use a single person.
+    # Batches of nearly equal size, because a loss that compares people needs more than one.
     for people in np.array_split(np.arange(samples.people), parts):
         yield samples.read(people, rng.integers(samples.segments, size=len(people)), rng, pinned)
 
 
 def stacked(arrays: Iterator[NDArray[np.float32]], number: int, pinned: bool) -> Tensor:
-    """Put a number of arrays into one tensor, each as it is read."""
+    """Stack arrays in one tensor, each as soon as it is read."""
     first = next(arrays)
     made = torch.empty((number, *first.shape), pin_memory=pinned)
     for place, array in zip(made.numpy(), chain([first], arrays), strict=True):
@@ -186,31 +186,31 @@ def train(
     start: Mapping[str, Tensor] | None = None,
     report: Report = lambda line: None,
 ) -> TrainedNetwork:
-    """Train a network, or continue where an earlier call on the same folder was stopped.
+    """Train a network, or continue an earlier training in the same folder.
 
     Parameters
     ----------
     training, validation
-        People to train on, and others to choose the best epoch by (`plan.choose_by`) and to
-        lower the learning rate by (the loss).
+        People to train on; and others, whose scores decide on the best epoch (`plan.choose_by`) and
+        whose loss decides when the learning rate is lowered.
     plan
         Settings of the training.
     workplace
         Device and folder.
     start
-        Weights to begin with, as of a network trained on a coarser grid; None: random ones.
+        Weights to start from, such as those of a network trained on a coarser grid; None: random.
     report
         Receives a line after each epoch.
 
     Raises
     ------
     RunError
-        There are checkpoints of more epochs.
+        The folder's checkpoint has more epochs than asked for.
 
     Notes
     -----
-    Serin et al. 2025, Communications Biology: Adam, rate 1e-3, reduced on plateaus of the
-    validation loss, batches of 10 people, a random segment of rest each.
+    As in Serin et al. 2025, Communications Biology: Adam, rate 1e-3, reduced on plateaus of the
+    validation loss, batches of 10 people with a random segment of rest each.
     """
     schedule = Schedule(
         epochs=plan.epochs,
@@ -344,14 +344,14 @@ class TrainingTask(Task):
     def _whole(self, box: Batch) -> tuple[Tensor, Tensor]:
         """Return predicted and measured maps of a batch, (people, contrasts, voxels)."""
         connectomes, maps, inside, counted, shape = box
-        # By number: a mask would wait for the device, and its gradient sorts the voxels.
+        # Index by numbers, because indexing by a mask waits for the device and sorts in backward.
         grids = self.network(on_grid(connectomes, inside, shape))
         predicted = grids.permute(0, 2, 3, 4, 1).flatten(1, 3).index_select(1, counted)
         return predicted.mT.contiguous(), maps
 
     def _loss(self, predicted: Tensor, measured: Tensor) -> Tensor:
         if self.plan.loss == "crr":
-            # The loss takes boxes; here voxels are in a row.
+            # The loss takes grids; here the voxels are one axis.
             boxes = predicted[..., None, None], measured[..., None, None]
             return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
         return masked_error(predicted, measured)
@@ -360,8 +360,8 @@ class TrainingTask(Task):
 class _Batches(IterableDataset[list[Batch]]):
     """The batches of an epoch.
 
-    For a GPU, the next ones are read ahead in a thread: a batch has up to
-    gigabytes, and other processes would send them through /dev/shm, which is small in containers.
+    For a GPU, the next batches are read ahead in a thread. Other processes would send them through
+    /dev/shm, which is small in containers, while a batch may have gigabytes.
     """
 
     def __init__(self, batches: Callable[[], Iterator[list[Batch]]], *, ahead: bool) -> None:
@@ -390,10 +390,9 @@ def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        `r`: correlation over voxels. `residual_r`: the same after the people's mean was taken
-        off the predictions and off the measured maps, as re-centring does; it measures individual
-        differences and does not reward the mean map. Means over people
-        and contrasts.
+        `r`: correlation over voxels. `residual_r`: the same after subtracting the people's mean
+        from predictions and from measured maps, as re-centring does; it measures individual
+        differences and does not reward the mean map. Both are means over people and contrasts.
     """
     people = len(predicted)
     scores = {"r": mean_correlation(predicted, measured)}
@@ -424,8 +423,8 @@ def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
     Parameters
     ----------
     predicted, measured
-        (people, contrasts, voxels); a constant map counts as r 0, voxels that are NaN in
-        `measured` are left out, and so are maps without any other.
+        (people, contrasts, voxels). A constant map counts as r 0. Voxels that are NaN in `measured`
+        are left out, and so are maps with no other voxels.
 
     Examples
     --------

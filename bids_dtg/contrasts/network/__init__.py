@@ -1,11 +1,11 @@
 """The attention U-Net of DeepTaskGen and its prepared form.
 
 - `unet`: the network, with the parameter names of the published checkpoints
-- `parameters`: the parameters as arrays, checked against the sizes they have
+- `parameters`: the parameters as arrays, with checked shapes
 - `kind`: the network as a kind of model, and its output layer for fine-tuning
-- `prepared`: the prepared form: the same maps, faster and in less memory
-- `dense`: its plan for the GPU: whole grids
-- `blocks_plan`: its plan for the CPU: only what the mask's voxels depend on
+- `prepared`: the prepared form, which gives the same maps faster and in less memory
+- `dense`: its plan for the GPU, on whole grids
+- `blocks_plan`: its plan for the CPU, which computes only what the mask's voxels depend on
 - `blocks`: blocks of a layer, the rows that they read, and the layers on them
 """
 

@@ -1,14 +1,14 @@
-"""Which 2×2×2 blocks of a layer are computed, and the layers on them.
+"""The 2×2×2 blocks of a layer that are computed, and the layers on them.
 
 A layer's values are a table of rows (row, channel) instead of a grid; a `Field` gives the row of a
-voxel. The last row of a table is zero: padding outside the grid, and voxels that are not needed.
-Blocks are processed in chunks; a chunk's output rows are ordered by position (eight positions of a
-block), then by block.
+voxel. The last row of a table is zero; it stands for padding outside the grid and for voxels that
+are not needed. Blocks are processed in chunks. A chunk's output rows are ordered by position in the
+block (eight positions), then by block.
 
-Threads each process whole chunks, instead of sharing every small operation: NumPy's BLAS splits
+Each thread processes whole chunks instead of a share of every small operation. NumPy's BLAS splits
 each product over its threads, which spin while they wait for the slowest; with thousands of small
-operations, another process on a core makes all of them wait. These workers wait once for each
-layer, keep a chunk in their own cache, and give the same bytes whatever their number.
+operations, one busy core slows all of them down. The workers here wait only once per layer, keep a
+chunk in their own cache, and give the same bytes whatever their number.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ class Field:
     """Rows of a layer's voxels in its table."""
 
     index: Rows  # (i, j, k): the row of a voxel; `count` if it has none
-    count: int  # rows but the last, which is zero
+    count: int  # number of rows without the last one, which is zero
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
     """The blocks that a layer computes."""
 
-    reads: tuple[Rows, ...]  # a chunk: (points, blocks), the rows that each point reads
-    number: Rows  # a block's place in the order of work, shape of the grid halved; `count` if none
-    count: int  # blocks
-    field: Field  # of the output, eight rows a block
+    reads: tuple[Rows, ...]  # per chunk (points, blocks), the rows that each point reads
+    number: Rows  # position of each block in the order of work, on the halved grid; `count` if none
+    count: int  # number of blocks
+    field: Field  # of the output, eight rows per block
 
     def start(self, chunk: int) -> int:
-        """Return the number of a chunk's first block; all chunks but the last are of one size."""
+        """Return the number of a chunk's first block; all chunks but the last are of equal size."""
         return chunk * int(self.reads[0].shape[1])
 
     def rows(self, chunk: int) -> range:
-        """Return the rows of the output table that a chunk writes, eight a block."""
+        """Return the rows of the output table that a chunk writes, eight per block."""
         start = 8 * self.start(chunk)
         return range(start, start + 8 * int(self.reads[chunk].shape[1]))
 
     def written(self, table: Table, chunk: int) -> Table:
-        """Return the rows of the whole output table that a chunk writes."""
+        """Return the part of the output table that a chunk writes."""
         rows = self.rows(chunk)
         return table[rows.start : rows.stop]
 
@@ -77,14 +77,14 @@ class Blocks:
 
 
 class Window:
-    """Rows of a table too large to be held at once; the row after those held is zero.
+    """Some rows of a table that is too large to be held at once; the row after them is zero.
 
     Parameters
     ----------
     most
         Number of rows held at a time.
     channels
-        Number of values of a row.
+        Number of values in a row.
     """
 
     def __init__(self, most: int, channels: int) -> None:
@@ -102,11 +102,11 @@ class Window:
         return self._room[rows.start - first : rows.stop - first]
 
     def move(self, wanted: range) -> range:
-        """Hold other rows; those held already are kept.
+        """Hold other rows; rows that are already held are kept.
 
         Returns
         -------
-        The rows that must still be written, the last of the wanted.
+        The wanted rows that must still be written, which are the last ones.
         """
         kept = range(wanted.start, wanted.start)
         if wanted.start in self.held:
@@ -118,7 +118,7 @@ class Window:
 
 
 def masked_field(mask: Wanted) -> Field:
-    """Return the field of a table with one row a voxel of the mask, in C order."""
+    """Return the field of a table with one row per voxel of the mask, in C order."""
     count = int(np.count_nonzero(mask))
     index = np.full(mask.shape, count, np.int32)
     index[mask] = np.arange(count, dtype=np.int32)
@@ -160,7 +160,7 @@ def upscale_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
 
 
 def pooled_field(blocks: Blocks, wanted: Wanted) -> Field:
-    """Return the field of 2×2×2 maxima, one row a block, where all eight voxels are wanted."""
+    """Return the field of 2×2×2 maxima, one row per block whose eight voxels are all wanted."""
     whole = _halved(wanted, np.logical_and)
     i, j, k = (n // 2 for n in wanted.shape)
     return Field(np.where(whole, blocks.number, np.int32(blocks.count))[:i, :j, :k], blocks.count)
@@ -186,7 +186,7 @@ def dilated(grid: Wanted) -> Wanted:
 
 
 def _padded(field: Field, shape: tuple[int, ...]) -> Rows:
-    """Return the index with one voxel of padding before each axis, and behind it up to `shape`."""
+    """Return the index with one voxel of padding before each axis, and after it up to `shape`."""
     padded = np.full(shape, field.count, np.int32)
     i, j, k = field.index.shape
     padded[1 : 1 + i, 1 : 1 + j, 1 : 1 + k] = field.index
@@ -222,7 +222,7 @@ def _halved(grid: Wanted, join: np.ufunc) -> Wanted:
 def _merged(
     rows: Rows, corners: NDArray[np.intp], points: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the blocks to compute, and the place of each block among them.
+    """Return the blocks to compute, and the position of each block among them.
 
     Blocks that read only one row (the constant far from the mask) are computed once.
     """
@@ -264,13 +264,13 @@ def open_workers(count: int) -> Iterator[Workers]:
 
 
 class Workers:
-    """Threads that `open_workers` has opened."""
+    """Threads from `open_workers`."""
 
     def __init__(self, count: int, pool: ThreadPoolExecutor | None) -> None:
         self._count, self._pool = count, pool
 
     def each(self, prepare: Callable[[], Task], items: Iterable[int]) -> None:
-        """Call a task for each item, in any order; `prepare` makes a task for each worker.
+        """Run a task for each item, in any order; `prepare` makes a task for each worker.
 
         Raises
         ------
@@ -281,7 +281,7 @@ class Workers:
         lock = threading.Lock()
 
         def work() -> None:
-            # Overflow shows in the maps, which are checked.
+            # Overflow shows in the maps, which are checked later.
             with np.errstate(over="ignore", invalid="ignore"):
                 task = prepare()
                 while True:
@@ -300,7 +300,7 @@ class Workers:
 
 
 def blas_threads() -> int:
-    """Return the number of threads of NumPy's BLAS, as the user or this program has set it."""
+    """Return the number of threads of NumPy's BLAS, as set by the user or by this program."""
     from threadpoolctl import threadpool_info
 
     return max(
@@ -308,16 +308,16 @@ def blas_threads() -> int:
     )
 
 
-_POINTS = 4**3  # of a block and a pair of channels
-# The point of eq. 8 that all outputs of a block use once with a plus sign: the second.
+_POINTS = 4**3  # products per block and pair of channels
+# The point of eq. 8 that all outputs of a block add exactly once (the second on each axis).
 _IN_ALL = (1, 1, 1)
 
 
 class BlockConv:
     """A convolution (padding 1) with ReLU, on blocks, by Winograd's minimal filtering, F(2, 3).
 
-    A block needs 4³ products for a pair of channels instead of 8·3³, and its transforms only add
-    and subtract, so that float32 keeps its precision. Source: Lavin and Gray 2016, "Fast algorithms
+    A block needs 4³ products per pair of channels instead of 8·3³, and its transforms only add and
+    subtract, which keeps the precision of float32. Source: Lavin and Gray 2016, "Fast algorithms
     for convolutional neural networks", equations 5 to 8, extended to three axes.
 
     Parameters
@@ -362,7 +362,7 @@ class BlockConv:
 
 
 def _transform_filter(taps: Table) -> Table:
-    """Apply G of eq. 8 to each of the three axes of 3 taps; without BLAS, whose threads spin."""
+    """Apply G of eq. 8 to each of the three axes of 3 taps (without BLAS, whose threads spin)."""
     for axis in range(3):
         a, b, c = np.moveaxis(taps, axis, 0)
         outer, inner = (a + c) / 2, b / 2
@@ -378,7 +378,7 @@ def _transform_input(points: Table) -> None:
         np.subtract(b, d, out=d)
         c -= b
         b += b
-        b += c  # restores b + c from the c - b that is there
+        b += c  # c now holds c - b, so this gives b + c
 
 
 def _transform_output(products: Table) -> Table:
@@ -399,7 +399,7 @@ def _parts(values: Table, axis: int, before: int) -> list[Table]:
 
 
 def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
-    """Return the table of 2×2×2 max-pooled values of a layer's output, one row for each block."""
+    """Return the 2×2×2 max-pooled values of a layer's output, one row per block."""
     out = np.empty((blocks.count + 1, table.shape[1]), np.float32)
     out[-1] = 0
 
@@ -413,7 +413,8 @@ def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
     return out
 
 
-# On an axis, output 2m takes input m - 1 by tap 2 and input m by tap 0; 2m + 1 takes m by tap 1.
+# On each axis, output 2m is input m - 1 times tap 2 plus input m times tap 0; output 2m + 1 is
+# input m times tap 1.
 _TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}  # parity of the output: (input of the block, tap)
 
 
@@ -447,7 +448,7 @@ class BlockUpscale:
         blocks
             The blocks of the output layer.
         window
-            The rows of the output that are held, (rows, out).
+            The held rows of the output, (rows, out).
         missing
             Rows of the output to write.
         workers
@@ -480,9 +481,7 @@ class BlockUpscale:
 
 
 def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, Table]]:
-    """Yield the products that give a position of a block, from its sources in adjacent columns.
-
-    Adjacent sources are multiplied at once.
+    """Yield the products that sum to one position of a block; adjacent sources are joined.
 
     Yields
     ------
@@ -502,9 +501,9 @@ def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[i
 
 
 def _axis_resize(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Table]:
-    """Return the two voxels between which each of `target` is, of `source`, and the upper's weight.
+    """Return each target voxel's two neighbours among `source` voxels, and the upper one's weight.
 
-    Computed as torch does, in float32.
+    Computed in float32, as in torch.
     """
     scale = np.float32(source) / np.float32(target)
     place = scale * (np.arange(target, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
@@ -529,7 +528,7 @@ def resize_reads(wanted: Wanted, source: tuple[int, ...]) -> Wanted:
 
 
 def upscale_reads(wanted: Wanted) -> Wanted:
-    """Return the voxels that a transposed convolution reads to give `wanted` (2n + 1 an axis)."""
+    """Return the voxels that a transposed convolution reads to give `wanted` (2n + 1 per axis)."""
     for axis in range(3):
         moved = np.moveaxis(wanted, axis, 0)
         last, even, odd = len(moved) // 2, moved[::2], moved[1::2]
@@ -538,7 +537,7 @@ def upscale_reads(wanted: Wanted) -> Wanted:
 
 
 class RowResize:
-    """Trilinear resize to the grid of `wanted`, one row a wanted voxel."""
+    """Trilinear resize to the grid of `wanted`, one row per wanted voxel."""
 
     def __init__(self, source: Field, wanted: Wanted) -> None:
         places: list[tuple[NDArray[np.intp], ...]] = []
@@ -562,7 +561,7 @@ class RowResize:
         out
             Rows to write, (rows, channels).
         source
-            All source rows that these are computed from.
+            The source rows, of which it must hold all that are needed.
         start
             Number of the first row in the resized grid.
         room

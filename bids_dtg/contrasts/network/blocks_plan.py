@@ -1,8 +1,8 @@
 """The blocks plan for the CPU: computes only what the mask's voxels need, in blocks of 2×2×2.
 
-The input is zero outside the mask, so far from it each layer is constant, and computed once; the
-requested voxels are traced backward through the network. Tables of rows replace grids (see
-`blocks`), so that unneeded values take no memory.
+The input is zero outside the mask, so each layer is constant far from it, and is computed there
+once. The requested voxels are traced backward through the network. Tables of rows replace grids
+(see `blocks`), so that unneeded values take no memory.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from bids_dtg.contrasts.network.blocks import (
 )
 from bids_dtg.contrasts.network.parameters import Parameters
 
-# Sizes of a chunk: at most a few MB at the published widths, which fit the caches.
-# Multiplications of a product (blocks × input × output channels) of a convolution: with AVX-512
-# OpenBLAS multiplies up to so many without first copying the factors, a third faster.
+# Sizes of a chunk are at most a few MB at the published widths, which fits the caches.
+# Multiplications in a matrix product of a convolution (blocks × input × output channels). Up to
+# this many, OpenBLAS with AVX-512 does not copy the factors first and is a third faster.
 _PRODUCT = 10**6
-_BLOCKS = 256  # of a transposed convolution
-_ROWS = 1024  # for steps that treat each row separately
+_BLOCKS = 256  # blocks per chunk of a transposed convolution
+_ROWS = 1024  # rows per chunk of steps that treat each row separately
 
 # The last level, by far the largest, is processed in slabs, so that memory stays low.
 _SLAB = 12  # planes along i; even, so that no block is cut
@@ -118,7 +118,7 @@ class BlockPlan:
 
 
 class _Up:
-    """A level of the decoder: upscale, resize, gate the skip, convolve both."""
+    """A level of the decoder: upscale, resize, gate the skip connection, convolve both."""
 
     def __init__(self, parameters: Parameters, level: int, block: str) -> None:
         self.upscale = BlockUpscale(*parameters.layer(f"upscale.{level}"))
@@ -129,7 +129,7 @@ class _Up:
     def tables(
         self, table: Table, skip: Table, region: _Region, workers: Workers
     ) -> Iterator[tuple[Table, _Slab]]:
-        """Yield the level's output tables, one a slab, from that below and that of the skip."""
+        """Yield the output table of each slab, from the tables of the level below and the skip."""
         channels = skip.shape[1]
         upscaled = Window(max(len(slab.upscaled) for slab in region.slabs), channels)
         joined = Window(max(len(slab.joined) for slab in region.slabs), 2 * channels)
@@ -156,7 +156,7 @@ class _Up:
 
 
 class _Region:
-    """Rows that a level of the decoder reads and writes to compute the wanted voxels, by slab."""
+    """Rows that a decoder level reads and writes to compute the wanted voxels, slab by slab."""
 
     def __init__(self, below: Field, skip: Field, wanted: Wanted, chunk: int, planes: int) -> None:
         concat = dilated(wanted)
@@ -171,7 +171,7 @@ class _Region:
         ]
 
     def _slab(self, joined: Field, wanted: Wanted, slab: slice, chunk: int) -> _Slab:
-        near = slice(max(0, slab.start - 2), slab.stop + 2)  # starts even, as blocks do
+        near = slice(max(0, slab.start - 2), slab.stop + 2)  # an even start, like the blocks
         rows = _rows_between(joined, max(0, slab.start - 1), slab.stop + 1)
         index = joined.index[near]
         inside = (index >= rows.start) & (index < rows.stop)
@@ -196,8 +196,8 @@ class _Slab:
 class _RowGate:
     """An attention gate on rows.
 
-    Interpolation has weights of sum 1, so it commutes with the 1×1×1 convolution of the gating
-    signal, and the signal already resized for the concatenation is used.
+    Interpolation weights sum to 1, so interpolation commutes with the 1×1×1 convolution of the
+    gating signal, and the signal resized for the concatenation can be used.
     """
 
     def __init__(self, parameters: Parameters, name: str) -> None:
@@ -235,7 +235,7 @@ def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wante
     Returns
     -------
     tuple[list[Wanted], list[Wanted]]
-        Voxels wanted of the decoder's output at levels 0 … levels, and of the encoder's at
+        Voxels wanted from the decoder's output at levels 0 … levels, and from the encoder's at
         levels 0 … levels + 1 (the bottleneck).
     """
     shapes = [mask.shape]
@@ -252,7 +252,7 @@ def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wante
 
 
 def _rows_between(field: Field, start: int, stop: int) -> range:
-    """Return the rows, in a table in C order, of planes start … stop along i."""
+    """Return the rows of planes start … stop along i, in a table in C order."""
     before, within = (
         np.count_nonzero(index < field.count)
         for index in (field.index[:start], field.index[start:stop])

@@ -19,8 +19,8 @@ from bids_dtg.contrasts.network.unet import AttentionUNet, ConvBlock, on_grid, r
 class DensePlan:
     """Run the folded network on the whole grid (a few GB at the published size).
 
-    The last level, by far the largest, may run in slabs: its values are the same, as each slab is
-    computed with the neighbours that its convolution reads.
+    The last level, by far the largest, may run in slabs. Its values are the same, because each
+    slab is computed together with the neighbouring planes that its convolution reads.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class DensePlan:
     mask
         Voxels that are read and predicted, shape (i, j, k).
     device
-        Where to compute, as torch names it.
+        Where to compute, by torch's name.
     planes
-        Planes along i of a slab of the last level; None: the whole grid at once.
+        Planes along i in a slab of the last level; None: the whole grid at once.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DensePlan:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
         self.grid_shape, self.planes = mask.shape, planes
         self.voxels = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
-        # Indices of voxels in each slab: indexing by a mask would wait for the device.
+        # Indices of voxels in each slab, because indexing by a mask waits for the device.
         size = planes or len(mask)
         self.slabs = [
             torch.from_numpy(np.flatnonzero(mask[start : start + size])).to(self.device)
@@ -79,8 +79,8 @@ class DensePlan:
         """Return the maps (contrasts, voxels) of a slab; `up` has the grid of `skip`."""
         start = number * planes
         first, stop = max(0, start - 1), start + planes + 1
-        # Interpolation has weights of sum 1, so it commutes with the gate's 1×1×1 convolution:
-        # the gate reads the signal already resized for the concatenation.
+        # Interpolation weights sum to 1, so interpolation commutes with the gate's 1×1×1
+        # convolution, and the gate can read the signal resized for the concatenation.
         up, skip = up[:, :, first:stop], skip[:, :, first:stop]
         gated = self.network.attention_gates[-1](up, skip)
         out: Tensor = self.network.out_block(torch.cat([up, gated], dim=1))
@@ -109,7 +109,7 @@ def exact_convolutions() -> Iterator[None]:
         (cudnn, "enabled", True),
         (cudnn, "deterministic", True),
         (cudnn, "benchmark", False),
-        # torch from 2.9 on refuses the older name once the newer one was used.
+        # From torch 2.9 on, the older name is refused after the newer one was used.
         (cudnn.conv, "fp32_precision", "ieee")
         if hasattr(cudnn, "conv")
         else (cudnn, "allow_tf32", False),

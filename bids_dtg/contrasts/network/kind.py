@@ -2,11 +2,12 @@
 
 torch and Lightning are imported only to train the network or to run it on a GPU.
 
-Fine-tuning has three schedules, two of them published (Serin et al. 2025). `known`, for one of the
-model's own contrasts: its row of the output layer is kept and frozen, all earlier layers learn, and
-then the whole output layer is restored. `new`, for a new contrast: the output layer is new, and all
-layers learn. `all`, for contrasts of the model: all layers learn, the output layer from its old
-rows.
+Fine-tuning has three schedules; the first two are published (Serin et al. 2025):
+
+- `known`, for one of the model's contrasts: its row of the output layer is kept and frozen, all
+  earlier layers learn, and afterwards the whole output layer is restored
+- `new`, for new contrasts: the output layer is new, and all layers learn
+- `all`, for contrasts of the model: all layers learn, and the output layer starts from its old rows
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from bids_dtg.settings import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The last layer, a weight and a bias a contrast; all others are shared by the contrasts.
+# The last layer has a weight and a bias per contrast; all other layers are shared by contrasts.
 OUTPUT = "out_block.1"
 _WEIGHT, _BIAS = f"{OUTPUT}.weight", f"{OUTPUT}.bias"
 
@@ -57,22 +58,22 @@ def channels(weights: TensorFile) -> tuple[int, int]:
 
 
 def read(weights: TensorFile, places: Places) -> Parameters:
-    """Read the network's parameters, without torch; they fit any voxels."""
+    """Read the network's parameters, without torch; they suit any voxel mask."""
     _mask(places)
     return Parameters.from_arrays(weights.read(), source=str(weights.path))
 
 
 def _mask(places: Places) -> NDArray[np.bool_]:
-    """Return the mask (i, j, k) of places, which must be voxels of a grid.
+    """Return the mask (i, j, k) of voxels on a grid.
 
     Raises
     ------
     SettingsError
-        They are not voxels.
+        The places are not voxels.
     """
     if not isinstance(places, VoxelPlaces):
         raise SettingsError(
-            "the network (attention-unet) needs voxels of a grid, and these places have none",
+            "the network (attention-unet) needs voxels on a grid, and this model has none",
             expected="--architecture linear",
         )
     return places.mask
@@ -85,13 +86,13 @@ def prepare(
     threads: int | None,
     report: Callable[[str], None],
 ) -> MapModel:
-    """Read the network and prepare it for the places; torch is imported only for a GPU."""
+    """Read the network and prepare it for a mask; torch is imported only for a GPU."""
     parameters = read(weights, places)
     return prepare_network(parameters, _mask(places), device, threads=threads, report=report)
 
 
 def require_packages() -> None:
-    """Check that what trains a network is installed.
+    """Check that the packages that train a network are installed.
 
     Raises
     ------
@@ -113,35 +114,34 @@ def check(
     incomplete: Collection[str],
     places: Places,
 ) -> None:
-    """Check, before anybody's data are read, that the network can be trained on these people.
+    """Check, before any data are read, that the network can be trained on these people.
 
     Parameters
     ----------
     options
-        Of the call.
+        Options of the training.
     training, validation
         Numbers of people.
     incomplete
         Labels of the people who lack a contrast.
     places
-        Of the model.
+        The model's voxels.
 
     Raises
     ------
     DatasetError
-        Re-centring and the CR-R loss compare people: they need two. Or somebody lacks a contrast
-        that this loss needs.
+        There are fewer than two people for re-centring or the CR-R loss, which compare people; or
+        somebody lacks a contrast that this loss needs.
     SettingsError
-        The places are no voxels.
+        The places are not voxels.
     """
     _mask(places)
     if validation < 2:
         raise DatasetError(
-            f"only {counted(validation, 'validation participant')}: too few to choose and "
-            "re-centre by",
+            f"only {counted(validation, 'validation participant')}, too few to choose the epoch "
+            "and re-centre",
             expected="2 or more",
-            remedy="give a --split-file; a split that an earlier call "
-            "has kept is taken until it is removed",
+            remedy="give a --split-file, or remove the split of an earlier run",
         )
     if find_recipe(options.recipe).loss != "crr":
         return
@@ -149,14 +149,14 @@ def check(
     if min(training, batch) < 2:
         raise DatasetError(
             f"only {counted(training, 'training participant')} in batches of "
-            f"{batch}: too few for the CR-R loss, which compares people",
+            f"{batch}, too few for the CR-R loss, which compares people",
             expected="2 or more",
         )
     if incomplete:
         raise DatasetError(
             f"{counted(len(incomplete), 'participant')} without all contrasts, which the CR-R loss "
-            f"cannot leave out: {named(sorted(incomplete))}",
-            remedy="choose contrasts that all have with --contrast, or use --recipe default",
+            f"needs: {named(sorted(incomplete))}",
+            remedy="choose contrasts that everybody has with --contrast, or use --recipe default",
         )
 
 
@@ -171,22 +171,22 @@ def fit(
     start: Mapping[str, Tensor] | None = None,
     frozen: tuple[str, ...] = (),
 ) -> FittedModel:
-    """Train the network with the recipe asked for, continuing where a call was stopped.
+    """Train the network with the recipe asked for, or continue an interrupted training.
 
     Parameters
     ----------
     people
-        To train on, and to choose the epoch by.
+        People to train on, and validation people.
     places, form
         Voxels and form of the connectomes.
     settings
-        Of the call.
+        Options of the training.
     folder
-        Of checkpoints, from which a later call continues.
+        Folder of checkpoints, from which a later run continues.
     report
-        Receives a line now and then.
+        Receives lines on the progress.
     start
-        Weights to begin with; None: random ones.
+        Weights to start from; None: random ones.
     frozen
         Parameters whose names start with one of these are not trained.
 
@@ -221,13 +221,13 @@ def fit(
             [person.connectomes for person in some],
             [person.maps for person in some],
             mask,
-            # 0 outside the measured brain, as the published training had it.
+            # 0 outside the measured brain, as in the published training.
             zero_for_nan=recipe.loss == "crr",
         )
         for some in people
     )
     device = training_device(settings.resources.device, report)
-    # Checkpoints of other options, people or data are never continued; more epochs are.
+    # A training continues only with the same options, people and data, but may have more epochs.
     place = Workplace(folder / CHECKPOINTS / f"recipe-{_fingerprint(plan, people, start)}", device)
     try:
         trained = train.train(to_train, to_choose, plan, place, start=start, report=report)
@@ -252,7 +252,7 @@ def _fingerprint(
     people: Sequence[Sequence[Person]],
     start: Mapping[str, Tensor] | None,
 ) -> str:
-    """Return all facts that a training depends on, except its duration."""
+    """Return a hash of everything that a training depends on, except the number of epochs."""
     facts = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0)),
         "people": [[(person.label, person.fingerprint()) for person in some] for some in people],
@@ -263,7 +263,7 @@ def _fingerprint(
 
 
 def with_rows(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
-    """Return the weights of a network that predicts some of the contrasts, in this order."""
+    """Return the weights of a network that predicts only some contrasts, in the given order."""
     import torch
 
     chosen = torch.tensor(list(rows))
@@ -276,7 +276,7 @@ def with_rows(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Ten
 def with_outputs_of(
     state: Mapping[str, Tensor], original: Mapping[str, Tensor], rows: Sequence[int]
 ) -> dict[str, Tensor]:
-    """Return tuned weights of some contrasts with those of all others in the output layer."""
+    """Return tuned weights with an output layer of all contrasts, the others with old rows."""
     whole = {**state, _WEIGHT: original[_WEIGHT].clone(), _BIAS: original[_BIAS].clone()}
     for name in (_WEIGHT, _BIAS):
         whole[name][list(rows)] = state[name]

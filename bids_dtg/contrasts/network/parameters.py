@@ -1,4 +1,4 @@
-"""The network's parameters as arrays, checked against its sizes, without torch."""
+"""The network's parameters as arrays, with checked names and shapes, without torch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 # Their shapes give the sizes of the network: (features, ROIs, …) and (contrasts, features, …).
 FIRST_WEIGHT, LAST_WEIGHT = "in_block.conv.0.weight", "out_block.1.weight"
-_COUNTER = "num_batches_tracked"  # of a batch norm: the only parameter that is a whole number
+_COUNTER = "num_batches_tracked"  # of a batch norm; the only parameter that is an integer
 _EPSILON = 1e-5  # torch's default for batch norm
 _PAIR = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of a network, as `unet.AttentionUNet` takes them."""
+    """The sizes of a network, the arguments of `unet.AttentionUNet`."""
 
     in_channels: int
     out_channels: int
@@ -86,7 +86,7 @@ class Sizes:
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """The parameters and buffers of a network, by their published names; float32, checked."""
+    """The checked parameters and buffers of a network, in float32, by their published names."""
 
     sizes: Sizes
     arrays: Mapping[str, NDArray[Any]]
@@ -100,7 +100,7 @@ class Parameters:
         Parameters
         ----------
         arrays
-            Parameters and buffers under the published names, no prefix.
+            Parameters and buffers under the published names, without a prefix.
         source
             Source to name in errors, usually the path of the file.
 
@@ -121,7 +121,7 @@ class Parameters:
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor], source: str = "the tensors") -> Parameters:
-        """Check tensors of torch, and copy them (see `from_arrays`)."""
+        """Check torch tensors, and copy them (see `from_arrays`)."""
         here = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         # NumPy lacks some of torch's floating types.
         arrays = {
@@ -145,10 +145,10 @@ class Parameters:
         return np.ascontiguousarray(weight.reshape(weight.shape[:2]).T), bias
 
     def convolution(self, block: str) -> _PAIR:
-        """Return a block's weight (out, in, 3, 3, 3) and bias, its batch norm folded in.
+        """Return a block's weight (out, in, 3, 3, 3) and bias, with its batch norm folded in.
 
         Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
-        integer-arithmetic-only inference", CVPR, equation 14; in 64 bits.
+        integer-arithmetic-only inference", CVPR, equation 14; computed in 64 bits.
         """
         weight, bias = (array.astype(np.float64) for array in self.layer(f"{block}.conv.0"))
         gain, shift = self.layer(f"{block}.conv.1")
@@ -202,7 +202,7 @@ def _checked(
         raise not_the_network(source, f"{name} has shape {array.shape}, not {shape}")
     if np.issubdtype(array.dtype, np.floating) != (wanted.kind == "f"):
         raise not_the_network(source, f"{name} has type {array.dtype}, not {wanted}")
-    with np.errstate(over="ignore"):  # what overflows is infinite, and said so
+    with np.errstate(over="ignore"):  # overflow gives infinite values, which are refused below
         copy = array.astype(wanted)
     if not np.isfinite(copy).all():
         raise not_the_network(source, f"{name} has values that are not finite")

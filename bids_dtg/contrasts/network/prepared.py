@@ -1,10 +1,10 @@
-"""The prepared form of the network: the same maps, faster and in less memory.
+"""The prepared form of the network, which gives the same maps faster and in less memory.
 
-The connectome is zero outside the mask, and maps are needed only inside it. Two plans use that:
-``blocks`` (CPU, in NumPy) computes only what the needed voxels depend on, with the same bytes on
-any number of threads; ``dense`` (GPU, in torch) runs whole grids, and ``slabs`` the last level in
-parts. All agree with the eager network to 1e-5. If a GPU has too little memory for one plan, the
-next is used: dense, slabs, and at last blocks on the CPU. Only the plans for the GPU import torch.
+The connectome is zero outside the mask, and maps are needed only inside it. The plan ``blocks``
+(CPU, NumPy) computes only what the needed voxels depend on, and gives the same bytes with any
+number of threads. The plan ``dense`` (GPU, torch) runs whole grids, and ``slabs`` runs the last
+level in parts. All agree with the eager network to 1e-5. If a GPU has too little memory for a plan,
+the next is used, in the order dense, slabs, blocks (on the CPU). Only the GPU plans import torch.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
 
 T = TypeVar("T")
 
-# Messages of torch, cuDNN, cuBLAS and Apple's backend on too little memory. The last is torch's
-# message if no algorithm of cuDNN has room for its work space.
+# Messages of torch, cuDNN, cuBLAS and Apple's backend on too little memory. The last one is
+# torch's, if no cuDNN algorithm has enough memory for its work space.
 _TOO_LITTLE = (
     *("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED"),
     "was unable to find an engine",
@@ -44,7 +44,7 @@ class Way:
     """A plan that is created when it is needed."""
 
     name: str  # for messages
-    device: str  # as torch names it
+    device: str  # torch's name
     make: Callable[[], Plan]
 
 
@@ -89,7 +89,7 @@ class PreparedUNet:
         ValueError
             The shape is not that of the network and mask.
         MemoryError, RuntimeError
-            Not even the last plan has the memory it needs; torch has no class for this error.
+            There is too little memory even for the last plan; torch raises no special exception.
         """
         if connectome.shape != self._shape:
             raise ValueError(f"connectome of shape {connectome.shape}, expected {self._shape}")
@@ -111,7 +111,7 @@ class PreparedUNet:
             except RuntimeError as err:
                 if len(self._ways) <= 1 or not lacks_memory(err):
                     raise
-            # Here the error, and the memory that its frames held, have been released.
+            # The error, and the memory that its frames held, have now been released.
             self._step_down()
 
     def _step_down(self) -> None:
@@ -155,19 +155,19 @@ def prepare(
     Parameters
     ----------
     parameters
-        Parameters of the network (of a network of torch, ``Parameters.of(network)``).
+        Parameters of the network (for a torch network, ``Parameters.of(network)``).
     mask
         Voxels that are read and predicted, shape (i, j, k), boolean.
     device
-        Where to compute, as torch names it.
+        Where to compute, by torch's name.
     threads
         Threads on the CPU; by default as many as NumPy's BLAS uses.
     plan
-        ``auto`` takes ``blocks`` on the CPU; elsewhere ``dense``, or of ``slabs`` and ``blocks``
-        on the CPU the first for which there is memory.
+        ``auto`` is ``blocks`` on the CPU; on other devices, it is the first of ``dense``, ``slabs``
+        and ``blocks`` (on the CPU) for which there is enough memory.
     slab_planes
-        Planes along i of a slab; 16 need a sixth of the memory of the last level of the published
-        model.
+        Planes along i in a slab; with 16, the last level of the published model needs a sixth of
+        the memory.
     report
         Receives a line when there was too little memory.
 

@@ -1,7 +1,7 @@
 """The attention U-Net of DeepTaskGen, with the parameter names of the published checkpoints.
 
-Source: Serin et al. 2025, Communications Biology (DeepTaskGen): 3-D U-Net with additive
-attention gates on the skip connections; connectome in, one map a contrast out.
+Source: Serin et al. 2025, Communications Biology (DeepTaskGen). A 3-D U-Net with additive
+attention gates on the skip connections; it turns a connectome into one map per contrast.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class ConvBlock(nn.Module):
 
 
 class AttentionGate(nn.Module):
-    """Project a skip connection and scale it by an attention map, one value in (0, 1) a voxel.
+    """Project a skip connection and scale it by an attention map, one value in (0, 1) per voxel.
 
-    The published weights are those of a gate that scales ``W_x x``, not the skip ``x`` itself.
+    As in the published code, the gate scales the projection ``W_x x``, not the skip ``x`` itself.
     """
 
     def __init__(self, channels: int) -> None:
@@ -56,9 +56,9 @@ class AttentionGate(nn.Module):
 class AttentionUNet(nn.Module):
     """Predict contrast maps from a voxel-to-ROI connectome on the grid.
 
-    Level i of the encoder has ``features · 2**i`` channels, the bottleneck twice those of the
-    last level. On the way up, each level has a transposed convolution, an attention gate on
-    the skip connection and, but for the last, a convolution block.
+    Level i of the encoder has ``features · 2**i`` channels, and the bottleneck twice as many as
+    the last level. In the decoder, each level has a transposed convolution, an attention gate on
+    the skip connection and, except for the last, a convolution block.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class AttentionUNet(nn.Module):
 
     @classmethod
     def from_parameters(cls, parameters: Parameters) -> AttentionUNet:
-        """Make the network from copies of parameters; in eval mode, on the CPU."""
+        """Make the network from copies of parameters, in eval mode and on the CPU."""
         sizes = parameters.sizes
         with torch.device("meta"):  # no random weights are drawn
             network = cls(sizes.in_channels, sizes.out_channels, sizes.features, sizes.levels)
@@ -119,20 +119,20 @@ class AttentionUNet(nn.Module):
         Raises
         ------
         ValueError
-            The shape has not five axes, the channels differ or the grid is too small.
+            The shape does not have five axes, the channels differ, or the grid is too small.
         """
         check_input_shape(tuple(x.shape), self.in_channels, self.levels)
         return self.after_first(self.in_block(x))
 
     def after_first(self, first: Tensor) -> Tensor:
-        """Predict the maps from what the first block makes of connectomes."""
+        """Predict the maps from the output of the first block."""
         up, skip = self.below_last_level(first)
         x = torch.cat([resize(up, skip.shape[2:]), self.attention_gates[-1](up, skip)], dim=1)
         out: Tensor = self.out_block(x)
         return out
 
     def below_last_level(self, first: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute all but the first block and the last level: the values to upscale, the skip."""
+        """Compute the levels between the first block and the last; return (upscaled, skip)."""
         skips = [first]
         for down in self.downs:
             skips.append(down(F.max_pool3d(skips[-1], 2)))
@@ -146,7 +146,7 @@ class AttentionUNet(nn.Module):
 def on_grid(rows: Tensor, voxels: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Put rows (n, c, voxels) on a grid, (n, c, i, j, k), 0 elsewhere, channels last in memory.
 
-    `voxels` are their numbers on the grid in C order.
+    `voxels` are their indices on the grid in C order.
     """
     n, channels, _ = rows.shape
     grid = rows.new_zeros(n, math.prod(shape), channels)

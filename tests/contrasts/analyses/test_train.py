@@ -135,7 +135,7 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
             "train",
             (*UNET, "--recipe", "published"),
             {},
-            "1 participant without all contrasts, which the CR-R loss cannot leave out: 03",
+            "1 participant without all contrasts, which the CR-R loss needs: 03",
         ),
         ("train", LINEAR, TWICE, "two values of set for sub-01, training and test"),
         ("evaluate", ("--model", "OWN"), TWICE, "two values of set for sub-01, training and test"),
