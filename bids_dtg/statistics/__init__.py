@@ -1,8 +1,8 @@
-"""Analyses over people of any workflow's results, or of measured maps.
+"""Statistics over participants, from any workflow's results or from measured maps.
 
 - `analyses`: the table of these analyses
-- `asked`: phenotypes and covariates as numbers, and how files are named after them
-- `stats`: one question to each region, voxel, edge or score
+- `asked`: phenotypes and covariates as numbers, and as parts of file names
+- `stats`: tests of means, associations and session differences in each region, voxel or edge
 - `phenotypes`: prediction of phenotypes from maps, edges and measured maps
-- `embed`: people and their maps as points in few dimensions
+- `embed`: low-dimensional layouts of people and their maps
 """

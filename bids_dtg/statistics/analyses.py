@@ -1,4 +1,4 @@
-"""The table of analyses over people, by the values of ``--analysis``: one row for each folder."""
+"""The table of statistical analyses over participants, by the values of ``--analysis``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from bids_dtg.workflows import Analysis, later
 
-# Options of analyses that use a table of participants, and what they call their results. The model
-# made the maps: it may be named as at the participant level.
+# Options that all of them read. ``--model`` may be given as at the participant level, and has no
+# effect here.
 _ASKED = (
     *("session_label", "model", "model_name", "seed"),
     *("participants_file", "phenotype", "permutations"),
@@ -17,7 +17,8 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
     {
         "stats": Analysis(
             later("statistics.stats:run_stats"),
-            "one question to each region, voxel or edge: the mean, a phenotype, or two sessions",
+            "mean, association with a phenotype, or difference of two sessions, in each region, "
+            "voxel or edge",
             reads=(*_ASKED, "covariates"),
         ),
         "phenotypes": Analysis(
@@ -28,7 +29,7 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
         ),
         "embed": Analysis(
             later("statistics.embed:run_embed"),
-            "participants and contrasts in few dimensions",
+            "low-dimensional layouts of participants and contrasts",
             reads=_ASKED,
         ),
     }

@@ -1,4 +1,4 @@
-"""The requested phenotypes and covariates as numbers, and how files are named after them."""
+"""The requested phenotypes and covariates as numbers, and as parts of file names."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from bids_dtg.notices import say
 from bids_dtg.stats.coding import Coded, add_levels
 from bids_dtg.workflows import FeatureKind
 
-_LARGEST = 1e100  # of a phenotype: squares of larger values are not finite
+_LARGEST = 1e100  # largest value of a phenotype; squares of larger ones may overflow
 
 
 def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
-    """Return the phenotypes of ``--phenotype``, else all columns of numbers or of two levels.
+    """Return the phenotypes of ``--phenotype``, else all numeric or two-level columns.
 
-    Covariates, families and sites are none of these.
+    Covariates, families and sites are never phenotypes.
 
     Raises
     ------
     SettingsError
-        There is no table, no such column, or no column that can be one.
+        There is no table, no such column, or no column that can be a phenotype.
     """
     options = people.settings.statistics
     if options.phenotype:
@@ -51,20 +51,20 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
             continue
         column = people.table.columns[name].of(people.labels)
         if column.stray:
-            say(f"{name} is no phenotype: it has {column.stray}, and numbers of the others")
+            say(f"{name} is not a phenotype: it has {column.stray}, and numbers for the others")
         elif is_phenotype(column):
             found.append(name)
     if not found:
         raise SettingsError(
-            f"{people.table.path} has no column of numbers or of two levels besides families, "
-            "sites and covariates",
+            f"{people.table.path} has no numeric or two-level column besides families, sites and "
+            "covariates",
             remedy="name a phenotype with --phenotype",
         )
     return tuple(found)
 
 
 def is_phenotype(column: Column) -> bool:
-    """Return whether a column has two levels, or numbers that differ.
+    """Return whether a column has two levels, or different numbers.
 
     Examples
     --------
@@ -77,13 +77,12 @@ def is_phenotype(column: Column) -> bool:
 
 
 def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
-    """Return a phenotype of people as numbers: of two levels the second, as sorted, is 1.
+    """Return a phenotype of people as numbers; of two sorted levels, the second is 1.
 
     Raises
     ------
     ValueError
-        Words have three levels or more, or numbers are too large, or too near to each other, for
-        their squares.
+        There are three or more levels of text, or numbers are too large or too close for squares.
 
     Examples
     --------
@@ -93,10 +92,10 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
     if column.is_number:
         found = np.array([column.numbers[label] for label in labels])
         if np.abs(found).max() > _LARGEST or 0 < np.ptp(found) < 1 / _LARGEST:
-            raise ValueError(f"its values are above {_LARGEST:g}, or differ by less than one over")
+            raise ValueError(f"its values exceed {_LARGEST:g}, or differ by less than its inverse")
         return found
     if len(column.levels) > 2:
-        raise ValueError(f"it has {len(column.levels)} levels: numbers or two levels are expected")
+        raise ValueError(f"it has {len(column.levels)} levels; numbers or two levels are expected")
     return np.array([float(column.texts[label] == column.levels[-1]) for label in labels])
 
 
@@ -107,16 +106,16 @@ def covariates_of(
     tested: NDArray[np.float64],
     tell: Callable[[str], None],
 ) -> Coded:
-    """Return the covariates of people: those asked for, those of the features, and the sites.
+    """Return the covariates of people: the requested ones, those of the features, and the sites.
 
     Parameters
     ----------
     people
         The people of a test.
     kind
-        Features, which may have covariates of their own.
+        The kind of features, which may have covariates of its own.
     name, tested
-        The phenotype and its values, (people,), which covariates must leave something of.
+        The phenotype and its values, (people,), which the covariates must not fully explain.
     tell
         Called with a sentence where sites cannot be a covariate.
     """
@@ -126,12 +125,12 @@ def covariates_of(
     found, sites = people.covariates(differ), people.site_column
     if sites is None or sites.name in asked:
         return found
-    # Differences between sites, which then count as noise, hide what is tested within sites.
+    # Without sites as a covariate, differences between sites would add noise to the test.
     levels = [sites.texts.get(label, "") for label in people.labels]
     try:
         return add_levels(found, sites.name, levels, tested)
     except ValueError as err:
-        tell(f"Sites: {sites.name} is no covariate of {name}: {err}")
+        tell(f"Sites: {sites.name} is not a covariate of {name}: {err}")
         return found
 
 

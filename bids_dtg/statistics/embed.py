@@ -1,4 +1,4 @@
-"""``group --analysis embed``: people, and their maps of all contrasts, in few dimensions."""
+"""``group --analysis embed``: low-dimensional layouts of people and of their maps."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ Array = NDArray[np.float64]
 Row = dict[str, object]
 
 ALL = "all"
-_FEWEST = 4  # people: fewer have no layout that says more than a list
-_MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; of more, some people are drawn
-_MOST_LEVELS = 10  # of a phenotype whose clusters are asked for
+_FEWEST = 4  # people; a layout of fewer is meaningless
+_MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; if more, people are drawn at random
+_MOST_LEVELS = 10  # of a phenotype whose clusters are scored
 _AXES, _SHOWN = 10, 5
 _WRITES = ("desc-people_coordinates", "desc-maps_coordinates", "desc-embedding_clusters")
 _FEATURES = Column("features", "Features of each participant")
@@ -58,7 +58,7 @@ _COORDINATES = (
 _PEOPLE = (
     _PERSON,
     _FEATURES,
-    Column("distance", "Root mean square difference from the people's mean"),
+    Column("distance", "Root mean square difference from the mean over participants"),
     *_COORDINATES,
 )
 _MAPS = (
@@ -70,12 +70,12 @@ _MAPS = (
 )
 _CLUSTERS = (
     _FEATURES,
-    Column("points", "What is laid out: people, or maps"),
-    Column("number", "How many points"),
+    Column("points", "What the points are: people, or maps"),
+    Column("number", "Number of points"),
     Column("share", "Share of the variance in the first two components", heading="in 2 components"),
-    Column("label", "Whose clusters: a phenotype, the contrasts, or their tasks", heading="by"),
+    Column("label", "What defines clusters: a phenotype, contrasts, or tasks", heading="by"),
     Column("silhouette", "Silhouette of these clusters, -1 to 1 (Rousseeuw 1987)"),
-    Column("p", "Share of permutations of participants with as large a silhouette"),
+    Column("p", "Share of permutations of participants with a silhouette at least as large"),
     Column("between_contrasts", "Share of the variance of maps between contrasts' means"),
     Column("between_people", "Share of the variance of maps between people's means"),
 )
@@ -83,12 +83,12 @@ _CLUSTERS = (
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """Points of few dimensions: people, or everybody's maps of all contrasts."""
+    """A low-dimensional layout of points: people, or everybody's maps of all contrasts."""
 
     kind: FeatureKind
     people: tuple[str, ...]  # label of each point's person
     contrasts: tuple[str, ...]  # of each point; empty: a point is a person
-    apart: Array  # (points,), from the mean
+    apart: Array  # (points,), distance from the mean
     scores: Array
     shares: Array
     umap: Array | None
@@ -96,7 +96,7 @@ class _Layout:
 
     @property
     def coordinates(self) -> Iterator[Row]:
-        """Each point's row of a table, without what it is of."""
+        """Each point's row of a table, without its contrast."""
         for number, own in enumerate(self.scores[:, :_AXES]):
             row: Row = {f"pc{axis}": value for axis, value in enumerate(own, 1)}
             row["participant_id"] = f"sub-{self.people[number]}"
@@ -112,7 +112,7 @@ def run_embed(settings: Settings) -> int:
     Raises
     ------
     DatasetError, SettingsError
-        There are no features, or those of three people or fewer.
+        There are no features, or fewer than four people have them.
     """
     people = gather_people(settings)
     levels = _levels(people)
@@ -120,7 +120,7 @@ def run_embed(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return print_plan(sources, [f"would lay out {counted(len(people), 'participant')}"])
     if umap_is_missing():
-        say(f"no UMAP: {install_line('umap')} adds it; principal components need nothing more")
+        say(f"no UMAP: {install_line('umap')} adds it; principal components do not need it")
     results = ResultFolder.of(settings, people.output, *_WRITES)
     tasks = {found.label: found.task for found in people.example.maps}
     with results.begun(), temporary_folder() as folder, one_blas_thread():
@@ -169,7 +169,7 @@ def _layouts(
         say(f"{position / count:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
         kept = kept or table.labels
         if table.labels != kept:
-            say(f"not looked at: {table.title}, as other participants have it")
+            say(f"left out: {table.title}, as other participants have it")
             continue
         own = products(table.values)
         total, columns = own if total is None else total + own, columns + table.values.shape[1]
@@ -177,7 +177,7 @@ def _layouts(
             rows[table.contrast] = np.array(table.values)
             ids.append(table.kept)
     if total is None or len(kept) < _FEWEST or not np.trace(total) > 0:
-        say(f"not laid out: {source.kind.words} of {counted(len(kept), 'participant')}")
+        say(f"no layout: {source.kind.words} of {counted(len(kept), 'participant')}")
         return
     these = people.of(kept)
     yield _layout(source.kind, total, columns, these, (), _of_people(these, levels))
@@ -200,7 +200,7 @@ def _layouts(
 def _of_people(
     people: GroupPeople, levels: Mapping[str, Mapping[str, str]]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the level of each person by phenotype; n/a where it is not known."""
+    """Return the level of each person by phenotype; empty where it is unknown."""
     return {
         name: tuple(texts.get(label, "") for label in people.labels)
         for name, texts in levels.items()
@@ -215,13 +215,13 @@ def _layout(
     contrasts: tuple[str, ...],
     by: Mapping[str, tuple[str, ...]],
 ) -> _Layout:
-    """Lay points out: people, or all of their maps of each contrast in turn."""
+    """Lay out points: people, or their maps of each contrast in turn."""
     settings = people.settings
     seed, draws = settings.modelling.seed, settings.statistics.map_permutations
     scores, shares = principal_components(found, columns)
     umap = None
     if not umap_is_missing() and len(scores) >= FEWEST_FOR_UMAP and scores.shape[1] > 1:
-        say(f"UMAP of {counted(len(scores), 'point')}; its first call compiles for a minute")
+        say(f"UMAP of {counted(len(scores), 'point')}; the first time, it compiles for a minute")
         umap = umap_layout(scores, seed)
     base: Row = {
         "features": kind.name,
@@ -298,7 +298,7 @@ def _write(
 def _picture(
     layout: _Layout, levels: Mapping[str, Mapping[str, str]], tasks: Mapping[str, str]
 ) -> figures.Figure | None:
-    """Draw a layout, its points by task, or by the first phenotype."""
+    """Draw a layout, with points coloured by task or by the first phenotype."""
     if layout.scores.shape[1] < 2:
         return None
     by = [tasks.get(own) or own for own in layout.contrasts]
@@ -315,7 +315,7 @@ def _picture(
 
 
 def _ends(layout: _Layout) -> tuple[str, list[str], list[str]]:
-    """Return the features, and who is nearest to the mean and farthest, with distances."""
+    """Return the features, and the people nearest to and farthest from the mean, with distances."""
     order = np.argsort(layout.apart, kind="stable").tolist()
     shown = min(_SHOWN, len(order) // 2)
     near, far = (

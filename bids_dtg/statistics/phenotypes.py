@@ -42,39 +42,40 @@ from bids_dtg.stats.prediction import (
 from bids_dtg.stats.verdict import FEWEST, RULE, Verdict, corrected
 from bids_dtg.workflows import FeatureKind
 
-ALL = "all"  # contrasts side by side
+ALL = "all"  # all contrasts together
 ALPHA = 0.05
-_MOST_TOGETHER = 3000  # people: of more, products of all contrasts are too large
+_MOST_TOGETHER = 3000  # people; with more, products of all contrasts are too large
 _MOST_SETS, _MOST_PHENOTYPES, _MOST_ANSWERS = 12, 5, 3  # on the page
 _FEWEST_OF_SITE = 3
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
-_CONTRAST = Column("contrast", f"Contrast of the maps; {ALL}: those of all contrasts side by side")
+_CONTRAST = Column("contrast", f"Contrast of the maps; {ALL}: all contrasts together")
 _SCORES = (
     _PHENOTYPE,
     Column("features", "Features that it was predicted from"),
     _CONTRAST,
-    Column("left_out", "Left out in turn: families, in folds; or sites, each compared within"),
+    Column("left_out", "Left out in turn: families, in folds; or sites, with r within each site"),
     Column("people", "Participants"),
     Column("families", "Number of their families"),
     Column(
         "r",
-        "Pearson correlation over participants of predicted and measured deviations from what "
-        "covariates of the training participants say",
-        interval="95 % interval, by drawing families again (BCa)",
+        "Pearson correlation over participants of the predicted and the measured phenotype, after "
+        "regressing out covariates with coefficients of the training participants",
+        interval="95 % interval, by bootstrap over families (BCa)",
     ),
     Column("r2", "1 minus the share of squared error; below 0: worse than the covariates", "R²"),
     Column(
         "auc",
-        "Of two levels: probability that the second level's participant has the larger prediction",
+        "For two levels: probability that a participant of the second level has the larger "
+        "prediction",
         "AUC",
-        interval="95 % interval, by drawing families again (BCa)",
+        interval="95 % interval, by bootstrap over families (BCa)",
     ),
-    Column("balanced_accuracy", "Of two levels: mean share of their participants recognised"),
+    Column("balanced_accuracy", "For two levels: mean over levels of the share classified right"),
     Column("p", "Share of permutations with an r as large"),
     Column(
         "p_fwe",
-        "Share of permutations in which the largest r of all sets of the phenotype is as large",
+        "Share of permutations in which the largest r over all sets of the phenotype is as large",
         heading="p over all sets",
     ),
 )
@@ -82,22 +83,22 @@ _DIFFERENCES = (
     _PHENOTYPE,
     Column("features", "Features whose score is compared"),
     _CONTRAST,
-    Column("minus", "Features whose score is taken off"),
-    Column("score", "r, or AUC of two levels"),
+    Column("minus", "Features whose score is subtracted"),
+    Column("score", "r, or AUC for two levels"),
     Column(
         "difference",
         "Difference of the score in the same folds",
-        interval="95 % interval, by drawing families again (BCa), \u221a2 wider as they are also "
-        "who was trained on",
+        interval="95 % interval, by bootstrap over families (BCa), widened by \u221a2 as they also "
+        "served for training",
     ),
-    Column("p", "Two-sided p by sign flips of shares in it, corrected for contrasts (FDR)"),
+    Column("p", "Two-sided p by sign flips of families' shares in it, FDR over contrasts"),
     Column("verdict", f"Verdict: {RULE}"),
 )
 _ON_PAGE = (
     _PHENOTYPE,
     Column("features", "What it was predicted from"),
     Column("people", "Participants"),
-    Column("score", "r, or AUC of two levels", "r, or AUC", interval="95 % interval"),
+    Column("score", "r, or AUC for two levels", "r, or AUC", interval="95 % interval"),
     Column("p_fwe", "p over all sets of the phenotype", "p over all sets"),
 )
 _BESIDE = (
@@ -108,10 +109,11 @@ _BESIDE = (
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """A phenotype of some people: what every set of features is judged by."""
+    """A phenotype of some people, against which each set of features is judged."""
 
     target: Target
-    # Folds of families; then, where sites can be left out, of a site each, and whether it is so.
+    # Folds of families, then, where sites can be left out, folds of one site each; the second
+    # value is whether folds are sites.
     folds: Sequence[tuple[Integers, bool]]
 
 
@@ -135,7 +137,7 @@ class _Set:
 
 @dataclass(eq=False)
 class _Study:
-    """All predictions of a call."""
+    """All predictions of a run."""
 
     people: GroupPeople
     names: Sequence[str]
@@ -173,7 +175,7 @@ class _Study:
                 self.sets.setdefault(name, []).append(made)
 
     def _ask(self, kind: FeatureKind, name: str, labels: tuple[str, ...]) -> _Asked | None:
-        """Return a phenotype of people; None, and one line, where it cannot be predicted."""
+        """Return a phenotype of people; print a line and return None if it cannot be predicted."""
         key = (name, *kind.covariates, "", *labels)
         if key not in self._asked:
             try:
@@ -188,7 +190,7 @@ class _Study:
         options, seed = people.settings.statistics, people.settings.modelling.seed
         column = people.column(name)
         if len(column.levels) < 2:
-            raise ValueError("it is the same for everybody")
+            raise ValueError("it has the same value for everybody")
         tested = values_of(column, people.labels)
         words = self.words.setdefault(name, [])
 
@@ -205,7 +207,7 @@ class _Study:
         draws = options.map_permutations
         different = different_orders(tested, people.families, people.sites)
         if draws and (len(people) < FEWEST or different < FEWEST_ORDERS):
-            tell("no permutations: too few participants, or families and sites that are alike")
+            tell("no permutations: too few participants, or too few ways to permute them")
             draws = 0
         if people.sites is not None:
             sites = site_folds(people.families, people.sites)
@@ -217,7 +219,7 @@ class _Study:
 
 
 def run_phenotypes(settings: Settings) -> int:
-    """Predict phenotypes; return how many participants were left out as they cannot be read.
+    """Predict phenotypes; return how many participants could not be read.
 
     Raises
     ------
@@ -225,9 +227,9 @@ def run_phenotypes(settings: Settings) -> int:
         There are no features, no phenotype, or too few people.
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
-    people.covariates(settings.statistics.covariates)  # refuses what cannot be one
+    people.covariates(settings.statistics.covariates)  # refuses unusable columns
     names = phenotypes_asked(people)
-    # What maps are compared with comes first.
+    # Features that predicted maps are compared with come first.
     sources = sorted(find_features(people), key=lambda source: source.kind.synthetic)
     people = _with_all(people, sources)
     if settings.behaviour.dry_run:
@@ -341,7 +343,7 @@ def _row(name: str, one: _Set, all_sets: Sequence[_Set], seed: int) -> dict[str,
 
 
 def _same(one: _Set, all_sets: Sequence[_Set]) -> list[_Set]:
-    """Return the sets with which one shares its draws: with other people left out, others do."""
+    """Return the sets that share a set's permutations, with the same kind of folds."""
     draws = len(one.found.null)
     return [
         own for own in all_sets if own.of_sites == one.of_sites and len(own.found.null) == draws
@@ -349,7 +351,7 @@ def _same(one: _Set, all_sets: Sequence[_Set]) -> list[_Set]:
 
 
 def _differences(name: str, sets: Sequence[_Set], seed: int) -> Iterator[dict[str, object]]:
-    """Yield how much better synthetic features predict than each other kind, by contrast."""
+    """Yield how much better synthetic features predict than other kinds, by contrast."""
     pairs: dict[str, list[tuple[_Set, Verdict]]] = {}
     for one in sets:
         for other in sets if one.kind.synthetic else ():
@@ -418,7 +420,7 @@ def _shown(
     scores: Mapping[str, Sequence[dict[str, object]]],
     differences: Mapping[str, Sequence[dict[str, object]]],
 ) -> Iterator[tuple[_Set, dict[str, object]]]:
-    """Yield the rows of the page: each phenotype's best sets, others' features, and sites."""
+    """Yield the page's rows: each phenotype's best sets, those without contrasts, and by site."""
     names = sorted(study.sets, key=lambda name: min(_p(row) for row in scores[name]))
     for name in names[:_MOST_PHENOTYPES]:
         sets, rows = study.sets[name], scores[name]
@@ -449,7 +451,7 @@ def _section(
     found = dict.fromkeys(str(row["minus"]) for own in differences.values() for row in own)
     columns = [*_ON_PAGE, *(column.of(minus) for minus in found for column in _BESIDE)]
     every = sum(len(own) for own in study.sets.values())
-    fewer = f", {len(rows)} of {every}: the file has all" if len(rows) < every else ""
+    fewer = f", {len(rows)} of {every}; the file has all" if len(rows) < every else ""
     drawn = []
     for what, chance_is in (("r", 0), ("AUC", 0.5)):
         own = [pair for pair in shown if (pair[0].asked.target.second is None) == (what == "r")]
@@ -457,13 +459,13 @@ def _section(
         ends = np.array([row["score"] for _, row in own], np.float64).reshape(-1, 3).T
         by = {
             words: np.where([one.kind.synthetic == synthetic for one, _ in own], ends, np.nan)
-            for words, synthetic in (("predicted by the model", True), ("read from files", False))
+            for words, synthetic in (("predicted by the model", True), ("measured", False))
             if any(one.kind.synthetic == synthetic for one, _ in own)
         }
         drawn.append(
             figures.dots(
                 f"{what} with its 95 % interval",
-                f"{what}; by chance {chance_is}",
+                f"{what} (chance: {chance_is})",
                 names,
                 {words: own_ends[0] for words, own_ends in by.items()},
                 {words: (own_ends[1], own_ends[2]) for words, own_ends in by.items()},
@@ -478,5 +480,5 @@ def _is_of(one: _Set, other: _Set) -> bool:
 
 
 def _p(row: Mapping[str, object]) -> float:
-    """Return p over all sets, or what is larger than any where there is none."""
+    """Return p over all sets, for sorting; a missing p comes last."""
     return float(np.nan_to_num(float(str(row["p_fwe"])), nan=2.0))

@@ -1,4 +1,4 @@
-"""``group --analysis stats``: one question to each region, voxel, edge or score of people."""
+"""``group --analysis stats``: tests of a mean, a phenotype or two sessions in each feature."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _PARTICIPANTS = Column("participants", "Number of participants")
 _TESTS = (
     Column(
         "effect",
-        "Mean over participants, mean difference of the sessions or of the levels, or slope by the "
+        "Mean over participants, mean difference of the sessions or of the levels, or slope on the "
         "phenotype",
     ),
     Column("r", "Partial correlation with the phenotype, given the covariates"),
@@ -73,12 +73,12 @@ _TESTS = (
     ),
     Column(
         "p_fwe_contrast",
-        "The same over the rows of the contrast: counts where the contrast was named beforehand",
+        "The same over the rows of the contrast; valid only if the contrast was named beforehand",
         heading="p within the contrast",
     ),
     Column(
         "q",
-        "False discovery rate over all rows of these features, by the |t| of all permutations",
+        "False discovery rate over all rows of these features, from the |t| of all permutations",
     ),
 )
 _COLUMNS = (_CONTRAST, Column("name", "Region, edge or score"), _PARTICIPANTS, *_TESTS)
@@ -88,12 +88,12 @@ _SUMMARY = (
     _PARTICIPANTS,
     Column("dof", "Degrees of freedom of t"),
     Column("tests", "Regions, voxels, edges or scores that were tested"),
-    Column("dropped", "Those left out, as a participant has no value there"),
+    Column("dropped", "Number left out, as a participant has no value there"),
     Column("tests_fwe", "Tests with p_fwe of at most 0.05", heading="p \u2264 .05"),
     Column("tests_fdr", "Tests with q of at most 0.05", heading="q \u2264 .05"),
     Column(
         "name",
-        "Where |t| is largest, without p |effect|: region, edge, score, or voxel (RAS+, mm)",
+        "Region, edge, score or voxel (RAS+, mm) with the largest |t|; without p, |effect|",
         heading="largest at",
     ),
     *_TESTS,
@@ -103,7 +103,7 @@ _SHOWN = ("contrast", "name", "t", "p_fwe", "q", "tests_fwe", "tests_fdr", "test
 
 @dataclass(eq=False)
 class Question:
-    """What is asked of each column: a mean, a phenotype, or the difference of two sessions."""
+    """What is tested in each column: a mean, a phenotype, or the difference of two sessions."""
 
     people: GroupPeople
     phenotype: Variable | None
@@ -115,18 +115,18 @@ class Question:
 
     @classmethod
     def of(cls, people: GroupPeople) -> Question:
-        """Return the question of the options.
+        """Return the question that the options ask.
 
         Raises
         ------
         SettingsError, DatasetError
-            It is none that can be asked, or nobody has a value of the phenotype.
+            The question cannot be tested, or nobody has a value of the phenotype.
         """
         settings, options = people.settings, people.settings.statistics
         if len(options.phenotype) > 1:
             raise SettingsError(
                 f"stats was given {len(options.phenotype)} phenotypes",
-                expected="one, so that its p has one meaning",
+                expected="one, so that its p is not affected by others",
             )
         if options.phenotype:
             found = people.column(options.phenotype[0])
@@ -134,7 +134,7 @@ class Question:
                 raise SettingsError(
                     f"{found.name} has {len(found.levels)} levels",
                     expected="numbers, or two levels",
-                    remedy="compare two of them: n/a in the table leaves a participant out",
+                    remedy="compare two of them; n/a in the table leaves a participant out",
                 )
             kept = people.complete([found.name])
             return cls(kept, kept.column(found.name))
@@ -162,7 +162,7 @@ class Question:
 
     @property
     def label(self) -> str:
-        """For names of files."""
+        """The question as a part of file names."""
         if self.phenotype is not None:
             return self.phenotype.name
         return "difference" if self.sessions else "mean"
@@ -173,7 +173,7 @@ class Question:
         return self.phenotype.levels[::-1]
 
     def design(self, table: FeatureTable) -> Design:
-        """Return the question to a table, with the draws of its people."""
+        """Return the design for a table, with the permutations of its people."""
         key = (table.source.kind.name, *table.labels)
         if key not in self._designs:
             try:
@@ -205,7 +205,7 @@ class Question:
             self._refuse(f"{counted(len(people), 'participant')} are too few")
         elif different < FEWEST_ORDERS:
             self._refuse(
-                f"{self.phenotype.name} can be given to these families and sites in only "
+                f"{self.phenotype.name} can be permuted over these families and sites in only "
                 f"{counted(different, 'way')}, and {FEWEST_ORDERS} are needed"
             )
         if self.no_p or not draws:
@@ -229,7 +229,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class _Tested:
-    """A contrast of some features, tested; its table's values may be gone."""
+    """The tests of a contrast of some features; its table no longer holds values."""
 
     table: FeatureTable
     tests: ColumnTests
@@ -245,13 +245,13 @@ class _Tested:
         return int(np.nanargmax(np.abs(self.values(statistic))))
 
     def place(self, column: int) -> str:
-        """Return the name of a column, or where its voxel lies."""
+        """Return the name of a column, or the coordinates of its voxel."""
         if (places := self.table.places) is None:
             return self.table.names[column]
         return ", ".join(f"{x:.0f}" for x in places.points[column])
 
     def cells(self, column: int) -> dict[str, object]:
-        """Return the figures of a column."""
+        """Return the statistics of a column."""
         t, found = self.tests, self.corrected
         own: dict[str, object] = {"effect": t.effect[column], "t": t.t[column]}
         if t.design.covariates.size:
@@ -292,7 +292,7 @@ def run_stats(settings: Settings) -> int:
         There are no features, or the question cannot be asked of these people.
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
-    people.covariates(settings.statistics.covariates)  # refuses what cannot be one
+    people.covariates(settings.statistics.covariates)  # refuses unusable columns
     question = Question.of(people)
     people = question.people
     sources = find_features(people)
@@ -318,7 +318,7 @@ def run_stats(settings: Settings) -> int:
 
 
 def _tests(question: Question, source: FeatureSource, folder: Path) -> Iterator[_Tested]:
-    """Test the contrasts of a source; those without a column that differs are left out."""
+    """Test the contrasts of a source; leave out contrasts whose columns are all constant."""
     tables = (
         _differences(question, source, folder)
         if question.sessions
@@ -365,11 +365,13 @@ def _differences(question: Question, source: FeatureSource, folder: Path) -> Ite
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """What was found in features of one kind."""
+    """The outcome for features of one kind."""
 
     question: Question
-    tested: Sequence[_Tested]  # a contrast each
-    sizes: float | None  # p of how sizes of maps go with the phenotype, where nothing is corrected
+    tested: Sequence[_Tested]  # one per contrast
+    # p of the association of the phenotype with the overall size of maps. If it is significant,
+    # there is no corrected p; None otherwise.
+    sizes: float | None
 
     @classmethod
     def of(cls, question: Question, tested: Sequence[_Tested]) -> _Answer:
@@ -395,12 +397,12 @@ class _Answer:
 
     @property
     def words(self) -> str:
-        """Of the features."""
+        """The kind of features in words."""
         return self.tested[0].table.source.kind.words
 
     @property
     def statistic(self) -> str:
-        """What is shown: of people who are too few for p, t says nothing."""
+        """The statistic to show: t, or the effect where there is no p, as t then means little."""
         return "effect" if self.question.no_p else "t"
 
     def largest(self, one: _Tested) -> float:
@@ -414,7 +416,7 @@ class _Answer:
 
     @property
     def facts(self) -> list[dict[str, object]]:
-        """The rows of the summary, a contrast each."""
+        """The rows of the summary, one per contrast."""
         return [one.facts(self.statistic) for one in self.tested]
 
     @property
@@ -438,7 +440,7 @@ class _Answer:
 
     @property
     def rows(self) -> list[dict[str, object]]:
-        """One row per test, for the table; none of voxels."""
+        """One row per test, for the table; empty for voxels."""
         return [
             {
                 "contrast": one.table.contrast or None,
@@ -481,7 +483,7 @@ class _Answer:
             results.map(self._entities(one, stat), values, source.places, about, **facts)
 
     def _entities(self, one: _Tested, stat: str) -> dict[str, str]:
-        """Return what names a map of a statistic."""
+        """Return the entities of a statistic's map."""
         return {
             "contrast": one.table.contrast,
             "stat": stat,
@@ -489,7 +491,7 @@ class _Answer:
         }
 
     def on_page(self) -> Table:
-        """Return a table of all tests where these are few, else of each contrast's largest t."""
+        """Return a table of all tests if there are few, else of each contrast's largest t."""
         own: Sequence[Mapping[str, object]] = self.facts
         columns: Sequence[Column] = _SUMMARY
         caption = f"The largest {self.statistic}" + (" of each contrast" if len(own) > 1 else "")
@@ -497,7 +499,7 @@ class _Answer:
             own, columns, caption = self.rows, _COLUMNS, "All tests"
         elif len(own) > _ROWS:
             largest = sorted(self.tested, key=lambda one: -abs(self.largest(one)))
-            caption += f", the first {_ROWS} of {len(own)}: the file has all"
+            caption += f", the first {_ROWS} of {len(own)}; the file has all"
             own = [one.facts(self.statistic) for one in largest[:_ROWS]]
         caption += "; without p, none is a finding" if self.question.no_p else ""
         known = {name for row in own for name, value in row.items() if value is not None}
@@ -506,9 +508,9 @@ class _Answer:
         return ResultTable(columns, own).on_page(caption, shown)
 
     def picture(self, opens: int | None) -> figures.Figure | None:
-        """Draw the contrast with the largest value, with a line around what is significant.
+        """Draw the contrast with the largest value, with an outline around significant tests.
 
-        A button opens it in the page's viewer, by its number there.
+        A button opens it in the page's viewer, as map number `opens`.
         """
         best, shown = self.best, self.statistic
         volume = best.table.volume(best.values(shown))
@@ -534,7 +536,7 @@ class _Answer:
     def in_viewer(
         self, results: ResultFolder, number: int
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Pack that map for the page's viewer, as its map of a number."""
+        """Pack that map for the page's viewer, as map `number`."""
         best, statistic = self.best, self.statistic
         volume, places = best.table.volume(best.values(statistic)), best.table.source.places
         if volume is None or places is None or not results.has_pages:

@@ -130,7 +130,7 @@ ROWS = [
     ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "steady"),
     (
         {"input_type": "xcpd", **NONE},
-        "had denoised. Frames that XCP-D had flagged for motion were left out. Runs that",
+        "were read. Frames that XCP-D had flagged for motion were left out. Runs that",
         "censored",
     ),
     ({"input_type": "hcp", **NONE}, "Glasser, M. F.", "nilearn (Abraham"),

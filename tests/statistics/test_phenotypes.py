@@ -120,8 +120,8 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     ("name", "of", "line"),
     [
         ("eyes", lambda table: table["eyes"], "it has 3 levels"),
-        ("huge", lambda table: 1e300 * np.array(table["score"]), "its values are above 1e+100"),
-        ("same", lambda table: 0 * np.array(table["score"]), "it is the same for everybody"),
+        ("huge", lambda table: 1e300 * np.array(table["score"]), "its values exceed 1e+100"),
+        ("same", lambda table: 0 * np.array(table["score"]), "it has the same value for everybody"),
     ],
 )
 def test_columns_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, of, line):

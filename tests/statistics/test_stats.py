@@ -120,7 +120,7 @@ def test_the_mean_of_predicted_maps_has_no_p(cohort):
     t = ttest_1samp(cohort.truth.edges, 0).statistic
     np.testing.assert_allclose([float(one["t"]) for one in edges], t, rtol=1e-4)
     assert {row["p_fwe"], row["q"], row["tests_fwe"]} == {"n/a"}
-    assert "Predicted maps are no evidence of activation" in page(cohort, "mean")
+    assert "Predicted maps are not evidence of activation" in page(cohort, "mean")
 
 
 def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
@@ -168,7 +168,9 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     table.write_text("participant_id\tpatient\n" + "".join(rows))
     eight = ("--phenotype", "patient", "-p", table)
     assert call(cohort, "eight", *eight) == 0
-    assert "can be given to these families and sites in only 70 ways" in capsys.readouterr().err
+    assert (
+        "can be permuted over these families and sites in only 70 ways" in capsys.readouterr().err
+    )
     row = row_of(cohort, "eight")
     assert row["p_fwe"] == "n/a"
     assert row["t"] != "n/a"

@@ -159,12 +159,12 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     methods = " ".join((tmp_path / "out/logs/CITATION.md").read_text().split())
     assert "a linear model of each parcel's connectome, with the same" in methods
     assert "90 % of the parcels of a newly measured map" in methods
-    assert "Runs were read as series of parcels. " in methods
+    assert "Runs were read as parcel series. " in methods
     readme = (tmp_path / "out/README").read_text()
     assert "*_desc-parcels_statmap.tsv, the same as a table" in readme
     assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 24 + 5
     assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 24
-    for word in ("axial slices", "Voxel size", "grayordinate", "Behind the maps"):
+    for word in ("axial slices", "Voxel size", "grayordinate", "Background: ICBM"):
         assert word not in page, word
 
 

@@ -109,7 +109,7 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     cohort.reports = True
     assert cohort.run("--participant-label", "01", "--reports-only") == 0
     page = (cohort.out / "sub-01.html").read_text()
-    assert "Left hemisphere from outside and inside" in page
+    assert "Lateral and medial views of the left hemisphere" in page
     assert "The run was read as parcels" in page
     found = {path.name for path in (cohort.out / "sub-01/figures").glob("*_contrast-*.webp")}
     names = (f"sub-01_task-rest_contrast-{name}" for name in CONTRASTS)

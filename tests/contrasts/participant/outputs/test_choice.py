@@ -80,4 +80,4 @@ def test_without_maps_pages_tables_and_provenance_are_there(tmp_path):
     page = (job.out / "sub-01.html").read_text()
     assert "without maps" in page
     assert 'id="provenance"' in page
-    assert "Results without maps, which were not asked for (--write)" in page
+    assert "Results without maps, which were not requested (--write)" in page
