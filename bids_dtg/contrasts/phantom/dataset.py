@@ -1,4 +1,4 @@
-"""Simulated people as datasets: fMRIPrep-like derivatives, measured maps and the truth."""
+"""Write simulated people as datasets: fMRIPrep-like derivatives, measured maps and the truth."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _IGNORE = "*_statmap.*\nstatmap.json\n*_timeseries.*\n"  # not in the validator'
 
 
 def participant_label(index: int) -> str:
-    """Return the label of a cohort's person, which shows that the person is simulated.
+    """Return a person's label, which shows that the person is simulated.
 
     Examples
     --------
@@ -55,10 +55,10 @@ def participant_label(index: int) -> str:
 
 
 def dataset_name(phantom: Phantom, cohort: int, content: str) -> str:
-    """Return the name of a dataset: cohorts have the same labels for different people."""
+    """Return a dataset's name, which tells cohorts apart (their labels are the same)."""
     known = {member.value: member.name.lower() for member in Cohort}
     whose = f"seed {phantom.seed}, cohort {known.get(cohort, cohort)}"
-    return f"SIMULATED phantom 2, {whose}: {content}"  # as lists of people of bundles know it
+    return f"SIMULATED phantom 2, {whose}: {content}"  # hashed in bundles' lists of people
 
 
 def describe_datasets(
@@ -73,8 +73,8 @@ def describe_datasets(
 ) -> None:
     """Write the descriptions and participant tables of datasets in a folder.
 
-    `out/fmriprep` has one resting run for each participant; `out/statmaps` the measured
-    contrast maps of two sessions; `out/truth` the maps without noise.
+    `out/fmriprep` has one resting run per participant, `out/statmaps` the measured contrast maps of
+    two sessions, and `out/truth` the maps without noise.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def describe_datasets(
     generator
         Entry of `GeneratedBy` in the descriptions.
     contents
-        Datasets that are written, of `CONTENTS`.
+        Datasets to write, from `CONTENTS`.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def describe_datasets(
     """
     if frames < 50 or not 0.2 <= repetition_time_s <= 10:
         raise ValueError(
-            f"a run has 50 frames or more of 0.2 to 10 s, not {frames} of {repetition_time_s:g} s"
+            f"a run needs 50 frames or more of 0.2 to 10 s, not {frames} of {repetition_time_s:g} s"
         )
     recipe = {
         "PhantomSeed": phantom.seed,
@@ -175,7 +175,7 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
             "desc": "truth" if session is None else None,
         }
         said = {"intent": "z score", "description": DESCRIP}
-        if session is None:  # without noise, few digits say all and need half the space
+        if session is None:  # without noise, fewer digits are enough and halve the file
             data = places.encode_steps(values, _TRUTH_STEP, **said)
         else:
             data = places.encode(values, **said)
@@ -206,7 +206,7 @@ _SHARES = {"age": 0.5, "sex": 0.5, "reasoning": 0.6, "vigilance": 0.3}
 
 
 def phenotype(person: Person) -> dict[str, int | float | str]:
-    """Draw a person's age in years, sex, and two scores: each from one trait, and noise."""
+    """Draw a person's age in years, sex and two scores, each from one trait plus noise."""
     chance = person.stream(Purpose.PHENOTYPE).standard_normal(len(_SHARES))
     age, sex, reasoning, vigilance = (
         np.sqrt(share) * trait + np.sqrt(1.0 - share) * luck

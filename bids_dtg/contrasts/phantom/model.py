@@ -1,7 +1,7 @@
 """The phantom: a population with known networks, and the people in it.
 
-Networks are sums of Gaussian foci. Tasks are those of HCP: 24 conditions, the design of the 47
-contrasts, and what conditions share.
+Networks are sums of Gaussian foci. Tasks are HCP's, with 24 conditions, the design of the 47
+contrasts, and network weights that conditions share.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bids_dtg.phantom.streams import Purpose, stream
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]
 
-_NODE_MM = 8.0  # between nodes of the fields' lattice
+_NODE_MM = 8.0  # distance between nodes of the fields' lattice
 _WIDE_FWHM_MM = 24.0
 # The conditions of each task.
 TASKS: Mapping[str, str] = {
@@ -49,8 +49,8 @@ class Phantom:
     seed
         Determines the networks, the tasks and, with their numbers, the people.
     block
-        Voxels are blocks of this many 2 mm voxels along each axis: 1, 2, 3 and 4 give
-        2, 4, 6 and 8 mm. People are the same for any block size.
+        Number of 2 mm voxels along each edge of a voxel: 1, 2, 3 and 4 give 2, 4, 6 and 8 mm.
+        People are the same for any block size.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Phantom:
         # Strength of each condition's maps.
         self.gains = np.array([[p.TASK_GAINS[task]] for task, _ in CONDITIONS], np.float32)
 
-        # What traits do; all drawn numbers are Gaussian, and a sum over traits has variance 1.
+        # Effects of traits; all numbers are Gaussian, and sums over traits have variance 1.
         normal, unit = stream(seed, Purpose.COUPLING).standard_normal, 1.0 / np.sqrt(p.TRAITS)
         self.shift_traits = unit * normal((len(foci.network), 3, p.TRAITS))
         self.extent_traits = unit * normal((p.NETWORKS, p.TRAITS))
@@ -101,7 +101,7 @@ class Phantom:
 
     @cached_property
     def roi_maps(self) -> Array:
-        """The maps that models read, (networks, grey voxels): like the group's, not the same."""
+        """The models' ROI maps, (networks, grey voxels), which differ slightly from the group's."""
         rng = stream(self.seed, Purpose.ROI_MISFIT)
         misfit = p.ROI_MISFIT_MM * rng.standard_normal(self.foci.centre_mm.shape)
         mixing = p.ROI_MIXING * rng.standard_normal((p.NETWORKS, p.NETWORKS))
@@ -115,8 +115,8 @@ class Phantom:
     def topography_sd(self) -> Array:
         """The sd of people's own loadings, (networks, grey voxels).
 
-        It grows as the root of the group's map, from a share of its largest value where the
-        network is absent.
+        It grows with the square root of the group's map, from a small share of its maximum where
+        the network is absent.
         """
         base = np.float32(p.TOPOGRAPHY_BASE)
         shape = base + (1 - base) * np.sqrt(np.clip(self.group_maps, 0, 1))
@@ -125,7 +125,7 @@ class Phantom:
 
     @cached_property
     def motion_map(self) -> Array:
-        """What motion leaves in the signals of all people, (*lattice)."""
+        """Spatial pattern of motion artefacts, the same for all people, (*lattice)."""
         drawn: Array = _wide(self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1))[0]
         return drawn
 
@@ -133,7 +133,7 @@ class Phantom:
     def series_weights(self) -> Array:
         """Weights of the voxels in the ROI series, (networks, brain voxels).
 
-        The pseudo-inverse of the demeaned ROI maps: the first stage of dual regression.
+        They are the pseudo-inverse of the demeaned ROI maps, the first stage of dual regression.
         """
         maps = np.zeros((p.NETWORKS, np.count_nonzero(self.anatomy.brain)))
         maps[:, self.anatomy.grey_in_brain] = self.roi_maps
@@ -142,7 +142,7 @@ class Phantom:
 
     @cached_property
     def fixed_maps(self) -> Array:
-        """The conditions' maps that are not due to networks, (conditions, grey voxels)."""
+        """The part of the conditions' maps that does not come from networks."""
         maps: Array = self.stable_maps.spread(self._fixed_noise)[:, self.anatomy.grey]
         return maps
 
@@ -163,7 +163,7 @@ class Person:
         self._log_strength = p.LOG_STRENGTH * self._part_of_traits(phantom.strength_traits, rng)
         self._log_strength += p.LOG_AMPLITUDE * self.stream(Purpose.AMPLITUDE).standard_normal()
         drawn = self.stream(Purpose.MEASUREMENT)
-        # Times the usual motion, which the first trait explains in part; times the first scanner.
+        # Motion relative to the usual (partly explained by the first trait), and scanner noise.
         own = np.sqrt(1.0 - p.MOTION_TRAITS**2) * drawn.standard_normal()
         self.motion = float(np.exp(p.LOG_MOTION * (p.MOTION_TRAITS * self.traits[0] + own)))
         self.scanner_noise = p.SCANNER_NOISE if drawn.random() < 0.5 else 1.0
@@ -180,13 +180,13 @@ class Person:
         )
 
     def _part_of_traits(self, weights: Float, rng: np.random.Generator) -> Float:
-        """Draw numbers of variance 1 that traits explain in part."""
+        """Draw numbers of variance 1 that are partly explained by traits."""
         drawn: Float = np.sqrt(p.TRAIT_SHARE) * (weights @ self.traits)
         drawn += np.sqrt(1.0 - p.TRAIT_SHARE) * rng.standard_normal(weights.shape[:-1])
         return drawn
 
     def _maps(self, further_shift_mm: Float | float = 0.0) -> Array:
-        """Return the person's network maps, (networks, voxels), with loadings of its own."""
+        """Return the person's network maps, (networks, voxels), with the person's own loadings."""
         phantom = self.phantom
         maps = network_maps(
             phantom.foci,
@@ -204,7 +204,7 @@ class Person:
         field, grey = self.phantom.own_field, self.phantom.anatomy.grey
         strength = np.exp(self._log_strength).astype(np.float32)[:, None]
         noise = field.noise(self.stream(Purpose.TOPOGRAPHY), p.NETWORKS)
-        # One network at a time: volumes of all of them are large at 2 mm.
+        # One network at a time, because volumes of all networks are large at 2 mm.
         drawn = np.stack([field.spread(one[None])[0][grey] for one in noise])
         drawn *= strength * self.phantom.topography_sd
         return drawn
@@ -216,10 +216,10 @@ class Person:
 
     @cached_property
     def series_mixing(self) -> Float:
-        """L (networks, networks), which mixes independent series into the person's.
+        """Matrix L (networks, networks) that mixes independent series into the person's.
 
-        L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ + ω² VVᵀ, with U of the person's
-        traits t, and V the modes (networks, modes) that the person alone has.
+        L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ + ω² VVᵀ, where U depends on the
+        person's traits t, and V (networks, modes) are modes drawn for this person.
         """
         modes = self.phantom.loadings
         alone = self.stream(Purpose.OWN_MODES).standard_normal((p.NETWORKS, p.OWN_MODES))
@@ -249,18 +249,18 @@ class Person:
         """Draw noise of rest, which the phantom's field makes smooth.
 
         Frames differ in amplitude (heavy tails), a part of the noise is smooth over 24 mm, and a
-        map that all people share follows the head's motion.
+        spatial pattern that all people share follows the head's motion.
 
         Parameters
         ----------
         purpose
             The stream of the voxels' own noise.
         frames, session, segment
-            Their number, and of which session and segment or run they are.
+            Number of frames, and their session and segment (or run).
 
         Returns
         -------
-        (frames, *lattice), white but for what is said above
+        (frames, *lattice), otherwise white
         """
         own = self.stream(purpose, session, segment)
         other = self.stream(Purpose.TAILS, session, segment)
@@ -289,8 +289,8 @@ class Person:
     def responses(self) -> Array:
         """The person's true responses to the conditions, in z, (conditions, voxels).
 
-        Those of networks, with a shift that rest cannot know, and a stable map of the person's
-        own, half of which all conditions share.
+        They are the networks' responses, with a shift that rest does not show, plus the person's
+        own stable map, half of whose variance is common to all conditions.
         """
         stable = self.stable(self.stream(Purpose.UNSEEN_SHIFT))
         count, grey = len(CONDITIONS), self.phantom.anatomy.grey
@@ -303,8 +303,8 @@ class Person:
     def stable(self, rng: np.random.Generator) -> Array:
         """Draw responses of networks and fixed maps, in z, (conditions, voxels).
 
-        β = λ tanh(h / λ) + κ Σ_p Q_p √(M_k M_l), with h the sum of the networks' maps M times
-        their weights and the gains that the person's traits give them.
+        β = λ tanh(h / λ) + κ Σ_p Q_p √(M_k M_l), where h is the sum of the networks' maps M times
+        their weights and gains; the gains depend on the person's traits.
         """
         phantom = self.phantom
         maps = self._maps(p.UNSEEN_SHIFT_MM * rng.standard_normal(self._shift_mm.shape))
@@ -327,7 +327,7 @@ class Person:
     def measured_maps(self, session: int) -> Array:
         """Measure the contrast maps once, as z statistics, (contrasts, voxels).
 
-        Noise is heavy-tailed over places, and grows with the person's motion.
+        Noise has heavy tails over voxels, and grows with the person's motion.
         """
         own, field = self.stream(Purpose.MAP_NOISE, session), self.phantom.map_noise
         level = np.exp(p.LOG_MAP_NOISE * own.standard_normal())
@@ -339,7 +339,7 @@ class Person:
 
 
 def _sparse(rng: np.random.Generator, density: Float, n: int) -> Float:
-    """Draw (parts, n) numbers of variance 1, of which a share `density` is nonzero."""
+    """Draw (parts, n) numbers of variance 1, with a share `density` that is not 0."""
     drawn = rng.standard_normal((len(density), n))
     involved = rng.random((len(density), n)) < density[:, None]
     drawn = np.where(involved, drawn, 0.0)
@@ -351,7 +351,7 @@ def _wide(noise: Array) -> Array:
     """Make noise on the lattice (n, *lattice) smooth over 24 mm, with variance 1."""
     sd = _WIDE_FWHM_MM / FWHM_PER_SD / _NODE_MM
     smooth = gaussian_filter(noise, (0, sd, sd, sd), mode="wrap")
-    # The sum of the squared weights of a Gaussian over three axes.
+    # Restore variance 1, by the sum of a Gaussian's squared weights over three axes.
     smooth *= np.float32((2 * np.sqrt(np.pi) * sd) ** 1.5)
     return np.asarray(smooth, np.float32)
 
@@ -373,7 +373,7 @@ class Foci:
 
 
 def draw_foci(rng: np.random.Generator) -> Foci:
-    """Draw foci in grey matter of 2 mm: in mm, they are the same for voxels of any size."""
+    """Draw foci in the 2 mm grey matter, so that they are the same for voxels of any size."""
     anatomy = load_anatomy(1)
     affine = anatomy.grid.affine
     grey_mm = np.argwhere(anatomy.grey) @ affine[:3, :3].T + affine[:3, 3]
@@ -404,18 +404,18 @@ def network_maps(
     log_extent: Float | float = 0.0,
     log_strength: Float | float = 0.0,
 ) -> Array:
-    """Evaluate the networks' maps, of the group or of one person.
+    """Compute the networks' maps, of the group or of one person.
 
     Parameters
     ----------
     foci
         Foci of the group's networks.
     grid, mask
-        Grid, and mask (i, j, k) of the voxels to evaluate.
+        Grid, and mask (i, j, k) of the voxels of the maps.
     shift_mm
-        (foci, 3), a person's.
+        (foci, 3), shifts of a person's foci.
     log_extent, log_strength
-        (networks,), a person's.
+        (networks,), changes of the width and height of a person's networks.
 
     Returns
     -------
@@ -473,8 +473,8 @@ def _spaced(points: Float, n: int, distance: float) -> Float:
 def contrast_design() -> Float:
     """Return the design (contrasts, conditions) of the published contrasts, each row of length 1.
 
-    A row weights the conditions of its task by 1/n on either side. Rows of length 1 keep
-    independent noise of variance 1 at variance 1: all maps are z statistics.
+    A row weights the conditions of its task by 1/n on either side. With rows of length 1,
+    independent noise of variance 1 keeps variance 1, so all maps are z statistics.
 
     Examples
     --------
@@ -494,7 +494,7 @@ def contrast_design() -> Float:
 
 
 def _mean_of(task: str, name: str, beside: str = "") -> Float:
-    """Weight the conditions of a part ("2BK", "BODY"); AVG is all but the cue and those beside."""
+    """Weight the conditions of a part ("2BK", "BODY"); AVG is all but the cue and `beside`."""
     parts = [set(condition.split("_")) if own == task else set() for own, condition in CONDITIONS]
     if name == "AVG":
         others = {"CUE", *beside.split("_")}
@@ -506,13 +506,13 @@ def _mean_of(task: str, name: str, beside: str = "") -> Float:
 
 
 def condition_parts() -> tuple[Float, Float]:
-    """Return networks' weights that conditions have in common.
+    """Return the parts that make up each condition's network weights.
 
     Returns
     -------
     parts
-        (conditions, parts): weights of independent parts in each condition.
-        One part is common to all; others belong to a task, or to a condition.
+        (conditions, parts), weights of independent parts in each condition. One part is common to
+        all conditions; the others belong to a task or to a condition.
     density
         (parts,), the share of networks in each part.
     """
@@ -532,7 +532,7 @@ def condition_parts() -> tuple[Float, Float]:
 
 
 def _own_parts(task: str, condition: str) -> dict[str, float]:
-    """Return a condition's specific parts, besides the common one and the task's, of length 1."""
+    """Return a condition's specific parts (without the common and the task's), of length 1."""
     if task == "WM":  # a load ("2BK") and a category ("BODY")
         return {part: float(np.sqrt(0.5)) for part in condition.split("_")}
     own = p.DIFFERENCES.get(task, 1.0)
