@@ -48,8 +48,8 @@ _MAPS = "maps"  # folder of the output
 _SIMULATED = "Everything here is SIMULATED; the demo model is not for science."
 _WORDS = (
     f"Group average: the mean map of {_GROUP_SIZE} other simulated people, without noise.",
-    "Own: r after subtracting that average from prediction and truth, the participant's deviation "
-    "from the group.",
+    "Own: r after subtracting that average from prediction and truth, i.e. r of the participant's "
+    "deviations from the group.",
 )
 
 

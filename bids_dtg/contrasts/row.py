@@ -85,7 +85,7 @@ OUT/index.html  begin here: the maps compared with the truth
 OUT/simulated   the people: resting-state runs and true maps
 OUT/maps        what bids_dtg makes of their rest, as for a real dataset
 OUT/demo.tsv    how well the maps match the truth, one row per contrast
-OUT/demo.png    a map beside its truth""",
+OUT/demo.png    a predicted map and the true one""",
         most=99,
         takes=("--broken-run",),
     ),

@@ -112,7 +112,7 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
     maps = np.zeros((sum(sets), places.number), np.float16 if form.sets else np.float32)
     files = geometry_files((places, places, maps, None))
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    words = f"places are those of {run.bold.name}"
+    words = f"parcels are those of {run.bold.name}"
     card = ModelCard("parcels", "1", kind.name, part, description=words, files=digests)
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
     return ModelBundle(asked.output.root / "group", card, identity, places, places, maps)

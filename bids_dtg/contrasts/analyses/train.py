@@ -167,12 +167,9 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
     people = sum(map(len, groups))
     fitted_on = [people - len(group) for group in groups]
     words = (
-        f"Scores and verdicts are from cross-validation: {groups_in_words(groups)} (families "
-        f"together, seed {cohort.settings.modelling.seed}) were left out in turn. Each group was "
-        f"predicted by a complete fit to the {range_of(fitted_on)} others, and people are compared "
-        f"only within their group. The model in the bundle is a fit to all {people}. "
-        "Because each participant is tested and also trains the others' predictions, intervals "
-        "and p are computed as if differences varied \N{SQUARE ROOT}2 times as much. "
-        "Simple models were fitted in the same way."
+        f"Scores and verdicts are from cross-validation: {groups_in_words(groups)} (the folds, with "
+        f"families kept together, seed {cohort.settings.modelling.seed}) were left out in turn. "
+        f"Each fold was predicted by a complete fit to the {range_of(fitted_on)} others. The model "
+        f"in the bundle is a fit to all {people}. Simple models were fitted in the same way."
     )
     return join_groups(by_group), SimpleModels({}, record, min(fitted_on), words=words)

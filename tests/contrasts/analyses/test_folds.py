@@ -69,7 +69,7 @@ def test_the_page_has_a_verdict_and_says_by_what(made):
     page = " ".join((made / "report.html").read_text().split())
     assert "No verdict" not in page
     assert "Scores and verdicts are from cross-validation: 4 groups of" in page
-    assert f"The model in the bundle is a fit to all {PEOPLE}. Because each participant" in page
+    assert f"The model in the bundle is a fit to all {PEOPLE}. Simple models were" in page
     assert "test participants of study" not in page
     assert "The linear model has one fit per parcel, of " in page
 
