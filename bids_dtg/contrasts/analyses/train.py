@@ -167,8 +167,8 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
     people = sum(map(len, groups))
     fitted_on = [people - len(group) for group in groups]
     words = (
-        f"Scores and verdicts are from cross-validation: {groups_in_words(groups)} (the folds, with "
-        f"families kept together, seed {cohort.settings.modelling.seed}) were left out in turn. "
+        f"Scores and verdicts are from cross-validation: {groups_in_words(groups)} (the folds; "
+        f"families are together, seed {cohort.settings.modelling.seed}) were left out in turn. "
         f"Each fold was predicted by a complete fit to the {range_of(fitted_on)} others. The model "
         f"in the bundle is a fit to all {people}. Simple models were fitted in the same way."
     )
