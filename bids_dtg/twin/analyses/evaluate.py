@@ -169,7 +169,7 @@ def run_evaluation(settings: Settings) -> int:
         words = f"halves of the runs of {counted(len(labels), 'participant')}"
         how = (
             "twins and baselines are fitted to the first half of everybody's runs, and judged by "
-            "the second half of the same people's"
+            "the second half of the same runs"
         )
     else:
         groups = draw_folds(settings, labels, analysis.people.families)
