@@ -65,7 +65,7 @@ def test_each_function_is_moved_or_says_why_not(written):
     explained = json.loads((written / "desc-moves_judged.json").read_text())["verdict"]
     assert "sign flips" not in str(explained)
     assert by_key["stroop_effect", "all"]["why"].startswith(
-        ("the ridge on connectomes does not beat", "predicted and observed values do not go")
+        ("the ridge on connectomes does not beat", "predicted and observed values are not")
     )
 
 
