@@ -1,19 +1,19 @@
-"""Reports: pages that a browser shows, and the methods text.
+"""Reports: HTML pages and the methods text.
 
-A report is made from what the output folder holds, by a process of its own
-(``python -m bids_dtg.report``), and needs nothing of the run that made the maps.
+A report is made only from the files in the output folder, by a separate process
+(``python -m bids_dtg.report``), so it can be remade at any time.
 
-- `page`: the kit of pages: sections of text, tables and figures, put into templates
+- `page`: pages made of sections of text, tables and figures, by templates
 - `figures`: figures of a page: charts as SVG, heat maps, pictures, lanes over frames
-- `pictures`: pictures of maps and matrices: slices, surfaces, glass brains, and their colours
-- `viewer`: what the viewer of maps needs beside a page
-- `presentation`: how a workflow presents its results: words, quality columns, panels, sections
-- `panels`: panels of runs that several workflows have
-- `participant`: the reports of participants, and the index of all
-- `contents`: what the output folder holds of a participant
+- `pictures`: pictures of maps and matrices (slices, surfaces, glass brains), and colour scales
+- `viewer`: the files that the map viewer needs beside a page
+- `presentation`: how a workflow presents its results: texts, quality columns, panels, sections
+- `panels`: panels of runs that several workflows share
+- `participant`: the reports of participants, and the index page
+- `contents`: the files of a participant in the output folder
 - `quality`: the quality table of a run
-- `inclusion`: inclusion in averages over people, by decisions made on a page
-- `flags`: what a reader must know before looking at the maps
+- `inclusion`: decisions, made on pages, on who is included in group averages
+- `flags`: problems, warnings and notes on a participant's results
 - `methods`: the methods text, with its citations
-- `numbers`: numbers as readers of a page see them
+- `numbers`: how pages write numbers
 """

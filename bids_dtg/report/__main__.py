@@ -1,7 +1,7 @@
 """A process that makes reports of participants: ``python -m bids_dtg.report OUTPUT_DIR``.
 
-It reads requests from standard input, a JSON object a line, and answers each with a JSON object on
-a line: the participant, and the error or null. It ends when its input ends, so it never outlives
+It reads requests from standard input, one JSON object per line, and answers each with a line of
+JSON: the participant, and the error or null. It ends when its input ends, so it never outlives
 the process that started it.
 """
 
@@ -16,21 +16,21 @@ from pathlib import Path
 from bids_dtg.errors import DtgError, internal_error
 from bids_dtg.notices import run_program
 
-_NICENESS = 10  # what is computed for the next participant goes first
+_NICENESS = 10  # lower priority than the processing of the next participants
 
 
 def main() -> int:
     """Answer requests until there are no more, and return the exit code."""
     with suppress(OSError, AttributeError):  # AttributeError: not on Windows
         os.nice(_NICENESS)
-    # Here, so that no library opens a file before standard streams are usable.
+    # Imported here, so that no library opens a file before standard streams are usable.
     from bids_dtg.files.derivatives import DerivativeDataset
     from bids_dtg.report.participant import prepare_reports, write_participant_report
 
     dataset = DerivativeDataset(Path(sys.argv[1]))
-    with suppress(DtgError):  # the first request meets it, and reports it
+    with suppress(DtgError):  # the first request raises it again, and reports it
         prepare_reports(dataset)
-    # Whatever a library prints must not stand between the answers.
+    # What libraries print must not be mixed with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         request, error = json.loads(line), None

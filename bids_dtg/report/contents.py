@@ -1,4 +1,4 @@
-"""What an output folder holds of a participant: the files that a report is made from."""
+"""The files of a participant in an output folder, from which a report is made."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bids_dtg.files.text import read_json
 from bids_dtg.report import quality
 
 SYNTHETIC = "synthetic"
-LEVEL = 90  # percent of places that an interval is meant to hold
-HALF_WIDTH = "halfwidth"  # of maps of half-widths of intervals
-# In sidecars of maps in another space than the model's: that of the model. Pages show its own.
+LEVEL = 90  # nominal coverage of intervals, in percent of voxels
+HALF_WIDTH = "halfwidth"  # desc- of maps of half-widths of intervals
+# Key in sidecars of resampled maps, with the model's space. Pages show only maps in that space.
 RESAMPLED = "ResampledFrom"
-# In the sidecar that maps of all contrasts share: what each contrast's own would hold, by label.
+# Key in the sidecar that maps of all contrasts share: facts of single contrasts, by label.
 DETAILS = "ContrastDetails"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 _MAPS_OF_PARCELS = FileKind("statmap", SYNTHETIC, ".pscalar.nii")
-# Entities that say what a file holds, not which run or set it is of.
+# Entities that describe a file's content, not its run or average.
 _SPACE = ("space", "res", "den", "cohort")
 _OF_FILES = (*_SPACE, "hemi", "atlas", "seg", "scale", "contrast", "stat", "desc")
-# Kinds of what pages compare, count or go through; all else is shown as text.
+# Types of the values that pages compute with; all others are shown as text.
 _KINDS: Mapping[str, type] = {
     "Runs": list,
     "ExcludedRuns": dict,
@@ -40,23 +40,23 @@ _KINDS: Mapping[str, type] = {
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 
 
-# What the viewer offers beside a map, by the desc- of its files: how sure the map is.
+# Overlays of uncertainty that the viewer offers with a map, by the desc- of their files.
 OVERLAYS: Mapping[str, Mapping[str, Any]] = {
     HALF_WIDTH: {
         "title": f"Half-width of the {LEVEL} % interval for a new scan",
-        "factor": 1.0,  # the map differs from 0 where it exceeds so many times the overlay
+        "factor": 1.0,  # the map differs from 0 where it exceeds this multiple of the overlay
         "rule": f"exceeds the half-width of its {LEVEL} % interval for a new scan",  # in words
     }
 }
 
 
 def half_width_path(entities: Mapping[str, str | None], extension: str) -> PurePosixPath:
-    """Return the path of a map of half-widths, below the template's folder in the output.
+    """Return the path of a map of half-widths, in the template's folder of the output.
 
     Parameters
     ----------
     entities
-        Of the map that it belongs to: space, contrast and further ones that are no person's.
+        Entities of the map that it belongs to; those of the person are ignored.
     extension
         Extension of the file, with its dot.
 
@@ -88,37 +88,37 @@ class MapFile:
 
     @property
     def of_parcels(self) -> bool:
-        """Whether it is one of the maps of a CIFTI file; else it is a volume."""
+        """Whether it is one of the maps in a CIFTI file, and not a volume."""
         return self.path.name.endswith(_MAPS_OF_PARCELS.extension)
 
     @property
     def name(self) -> str:
-        """Name of the contrast, for people."""
+        """Name of the contrast, for display."""
         return str(self.sidecar.get("Contrast") or self.label)
 
     @property
     def description(self) -> str:
-        """What the contrast is, in one sentence; empty where the sidecar has none."""
+        """Description of the contrast in one sentence; empty where the sidecar has none."""
         return str(self.sidecar.get("Description") or "")
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Files of one run, or of one average over runs whose results are no maps."""
+    """Files of one run, or of one average over runs whose results are not maps."""
 
-    title: str  # as sub-01_task-rest_run-1
-    quality: Mapping[str, str]  # row of its quality table; of an average: none
-    files: Mapping[FileKind, Path]  # what panels are drawn from; those that are there
-    # What the sidecars of its maps, or of its own results, say of it.
+    title: str  # e.g. sub-01_task-rest_run-1
+    quality: Mapping[str, str]  # row of its quality table; empty for an average
+    files: Mapping[FileKind, Path]  # existing files that panels are drawn from
+    # What the sidecars of its maps, or of its other results, say about the run.
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AverageFiles:
-    """One average of maps: what the maps of its contrasts have in common."""
+    """One average of maps: its maps, and what they have in common."""
 
-    title: str  # as sub-01_ses-1_task-rest
-    maps: tuple[MapFile, ...]  # by task, in the model's order; none where none were wanted
+    title: str  # e.g. sub-01_ses-1_task-rest
+    maps: tuple[MapFile, ...]  # by task, in the model's order; empty where none were wanted
     runs: tuple[str, ...]  # titles of the runs behind them
     record: Mapping[str, Any]  # completion record; empty where there is none
     common: Mapping[str, Any]  # the sidecar that the maps share
@@ -126,12 +126,12 @@ class AverageFiles:
 
 @dataclass(frozen=True)
 class ParticipantFiles:
-    """All that the output folder holds of a participant."""
+    """All files of a participant in the output folder."""
 
     label: str  # without sub-
     averages: tuple[AverageFiles, ...]  # in the order of their titles
     runs: tuple[RunFiles, ...]  # likewise
-    combined: tuple[RunFiles, ...] = ()  # averages of runs whose results are no maps, likewise
+    combined: tuple[RunFiles, ...] = ()  # averages of runs whose results are not maps, likewise
     without_maps: tuple[AverageFiles, ...] = ()  # averages whose maps were not wanted, likewise
 
     @property
@@ -148,7 +148,7 @@ def find_participant(
     results: Iterable[FileKind] = (),
     of_averages: Iterable[FileKind] = (),
 ) -> ParticipantFiles:
-    """Find a participant's files below the output folder; damaged ones are as if absent.
+    """Find a participant's files in the output folder; damaged files are treated as absent.
 
     Parameters
     ----------
@@ -157,11 +157,11 @@ def find_participant(
     label
         Participant's label, without ``sub-``.
     of_runs
-        The files of runs that are looked for, beside their quality tables.
+        Kinds of run files to find, besides quality tables.
     results
-        Those of them whose sidecars say how results of the run were made, where no average does.
+        Kinds of run files whose sidecars say how the results were made, where no average does.
     of_averages
-        The files of averages of runs that are no maps, with their sidecars.
+        Kinds of files of averages that are not maps, with their sidecars.
     """
     folder, results, of_averages = dataset.root / f"sub-{label}", tuple(results), tuple(of_averages)
     of_runs = {quality.FILE, *of_runs, *results} - {*of_averages}
@@ -171,7 +171,7 @@ def find_participant(
         kinds.setdefault(FileKind.of(name), []).append((name, path))
     by_title = dict(sorted(by_title.items()))
     found = (
-        # Of a model of volumes those of parcels are copies of its maps.
+        # A model of volumes may also have parcel maps, which are copies.
         _average(dataset, title, kinds.get(_MAPS) or kinds.get(_MAPS_OF_PARCELS, [])[-1:])
         for title, kinds in by_title.items()
     )
@@ -179,7 +179,7 @@ def find_participant(
     without = tuple(_without_maps(dataset, folder, {made.title for made in averages}))
 
     def files_of(wanted: Collection[FileKind]) -> dict[str, dict[FileKind, Path]]:
-        """Return files of some kinds by their titles; of several the last name's."""
+        """Return files of some kinds by title; the last by name if there are several."""
         files = {
             title: {kind: named[-1][1] for kind, named in kinds.items() if kind in wanted}
             for title, kinds in by_title.items()
@@ -224,19 +224,19 @@ def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:
 
 def _named(folder: Path) -> Iterator[tuple[Path, BidsName]]:
     for path in (*folder.glob("func/*"), *folder.glob("ses-*/func/*")):
-        with suppress(ValueError):  # of another name
+        with suppress(ValueError):  # not a BIDS name
             yield path, parse_name(path.name)
 
 
 def _title(name: BidsName) -> str:
-    """Return what names of files of one run, or of one average of maps, have in common."""
+    """Return the part that the names of all files of a run or an average share."""
     return "_".join(f"{key}-{value}" for key, value in name.entities if key not in _OF_FILES)
 
 
 def _average(
     dataset: DerivativeDataset, title: str, named: Sequence[tuple[BidsName, Path]]
 ) -> AverageFiles | None:
-    """Return an average of maps; None where all that is left of it are maps in other spaces."""
+    """Return an average of maps; None if only resampled maps are left."""
     by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = {}
     for name, path in named:
         by_space.setdefault(tuple(map(name.get, _SPACE)), []).append((name, path))
@@ -247,10 +247,10 @@ def _average(
             continue
         details = sidecar.pop(DETAILS, None)
         shared = _sound(sidecar)
-        details = details if isinstance(details, dict) else {}  # else it is damaged
+        details = details if isinstance(details, dict) else {}  # the sidecar may be damaged
         details = {label: own for label, own in details.items() if isinstance(own, dict)}
         paths = {own.get("contrast") or "": path for own, path in files}
-        if name.get("contrast") is None:  # one file of all
+        if name.get("contrast") is None:  # one file for all contrasts
             paths = dict.fromkeys(details, first)
         overlays = _overlays(dataset, name, shared, paths)
         maps = [
@@ -267,7 +267,7 @@ def _average(
 def _without_maps(
     dataset: DerivativeDataset, folder: Path, known: Collection[str]
 ) -> Iterator[AverageFiles]:
-    """Yield averages of which only what all their files share is here, and no map."""
+    """Yield averages that have only their shared sidecar, and no map."""
     ending = f"_{_MAPS.suffix}.json"
     for path in sorted((*folder.glob(f"*{ending}"), *folder.glob(f"ses-*/*{ending}"))):
         title = path.name.removesuffix(ending)
@@ -286,7 +286,7 @@ def _of_sidecar(
 
 
 def _sound(sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a sidecar without values of other kinds than the program writes."""
+    """Return a sidecar without values of types that the program does not write."""
     kept: dict[str, Any] = {
         key: own for key, own in sidecar.items() if isinstance(own, _KINDS.get(key, object))
     }
@@ -301,7 +301,7 @@ def _overlays(
     shared: Mapping[str, Any],
     maps: Mapping[str, Path],
 ) -> dict[str, dict[str, Path]]:
-    """Return images of the half-widths of maps, by label and desc-, where they are of the model."""
+    """Return images of the maps' half-widths, by label and desc-, if they are of the same model."""
     entities, identity = {**dict(name.entities), "contrast": None}, shared.get("ModelSHA256")
     if not entities.get("space") or not identity:
         return {}

@@ -1,4 +1,4 @@
-"""Figures of a page: charts as SVG in the colours of its theme, heat maps, pictures."""
+"""Figures of a page: SVG charts in the colours of its theme, heat maps, pictures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 Ranges: TypeAlias = Mapping[str, tuple[Floats, Floats]]
-# A word at a part of a side: start and size in percent.
+# A word and its range along a side: start and size in percent.
 Span: TypeAlias = tuple[str, float, float]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
-_LETTERS_IN_LINE = 58  # of the labels of axes
+_LETTERS_IN_LINE = 58  # longest line of axis labels
 _MARKERS = ".x+vsD_|"
-# What a page has already, or what would be there twice: the head, sizes, letters, names of parts;
-# and colours of the style, which are replaced by those of the page's theme.
+# Parts of matplotlib's SVG to remove, as the page has them or as they would occur twice (head,
+# sizes, fonts, ids), and placeholder colours to replace by those of the page's theme.
 _OF_THE_PAGE = (
     (r"^.*?(?=<svg)", ""),
     (r"<metadata>.*?</metadata>\s*", ""),
@@ -49,28 +49,28 @@ class Picture:
     """A drawing in a figure."""
 
     content: str  # SVG of a chart; else the address of a picture
-    words: str  # the same in words
+    words: str  # alternative text
     title: str = ""  # of this drawing
-    form: Literal["chart", "matrix", "picture"] = "picture"  # matrix: a pixel is a cell
-    # Lines on it that a button hides: their address, the same in words, name of the button.
+    form: Literal["chart", "matrix", "picture"] = "picture"  # matrix: one pixel per cell
+    # An overlay of lines that a button hides: address, alternative text, name of the button.
     over: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lanes:
-    """A picture or a line, with words on its rows and below it, and shaded parts of its width."""
+    """A picture or a line over frames, with row labels, ticks below, and shaded ranges."""
 
     form: ClassVar[str] = "lanes"
-    words: str
-    rows: Sequence[Span]  # words on its rows
+    words: str  # alternative text
+    rows: Sequence[Span]  # labels of its rows
     content: str = ""  # address of the picture; empty: there is a line
-    # As SVG has it, a unit of width a frame, in percent of the height from the top; how many frames
-    # there are; where a dashed line is drawn, if any.
+    # The SVG path (x in frames, y in percent of the height from the top), the number of frames, and
+    # the height of a dashed line, if any.
     line: tuple[str, int, float | None] = ("", 0, None)
     title: str = ""
     ticks: Sequence[Span] = ()  # below it
     below: str = ""  # what the ticks are
-    dropped: Sequence[Span] = ()  # parts of the width that are shaded
+    dropped: Sequence[Span] = ()  # ranges that are shaded
     height: float = 0.0  # in rem; 0: as high as wide
 
 
@@ -80,30 +80,30 @@ class Figure:
 
     caption: str
     parts: Sequence[Picture | Lanes | Table]
-    scale: tuple[str, str, str] | None = None  # of colours: words at its ends, and its CSS
+    scale: tuple[str, str, str] | None = None  # colour scale: words at its ends, and its CSS
     keys: Sequence[tuple[str, str]] = ()  # colours, and what they stand for
-    opens: int | None = None  # number of a map of the page's viewer, which a button opens
+    opens: int | None = None  # number of the map that a button opens in the page's viewer
     title: str = ""
-    beside: bool = False  # whether it is laid out side by side with neighbours that are, too
-    folded: bool = False  # whether its title is clicked to see it
+    beside: bool = False  # whether it may share a row with neighbouring figures
+    folded: bool = False  # whether it is closed until its title is clicked
 
 
 def curves(caption: str, x_label: str, y_label: str, series: Mapping[str, Floats]) -> Figure | None:
-    """Draw values (points,) by epoch or anything else that is counted."""
+    """Draw values (points,) against their number, e.g. the epoch, as lines."""
     drawn = {name: (1 + np.arange(float(len(y))), y) for name, y in series.items()}
     return lines(caption, x_label, y_label, drawn)
 
 
 def lines(caption: str, x_label: str, y_label: str, series: Ranges) -> Figure | None:
-    """Draw one figure by another, as lines: x and y by name, (points,)."""
+    """Draw lines from x and y (points,), by name."""
     return _of_chart(caption, line_chart(series, x_label=x_label, y_label=y_label))
 
 
 def spectra(
     caption: str, frequency: Floats, series: Mapping[str, tuple[Floats, Floats, Floats]]
 ) -> Figure | None:
-    """Draw spectra as lines with bands on a log axis: by name low, middle and high, (bins,)."""
-    # Of what diverged, nothing is drawn.
+    """Draw spectra as lines with bands on a log axis; `series` has low, middle, high (bins,)."""
+    # Values that diverged are not drawn.
     drawn = {
         name: (frequency, np.where(np.isfinite(middle) & (middle > 0), middle, np.nan))
         for name, (_, middle, _) in series.items()
@@ -125,8 +125,8 @@ def line_chart(
 ) -> Picture | None:
     """Draw a line for each series of x and y, (points,); NaN leaves a gap.
 
-    None where no value is known. The axes also have the values of their reach, whether or not a
-    series has them. With bands, low and high of each series are shaded, on a log axis.
+    Return None if all values are NaN. The axes include the values of `reach`. With `log_bands`, the
+    range from low to high of each series is shaded, on a log axis.
     """
     known = {name: y[np.isfinite(y)] for name, (_, y) in series.items()}
     if not any(values.size for values in known.values()):
@@ -136,7 +136,7 @@ def line_chart(
         for name, (x, y) in series.items():
             x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
             (line,) = axes.plot(x, y, label=name or None)
-            if not known[name].size:  # its style is that of no other
+            if not known[name].size:  # drawn first, so that it uses up its colour
                 line.remove()
                 continue
             # A point between gaps is a dot.
@@ -168,7 +168,7 @@ def dots(
     series: Mapping[str, Floats],
     intervals: Ranges | None = None,
 ) -> Figure | None:
-    """Draw a row of dots for each name, one a series (rows,); the first lies on top.
+    """Draw a row for each name, with one dot per series (rows,); the first series is on top.
 
     `intervals` are low and high of a series, (rows,).
     """
@@ -198,9 +198,9 @@ def scatter(
     groups: Sequence[str] = (),
     identity: bool = False,
 ) -> Figure | None:
-    """Draw one figure against another: points (points, 2), each of a group if there are groups.
+    """Draw points (points, 2), in different colours if there are groups.
 
-    With `identity`, axes are equal, and a dashed line shows where x is y.
+    With `identity`, axes are equal, and a dashed line shows where x equals y.
     """
     points = np.asarray(points, np.float64).reshape(-1, 2)
     names = np.array(groups or [""] * len(points), dtype=object)
@@ -217,8 +217,8 @@ def scatter(
             axes.plot(ends, ends, color="#010001", linestyle="--", linewidth=0.8)
 
     hidden = len(points) - int(shown.sum())
-    notes = ["Dashed: both are equal."] * identity
-    notes += [f"{counted(hidden, 'point')} without a value: not shown."] * (hidden > 0)
+    notes = ["Dashed: line of identity."] * identity
+    notes += [f"Not shown: {counted(hidden, 'point')} without a value."] * (hidden > 0)
     caption = " ".join([caption.removesuffix(".") + "." if notes else caption, *notes])
     low, high = points[shown].min(axis=0), points[shown].max(axis=0)
     words = f"{shown.sum()} points, {x_label} {low[0]:.3g} to {high[0]:.3g}, "
@@ -230,9 +230,9 @@ def scatter(
 def matrices(
     caption: str, items: Mapping[str, Floats], ends: tuple[float, float] | None = None
 ) -> Figure | None:
-    """Draw matrices as heat maps on one scale, by name, (n, n); NaN is left blank.
+    """Draw matrices (n, n), by name, as heat maps on one scale; NaN is left blank.
 
-    `ends` are those of the scale; None: by what is off the diagonal.
+    `ends` are the ends of the scale; None: from the values off the diagonal.
     """
     known = {name: np.asarray(item, np.float64) for name, item in items.items()}
     known = {name: item for name, item in known.items() if np.isfinite(item).any()}
@@ -245,7 +245,7 @@ def matrices(
         ends = -most if (values < 0).any() else 0.0, most
     low, high = ends
     scale = SIGNED if low < 0 < high else AMOUNT
-    room = 1e-9 * (high - low)  # rounding is not beyond an end
+    room = 1e-9 * (high - low)  # tolerance for rounding
     below = min(float(np.nanmin(item)) for item in known.values()) < low - room
     above = max(float(np.nanmax(item)) for item in known.values()) > high + room
     parts = [
@@ -286,7 +286,7 @@ def _chart(
     title: str = "",
     height: float = _HEIGHT,
 ) -> Picture:
-    """Draw a chart: SVG with the page's colours and letters, and without names of parts."""
+    """Draw a chart as SVG with the page's colours and font, and without ids."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
@@ -310,7 +310,7 @@ def _chart(
 
 
 def _points(axes: Axes, groups: Mapping[str, Floats]) -> None:
-    """Draw points (points, 2) of groups; the first lies on top."""
+    """Draw points (points, 2) of groups; the first group is on top."""
     for number, (name, points) in enumerate(groups.items()):
         axes.plot(
             *points.T,
@@ -332,6 +332,6 @@ def round_up(value: float) -> float:
 
 
 def _off_diagonal(item: Floats) -> Floats:
-    """Return the known values off the diagonal; all where there are none."""
+    """Return the finite values off the diagonal, or all finite values if there are none."""
     off = item[(np.eye(*item.shape) == 0) & np.isfinite(item)]
     return off if off.size else item[np.isfinite(item)]

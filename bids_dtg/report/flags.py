@@ -1,4 +1,4 @@
-"""What a reader must know before looking at a participant's results."""
+"""Flags: what a reader must know before looking at a participant's results."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "good", "note")
-_BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
-# What the verdicts of the program's own judgement of a run mean here.
+_BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond 0, 1 or 2 limits
+# Levels of the verdicts on whether a run resembles the model's training data.
 VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
 _LONGEST_TEXT = 300
 _NOT_FOR_SCIENCE = "The model is not for science"
@@ -31,11 +31,11 @@ class Flag:
 
     level: Level  # how much it matters
     text: str  # what was found and what it means
-    of: str = ""  # run or set it is about; empty for the whole participant
+    of: str = ""  # the run or average that it is about; empty for the whole participant
 
 
 def level_of(figure: str, value: float) -> Level | None:
-    """Return the level of a value by the table of limits; None where nothing is wrong with it."""
+    """Return the level of a quality metric's value; None where it is within its limits."""
     limit = LIMITS.get(figure)
     return None if limit is None else _BY_STEPS[limit.steps(value)]
 
@@ -50,9 +50,9 @@ def flags_of(
     files
         Files of the participant in the output.
     failures
-        What failed (set, or what was being done) and the message.
+        Message of each failure, by average or stage.
     words
-        Of the workflow: columns of quality tables, and what it alone says of runs and averages.
+        The workflow's presentation, with its quality columns and its own flags.
     """
     flags = [*own_flags(files, failures, words.quality_columns)]
     for made in files.every_average:
@@ -67,14 +67,14 @@ def flags_of(
 def own_flags(
     files: ParticipantFiles, failures: Mapping[str, str], columns: Sequence[QualityColumn]
 ) -> tuple[Flag, ...]:
-    """Collect what is wrong with a participant's own runs, and not with the model or all averages.
+    """Collect the flags of a participant's own runs, without those of the model.
 
     Parameters
     ----------
     files
         Files of the participant in the output.
     failures
-        What failed (set, or what was being done) and the message.
+        Message of each failure, by average or stage.
     columns
         Columns of the quality tables.
     """
@@ -93,7 +93,7 @@ def left_out(runs: object, title: str) -> Iterator[Flag]:
 def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
     """Count a participant's own flags, the worst first, for pages over all participants.
 
-    `model` says why the model behind the page is not for science, where it is not.
+    `model` says why the model is not for science; it is empty if the model is.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
 
 
 def model_notice(files: ParticipantFiles) -> str:
-    """Return why the model behind a participant's results is not for science; else nothing."""
+    """Return why the model behind a participant's results is not for science; empty if it is."""
     facts = (
         *(made.common for made in files.every_average),
         *(found.facts for found in (*files.combined, *files.runs)),
@@ -135,40 +135,40 @@ def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
 
 
 def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
-    """Yield a sentence that names the maps that are the same for everybody, if there are some."""
+    """Yield a sentence that names the maps that are the same for everybody, if there are any."""
     same = [shown.label for shown in maps if shown.sidecar.get("Individual") is False]
     if same:
         yield (
-            f"{len(same)} of {counted(len(maps), 'map')} are the same for everybody, as the model "
-            f"found nothing individual of these contrasts in rest: {', '.join(same)}"
+            f"{len(same)} of {counted(len(maps), 'map')} are the same for everybody, as rest did "
+            f"not predict individual differences in these contrasts: {', '.join(same)}"
         )
 
 
 def trained_on(sidecar: Mapping[str, Any]) -> int | None:
-    """Return on how many people the model of a result was trained; None where nobody knows."""
+    """Return the number of people on whom a result's model was trained; None if unknown."""
     training = sidecar.get("ModelTraining")
     people = training.get("Participants") if isinstance(training, dict) else None
     return people if isinstance(people, int) else None
 
 
 def stands_on(facts: Mapping[str, Any]) -> str:
-    """Say on how many people a model stands, by the sidecars of its results; else nothing."""
+    """Return a sentence on how many people a model was fitted to; empty if unknown."""
     people = trained_on(facts)
     return f"The model was fitted to {counted(people, 'participant')}. " if people else ""
 
 
 def model_name(facts: Mapping[str, Any]) -> str:
-    """Return name and version of a model, by the sidecars of its results."""
+    """Return name and version of a model, from the sidecars of its results."""
     return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
 
 
 def few_people(sidecar: Mapping[str, Any]) -> str:
-    """Say that a map's model stands on too few people to be judged; empty where it does not.
+    """Return a sentence if a map's model was trained on too few people to be judged, else "".
 
     Examples
     --------
     >>> few_people({"ModelTraining": {"Participants": 5}}).partition(",")[0]
-    'No verdict: the model stands on 5 participants'
+    'No verdict: the model was trained on 5 participants'
     >>> few_people({"ModelTraining": {"Participants": 958}})
     ''
     """
@@ -176,8 +176,8 @@ def few_people(sidecar: Mapping[str, Any]) -> str:
     if people is None or people >= FEWEST:
         return ""
     return (
-        f"No verdict: the model stands on {counted(people, 'participant')}, too few to hold some "
-        "out and judge it by them"
+        f"No verdict: the model was trained on {counted(people, 'participant')}, too few to hold "
+        "some out and judge it on them"
     )
 
 
@@ -199,7 +199,7 @@ def _notes(facts: Mapping[str, Any], title: str) -> Iterator[Flag]:
 def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
     for column in columns:
         value = number(run.quality.get(column.name)) if column.flag else None
-        # Where the run was judged as a whole, its coverage is among the reasons.
+        # Where the run was judged as a whole, the metrics of `CHECKS` are among the reasons.
         judged = column.name in CHECKS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
@@ -208,7 +208,7 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
     verdict = run.quality.get("training_distribution") or ""
     if verdict in VERDICTS:
         reasons = run.quality.get("training_distribution_reasons") or ""
-        text = f"The model is not made for such a run ({verdict}): {reasons}"
+        text = f"The run differs from the model's training data ({verdict}): {reasons}"
         yield Flag(VERDICTS[verdict], text, run.title)
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
     if frames and kept is not None and (level := level_of("kept_share", kept / frames)):

@@ -1,4 +1,4 @@
-"""Inclusion in averages over people: decisions made on a page, read by the group level.
+"""Decisions on who is included in group averages, made on a page and read by the group level.
 
 Pages keep decisions in the browser and download them as a table. A user puts the table into the
 output folder, and the group level then averages without the participants that it excludes.
@@ -21,7 +21,7 @@ FILE = "desc-inclusion_participants.tsv"  # at the output folder's root
 COLUMNS = ("participant_id", "include", "reason")
 _NOT_KNOWN = ("n/a", "")
 _WORDS = {"true": True, "false": False}
-# By label without sub-: whether averages count the participant, and why ("": not said).
+# By label without sub-: whether the participant is included, and the reason, which may be empty.
 Decisions: TypeAlias = Mapping[str, tuple[bool, str]]
 
 
@@ -31,7 +31,7 @@ def read_inclusion(output: DerivativeDataset) -> Decisions:
     Raises
     ------
     DatasetError
-        The file is there, and does not say clearly who is to be left out.
+        The file exists, but is not clear about who is left out.
     """
     path = output.root / FILE
     try:
@@ -60,19 +60,19 @@ def read_inclusion(output: DerivativeDataset) -> Decisions:
 
 
 def decision_lines(decisions: Decisions, labels: Collection[str]) -> list[str]:
-    """Describe decisions: participants who are left out, and who is not there.
+    """Describe decisions in lines: participants who are left out, and unknown ones.
 
     Parameters
     ----------
     decisions
-        Of the output folder.
+        Decisions of the output folder.
     labels
-        Of the participants that it has.
+        Labels of its participants.
 
     Raises
     ------
     SettingsError
-        A decision names somebody whose label is written otherwise, as 1 for 01.
+        A decision writes a label differently, e.g. 1 for 01.
     """
     ParticipantsTable(Path(FILE), {}, tuple(decisions)).require_labels(labels)
     decided = sorted(decisions.items())
@@ -90,12 +90,12 @@ def decision_lines(decisions: Decisions, labels: Collection[str]) -> list[str]:
 def split_by_inclusion(
     decisions: Decisions, averages: Iterable[AverageFiles]
 ) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
-    """Return the averages of maps that count, and title and reason of the others.
+    """Return the averages that are included, and title and reason for the others.
 
     Raises
     ------
     DatasetError
-        None is left.
+        No average is left.
     """
     kept, gone = [], []
     for made in averages:
@@ -109,7 +109,7 @@ def split_by_inclusion(
     if gone and not kept:
         raise DatasetError(
             f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'set')})",
-            remedy="keep somebody, or remove the file",
+            remedy="include at least one participant, or remove the file",
         )
     return kept, gone
 
@@ -120,9 +120,9 @@ def page_facts(decisions: Decisions, labels: Sequence[str]) -> dict[str, Any]:
     Parameters
     ----------
     decisions
-        That the output folder holds.
+        Decisions in the output folder.
     labels
-        Of the participants on the page, without sub-.
+        Labels of the participants on the page, without sub-.
     """
     return {
         "file": FILE,

@@ -1,7 +1,7 @@
-"""The methods text: what names exactly what was run, where it is kept, and its sentences.
+"""The methods text, which describes exactly what was run, with citations.
 
 The record of each average of maps holds its own text. `LAST_METHODS` has the texts of all
-averages that lie in the output, one for each way in which they were made.
+averages in the output, one for each way in which they were made.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ from bids_dtg.version import __version__
 
 LAST_METHODS = "logs/CITATION.md"
 _TITLE = "# Methods"
-_TITLES_NAMED = 6  # of averages, above the text of averages made otherwise than others
+_TITLES_NAMED = 6  # most averages named above a text, where there are several texts
 _SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 
 
 @dataclass(frozen=True)
 class MethodsWords:
-    """What a workflow alone says in the methods text."""
+    """A workflow's own part of the methods text."""
 
-    made: str  # what was made of what: the beginning of the first sentence
+    made: str  # the beginning of the first sentence: what was made from what
     computed: str  # sentences on what was computed from the cleaned runs
     references: str  # the list of references, with its heading; those of the cleaning follow
-    method: str = ""  # what the program implements, with the work to cite
-    caution: str = ""  # how the results must not be taken
-    model: str = ""  # sentences on the model: what it is and what it was made from
+    method: str = ""  # the method that the program implements, with the work to cite
+    caution: str = ""  # how the results must not be interpreted
+    model: str = ""  # sentences on the model and its training data
 
 
 def parcel_methods(
     made: str, computed: Sequence[str], cited: Mapping[str, str], **of_model: str
 ) -> MethodsWords:
-    """Put together what a workflow on parcels says in the methods text.
+    """Return the part of the methods text of a workflow on parcels.
 
     Parameters
     ----------
     made
-        What was made of resting-state fMRI, and how.
+        What was made from resting-state fMRI, and how.
     computed
         Sentences on what was computed from the cleaned runs; empty ones are left out.
     cited
-        Works by the name that sentences cite them with.
+        References, by the name with which sentences cite them.
     **of_model
-        `method`, `caution` and `model` of `MethodsWords`, where a call has a model.
+        `method`, `caution` and `model` of `MethodsWords`, where there is a model.
     """
     text = " ".join(filter(None, computed))
     said, known = f"{text} {of_model.get('method', '')}", {**cited, **_SAID["parcel_references"]}
@@ -68,7 +68,7 @@ def parcel_methods(
 
 
 def averaged_within(atlas: str, parcels: int) -> str:
-    """Say how series of voxels became those of an atlas' parcels.
+    """Return the sentence on how the series of voxels were averaged within an atlas's parcels.
 
     Examples
     --------
@@ -100,25 +100,25 @@ def methods_text(
     grid: str,
     packages: Mapping[str, str],
 ) -> str:
-    """Write the methods boilerplate as Markdown; nothing in it is assumed.
+    """Write the methods text as Markdown, only from facts of the run.
 
     Parameters
     ----------
     words
-        Sentences of the workflow for the methods text.
+        The workflow's part of the text.
     settings
-        What the runs were read from, and how they were cleaned.
+        All options of the run.
     bundle
         The model; None: there is none.
     space
-        Template of the model's grid.
+        Template space of the model's grid.
     grid
-        Where runs were sampled, in words.
+        The grid on which runs were sampled, in words.
     packages
-        Versions of what computed the results.
+        Versions of the software, by name.
     """
     input_type, cleaning = settings.inputs.input_type, settings.cleaning
-    own = input_type == "fmriprep"  # whether this program cleaned: degrees of freedom are known
+    own = input_type == "fmriprep"  # then this program cleaned, and knows degrees of freedom
     if cleaning.dummy_scans == "auto":
         dropped = _SAID["flagged" if own else "none_flagged"]
     else:
@@ -147,7 +147,7 @@ def methods_text(
     text = " ".join(paragraphs)
     known = _SAID["references"] | cleaning_words()["references"]
     cited = "".join(reference for name, reference in known.items() if name in text)
-    # A page joins lines by spaces: no line ends within a word.
+    # A page joins lines by spaces, so no line may end within a word.
     filled = [
         textwrap.fill(paragraph.strip(), 99, break_on_hyphens=False)
         for paragraph in paragraphs
@@ -158,19 +158,19 @@ def methods_text(
 
 
 def find_methods(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
-    """Return the text of completed averages; that of the last call if there is none."""
+    """Return the text of completed averages, or that of the last run if there is none."""
     return _texts_of(records) or _read_last(dataset)
 
 
 def write_all_methods(dataset: DerivativeDataset, own: str) -> None:
-    """Write the texts of all averages that lie in the output, so that nothing there is unexplained.
+    """Write the methods texts of all averages in the output.
 
     Parameters
     ----------
     dataset
         The output dataset.
     own
-        Text of the call, for an output without any average; empty where it has none.
+        Text of the current run, for an output without averages; may be empty.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def write_all_methods(dataset: DerivativeDataset, own: str) -> None:
 
 
 def _texts_of(records: Iterable[Mapping[str, Any]]) -> str:
-    """Return the text of averages; of several texts, each below a heading that names its own."""
+    """Return the text of averages; if there are several, each has a heading with its averages."""
     found: dict[str, list[str]] = {}
     for record in records:
         if text := str(record.get("Methods") or ""):

@@ -1,4 +1,4 @@
-"""Numbers as readers of a page see them: as many decimals as a column needs, a true minus sign."""
+"""How pages write numbers: as many decimals as a column needs, and a true minus sign."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NOT_KNOWN = "n/a"
 _MINUS = "\N{MINUS SIGN}"
 _DIGITS = 3  # decimals of a column of scores
 _MOST_DIGITS = 9
-_BEYOND_READING = 1e9  # as of simulations without bounds: digits after digits say nothing
-# What a cell of a table holds: a word, a number, or a number with the ends of its interval.
+_BEYOND_READING = 1e9  # from here on in scientific notation, e.g. where a simulation diverged
+# Content of a table's cell: a word, a number, or a number with the ends of its interval.
 Cell: TypeAlias = str | float | tuple[float, float, float] | None
 
 
@@ -27,14 +27,14 @@ def figure(value: float, digits: int = _DIGITS) -> str:
     if not np.isfinite(value):
         return NOT_KNOWN if np.isnan(value) else ("" if value > 0 else _MINUS) + "\N{INFINITY}"
     text = f"{value:.2e}" if abs(value) >= _BEYOND_READING else f"{value:,.{digits}f}"
-    # What rounds to zero has no sign.
+    # A number that rounds to zero has no sign.
     return text.replace("-", _MINUS if text.strip("-0.") else "")
 
 
 def decimals(values: Iterable[float]) -> int | None:
-    """Return the number of decimals of a column: three, fewer where numbers are large.
+    """Return the number of decimals of a column: three, or fewer where numbers are large.
 
-    None where no number of decimals suits all: each number has its own.
+    None where no number of decimals suits all numbers; each then has its own.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def decimals(values: Iterable[float]) -> int | None:
     known = np.abs(np.fromiter(values, np.float64))
     known = known[np.isfinite(known) & (known > 0)]
     digits = _decimals(float(known.max(initial=0.0)))
-    # Two figures of the least number are to be seen; three decimals are enough for any score.
+    # Two significant digits of the smallest number must show; three decimals suit any score.
     lost = digits < _DIGITS and known.min() < 10.0 ** (1 - digits)
     return None if lost else digits
 
@@ -61,14 +61,14 @@ def _decimals(most: float) -> int:
 
 
 def written(value: float, digits: int | None) -> str:
-    """Write one number of a column: a count without decimals, what is too small as less than.
+    """Write a number of a column: counts without decimals, very small numbers as "< 0.001".
 
     Parameters
     ----------
     value
-        Number in the column's unit; whole numbers count something.
+        Number in the column's unit; integers are counts.
     digits
-        Decimals of its column; None: as many as it needs itself.
+        Decimals of its column; None: as many as the number needs.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def written(value: float, digits: int | None) -> str:
 
 
 def numbers_of(cell: Cell) -> tuple[float, ...]:
-    """Return the numbers of a cell: none of words, three where there is an interval.
+    """Return the numbers of a cell: none for words, three where there is an interval.
 
     Examples
     --------

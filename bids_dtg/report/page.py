@@ -1,4 +1,4 @@
-"""The kit of pages: sections of text, tables and figures, put into templates."""
+"""Pages: sections of text, tables and figures, put into templates."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from bids_dtg.report.figures import Figure
 
 FOLDER = Path(str(resources.files("bids_dtg.report")))  # of templates and style sheets
-# A cell as pages show it: text, interval, mark, and what it is sorted by (None: by its text).
+# A cell as pages show it: text, interval, mark, and the value to sort by (None: by its text).
 Written: TypeAlias = tuple[str, str, str, str | None]
-_BETTER = "better than the model"  # the mark of what is judged so
+_BETTER = "better than the model"  # the mark of a row that is judged so
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of figures under headings."""
+    """A table of a page."""
 
     form: ClassVar[str] = "table"
     caption: str
@@ -44,14 +44,14 @@ class Table:
     # Names of rows that the model is compared with: baselines, ceilings, ablations.
     highlight: Sequence[str] = ()
     model: str = ""  # name of the model's row; empty: the first that is not highlighted
-    # Name of a row and heading, where the row is judged better than the model
-    # (`bids_dtg.stats.verdict`): words beside its figure say so.
+    # Row name and heading of cells where the row is judged better than the model
+    # (`bids_dtg.stats.verdict`); a mark in the cell says so.
     better: Collection[tuple[str, str]] = ()
-    folded: str = ""  # what is clicked to see it; empty: it is to be seen
+    folded: str = ""  # words to click to open the table; empty: it is always shown
 
     @property
     def headings(self) -> list[tuple[str, bool]]:
-        """The headings, and whether each is over numbers."""
+        """The headings, and whether each column has numbers."""
         return [
             (heading, number > 0 and any(numbers_of(row[number]) for row in self.rows))
             for number, heading in enumerate(self.columns)
@@ -107,18 +107,18 @@ class Section:
     text: Sequence[str] = ()  # paragraphs
     tables: Sequence[Table] = ()
     figures: Sequence[Figure | None] = ()
-    template: str = ""  # file of paragraphs above the text; empty: none
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what that template asks for
+    template: str = ""  # template of paragraphs above the text; empty: none
+    facts: Mapping[str, Any] = field(default_factory=dict)  # variables of that template
     subtitle: str = ""  # beside the title
-    anchor: str = ""  # empty: by its number
-    # Anchor and text of its links at the top of the page; None: one, by its title.
+    anchor: str = ""  # empty: from its number
+    # Anchor and text of its links at the top of the page; None: one link, with its title.
     links: Sequence[tuple[str, str]] | None = None
-    viewer: Mapping[str, Any] | None = None  # what the page's viewer shows of it
+    viewer: Mapping[str, Any] | None = None  # data of the page's viewer
     leads: bool = False  # whether it comes before a participant's runs
 
 
 def lay_out(sections: Sequence[Section]) -> dict[str, Any]:
-    """Return what `sections.html` and the page around it ask for."""
+    """Return the variables of `sections.html` and of the page around it."""
     parts: list[dict[str, Any]] = []
     for number, section in enumerate(sections, 1):
         anchor = section.anchor or f"section-{number}"
@@ -138,14 +138,14 @@ def lay_out(sections: Sequence[Section]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The page of an analysis, in its folder of results, or of a demo."""
+    """The page of an analysis, in its result folder, or of a demo."""
 
     title: str
-    lead: str  # who and what, in a sentence
+    lead: str  # the answer, in a sentence
     flags: Sequence[Flag]  # what a reader must know first
     sections: Sequence[Section]
-    viewer: Mapping[str, Any] | None = None  # what its viewer shows
-    pages: Mapping[str, str] = field(default_factory=dict)  # of a demo, others by their addresses
+    viewer: Mapping[str, Any] | None = None  # data of its viewer
+    pages: Mapping[str, str] = field(default_factory=dict)  # a demo's other pages, by address
 
     def write(self, path: Path) -> None:
         """Write the page.
@@ -177,9 +177,9 @@ def write_demo(
     tables: Sequence[Table],
     pages: Mapping[str, str],
 ) -> None:
-    """Write a demo's page, which begins with its comparison with the truth, and print its words.
+    """Write a demo's page, which begins with the comparison with the truth, and print its text.
 
-    It shows ``demo.png``, where that is beside it.
+    It shows ``demo.png`` if that is in the same folder.
     """
     from bids_dtg.report.figures import Figure, Picture
 
@@ -202,11 +202,11 @@ def render(template: str, *, title: str, links: Sequence[tuple[str, str]], **fac
     template
         File name of the template.
     title
-        Words of the browser's tab, and of the page's heading where the template has one.
+        Title of the browser's tab, and heading of the page where the template has one.
     links
         Anchor and text of the links at the top.
     facts
-        What the template asks for. Text is escaped wherever it is put.
+        Variables of the template; text is escaped.
     """
     from markupsafe import Markup
 
@@ -227,7 +227,7 @@ def render(template: str, *, title: str, links: Sequence[tuple[str, str]], **fac
 
 
 def sentences(template: str, **facts: Any) -> str:
-    """Fill a template of sentences, for a page and for the terminal, as plain text."""
+    """Fill a template of sentences as plain text, for pages and the terminal."""
     return " ".join(html.unescape(load_template(template).render(facts)).split())
 
 
@@ -256,7 +256,7 @@ def _environment() -> Any:
 
 
 def _visible(value: Any) -> Any:
-    """Return text for a template: visible characters only, without changes of direction."""
+    """Return text for a template, without invisible characters and changes of direction."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return "\n".join(map(visible, value.split("\n")))

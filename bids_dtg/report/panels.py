@@ -1,4 +1,4 @@
-"""Panels of runs that several workflows have: motion, series and coverage of parcels, matrices."""
+"""Panels of runs that workflows share: motion, series and coverage of parcels, matrices."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Found = TypeVar("Found")
 _MINUS = "\N{MINUS SIGN}"
 _MINUTE_MARKS = 12  # at most
 _REM_A_LINE = 6.0
-_END = 2.0  # standard deviations, of the darkest and the brightest grey of series
+_END = 2.0  # the greys of series range over this number of standard deviations on either side of 0
 SERIES_SCALE = (f"{_MINUS}{_END:g} sd", f"+{_END:g} sd", GREYS.css)
 _LOWEST, _HIGHEST, _REM_A_PARCEL = 14.0, 26.0, 0.2  # rem
-_WORST, _NAMED = 10, 5  # parcels that are listed, and in a note
+_WORST, _NAMED = 10, 5  # number of parcels that are listed, and named in a flag
 
 
 def read_of(run: RunFiles, kind: FileKind, read: Callable[[Path], Found]) -> Found | None:
@@ -48,7 +48,7 @@ def read_of(run: RunFiles, kind: FileKind, read: Callable[[Path], Found]) -> Fou
 
 
 def over_frames(run: RunFiles, kept: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return what `Lanes` of frames have: minutes below, and left-out frames shaded."""
+    """Return fields of `Lanes` over frames: minutes below, and shading of left-out frames."""
     minutes = len(kept) * (number(run.quality.get("repetition_time")) or 0) / 60
     step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= _MINUTE_MARKS), 60)
     marks = np.arange(0, minutes + 1e-9, step) if minutes > 0 else ()
@@ -64,7 +64,7 @@ def over_frames(run: RunFiles, kept: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def draw_series(values: NDArray[np.floating]) -> bytes:
-    """Draw standardised series, a row each and one column per frame; what is not known is blank."""
+    """Draw standardised series, one row each and one column per frame; NaN is left blank."""
     return draw_matrix(values, GREYS, -_END, _END)
 
 
@@ -84,7 +84,7 @@ _TITLES = {
 
 
 def _keep_motion(data: Any) -> Kept:
-    """Make a table with one row per frame, of a run with `design` and `confounds`."""
+    """Make the table of a run's frames, from its `design` and `confounds`."""
     columns = [
         [None] * len(data.design.keep)
         if values is None
@@ -98,7 +98,7 @@ def _keep_motion(data: Any) -> Kept:
 
 
 def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the columns that have values, over minutes."""
+    """Draw the columns that have values, over the minutes of the run."""
     rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
     kept = np.array([row.get("kept") == "1" for row in rows], bool)
     facts = run.facts.get("Confounds")
@@ -114,21 +114,21 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     below = over_frames(run, kept)
     lanes = [replace(lane, dropped=below["dropped"]) for lane in lanes]
     frames, used = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
-    text = "Over minutes of the run. "
+    text = "Over the minutes of the run. "
     if frames and used is not None:
         text += f"{used:.0f} of {frames:.0f} frames were kept; "
         text += "the shaded ones were not." if used < frames else "none was left out."
     text += f" Dashed: {limit:g} mm, "
-    text += "the threshold of censoring." if censored else "from which a mean is flagged."
+    text += "the censoring threshold." if censored else "above which a run's mean is flagged."
     return Figure(caption=text, parts=[*lanes[:-1], replace(lanes[-1], **below)])
 
 
 def _over_run(title: str, values: Floats, limit: float | None) -> Lanes:
-    """Draw values (frames,) as a line; a single spike leaves at the top and flattens no other."""
+    """Draw values (frames,) as a line; single spikes are cut off at the top."""
     top = max(1.15 * float(np.nanquantile(values, 0.995)), 1.25 * (limit or 0.0), 1e-6)
     marked = limit or round_up(top / 2)
     heights = 100 * (1 - values / top)
-    # With gaps at NaN; the level stroke makes a frame between gaps a dot.
+    # NaN leaves a gap; the zero-length stroke draws a frame between gaps as a dot.
     begins = np.isnan(np.concatenate([[np.nan], heights[:-1]]))
     line = "".join(
         f"M{frame}.5 {height:.1f}h0" if begins[frame] else f"L{frame}.5 {height:.1f}"
@@ -146,9 +146,9 @@ def _over_run(title: str, values: Floats, limit: float | None) -> Lanes:
 
 MOTION = Panel("Motion and censoring", MOTION_FILE, _draw_motion, _keep_motion)
 
-# As Schaefer's parcels are named: 7Networks_LH_SomMot_3, LH_Cont_Par_1.
+# The network in names of Schaefer's parcels, e.g. 7Networks_LH_SomMot_3, LH_Cont_Par_1.
 _NETWORK = re.compile(r"(?:^|_)(?:LH|RH)_([A-Za-z]+)")
-# Of Yeo's seven networks, in their order; names of other networks are shown as they are.
+# Yeo's seven networks, in their order; names of other networks are shown as they are.
 _SEVEN = {
     "Vis": "Visual",
     "SomMot": "Somatomotor",
@@ -162,21 +162,21 @@ _SIDES = {"left": "Left", "right": "Right", "": "Other"}
 
 
 def arrange(names: Sequence[str]) -> tuple[NDArray[np.intp], list[Span], str]:
-    """Put regions in order by what their names say: network, else hemisphere, else as they are.
+    """Order regions by the network in their names, else by hemisphere, else as in the atlas.
 
     Parameters
     ----------
     names
-        A name for each row of the matrix or table, in its order.
+        Names of the rows of the matrix or table, in its order.
 
     Returns
     -------
     order
-        (regions,), which region stands at each place.
+        (regions,), indices of the regions in the new order.
     rows
-        The groups: words and places.
+        The groups: names, and ranges in percent.
     by
-        That order in words, after a comma.
+        The order in words, after a comma.
 
     Examples
     --------
@@ -210,18 +210,18 @@ def draw_between(
     words: tuple[str, str],
     scale: tuple[Scale, float, float],
 ) -> Lanes:
-    """Draw a value between each two parcels, in the order of `arrange`.
+    """Draw a matrix between parcels, in the order of `arrange`.
 
     Parameters
     ----------
     values
-        (parcels, parcels), in the order of the atlas; NaN is blank.
+        (parcels, parcels), in the order of the atlas; NaN is left blank.
     names
-        Of the parcels.
+        Names of the parcels.
     canvas
         Writes the picture.
     words
-        Name of the picture's file, and what is drawn, for those who cannot see it.
+        Name of the picture's file, and alternative text.
     scale
         Colours, and the values at their ends.
     """
@@ -248,7 +248,7 @@ def _draw_series_of_parcels(run: RunFiles, canvas: Canvas) -> Figure | None:
     left = len(kept) - int(kept.sum())
     text += f"; {left} of {len(kept)} frames were left out and are shaded." if left else "."
     if without := int((~np.isfinite(values).any(axis=1)).sum()):
-        text += f" {counted(without, 'parcel')} without a series: blank."
+        text += f" Blank: {counted(without, 'parcel')} without a series."
     return Figure(caption=text, parts=[lanes], scale=SERIES_SCALE)
 
 
@@ -256,7 +256,7 @@ COVERAGE_FILE = FileKind("bold", None, ".tsv")
 
 
 def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """List the parcels that have least signal."""
+    """List the parcels with the least signal."""
     table = read_of(run, COVERAGE_FILE, read_table)
     if table is None or table.short or len(table.rows) != 1:
         return None
@@ -269,13 +269,13 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     text = f"Share of each parcel's voxels that have signal: {shares.mean():.1%} on average; "
     text += f"{(shares >= 1).sum()} of {len(shares)} parcels have it in all voxels."
     if lost := lost_parcels(run):
-        text += f" {counted(len(lost), 'parcel')} without a series, for want of signal."
+        text += f" Without a series, for lack of signal: {counted(len(lost), 'parcel')}."
     listed = Table("", ("Parcels with least signal", "Voxels with signal"), worst)
     return Figure(caption=text, parts=[listed] if worst else [])
 
 
 def lost_parcels(run: RunFiles) -> tuple[str, ...]:
-    """Return the names of the parcels that have no series."""
+    """Return the names of a run's parcels that have no series."""
     found = read_of(run, SERIES, read_series)
     if found is None:
         return ()
@@ -283,15 +283,15 @@ def lost_parcels(run: RunFiles) -> tuple[str, ...]:
 
 
 def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
-    """Yield the warning that parcels of a run have no series, where some have none."""
+    """Yield a warning that names the parcels of a run without a series, if there are any."""
     if lost := lost_parcels(run):
         named = ", ".join(lost[:_NAMED]) + (f" and {len(lost) - _NAMED} more" * bool(lost[_NAMED:]))
-        text = f"{counted(len(lost), 'parcel')} without a series, for want of signal: {named}"
+        text = f"{counted(len(lost), 'parcel')} without a series, for lack of signal: {named}"
         yield Flag("warning", text, run.title)
 
 
 def parcels_in_words(files: ParticipantFiles) -> str:
-    """Say of how many parcels the first run with series has them; empty where none has."""
+    """Return the number of parcels of the first run with series, in words; empty if none has."""
     run = next((run for run in files.runs if SERIES in run.files), None)
     if run is None:
         return ""

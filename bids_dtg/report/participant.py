@@ -1,4 +1,4 @@
-"""The reports of participants, made from what the output folder holds, and the index of all."""
+"""The reports of participants, made from the output folder, and the index page."""
 
 from __future__ import annotations
 
@@ -36,42 +36,42 @@ from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_unlinked, write_picture
 
 INDEX, GROUP = "index.html", "group.html"
-UNFINISHED = "UNFINISHED.txt"  # in the folder of an analysis that is at work, or was cut off
-MODEL_PAGE = "report.html"  # in the folder of an analysis
-STATISTICS_PAGE = "statistics_report.html"  # in that of one over people
-_OTHERS = ("logs/CITATION.md", "README", "logs")  # that the template has words for
-# Other processes may add reports at the same time; each looks again after it has written.
+UNFINISHED = "UNFINISHED.txt"  # in the folder of an analysis that is running, or was interrupted
+MODEL_PAGE = "report.html"  # in the folder of an analysis of a model
+STATISTICS_PAGE = "statistics_report.html"  # in the folder of a statistical analysis
+_OTHERS = ("logs/CITATION.md", "README", "logs")  # linked, with words in the template
+# Other processes may add reports at the same time, so each checks again after writing.
 _TRIES = 5
-# The beginning of so many reports is read for their flags; of more, the group page has them.
+# With more reports than this, their flags are not read; the group page has them.
 _MOST_READ = 2000
-# Beyond so many participants a list is no page any more; reports can be opened by their names.
+# Most participants that are listed; other reports can be opened by their names.
 _MOST_LISTED = 10_000
-# Figures of runs that are shown with those of the model's training, by their column.
+# Metrics of runs that are shown with those of the training runs, by column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
 _TEMPLATE = "participant.html"
-# Where a page says how many flags it has, within so many characters of its beginning.
+# The element in which a page states its number of flags, and how many bytes to search for it.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
 _LACKS = (
-    "Some figures are missing: this run was processed by a version of the program, or with "
-    "options, that did not keep what they are drawn from."
+    "Some figures are missing, as this run was processed by a version of the program, or with "
+    "options, that did not keep the data for them."
 )
 # A participant: label, address of the report (None: there is none) and its flags (None: unknown).
 Listed: TypeAlias = tuple[str, str | None, Mapping[str, Any] | None]
 
 
 def report_path(dataset: DerivativeDataset, label: str) -> Path:
-    """Return where a participant's report is."""
+    """Return the path of a participant's report."""
     return dataset.path(f"sub-{label}.html")
 
 
 def discard_report(dataset: DerivativeDataset, label: str) -> None:
-    """Remove a participant's report and its files: maps beside it are about to be others."""
+    """Remove a participant's report and its files, before its maps are replaced."""
     report_path(dataset, label).unlink(missing_ok=True)
     shutil.rmtree(dataset.path(f"sub-{label}/figures"), ignore_errors=True)
 
 
 def prepare_reports(dataset: DerivativeDataset) -> None:
-    """Import what the reports of a dataset need, before the first of them can be made.
+    """Import what the reports of a dataset need, before the first one is requested.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def write_participant_report(
     label
         Participant's label, without ``sub-``.
     failures
-        Failures of this participant: stage and message.
+        Message of each failure of this participant, by average or stage.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def _of_run(
     folder: Path,
     runs: int,
 ) -> Section:
-    """Draw the panels of one of a number of runs."""
+    """Return the section of a run; `runs` is the number of runs on the page."""
     canvas = partial(write_picture, dataset, folder, run.title)
     figures = [
         replace(figure, title=panel.title, beside=panel.beside, folded=panel.folded)
@@ -185,7 +185,7 @@ def _of_run(
 def _made(
     dataset: DerivativeDataset, files: ParticipantFiles
 ) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Return title, sidecar and completion record of averages, or of single runs."""
+    """Return title, sidecar and completion record of averages, else of single runs."""
     made = [(own.title, own.common, own.record) for own in files.every_average]
     for own in () if made else files.combined or files.runs:
         made.append((own.title, own.facts, completion_record(dataset, own.title)))
@@ -195,7 +195,7 @@ def _made(
 def _key_figures(
     runs: Sequence[RunFiles], columns: Sequence[QualityColumn]
 ) -> list[dict[str, Any]]:
-    """Return the numbers of the summary: title, value, unit, level, and what is beside it."""
+    """Return the metrics of the summary: title, value, unit, level, and a remark."""
 
     def values(name: str) -> list[float]:
         found = (number(run.quality.get(name)) for run in runs)
@@ -228,9 +228,9 @@ def _key_figures(
 
 
 def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
-    """Write the index at the output's root anew: participants' reports, flags, and other pages.
+    """Write the index page in the output's root: participants' reports, flags, and other pages.
 
-    Where no reports are wanted, only one that is there is written anew: it may list some that are
+    If no reports are wanted, only an existing index is updated, as it may list reports that are
     gone.
     """
     if not wanted and not (dataset.root / INDEX).is_file():
@@ -272,7 +272,7 @@ def _list(dataset: DerivativeDataset) -> list[Listed]:
 
 
 def _flag_count(page: Path) -> Mapping[str, Any] | None:
-    """Read from a report how many flags it has; None where it does not say so."""
+    """Read the counts of flags from a report; None if it has none."""
     try:
         with open_foreign(page) as file:
             found = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Pictures of maps and matrices: slices, surfaces, glass brains; the colours of all."""
+"""Pictures of maps and matrices (slices, surfaces, glass brains), and their colour scales."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scale:
-    """A colour scale as a list of colours at equal steps, interpolated between."""
+    """A colour scale as a list of colours at equal steps, with interpolation between them."""
 
-    name: str  # what the viewer calls it
-    stops: tuple[str, ...]  # as #rrggbb, from the least to the greatest value
+    name: str  # its name in the viewer
+    stops: tuple[str, ...]  # as #rrggbb, from the lowest to the highest value
 
     @functools.cached_property
     def table(self) -> Pixels:
@@ -55,7 +55,7 @@ class Scale:
 
 POSITIVE = Scale("dtg-positive", ("#8c1526", "#c9302a", "#ee6c2d", "#fba53c", "#ffe9a0"))
 NEGATIVE = Scale("dtg-negative", ("#20307c", "#2456b8", "#2f8bd8", "#5cc0ea", "#c8f1fb"))
-# Where larger is better or simply more.
+# For values from 0 upward.
 AMOUNT = Scale("dtg-amount", ("#2d2a5a", "#3c4f8a", "#2f7d8e", "#3aa876", "#a5cf4c", "#f6e85b"))
 # Correlations from -1 to 1.
 SIGNED = Scale(
@@ -64,22 +64,22 @@ SIGNED = Scale(
 )
 # Series, from low to high.
 GREYS = Scale("dtg-greys", ("#101010", "#808080", "#f0f0f0"))
-# As CSS, for bars. That of a map runs from the strongest negative colour through 0 to the
-# strongest positive.
+# As CSS, for colour bars. That of a map runs from the strongest negative colour through 0 to the
+# strongest positive one.
 GRADIENTS = {
     "negative_reversed": Scale("", NEGATIVE.stops[::-1]).css,
     "positive": POSITIVE.css,
     "amount": AMOUNT.css,
 }
 
-# Where a slice lies: its axis, and the position on that axis in RAS+ mm.
+# A slice: its axis, and the position on that axis in RAS+ mm.
 View: TypeAlias = tuple[int, float]
 SAGITTAL, CORONAL, AXIAL = 0, 1, 2
 MAP_VIEWS: tuple[View, ...] = tuple((AXIAL, mm) for mm in (-18, 2, 26, 50))
 _GAP = 6  # pixels between slices
 
 
-# The part of space that is shown: its lowest and its highest x, y and z, (2, 3) RAS+ mm.
+# A box in space: its lowest and its highest x, y and z, (2, 3) in RAS+ mm.
 Box: TypeAlias = NDArray[np.float64]
 
 
@@ -92,19 +92,19 @@ def box_around(grid: Grid) -> Box:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A volume and where it lies."""
+    """A volume and its position in space."""
 
     values: NDArray[np.floating]  # (i, j, k)
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
 
     @classmethod
     def read(cls, path: Path) -> Volume:
-        """Read an image; what is not a number is 0.
+        """Read an image; NaN becomes 0.
 
         Raises
         ------
         RunError
-            It is missing or damaged.
+            The image is missing or damaged.
         """
         values, affine = read_volume(path)
         return cls(np.nan_to_num(np.asarray(values, np.float32)), affine)
@@ -117,20 +117,20 @@ class Volume:
 
     def cut(self, box: Box, view: View, *, order: int = 1) -> NDArray[np.float32]:
         """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume."""
-        # Where pixels lie on x, y and z; of other axes the lower one runs along the columns.
+        # Positions of pixels on x, y and z; the lower of the two in-plane axes runs along columns.
         sides = [np.arange(low, high + 0.5) for low, high in box.T]
         sides[view[0]] = np.array([view[1]], float)
         part = np.asarray(self.values, np.float32)
-        # The axis of space that each axis of the array runs along most.
+        # The axis of space that is closest to each axis of the array.
         toward = np.abs(self.affine[:3, :3]).argmax(axis=0)
         if np.count_nonzero(self.affine[:3, :3]) == len(set(toward)) == 3:
-            # The slice's own axis first: what follows is done on one plane.
+            # The slice's own axis comes first, so that the others need only one plane.
             for axis in sorted(range(3), key=lambda axis: toward[axis] != view[0]):
                 of = toward[axis]
                 places = (sides[of] - self.affine[of, 3]) / self.affine[of, axis]
                 part = _along(part, axis, places, order)
             part = part.transpose(np.argsort(toward))
-        else:  # at the points of a lattice that is not the volume's
+        else:  # the volume is oblique, so each point is interpolated
             from scipy.ndimage import map_coordinates
 
             points = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
@@ -140,7 +140,7 @@ class Volume:
         return np.ascontiguousarray(part.squeeze(view[0]).T[::-1])
 
     def within(self, box: Box) -> Volume:
-        """Return the part that a box covers, with voxels stored along x, y and z."""
+        """Return the part within a box, with voxels stored along x, y and z."""
         image: Any = nib.Nifti1Image(self.values, self.affine)  # type: ignore[no-untyped-call]
         image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
         corners = apply_affine(np.linalg.inv(image.affine), box)  # type: ignore[no-untyped-call]
@@ -156,14 +156,14 @@ class Volume:
 def _along(
     values: NDArray[np.float32], axis: int, places: NDArray[np.float64], order: int
 ) -> NDArray[np.float32]:
-    """Take values at places along an axis, in voxels; 0 beyond the outermost centres."""
+    """Sample values at positions along an axis, in voxels; 0 beyond the outermost centres."""
     last = values.shape[axis] - 1
-    places = places.round(6)  # of two voxels equally near always the same one is taken
+    places = places.round(6)  # so that ties between two voxels always have the same outcome
     shape = [1, 1, 1]
     shape[axis] = -1
     inside = ((places >= 0) & (places <= last)).reshape(shape)
     low = np.floor(places if order else places + 0.5).astype(np.intp).clip(0, last)
-    # Not by `take`, which copies a volume whose first axis is the fastest.
+    # Not by `take`, which would copy a volume in Fortran order.
     before: tuple[Any, ...] = (slice(None),) * axis
     taken: NDArray[np.float32] = values[(*before, low)]
     share = (places - low).astype(np.float32).reshape(shape)
@@ -181,7 +181,7 @@ def _beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Put rows of slices under each other, centred."""
+    """Put rows of slices below each other, centred."""
     width = max(row.shape[1] for row in rows)
     padded = []
     for row in rows:
@@ -190,15 +190,15 @@ def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.concatenate(padded)
 
 
-# The 99.5th percentile of that template's brain: to find it takes as long as to read the file.
+# The 99.5th percentile within the template's brain; computing it takes as long as reading the file.
 _WHITE = np.float32(234) / np.float32(255)
 
 
 @functools.cache
 def standard_anatomy() -> Volume:
-    """Return nilearn's T1 template without skull, 1 mm: brightness from 0 to 1, 0 outside.
+    """Return nilearn's T1 template without skull, at 1 mm: brightness from 0 to 1, 0 outside.
 
-    It is the symmetric template of 2009, for orientation: maps lie in the space of another.
+    It is the symmetric template of 2009, and only for orientation, as maps are on another one.
     """
     values, affine = read_nilearn_template("t1")
     values /= _WHITE
@@ -206,13 +206,13 @@ def standard_anatomy() -> Volume:
 
 
 PICTURE = ".webp"
-_QUALITY = 82  # of WebP; lines and text are not in it
-# The fastest: files a twentieth larger than by the next method, in two thirds of the time. Steps of
-# opacity: all 256 take as long again, and half as many bytes again, for edges that look the same.
+_QUALITY = 82  # of WebP for pictures without lines and text
+# The fastest WebP method: files are 5 % larger than with the next one, in two thirds of the time.
+# All 256 steps of opacity would double the time and add half the size, with no visible gain.
 _METHOD, _OPACITY_QUALITY = 0, 70
-# Below this share of the scale's end a map fades out, in proportion to its square.
+# Below this share of the scale's end, a map fades out with the square of its value.
 _FADE = 0.5
-_BRAIN = 0.12  # of the brightest anatomy: what is darker is not brain
+_BRAIN = 0.12  # share of the brightest anatomy; darker voxels are not brain
 
 
 def encode(pixels: Pixels, *, lossless: bool = False) -> bytes:
@@ -233,15 +233,15 @@ def encode(pixels: Pixels, *, lossless: bool = False) -> bytes:
 
 
 def inline(picture: bytes) -> str:
-    """Return the address of a picture, PNG or WebP, that lies in the page itself."""
+    """Return a data URI of a picture, PNG or WebP, to embed it in the page."""
     kind = "png" if picture.startswith(b"\x89PNG") else "webp"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: float) -> bytes:
-    """Draw a matrix, a pixel a cell; the page enlarges it without smoothing.
+    """Draw a matrix with one pixel per cell; the page enlarges it without smoothing.
 
-    Where a value is not known, the page shows through.
+    Unknown values are transparent.
     """
     painted, known = scale.paint((matrix - low) / (high - low)), np.isfinite(matrix)
     if not known.all():
@@ -250,12 +250,12 @@ def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: fl
 
 
 class Backdrop:
-    """Slices of anatomy that maps are drawn on, cut once."""
+    """Slices of anatomy on which maps are drawn."""
 
     def __init__(self, anatomy: Volume, box: Box, views: Sequence[View]) -> None:
         self._box, self._views = box, tuple(views)
         self._grey = anatomy.row(box, self._views)
-        # A soft edge; the page shows around it.
+        # The brain has a soft edge, and its surroundings are transparent.
         self._inside = np.clip(self._grey / _BRAIN, 0, 1)
 
     def draw_map(self, volume: Volume, limit: float) -> Pixels:
@@ -266,7 +266,7 @@ class Backdrop:
         volume
             (i, j, k), values of the map.
         limit
-            Value of the brightest colour, and minus that.
+            Absolute value of the brightest colours.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class Backdrop:
         return self._blend(painted, 0.62 * np.isin(cut, [*colours]))
 
     def _blend(self, colours: Pixels, opacity: NDArray[np.floating]) -> Pixels:
-        # Anatomy in the middle greys: bright colours stand out from it on any page.
+        # Anatomy in middle greys, so that bright colours stand out on any page.
         faded = (40 + 165 * np.clip(self._grey, 0, 1)) * (1 - opacity)
         pixels = np.empty((*self._grey.shape, 4), np.uint8)
         for channel in range(3):
@@ -304,14 +304,17 @@ def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> Pixel
     return np.repeat((cut[..., None] ** 0.9 * 255).astype(np.uint8), 3, axis=2)
 
 
-_EDGE = 1.4  # pixels, sd: without it, outlines are stairs of voxels
-_FLAT = 0.02  # change a pixel below which there is no edge
+_EDGE = 1.4  # sd of smoothing in pixels, without which outlines show the steps of voxels
+_FLAT = 0.02  # change per pixel below which there is no edge
 
 
 def draw_outlines(
     regions: Sequence[tuple[Volume, Colour]], box: Box, rows: Sequence[Sequence[View]]
 ) -> Pixels:
-    """Draw the outlines of regions (0 to 1) as coloured lines on nothing; (rows, columns, 4)."""
+    """Draw outlines of regions (0 to 1) as coloured lines, transparent elsewhere.
+
+    Returns (rows, columns, 4) pixels.
+    """
     drawn = []
     for volume, colour in regions:
         lines = [_beside([_outline(volume.cut(box, view)) for view in views]) for views in rows]
@@ -330,31 +333,31 @@ def _outline(region: NDArray[np.float32], *, width: float = 1.6) -> NDArray[np.f
     image = Image.fromarray(np.rint(255 * region).astype(np.uint8))
     level = np.asarray(image.filter(ImageFilter.GaussianBlur(_EDGE)), np.float32) / 255
     slope = np.hypot(*np.gradient(level))
-    # Pixels to the contour, by the values' slope; flat parts are far from it.
+    # Distance to the contour in pixels, from the slope of the values; flat parts are far from it.
     distance = np.abs(level - 0.5) / np.maximum(slope, 1e-3)
     line: NDArray[np.float32] = np.clip(width / 2 + 0.5 - distance, 0, 1) * (slope > _FLAT)
     return line
 
 
-# Of fsLR's mesh: the template's midthickness that the program ships, whoever is shown.
-# Side, and whether it is seen from outside: the left's from its left, then both from the middle.
+# Views of the template's fsLR midthickness surface, for all participants: hemisphere, and whether
+# the view is lateral.
 _SIDES: tuple[tuple[Hemisphere, bool], ...] = (("L", True), ("L", False), ("R", False), ("R", True))
 _PIXELS_A_MM, _RIM, _SIDES_APART = 1.25, 3, 10  # pixels
 _STEPS = 4  # points along an edge of a triangle
-_DARKEST, _LIGHT = 70.0, 120.0  # grey of what faces away, and how much brighter the front is
+_DARKEST, _LIGHT = 70.0, 120.0  # grey of triangles that face away, and range to those in front
 
 
 def draw_surfaces(
     values: Mapping[Hemisphere, NDArray[np.floating]], limit: float
 ) -> NDArray[np.uint8]:
-    """Draw a map on both sides of both hemispheres, beside each other, lit from the front.
+    """Draw a map in lateral and medial views of both hemispheres, in a row, lit from the front.
 
     Parameters
     ----------
     values
-        (vertices,) of each side's whole mesh; NaN: no value.
+        (vertices,), for each hemisphere's whole mesh; NaN: no value.
     limit
-        Value of the brightest colour, and minus that: colours are warm above 0 and cold below.
+        Absolute value of the brightest colours, which are warm above 0 and cold below.
 
     Returns
     -------
@@ -367,7 +370,7 @@ def draw_surfaces(
         warm, cold = POSITIVE.paint(np.abs(share)), NEGATIVE.paint(np.abs(share))
         opacity = np.clip(np.abs(share) / _FADE, 0, 1)[..., None] ** 2
         grey = (_DARKEST + _LIGHT * light)[..., None]
-        # Folds stay visible below the colours.
+        # Shading stays visible under the colours.
         tinted = np.where((share > 0)[..., None], warm, cold) * (0.55 + 0.45 * light[..., None])
         mixed = grey * (1 - opacity) + tinted * opacity
         alpha = np.where(vertex >= 0, 255, 0)[..., None]
@@ -382,20 +385,19 @@ def draw_surfaces(
 
 @functools.cache
 def surface_views() -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
-    """Return what each pixel shows: the left from outside and inside, then the right.
+    """Return vertex and light of each pixel, for each view of `_SIDES`.
 
-    Of each view (rows, columns): number of the vertex on the mesh, -1 for nothing; and the light,
-    0 to 1.
+    Each is (rows, columns): the number of the vertex on the mesh, or -1, and the light, 0 to 1.
     """
     return tuple(_look(side, outside) for side, outside in _SIDES)
 
 
 def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Find the vertex and the light of each pixel: what lies nearest to the viewer."""
+    """Find the vertex nearest to the viewer, and the light, for each pixel."""
     template = read_template("fsLR")
     points, faces = template.points[side], template.faces[side]
     toward = -1.0 if (side == "L") == outside else 1.0  # along x, to the viewer
-    # As seen by the viewer: y runs to the right from the right, and to the left from the left.
+    # In the viewer's view, y runs to the right from the right side, and to the left from the left.
     across, up, depth = toward * points[:, 1], points[:, 2], toward * points[:, 0]
     column = (across - across.min()) * _PIXELS_A_MM + _RIM
     row = (up.max() - up) * _PIXELS_A_MM + _RIM
@@ -403,7 +405,7 @@ def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np
     first, second, third = np.moveaxis(points[faces], 1, 0)
     normals = np.cross(second - first, third - first)
     facing = np.abs(normals[:, 0]) / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
-    # Points of each triangle, by their weights of its corners.
+    # Points of each triangle, as weights of its corners.
     weights = np.array(
         [
             (i / _STEPS, j / _STEPS, (_STEPS - i - j) / _STEPS)
@@ -414,7 +416,7 @@ def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np
     down, right = (np.rint(own[faces] @ weights.T).astype(np.intp) for own in (row, column))
     flat = (down * shape[1] + right).ravel()
     order = np.lexsort(((depth[faces] @ weights.T).ravel(), flat))
-    last = order[np.append(np.diff(flat[order]) > 0, True)]  # of a pixel's points the nearest
+    last = order[np.append(np.diff(flat[order]) > 0, True)]  # the nearest point of each pixel
     triangle, point = np.divmod(last, len(weights))
     vertex, light = np.full(shape, -1, np.intp), np.zeros(shape, np.float32)
     vertex.ravel()[flat[last]] = faces[triangle, weights.argmax(axis=1)[point]]
@@ -422,7 +424,7 @@ def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np
     return vertex, light
 
 
-# Of maps under each other, row by row, and of glass brains.
+# Layout of rows of maps, and of glass brains.
 _SLICES_MM = (-20, -4, 12, 28, 44, 60)
 _WIDTH_INCHES, _ROW_INCHES, _TITLE_INCHES = 9.0, 1.9, 0.4
 _GLASS_VIEWS, _GLASS_INCHES = "lyrz", (9.0, 2.5)  # left, from behind, right, from above
@@ -432,7 +434,7 @@ _STYLE = {"cmap": "RdBu_r", "black_bg": False}
 def draw_maps(
     rows: Mapping[str, NDArray[np.floating]], places: VoxelPlaces, *, title: str, units: str
 ) -> bytes:
-    """Draw maps under each other on one colour scale, as a PNG file.
+    """Draw maps below each other on one colour scale, as a PNG file.
 
     Parameters
     ----------
@@ -443,12 +445,12 @@ def draw_maps(
     title
         Text above the picture.
     units
-        Of the maps, in the title.
+        Units of the maps, for the title.
     """
     from matplotlib.figure import Figure
     from nilearn.plotting import plot_stat_map
 
-    # One scale for all rows, so that they can be compared; extremes would hide the rest.
+    # One scale for all rows, so that they can be compared, without the extremes.
     limit = max(float(np.quantile(np.abs(values), 0.99)) for values in rows.values())
     height = _TITLE_INCHES + len(rows) * _ROW_INCHES
     figure = Figure((_WIDTH_INCHES, height))
@@ -483,17 +485,16 @@ def draw_glass_brain(
     values
         The map, (places,); NaN is not drawn.
     places
-        Where it lies, in a template's space.
+        Its voxels, in a template's space.
     units
-        Of the values, below the brains.
+        Units of the values, shown below the brains.
     outlined
-        (places,), true where a black line is drawn around, as of significant voxels.
+        (places,), true for voxels that get a black outline, e.g. significant ones.
 
     Returns
     -------
     bytes
-        A PNG file. Without a value that is not 0, there is the empty brain, with words that say so,
-        and no colour bar.
+        A PNG file. If all values are 0, it shows the empty brain with a note, and no colour bar.
 
     Notes
     -----
@@ -521,7 +522,7 @@ def draw_glass_brain(
         axes=figure.add_axes((0.0, 0.06, 1.0, 0.84)),
         display_mode=_GLASS_VIEWS,
         plot_abs=False,
-        threshold=1e-6 * end,  # what is 0 is no value
+        threshold=1e-6 * end,  # zeros are not drawn
         vmax=end or 1.0,
         colorbar=end > 0,
         **_STYLE,
@@ -538,7 +539,7 @@ def _image(values: NDArray[np.floating], places: VoxelPlaces) -> Any:
 
 
 def _png(figure: Any) -> bytes:
-    """Return a figure as a PNG file, without a version, so that bytes repeat."""
+    """Return a figure as a PNG file, without a software version, so that bytes are reproducible."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()

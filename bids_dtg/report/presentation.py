@@ -1,9 +1,8 @@
-"""How a workflow presents its results: README, citation, methods, and what pages show.
+"""How a workflow presents its results: README, citation, methods text, and content of pages.
 
-A presentation, and no workflow: what is to be run stands in the workflow's row, which is found
-without these words, and names them (`bids_dtg.workflows.Workflow.presentation`). The report is a
-process of its own and knows an output by its files alone; it finds the presentation by the name
-that the output's description has.
+A workflow's row names its presentation (`bids_dtg.workflows.Workflow.presentation`). The process
+that makes reports knows only the files of an output, and finds the presentation by the name of the
+workflow in the output's description.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from bids_dtg.settings import OutputOptions
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, find_workflow
 
-# Writes a picture of a run, by what it shows; returns its address from the page.
+# Writes a picture of a run under a name; returns its address from the page.
 Canvas: TypeAlias = Callable[[str, bytes], str]
 
 
@@ -38,24 +37,24 @@ class Kept:
     """A small file of a run, ready to be written."""
 
     kind: FileKind  # which file it is
-    content: bytes  # all of it
-    sidecar: Mapping[str, Any] | None = None  # of its JSON file; None: it has none
-    entities: Mapping[str, str | None] | None = None  # of its name beside the run's
+    content: bytes
+    sidecar: Mapping[str, Any] | None = None  # content of its JSON file; None: it has none
+    entities: Mapping[str, str | None] | None = None  # in its name, besides the run's
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure of a run, and the small file that is kept of each run for it."""
+    """A figure of a run, and the small file that is kept of each run to draw it."""
 
     title: str  # its heading
     kind: FileKind  # the file that it is drawn from
-    draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing
-    # What is kept of a run that was measured: of whatever a workflow makes of one. None: nothing,
-    # as what the panel shows is a result, which lies in the output anyway.
+    draw: Callable[[RunFiles, Canvas], Figure | None]  # returns None where files are missing
+    # Returns the file to keep, from the workflow's results of a run; None where the panel shows a
+    # result that is in the output anyway.
     keep: Callable[[Any], Kept | None] = lambda data: None
-    beside: bool = False  # whether it is laid out side by side with neighbours that have it, too
-    folded: bool = False  # whether its title is clicked to see it
-    also: tuple[FileKind, ...] = ()  # further files that it is drawn from, where they are
+    beside: bool = False  # whether it may share a row with neighbouring panels
+    folded: bool = False  # whether it is closed until its title is clicked
+    also: tuple[FileKind, ...] = ()  # further files that it is drawn from, if they exist
 
 
 def write_kept(
@@ -66,9 +65,9 @@ def write_kept(
     Parameters
     ----------
     files
-        What `Panel.keep` returned, and is not None.
+        What `Panel.keep` returned, without None.
     entities
-        That name what is written about the run.
+        Entities of the run in names of files.
     output
         Output dataset for the files.
 
@@ -95,27 +94,27 @@ class Presentation:
     dataset_name: str  # in dataset_description.json
     title: str  # of the output's first page
     about: str  # what the results are, in a sentence
-    citation: str  # as of `DatasetWords`; {version} stands for the program's
-    readme: Callable[[Any], str] | str  # the dataset's README, or how it is written of a model
-    # Its part of the methods text, from what is the workflow's own: a model, or facts of a call.
+    citation: str  # as in `DatasetWords`; {version} stands for the program's version
+    readme: Callable[[Any], str] | str  # the dataset's README, or a function of the model's card
+    # Its part of the methods text, from the model or from facts of the run.
     methods: Callable[[Any, OutputOptions], MethodsWords]
     subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
-    columns: tuple[QualityColumn, ...] = ()  # of the quality table, beside those of every workflow
-    panels: tuple[Panel, ...] = ()  # about a run, in the order of the page
+    columns: tuple[QualityColumn, ...] = ()  # its own columns of the quality table
+    panels: tuple[Panel, ...] = ()  # on a run, in the order of the page
     # Sections of a participant's page after the runs, with their pictures in a folder.
     sections: Callable[[DerivativeDataset, ParticipantFiles, Path], Sequence[Section]] = (
         lambda dataset, files, folder: ()
     )
-    group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
-    # Flags of runs and averages, beside those that every workflow has.
+    group_columns: tuple[QualityColumn, ...] = ()  # columns that the group level adds
+    # Its own flags of runs and averages.
     notes: Callable[[ParticipantFiles], Iterable[Flag]] = lambda files: ()
-    model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle
-    # A line on what is not shown of a run, and why; None: that files of panels are not there.
+    model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on the model
+    # A line on what is not shown of a run, and why; None: the usual line if files are missing.
     missing: Callable[[RunFiles], str | None] = lambda run: None
-    # Results of single runs whose sidecars say how each was made; none where averages of maps do.
+    # Run files whose sidecars say how results were made; empty where averages of maps do.
     results: tuple[FileKind, ...] = ()
-    of_averages: tuple[FileKind, ...] = ()  # of runs whose results are no maps
-    made: str = "maps"  # what is made of a participant, in a word
+    of_averages: tuple[FileKind, ...] = ()  # files of averages whose results are not maps
+    made: str = "maps"  # the results of a participant, in a word
     analysis_page: str = ""  # file name of the page of an analysis; empty: none of its own
 
     @property
@@ -130,12 +129,12 @@ class Presentation:
         return tuple(dict.fromkeys((*own, *self.results)))
 
     def keep(self, data: Any) -> tuple[Kept, ...]:
-        """Let panels take what they keep of a run that was measured."""
+        """Return the files that panels keep of a run, from the workflow's results of it."""
         kept = (panel.keep(data) for panel in self.panels)
         return tuple(file for file in kept if file is not None)
 
     def dataset_words(self, card: ModelCard[Any] | None = None) -> DatasetWords:
-        """Return the description of an output; `card` is its model's, which a README is about."""
+        """Return the description of an output; `card` is the model's, for the README."""
         return DatasetWords(
             name=self.dataset_name,
             citation=self.citation.format(version=__version__),
@@ -156,7 +155,7 @@ def presentation_of(dataset: DerivativeDataset) -> Presentation:
         workflow = find_workflow(dataset.workflow or DEFAULT)
     except SettingsError as err:
         raise DatasetError(
-            f"{dataset.root} is of the workflow '{dataset.workflow}'",
+            f"{dataset.root} was made by the workflow '{dataset.workflow}'",
             expected=err.expected,
             remedy="use the version of bids_dtg that made it, or a later one",
         ) from err

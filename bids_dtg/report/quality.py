@@ -1,4 +1,4 @@
-"""The quality table of a run: its columns, how it is written, and how it is read."""
+"""The quality table of a run: its columns, writing and reading."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FILE = FileKind("qc", None, ".tsv")
 
 @dataclass(frozen=True)
 class QualityColumn:
-    """A column: what it means, and how pages show it."""
+    """A column: its meaning, and how pages show it."""
 
     name: str  # in the table
     meaning: str  # for the data dictionary
-    title: str = ""  # on the group page, and in a participant's summary; empty: not there
+    title: str = ""  # on the group page and in a participant's summary; empty: not shown
     unit: str = ""
     decimals: int = 2  # on the group page
-    summary: str = ""  # layout of the worst run's value in the summary; empty: not there
-    flag: str = ""  # of a value beyond its limit (`LIMITS`); {value} stands for it; empty: none
+    summary: str = ""  # format of the worst run's value in the summary; empty: not shown
+    flag: str = ""  # text on a {value} beyond its limit (`LIMITS`); empty: no flag
 
 
 def packaged_columns(words: Mapping[str, Any], name: str) -> tuple[QualityColumn, ...]:
-    """Return a list of columns of a file of words."""
+    """Return a named list of columns from a TOML file of texts."""
     return tuple(QualityColumn(**column) for column in words[name])
 
 
@@ -48,16 +48,16 @@ def write_quality(
     entities: Mapping[str, str],
     output: DerivativeDataset,
 ) -> Iterator[PurePosixPath]:
-    """Write the table of a run, and what its columns mean; yield their paths.
+    """Write the table of a run and its data dictionary; yield their paths.
 
     Parameters
     ----------
     figures
-        Figures of the run, by column.
+        Quality metrics of the run, by column.
     columns
-        Of the workflow, in the order of the table.
+        Columns of the workflow, in the order of the table.
     entities
-        That name what is written about the run.
+        Entities of the run in names of files.
     output
         Output dataset for the files.
 
@@ -76,7 +76,7 @@ def write_quality(
 
 
 def read_quality(path: Path) -> Mapping[str, str]:
-    """Read the figures of a run by column; none where they cannot be read."""
+    """Read the quality metrics of a run, by column; empty if they cannot be read."""
     rows = read_rows(path)
     return rows[0] if rows else {}
 
@@ -87,7 +87,7 @@ def dictionary(columns: Sequence[QualityColumn]) -> dict[str, dict[str, str]]:
 
 
 def number(text: str | None) -> float | None:
-    """Read a cell of a table; None for n/a and what is no number.
+    """Read a number from a cell of a table; None for n/a and other text.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def parcel_figures(
     connectivity: NDArray[np.floating[Any]],
     std_dvars: NDArray[np.floating[Any]] | None,
 ) -> dict[str, object]:
-    """Return the figures of a run's parcels, by column of the quality table (`PARCELS`).
+    """Return the quality metrics of a run's parcels, by column of the quality table (`PARCELS`).
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def parcel_figures(
     connectivity
         Functional connectivity, (parcels, parcels); NaN where a parcel has no series.
     std_dvars
-        (frames,), NaN where n/a; None where it is not known.
+        (frames,), NaN where n/a; None where unknown.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""What the viewer needs beside a page: its library, anatomy, and maps as scripts.
+"""The files that the map viewer needs beside a page: its library, anatomy, and maps as scripts.
 
-Browsers let no page that was opened as a file read other files, but it may run scripts: so
-volumes are packed into scripts, as 8-bit copies.
+A page that was opened as a file may not read other files, but it may run scripts. Volumes are
+therefore packed into scripts, as 8-bit copies.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from bids_dtg.report.pictures import (
 )
 
 LIBRARY_VERSION = "0.69.0"
-# Shared by all pages; the name says what is inside, so that a page never meets another version.
+# Shared by all pages; its name has the version, so that a page never gets another one.
 _LIBRARY = f"figures/niivue-{LIBRARY_VERSION}.js"
 _LICENCE = "figures/niivue-LICENSE.txt"
 # End of the names of scripts with maps.
 SCRIPT = "_volumes.js"
-# Steps of a copy on either side of 0: a screen shows no more, and more of them take more room.
+# Steps of a copy on either side of 0; more would not be visible, and files would be larger.
 _STEPS = 32
-_NONE = -128  # of 8 bits; the viewer's script knows it
+_NONE = -128  # 8-bit code of NaN, which the viewer's script knows
 
 
 def viewer_data(
@@ -53,17 +53,16 @@ def viewer_data(
     Parameters
     ----------
     averages
-        Maps that come in the same scripts: `title`, and addresses of `scripts` by desc-.
+        Groups of maps in the same scripts: `title`, and addresses of `scripts` by desc-.
     maps
-        Index of the `average`, `label` in its scripts, `title` for people, a sentence `about` it,
-        `units`, `limit` (value of the brightest colour at first), `scale` (maps with the same keep
-        the sliders where they are), `peak` (RAS+ mm, where the viewer goes first; or None),
-        `file` (address of the image) and `overlays` (desc, title, factor and rule of its
-        uncertainty).
+        For each map: index of its `average`, `label` in the scripts, displayed `title`, a sentence
+        `about` it, `units`, `limit` (initial value of the brightest colour), `scale` (maps with the
+        same name share slider positions), `peak` (initial position in RAS+ mm, or None), `file`
+        (address of the image) and `overlays` (desc, title, factor and rule of its uncertainty).
     backdrop
         Address of the anatomy.
     root
-        Leads from the page to the output folder, to which addresses are relative.
+        Path from the page to the output folder, to which addresses are relative.
     """
     return {
         "root": root,
@@ -77,7 +76,7 @@ def viewer_data(
 
 
 def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
-    """Write the library and the anatomy, once an output folder; return the anatomy's address."""
+    """Write library and anatomy, once per output folder; return the anatomy's address."""
     for name, sources in ((_LIBRARY, ["niivue.umd.js"]), (_LICENCE, ["LICENSE", "NOTICES"])):
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
@@ -93,7 +92,7 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
 
 
 def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
-    """Make an 8-bit copy of a map as a .nii.gz file, for display; NaN becomes -128 steps.
+    """Make an 8-bit copy of a map as a .nii.gz file, for display; NaN is stored as -128.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
 
 
 def write_script(dataset: DerivativeDataset, path: Path, volumes: Mapping[str, bytes]) -> str:
-    """Write volumes as a script that hands them to the viewer under its address; return this."""
+    """Write volumes as a script that passes them to the viewer; return its address."""
     address = link(path, dataset)
     parts = [f"dtgVolumes({_quoted(address)}, {{\n"]
     parts += [
@@ -139,7 +138,7 @@ def write_picture(
 
 
 def remove_unlinked(dataset: DerivativeDataset, folder: Path, page: str) -> None:
-    """Remove pictures and scripts of an earlier report, which its new text does not show."""
+    """Remove pictures and scripts of an earlier report that the new page does not use."""
     for path in (*folder.glob(f"*{PICTURE}"), *folder.glob(f"*{SCRIPT}")):
         if link(path, dataset) not in page:
             path.unlink(missing_ok=True)
@@ -151,5 +150,5 @@ def vendored(name: str) -> bytes:
 
 
 def _quoted(text: str) -> str:
-    # A line separator ends a string in older browsers, and </script> a script.
+    # Line separators end a string in older browsers, and </script> ends a script.
     return json.dumps(text).replace("<", "\\u003c")

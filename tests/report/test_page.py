@@ -189,7 +189,7 @@ def test_lines_have_their_own_places_along_x_and_captions_end_before_notes(tmp_p
     )
     page = page_of(tmp_path, section)
     assert "share by s; own: from 0 to 0.5" in page
-    assert "People. Dashed: both are equal." in page
+    assert "People. Dashed: line of identity." in page
 
 
 def test_each_series_keeps_its_style_where_another_has_no_values(tmp_path):
@@ -204,7 +204,7 @@ def test_each_series_keeps_its_style_where_another_has_no_values(tmp_path):
 def test_points_without_a_value_are_counted(tmp_path):
     points = np.array([[0.0, 1.0], [np.nan, 1.0], [2.0, 3.0]])
     page = page_of(tmp_path, Section("S", figures=(scatter("c", "x", "y", points),)))
-    assert "1 point without a value: not shown." in page
+    assert "Not shown: 1 point without a value." in page
 
 
 def test_charts_and_heat_maps_are_told_in_words(tmp_path):

@@ -91,7 +91,7 @@ def test_parcels_without_a_series_are_named(tmp_path):
     run = run_of(tmp_path, SERIES, encode_series(RegionTable(NAMES, values)))
     (flag,) = notes_on_lost(run)
     assert flag.level == "warning"
-    assert flag.text.endswith("without a series, for want of signal: LH_Vis_1, RH_Vis_1")
+    assert flag.text.endswith("without a series, for lack of signal: LH_Vis_1, RH_Vis_1")
     values[:] = 1
     run = run_of(tmp_path, SERIES, encode_series(RegionTable(NAMES, values)))
     assert not [*notes_on_lost(run)]

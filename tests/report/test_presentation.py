@@ -124,7 +124,7 @@ def test_an_output_that_names_none_is_of_the_default(tmp_path):
 
 def test_an_output_of_a_workflow_that_is_not_known_is_refused(output, monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(DatasetError, match=r"of the workflow 'toy'\. Expected: one of contrasts, "):
+    with pytest.raises(DatasetError, match=r"by the workflow 'toy'\. Expected: one of contrasts, "):
         write_participant_report(output, "01", {})
 
 

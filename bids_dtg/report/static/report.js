@@ -1,5 +1,5 @@
 "use strict";
-/* Theme, copying, sorting, layers, decisions; nothing is fetched. */
+/* Theme, copying, sorting, layers and decisions. Nothing is fetched. */
 (() => {
   const root = document.documentElement;
   const stored = {
@@ -41,7 +41,7 @@
       setTimeout(() => { button.textContent = before; }, 1600);
     };
     const fallback = () => {
-      // Pages opened as files have no clipboard in some browsers.
+      // In some browsers, pages that were opened as files have no clipboard.
       const area = document.createElement("textarea");
       area.value = text;
       document.body.append(area);
@@ -55,17 +55,17 @@
     else fallback();
   }
 
-  /* Decisions on people: those of the output folder, and on top of them what was clicked here. */
+  /* Decisions on participants: those in the output folder, overridden by clicks on pages. */
   function askForDecisions(page) {
-    // Pages of one folder share what was clicked.
+    // Pages of one folder share their clicks.
     const key = `dtg-inclusion:${location.pathname.replace(/[^/]*$/, "")}`;
     const clicked = () => {
       try { return JSON.parse(stored.get(key)) ?? {}; } catch { return {}; }
     };
-    let own = clicked(); // in a locked-down browser, as long as the page is open
+    let own = clicked(); // a locked-down browser keeps them only while the page is open
     const decision = (person) => own[person] === undefined ? page.decided[person] : own[person];
     const decide = (person, made) => {
-      own = { ...own, ...clicked(), [person]: made }; // null: nobody has decided
+      own = { ...own, ...clicked(), [person]: made }; // null: no decision
       stored.set(key, JSON.stringify(own));
       show();
     };
@@ -152,7 +152,7 @@
     const collator = new Intl.Collator("en", { numeric: true });
     const rows = [...body.rows].sort((one, other) => {
       const [a, b] = [key(one), key(other)];
-      // What is not there comes last, whichever way.
+      // Missing values come last in both directions.
       if (a === "" || b === "") return (a === "") - (b === "");
       const [x, y] = [Number(a), Number(b)];
       const order = Number.isNaN(x) || Number.isNaN(y) ? collator.compare(a, b) : x - y;

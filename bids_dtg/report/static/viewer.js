@@ -1,6 +1,6 @@
 "use strict";
-/* The viewer of maps: NiiVue in a dialog. Volumes come as scripts, as pages opened as files may
-   not fetch them; each script calls dtgVolumes(name, {key: base64 of a .nii.gz}). */
+/* The map viewer: NiiVue in a dialog. Volumes come as scripts, because pages that were opened as
+   files may not fetch them; each script calls dtgVolumes(name, {key: base64 of a .nii.gz}). */
 (() => {
   const received = new Map();
   const loading = new Map();
@@ -31,8 +31,8 @@
     const part = (name) => dialog.querySelector(`[data-part="${name}"]`);
     const canvas = part("canvas");
     const state = { index: 0, sure: false };
-    let brain = null; // the Niivue, made at the first opening
-    let ticket = 0; // of the newest opening: what is loaded for an older one is dropped
+    let brain = null; // the Niivue object, made when the viewer is first opened
+    let ticket = 0; // number of the newest request; what is loaded for an older one is dropped
 
     for (const button of document.querySelectorAll("[data-map]")) {
       button.addEventListener("click", () => open(Number(button.dataset.map)));
@@ -142,7 +142,7 @@
       made.onLocationChange = locate;
       made.addVolume(await niivue.NVImage.loadFromBase64({
         base64: received.get(page.backdrop).anatomy, name: "anatomy.nii.gz", colormap: "gray",
-        cal_min: 0, cal_max: 360, // of 255: bright colours stand out from middle greys
+        cal_min: 0, cal_max: 360, // above 255, so that bright colours stand out from middle greys
       }));
       brain = made;
       arrange();
@@ -152,12 +152,12 @@
       const [scale, unsure] = [map.hdr.scl_slope, overlay.hdr.scl_slope];
       const values = map.img;
       for (let i = 0; i < values.length; i++) {
-        // -128: there is no interval
+        // -128 means that there is no interval
         if (overlay.img[i] === -128 || Math.abs(values[i] * scale) <= factor * overlay.img[i] * unsure) values[i] = 0;
       }
     }
 
-    /* Ranges of the sliders for what is shown; they stay where they are within a task. */
+    /* Set the ranges of the sliders; their positions stay the same within a task. */
     function adjust(map, layer, shown, moved) {
       const top = layer ? shown.global_max : map.limit;
       const key = layer ? `${map.label} ${layer}` : map.scale;
@@ -190,7 +190,7 @@
       part("high").textContent = layer ? text(most) : `+${text(most)}`;
       const shown = brain && brain.volumes[1];
       if (!shown) return;
-      // What NiiVue 0.69 does with these numbers: 1 fades below the threshold, 2 hides.
+      // In NiiVue 0.69, 1 fades values below the threshold, and 2 hides them.
       shown.colormapType = part("fade").checked && !layer ? 1 : 2;
       shown.cal_min = Math.max(least, 1e-6);
       shown.cal_max = Math.max(most, 1.02 * shown.cal_min);
