@@ -46,7 +46,7 @@ SCRIPTS = Path(sys.executable).parent
 # tests/test_readme.py what README and the page on models print.
 ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ", "dtg-models verify demo")
 OF_MODELS = ("dtg-models convert ",)
-MARK = "<!-- not typed by tests -->"
+MARK = "<!--not-typed-->"
 CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z_]+\d?(?![\w-])")
 PEOPLE = [f"{number:02d}" for number in range(1, 13)]
 # Voxels of 16 mm over the whole brain, so that the atlases that ship have parcels there.
