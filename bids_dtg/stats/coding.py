@@ -54,7 +54,7 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
         if len(values) != people:
             raise ValueError(f"{name} has {len(values)} values, expected {people}")
         if len(set(values)) < 2:
-            raise ValueError(f"{name} is the same for all {people}")
+            raise ValueError(f"{name} is the same for all {people} people")
         if isinstance(values[0], str):
             levels = sorted({str(value) for value in values})[1:]
             names += [f"{name}: {level}" for level in levels]

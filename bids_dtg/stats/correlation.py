@@ -81,7 +81,7 @@ def correlation_interval(
     """
     x, y = np.asarray(values, np.float64), np.asarray(others, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"r over people takes two (people,), found {x.shape} and {y.shape}")
+        raise ValueError(f"r needs two arrays (people,), found {x.shape} and {y.shape}")
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     r = float(correlation(x, y)) if len(x) else float("nan")

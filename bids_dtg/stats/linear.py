@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 People = NDArray[np.floating[Any]] | Sequence[NDArray[np.floating[Any]]]
 VOXELS_A_COEFFICIENT = 2.0  # the fewest in a parcel
-# The normal equations are solved with more voxels per coefficient and a lower condition number.
+# Normal equations are used with more voxels per coefficient, and if their condition is better.
 _MANY, _WORST = 100, 1e8
 Region = slice | NDArray[np.intp]  # selects voxels
 _Model = TypeVar("_Model", bound="_RegionBaseline")

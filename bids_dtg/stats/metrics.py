@@ -350,7 +350,7 @@ def _as_pair(pred: Maps, true: Maps) -> tuple[NDArray[np.float64], NDArray[np.fl
     predicted, measured = _as_maps(pred, "pred"), _as_maps(true, "true")
     if predicted.shape != measured.shape:
         raise ValueError(
-            f"pred and true need one shape, found {predicted.shape} and {measured.shape}"
+            f"pred and true need the same shape, found {predicted.shape} and {measured.shape}"
         )
     return predicted, measured
 
@@ -358,7 +358,7 @@ def _as_pair(pred: Maps, true: Maps) -> tuple[NDArray[np.float64], NDArray[np.fl
 def _standardised(
     maps: NDArray[np.float64], size: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Centre each row and scale it to length 1; NaN where it is constant to rounding."""
+    """Centre each row and scale it to length 1; NaN where it is constant up to rounding."""
     largest = np.abs(maps).max(axis=1) if size is None else size
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)[:, None]
     centred = maps - maps.mean(axis=1, keepdims=True)

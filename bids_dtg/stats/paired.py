@@ -83,7 +83,7 @@ def bootstrap_interval(values: Values, *, seed: int = 0, draws: int = DRAWS) -> 
 def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
     """Return each person's share in a score (jackknife pseudo-values).
 
-    The standard error of their mean is the score's own standard error.
+    Their mean is the score, and the standard error of that mean is the score's own.
 
     Parameters
     ----------
