@@ -137,7 +137,7 @@ def fit_linear(
     (2, 60)
     """
     if len(rest) < 2 or len(rest) != len(maps):
-        raise ValueError(f"{len(rest)} people's rest and {len(maps)} people's maps")
+        raise ValueError(f"there are rest of {len(rest)} and maps of {len(maps)} people")
     places = {np.shape(own)[0] for own in rest}
     places |= {np.shape(own)[-1] for own in (*maps, *(roi_maps or ()))}
     if len(places) > 1:

@@ -92,7 +92,7 @@ class LinearModel:
             if (found := getattr(self, name).shape) != shape:
                 raise ValueError(f"{name} are {shape}, found {found}")
         if sum(self.sets) != rois or min(self.sets, default=0) < 1:
-            raise ValueError(f"sets of {self.sets} ROIs are not {rois} together")
+            raise ValueError(f"sets of {self.sets} ROIs do not add up to {rois}")
 
     def predict(self, connectome: Floats) -> Floats:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
@@ -141,7 +141,7 @@ def read(weights: TensorFile, places: Places, *_processor: object) -> LinearMode
     Raises
     ------
     BundleError
-        Tensors are missing, damaged, or do not fit each other or the places.
+        Tensors are missing or damaged, or do not match each other or the mask.
     """
     found = weights.below(_PREFIX).read(mapped=_MAPPED)
     for name in ("sets", *_ARRAYS[:-1]):
@@ -151,7 +151,7 @@ def read(weights: TensorFile, places: Places, *_processor: object) -> LinearMode
     try:
         model = LinearModel(tuple(map(int, found["sets"])), **arrays)
         if model.means.shape[1] != places.number:
-            raise ValueError(f"means are of {places.number} places, found {model.means.shape}")
+            raise ValueError(f"means need {places.number} columns, found {model.means.shape}")
     except (TypeError, ValueError) as err:
         raise weights.error(f" does not fit the mask: {err}") from err
     return model

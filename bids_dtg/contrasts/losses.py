@@ -92,7 +92,7 @@ def _flatten_people(pred: Tensor, true: Tensor, mask: Tensor | None) -> tuple[Te
     """Return both maps as (people, contrasts × voxels), in float32 or better."""
     if pred.shape != true.shape or pred.ndim != 5:
         raise ValueError(
-            "maps are (people, contrasts, i, j, k), of one shape for predicted and measured; "
+            "predicted and measured maps are (people, contrasts, i, j, k) of the same shape; "
             f"found {tuple(pred.shape)} and {tuple(true.shape)}"
         )
     if pred.shape[0] < 2:
@@ -102,7 +102,7 @@ def _flatten_people(pred: Tensor, true: Tensor, mask: Tensor | None) -> tuple[Te
     if mask is not None:
         if mask.shape != pred.shape[2:]:
             raise ValueError(
-                f"a mask has the maps' voxels {tuple(pred.shape[2:])}, found {tuple(mask.shape)}"
+                f"the mask needs the maps' grid {tuple(pred.shape[2:])}, found {tuple(mask.shape)}"
             )
         inside = mask.to(device=pred.device) > 0
         if not bool(inside.any()):

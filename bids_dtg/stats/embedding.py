@@ -78,7 +78,7 @@ def umap_layout(scores: Array, seed: int) -> Array:
         There are fewer than eight points, or fewer than two components.
     """
     if len(scores) < FEWEST_FOR_UMAP or scores.shape[1] < 2:
-        raise ValueError(f"UMAP needs {FEWEST_FOR_UMAP} points and 2 components, not {scores.shape}")
+        raise ValueError(f"UMAP needs {FEWEST_FOR_UMAP} points and 2 components: {scores.shape}")
     from umap import UMAP
 
     used = np.ascontiguousarray(scores[:, :_COMPONENTS], np.float32)

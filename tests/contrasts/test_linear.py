@@ -115,7 +115,7 @@ def test_people_who_are_all_alike_get_the_mean():
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"sets": (3, 4)}, "ROIs are not 8"),
+        ({"sets": (3, 4)}, "ROIs do not add up to 8"),
         ({"weights": np.ones((7, PLACES))}, "weights are"),
         ({"variances": np.ones(3)}, "variances are"),
     ],
@@ -230,7 +230,7 @@ def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
     connectome = new.connectomes[0].astype(np.float32)
     back = linear.prepare(weights, VOXELS).predict(connectome)
     np.testing.assert_allclose(back, fitted.model.predict(connectome), rtol=1e-5, atol=1e-6)
-    with pytest.raises(BundleError, match="does not fit the mask: means are of 215 places"):
+    with pytest.raises(BundleError, match="does not fit the mask: means need 215 columns"):
         linear.read(weights, VoxelPlaces(VOXELS.grid, np.arange(215)))
 
 

@@ -74,7 +74,7 @@ _COMPARED_COLUMNS = (
     Column("people", "Participants whose predicted maps are averaged"),
     Column("measured_people", "How many of them have a measured map in the measured mean"),
     Column("r", "Correlation over voxels of the predicted with the measured mean map"),
-    Column("dice", "Area under Dice overlap of their strongest 5 to 50 % of voxels", "Dice AUC"),
+    Column("dice", "Area under the Dice curve of their strongest 5 to 50 % of voxels", "Dice AUC"),
 )
 # Keys that a mean map's sidecar copies from the participants' maps.
 _COMMON = (

@@ -57,7 +57,7 @@ def run_training(settings: Settings) -> int:
     if cohort.is_dry:
         plan = sets_of(planned)
         if groups := draw_folds(cohort, planned, kind):
-            plan[f"judge by, in {groups_in_words(groups)} left out in turn"] = planned.training
+            plan[f"cross-validate, {groups_in_words(groups)} left out in turn"] = planned.training
         return cohort.print_plan(plan)
     with cohort.results.begun() as locks:
         cohort = cohort.among(planned.everybody)
@@ -133,7 +133,7 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
 
 
 def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores, SimpleModels]:
-    """Fit a kind to all but each group in turn, score it and simple models, and join the scores.
+    """Leave each group out in turn, fit on the others, and score the model and simple models.
 
     Each fit learns everything anew: ROI maps, coefficients and gains. As with test people, only
     people predicted by the same fit are compared with each other, because the fits of different

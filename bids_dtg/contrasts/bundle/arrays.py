@@ -55,7 +55,7 @@ _LARGEST_STEP = 127  # of int8
 _VOLUMES_PER_BLOCK = 4
 
 Array = NDArray[np.float32]
-# Places of the ROI series, and of the predictions; ROI maps, and `combine`, as of `ModelBundle`.
+# Places of the ROI series and of the predictions, ROI maps and `combine`, as in `ModelBundle`.
 Geometry = tuple[Places, Places, NDArray[np.floating], Array | None]
 
 

@@ -65,7 +65,7 @@ def convert_checkpoint(
     Raises
     ------
     BundleError
-        If an input cannot be used, they do not belong together, or `out` is taken.
+        If an input cannot be used, the inputs do not match, or `out` holds something else.
     OutputError
         If the bundle cannot be written.
     SettingsError
@@ -97,7 +97,7 @@ def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
     Raises
     ------
     BundleError
-        If the file cannot be read or is no such table.
+        If the file cannot be read or is not such a table.
     """
     try:
         return parse_contrasts(read_text(Path(path)))

@@ -91,7 +91,7 @@ class PeopleScores:
         here = np.ones(predicted.shape[1], bool) if here is None else here
         products, voxels = _products(predicted, measured, training_mean, here, slab_bytes)
         if not voxels:
-            raise ValueError("there is no voxel that everybody's map covers")
+            raise ValueError("no voxel is covered by everybody's map")
         other = family[:, None] != family  # pairs from different families
         centred = products - np.outer(products[:, _ONE], products[_ONE]) / voxels
         matrix = _correlations(centred, products, _P, _M).T

@@ -257,7 +257,7 @@ def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
 
 
 def _dice(predicted: Maps, measured: Maps, here: slice | NDArray[np.bool_]) -> list[float]:
-    """Return the area under Dice overlap of each person, over the voxels of both maps."""
+    """Return each person's area under the Dice curve, over the voxels of both maps."""
     found = []
     for pair in zip(predicted, measured, strict=True):
         p, m = (maps[here] for maps in pair)

@@ -284,11 +284,11 @@ def with_outputs_of(
 
 
 def with_new_outputs(state: Mapping[str, Tensor], contrasts: int, seed: int) -> dict[str, Tensor]:
-    """Return weights with a random output layer for so many contrasts, initialised as in torch."""
+    """Return weights with a random output layer for new contrasts, initialised as in torch."""
     import torch
 
     channels = state[_WEIGHT].shape[1]
-    with torch.random.fork_rng([]):  # of the CPU: no GPU is touched
+    with torch.random.fork_rng([]):  # only the CPU's state; no GPU is touched
         torch.manual_seed(seed)
         layer = torch.nn.Conv3d(channels, contrasts, kernel_size=1)
     assert layer.bias is not None

@@ -104,7 +104,7 @@ class PreparedUNet:
         return self._plan
 
     def _attempt(self, action: Callable[[], T]) -> T:
-        """Call a function with the first plan for which there is memory."""
+        """Run a function with the first plan for which there is enough memory."""
         while True:
             try:
                 return action()

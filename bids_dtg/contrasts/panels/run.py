@@ -184,7 +184,7 @@ def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
         placement = Placement.through(everywhere, data.run.transforms)
         sampling, _ = placement.in_file(mean.header, data.interpolation)
     except RunError:
-        return None  # only a picture; errors in the files have been reported
+        return None  # it is only a figure, and errors in the files have been reported
     return mean.at(sampling).reshape(grid.shape)
 
 
@@ -248,7 +248,7 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
         [None if value != value else f"{value:.1f}" for value in row]
         for row in np.concatenate(values).clip(-_MOST, _MOST).T
     ]
-    frames = "frame" if carpet.each == 1 else f"mean of {carpet.each} frames in a row"
+    frames = "frame" if carpet.each == 1 else f"mean of {carpet.each} consecutive frames"
     return Kept(
         CARPET_FILE,
         encoded(tsv_text(names, rows)),

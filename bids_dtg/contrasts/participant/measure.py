@@ -350,7 +350,7 @@ def measure(
     -------
     Connectome
         (rois, voxels of the bundle's mask) of the whole run. The program predicts maps for each
-        segment of a run and averages them; segments, halves and quality measures are in the result
+        segment of a run and averages them; segments, halves and quality metrics are in the result
         of `Reader.measure`.
 
     Raises
@@ -401,8 +401,8 @@ def measure_array(
     Parameters
     ----------
     bold
-        (i, j, k, frames), as nibabel's `get_fdata` gives it, in the space of the model's grid
-        (`bundle.grid.space`) and on its lattice: any crop, flip or order of axes of it.
+        (i, j, k, frames), as from nibabel's `get_fdata`, in the space of the model's grid
+        (`bundle.grid.space`) and on its lattice, with any crop, flip or order of axes.
     affine
         (4, 4), voxel indices to RAS+ mm.
     bundle

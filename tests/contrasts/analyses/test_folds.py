@@ -134,7 +134,7 @@ def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
     assert call(tmp_path, "train", *LINEAR, *words) == 0
     shown = capsys.readouterr().out
     assert "to train: 8 participants" in shown
-    assert "to judge by, in 4 groups of 2 participants left out in turn: 8 part" in shown
+    assert "to cross-validate, 4 groups of 2 participants left out in turn: 8 part" in shown
 
 
 def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):

@@ -107,8 +107,8 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
     if (voxels := int(np.prod(grid.shape))) > _MOST_VOXELS:
         edges = " x ".join(f"{edge:.0f}" for edge in np.array(grid.shape) * min(sizes))
         raise RunError(
-            f"{image} has a field of view of {edges} mm, {voxels} voxels of the model",
-            expected=f"a head in at most {_MOST_VOXELS} of them",
+            f"{image} has a field of view of {edges} mm, {voxels} voxels at the model's size",
+            expected=f"at most {_MOST_VOXELS} voxels",
         )
     return Target(grid, transforms, image)
 
