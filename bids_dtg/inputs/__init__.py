@@ -1,16 +1,16 @@
-"""Datasets: their participants and runs, and the version of a run that is read.
+"""Input data: datasets, participants, runs, anatomy, measured maps and arrays.
 
 Datasets and participants:
 
 - `dataset`: the type of a dataset, and its participants
-- `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
-- `participants`: tables of participants: what is known of them, families, sets of a split
+- `studies`: studies without BIDS names (HCP, UK Biobank), and their runs
+- `participants`: tables of participants, with variables, families and the sets of a split
 
 Runs:
 
-- `run`: a resting-state run as files, and what names of files say
-- `selection`: sessions, tasks and BIDS filters that were asked for
-- `runs`: the runs of a participant, and labels that no run has
+- `run`: a resting-state run as files, and the parsing of file names
+- `selection`: requested sessions, tasks and BIDS filters
+- `runs`: the runs of a participant; refusal of labels that no run has
 - `space_choice`: which version of a run is read, and the transforms to it
 
 Behaviour:
@@ -19,21 +19,21 @@ Behaviour:
 
 Connections:
 
-- `structural`: structural connectomes that others made: their participants, and what is refused
+- `structural`: structural connectomes made by other programs
 
 Arrays:
 
-- `arrays`: people as arrays, joined from several files
-- `rest_sketch`: numbers by which rest is known again, whatever its label, order or scale
+- `arrays`: participants as arrays, joined from several files
+- `rest_sketch`: fingerprints that recognise the same data under another label, order or scale
 
 Anatomy:
 
 - `anatomy`: a participant's T1w image, transforms to templates, and midthickness surfaces
-- `templateflow`: transforms between templates, from TemplateFlow
-- `atlases`: atlases by name, by file and in BIDS data sets of atlases
-- `cortex`: maps of the cortex by region, where regions lie, and their hemispheres
+- `templateflow`: TemplateFlow's transforms between templates, and its atlases
+- `atlases`: atlases by name, by file and in BIDS datasets of atlases
+- `cortex`: cortical maps by region, positions of regions, and their hemispheres
 
 Measured maps:
 
-- `statmaps`: measured contrast maps: found by names, and chosen by task, space and session
+- `statmaps`: measured contrast maps, found by name and chosen by task, space and session
 """

@@ -1,12 +1,13 @@
 """A participant's anatomy as files: the T1w image, transforms to templates, and surfaces.
 
-Nothing is looked up before it is asked for, so that calls that need no anatomy pay nothing for it.
-Code that reads several of the files first checks that all of them have content, so that one error
-names every file to fetch.
+Files are searched for only when needed, so that runs without anatomy take no time for it. Code
+that reads several files first checks that all of them have content, so that one error names every
+file to fetch.
 
-Names of surfaces that programs write: HCP's pipelines below ``MNINonLinear/fsaverage_LR32k``;
-fMRIPrep 25 and later on fsLR's mesh, 23.1 to 24 on FreeSurfer's mesh with spheres registered to
-fsLR; XCP-D under fMRIPrep's names, but with points that have been moved to the template.
+Surfaces are found as these programs write them: the HCP pipelines in
+``MNINonLinear/fsaverage_LR32k``; fMRIPrep 25 and later on the fsLR mesh, 23.1 to 24 on FreeSurfer's
+mesh with spheres registered to fsLR; XCP-D under fMRIPrep's names, but with coordinates moved to
+the template.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ _TRANSFORMS = (".h5", ".txt", ".tfm")
 
 Side = Literal["L", "R"]
 _SIDES: tuple[Side, Side] = ("L", "R")
-# Never below T1w, where files have the same names and points are in another space.
+# Not the folder T1w, whose files have the same names but coordinates in another space.
 _HCP_FOLDER = Path("MNINonLinear", "fsaverage_LR32k")
-# By the registration of the mesh: areal features, then folds alone.
+# Mesh registered by areal features (MSMAll) first, then by folding alone.
 _HCP_KINDS = ("midthickness_MSMAll", "midthickness")
-# Of a surface that fMRIPrep made itself, or was given; of one that XCP-D moved.
+# Values of desc- for surfaces that fMRIPrep made or was given, and for those that XCP-D moved.
 _FMRIPREP_DESCS, _XCPD_DESCS = (None, "preproc"), ("hcp", None)
-# Spheres registered to fsLR by folds (MSM), or by way of fsaverage.
+# Spheres registered to fsLR by folding (MSMSulc), or via fsaverage.
 _SPHERE_DESCS = ("msmsulc", "reg")
 
 
@@ -47,36 +48,37 @@ _SPHERE_DESCS = ("msmsulc", "reg")
 class Anatomy:
     """The anatomy of a participant, or of one of their sessions, as fMRIPrep names its files.
 
-    Its space is T1w: scanner RAS+ mm of the preprocessed T1w image. fMRIPrep keeps one reference
-    a participant (`sub-01/anat`, or the `anat` of the only session with a T1w image) or one a
-    session (`sub-01/ses-1/anat`); the session's own is taken before the participant's.
+    T1w space means scanner RAS+ coordinates (mm) of the preprocessed T1w image. fMRIPrep keeps
+    one reference per participant (`sub-01/anat`, or the `anat` of the only session with a T1w
+    image) or one per session (`sub-01/ses-1/anat`). The session's reference takes precedence.
     """
 
-    root: Path  # the dataset of derivatives
+    root: Path  # the derivatives dataset
     participant: str  # label without sub-
-    session: str | None = None  # label without ses-; None: what is of all sessions
+    session: str | None = None  # label without ses-; None for the anatomy of all sessions
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:
-        """Where its files may lie, the nearest first; not all of them need be there."""
+        """Folders that may hold its files, in order of precedence; they need not exist."""
         participant = self.root / f"sub-{self.participant}"
         own = [participant / f"ses-{self.session}" / "anat"] if self.session is not None else []
         folders = [*own, participant / "anat"]
         if not any(folder.is_dir() for folder in folders):
-            # One session has the T1w image of all; where several have one, none is meant.
+            # A single session with an anat folder has the T1w image of all sessions. With several
+            # such folders it is unclear which one applies, so none is used.
             others = [path for path in participant.glob("ses-*/anat") if path.is_dir()]
             folders += others if len(others) == 1 else []
         return tuple(folders)
 
     @cached_property
     def t1w(self) -> Path:
-        """The preprocessed T1w image in its own space: fMRIPrep's names have no space- then.
+        """The preprocessed T1w image in its own space, which fMRIPrep names without space-.
 
         Raises
         ------
         RunError
-            It is not there, or there are several.
+            The image is missing, or there are several.
         """
         for folder in self.folders:
             files = _files_of(self.participant, folder, "_T1w.nii*")
@@ -87,15 +89,15 @@ class Anatomy:
         raise self._lacks(
             "desc-preproc_T1w.nii.gz",
             expected="the T1w image of fMRIPrep in its own space",
-            remedy="give fMRIPrep's derivatives as the input, with its anat folders",
+            remedy="give fMRIPrep's derivatives with their anat folders as the input",
         )
 
     def points_to(self, template: str) -> tuple[TransformFile, ...]:
-        """Find the transforms that map points of T1w space to points of a template.
+        """Find the transforms that map points from T1w space to a template.
 
         A file `from-TEMPLATE_to-T1w` resamples images of the template onto the T1w image, so it
-        maps points of T1w space to points of the template. Where there is none, that of another
-        template is followed by TemplateFlow's transform between the two.
+        maps points from T1w space to the template. If there is none, the transform of another
+        template is followed by TemplateFlow's transform between the two templates.
 
         Parameters
         ----------
@@ -110,9 +112,9 @@ class Anatomy:
         Raises
         ------
         TransformMissingError
-            TemplateFlow's transform would do, and is not on this machine.
+            TemplateFlow's transform is needed, but is not on this machine.
         RunError
-            There is no way, or there are several files of one transform.
+            There is no suitable transform, or there are several files of one transform.
 
         Examples
         --------
@@ -129,22 +131,22 @@ class Anatomy:
         return (own,) if own else self.through(template, T1W)[0]
 
     def transform(self, origin: str, to: str) -> TransformFile:
-        """Find the file that resamples images of one space to another; one of them is T1w.
+        """Find the file that resamples images from one space to another; one of them is T1w.
 
         Raises
         ------
         RunError
-            There is none, or there are several.
+            There is no such file, or there are several.
         """
         if own := self._own(origin, to):
             return own
         raise self._no_transform(origin, to)
 
     def through(self, origin: str, to: str) -> tuple[tuple[TransformFile, ...], str]:
-        """Find the transforms between T1w and a template by way of another template.
+        """Find the transforms between T1w and a template via another template.
 
-        The participant's transform leads between T1w and the other template, and TemplateFlow's
-        between that and the template.
+        The participant's transform connects T1w and the other template; TemplateFlow's transform
+        connects the two templates.
 
         Parameters
         ----------
@@ -161,9 +163,9 @@ class Anatomy:
         Raises
         ------
         TransformMissingError
-            TemplateFlow's transform would do, and is not on this machine.
+            TemplateFlow's transform is needed, but is not on this machine.
         RunError
-            There is no such way.
+            There are no such transforms.
         """
         end, other = ("from", "to") if origin == T1W else ("to", "from")
         templates = {
@@ -180,7 +182,7 @@ class Anatomy:
             except TransformMissingError as err:
                 missing = missing or err
             except RunError:
-                continue  # TemplateFlow has no such transform, as of fsnative
+                continue  # TemplateFlow has no such transform, for example for fsnative
             else:
                 if origin == T1W:
                     return (between, self.transform(T1W, template)), template
@@ -210,27 +212,27 @@ class Anatomy:
 def find_anatomy(
     dataset: InputDataset, participant: str, session: str | None, *, templateflow: TemplateFlow
 ) -> Anatomy:
-    """Return the anatomy of one participant, or of one of their sessions; no file is looked up.
+    """Return the anatomy of a participant or one of their sessions; no file is searched for yet.
 
     Parameters
     ----------
     dataset
         The input, of any type.
     participant, session
-        Labels without `sub-` and `ses-`; no session: what is of all of them.
+        Labels without `sub-` and `ses-`; no session means the anatomy of all sessions.
     templateflow
-        Where transforms between templates are.
+        TemplateFlow's folder, for transforms between templates.
 
     Raises
     ------
     RunError
-        The input's folders have no files of the participant's own space as fMRIPrep writes them.
+        The input is of a study whose folders do not follow fMRIPrep's anatomical outputs.
     """
     if dataset.study is not None:
         raise RunError(
-            f"{dataset.study.title} has no transforms to T1w space that can be read",
+            f"{dataset.study.title} has no readable transforms to T1w space",
             expected="from-TEMPLATE_to-T1w_mode-image_xfm.h5 in fMRIPrep's anat folder",
-            remedy="leave out what is to be in the participant's own space",
+            remedy="do not request outputs in the participant's own space",
         )
     return Anatomy(dataset.root.absolute(), participant, session, templateflow)
 
@@ -248,12 +250,12 @@ def transform_files(folder: Path, participant: str, **wanted: str) -> list[Named
 
 
 def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
-    """List files of a participant in a folder; a copy of somebody else's is not theirs."""
+    """List files in a folder that are named after the participant; others are ignored."""
     return named_files(folder.glob(f"sub-{participant}_*{pattern}"))
 
 
 def _only(files: list[NamedFile], what: str) -> Path:
-    """Return the path of the one file that was found."""
+    """Return the path of the only file found; refuse several."""
     if len(files) > 1:
         names = ", ".join(file.path.name for file in files)
         raise RunError(f"{files[0].path.parent} has several {what}: {names}", expected="one")
@@ -264,15 +266,15 @@ def _only(files: list[NamedFile], what: str) -> Path:
 class SurfaceSide:
     """The files of one hemisphere."""
 
-    midthickness: Path  # halfway between white matter and pia
-    # Its vertices on a sphere that is registered to fsLR; None: they are fsLR's already.
+    midthickness: Path  # surface halfway between white matter and pia
+    # Sphere registered to fsLR with the same vertices; None if the surface is on the fsLR mesh.
     sphere: Path | None = None
-    # The same registered to fsaverage, where it is there: another sphere, in sound data.
+    # The sphere registered to fsaverage, if there is one; in intact data it differs from `sphere`.
     fsaverage_sphere: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All that are read."""
+        """All files that are read."""
         named = (self.midthickness, self.sphere, self.fsaverage_sphere)
         return tuple(path for path in named if path)
 
@@ -282,10 +284,10 @@ Sides = dict[Side, SurfaceSide]
 
 @dataclass(frozen=True)
 class SurfaceFiles:
-    """The midthickness surfaces of one participant, and why these."""
+    """The midthickness surfaces of one participant, and the reason for the choice."""
 
     reason: str  # one clause
-    # Empty: the participant has none that can be used, and a template's surface stands in.
+    # Empty if the participant has no usable surfaces, and a template's surface is used instead.
     sides: Mapping[Side, SurfaceSide] = field(default_factory=dict)
     # Their composition maps points of the surfaces to points of the model's space.
     transforms: tuple[TransformFile, ...] = ()
@@ -314,23 +316,23 @@ def find_surfaces(
     participant
         Label without ``sub-``.
     session
-        Label without ``ses-``; None: maps of all sessions together.
+        Label without ``ses-``; None for maps of all sessions together.
     model
         Template of the model's grid.
     templateflow
-        Where transforms between templates are.
+        TemplateFlow's folder, for transforms between templates.
 
     Returns
     -------
     SurfaceFiles
-        Without sides, and with the reason, where no surface leads to the model's space.
+        Without sides, but with the reason, if no surface can be brought to the model's space.
 
     Raises
     ------
     RunError
-        A file is there by name only, as DataLad and git-annex leave it.
+        The content of a file is missing, as DataLad and git-annex leave it.
     TransformPlannedError
-        A transform would be fetched, if this were no plan.
+        A transform would be fetched, but this is a dry run.
     """
     anatomy = Anatomy(dataset.root, participant, session, templateflow)
     pairs = _hcp_surfaces(dataset.study, anatomy) if dataset.study else _surfaces(dataset, anatomy)
@@ -338,8 +340,8 @@ def find_surfaces(
     transforms: tuple[TransformFile, ...] = ()
     if not sides:
         words = (
-            f"sub-{participant} has neither midthickness surfaces on fsLR's mesh, nor some with "
-            "spheres that are registered to it"
+            f"sub-{participant} has no midthickness surfaces on the fsLR mesh, and none with "
+            "spheres registered to fsLR"
         )
     elif _is_moved(dataset):
         words += f", which XCP-D moved to {model}"
@@ -360,7 +362,7 @@ def _is_moved(dataset: InputDataset) -> bool:
 
 
 def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
-    """Yield the sides that there are on each mesh of a study's folders, the best first."""
+    """Yield the available sides on each mesh of a study's folders, the best mesh first."""
     for person in person_folders(study, anatomy.root, anatomy.participant):
         if anatomy.session not in (None, person.session):
             continue
@@ -377,7 +379,7 @@ def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]
 
 
 def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
-    """Yield the sides that there are on each mesh of fMRIPrep's folders, the best first."""
+    """Yield the available sides on each mesh of fMRIPrep's folders, the best mesh first."""
     descs = _XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
     for folder in anatomy.folders:
         files = _files_of(anatomy.participant, folder, "hemi-*.surf.gii")

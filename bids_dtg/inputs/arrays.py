@@ -1,16 +1,17 @@
-"""People as arrays: rest, connectomes and what belongs to them, from files joined by people.
+"""Participants' data as arrays (rest, connectomes and more), from files joined by `people`.
 
-What a key holds, and its axes:
+Keys, with their axes and content:
 
-- `people` (people,), `places` (places,): names; numbers count as names
-- `rest` (people, places, frames), `tr_seconds` (), `session` () of the rest
-- `edges` (people, edges): Fisher z of connectomes' upper triangles, row by row, instead of rest,
-  for what asks for them
-- `structural` (people, places, places)
-- `families` (people,): people with the same one are related
-- `task_bold` (people, runs, places, frames): task BOLD, NaN in censored frames, after the end
-  of a run, and all through a run that a person has not; beside it, in the same file,
-  `task_bold_runs` (runs,): the tasks, and `task_bold_tr_seconds` (); for what asks for them
+- `people` (people,), `places` (places,): names of participants and of voxels or regions; numbers
+  count as names
+- `rest` (people, places, frames): resting-state BOLD, with its `tr_seconds` () and `session` ()
+- `edges` (people, edges): upper triangles of connectomes, row by row, as Fisher z; some analyses
+  take them instead of rest
+- `structural` (people, places, places): structural connectomes
+- `families` (people,): people with the same family are related
+- `task_bold` (people, runs, places, frames): task BOLD, for analyses that use it; NaN in censored
+  frames, after the end of a run, and in runs that a person does not have. The same file holds
+  `task_bold_runs` (runs,), the task of each run, and `task_bold_tr_seconds` ()
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from bids_dtg.inputs.participants import NONE, Families
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.notices import named
 
-PEOPLE_BY = ("rest", "edges")  # what people may be known by
+PEOPLE_BY = ("rest", "edges")  # keys that can describe people; files have one of them
 _OF_TASKS = ("task_bold", "task_bold_runs", "task_bold_tr_seconds")
 _AXES = {
     "people": ("people",),
@@ -48,7 +49,7 @@ _AXES = {
     "task_bold_runs": ("runs",),
 }
 KEYS = (*_AXES, "tr_seconds", "session", "task_bold_tr_seconds")
-# An array of these is one in all files together; each file may have names and times of its own.
+# Keys that only one of the files may have; names and times may be in every file.
 _ALONE = ("edges", "structural", "families", "task_bold")
 _NUMBERS = (*PEOPLE_BY, "structural", "task_bold")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
@@ -60,15 +61,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class StoredArray:
-    """An array of a file; HDF5 is read a person at a time."""
+    """An array in a file; HDF5 is read one person at a time."""
 
     path: Path
     key: str
-    values: Any  # an array, or a data set of HDF5
-    rows: Mapping[str, int] = field(default_factory=dict)  # label -> row, where people come first
-    tr_seconds: float = math.nan  # of rest, or of tasks
-    session: str = ""  # of rest
-    tasks: tuple[str, ...] = ()  # of task BOLD: the task of each run
+    values: Any  # an array, or an HDF5 dataset
+    rows: Mapping[str, int] = field(default_factory=dict)  # label -> row, if people are an axis
+    tr_seconds: float = math.nan  # for rest and task BOLD
+    session: str = ""  # for rest
+    tasks: tuple[str, ...] = ()  # for task BOLD: the task of each run
 
     @property
     def title(self) -> str:
@@ -81,12 +82,12 @@ class StoredArray:
         return tuple(self.values.shape)
 
     def of(self, label: str) -> Array:
-        """Read a person's row; DatasetError where it is damaged."""
+        """Read a person's row; raise a DatasetError if it is damaged."""
         with reading(self.path, DatasetError):
             return np.asarray(self.values[self.rows[label]])
 
     def whole(self) -> Array:
-        """Read all of it; of text as strings; DatasetError where it is damaged."""
+        """Read the whole array, text as strings; raise a DatasetError if it is damaged."""
         with reading(self.path, DatasetError):
             values = np.asarray(self.values[()])
             if values.dtype.kind not in "SO":
@@ -97,28 +98,28 @@ class StoredArray:
 
 @dataclass(frozen=True, eq=False)
 class ArrayPeople:
-    """People of one or several files of arrays."""
+    """The people in one or several files of arrays."""
 
-    files: tuple[Path, ...]  # in the order of the call
-    labels: tuple[str, ...]  # of everybody, without sub-
-    places: tuple[str, ...]  # names
+    files: tuple[Path, ...]  # in the order of the command line
+    labels: tuple[str, ...]  # of all people, without sub-
+    places: tuple[str, ...]  # names of voxels or regions
     places_named: bool  # whether a file names them
-    rest: tuple[StoredArray, ...]  # of each session
+    rest: tuple[StoredArray, ...]  # one array per session
     structural: StoredArray | None  # connections between places, as counted
     families: Families
-    edges: StoredArray | None = None  # of connectomes, where these were asked for
-    task_bold: StoredArray | None = None  # (people, runs, places, frames), likewise
+    edges: StoredArray | None = None  # of connectomes, if requested
+    task_bold: StoredArray | None = None  # (people, runs, places, frames), if requested
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     def sketches(self, label: str) -> dict[str, str]:
-        """Return sketches of a person's rest by session, by which it is known again.
+        """Return sketches of a person's rest by session, which recognise the same data again.
 
-        Rest that is the same everywhere, or has values that are not finite, has none.
+        Rest that is constant or has values that are not finite has no sketch.
         """
         found = {}
         for array in self.rest:
             if label in array.rows:
-                with suppress(DatasetError):  # a later step says why it cannot be used
+                with suppress(DatasetError):  # a later step reports it
                     values = array.of(label)
                     if np.isfinite(values).all() and np.ptp(values) and (known := sketch(values)):
                         found[array.session] = known
@@ -126,12 +127,12 @@ class ArrayPeople:
 
 
 def read_key_names(texts: Sequence[str]) -> dict[str, str]:
-    """Return by which key each array is read, of `--array-key NAME=KEY` texts.
+    """Return the key of each array, from `--array-key NAME=KEY` texts.
 
     Raises
     ------
     SettingsError
-        A text is none, or a name is not known or is given twice.
+        A text is not NAME=KEY, or a name is unknown or given twice.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def read_key_names(texts: Sequence[str]) -> dict[str, str]:
         if not key or name not in KEYS or name in given:
             raise SettingsError(
                 f"--array-key is '{text}'",
-                expected=f"NAME=KEY, once for a name; NAME one of {', '.join(KEYS)}",
+                expected=f"NAME=KEY, each NAME once; NAME is one of {', '.join(KEYS)}",
             )
         given[name] = key
     return {name: given.get(name, name) for name in KEYS}
@@ -157,25 +158,25 @@ def read_arrays(
     of: Sequence[str] = ("rest",),
     tasks: bool = False,
 ) -> ArrayPeople:
-    """Read files of arrays: npz whole, of HDF5 what is small.
+    """Read files of arrays: npz files completely, HDF5 files on demand.
 
     Nothing in a file is ever unpickled.
 
     Parameters
     ----------
     paths
-        Of npz or HDF5.
+        Paths of npz or HDF5 files.
     keys
-        `NAME=KEY` texts: under which key a file has what is called NAME here.
+        `NAME=KEY` texts: the files have the array NAME under the key KEY.
     of
-        What people may be known by, `rest` or `edges`: files have one of them.
+        Accepted descriptions of people, `rest`, `edges` or both; files have one of them.
     tasks
-        Whether task BOLD is read, too.
+        Whether to read task BOLD as well.
 
     Raises
     ------
     DatasetError
-        A file cannot be used, lacks something, or does not belong to the others.
+        A file cannot be used, lacks something, or does not match the others.
     SettingsError
         `keys` are wrong.
 
@@ -204,7 +205,7 @@ def read_arrays(
     number = _require_same_sizes(found)
     given = {file["places"].title: _names(file["places"]) for file in found if "places" in file}
     if len(set(given.values())) > 1:
-        raise DatasetError(f"{' and '.join(given)} differ", expected="the same places")
+        raise DatasetError(f"{' and '.join(given)} differ", expected="the same names of places")
     places = next(iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1)))
     notes = []
     unnamed = {
@@ -215,11 +216,11 @@ def read_arrays(
     }
     if unnamed:
         assumed = "are assumed to be in the order of the other files" if given else "are numbered"
-        notes += [f"{named(sorted(unnamed))}: no names of places, which {assumed}"]
+        notes += [f"{named(sorted(unnamed))}: places have no names and {assumed}"]
     if unread := sorted(there - set(by_key.values())):
         notes += [
-            f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
-            "a key one"
+            f"keys that are not used here: {named(unread)}; --array-key NAME=KEY says what a key "
+            "holds"
         ]
     return ArrayPeople(
         files=files,
@@ -238,7 +239,7 @@ def read_arrays(
 
 
 def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[str, StoredArray]:
-    """Return the arrays of a file that have a meaning, by it; the keys of all are added."""
+    """Return a file's known arrays by name; add all its keys to `there`."""
     wanted = set(by_key.values())
     with reading(path, DatasetError):
         with open_foreign(path) as file:
@@ -250,14 +251,14 @@ def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[s
         elif begins == _HDF5:
             import h5py
 
-            # It stays open as long as one of its arrays is in use, and is not locked.
+            # The file stays open, without a lock, while one of its arrays is in use.
             hdf5 = h5py.File(open_foreign(path), "r")
             keys = list(hdf5)
             stored = {key: hdf5[key] for key in keys if key in wanted}
         else:
             raise DatasetError(
-                f"{path} is no file of arrays that is known",
-                expected="a file of NumPy (.npz) or HDF5",
+                f"{path} is not a file of arrays",
+                expected="a NumPy (.npz) or HDF5 file",
             )
     there.update(keys)
     arrays = {
@@ -276,14 +277,14 @@ def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[s
         if not right or 0 in array.shape or array.values.dtype.kind not in kinds:
             raise DatasetError(
                 f"{array.title} is {array.values.dtype} of shape {array.shape}",
-                expected=f"{'numbers' if name in _NUMBERS else 'numbers or text'}, none of no size"
+                expected=f"{'numbers' if name in _NUMBERS else 'numbers or text'}, not empty"
                 + (f", ({', '.join(axes)})" if axes else ""),
             )
     with_rows = [name for name in arrays if "people" in _AXES.get(name, ())]
     if with_rows and "people" not in arrays:
         raise DatasetError(
             f"{path} names no people",
-            expected="a key people in each file, by which files are joined",
+            expected="the key people in each file, by which files are joined",
             remedy="give the key with --array-key people=KEY",
         )
     rows = _rows(arrays["people"]) if with_rows else {}
@@ -295,7 +296,7 @@ def _rows(people: StoredArray) -> dict[str, int]:
     labels = [name.removeprefix("sub-") for name in _names(people, of_people=True)]
     if odd := [label for label in labels if not _LABEL.fullmatch(label)]:
         raise DatasetError(
-            f"{people.title} names {odd[0]!r}", expected="letters and digits, as in BIDS"
+            f"{people.title} has the name {odd[0]!r}", expected="letters and digits, as in BIDS"
         )
     return {label: row for row, label in enumerate(labels)}
 
@@ -307,7 +308,7 @@ def _require_keys(
     of: Sequence[str],
     everything: str,
 ) -> dict[str, StoredArray]:
-    """Refuse files that lack a key, or both rest and edges; return arrays that one file has."""
+    """Refuse missing or conflicting keys; return the arrays that only one file may have."""
     has = {name for file in found for name in file}
     if absent := sorted(renamed - has):
         raise DatasetError(
@@ -315,7 +316,7 @@ def _require_keys(
             expected=f"one of {everything}",
         )
     if has >= set(PEOPLE_BY):
-        raise DatasetError(f"there are {' and '.join(PEOPLE_BY)}", expected="one of them")
+        raise DatasetError(f"the files have {' and '.join(PEOPLE_BY)}", expected="one of them")
     if not has & set(of):
         raise DatasetError(
             f"no file has {' or '.join(by_key[name] for name in of)}; there are {everything}",
@@ -332,13 +333,13 @@ def _require_keys(
 
 
 def _require_same_sizes(found: Sequence[Mapping[str, StoredArray]]) -> int:
-    """Refuse axes of other lengths than those of other arrays; return the number of places."""
+    """Refuse arrays whose axes have different lengths; return the number of places."""
     sizes: dict[str | Path, tuple[int, str]] = {}
     for name, array in (pair for file in found for pair in file.items()):
         for axis, size in zip(_AXES.get(name, ()), array.shape, strict=False):
             if axis == "frames":
                 continue
-            of = array.path if axis == "people" else axis  # a file has people of its own
+            of = array.path if axis == "people" else axis  # each file may have other people
             known, first = sizes.setdefault(of, (size, array.title))
             if known != size:
                 raise DatasetError(
@@ -349,19 +350,19 @@ def _require_same_sizes(found: Sequence[Mapping[str, StoredArray]]) -> int:
 
 
 def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
-    """Return the names of an array, text or whole numbers, each once."""
+    """Return an array of text or integers as names; refuse empty and repeated ones."""
     values = array.whole()
     names = tuple(str(value).strip() for value in values.ravel())
     if values.dtype.kind not in "iuU" or not all(names):
         raise DatasetError(
-            f"{array.title} is {values.dtype}, or has an empty name", expected="a name each"
+            f"{array.title} is {values.dtype}, or has an empty name", expected="names as text"
         )
     counts = Counter(name.casefold() if of_people else name for name in names)
     if len(counts) < len(names):
         raise DatasetError(
             f"{array.title} has the name '{counts.most_common(1)[0][0]}' twice",
             expected="each name once",
-            remedy="give each session as a file of its own, with the key session"
+            remedy="give each session in a separate file, with the key session"
             if of_people
             else None,
         )
@@ -378,14 +379,14 @@ def _families(array: StoredArray | None) -> Families:
 
 
 def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]:
-    """Return the arrays of rest: several are sessions of different names."""
+    """Return the arrays of rest; several must be sessions with different names."""
     times = {_seconds(file["tr_seconds"]) for file in found if "tr_seconds" in file}
     made: dict[str, StoredArray] = {}
     for file in (file for file in found if "rest" in file):
         rest = file["rest"]
         if "tr_seconds" not in file and len(times) != 1:
             raise DatasetError(
-                f"{rest.path} has rest and no tr_seconds",
+                f"{rest.path} has rest but no tr_seconds",
                 expected="seconds per frame under the key tr_seconds",
                 remedy="give the key with --array-key tr_seconds=KEY",
             )
@@ -394,19 +395,19 @@ def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]
         if session in made:
             raise DatasetError(
                 f"rest is in {made[session].path} and in {rest.path}",
-                expected="one file with it, or a key session in each, with different names",
+                expected="one file with it, or the key session in each, with different names",
             )
         made[session] = replace(rest, tr_seconds=tr_seconds, session=session)
     return tuple(made.values())
 
 
 def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
-    """Return task BOLD with the other arrays of its file."""
+    """Return task BOLD with the tasks and the TR from its file."""
     bold = file["task_bold"]
     if lacking := [name for name in _OF_TASKS if name not in file]:
         raise DatasetError(
-            f"{bold.path} has task_bold and no {' and no '.join(lacking)}",
-            expected="the task of each run (task_bold_runs), as names of event files have it, and "
+            f"{bold.path} has task_bold but no {' and no '.join(lacking)}",
+            expected="the task of each run (task_bold_runs), as in the names of event files, and "
             "seconds per frame (task_bold_tr_seconds)",
         )
     seconds = _seconds(file["task_bold_tr_seconds"])
@@ -419,7 +420,7 @@ def _seconds(array: StoredArray) -> float:
         raise DatasetError(
             f"{array.title} is {values.dtype} {array.shape}", expected="one number, in seconds"
         )
-    seconds = round(float(values[0]), 6)  # a float of 32 bits is not 0.72
+    seconds = round(float(values[0]), 6)  # 0.72 as float32 is not exactly 0.72
     if not 0 < seconds <= LONGEST_TR_SECONDS:
         raise DatasetError(
             f"{array.title} is {seconds:g}", expected=EXPECTED_TR, remedy=in_milliseconds(seconds)
@@ -431,7 +432,7 @@ def _session(array: StoredArray) -> str:
     names = [str(name).removeprefix("ses-") for name in np.unique(array.whole())]
     if len(names) > 1 or not _SESSION.fullmatch(names[0]):
         raise DatasetError(
-            f"{array.title} names {' and '.join(map(repr, names[:2]))}",
-            expected="one session a file, of letters, digits, '.', '-', '_'",
+            f"{array.title} has the name {' and '.join(map(repr, names[:2]))}",
+            expected="one session per file, named with letters, digits, '.', '-', '_'",
         )
     return names[0]

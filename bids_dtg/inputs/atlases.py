@@ -1,4 +1,4 @@
-"""Atlases by name, by file and in BIDS data sets of atlases: images, names of parcels, spaces."""
+"""Atlases by name, by file and in BIDS datasets of atlases: images, parcel names, spaces."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow, has_content
 from bids_dtg.notices import named
 
-# What ships with the program: a BIDS data set of atlases.
+# The BIDS dataset of atlases that ships with the program.
 FOLDER = Path(__file__).parent / "atlas_data"
-SPACE = "MNI152NLin6Asym"  # of all atlases that have a name here
+SPACE = "MNI152NLin6Asym"  # space of all atlases that can be named
 DEFAULT = "Schaefer400"
-NONE = "none"  # as --atlases takes it
+NONE = "none"  # value of --atlases for no atlas
 
 _FLAG = "--atlases"
 _IMAGES = (".nii.gz", ".nii")
-_ENTITIES = ("atlas", "seg", "scale")  # that name an atlas
+_ENTITIES = ("atlas", "seg", "scale")  # entities that identify an atlas
 _PARCELS = re.compile(r"(\d+)Parcels(\d+)Networks")
 _TEMPLATE = re.compile(r"(?:^|[/:_])tpl-([0-9A-Za-z]+)")
-# BIDS data sets of atlases, and those of XCP-D below sourcedata/atlases.
+# Depths of images in BIDS datasets of atlases, and in XCP-D's sourcedata/atlases.
 _LEVELS = ("", "*/", "*/*/", "*/*/*/")
-# What `atlas-<label>_description.json` says that the tables' sidecars repeat.
+# Entries of `atlas-<label>_description.json` that are copied to the sidecars of tables.
 _FACTS = ("Name", "License", "ReferencesAndLinks")
-_TABLE_WORDS = "tab-separated columns index and name, one row a label"
+_TABLE_WORDS = "tab-separated columns index and name, one row per label"
 
 
 @dataclass(frozen=True)
 class KnownAtlas:
-    """An atlas that `--atlases` takes by its name: a row of `atlases.toml`."""
+    """An atlas that `--atlases` accepts by name: a row of `atlases.toml`."""
 
-    name: str  # what is typed
-    entities: Mapping[str, str]  # atlas, and seg and scale where it has several
+    name: str  # as typed by users
+    entities: Mapping[str, str]  # atlas, and seg and scale if it has several parcellations
     facts: Mapping[str, Any]  # licence, what to cite
-    pinned: PinnedFile | None = None  # TemplateFlow's file at 2 mm; None: it ships with the program
+    pinned: PinnedFile | None = None  # TemplateFlow's file at 2 mm; None if shipped with us
 
 
 @dataclass(frozen=True)
 class AtlasFile:
-    """A label image, the names of its labels, and where it lies."""
+    """A label image, the names of its labels, and its space."""
 
     image: Path
-    entities: Mapping[str, str]  # atlas, and seg and scale where it has several; atlas first
-    space: str  # TemplateFlow's name of the template, its cohort after a `+`
-    names: Mapping[int, str] | None = None  # label -> name; None: it has no table
-    table: str | None = None  # where the names are from
-    # From the model's points to the image's; none where both are in one space.
+    entities: Mapping[str, str]  # atlas first, then seg and scale if it has several parcellations
+    space: str  # TemplateFlow's name of the template; a cohort follows after `+`
+    names: Mapping[int, str] | None = None  # label -> name; None if it has no table
+    table: str | None = None  # path of the table that names were read from
+    # These map points of the model's space to the image's; empty if both are in one space.
     transforms: tuple[TransformFile, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)  # name, licence, what to cite
 
 
 def entities_of(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the entities that name an atlas, from those of its file; empty without `atlas-`.
+    """Return the entities that identify an atlas, from those of its file; empty without `atlas-`.
 
-    TemplateFlow writes in `desc-` what BIDS 1.11 has in `seg-` and `scale-`.
+    TemplateFlow uses `desc-` for what BIDS 1.11 writes in `seg-` and `scale-`.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def entities_of(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def atlas_key(entities: Mapping[str, str]) -> str:
-    """Return the key of an atlas: its label, and the other entities that name it.
+    """Return the key of an atlas: its label, and the other entities that identify it.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def atlas_key(entities: Mapping[str, str]) -> str:
 
 
 def _pairs(name: str) -> dict[str, str]:
-    """Return the entities in a name, whatever else it holds."""
+    """Return the entities in a name, which need not be a valid BIDS name."""
     return dict(re.findall(r"(?:^|_)([a-z]+)-([0-9A-Za-z+]+)", name.partition(".")[0]))
 
 
@@ -122,18 +122,18 @@ def find_atlas_files(
     Parameters
     ----------
     asked
-        Names of `KNOWN` or of a data set of atlases, in any case, and paths of label images;
-        ``none`` alone for no atlas.
+        Names from `KNOWN` or from a dataset of atlases, in upper or lower case, and paths of
+        label images; ``none`` alone for no atlas.
     space
-        That they are wanted in: TemplateFlow's name of the template.
+        Space in which they are needed: TemplateFlow's name of the template.
     templateflow, datasets
-        Where they are looked for: its folder, and BIDS data sets of atlases.
+        TemplateFlow's folder and BIDS datasets of atlases, which are searched.
 
     Raises
     ------
     SettingsError
-        There is no such atlas, it is in another space and there is no transform, nothing states
-        its space, or two have the same name.
+        There is no such atlas, there is no transform from its space, its space is not stated, or
+        two atlases have the same name.
 
     Examples
     --------
@@ -154,8 +154,8 @@ def find_atlas_files(
             raise SettingsError(
                 f"{_FLAG} names two atlases {atlas_key(file.entities)}: {first.image} and "
                 f"{file.image}",
-                expected="one of each name: its tables are called by it",
-                remedy="rename one of the files, as atlas-LABEL_space-SPACE_dseg.nii.gz",
+                expected="different names, as their tables are named after them",
+                remedy="rename one of the files to atlas-LABEL_space-SPACE_dseg.nii.gz",
             )
     return tuple(files.values())
 
@@ -187,7 +187,7 @@ def _find(
 
 
 def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile | None:
-    """Find an atlas in data sets of atlases: by its key or its label, in the space if it can."""
+    """Find an atlas in datasets of atlases by its key or label, preferably in the space."""
     found = {}
     for path in (path for root in datasets for path in _images_below(root)):
         entities = entities_of(_pairs(path.name))
@@ -199,7 +199,7 @@ def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile |
     keys = sorted({atlas_key(entities) for entities in found.values()})
     if len(keys) > 1:
         raise SettingsError(
-            f"{_FLAG} {text} may be {', '.join(keys)}", expected="the whole name of one of them"
+            f"{_FLAG} {text} may be {', '.join(keys)}", expected="the full name of one of them"
         )
 
     def preference(path: Path) -> tuple[bool, bool, str]:
@@ -211,12 +211,12 @@ def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile |
 
 
 def atlas_datasets(derivatives: Iterable[str]) -> tuple[Path, ...]:
-    """Return the data sets of atlases among ``[PACKAGE=]PATH`` texts: those named ``atlas=PATH``.
+    """Return the datasets of atlases among ``[PACKAGE=]PATH`` texts: those given as ``atlas=PATH``.
 
     Raises
     ------
     SettingsError
-        A path is no folder, or has no image of an atlas.
+        A path is not a folder, or contains no image of an atlas.
 
     Examples
     --------
@@ -230,14 +230,14 @@ def atlas_datasets(derivatives: Iterable[str]) -> tuple[Path, ...]:
         if not place or not _images_below(root):
             raise SettingsError(
                 f"--derivatives {text} has no image of an atlas",
-                expected="a BIDS data set of atlases: tpl-SPACE/tpl-SPACE_atlas-LABEL_dseg.nii.gz",
+                expected="a BIDS dataset of atlases: tpl-SPACE/tpl-SPACE_atlas-LABEL_dseg.nii.gz",
             )
         roots.append(root)
     return tuple(roots)
 
 
 def names_atlases(text: str) -> bool:
-    """Return whether a text of ``--derivatives`` names a data set of atlases.
+    """Return whether a value of ``--derivatives`` names a dataset of atlases.
 
     Examples
     --------
@@ -258,9 +258,9 @@ def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
         raise ForeignFileError(f"{image} has no content", remedy="fetch it")
     if (space := _stated_space(image)) is None:
         raise SettingsError(
-            f"{_FLAG}: nothing says what space {image} is in",
-            expected="space-SPACE or tpl-SPACE in its name, or SpatialReference in the JSON file "
-            "beside it: different templates have the same grid",
+            f"{_FLAG}: the space of {image} is not stated",
+            expected="space-SPACE or tpl-SPACE in its name, or SpatialReference in its JSON "
+            "sidecar, as different templates can have the same grid",
             remedy=f"if it is in {SPACE}, call it atlas-LABEL_space-{SPACE}_dseg.nii.gz",
         )
     table = _table(image)
@@ -271,14 +271,14 @@ def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
 
 
 def _in_space(file: AtlasFile, space: str, templateflow: TemplateFlow) -> AtlasFile:
-    """Return an atlas with the transform that leads to it, where it is in another space."""
+    """Return an atlas, with the transform to it if it is in another space."""
     if _same_space(file.space, space):
         return file
     try:
         transform = templateflow.transform(space, file.space)
     except RunError as err:
         raise SettingsError(
-            f"{_FLAG} {file.image} is in {file.space}, and {err.found}",
+            f"{_FLAG} {file.image} is in {file.space}, but {err.found}",
             expected=f"an atlas in {space}, the model's space, or a transform to it",
             remedy=err.remedy,
         ) from err
@@ -286,12 +286,12 @@ def _in_space(file: AtlasFile, space: str, templateflow: TemplateFlow) -> AtlasF
 
 
 def _same_space(one: str, other: str) -> bool:
-    """Compare templates: BIDS spells MNI152NLin6ASym, all others MNI152NLin6Asym."""
+    """Compare templates without case, as BIDS writes MNI152NLin6ASym and others ...6Asym."""
     return one.casefold() == other.casefold()
 
 
 def _stated_space(image: Path) -> str | None:
-    """Return the space of an image by its name, its sidecar or TemplateFlow's folder."""
+    """Return the space of an image from its name, its sidecar or TemplateFlow's folder name."""
     given = _pairs(image.name)
     space = given.get("space") or given.get("tpl")
     sidecar = _beside(image, ".json")
@@ -311,7 +311,7 @@ def _beside(image: Path, extension: str) -> Path:
 
 
 def _facts(image: Path) -> dict[str, Any]:
-    """Read `atlas-<label>_description.json` of a data set; what is not there says nothing."""
+    """Read `atlas-<label>_description.json` of a dataset; return nothing if it is missing."""
     name = f"atlas-{_pairs(image.name).get('atlas')}_description.json"
     for folder in image.parents[:3]:
         if (folder / name).is_file():
@@ -321,7 +321,7 @@ def _facts(image: Path) -> dict[str, Any]:
 
 
 def _table(image: Path) -> Table | None:
-    """Find the table of an image's labels: beside it, or one that applies by its entities."""
+    """Find the table of an image's labels: next to it, or one whose entities apply to it."""
     own = _pairs(image.name).items()
     found = [_beside(image, ".tsv")]
     for folder in image.parents[:2]:
@@ -334,16 +334,16 @@ def _table(image: Path) -> Table | None:
 
 
 def _names(table: Table) -> dict[int, str]:
-    """Return the name of each label; a label without a name is called by its number.
+    """Return the name of each label; a label without a name gets its number as the name.
 
-    Labels that share a name, as those of two sides, get their number behind it.
+    Names that several labels share, such as those of both hemispheres, get the number appended.
     """
     try:
         if table.short:
             raise ValueError(f"{table.short} of its lines are cut off")
         rows = [(int(row["index"]), row["name"].strip() or row["index"]) for row in table.dicts()]
         if len(dict(rows)) < len(rows):
-            raise ValueError("it has two rows of one index")
+            raise ValueError("two rows have the same index")
     except (ValueError, KeyError) as err:
         raise SettingsError(
             f"{_FLAG}: the table {table.path} cannot be read: {err}", expected=_TABLE_WORDS

@@ -1,4 +1,4 @@
-"""Regions of the cortex: maps by region as a table, where they lie, and which side they are on."""
+"""Cortical regions: tables of maps by region, positions of regions, and their hemispheres."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _OPTION = "--region-maps"
 def read_region_maps(
     path: Path | None, regions: Sequence[str]
 ) -> Mapping[str, NDArray[np.float64]]:
-    """Read the maps of a table, a value a region; none where there is no table.
+    """Read a table of maps with one value per region; return none if no table is given.
 
     Parameters
     ----------
     path
-        With tabs or commas: a column of regions' names, the first, and a column of numbers for
-        each map. Rows of other regions are left out.
+        Table with tabs or commas. The first column has the names of regions, and each further
+        column holds the numbers of one map. Rows of other regions are ignored.
     regions
-        Names of the regions that are wanted.
+        Names of the regions that are needed.
 
     Returns
     -------
     Mapping
-        (regions,) by the maps' names.
+        Values (regions,) by the names of the maps.
 
     Raises
     ------
     SettingsError
-        The table cannot be read, lacks a region or a number.
+        The table cannot be read, or lacks a region or a number.
     """
     if path is None:
         return {}
@@ -51,7 +51,7 @@ def read_region_maps(
         raise SettingsError(
             f"{path} has {counted(len(table.header), 'column')} ({named(table.header)}) and names "
             f"{len(rows)} regions in {counted(len(table.rows), 'row')}",
-            expected=f"{_OPTION}: a column of regions' names, each once, and one column per map",
+            expected=f"{_OPTION}: a column of unique region names, and one column per map",
         )
     if missing := [name for name in regions if name not in rows]:
         raise SettingsError(
@@ -72,29 +72,29 @@ def read_region_maps(
 
 
 _TABLE = "dk68_positions.tsv"
-# A hemisphere and a region, as in ctx-lh-insula, lh_insula, L_insula, lh.insula, Left insula.
+# A hemisphere and a region: ctx-lh-insula, lh_insula, L_insula, lh.insula, Left insula.
 _NAME = re.compile(r"(?:ctx[-_. ])?(?P<side>l|r)(?:h|eft|ight)?[-_. ](?P<region>\w+)", re.ASCII)
 
 
 def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return positions of the Desikan-Killiany atlas' regions on the template fsaverage.
+    """Return positions of the regions of the Desikan-Killiany atlas on the template fsaverage.
 
     Parameters
     ----------
     regions
-        Names with their hemisphere: ``ctx-lh-insula``, ``lh_insula``, ``L_insula``, ``lh.insula``,
-        in any case.
+        Names with their hemisphere: ``ctx-lh-insula``, ``lh_insula``, ``L_insula`` or
+        ``lh.insula``, in upper or lower case.
 
     Returns
     -------
     numpy.ndarray or None
-        (regions, 3), mm: to the right, to the front, up, in the coordinates of fsaverage (MNI305).
-        None where a name is none of that atlas: another atlas brings its own positions.
+        (regions, 3), RAS+ coordinates of fsaverage (MNI305) in mm. None if a name is not in this
+        atlas.
 
     Notes
     -----
-    Atlas: Desikan et al. 2006, NeuroImage 31: 968. `scripts/dk68_positions.py` makes the table,
-    and says what a position is; `dk68_positions.json` beside it has source and licences.
+    Atlas: Desikan et al. 2006, NeuroImage 31: 968. `scripts/dk68_positions.py` makes the table
+    and defines the positions; `dk68_positions.json` gives source and licences.
 
     Examples
     --------
@@ -113,22 +113,22 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
 
 
 def _key(name: str) -> tuple[str, str]:
-    """Return the side (l, r) and the region that a name says; both empty: it says none."""
+    """Return the side (l, r) and the region in a name; both are empty if it has none."""
     found = _NAME.fullmatch(name.strip().lower())
     return (found["side"], found["region"]) if found else ("", "")
 
 
 _PAIRS = (("lh", "rh"), ("left", "right"), ("Left", "Right"), ("LH", "RH"), ("L", "R"), ("l", "r"))
 _OTHER = dict(_PAIRS) | {right: left for left, right in _PAIRS}
-# Between other characters than letters.
+# A word for a side, with no letter directly before or after it.
 _SIDE = re.compile(f"(?<![^\\W\\d_])({'|'.join(_OTHER)})(?![^\\W\\d_])")
 
 
 def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the numbers of regions that are each other's like in the two hemispheres.
+    """Return the indices of homotopic regions as pairs (left, right).
 
-    Names say so: ``lh`` and ``rh``, ``L`` and ``R``, or ``left`` and ``right``, between other
-    characters than letters, or at an end.
+    Their names differ only by ``lh`` and ``rh``, ``L`` and ``R``, or ``left`` and ``right``, with
+    no letter directly before or after these.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def hemisphere(name: str) -> str:
-    """Return the hemisphere that a region's name says: left, right, or nothing.
+    """Return the hemisphere in a region's name: left, right, or an empty text.
 
     Examples
     --------
@@ -157,6 +157,6 @@ def hemisphere(name: str) -> str:
 
 
 def other_side(name: str) -> str | None:
-    """Return the name of a region's like in the other hemisphere; None: the name has no side."""
+    """Return the name of the homotopic region; None if the name has no hemisphere."""
     found = _SIDE.search(name)
     return name[: found.start()] + _OTHER[found[0]] + name[found.end() :] if found else None

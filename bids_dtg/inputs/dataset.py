@@ -1,4 +1,4 @@
-"""The input dataset: its type, where its participants are, and which of them were asked for."""
+"""The input dataset: its type, its participants, and the selection of participants."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TITLES: Mapping[InputType, str] = {
     "hcp": "HCP folders",
     "ukb": "UK Biobank folders",
 }
-# Where derivatives lie below a raw dataset, by the program that made them: its name as in
-# `--derivatives NAME=PATH` and in dataset_description.json, without signs.
+# Usual folder names of derivatives in a raw dataset, by the program that made them. Keys are the
+# program's name in `--derivatives NAME=PATH` and dataset_description.json, letters only.
 _USUAL: Mapping[InputType, tuple[str, ...]] = {
     "fmriprep": ("fmriprep",),
     "xcpd": ("xcp_d", "xcpd", "xcp-d"),
 }
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
-# As `fmriprep` issues 1725 and 3216, `xcp_d` issue 967 and `fmripost-aroma` issue 119 report.
+# Reported in `fmriprep` issues 1725 and 3216, `xcp_d` issue 967 and `fmripost-aroma` issue 119.
 _WRONG_TIMES = ("fmriprep", "nibabies", "xcpd", "fmripost")
 _DESCRIPTION = "dataset_description.json"
 _UNREADABLE = {FileNotFoundError: "does not exist", NotADirectoryError: "is not a folder"}
@@ -47,16 +47,16 @@ _UNREADABLE = {FileNotFoundError: "does not exist", NotADirectoryError: "is not 
 class InputDataset(SourceDataset):
     """A dataset that holds resting-state runs."""
 
-    input_type: InputType = "fmriprep"  # how its folders are to be read
+    input_type: InputType = "fmriprep"  # how its folders are read
 
     @property
     def title(self) -> str:
-        """What it is, for messages."""
+        """Kind of dataset, for messages."""
         return TITLES[self.input_type]
 
     @property
     def study(self) -> Study | None:
-        """Layout of the folders of a study; None: names are BIDS."""
+        """Layout of a study's folders; None if names are BIDS."""
         return STUDIES.get(self.input_type)
 
 
@@ -65,25 +65,25 @@ def find_dataset(
 ) -> InputDataset:
     """Find the dataset behind BIDS_DIR.
 
-    Tried in this order: `derivatives`; BIDS_DIR itself if it is a derivative
-    dataset or, without a description, holds folders of a study; below a raw
-    dataset `derivatives/fmriprep` and the only `derivatives/*` whose description
-    says that fMRIPrep made it; and then the same of XCP-D.
+    These are tried in order: `derivatives`; BIDS_DIR itself, if it is a derivatives dataset or,
+    without a description, holds the folders of a study; in a raw dataset, `derivatives/fmriprep`,
+    or the only `derivatives/*` that fMRIPrep made according to its description; the same for
+    XCP-D.
 
     Parameters
     ----------
     bids_dir
         A raw BIDS dataset, a folder of derivatives, or the participants' folders of a study.
     derivatives
-        `[PACKAGE=]PATH` texts; those of packages that are not read, and of atlases, are left out.
+        `[PACKAGE=]PATH` texts; those of packages that are not read, and of atlases, are ignored.
     input_type
-        What is to be found; auto: whatever there is.
+        Type of dataset to find; auto for any type.
 
     Raises
     ------
     DatasetError
-        If nothing, or more than one dataset, is found, or a description is broken;
-        if `derivatives` names other packages only.
+        No dataset or more than one is found, a description is damaged, or `derivatives` names
+        only packages that are not read.
     """
     derivatives = [text for text in derivatives if not names_atlases(text)]
     bids_dir = _folder(bids_dir, "BIDS_DIR")
@@ -97,19 +97,19 @@ def find_dataset(
 
 
 def name_folder(bids_dir: Path) -> SourceDataset:
-    """Take a folder as what names a data set: nothing in it is read but its description.
+    """Describe a folder as a source dataset; only its description is read.
 
     Raises
     ------
     DatasetError
-        It does not exist, or is no folder.
+        It does not exist, or is not a folder.
     """
     folder = _folder(bids_dir, "BIDS_DIR", may_be_empty=True)
     return SourceDataset(folder, folder.name or "data", read_json(folder / _DESCRIPTION), folder)
 
 
 def made_by(description: Mapping[str, Any]) -> InputType | None:
-    """Return the program that made a dataset, by its description; None: not a known one.
+    """Return the program that made a dataset, from its description; None if not a known one.
 
     Examples
     --------
@@ -120,19 +120,19 @@ def made_by(description: Mapping[str, Any]) -> InputType | None:
 
 
 def writes_wrong_times(root: Path) -> bool:
-    """Return whether some releases of what made a dataset wrote a wrong time into headers of runs.
+    """Return whether the dataset's program is known for wrong repetition times in image headers.
 
-    The time between frames of their sidecars was right.
+    Some releases wrote them; the repetition times in their sidecars were right.
     """
     made = _generators(read_json(root / _DESCRIPTION))
     return any(_letters(name).startswith(_WRONG_TIMES) for name in made)
 
 
 def own_name(dataset: InputDataset) -> str | None:
-    """Return the name by which a dataset differs from others; None: it has none of its own.
+    """Return a name that tells a dataset from others; None if it has none.
 
-    It is that of the raw dataset, where that can be found. Derivatives are mostly named like the
-    program that made them, which says nothing.
+    It is the name of the raw dataset if that can be found, as derivatives are mostly named after
+    the program that made them.
     """
     raw = read_json((dataset.raw or dataset.bids_dir) / _DESCRIPTION)
     own = str(dataset.description.get("Name") or "").strip()
@@ -146,7 +146,7 @@ def participants_of(dataset: InputDataset) -> tuple[str, ...]:
     Raises
     ------
     DatasetError
-        If the folder cannot be listed.
+        The folder cannot be listed.
     """
     study = dataset.study
     if study is None:
@@ -157,25 +157,25 @@ def participants_of(dataset: InputDataset) -> tuple[str, ...]:
 
 
 def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:
-    """List the participants asked for, in the dataset's order; all where no label is given.
+    """List the requested participants, in the dataset's order; all if no label is given.
 
     Raises
     ------
     DatasetError
-        If the dataset has no participants, or not those asked for (the near ones are named).
+        The dataset has no participants, or lacks a requested one (similar labels are named).
     SettingsError
-        If something is no label at all.
+        A request is not a valid label.
     """
     root, study = dataset.root, dataset.study
     if not (present := participants_of(dataset)):
         raise DatasetError(
-            f"{root} has no participants (no {study.sign if study else 'sub-*'} folder), but "
+            f"{root} has no participants (no {study.sign if study else 'sub-*'} folder). It has "
             f"{seen(root)}",
             remedy=MOUNT_REMINDER,
         )
     asked = set()
     for label in labels:
-        # Names of a study's folders will do as well.
+        # Names of a study's folders are accepted too.
         folder = study.labels(label.removeprefix("sub-")) if study else None
         asked.add(folder[0] if folder else plain_label(label, "sub"))
     return choose_participants(asked, present, root)
@@ -184,12 +184,12 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
 def choose_participants(
     asked: Collection[str], present: Sequence[str], root: Path
 ) -> tuple[str, ...]:
-    """Return those of a folder's participants that were asked for, in its order; all for none.
+    """Return the requested participants of a folder, in its order; all if none are requested.
 
     Raises
     ------
     DatasetError
-        One is not there (the near ones are named).
+        A requested participant is missing (similar labels are named).
     """
     if unknown := sorted(set(asked) - set(present)):
         near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
@@ -203,7 +203,7 @@ def choose_participants(
 
 
 def seen(root: Path) -> str:
-    """Name a few of the things in a folder, for messages."""
+    """List a few entries of a folder, for messages."""
     names = sorted(path.name for path in root.iterdir())
     if not names:
         return "nothing at all"
@@ -211,7 +211,7 @@ def seen(root: Path) -> str:
 
 
 def split_named_path(text: str) -> tuple[str | None, str]:
-    """Take `[PACKAGE=]PATH` apart: the package, None where none is named, and the path.
+    """Split `[PACKAGE=]PATH` into the package, None if it is not given, and the path.
 
     Examples
     --------
@@ -225,7 +225,7 @@ def split_named_path(text: str) -> tuple[str | None, str]:
 
 
 def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
-    """Return the study whose folders are in a folder; None: it is to be read by BIDS names."""
+    """Return the study whose layout a folder has; None if it has BIDS names."""
     if input_type != "auto":
         return input_type if input_type in STUDIES else None
     if (root / _DESCRIPTION).exists():
@@ -262,9 +262,9 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
         made = next(iter(_generators(description)), "")
         if _letters(made).startswith("fmripost"):
             raise DatasetError(
-                f"{root} holds outputs of {made}, which are not read as runs",
+                f"{root} holds outputs of {made}, which this program does not read",
                 expected="the fMRIPrep derivatives that it was run on",
-                remedy="give the folder of these as the input",
+                remedy="give their folder as the input",
             )
         input_type = made_by(description) or "fmriprep"
     raw = _raw_of(root, description) if bids_dir == root else None
@@ -272,7 +272,7 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
 
 
 def _raw_of(root: Path, description: Mapping[str, Any]) -> Path | None:
-    """Return the raw dataset that derivatives name or lie in, where it is here."""
+    """Return the raw dataset that derivatives name or lie in, if it is on this machine."""
     links = description.get("DatasetLinks")
     linked = links.get("raw") if isinstance(links, Mapping) else None
     places = [above.parent for above in root.parents if above.name == "derivatives"]
@@ -298,35 +298,35 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
             )
         if found:
             return _dataset(found[0], raw, kind)
-    # As in OpenNeuro's old layout: derivatives/fmriprep_1.0.0/fmriprep.
+    # OpenNeuro's old layout was derivatives/fmriprep_1.0.0/fmriprep.
     deeper = _made_below(folder, "*/*", kinds)
     raise DatasetError(
         f"{raw} is a raw dataset without {TITLES[kinds[0]]}",
         expected=f"{folder / _USUAL[kinds[0]][0]}",
-        remedy=f"perhaps --derivatives {shlex.quote(str(deeper[0]))} was meant"
+        remedy=f"did you mean --derivatives {shlex.quote(str(deeper[0]))}?"
         if deeper
-        else "run fMRIPrep first, or say where its output is with --derivatives PATH",
+        else "run fMRIPrep first, or give the path of its output with --derivatives PATH",
     )
 
 
 def _made_below(folder: Path, pattern: str, kinds: Sequence[InputType]) -> list[Path]:
-    """List the datasets below a folder that these programs made."""
+    """List the datasets below a folder that were made by given programs."""
     files = matching(folder, f"{pattern}/{_DESCRIPTION}")
-    # A broken neighbour is not what was asked for: it is read as empty.
+    # A damaged description of another dataset counts as empty, as it was not requested.
     return [file.parent for file in files if made_by(read_json(file)) in kinds]
 
 
 def _read_description(root: Path) -> dict[str, Any]:
-    """Read a dataset's description; where it is missing, say what is in the folder instead."""
+    """Read a dataset's description; if it is missing, the error lists the folder's content."""
     try:
         return read_json_object(root / _DESCRIPTION)
     except MissingFileError as err:
-        # Two folders down lies fMRIPrep's output in derivatives/fmriprep_1.0.0/fmriprep.
+        # Look up to two levels deeper, as in derivatives/fmriprep_1.0.0/fmriprep, and above.
         near = [*matching(root, f"*/{_DESCRIPTION}"), *matching(root, f"*/*/{_DESCRIPTION}")]
         near += [place for above in root.parents if (place := above / _DESCRIPTION).is_file()]
         raise DatasetError(
-            f"{root} is not a BIDS dataset: it has no {_DESCRIPTION}, but {seen(root)}",
-            remedy=f"perhaps {near[0].parent} was meant" if near else None,
+            f"{root} is not a BIDS dataset: it has no {_DESCRIPTION}. It has {seen(root)}",
+            remedy=f"did you mean {near[0].parent}?" if near else None,
         ) from err
     except ForeignFileError as err:
         raise err.as_kind(
@@ -337,9 +337,9 @@ def _read_description(root: Path) -> dict[str, Any]:
 
 
 def _generators(description: Mapping[str, Any]) -> list[str]:
-    """Return the names of the programs that made a dataset, the one that wrote its files first."""
-    # XCP-D and others list fMRIPrep after their own name. `PipelineDescription` is fMRIPrep's
-    # before 20.2.
+    """Return the names of the programs that made a dataset; the one that wrote it comes first."""
+    # XCP-D and others list fMRIPrep after their own name. fMRIPrep before 20.2 wrote
+    # `PipelineDescription`.
     made = description.get("GeneratedBy") or description.get("PipelineDescription") or {}
     entries = made if isinstance(made, list) else [made]
     return [str(entry.get("Name") or "") for entry in entries if isinstance(entry, dict)]
@@ -352,22 +352,22 @@ def _is_derivative(description: Mapping[str, Any]) -> bool:
 
 
 def _package(name: str) -> InputType | None:
-    """Return the program of which outputs are read; None: it is another."""
+    """Return the type of a program's outputs; None if they are not read."""
     return next((kind for kind in _USUAL if kind == _letters(name)), None)
 
 
 def _letters(name: str) -> str:
-    """Write XCP-D, xcp_d and xcpd the same."""
+    """Keep the letters of a name, so that XCP-D, xcp_d and xcpd are equal."""
     return re.sub("[^a-z]", "", name.lower())
 
 
 def _absolute(path: Path) -> Path:
-    """Make a path absolute without `..`; links stay as people know them where that can be."""
+    """Make a path absolute; links are resolved only if the path contains `..`."""
     return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def _folder(path: Path, what: str, *, may_be_empty: bool = False) -> Path:
-    """Return the absolute path of a folder that somebody named; refuse what is none, or empty."""
+    """Return the absolute path of a user's folder; refuse a missing or empty one."""
     folder = _absolute(path)
     try:
         wrong = "" if any(folder.iterdir()) or may_be_empty else "is empty"

@@ -12,7 +12,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.run import NamedFile, named_files, natural_order
 from bids_dtg.notices import named
 
-# Folders of a participant (and session) with event files: with and without images.
+# Folders of a participant (and session) that hold event files, with or without images.
 _FOLDERS = ("func", "beh")
 
 
@@ -22,24 +22,24 @@ def find_events(
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
 ) -> tuple[NamedFile, ...]:
-    """Find the event files of a raw dataset: people in order, then sessions, tasks and runs.
+    """Find the event files of a raw dataset, sorted by participant, session, task and run.
 
-    Folders `func` and `beh` are looked at. Files whose names are no BIDS names, or are another
-    participant's, are left out.
+    The folders `func` and `beh` are searched. Files that have no BIDS names, or that are named
+    after another participant, are ignored.
 
     Parameters
     ----------
     root
         Root folder of the dataset.
     tasks, participants, sessions
-        Labels that are wanted, with or without the entity before them; all where empty.
+        Requested labels, with or without their entity; empty for all.
 
     Raises
     ------
     DatasetError
-        The folder cannot be listed, lacks a participant asked for, or has no such file.
+        The folder cannot be listed, lacks a requested participant, or has no such file.
     SettingsError
-        What was asked for is no label.
+        A request is not a valid label.
     """
     people = participants_in(root)
     asked = [plain_label(label, "sub") for label in participants]
@@ -59,7 +59,7 @@ def find_events(
     )
     if not files:
         raise DatasetError(
-            f"{root} has no event files{f' of the tasks {named(wanted)}' if wanted else ''}",
+            f"{root} has no event files{f' for the tasks {named(wanted)}' if wanted else ''}",
             expected="sub-*/func/sub-*_task-*_events.tsv",
         )
     return files
@@ -71,7 +71,7 @@ def read_events(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     RunError
-        It cannot be read, is no table, or has no columns or two of one name.
+        It cannot be read, is not a table, has no columns, or has two columns of the same name.
     """
     try:
         table = read_table(path)
@@ -80,13 +80,13 @@ def read_events(path: Path) -> list[dict[str, str]]:
     if not table.header or table.twice():
         raise RunError(
             f"{path} has {'two columns ' + named(table.twice()) if table.header else 'no header'}",
-            expected="columns of different names, such as onset, duration and trial_type",
+            expected="columns with different names, such as onset, duration and trial_type",
         )
     return table.dicts()
 
 
 def events_of(folder: Path, person: str) -> list[NamedFile]:
-    """Return the event files in a participant's folder, in order of sessions, tasks and runs."""
+    """Return the event files in a participant's folder, sorted by session, task and run."""
     paths = (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv"))
     files = named_files(path for path in paths if path.parent.name in _FOLDERS)
     own = [file for file in files if file.participant == person and file.task]

@@ -1,4 +1,4 @@
-"""Tables of participants: what is known of people, their families, and the sets of a split."""
+"""Tables of participants: variables, families, and the sets of a split."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from bids_dtg.files.foreign import Table, plain_number, read_table
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, named, visible
 
-# Names of columns without case and signs, so that HCP's Family_ID is one of them.
+# Names of columns in lower case without punctuation, which match HCP's Family_ID, for example.
 FAMILY_COLUMNS = ("familyid", "family", "famid")
 SITE_COLUMNS = ("site", "siteid", "scanner", "scannerid", "acquisitionsite", "center", "centre")
 PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 NONE = ("", "n/a", "na", "nan")
-# Names of these are names, though some may be numbers.
+# Columns whose values are names, even if some look like numbers.
 _NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
-_FEWEST_CELLS = 5  # of as many cells, most of which are numbers, one that is none is a mistake
+_FEWEST_CELLS = 5  # with this many cells, mostly numbers, other text is taken for a mistake
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a table says of people under one heading."""
+    """A column of a table of participants."""
 
-    name: str  # as the table has it
-    texts: Mapping[str, str]  # by label without sub-; who has no value is not in it
+    name: str  # as in the table
+    texts: Mapping[str, str]  # by label without sub-; participants without a value are absent
 
     @cached_property
     def numbers(self) -> Mapping[str, float]:
-        """The values as finite numbers, by label; empty where one of them is none."""
+        """The values as finite numbers, by label; empty if any value is not one."""
         found = {label: plain_number(text) for label, text in self.texts.items()}
         whole = {label: value for label, value in found.items() if value is not None}
         return whole if len(whole) == len(found) else {}
 
     @property
     def stray(self) -> str | None:
-        """Cells that are no numbers where most are, in words; None where there is none.
+        """Description of cells that are not numbers in a mostly numeric column; None if none.
 
-        Names of sites, families and sessions may be anything.
+        Columns of sites, families and sessions may hold any text.
 
         Examples
         --------
@@ -60,7 +60,7 @@ class Column:
         return bool(self.numbers)
 
     def of(self, labels: Iterable[str]) -> Column:
-        """Return what it says of some people, each number as one text: 1 and 1.0 are one level.
+        """Return the column of some participants; 1 and 1.0 become one level.
 
         Examples
         --------
@@ -76,7 +76,7 @@ class Column:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The different values, sorted; those of numbers by their size."""
+        """The different values, sorted; numbers in numerical order."""
         levels = set(self.texts.values())
         return tuple(sorted(levels, key=float) if self.is_number else sorted(levels))
 
@@ -86,16 +86,16 @@ class ParticipantsTable:
     """A table with one row per participant."""
 
     path: Path
-    columns: Mapping[str, Column]  # by name, in the order of the table; not that of the labels
+    columns: Mapping[str, Column]  # by name, in the table's order; without the column of labels
     labels: tuple[str, ...] = ()  # of all rows, without sub-
 
     def find(self, name: str) -> Column:
-        """Return the column of a name, in any case.
+        """Return the column of a name, in upper or lower case.
 
         Raises
         ------
         SettingsError
-            There is none: with the name that is most like it.
+            There is no such column; the most similar name is suggested.
         """
         found = self.columns.get(name) or self.first_of([plain_column(name)])
         if found is None:
@@ -107,37 +107,37 @@ class ParticipantsTable:
         return found
 
     def first_of(self, names: Sequence[str]) -> Column | None:
-        """Return the first column whose name, as `plain_column`, is one of some; else None."""
+        """Return the column that matches the first possible of several `plain_column` names."""
         by_plain = {plain_column(own): column for own, column in self.columns.items()}
         return next((by_plain[name] for name in names if name in by_plain), None)
 
     def require_labels(self, labels: Collection[str]) -> None:
-        """Refuse labels that are people's but for how they are written: 1, 1.0 and SUB-01 for 01.
+        """Refuse labels that are written differently from the data's, as 1, 1.0 or SUB-01 for 01.
 
         Raises
         ------
         SettingsError
-            The table has such a label, and none of the person's own.
+            The table has such a label, but not the data's own label.
         """
         listed = set(self.labels)
         own = {_plain_label(label): label for label in labels if label not in listed}
         for label in sorted(listed - set(labels)):
             if (fitting := own.get(_plain_label(label))) is not None:
                 raise SettingsError(
-                    f"{self.path} has participant {label}, and the data have sub-{fitting}, who "
+                    f"{self.path} has participant {label}, but the data have sub-{fitting}, who "
                     "is not in the table",
                     expected=f"{fitting} or sub-{fitting}",
-                    remedy="write labels as text: spreadsheets drop zeros before a number and "
+                    remedy="write labels as text, as spreadsheets drop zeros before a number and "
                     "add .0",
                 )
 
     def note_on_labels(self, labels: Collection[str]) -> str | None:
-        """Return a line on participants of the table who are not among some people."""
+        """Return a note on the table's participants who are not among the given labels."""
         strangers = sorted(set(self.labels) - set(labels))
         if not strangers:
             return None
         count = counted(len(strangers), "participant")
-        return f"{self.path}: {count} of the table without maps here ({named(strangers)})"
+        return f"{self.path}: {count} in the table without maps here ({named(strangers)})"
 
 
 def read_participants(path: Path) -> ParticipantsTable:
@@ -146,13 +146,13 @@ def read_participants(path: Path) -> ParticipantsTable:
     Parameters
     ----------
     path
-        ``participants.tsv`` of a data set, or any table with a column participant_id.
+        ``participants.tsv`` of a dataset, or any table with the column participant_id.
 
     Raises
     ------
     SettingsError
-        It cannot be read, has no column of labels, two columns of one name, or somebody twice
-        with different values.
+        It cannot be read, has no column of labels, has two columns of the same name, or has a
+        participant twice with different values.
     """
     expected = "a table with the column participant_id and one row per participant"
     try:
@@ -163,7 +163,7 @@ def read_participants(path: Path) -> ParticipantsTable:
     person = next((plain.index(name) for name in PERSON_COLUMNS if name in plain), None)
     if person is None or table.twice():
         raise SettingsError(
-            f"{path} has the columns {named(table.header) or 'of an empty file'}",
+            f"{path} has the columns {named(table.header)}" if table.header else f"{path} is empty",
             expected=f"{expected}, and each column once",
         )
     columns = {
@@ -176,7 +176,7 @@ def read_participants(path: Path) -> ParticipantsTable:
 
 
 def _plain_label(label: str) -> str:
-    """Write labels alike that differ in what people and spreadsheets change.
+    """Simplify a label, so that variants typed by people or made by spreadsheets are equal.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def _texts(table: Table, person: int, column: int) -> dict[str, str]:
 
 
 def plain_column(name: str) -> str:
-    """Write names of columns that differ by case or signs the same.
+    """Simplify a column's name, so that names are equal whatever their case and punctuation.
 
     Examples
     --------
@@ -220,30 +220,30 @@ _TABLES = ("participants.tsv", "participants.csv")
 class Families:
     """The family of each participant."""
 
-    by_label: Mapping[str, str]  # label -> family; who is not in it is a family alone
-    source: str  # the table and its column; empty: there is none
+    by_label: Mapping[str, str]  # label -> family; others count as unrelated to everybody
+    source: str  # the table and its column; empty if there is none
     trouble: tuple[str, ...] = ()  # one line per table that could not be used
-    absent: str = "no column family_id in participants.tsv or .csv"  # what would name them
-    copies: tuple[tuple[str, ...], ...] = ()  # labels with the same rest, which are in one family
+    absent: str = "no column family_id in participants.tsv or .csv"  # why none are known
+    copies: tuple[tuple[str, ...], ...] = ()  # labels with the same rest, which form one family
 
     def require_known(self) -> None:
-        """Refuse to go on where a table is there that may have families, and cannot be used.
+        """Raise an error if a table that may list families exists but cannot be used.
 
         Raises
         ------
         SettingsError
-            Naming the table, and what is wrong with it.
+            The message names the table and its fault.
         """
         if self.trouble and not self.by_label:
             raise SettingsError(
                 f"the families are not known: {self.trouble[0].removeprefix('warning: ')}",
                 expected="a table with the columns participant_id and family_id, or none",
-                remedy="repair or remove it, or give a split with --split-file: a split that is "
-                "drawn may have relatives on both sides",
+                remedy="repair or remove it, or give a split with --split-file, as a random split "
+                "may have relatives on both sides",
             )
 
     def relatives(self, labels: Iterable[str]) -> set[str]:
-        """Return people with all of their families.
+        """Return participants together with all members of their families.
 
         Examples
         --------
@@ -257,11 +257,11 @@ class Families:
     def line(
         self, labels: Sequence[str], unknown: str = "relatives may be on both sides of a split"
     ) -> str:
-        """Describe the number of families, or the consequence if none are known."""
+        """Describe the number of families or, if none are known, the consequence."""
         known = [self.by_label[label] for label in labels if label in self.by_label]
         words = f"families: {len(set(known))} of {counted(len(known), 'participant')}"
         rest = len(labels) - len(known)
-        alone = f"; {rest} without one count as unrelated" if known and rest else ""
+        alone = f"; {rest} without a family count as unrelated" if known and rest else ""
         none = f"families: none are known ({self.absent}): {unknown}"
         found = f"{words} ({self.source}){alone}" if known else none
         return "; ".join((found, *self.trouble))
@@ -270,15 +270,15 @@ class Families:
 def read_families(
     roots: Sequence[Path], tables: Sequence[Path] = (), labels: Collection[str] = ()
 ) -> Families:
-    """Read who belongs to which family from the first table that has families.
+    """Read the families of participants from the first table that has them.
 
-    Looked at are `tables`, then `participants.tsv` and `participants.csv` of each folder, with
-    tabs or commas; a column of families may be called family_id, Family_ID, familyID or family.
+    These are tried in order: `tables`, then `participants.tsv` and `participants.csv` of each
+    folder, with tabs or commas. The column may be called family_id, Family_ID, familyID or family.
 
     Raises
     ------
     SettingsError
-        One of `labels`, the people whose families are wanted, is written otherwise in the table.
+        The table has another spelling of one of `labels`, the participants in question.
     """
     trouble = []
     for path in dict.fromkeys((*tables, *(root / name for root in roots for name in _TABLES))):
@@ -299,13 +299,13 @@ def read_families(
 def read_sets(
     path: Path, sets: Sequence[str], labels: Collection[str] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """Read a table of participant_id and set; the labels of each set.
+    """Read the labels of each set from a table with the columns participant_id and set.
 
     Raises
     ------
     SettingsError
-        It cannot be read, has another set, or somebody in two, or one of `labels`, the people who
-        are divided, is written otherwise.
+        It cannot be read, has an unknown set, has a participant in two sets, or has another
+        spelling of one of `labels`, the participants to be split.
     """
     table = read_participants(path)
     column = table.find("set")
@@ -317,6 +317,6 @@ def read_sets(
 
 
 def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:
-    """Write a table of participant_id and set, as `read_sets` reads it."""
+    """Write a table with the columns participant_id and set, for `read_sets`."""
     rows = sorted((f"sub-{label}", name) for name, labels in sets.items() for label in labels)
     write_tsv(path, ["participant_id", "set"], rows)

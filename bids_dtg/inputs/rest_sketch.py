@@ -1,12 +1,14 @@
-"""A few numbers by which a person's rest is known again, whatever its label, order or scale.
+"""Sketches: a few numbers that recognise the same rest under another label, order or scale.
 
-Every place's series is standardised, so scale and offset do not count; numbers are of means over
-places, so their order does not count. Rounding moves them far less than `TOLERANCE`, and those of
-other people lie apart like independent draws of a normal distribution.
+The time series of every voxel or region is standardised, so scale and offset do not matter. The
+numbers are computed from sums over voxels or regions, so their order does not matter. Rounding of
+the data changes the numbers far less than `TOLERANCE`, while the numbers of different people are
+like independent draws from a normal distribution.
 
-Where there is a connectome and no rest, the numbers are of its edges (`sketch_edges`): of strengths
-of regions, sorted, so that the order of regions does not count. Connectomes of two people resemble
-each other more than their rest does, so the numbers are angles that a small change turns far.
+If there is a connectome but no rest, the sketch is made from its edges (`sketch_edges`). It uses
+the sorted strengths of regions, so the order of regions does not matter. Connectomes of two people
+are more similar than their rest, so the numbers are cosines of large angles, which a small
+difference changes strongly.
 """
 
 from __future__ import annotations
@@ -19,22 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 NUMBERS = 16
-# Two sketches are of the same rest if no number differs by more: of two independent ones that has
-# a probability below (2 * 0.05 * 0.29) ** 16, about 1e-25.
+# Two sketches are of the same rest if no number differs by more. For independent sketches, the
+# probability of this is below (2 * 0.05 * 0.29) ** 16, about 1e-25.
 TOLERANCE = 0.05
-_STEP = 1e-4  # by which numbers are rounded in a file
+_STEP = 1e-4  # resolution of the stored numbers
 _MOST = 2**15 - 1
-FEWEST_EDGES = 15  # of a connectome: fewer are too few numbers to tell ten thousand people apart
-_TURN = 10.0  # radians for a change of the whole length of a connectome's course
+FEWEST_EDGES = 15  # a connectome with fewer cannot be told from those of ten thousand people
+_TURN = 10.0  # angle in radians per unit of a projected number
 
 
 def sketch(rest: NDArray[np.floating]) -> str:
-    """Return a person's rest as a sketch, 64 hexadecimal digits; empty where nothing varies.
+    """Return the sketch of a person's rest, 64 hexadecimal digits; empty if nothing varies.
 
     Parameters
     ----------
     rest
-        (places, frames); of places that do not vary none counts.
+        (places, frames); places that do not vary are ignored.
 
     Examples
     --------
@@ -51,7 +53,7 @@ def sketch(rest: NDArray[np.floating]) -> str:
         block = block[sd[:, 0] > 0] / sd[sd[:, 0] > 0]
         first += block.sum(axis=0)
         second += np.square(block).sum(axis=0)
-    # What drifts is much the same in everybody: changes from frame to frame are not.
+    # Differences between frames, as slow drifts are similar in all people.
     courses = [_unit(np.diff(first)), _unit(np.diff(second))]
     if not any(course.any() for course in courses):
         return ""
@@ -59,15 +61,15 @@ def sketch(rest: NDArray[np.floating]) -> str:
 
 
 def sketch_edges(edges: NDArray[np.floating]) -> str:
-    """Return a person's connectome as a sketch; empty where edges are few, missing or equal.
+    """Return the sketch of a person's connectome; empty if edges are few, missing or equal.
 
-    Regions without data, all of whose edges are NaN, are left out.
+    Regions without data, whose edges are all NaN, are ignored.
 
     Parameters
     ----------
     edges
-        (edges,), the upper triangle row by row. Where there is no number of regions that has so
-        many pairs, the order of edges counts.
+        (edges,), the upper triangle row by row. If their number does not fit any number of
+        regions, the order of edges matters.
 
     Examples
     --------
@@ -99,23 +101,23 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
 
 
 def alike(known: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return the known sketch that is of the same rest as each other one; empty: none is.
+    """Return, for each of `others`, the known sketch of the same rest; empty if there is none.
 
     Parameters
     ----------
     known, others
-        Sketches; an empty one is of nobody.
+        Sketches; empty ones match nobody.
     """
     there, asked = tuple(filter(None, known)), list(filter(None, others))
     if not there or not asked:
         return [""] * len(others)
     _, nearest = _tree(there).query(_numbers(asked), p=np.inf, distance_upper_bound=TOLERANCE)
-    found = dict(zip(asked, nearest, strict=True))  # beyond the last where none is near
+    found = dict(zip(asked, nearest, strict=True))  # an index past the end means none is near
     return [(*there, "")[found[text]] if text else "" for text in others]
 
 
 def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the positions of each two sketches of the same rest; an empty one is of nobody.
+    """Return the positions of all pairs of sketches of the same rest; empty ones match nobody.
 
     Examples
     --------
@@ -132,14 +134,14 @@ def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=1)
 def _tree(known: tuple[str, ...]) -> Any:
-    """Return the tree of known sketches: people are looked up one by one among the same."""
+    """Return the search tree of known sketches, cached as people are looked up one by one."""
     from scipy.spatial import KDTree
 
     return KDTree(_numbers(known))
 
 
 def _projected(courses: Sequence[NDArray[np.float64]], seed: int) -> NDArray[np.float64]:
-    """Return `NUMBERS` sums of courses of one length, each weighted by chance."""
+    """Return `NUMBERS` random projections of courses of the same length."""
     shape = (NUMBERS // len(courses), len(courses[0]))
     draws = np.random.default_rng(seed).standard_normal(shape)
     return np.concatenate([draws @ course for course in courses])

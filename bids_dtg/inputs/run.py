@@ -1,4 +1,4 @@
-"""One resting-state run as files, and what the names of a dataset's files say of them."""
+"""One resting-state run as files, and the information in file names."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import TypeVar
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to
 
-SPACE = "MNI152NLin6Asym"  # of the models that are published, and of HCP and UK Biobank
-# The grid of the run itself: fMRIPrep names no space then, or one of these.
+SPACE = "MNI152NLin6Asym"  # space of the published models, and of HCP and UK Biobank
+# The run's own grid, for which fMRIPrep gives no space or one of these.
 NATIVE = "boldref"
 _OWN_GRID = frozenset({"boldref", "func", "run"})
 T1W = "T1w"
-# Parcels of CIFTI, and what names of series and maps of them end with.
+# Space of CIFTI parcels, and the extension of maps of them.
 PARCELS, PARCEL_MAPS = "fsLR parcels", (".pscalar.nii",)
-# Series of parcels, the best first: of XCP-D, its tables, and grayordinates, which are averaged.
+# Extensions of parcel time series, the best first; grayordinates (last) are averaged here.
 PARCEL_SERIES = (".ptseries.nii", ".tsv", ".dtseries.nii")
-SURFACE = "fsLR"  # where the cortex of CIFTI files lies
+SURFACE = "fsLR"  # space of the cortex in CIFTI files
 IMAGES = (".nii.gz", ".nii")
-# Storage, not measurement: what differs between files of one run.
+# Entities about storage, which differ between the files of one run, not about the measurement.
 STORAGE = frozenset(
     {"space", "cohort", "res", "den", "desc", "label", "seg", "atlas", "scale", "stat"}
 )
-# fMRIPrep makes one file of the echoes, and of magnitude and phase: its name may lack them.
+# Entities that derivatives may lack, as fMRIPrep combines echoes, and magnitude and phase.
 COMBINED = frozenset({"echo", "part"})
 
 _T = TypeVar("_T")
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A file or folder, and its name taken apart: the one that it has in BIDS, or would have."""
+    """A file or folder, and its parsed BIDS name: its real one, or the one it would have."""
 
     path: Path  # absolute
     name: BidsName  # entities, suffix, extension
@@ -52,22 +52,22 @@ class NamedFile:
 
     @property
     def task(self) -> str:
-        """Label without `task-`; empty: it is of none."""
+        """Label without `task-`; empty if the name has none."""
         return self.name.get("task") or ""
 
     @property
     def measured(self) -> tuple[tuple[str, str], ...]:
-        """The entities that say what was measured: the same for all files of a run."""
+        """The entities that identify the measurement: the same for all files of a run."""
         return tuple(pair for pair in self.name.entities if pair[0] not in STORAGE)
 
     @property
     def title(self) -> str:
-        """Name of what was measured, for messages, e.g. `sub-01_task-rest_run-1`."""
+        """Name of the measurement, for messages, e.g. `sub-01_task-rest_run-1`."""
         return "_".join(f"{key}-{value}" for key, value in self.measured)
 
     @property
     def space(self) -> str:
-        """The space that it is in by its name; `NATIVE` for the run's own grid."""
+        """The space given by the name; `NATIVE` for the run's own grid."""
         if is_parcel_series(self.name):
             return PARCELS
         space = self.name.get("space")
@@ -76,39 +76,39 @@ class NamedFile:
 
 @dataclass(frozen=True)
 class TransformFile:
-    """A transform file, and which way round it is used.
+    """A transform file, and the direction in which it is used.
 
-    A file named `from-A_to-B` resamples images of A onto B: it maps points of B
-    to points of A. A run's transforms are listed in the order in which they meet
-    a point of the model's space; the last gives a point of the BOLD file's space.
+    A file named `from-A_to-B` resamples images of A onto B, so it maps points of B to points of
+    A. A run's transforms are listed in the order in which they are applied to a point of the
+    model's space; the last one gives a point of the BOLD file's space.
     """
 
     path: Path  # ITK text (.txt, .tfm), composite (.h5), or displacement field (.nii.gz)
-    inverse: bool = False  # use the file's inverse: it maps points the other way
-    # Only for a warp field of FSL: the image that it warps, whose header gives its coordinates.
+    inverse: bool = False  # use the inverse of the file's transform
+    # Only for FSL warp fields: the image that is warped, whose header defines the coordinates.
     warped: Path | None = None
 
 
 @dataclass(frozen=True)
 class RestRun:
-    """One resting-state run, as files; no image has been opened."""
+    """One resting-state run, as files; no image has been opened yet."""
 
     bold: Path  # absolute path of the BOLD series
     entities: tuple[tuple[str, str], ...]  # of the BOLD file's name, in its order
-    participant: str  # label without sub- of the folder that it is in
-    space: str  # space that the BOLD series is in: a template's name, T1w or boldref
-    root: Path  # the dataset of derivatives
-    mask: Path | None = None  # its brain mask, None where there is none
-    confounds: Path | None = None  # its table of confounds, None where there is none
+    participant: str  # label without sub-, from the participant's folder
+    space: str  # space of the BOLD series: a template's name, T1w or boldref
+    root: Path  # the derivatives dataset
+    mask: Path | None = None  # brain mask; None if there is none
+    confounds: Path | None = None  # confounds table; None if there is none
     sidecars: tuple[Path, ...] = ()  # JSON files read for it, nearest first
-    tr_seconds: float | None = None  # RepetitionTime of the sidecars; None: only the header knows
+    tr_seconds: float | None = None  # RepetitionTime of the sidecars; None if only in the header
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
-    space_reason: str = ""  # why this version of the run was taken
-    cleaned_before: bool = False  # by another program than this one
-    cleaned_as: str = ""  # which of several cleanings its file has, by its name; empty: no choice
-    dof_stated: float | None = None  # left by that cleaning; None where no sidecar has them
-    outliers: Path | None = None  # XCP-D's table of the frames that it flagged for motion
+    space_reason: str = ""  # why this version of the run was chosen
+    cleaned_before: bool = False  # whether another program has already cleaned it
+    cleaned_as: str = ""  # HCP's name of its cleaning; empty for other inputs
+    dof_stated: float | None = None  # residual degrees of freedom from a sidecar, if cleaned
+    outliers: Path | None = None  # XCP-D's table of frames flagged for motion
 
     @property
     def session(self) -> str | None:
@@ -127,12 +127,12 @@ class RestRun:
 
     @property
     def time_sidecar(self) -> Path | None:
-        """The sidecar that states the repetition time: the last that was read for it."""
+        """The sidecar that states the repetition time: the last one that was read."""
         return self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """All files that the run's results depend on."""
+        """All files on which the run's results depend."""
         transforms = (transform.path for transform in self.transforms)
         tables = (self.confounds, self.outliers)
         files = (self.bold, self.mask, *tables, *self.sidecars, *transforms)
@@ -140,7 +140,7 @@ class RestRun:
 
     @property
     def named(self) -> NamedFile:
-        """Its series, with the BIDS name that it has, or would have."""
+        """The BOLD series, with its real BIDS name, or the one it would have."""
         return NamedFile(self.bold, BidsName(self.entities, "bold", ".nii.gz"))
 
     @property
@@ -150,23 +150,23 @@ class RestRun:
 
 
 def named_files(paths: Iterable[Path]) -> list[NamedFile]:
-    """Take the names of files apart, sorted; those that BIDS does not know are left out."""
+    """Parse the names of files and sort them; files without a BIDS name are left out."""
     files = []
     for path in sorted(paths, key=str):
         try:
             files.append(NamedFile(path, parse_name(path.name)))
         except ValueError:
-            continue  # notes, scripts and copies that people leave lying about
+            continue  # notes, scripts and copies of users
     return files
 
 
 def having(
     files: Iterable[NamedFile], **wanted: str | tuple[str | None, ...] | None
 ) -> list[NamedFile]:
-    """Keep files by the suffix, the extension and entities of their names.
+    """Keep files by the suffix, extension and entities of their names.
 
-    Each is a label, None (no such entity), or one of several of these: files that have the first
-    of them come first.
+    Each criterion is a label, None (no such entity), or a tuple of these; files that match earlier
+    entries of a tuple come first.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def having(
 
 
 def is_parcel_series(name: BidsName) -> bool:
-    """Return whether a name is that of a series of parcels, or of what can be averaged over them.
+    """Return whether a name is of parcel time series, or of grayordinates to average over parcels.
 
     Examples
     --------
@@ -207,21 +207,21 @@ def is_parcel_series(name: BidsName) -> bool:
 
 
 def is_rest(name: BidsName) -> bool:
-    """Return whether a file is of a task whose name begins with rest."""
+    """Return whether the task in a name begins with rest."""
     return (name.get("task") or "").lower().startswith("rest")
 
 
 def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool:
-    """Return whether a file is a run's own by its name, and not that of another run.
+    """Return whether a file belongs to a run, and not to another run, according to its name.
 
-    It has all entities of the run but those of storage, echo and part, and no others.
+    It must have all entities of the run, except those of storage, echo and part, and no others.
 
     Parameters
     ----------
     name, run
         Names of the file and of the BOLD series.
     but
-        Entities of the file that do not say which run it is of.
+        Entities of the file that do not identify a run.
 
     Examples
     --------
@@ -236,12 +236,12 @@ def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool
 
 
 def without(name: BidsName, keys: Collection[str]) -> BidsName:
-    """Leave entities out of a name."""
+    """Return a name without some entities."""
     return replace(name, entities=tuple(pair for pair in name.entities if pair[0] not in keys))
 
 
 def two_alike(items: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[_T, _T] | None:
-    """Return the first two items of one key; None: all differ.
+    """Return the first two items with the same key; None if all keys differ.
 
     Examples
     --------
@@ -257,5 +257,5 @@ def two_alike(items: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[_T, _
 
 
 def natural_order(title: str) -> list[str]:
-    """Sort run-10 after run-9."""
+    """Return a sort key that puts run-10 after run-9."""
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]

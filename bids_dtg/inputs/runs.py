@@ -1,4 +1,4 @@
-"""The resting-state runs of a participant, or what is there instead; labels that no run has."""
+"""The resting-state runs of a participant; refusal of labels that no run has."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType
 
 EVERY_REST = Selection()
-# What the cleaned or preprocessed series are called, the first that is there winning: unsmoothed
-# before smoothed, as models are trained on what has not been smoothed.
+# Values of desc- of the preprocessed or cleaned series; the first one present is used. Unsmoothed
+# series come first, as models are trained on unsmoothed data.
 _DESCS: dict[InputType, tuple[str, ...]] = {
     "fmriprep": ("preproc",),
     "xcpd": ("denoised", "denoisedSmoothed"),
@@ -50,11 +50,11 @@ _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
-OF_PARCELS = "hcp-glasser"  # the model that comes with the program and reads them
+OF_PARCELS = "hcp-glasser"  # the packaged model that reads parcels
 _COMPANIONS = frozenset({"mask", "timeseries", "regressors", "outliers"})
-# Entities that the name of XCP-D's join lacks.
+# Entities that the name of a series lacks if XCP-D concatenated it from several runs.
 _REMOVED = frozenset({"run", "dir"})
-# What differs between files made of one measurement in several ways; its names in filters.
+# Entities that differ between files made in several ways from one measurement -> names in filters.
 _MADE = {"rec": "reconstruction", "hash": "hash", "part": "part"}
 
 
@@ -77,16 +77,16 @@ def find_runs(
     selection
         Sessions, tasks and runs asked for.
     rule
-        How a version of each run is chosen; the usual model's where not given.
+        How a version of each run is chosen; by default the rule for the published models.
     input_type
-        How the folders are to be read.
+        How the folders are read.
 
     Raises
     ------
     RunError
-        If there is no such run, or its files are not there.
+        There is no such run, or files of it are missing.
     SettingsError
-        If a filter was given for an input without BIDS names.
+        A filter was given for an input without BIDS names.
     """
     root, rule = root.absolute(), rule or SpaceRule()
     if study := STUDIES.get(input_type):
@@ -100,21 +100,21 @@ def find_runs(
 def run_of_file(
     bold: Path, root: Path, *, rule: SpaceRule | None = None, input_type: InputType = "fmriprep"
 ) -> RestRun:
-    """Take one BOLD file of BIDS derivatives as a run, with its companions as `find_runs`.
+    """Return one BOLD file of BIDS derivatives as a run, with its other files as in `find_runs`.
 
     Parameters
     ----------
     bold
-        The series; what belongs to it is looked for in its folder.
+        The BOLD series; the files that belong to it are searched for in its folder.
     root, rule, input_type
         Dataset, rule of choice and type of input, as for `find_runs`.
 
     Raises
     ------
     RunError
-        It is missing, or cannot be brought to the model's space.
+        The file is missing, or cannot be brought to the model's space.
     ValueError
-        Its name is not BIDS.
+        Its name is not a BIDS name.
     """
     root, bold, rule = root.absolute(), bold.absolute(), rule or SpaceRule()
     file = NamedFile(bold, parse_name(bold.name))
@@ -126,12 +126,12 @@ def run_of_file(
 
 
 def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
-    """List a participant's BOLD series by their names, in all versions."""
+    """List a participant's BOLD series in all versions, from names alone."""
     if dataset.study is None:
         return _series(named_files(_functional_paths(dataset.root / f"sub-{participant}")))
     found: list[NamedFile] = []
     for folder in person_folders(dataset.study, dataset.root, participant):
-        with suppress(RunError):  # it is reported with the participant, if it is worked on
+        with suppress(RunError):  # reported when the participant is processed
             found += [run.named for run in dataset.study.runs(folder, dense=False)]
     return found
 
@@ -139,13 +139,13 @@ def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
 def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection: Selection) -> None:
     """Refuse labels of sessions and tasks that no run of a dataset has.
 
-    Names are read only, those of the participants asked for first, until the label was met;
-    a participant who lacks one that others have fails alone, later.
+    Only names are read, those of the requested participants first, until a label is found. A
+    participant who lacks a label that others have fails later, without ending the run.
 
     Raises
     ------
     SettingsError
-        Something is no label, or no run has it: what the runs have.
+        A label is invalid, or no run has it; the message lists the labels of the runs.
     """
     for entity, labels in (("ses", selection.sessions), ("task", selection.tasks)):
         for asked in [plain_label(label, entity) for label in labels]:
@@ -157,12 +157,12 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
 def refuse_absent_space(
     dataset: InputDataset, participants: Sequence[str], selection: Selection, rule: SpaceRule
 ) -> None:
-    """Refuse a value of ``--space`` in which no run that was asked for can be read.
+    """Refuse a value of ``--space`` in which no requested run exists.
 
     Raises
     ------
     SettingsError
-        No run is in this space: in which they are.
+        No run is in this space; the message lists the spaces of the runs.
     """
     if (space := rule.asked) is None:
         return
@@ -173,7 +173,7 @@ def refuse_absent_space(
 
     def usable() -> Iterator[NamedFile]:
         for who, series in _of_each(dataset, participants):
-            with suppress(RunError):  # it is reported with the participant
+            with suppress(RunError):  # reported when the participant is processed
                 asked = selection.of(series, who)
                 yield from _usable(asked, who, dataset.input_type, rule.endings)
 
@@ -182,7 +182,7 @@ def refuse_absent_space(
 
 
 def _of_each(dataset: InputDataset, first: Sequence[str]) -> Iterator[tuple[str, list[NamedFile]]]:
-    """Yield the series of each participant, those of some before all others."""
+    """Yield each participant's series, beginning with the participants in `first`."""
     for participant in dict.fromkeys((*first, *participants_of(dataset))):
         yield f"sub-{participant}", list_series(dataset, participant)
 
@@ -190,16 +190,19 @@ def _of_each(dataset: InputDataset, first: Sequence[str]) -> Iterator[tuple[str,
 def _require_label(
     option: str, asked: str, dataset: InputDataset, labels: Iterable[tuple[str | None, bool]]
 ) -> None:
-    """Refuse the label of an option that no series has; of each its own, and whether it is that."""
+    """Refuse an option's label that no series has.
+
+    `labels` yields, for each series, its own label and whether it matches the requested one.
+    """
     seen: set[str | None] = set()
     for label, is_asked in labels:
         if is_asked:
             return
         seen.add(label)
     if not seen:
-        return  # there is more to say than this
+        return  # there are no series at all, which is reported elsewhere
     known = sorted(label for label in seen if label is not None)
-    # A space is asked for with its resolution or without.
+    # A space may be requested with or without its resolution.
     near = did_you_mean(asked, [*known, *(label.partition(":")[0] for label in known)])
     there = ", ".join(known[:8]) + ", ..." * (len(known) > 8)
     raise SettingsError(
@@ -219,7 +222,7 @@ def _study_runs(
     if selection.filters:
         raise SettingsError(
             f"--bids-filter-file was given for {study.title}",
-            expected="BIDS derivatives, whose names it filters",
+            expected="BIDS derivatives, as it filters BIDS names",
             remedy="choose with --task-id or --session-label",
         )
     if wrong := _wrong_space(study, rule):
@@ -234,7 +237,7 @@ def _study_runs(
             found |= {run.bold: run for run in study.runs(folder, dense=rule.model == PARCELS)}
         except RunError:
             if len(asked) == 1:
-                raise  # else a session without rest: the others go on
+                raise  # with several sessions, one without rest does not matter
     chosen = selection.of([run.named for run in found.values()], who)
     _require_one_file_each(chosen, who)
     return [
@@ -248,7 +251,7 @@ def _study_runs(
 
 
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
-    """Return the error that a study's runs cannot be read where they are wanted."""
+    """Return an error if a study's runs cannot be read in the requested space, else None."""
     wanted = rule.asked or rule.model
     if rule.model == wanted.partition(":")[0] == SPACE or (study.has_dense and wanted == PARCELS):
         return None
@@ -282,7 +285,7 @@ def _derivative_runs(
 
 
 def _functional_paths(folder: Path) -> Iterable[Path]:
-    """Yield the files in and below the `func` folders of one participant."""
+    """Yield the files in the `func` folders of one participant, including subfolders."""
     for place in (folder, *folder.glob("ses-*")):
         yield from files_below(place / "func", follow_links=False)
 
@@ -299,17 +302,17 @@ def _series(files: list[NamedFile]) -> list[NamedFile]:
 def _usable(
     series: list[NamedFile], who: str, input_type: InputType, endings: tuple[str, ...]
 ) -> list[NamedFile]:
-    """Keep the series that hold what the input type promises."""
-    # Phase and complex parts are no BOLD signal.
+    """Keep the preprocessed or cleaned series of the input type; raise an error if none exists."""
+    # Phase and complex-valued parts are not BOLD signal.
     images = having(series, part=("mag", None))
     if endings != IMAGES:
         found = [file for file in images if file.space == PARCELS]
-        # Of XCP-D's grayordinates it is the ones that are not smoothed.
+        # Of XCP-D's grayordinates, the unsmoothed ones are used.
         descs = [file.name.get("desc") for file in having(found, desc=_DESCS[input_type])]
         if kept := having(found, desc=(None, *descs[:1])):
             return kept
         raise RunError(
-            f"{who} has no series of parcels, but {series[0].path.name}",
+            f"{who} has no parcel time series. It has {series[0].path.name}",
             expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (or .tsv), or "
             f"*_space-{SURFACE}_den-91k_*bold{endings[-1]}",
             remedy="run fMRIPrep with --cifti-output 91k, or XCP-D with --file-format cifti",
@@ -320,20 +323,20 @@ def _usable(
             return kept
     remedy = _REMEDIES[input_type]
     if all(file.space == PARCELS for file in series):
-        remedy = f"--model {OF_PARCELS}, which reads such series"
+        remedy = f"use --model {OF_PARCELS}, which reads such series"
     if having(images, desc=_DESCS["xcpd"]):
-        remedy = "--input-type xcpd, if XCP-D made them: the dataset's description names others"
+        remedy = "use --input-type xcpd if XCP-D made them; the dataset's description does not say"
     raise RunError(
-        f"{who} has no desc-{_DESCS[input_type][0]}_bold image, but {series[0].path.name}",
+        f"{who} has no desc-{_DESCS[input_type][0]}_bold image. It has {series[0].path.name}",
         expected=f"NIfTI volumes in {SPACE}",
         remedy=remedy,
     )
 
 
 def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[list[NamedFile]]:
-    """Group files by what was measured: the versions of each run.
+    """Group files into the versions of each run, by the measurement.
 
-    Of multi-echo runs it is the combined series, or the one echo that a filter chose.
+    For a multi-echo run this is the combined series, or the one echo that a filter selected.
     """
     runs: dict[tuple[tuple[str, str], ...], list[NamedFile]] = {}
     for file in files:
@@ -345,10 +348,10 @@ def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[l
             runs[key] = combined
         elif len(echoes) > 1 or not is_echo_chosen:
             raise RunError(
-                f"{who} has single echoes only (echo {', '.join(echoes)}): {members[0].path.name}",
+                f"{who} has only single echoes (echo {', '.join(echoes)}): {members[0].path.name}",
                 expected="the optimally combined series, without echo-",
-                remedy="run fMRIPrep at --level full, which combines them, or choose one echo with "
-                '--bids-filter-file: {"bold": {"echo": 2}}',
+                remedy="run fMRIPrep with --level full, which combines them, or choose one echo "
+                'with --bids-filter-file: {"bold": {"echo": 2}}',
             )
     return list(runs.values())
 
@@ -358,7 +361,7 @@ def _measured(file: NamedFile, *but: str) -> tuple[tuple[str, str], ...]:
 
 
 def _require_one_file_each(files: list[NamedFile], who: str) -> None:
-    """Refuse two files of one name but for `.nii` and `.nii.gz`, zeros before a number or case."""
+    """Refuse two names that differ only in `.nii` and `.nii.gz`, leading zeros or case."""
     pair = two_alike(
         files, lambda file: tuple((key, plain_index(key, own)) for key, own in file.name.entities)
     )
@@ -366,20 +369,20 @@ def _require_one_file_each(files: list[NamedFile], who: str) -> None:
         first, second = sorted(file.path for file in pair)
         raise RunError(
             f"{who} has two files of one run, {first} and {second.name}",
-            expected="one: names that differ in .nii and .nii.gz, in zeros before a number, "
-            "or in upper and lower case alone mean the same",
+            expected="one, as names that differ only in .nii and .nii.gz, in zeros before a "
+            "number, or in upper and lower case mean the same",
             remedy="remove one of them, or rename it if it is another run",
         )
 
 
 def _require_measured_once(runs: list[list[NamedFile]], who: str) -> None:
-    """Refuse several reconstructions (rec-), configurations (hash-) or parts of one measurement."""
+    """Refuse several reconstructions (rec-), configurations (hash-) or parts of a measurement."""
     if pair := two_alike((run[0] for run in runs), lambda file: _measured(file, *_MADE)):
         one, other = pair
         entity = next(key for key in _MADE if one.name.get(key) != other.name.get(key))
         label, another = (dumps(file.name.get(entity)) for file in pair)
         raise RunError(
-            f"{who} has one measurement in two files, {one.path} and {other.path.name}, which "
+            f"{who} has two files of one measurement, {one.path} and {other.path.name}, which "
             f"differ in {entity}-",
             expected="one of them, as each would count as a run",
             remedy=f'choose with --bids-filter-file: {{"bold": {{"{_MADE[entity]}": {label}}}}}, '
@@ -388,9 +391,10 @@ def _require_measured_once(runs: list[list[NamedFile]], who: str) -> None:
 
 
 def _without_joins(runs: list[list[NamedFile]]) -> list[list[NamedFile]]:
-    """Leave out series of XCP-D that join others, whose minutes would count twice.
+    """Leave out series that XCP-D concatenated from others, as their minutes would count twice.
 
-    The name of a join lacks run-, dir- or both, which its parts have. Motion may leave one part.
+    The name of a concatenated series lacks run-, dir- or both, which its parts have. There may be
+    only one part if XCP-D excluded the others for motion.
     """
     kept = []
     for run in runs:
@@ -411,14 +415,14 @@ def _without_joins(runs: list[list[NamedFile]]) -> list[list[NamedFile]]:
 
 
 def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[Choice]:
-    """Choose a version of each run; runs without one are reported, unless there are no others."""
+    """Choose a version of each run; warn of runs without one, or fail if no run has one."""
     chosen, failed = [], []
     for versions in runs:
         try:
             chosen.append(choose_version(versions, rule, root))
         except TransformMissingError:
-            # What can be fetched is not left out: the maps would be others once it is there. Nor
-            # is a run without its own co-registration: some of fMRIPrep's files of it are lost.
+            # Not left out if its transform can be fetched, as the maps would change once it is
+            # there; nor if its co-registration is missing, as then files of fMRIPrep are lost.
             raise
         except RunError as err:
             failed.append((versions[0].title, err))
@@ -437,9 +441,9 @@ def _rest_run(
     root: Path,
     input_type: InputType,
 ) -> RestRun:
-    """Make a run of the version that was chosen and of its own files beside it.
+    """Return a run from the chosen version and the files that belong to it.
 
-    A mask is in the space and resolution of the series; confounds are in none.
+    A mask must have the space and resolution of the series; confounds have no space.
     """
     bold, transforms, reason = choice
     own = [
@@ -453,13 +457,13 @@ def _rest_run(
     masks = having(own, suffix="mask", extension=IMAGES, desc="brain", cohort=cohort, res=res)
     masks = [mask for mask in masks if mask.space == bold.space]
     _require_one_file_each(masks, f"sub-{bold.participant}")
-    # Newer names win over older ones that somebody kept beside them.
+    # The newer name (timeseries) takes precedence over the older one (regressors).
     names = ("timeseries", "regressors")
     tables = having(own, suffix=names, extension=".tsv", desc="confounds", space=None)
     flagged = having(own, suffix="outliers", extension=".tsv", desc=None, space=None)
     is_cleaned = input_type == "xcpd"
     tr_seconds, sidecars = repetition_time(bold.path, root)
-    if bold.name.extension == ".tsv":  # its time is that of the series that it was made of
+    if bold.name.extension == ".tsv":  # the TR may be in the sidecar of the BOLD series behind it
         for file in (file for file in files if belongs_to(file.name, bold.name)):
             if tr_seconds is None and file.name.suffix == "bold":
                 tr_seconds, sidecars = repetition_time(file.path, root)
@@ -482,7 +486,7 @@ def _rest_run(
 
 
 def _closest(files: list[NamedFile]) -> Path | None:
-    """Return the first file with the most entities: of a run's own, it may lack echo and part."""
+    """Return the first file with the most entities; files of a run may lack echo- and part-."""
     file = max(files, key=lambda file: len(file.name.entities), default=None)
     return file.path if file else None
 
@@ -492,7 +496,7 @@ def _no_participant(root: Path, participant: str) -> RunError:
 
 
 def _no_series(folder: Path, input_type: InputType) -> RunError:
-    """Say that a participant has no BOLD series, and what is there."""
+    """Return the error for a participant without BOLD series; it names files that are present."""
     found = f"{folder.name} has no BOLD series in {folder}"
     names = sorted(path.name for path in _functional_paths(folder))
     if not names:
@@ -505,16 +509,16 @@ def _no_series(folder: Path, input_type: InputType) -> RunError:
         ),
         (
             "_desc-hmc_xfm.txt",
-            "fMRIPrep's level minimal or resampling writes none",
-            f"rerun it with --level full --output-spaces {SPACE}:res-2: what is there is reused",
+            "fMRIPrep's level minimal or resampling writes no BOLD series",
+            f"rerun it with --level full --output-spaces {SPACE}:res-2; finished steps are reused",
         ),
     ):
         if there := [name for name in names if name.endswith(ending)]:
-            return RunError(f"{found}, but {there[0]}: {why}", remedy=remedy)
+            return RunError(f"{found}, only {there[0]}: {why}", remedy=remedy)
     there = [name for name in names if name.endswith(IMAGES)] or names
     desc = _DESCS[input_type][0]
     return RunError(
-        f"{found}, but {there[0]}",
+        f"{found}, only {there[0]}",
         expected=f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with "
         "labels of letters and digits only",
         remedy=_REMEDIES[input_type],

@@ -1,4 +1,4 @@
-"""Which series are read: sessions and tasks that were asked for, and BIDS filters by pybids."""
+"""Selection of runs: requested sessions and tasks, and BIDS filters by pybids."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bids_dtg.files.foreign import read_json, reading
 from bids_dtg.files.names import ENTITY_ORDER, plain_label, same_label
 from bids_dtg.inputs.run import NamedFile, is_rest
 
-# The options that choose by an entity.
+# Options that select by an entity.
 OPTIONS = {"ses": "--session-label", "task": "--task-id"}
-# Keys of filter files beside those of BIDS, as pybids calls them.
+# pybids' long names of entities, which filter files may use.
 _LONG = {
     "subject": "sub",
     "session": "ses",
@@ -33,44 +33,44 @@ _WHOLE_NUMBERS = frozenset({"run", "echo"})
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for; labels with or without `ses-`, `task-`."""
+    """The requested sessions and tasks (labels with or without `ses-`, `task-`), and filters."""
 
-    sessions: Sequence[str] = ()  # all where empty
-    tasks: Sequence[str] = ()  # those whose names begin with "rest" where empty
+    sessions: Sequence[str] = ()  # empty for all
+    tasks: Sequence[str] = ()  # empty for tasks whose names begin with "rest"
     filters: Mapping[str, Any] = field(default_factory=dict)  # from `read_filter_file`
 
     def takes(self, session: str | None) -> bool:
-        """Return whether a session was asked for, by its plain label."""
+        """Return whether a session, given by its plain label, is requested."""
         return not self.sessions or session in [plain_label(each, "ses") for each in self.sessions]
 
     def of(self, files: list[NamedFile], who: str) -> list[NamedFile]:
-        """Keep the series of sessions and tasks that were asked for.
+        """Keep the series of the requested sessions and tasks.
 
         Raises
         ------
         RunError
-            If there is none: what there is.
+            There is none; the message lists the labels that exist.
         """
         kept = _narrow(files, "ses", self.sessions, who)
         if self.tasks:
             return _narrow(kept, "task", self.tasks, who)
-        if "task" in self.filters:  # which decides on the task
+        if "task" in self.filters:  # the filter selects the task
             return kept
         if resting := [file for file in kept if is_rest(file.name)]:
             return resting
         raise RunError(
             f"{who} has no resting-state run; it has {_labels(kept, 'task') or 'no task-'}",
             expected="a task whose name begins with rest",
-            remedy=f"name another with {OPTIONS['task']}",
+            remedy=f"choose another task with {OPTIONS['task']}",
         )
 
     def filtered(self, files: list[NamedFile], folder: Path) -> list[NamedFile]:
-        """Keep the series that the filters leave of a participant's folder.
+        """Keep the series in a participant's folder that match the filters.
 
         Raises
         ------
         RunError
-            They leave none, or pybids cannot read a name.
+            No series matches, or pybids cannot read a name.
         """
         if not self.filters:
             return files
@@ -78,9 +78,9 @@ class Selection:
         if kept := [file for file in files if file.path.name in names]:
             return kept
         raise RunError(
-            f"{folder.name}: the BIDS filter file leaves no run of {len(files)}, as "
+            f"{folder.name}: the BIDS filter file matches none of the {len(files)} series, such as "
             f"{files[0].path.name}",
-            expected="values as file names have them, without ses- and the like",
+            expected="values as in file names, without the entity (A, not ses-A)",
             remedy="correct or widen the filter",
         )
 
@@ -102,7 +102,7 @@ def _narrow(files: list[NamedFile], entity: str, asked: Sequence[str], who: str)
         raise RunError(
             f"{who} has no {what} {' or '.join(wanted)}; "
             + (f"it has {there}" if there else f"its files have no {entity}-"),
-            remedy=f"name another with {option}" if there else f"leave {option} out",
+            remedy=f"choose another with {option}" if there else f"leave {option} out",
         )
     return kept
 
@@ -113,16 +113,16 @@ def _labels(files: list[NamedFile], entity: str) -> str:
 
 
 def read_filter_file(path: Path) -> dict[str, Any]:
-    """Read the `bold` part of a BIDS filter file, by the keys that names of files have.
+    """Read the `bold` part of a BIDS filter file, by the short keys of file names.
 
-    Values stay as they are: null (no such entity), "*" (any value), a value or
-    a list of these. What such files say of other images, as `t1w`, is not needed here.
+    Values are returned unchanged: null (no such entity), "*" (any value), a value, or a list of
+    these. Filters for other images, such as `t1w`, are ignored.
 
     Raises
     ------
     SettingsError
-        If the file cannot be read, is not `{"bold": {entity: value}}`, or has a key that is
-        no entity: a filter that is not applied would let other runs in.
+        The file cannot be read, is not `{"bold": {entity: value}}`, or has an unknown key, which
+        would otherwise let unwanted runs in.
     """
     option, example = f"--bids-filter-file {path}", 'e.g. {"bold": {"acquisition": "mb"}}'
     try:
@@ -144,30 +144,30 @@ def read_filter_file(path: Path) -> dict[str, Any]:
         values = value if isinstance(value, list) else [value]
         if not values or not all(one is None or type(one) in (str, int) for one in values):
             raise SettingsError(
-                f"{option}: the value of {key} is no filter",
+                f"{option}: the value of {key} is not a filter",
                 expected='a text, a number, null, "*", or a list of these',
             )
     return {_KNOWN[key]: value for key, value in bold.items()}
 
 
 def _filtered_names(folder: Path, filters: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of a participant's functional files that filters leave, by pybids."""
+    """Return the names of a participant's functional files that match filters, by pybids."""
     from bids import BIDSLayout, BIDSLayoutIndexer
 
     with reading(folder, RunError, as_what=" by pybids"):
         indexer = BIDSLayoutIndexer(
             validate=False,
             index_metadata=False,
-            config_filename="\n",  # a file of the usual name in the dataset is not meant for us
+            config_filename="\n",  # ignore pybids configurations in the dataset
             ignore=[re.compile(r"^/(ses-[^/]+/)?(?!func(/|$)|ses-[^/]+(/|$))")],
         )
-        # Only the participant's folder is walked: the root of a large dataset takes longer.
+        # Index only the participant's folder, as a whole dataset takes long.
         layout = BIDSLayout(
             folder, validate=False, is_derivative=True, config=[_pybids_config()], indexer=indexer
         )
         wanted = {name: _query(value) for name, value in filters.items()}
         found = layout.get(return_type="file", invalid_filters="allow", **wanted)
-    # Names, as pybids may have resolved a link on the way to a file.
+    # Compare names, as pybids may have resolved links in paths.
     return frozenset(Path(path).name for path in found)
 
 
@@ -181,7 +181,7 @@ def _query(value: Any) -> Any:
 
 
 def _pybids_config() -> dict[str, Any]:
-    """Return patterns that see the name of a file alone; those of pybids see the whole path."""
+    """Return entity patterns that match the file's name alone; pybids' own match the path."""
     patterns = {
         key: rf"(?:^|[_/\\]){key}-([0-9{'' if key in _WHOLE_NUMBERS else 'A-Za-z+'}]+)(?=[^/\\]*$)"
         for key in ENTITY_ORDER

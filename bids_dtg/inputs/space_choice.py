@@ -1,4 +1,4 @@
-"""Which version of a run is read, why, and which transforms lead to it from the model's space."""
+"""Choice of the version of a run to read, and of the transforms from the model's space to it."""
 
 from __future__ import annotations
 
@@ -28,85 +28,85 @@ from bids_dtg.inputs.templateflow import (
     TransformPlannedError,
 )
 
-# Entities by which `--space` names parcels of CIFTI.
+# Entities by which `--space` names CIFTI parcels.
 _NAMING = ("seg", "atlas")
-# Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
+# Other names of the run's own grid and of the anatomical space, from fMRIPrep's options.
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": T1W}
-# Spaces beside the model's, the best first; any other template comes after them.
+# Spaces other than the model's, the best first; any other template comes after them.
 _PREFERRED = (NATIVE, T1W, USUAL_TEMPLATE)
-# The ends of a co-registration, and whether its inverse is used: affine, either direction serves,
-# the one that needs no inverse first. fMRIPrep's word for the grid of the run itself since 23.1,
-# before, and in 26.
+# fMRIPrep's names of the run's own grid: since 23.1, before that, and in 26.
 _OWN = ("boldref", "scanner", "run")
+# Origin and target of a co-registration, and whether its inverse is used. It is affine, so both
+# directions will do; those that need no inverse come first.
 _COREGISTRATIONS = (*((own, T1W, False) for own in _OWN), *((T1W, own, True) for own in _OWN))
-# Entities of a transform that do not say whose it is.
+# Entities of a transform that do not identify the run.
 _HOW = frozenset({"from", "to", "mode", "desc"})
-# The BOLD series, the transforms to it from the model's space (none: it is in that space), and
-# one clause on why this one.
+# The BOLD series, the transforms to it from the model's space (empty if it is in that space), and
+# one clause that gives the reason for the choice.
 Choice = tuple[NamedFile, tuple[TransformFile, ...], str]
 
 
 @dataclass(frozen=True)
 class SpaceRule:
-    """Where a run is wanted, and what may be used to bring it there."""
+    """The space in which a run is needed, and how it may be brought there."""
 
     model: str = SPACE  # template of the model's grid
-    asked: str | None = None  # space to read, with :cohort- and :res- where given; None: the best
-    # Whether a file's places are the model's; None: the label res- decides.
+    asked: str | None = None  # requested space, perhaps with :cohort- and :res-; None for the best
+    # Whether a file's voxels lie on the model's grid; None if the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
 
     @property
     def endings(self) -> tuple[str, ...]:
-        """What the names of series that can be read end with: volumes, or parcels of CIFTI."""
+        """Extensions of series that can be read: volumes, or CIFTI parcels."""
         return PARCEL_SERIES if self.model == PARCELS else IMAGES
 
 
 def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:
-    """Choose among the versions of one run the one that needs the least resampling.
+    """Choose the version of a run that needs the least resampling.
 
-    First those in the model's space, on its lattice before others; then those in
-    the person's own space (boldref, then T1w) with fMRIPrep's transforms; then
-    those in another template with TemplateFlow's transform; then those in the person's own space
-    through another template.
+    The order is: versions in the model's space, first those on its grid; versions in the
+    participant's own space (boldref, then T1w), with fMRIPrep's transforms; versions in another
+    template, with TemplateFlow's transform; versions in the participant's own space, via another
+    template.
 
     Parameters
     ----------
     versions
-        BOLD series that differ in space and resolution only.
+        BOLD series that differ only in space and resolution.
     rule
-        Where the run is wanted.
+        The space in which the run is needed.
     root
-        Root folder of the dataset of derivatives.
+        Root folder of the derivatives dataset.
 
     Raises
     ------
     RunError
-        None is in the space that was asked for, or can be brought to the model's space: what each
-        of them lacks.
+        No version is in the requested space, or none can be brought to the model's space; the
+        message says what each of them lacks.
     """
     asked, there = rule.asked, _labels(versions)
     left = [file for file in versions if asked is None or is_in_space(file, asked)]
     if not left:
         raise RunError(
-            f"{versions[0].path.parent} has no version in {asked} of {versions[0].title}",
+            f"{versions[0].path.parent} has no version of {versions[0].title} in {asked}",
             expected=f"one of {there}",
             remedy="choose another --space, or leave it out",
         )
-    why = ["asked for with --space"] if asked else [f"chosen from {there}"] * (len(versions) > 1)
+    why = ["requested with --space"] if asked else [f"chosen from {there}"] * (len(versions) > 1)
     if in_model := [file for file in left if file.space == rule.model]:
         file, lattice = _nearest(in_model, rule.on_lattice)
         return file, (), "; ".join([f"{rule.model}, the model's space", *lattice, *why])
     if asked is None:
-        why.append(f"not {rule.model}, which is not there")
+        why.append(f"there is no version in {rule.model}")
     lacks: list[RunError] = []
     ways = [(file, False) for file in sorted(left, key=_preference)]
-    for file, is_detour in ways:  # detours are added at its end
+    for file, is_detour in ways:  # the loop appends detours to this list
         try:
             transforms, over = _transforms(file, rule, root, is_detour=is_detour)
         except RunError as err:
             lacks.append(err)
-            # It has no transform to the model's template, and may have one to another.
+            # It has no transform to the model's template, but may have one to another.
             if not is_detour and type(err) is RunError and file.space in (NATIVE, T1W):
                 ways.append((file, True))
         else:
@@ -116,7 +116,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
 
 
 def is_in_space(file: NamedFile, asked: str) -> bool:
-    """Return whether a file is in a space as `--space` names it."""
+    """Return whether a file is in a space that is written as for `--space`."""
     space, *modifiers = asked.split(":")
     wanted = dict(modifier.split("-", 1) for modifier in modifiers)
     if names_parcels(asked):
@@ -129,7 +129,7 @@ def is_in_space(file: NamedFile, asked: str) -> bool:
 
 
 def names_parcels(asked: str) -> bool:
-    """Return whether `--space` names parcels of CIFTI.
+    """Return whether a value of `--space` names CIFTI parcels.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def names_parcels(asked: str) -> bool:
 
 
 def space_label(file: NamedFile) -> str:
-    """Name the space of a file as `--space` does."""
+    """Return the space of a file, written as for `--space`."""
     is_parcels = file.space == PARCELS
     named = [
         f":{key}-{label}"
@@ -158,16 +158,16 @@ def _labels(files: Sequence[NamedFile]) -> str:
 def _nearest(
     files: list[NamedFile], on_lattice: Callable[[Path], bool] | None
 ) -> tuple[NamedFile, list[str]]:
-    """Return the best of the files in the model's space, and words on the lattice."""
+    """Return the best file in the model's space, and a clause on the model's grid."""
     if on_lattice is None or len(files) == 1:
         return min(files, key=_preference), []
     on = [file for file in files if on_lattice(file.path)]
     file = min(on or files, key=_preference)
-    return file, [f"{space_label(file)} {'on' if on else 'none is on'} the model's lattice"]
+    return file, [f"{space_label(file)} is {'' if on else 'not '}on the model's grid"]
 
 
 def _preference(file: NamedFile) -> tuple[int, int, str]:
-    """Order versions by space; then res-2, no res (the native resolution), any."""
+    """Return a sort key: by space, then res-2, no res- (the native resolution), others."""
     is_parcels = file.space == PARCELS
     order: tuple[str, ...] = PARCEL_SERIES if is_parcels else _PREFERRED
     own = file.name.extension if is_parcels else file.space
@@ -179,12 +179,11 @@ def _preference(file: NamedFile) -> tuple[int, int, str]:
 def _transforms(
     bold: NamedFile, rule: SpaceRule, root: Path, *, is_detour: bool
 ) -> tuple[tuple[TransformFile, ...], str]:
-    """Find the transforms that map points of the model's space to a series, and words on the way.
+    """Find the transforms that map points of the model's space to a series, and describe them.
 
-    A file `from-T1w_to-MODEL` resamples images of T1w space onto the template, so
-    it maps points of the template to points of T1w space: it comes first. The
-    co-registration `from-boldref_to-T1w` maps those on to the run's own grid.
-    A detour leads through another template.
+    A file `from-T1w_to-MODEL` resamples images of T1w space onto the template, so it maps points
+    of the template to points of T1w space, and comes first. The co-registration
+    `from-boldref_to-T1w` then maps these to the run's own grid. A detour uses another template.
     """
     if bold.space not in (NATIVE, T1W):
         cohort = bold.name.get("cohort")
@@ -216,12 +215,13 @@ def _coregistration(bold: NamedFile) -> TransformFile:
 
 
 def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
-    """Say what each version lacks; the remedy is the one that is the least work.
+    """Return an error that says what each version lacks; its remedy is the least work.
 
-    What would be fetched is less than what can be, and that less than what must be computed.
+    The least work is a transform that a real run would fetch, then one that the user can fetch,
+    then one that must be computed.
     """
     planned = [err for err in lacks if isinstance(err, TransformPlannedError)]
-    # Those of TemplateFlow come last.
+    # Reversed, as the errors about TemplateFlow come last.
     missing = [err for err in reversed(lacks) if isinstance(err, TransformMissingError)]
     least = [*planned, *missing, *(err for err in lacks if err.remedy), lacks[0]][0]
     return type(least)(

@@ -1,4 +1,4 @@
-"""Measured contrast maps of participants: found by names, and chosen for each contrast."""
+"""Measured contrast maps of participants: finding them by name, and choosing one per contrast."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from bids_dtg.inputs.studies import HCP, holds_study, person_folders
 from bids_dtg.notices import counted, named
 
 Statistic = Literal["z", "t", "effect"]
-# The first that everybody has is taken.
+# The first one that all participants have is used.
 STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
 
-# Sessions that are named after an earlier one.
+# Words in the names of later sessions.
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
 _OF_PARCELS = (*PARCEL_MAPS, PARCEL_SERIES[0])
-# What this program writes is not measured.
+# Maps that this program predicted are not measured maps.
 _OURS = re.compile("_desc-(synthetic|halfwidth[0-9A-Za-z]*|connectome|group(Mean|Sd))_")
-# A template in a sidecar: as part of a file's name or alone.
+# A template's name in a sidecar: within a file's name (tpl-...), or alone.
 _TEMPLATE = re.compile(r".*?tpl-([0-9A-Za-z]+).*|(?!orig$)([0-9A-Za-z]+)", re.DOTALL)
 _FIELDS = {"path", "statistic", "contrast", "contrasts", "space", "task"}  # of a pattern
 _BRACES = re.compile(r"\{([a-z]+)\}")
-# Of the HCP pipelines: tfMRI_WM_hp200_s2_level2_MSMAll.feat, as TaskfMRILevel2.sh names it.
+# Folder of an HCP analysis, as TaskfMRILevel2.sh names it: tfMRI_WM_hp200_s2_level2_MSMAll.feat.
 _HCP_ANALYSIS = re.compile(r"tfMRI_([A-Za-z0-9]+)_hp[0-9]+_s[0-9]+_level2\w*\.feat")
 _HCP_STATS = {
     "StandardVolumeStats": (SPACE, ".nii.gz"),
@@ -48,32 +48,32 @@ class StatMap:
     """The measured map of one contrast of one participant in one session."""
 
     participant: str  # label, without sub-
-    session: str | None  # label, without ses-; None where the data have no sessions
-    contrast: str  # label, as the data name it
-    files: Mapping[Statistic, Path]  # what there is of it
-    task: str | None = None  # label; None where the names have none
-    space: str | None = None  # template; None where neither name nor sidecar has one
-    run: str | None = None  # label, with the direction of HCP-like runs; None: of all runs
+    session: str | None  # label, without ses-; None if the data have no sessions
+    contrast: str  # label, as in the data
+    files: Mapping[Statistic, Path]  # available statistics
+    task: str | None = None  # label; None if the name has none
+    space: str | None = None  # template; None if neither name nor sidecar states one
+    run: str | None = None  # label, with the direction of HCP-like runs; None if over all runs
 
     @property
     def key(self) -> tuple[str, str]:
-        """Participant and contrast, as contrasts are compared."""
+        """Participant and simplified contrast, for comparison."""
         return self.participant, plain_contrast(self.contrast)
 
 
 @dataclass(frozen=True)
 class PersonMaps:
-    """A participant's measured maps; a contrast's key is its `plain_contrast`."""
+    """A participant's measured maps, by the `plain_contrast` of their contrasts."""
 
-    target: Mapping[str, StatMap]  # of each contrast the map to predict
-    retest: Mapping[str, StatMap]  # of each contrast one of a later session, where there is one
+    target: Mapping[str, StatMap]  # the map to predict of each contrast
+    retest: Mapping[str, StatMap]  # the map of a later session, for contrasts that have one
 
 
 # --- Names of contrasts
 
 
 def plain_contrast(label: str) -> str:
-    """Write labels that differ by case, signs or a plural of working memory the same.
+    """Simplify a label, ignoring case, punctuation and plurals in working-memory contrasts.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def plain_contrast(label: str) -> str:
 
 
 def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
-    """Return the label that is most like one that is not known, or contains it; None: none is.
+    """Return the known label that contains, or is most similar to, an unknown one; else None.
 
     Examples
     --------
@@ -106,16 +106,16 @@ def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
 def chosen_contrasts(
     asked: Iterable[str], tasks: Mapping[str, str], *, lack: str = "no map is of"
 ) -> tuple[str, ...]:
-    """Return the labels that ``--contrast`` names, as they are known, in its order.
+    """Return the known labels that ``--contrast`` names, in the order of the option.
 
     Parameters
     ----------
     asked
-        Labels in any case, or tasks for all of their contrasts.
+        Labels in upper or lower case, or tasks, which stand for all of their contrasts.
     tasks
-        The task of each known label; empty: not known.
+        The task of each known label; empty if unknown.
     lack
-        What is said of other names: which …
+        Verb phrase for the message on an unknown name.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def chosen_contrasts(
         plain_contrast(task): [label for label, of in tasks.items() if of == task]
         for task in families
     }
-    labels |= {plain_contrast(label): [label] for label in tasks}  # which go first
+    labels |= {plain_contrast(label): [label] for label in tasks}  # labels override tasks
     found: list[str] = []
     for name in asked:
         if plain_contrast(name) not in labels:
@@ -150,23 +150,23 @@ def chosen_contrasts(
 def name_targets(
     maps: Sequence[StatMap], known: Mapping[str, str]
 ) -> tuple[tuple[StatMap, ...], str]:
-    """Give the contrasts of different tasks labels of their own, and a sentence where that is so.
+    """Give contrasts of different tasks different labels; return a sentence on what was changed.
 
-    A label that occurs in several tasks becomes task and label (`motor` and `cue` make
-    `motorCue`), but for the task that a known contrast of that label belongs to. A label that is
-    known only together with its task becomes both, too (`wm` and `2bk` make `wm2bk`).
+    A label that occurs in several tasks gets the task as a prefix (`motor` and `cue` give
+    `motorCue`), except for the task of a known contrast with that label. A label that is known
+    only with its task gets the prefix too (`wm` and `2bk` give `wm2bk`).
 
     Parameters
     ----------
     maps
-        All participants' measured maps.
+        Measured maps of all participants.
     known
-        The task of each known contrast, by its `plain_contrast`; empty where it has none.
+        The task of each known contrast, by its `plain_contrast`; empty if it has none.
 
     Raises
     ------
     DatasetError
-        A label occurs in several tasks, and without a task.
+        A label occurs in several tasks, and also without a task.
     """
     tasks: dict[str, set[str]] = {}
     for one in maps:
@@ -177,9 +177,9 @@ def name_targets(
         of = tasks[own] - {""}
         if len(of) > 1 and "" in tasks[own]:
             raise DatasetError(
-                f"maps of the contrast {one.contrast} name the tasks {', '.join(sorted(of))}, and "
-                "others name none",
-                expected="a task in each name, or a TOML file with labels of their own",
+                f"some maps of the contrast {one.contrast} name the tasks {', '.join(sorted(of))}, "
+                "others name no task",
+                expected="a task in each name, or a TOML file that gives them different labels",
             )
         joined = f"{one.task or ''}{one.contrast[:1].upper()}{one.contrast[1:]}"
         renamed = own not in known and plain_contrast(joined) in known
@@ -188,7 +188,7 @@ def name_targets(
             renamed |= plain_contrast(one.task or "") != known.get(own)
         made.append(replace(one, contrast=joined) if renamed else one)
     words = "; ".join(
-        f"{label} is of {counted(number, 'task')}, whose names are put before it"
+        f"{label} occurs in {counted(number, 'task')}, whose names are put before it"
         for label, number in sorted(several.items())
     )
     return tuple(made), f"contrasts of different tasks are different targets: {words}" * bool(words)
@@ -200,20 +200,21 @@ def name_targets(
 def in_space(
     maps: Sequence[StatMap], space: str, others: Collection[str] = ()
 ) -> tuple[tuple[StatMap, ...], str]:
-    """Keep a participant's maps of a contrast in one space, and say what was assumed or left.
+    """Keep each participant's maps of a contrast in one space; return notes on assumptions.
 
-    The first that there is counts: the space, none (which is taken for the space and reported),
-    and one of the `others`, which maps can be brought from.
+    The order of preference is: maps in the given space; maps without a stated space, which are
+    assumed to be in it and reported; maps in one of the `others`, from which they can be
+    transformed.
 
     Raises
     ------
     DatasetError
-        All maps are of other spaces.
+        All maps are in other spaces.
     """
-    # What names no space is a volume.
+    # Maps of parcels always state their space; a map without one is a volume.
     ours = (space,) if space == PARCELS else (space, None)
     order = [*ours, *sorted(others)]
-    # What is first in the order is the last to be set.
+    # Reversed, so that the preferred space is set last and remains.
     chosen = {one.key: own for own in reversed(order) for one in maps if one.space == own}
     if not chosen:
         names = sorted({one.space or "no space" for one in maps})
@@ -225,12 +226,12 @@ def in_space(
     parts = []
     if unknown := sum(one.space is None for one in kept):
         parts.append(
-            f"{counted(unknown, 'file')} of measured maps name no space and are taken as "
-            f"{space}, the model's: state the space in the names, in their sidecars "
+            f"{counted(unknown, 'file')} of measured maps name no space and are assumed to be in "
+            f"{space}, the model's space; state the space in the names, in their sidecars "
             "(SpatialReference) or in a TOML file (space)"
         )
     for words, listed in (
-        (f"measured maps are brought from other templates to {space}", kept),
+        (f"measured maps are transformed from other templates to {space}", kept),
         ("files in other spaces are not used", left),
     ):
         counts = Counter(one.space or "no space" for one in listed if one.space not in ours)
@@ -240,23 +241,23 @@ def in_space(
 
 
 def people_maps(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> dict[str, PersonMaps]:
-    """Choose target and retest of each contrast of each participant.
+    """Choose the target and the retest map of each contrast of each participant.
 
-    The first session that has the contrast is the target and the second its retest, by the
-    order of `session_order`. A map of all runs goes before those of runs. What is of no session is
-    of all of them: it is the target, and then nothing is a retest.
+    The first session with the contrast gives the target and the second one the retest, in the
+    order of `session_order`. A map over all runs is preferred to maps of single runs. A map
+    without a session is taken as a map over all sessions; it is the target, without a retest.
 
     Parameters
     ----------
     maps
-        Measured maps, as they were found.
+        Measured maps that were found.
     preferred
         Labels of sessions that come before all others, in this order.
 
     Raises
     ------
     DatasetError
-        Two files are of the same map and statistic, such as those of two runs.
+        Two files have the same map and statistic, for example from two runs.
     """
 
     def rank(session: str | None) -> tuple[Any, ...]:
@@ -277,7 +278,7 @@ def people_maps(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> dict[
 
 
 def _of_files(files: Sequence[StatMap]) -> StatMap:
-    """Put the files of a participant's map of a session together."""
+    """Combine the files of one contrast of a participant in one session."""
     found: dict[Statistic, Path] = {}
     for one in [one for one in files if one.run is None] or files:
         for statistic, path in one.files.items():
@@ -286,22 +287,22 @@ def _of_files(files: Sequence[StatMap]) -> StatMap:
                 raise DatasetError(
                     f"sub-{one.participant} has two {statistic} maps of {one.contrast}: "
                     f"{min(other, path)} and {max(other, path)}",
-                    expected="one map of all runs of a session",
-                    remedy="combine runs at the subject's level (FitLins; nilearn's "
+                    expected="one map over all runs of a session",
+                    remedy="combine runs at the subject level (FitLins; nilearn's "
                     "compute_fixed_effects), give the folder of one level (node-subjectLevel), or "
-                    "name the files wanted in a TOML file of patterns: -d statmaps=maps.toml "
+                    "select files with a TOML file of patterns: -d statmaps=maps.toml "
                     "(docs/reference/statmaps.md)",
                 )
     return replace(files[0], files=found, run=None)
 
 
 def choose_statistic(people: Mapping[str, PersonMaps]) -> Statistic:
-    """Return the first of `STATISTICS` that everybody's targets have.
+    """Return the first of `STATISTICS` that the targets of all participants have.
 
     Raises
     ------
     DatasetError
-        No statistic is everybody's.
+        Participants have no statistic in common.
     """
     maps = [statmap for person in people.values() for statmap in person.target.values()]
     for statistic in STATISTICS:
@@ -309,8 +310,9 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> Statistic:
             return statistic
     present = sorted({name for statmap in maps for name in statmap.files})
     raise DatasetError(
-        f"the measured maps are of {' and '.join(present)}, and no statistic is everybody's",
-        expected="one statistic for everybody",
+        f"the measured maps are {' and '.join(present)} maps, but no statistic is available for "
+        "all participants",
+        expected="one statistic for all participants",
     )
 
 
@@ -322,7 +324,7 @@ def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
 
 
 def describe_sessions(people: Iterable[PersonMaps]) -> str:
-    """Say in one sentence which sessions are targets and retests; nothing without sessions."""
+    """Describe the sessions of targets and retests in one sentence; empty without sessions."""
     words = []
     people = list(people)
     for maps in ([person.target for person in people], [person.retest for person in people]):
@@ -333,18 +335,18 @@ def describe_sessions(people: Iterable[PersonMaps]) -> str:
         )
         words.append(", ".join(named))
     targets, retests = words
-    after = f"retests are of {retests}." if retests else "there are no retests."
-    return f"Maps to predict are of {targets}; {after}" if targets else ""
+    after = f"retests are from {retests}." if retests else "there are no retests."
+    return f"Maps to predict are from {targets}; {after}" if targets else ""
 
 
 def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
-    """Describe the files of the targets: their number, one's name, and tasks."""
+    """Describe the files of the targets: their number, an example, and their tasks."""
     maps = [statmap for person in people for statmap in person.target.values()]
     tasks = Counter(statmap.task or "not named" for statmap in maps)
     words = ", ".join(f"{task} ({counted(number, 'map')})" for task, number in tasks.items())
     return (
-        f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, as "
-        f"{maps[0].files[statistic].name}; tasks: {words}"
+        f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, such "
+        f"as {maps[0].files[statistic].name}; tasks: {words}"
     )
 
 
@@ -352,7 +354,7 @@ def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
 
 
 def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
-    """Take `statmaps=PATH` out of the derivatives; the place and the others."""
+    """Split derivatives into the path of `statmaps=PATH`, None if absent, and the others."""
     prefix = "statmaps="
     places = [text.removeprefix(prefix) for text in derivatives if text.startswith(prefix)]
     if len(places) > 1:
@@ -366,23 +368,23 @@ def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, 
 
 
 def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
-    """Find the files of everybody's measured maps, a file each.
+    """Find the measured maps of all participants; each map has one file.
 
     Parameters
     ----------
     place
-        A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as of FitLins or
-        nilearn's `save_glm_to_bids`), a folder of HCP's folders of participants, or a TOML
-        file of patterns (docs/reference/statmaps.md), whose paths begin in its own folder.
+        A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as FitLins and nilearn's
+        `save_glm_to_bids` write them), a folder of HCP participants, or a TOML file of patterns
+        (docs/reference/statmaps.md), whose paths are relative to its own folder.
 
     Returns
     -------
-    The maps, and how many more there are that this program predicted.
+    The measured maps, and the number of maps that this program predicted.
 
     Raises
     ------
     DatasetError
-        If nothing measured is there, or a pattern cannot be read.
+        There are no measured maps, or a pattern cannot be read.
     """
     if not place.exists():
         raise DatasetError(
@@ -404,20 +406,19 @@ def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
     predicted = len(found) - len(measured)
     if not measured and predicted:
         raise DatasetError(
-            f"{place} has {predicted} maps that bids_dtg predicted, and none that was measured: "
-            "these are predictions",
-            expected="maps of a task that people performed",
+            f"{place} has {predicted} maps that bids_dtg predicted, but no measured maps",
+            expected="maps of a task that participants performed",
         )
     if not measured:
-        there = f", but {seen(place)}" if place.is_dir() else ""
+        there = f". It has {seen(place)}" if place.is_dir() else ""
         raise DatasetError(
-            f"{place} has no statistic maps that are known by their names{there}", expected=expected
+            f"{place} has no statistic maps with recognised names{there}", expected=expected
         )
     return tuple(measured), predicted
 
 
 def _by_names(root: Path) -> Iterator[StatMap]:
-    """Yield the maps below a folder whose names are those of BIDS."""
+    """Yield the maps with BIDS names below a folder."""
     for path in files_below(root):
         try:
             name = parse_name(path.name)
@@ -441,7 +442,7 @@ def _by_names(root: Path) -> Iterator[StatMap]:
 
 
 def _space_of_sidecars(path: Path, extension: str, root: Path) -> str | None:
-    """Return the template that a JSON file of a map, of its contrast or of all maps names."""
+    """Return the template named by the sidecar of a map, of its contrast or of all maps."""
     stem = path.name.removesuffix(extension)
     of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
     beside = [path.with_name(f"{own}.json") for own in (stem, of_contrast)]
@@ -453,7 +454,7 @@ def _space_of_sidecars(path: Path, extension: str, root: Path) -> str | None:
 
 
 def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
-    """Yield the maps of both runs (level 2) in folders of the HCP pipelines."""
+    """Yield the maps over both runs (level 2) in folders of the HCP pipelines."""
     for person in person_folders(HCP, root):
         for folder in sorted((person.path / "MNINonLinear/Results").glob("tfMRI_*/tfMRI_*.feat")):
             match = _HCP_ANALYSIS.fullmatch(folder.name)
@@ -471,7 +472,7 @@ def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
 
 
 def _hcp_contrasts(folder: Path) -> list[str]:
-    """Return the labels of an analysis' contrasts; MATCH-REL of HCP is MATCHVsRELATION."""
+    """Return the labels of an analysis's contrasts; HCP's MATCH-REL becomes MATCHVsRELATION."""
     path = folder / "Contrasts.txt"
     try:
         names = read_text(path).split()
@@ -479,7 +480,7 @@ def _hcp_contrasts(folder: Path) -> list[str]:
         raise err.as_kind(
             DatasetError,
             expected="the names of its contrasts, as the HCP pipelines write them",
-            remedy=f"fetch {path}, or name the maps in a TOML file of patterns",
+            remedy=f"fetch {path}, or select the maps with a TOML file of patterns",
         ) from err
     return [
         "Vs".join(
@@ -497,25 +498,25 @@ def _by_patterns(place: Path) -> Iterator[StatMap]:
     tables = content.get("maps")
     are_tables = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
     if not are_tables or not tables or len(content) > 1:
-        raise DatasetError(f"{place} has no list of patterns", expected="tables [[maps]], no other")
+        raise DatasetError(f"{place} has no list of patterns", expected="only tables [[maps]]")
     for table in tables:
         if wrong := _wrong_of(table):
             raise DatasetError(
                 f"{place}: a pattern {wrong}",
-                expected="path with {sub}, statistic (z, t or effect), {contrast} in path or "
-                'contrast, and perhaps contrasts ({1 = "languageMath"}), space and task',
+                expected="path with {sub}, statistic (z, t or effect), {contrast} in path or the "
+                'key contrast, and optionally contrasts ({1 = "languageMath"}), space and task',
             )
         matched = [*_of_pattern(table, place.parent)]
         if not matched:
             raise DatasetError(
-                f"{place}: no file below {place.parent} fits the pattern {table['path']!r}",
-                expected="paths and values of {contrast} as they are there",
+                f"{place}: no file below {place.parent} matches the pattern {table['path']!r}",
+                expected="a path, and values of {contrast}, that exist there",
             )
         yield from matched
 
 
 def _wrong_of(table: Mapping[str, Any]) -> str:
-    """Return what is wrong with a pattern; empty: it can be used."""
+    """Return the fault of a pattern; empty if it can be used."""
     path, labels = str(table.get("path")), table.get("contrasts", {})
     braces, unknown = _BRACES.findall(path), sorted(set(table) - _FIELDS)
     texts = [*labels.values()] if isinstance(labels, dict) else [labels]
@@ -523,8 +524,8 @@ def _wrong_of(table: Mapping[str, Any]) -> str:
     other = next((text for text in texts if not isinstance(text, str)), None)
     faults = {
         f"has {', '.join(unknown)}": unknown,
-        f"has {other!r}, no text": other is not None,
-        f"has the path {path!r}, without {{sub}} below the file's folder": "sub" not in braces
+        f"has {other!r}, which is not a text": other is not None,
+        f"has the path {path!r}, which is absolute or lacks {{sub}}": "sub" not in braces
         or Path(path).is_absolute(),
         f"has the statistic {table.get('statistic')!r}": table.get("statistic") not in STATISTICS,
         "names its contrast twice or not at all": ("contrast" in table) == ("contrast" in braces),
@@ -535,7 +536,7 @@ def _wrong_of(table: Mapping[str, Any]) -> str:
 def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
     labels, text = table.get("contrasts", {}), re.escape(table["path"])
     for name in dict.fromkeys(_BRACES.findall(table["path"])):
-        # A value in braces ends where a part of the path does, and is the same wherever it stands.
+        # A value in braces has no slash, and is the same at each occurrence.
         braces = re.escape(f"{{{name}}}")
         text = text.replace(braces, f"(?P<{name}>[^/]+?)", 1).replace(braces, f"(?P={name})")
     for path in matching(root, _BRACES.sub("*", table["path"])):

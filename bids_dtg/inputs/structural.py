@@ -1,9 +1,9 @@
 """Structural connectomes made by other programs: find each participant's file and check it.
 
-The source is one matrix for everybody, or a folder that is searched for each participant. Read are
-relationship matrices as BIDS proposes them (``*_relmat.tsv``, BEP 017) and files of QSIRecon
-(``*connectivity.mat``, ``*connectome.mat``, ``*_connectivity.csv``), which may hold several
-measures and atlases.
+The source is one matrix for everybody, or a folder that is searched for each participant. Accepted
+files are the relationship matrices that BIDS proposes (``*_relmat.tsv``, BEP 017) and those of
+QSIRecon (``*connectivity.mat``, ``*connectome.mat``, ``*_connectivity.csv``), which may hold
+several measures and atlases.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from bids_dtg.settings import Settings
 
 Array = NDArray[np.float64]
 
-# How files of structural connectomes end; QSIRecon's first versions wrote dhollanderconnectome.mat.
-# Matrices of series, such as functional connectivity, have a task in their names.
+# Names of structural connectomes; QSIRecon's first versions wrote dhollanderconnectome.mat.
+# Functional connectomes, which are excluded, have a task in their names.
 _NAMES = re.compile(
     r"(?!.*_task-)(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)"
 )
-_LABELS = "region_labels"  # QSIRecon's variable of the names of an atlas' regions
-_FOLDERS = ("*", "derivatives/*")  # further ones that may hold participants' folders and files
-_NETWORKS = re.compile(r"^\d+networks")  # Schaefer's names with and without them are the same
-_ASYMMETRY = 1e-4  # of the largest weight: files may have been rounded
+_LABELS = "region_labels"  # end of QSIRecon's variables with the names of an atlas's regions
+_FOLDERS = ("*", "derivatives/*")  # further folders that may hold participants' folders and files
+_NETWORKS = re.compile(r"^\d+networks")  # optional beginning of Schaefer's names
+_ASYMMETRY = 1e-4  # tolerance relative to the largest weight, as files may be rounded
 
 
 @dataclass(frozen=True, eq=False)
 class StructuralMatrix:
-    """A value between each two regions, as another program has it."""
+    """A matrix of weights between regions, made by another program."""
 
     path: Path
     weights: Array  # (regions, regions), NaN where a cell is n/a
-    names: tuple[str, ...] = ()  # of the regions; empty: the file has none, or numbers alone
-    key: str = ""  # of the variable; empty: the file has one matrix without a name
+    names: tuple[str, ...] = ()  # of the regions; empty if the file has none or only numbers
+    key: str = ""  # name of the variable; empty if the file has a single unnamed matrix
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     @property
@@ -100,8 +100,8 @@ class StructuralSource:
         Raises
         ------
         RunError
-            No matrix or more than one fits; regions differ; weights are negative, not finite,
-            asymmetric or all 0; or the file cannot be read.
+            No matrix or more than one matrix fits; regions differ; weights are negative, not
+            finite, asymmetric or all 0; or the file cannot be read.
         """
         with reading(self.path, RunError):
             paths, notes = self._paths_of(participant, session)
@@ -112,9 +112,9 @@ class StructuralSource:
                 f"{matrix.title} has {named(faults)}", expected="symmetric weights of 0 or more"
             )
         if more := len(matrix.weights) - len(order):
-            notes += [f"{name} has {counted(more, 'region')} that are not in the atlas: left out"]
+            notes += [f"{name}: {counted(more, 'region')} outside the atlas left out"]
         elif not matrix.names:
-            notes += [f"{name} names no regions: assumed to be in the order of the atlas"]
+            notes += [f"{name} names no regions; assumed to be in the order of the atlas"]
         notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
         return replace(matrix, weights=weights, names=tuple(regions), notes=tuple(notes))
 
@@ -135,12 +135,12 @@ class StructuralSource:
         what = f"session {session}" if by_session else f"sub-{participant}"
         raise RunError(
             f"--structural-connectivity {self.path} has no structural connectome of {what}"
-            + (f", but of sessions {named(sorted(map(str, by_session)))}" if by_session else ""),
+            + (f", only of sessions {named(sorted(map(str, by_session)))}" if by_session else ""),
             expected=f"sub-{participant}_…_relmat.tsv, _connectivity.mat, .csv or .tsv",
         )
 
     def _files(self, participant: str) -> list[Path]:
-        """Return the files of a participant; of everybody for ``*``."""
+        """Return the files of a participant, or of all participants for ``*``."""
         further = (folder for below in _FOLDERS for folder in matching(self.path, below))
         folders = self.path, *(one for one in further if not one.name.startswith("sub-"))
         return [
@@ -154,14 +154,15 @@ class StructuralSource:
     def _the_one(
         self, paths: Sequence[Path], regions: Sequence[str]
     ) -> tuple[StructuralMatrix, list[int]]:
-        """Return the only matrix over exactly the regions, else the only one over more, and rows.
+        """Return the matrix that fits the regions, and the row of each region.
 
-        Where a key is given, only matrices of that name count, else those with it in their names.
+        A matrix of exactly these regions takes precedence over one with further regions. If a key
+        is given, only matrices with that name count or, without any, those whose names contain it.
 
         Raises
         ------
         RunError
-            There is none, or more than one, which the message lists.
+            No matrix or more than one fits; the message lists them.
         """
         found = [matrix for path in paths for matrix in _read_matrices(path)]
         if (key := self.key) is not None:
@@ -169,7 +170,7 @@ class StructuralSource:
             chosen = exact or [m for m in found if key in f"{m.path.name} {m.key}"]
             if not chosen:
                 raise RunError(
-                    f"no structural connectome of {found[0].path} is named '{key}'",
+                    f"no structural connectome in {found[0].path} is named '{key}'",
                     expected=f"one of {_choices(found)}",
                 )
             found = chosen
@@ -187,20 +188,20 @@ class StructuralSource:
             several + _choices([matrix for matrix, _ in fitting])
             if fitting
             else "; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3),
-            expected=f"one matrix over the {len(regions)} regions of the atlas ({named(regions)})",
-            remedy="choose one with --array-key structural=KEY, a name or part of one"
+            expected=f"one matrix of the {len(regions)} regions of the atlas ({named(regions)})",
+            remedy="choose one with --array-key structural=KEY, where KEY is its name or part of it"
             if fitting
             else None,
         )
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:
-    """Find the structural connectomes of the options, and read none; None: not given.
+    """Return the source given by ``--structural-connectivity``, or None; no matrix is read yet.
 
     Raises
     ------
     DatasetError
-        The path does not exist, or a folder has no such file.
+        The path does not exist, or the folder has no such file.
     """
     if (given := settings.modelling.structural_connectivity) is None:
         return None
@@ -210,20 +211,20 @@ def find_structural(settings: Settings) -> StructuralSource | None:
     if not path.exists():
         raise DatasetError(
             f"--structural-connectivity {path} does not exist",
-            expected="a matrix of connections, or a folder of them",
+            expected="a structural connectome, or a folder of them",
             remedy=MOUNT_REMINDER,
         )
     if not source.is_shared and not source._files("*"):
         raise DatasetError(
             f"--structural-connectivity {path} has no file of a structural connectome",
-            expected="sub-*_relmat.tsv, sub-*_connectivity.mat, .csv or .tsv, at its top, in "
-            "sub-* or one folder above that",
+            expected="sub-*_relmat.tsv, sub-*_connectivity.mat, .csv or .tsv, in this folder, one "
+            "folder below, or in sub-* in either",
         )
     return source
 
 
 def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
-    """List the faults of a structural connectome; empty where it can be used.
+    """List the faults of a structural connectome; empty if it can be used.
 
     Parameters
     ----------
@@ -252,7 +253,7 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
 
 
 def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
-    """Return what is unusual about a structural connectome that can be used.
+    """List unusual properties of a usable structural connectome.
 
     Parameters
     ----------
@@ -264,18 +265,18 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     Examples
     --------
     >>> weight_notes(np.array([[0.0, 5, 0], [5, 0, 0], [0, 0, 0]]), ["lh", "rh", "cc"])
-    ['no connection of 1 region (cc)']
+    ['1 region without connections (cc)']
     >>> weight_notes(np.array([[1.0, 0.5], [0.5, 1.0]]), ["lh", "rh"])
-    ['weights up to 1 and 1 on the diagonal: correlations, and not connections?']
+    ['weights up to 1 and a diagonal of 1: correlations instead of connections?']
     """
     between = values.copy()
     np.fill_diagonal(between, 0.0)
     notes = []
     alone = [name for name, own in zip(regions, between, strict=True) if not own.any()]
     if alone:
-        notes += [f"no connection of {counted(len(alone), 'region')} ({named(alone)})"]
+        notes += [f"{counted(len(alone), 'region')} without connections ({named(alone)})"]
     if (values.diagonal() == 1).all() and between.max() <= 1:
-        notes += ["weights up to 1 and 1 on the diagonal: correlations, and not connections?"]
+        notes += ["weights up to 1 and a diagonal of 1: correlations instead of connections?"]
     return notes
 
 
@@ -285,15 +286,16 @@ def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
 
 
 def _choices(found: Sequence[StructuralMatrix]) -> str:
-    """Name each matrix by its key, or by its file."""
+    """List the matrices by key or, without one, by file name."""
     return ", ".join(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
 
 
 def _rows_of(matrix: StructuralMatrix, regions: Sequence[str]) -> list[int]:
     """Return the row of each region; refuse a matrix that does not have them.
 
-    Further regions are allowed, unless a name differs from a requested one by its number alone:
-    Schaefer's atlas of 200 parcels uses names of the atlas of 100 for smaller parcels.
+    Further regions are allowed, unless a name differs from a requested one only by its number.
+    Schaefer's 200-parcel atlas, for example, reuses names of the 100-parcel atlas for smaller
+    parcels.
     """
     names = matrix.names
     if not names:
@@ -307,7 +309,7 @@ def _rows_of(matrix: StructuralMatrix, regions: Sequence[str]) -> list[int]:
         theirs, ours = plain
     row = {name: number for number, name in enumerate(theirs)}
     if len(row) < len(theirs):
-        raise RunError("several regions of one name")
+        raise RunError("several regions with the same name")
     missing = [name for own, name in zip(ours, regions, strict=True) if own not in row]
     series = {_unnumbered(name) for name in regions} - {""}
     further = [name for own, name in zip(theirs, names, strict=True) if own not in set(ours)]
@@ -320,7 +322,7 @@ def _rows_of(matrix: StructuralMatrix, regions: Sequence[str]) -> list[int]:
 
 
 def _plain(name: str) -> str:
-    """Return a name without punctuation, capitals and network numbers, which programs vary.
+    """Return a name without punctuation, capitals and network prefix, as programs write them.
 
     Examples
     --------
@@ -353,7 +355,7 @@ def _read_matrices(path: Path) -> list[StructuralMatrix]:
     if not square:
         sizes = ", ".join(" x ".join(map(str, matrix.weights.shape)) for matrix in found[:3])
         raise RunError(
-            f"{path} has no square matrix" + (f", but is {sizes}" if sizes else ""),
+            f"{path} has no square matrix" + (f", but sizes {sizes}" if sizes else ""),
             expected="one row and one column per region",
         )
     return square
@@ -363,16 +365,17 @@ def _read_text(path: Path) -> StructuralMatrix:
     """Read one matrix, with names of the regions in its first line, first column, or both."""
     text = read_text(path)
     mark = next((mark for mark in "\t,;" if mark in text.partition("\n")[0]), None)
-    if mark is None:  # columns of MRtrix and of MATLAB's text are parted by spaces
+    if mark is None:  # text files of MRtrix and MATLAB separate columns by spaces
         mark, text = "\t", re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text))
     table = parse_table(text, path, mark)
     rows = [[cell.strip() for cell in row] for row in (table.header, *table.rows)]
     if table.short or not rows[0]:
         raise RunError(
-            f"{path} has {table.short} lines with fewer cells than the first, of {len(rows[0])}",
+            f"{path} has {table.short} lines with fewer cells than the first ({len(rows[0])})",
             expected="a square matrix",
         )
-    # The shape decides, as regions may be called by numbers; where it does not, the corner does.
+    # Names may be numbers, so the shape decides whether a line or column holds names. If the text
+    # is square, its first cell decides.
     beyond = len(rows) - len(rows[0])
     both = not beyond and not (rows[0][0] and all(map(is_number, rows[0])))
     header, column = int(both or beyond == 1), int(both or beyond == -1)
@@ -381,14 +384,14 @@ def _read_text(path: Path) -> StructuralMatrix:
     down = [row[0] for row in rows[header:]] if column else []
     if across and down and across != down:
         raise RunError(
-            f"{path} has other names in its first line than in its first column",
+            f"{path} has different names in its first line and its first column",
             expected="the same regions in the same order",
         )
     return StructuralMatrix(path, values, _words(across or down))
 
 
 def _read_mat(path: Path) -> list[StructuralMatrix]:
-    """Read variables of numbers, with the regions' names that QSIRecon puts beside them."""
+    """Read numeric variables, with the names of regions that QSIRecon stores with them."""
     from scipy.io import loadmat
 
     with reading(path), open_foreign(path) as file:
@@ -405,5 +408,5 @@ def _read_mat(path: Path) -> list[StructuralMatrix]:
 
 
 def _words(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of regions; none where they are only numbers."""
+    """Return names of regions; empty if they are only numbers."""
     return () if all(map(is_number, names)) else tuple(names)

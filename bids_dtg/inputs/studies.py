@@ -1,4 +1,4 @@
-"""Studies whose folders have no BIDS names: how each is laid out, and its runs with BIDS names."""
+"""Studies without BIDS names: the layout of their folders, and their runs under BIDS names."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from bids_dtg.files.sidecars import applies_to
 from bids_dtg.inputs.run import NATIVE, PARCELS, SPACE, NamedFile, RestRun, TransformFile, without
 from bids_dtg.settings import InputType
 
-_LOOKED_AT = 50  # folders, to see whether a study is there
+_LOOKED_AT = 50  # number of folders examined to recognise a study
 
 
 @dataclass(frozen=True)
 class Study:
-    """How a study lays out its folders."""
+    """The layout of a study's folders."""
 
     title: str  # for messages
-    sign: str  # what a participant's folder holds
-    folder: re.Pattern[str]  # its name: groups person, and session where the name has one
-    # Of a folder, with the entities BIDS would have; `dense`: of grayordinates.
+    sign: str  # a folder in each participant's folder, by which the study is recognised
+    folder: re.Pattern[str]  # name of a participant's folder, with groups person and session
+    # Returns the runs of a folder, with the entities BIDS would have; `dense` for grayordinates.
     runs: Callable[..., list[RestRun]]
-    has_dense: bool = False  # whether there are such
+    has_dense: bool = False  # whether the study has grayordinates
 
     def labels(self, name: str) -> tuple[str, str | None] | None:
-        """Return the participant and the session that a folder is named by; None: it is another."""
+        """Return the participant and session in a folder's name; None if it is another folder."""
         match = self.folder.fullmatch(name)
         return (match["person"], match["session"]) if match else None
 
@@ -42,13 +42,13 @@ def person_folders(study: Study, root: Path, participant: str | None = None) -> 
     Raises
     ------
     DatasetError
-        If the folder cannot be listed.
+        The folder cannot be listed.
     """
     return sorted(_folders(study, root, participant), key=lambda folder: folder.path.name)
 
 
 def holds_study(study: Study, root: Path) -> bool:
-    """Return whether one of the first folders with a participant's name is laid out so."""
+    """Return whether one of the first participants' folders has the study's layout."""
     first = islice(_folders(study, root), _LOOKED_AT)
     return any((folder.path / study.sign).is_dir() for folder in first)
 
@@ -69,19 +69,19 @@ def _bids_name(**entities: str | None) -> BidsName:
 
 
 def _there(path: Path) -> bool:
-    # A broken link is a file whose content is elsewhere: it is refused by name later.
+    # A broken link counts, as its content may be elsewhere; a later check refuses it by name.
     return path.exists() or path.is_symlink()
 
 
 # Human Connectome Project: <id>/MNINonLinear/Results/rfMRI_*/rfMRI_*_<one of CLEANINGS>.nii.gz
 
-# REST1_LR; REST1_7T_PA; REST1a_PA and REST1b_PA (the youngest of HCP-D); REST, which joins them.
-# Other names, as REST1_LR.bak, are copies that people keep.
+# REST1_LR; REST1_7T_PA; REST1a_PA and REST1b_PA (the youngest in HCP-D); REST, which joins them.
+# Other names, such as REST1_LR.bak, are users' copies.
 _RUN = re.compile(r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>[a-z]?(?:_[0-9A-Za-z]+)*)")
 _DIRECTIONS = frozenset({"LR", "RL", "AP", "PA"})
-# How a run's file may have been cleaned, by its name, the first that is there winning. The filter
-# is of 2,000 s (HCP-YA), or takes a linear trend alone (Lifespan). ICA-FIX, as the published models
-# were trained on, comes before the further cleaning of HCP-YA 2025.
+# Cleanings in file names; the first one present is used. The high-pass filter has a cutoff of
+# 2,000 s (HCP-YA) or removes only a linear trend (Lifespan). Data after ICA-FIX alone, on which the
+# published models were trained, come before those with the further cleaning of HCP-YA 2025.
 CLEANINGS = tuple(
     f"{filtered}clean{further}"
     for filtered in ("hp2000_", "hp0_", "")
@@ -91,12 +91,12 @@ _MASKS = ("brainmask_fs.2.nii.gz", "brainmask_fs.2.0.nii.gz", "brainmask_fs.1.60
 
 
 def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
-    """Find the cleaned resting runs of a folder.
+    """Find the cleaned resting-state runs of a folder.
 
     Raises
     ------
     RunError
-        If there is none: what there is.
+        There is none; the message names a file that is present.
     """
     results = folder.path / "MNINonLinear" / "Results"
     paths = sorted(results.glob("rfMRI_*"))
@@ -105,22 +105,22 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
         there = next(results.glob("rfMRI_*/*clean.dtseries.nii"), None)
         there = there or next(results.glob("rfMRI_*/rfMRI_*.nii.gz"), None)
         raise RunError(
-            f"{results} has no cleaned resting run" + (f", but {there.name}" if there else ""),
+            f"{results} has no cleaned resting run" + (f", only {there.name}" if there else ""),
             expected="rfMRI_*/rfMRI_*_hp2000_clean.nii.gz, or _hp2000_clean_rclean_tclean.nii.gz",
             remedy="get the volumes of the package 'Resting State fMRI FIX-Denoised (Extended)', "
-            "or those of HCP-YA 2025",
+            "or of HCP-YA 2025",
         )
     names = [run.named.name for run in found]
     joins = [run for run in found if any(_joins(run.named.name, name) for name in names)]
     for run in joins:
-        warnings.warn(f"{run.bold} is left out: it joins the runs beside it", stacklevel=2)
+        warnings.warn(f"{run.bold} is left out: it joins other runs of its folder", stacklevel=2)
     return [run for run in found if run not in joins]
 
 
 def _joins(one: BidsName, other: BidsName) -> bool:
-    """Return whether one series joins runs of which another is one, as rfMRI_REST does.
+    """Return whether a series, such as rfMRI_REST, joins several runs that include another one.
 
-    The scanner in its name, as in rfMRI_REST_3T, may be left out of theirs.
+    Its name may have the scanner, as in rfMRI_REST_3T, while those of the joined runs lack it.
     """
     has_all = not one.get("dir") and bool(other.get("dir"))
     return has_all and applies_to(without(one, {"acq"}), other)
@@ -136,7 +136,7 @@ def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
         return None
     words = re.findall("[0-9A-Za-z]+", match["rest"])
     direction = next((word for word in words if word in _DIRECTIONS), None)
-    others = f"; {there[0]} taken before {', '.join(there[1:])}" if there[1:] else ""
+    others = f"; {there[0]} chosen over {', '.join(there[1:])}" if there[1:] else ""
     masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
     further = _bids_name(
         task=match["task"].lower(),
@@ -161,7 +161,7 @@ def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
 # UK Biobank: <eid>/fMRI/rfMRI.ica/filtered_func_data_clean.nii.gz, native or warped by FSL
 
 _CLEAN = "filtered_func_data_clean"
-# What people call the series once FSL's applywarp or featregapply has brought it to MNI space.
+# Usual names of the series after FSL's applywarp or featregapply has warped it to MNI space.
 _WARPED = (
     *(f"reg_standard/{_CLEAN}", f"reg/{_CLEAN}_standard", f"{_CLEAN}_standard"),
     *(f"{_CLEAN}_MNI152", f"{_CLEAN}_MNI152_2mm", f"{_CLEAN}_MNI"),
@@ -169,14 +169,14 @@ _WARPED = (
 
 
 def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
-    """Find the cleaned resting run of a folder: warped before, or native with FSL's warp.
+    """Find the cleaned resting-state run of a folder: already warped, or native with FSL's warp.
 
     Raises
     ------
     RunError
-        If there is none, or no warp to a native one.
+        There is no such run, or a native one without a warp.
     """
-    assert not dense  # there are none
+    assert not dense  # UK Biobank has no grayordinates
     ica = folder.path / "fMRI" / "rfMRI.ica"
     native, warp = ica / f"{_CLEAN}.nii.gz", ica / "reg" / "example_func2standard_warp.nii.gz"
     bold = next(filter(_there, (ica / f"{name}.nii.gz" for name in (*_WARPED, _CLEAN))), None)
@@ -188,14 +188,14 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     if bold == native:
         if not _there(warp):
             raise RunError(
-                f"{native} is in native space, and {warp} is not there",
+                f"{native} is in native space, but {warp} does not exist",
                 expected=f"FSL's warp to MNI space, or the warped series as {_CLEAN}_standard"
                 ".nii.gz",
             )
         space, transforms = NATIVE, (TransformFile(warp, warped=native),)
         reason = f"native space with FSL's warp {warp.name}, as there is no warped series"
     sidecar, mask = ica.parent / "rfMRI.json", bold.parent / "mask.nii.gz"
-    # Beside other warped series lies the mask of the native one.
+    # Next to warped series elsewhere, the mask is that of the native series.
     has_mask = (bold == native or bold.parent.name == "reg_standard") and _there(mask)
     run = RestRun(
         bold=bold,
@@ -215,7 +215,7 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
 HCP = Study(
     title="an HCP folder",
     sign="MNINonLinear",
-    # 100307; HCD0001305_V1_MR (Lifespan studies: a visit is a session); 100307_V1.
+    # 100307; HCD0001305_V1_MR (Lifespan studies, where a visit is a session); 100307_V1.
     folder=re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<session>[0-9A-Za-z]+?))?(?:_MR)?"),
     runs=_hcp_runs,
     has_dense=True,

@@ -1,4 +1,4 @@
-"""TemplateFlow's folder on this machine: transforms between templates, their images, atlases."""
+"""TemplateFlow's folder on this machine: transforms between templates, and atlases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bids_dtg.files.foreign import is_pointer
 from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
-# Transforms that may be downloaded, by their place in the folder. Atlases stand with their names in
+# Transforms that can be downloaded, by their path in the folder. Atlases are listed in
 # `inputs/atlases.toml`.
 PINNED: Mapping[str, PinnedFile] = {
     file.location: file
@@ -38,40 +38,40 @@ PINNED: Mapping[str, PinnedFile] = {
 
 
 class TransformMissingError(RunError):
-    """A transform is not here, and can be had: from TemplateFlow, or by running fMRIPrep again."""
+    """A transform is missing but obtainable, from TemplateFlow or by running fMRIPrep again."""
 
 
 class TransformPlannedError(TransformMissingError):
-    """It would be fetched, if this were no plan."""
+    """A missing transform would be fetched, but this is a dry run."""
 
 
 class NotFetchedError(SettingsError):
-    """A file may be fetched and cannot be: nobody who needs it can be worked on."""
+    """A file could not be fetched, so no participant who needs it can be processed."""
 
 
-# What this process could not fetch: it does not ask again for each of a thousand participants.
+# Files that this process could not fetch, so that it does not try again for each participant.
 _NOT_FETCHED: dict[Path, NotFetchedError] = {}
 
 
 @dataclass(frozen=True)
 class TemplateFlow:
-    """A folder as TemplateFlow keeps it, and whether what is missing may be downloaded."""
+    """TemplateFlow's folder, and whether missing files may be downloaded."""
 
-    home: Path | None  # absolute; it need not exist. None: no variable names it, nor a home
-    download: bool = False  # fetch what is missing
-    plans: bool = False  # report what would be fetched, and fetch nothing
-    address: str = ADDRESS  # where it is fetched from
+    home: Path | None  # absolute; it need not exist. None if unknown, as there is no home folder
+    download: bool = False  # fetch missing files
+    plans: bool = False  # report what would be fetched, but fetch nothing
+    address: str = ADDRESS  # base URL of downloads
 
     @classmethod
     def here(cls, *, download: bool = False, plans: bool = False) -> TemplateFlow:
-        """Find the folder as the package templateflow does: TEMPLATEFLOW_HOME, or the cache."""
+        """Find the folder as the package templateflow does: TEMPLATEFLOW_HOME or the cache."""
         home = os.environ.get("TEMPLATEFLOW_HOME")
         if not home:
-            # Not by `pooch.os_cache`, which is this call: pooch takes 0.1 s to import.
+            # The same as `pooch.os_cache`, but importing pooch takes 0.1 s.
             import platformdirs
 
-            # A container's user may have no entry in the table of users, and no HOME: platformdirs
-            # says so by an error, or leaves the tilde.
+            # A container's user may have no entry in /etc/passwd and no HOME. Then platformdirs
+            # raises an error or leaves the tilde.
             try:
                 home = platformdirs.user_cache_dir("templateflow")
             except RuntimeError:
@@ -84,18 +84,18 @@ class TemplateFlow:
         Parameters
         ----------
         to
-            Template that images are resampled to: the file maps its points.
+            Template that images are resampled to; the file maps its points.
         origin
-            Template that images come from, its cohort after a `+`.
+            Template that images come from; a cohort follows after `+`.
 
         Raises
         ------
         TransformMissingError
-            It is not there, and nothing may be downloaded, or this is a plan.
+            It is missing, and downloads are not allowed or this is a dry run.
         NotFetchedError
-            It may be downloaded, and cannot be.
+            It is missing, and the download failed.
         RunError
-            It is not there, and none that the program downloads.
+            It is missing, and the program does not download it.
         """
         location = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
         path, pinned = self._path(location), PINNED.get(location)
@@ -103,44 +103,44 @@ class TemplateFlow:
             return path
         if pinned is None:
             raise RunError(
-                f"{path} is not there, and the program does not download it: it has no digest of "
-                "it",
+                f"{path} is missing, and the program does not download it, as it has no digest "
+                "for it",
                 remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",
             )
         return self._obtain(path, pinned, f"transform from {origin} to {to}")
 
     def atlas(self, pinned: PinnedFile) -> Path:
-        """Find the image of an atlas, or fetch it where that is allowed.
+        """Find the image of an atlas, or fetch it if allowed.
 
         Parameters
         ----------
         pinned
-            Its place in the folder, with the digest that a download must have.
+            Its path in the folder, and the digest that a download must have.
 
         Raises
         ------
         RunError
-            It is not there and may not be downloaded, or this is a plan.
+            It is missing, and downloads are not allowed or this is a dry run.
         NotFetchedError
-            It may be downloaded, and cannot be.
+            It is missing, and the download failed.
         """
         return self._obtain(self._path(pinned.location), pinned, "atlas")
 
     def _path(self, location: str) -> Path:
-        """Return where a file of the folder is, or would be."""
+        """Return the path of a file of the folder, whether or not it exists."""
         if self.home is None:
             raise RunError(
-                f"TemplateFlow's {location} is needed, and no folder is known that may have it",
+                f"TemplateFlow's {location} is needed, but TemplateFlow's folder is unknown",
                 remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {location}",
             )
         return self.home / location
 
     def _obtain(self, path: Path, pinned: PinnedFile, what: str) -> Path:
-        """Return a file of the folder, fetched where it is missing and that is allowed."""
+        """Return a file of the folder; fetch it if it is missing and downloads are allowed."""
         if has_content(path):
             return path
         size = f" ({pinned.size / 1e6:.0f} MB)" if pinned.size else ""
-        state = "empty" if path.exists() else "not there"
+        state = "empty" if path.exists() else "missing"
         missing = f"{path} is {state}: TemplateFlow's {what}{size}"
         url = f"{self.address}/{pinned.location}"
         by_hand = f"curl -fL --create-dirs -o '{path}' {url}"
@@ -148,9 +148,9 @@ class TemplateFlow:
         if not self.download:
             why = "bids_dtg fetches it"
         elif not hosts:
-            why = f"the program fetches it where {OFFLINE_VARIABLE} is not set"
+            why = f"the program fetches it if {OFFLINE_VARIABLE} is not set"
         elif self.plans:
-            raise TransformPlannedError(missing, remedy="a call without --dry-run fetches it")
+            raise TransformPlannedError(missing, remedy="run without --dry-run to fetch it")
         else:
             self._fetch(pinned, path, size, hosts, by_hand)
             return path
@@ -159,7 +159,7 @@ class TemplateFlow:
     def _fetch(
         self, file: PinnedFile, path: Path, size: str, hosts: list[str], by_hand: str
     ) -> None:
-        """Fetch a file; other processes see nothing or all of it."""
+        """Fetch a file; other processes see either the complete file or none."""
         if before := _NOT_FETCHED.get(path):
             raise before
         assert self.home is not None
@@ -181,13 +181,13 @@ class TemplateFlow:
                 known.found,
                 expected=known.expected,
                 remedy=f"{known.remedy or may_write}, or fetch it on a machine with a network: "
-                f"{by_hand}; with {OFFLINE_VARIABLE}=1 only those fail who need it",
+                f"{by_hand}; with {OFFLINE_VARIABLE}=1 only participants who need it fail",
             )
             raise _NOT_FETCHED[path] from err
 
 
 def has_content(path: Path) -> bool:
-    """Say whether a file is no stub: TemplateFlow keeps empty files, DataLad pointers."""
+    """Return whether a file has content; TemplateFlow's stubs are empty, DataLad's are pointers."""
     try:
         with path.open("rb") as file:
             start = file.read(1024)

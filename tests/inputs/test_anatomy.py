@@ -115,7 +115,7 @@ def test_what_templateflow_lacks_is_named(tmp_path):
     add(tmp_path, xfm(OTHER, "T1w"))
     with pytest.raises(
         TransformMissingError,
-        match=rf"tpl-{OTHER}_from-{SPACE}_mode-image_xfm\.h5 is not there.*bids_dtg fetches it",
+        match=rf"tpl-{OTHER}_from-{SPACE}_mode-image_xfm\.h5 is missing.*bids_dtg fetches it",
     ):
         anatomy(tmp_path).points_to(SPACE)
 
@@ -143,5 +143,5 @@ def test_folders_of_studies_have_no_such_anatomy(tmp_path):
     bids = InputDataset(tmp_path, "x", {}, tmp_path, input_type="fmriprep")
     assert find_anatomy(bids, "01", None, templateflow=flow) == Anatomy(tmp_path, "01", None, flow)
     hcp = InputDataset(tmp_path, "x", {}, tmp_path, input_type="hcp")
-    with pytest.raises(RunError, match="an HCP folder has no transforms to T1w"):
+    with pytest.raises(RunError, match="an HCP folder has no readable transforms to T1w"):
         find_anatomy(hcp, "01", None, templateflow=flow)

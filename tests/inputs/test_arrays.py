@@ -68,9 +68,9 @@ def test_files_are_joined_by_people(tmp_path: Path) -> None:
         {"c", "a", "d"},
     ]
     assert np.array_equal(people.structural.of("c"), STRUCTURAL[0])
-    assert people.notes == ("r.npz, s.npz: no names of places, which are numbered",)
+    assert people.notes == ("r.npz, s.npz: places have no names and are numbered",)
     unnamed = write(tmp_path / "t.npz", structural=STRUCTURAL)
-    with pytest.raises(DatasetError, match=r"t\.npz names no people\. Expected: a key people in"):
+    with pytest.raises(DatasetError, match=r"t\.npz names no people\. Expected: the key people in"):
         read_arrays([rest, unnamed])
     with pytest.raises(DatasetError, match=r"structural is in .*s\.npz and in .*all\.npz"):
         read_arrays([other, write(tmp_path / "all.npz", **GOOD)])
@@ -94,7 +94,7 @@ ODD = np.array([{"a": 1}], object)
     ("changes", "message"),
     [
         ({"rest": None}, "no file has rest; there are"),
-        ({"tr_seconds": None}, "has rest and no tr_seconds"),
+        ({"tr_seconds": None}, "has rest but no tr_seconds"),
         ({"tr_seconds": -1.0}, r"tr_seconds is -1\. Expected: seconds"),
         ({"tr_seconds": [1.0, 2.0]}, "Expected: one number"),
         ({"tr_seconds": 720.0}, "is it in milliseconds"),
@@ -104,7 +104,7 @@ ODD = np.array([{"a": 1}], object)
         ({"rest": REST[0]}, r"rest is float16 of shape \(5, 40\)\..*\(people, places, frames\)"),
         ({"rest": REST[:2]}, "rest has 2 people, and .*people has 3"),
         ({"rest": REST[:, :4]}, "has 5 places, and .*rest has 4"),
-        ({"rest": REST[:, :, :0]}, "none of no size"),
+        ({"rest": REST[:, :, :0]}, "not empty"),
         ({"rest": REST.astype(complex)}, r"rest is complex128 .*Expected: numbers"),
         ({"rest": REST.astype(str)}, r"rest is <U.*Expected: numbers"),
         ({"people": ODD.repeat(3)}, "Object arrays cannot be loaded when allow_pickle=False"),
@@ -133,7 +133,7 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path:
     both = write(tmp_path / "both.npz", **{**BOLD, **GOOD}, edges=edges)
     people = read_arrays([both])
     assert people.task_bold is people.edges is None
-    unread = "not read, as they have no meaning here: edges, task_bold, task_bold_runs"
+    unread = "keys that are not used here: edges, task_bold, task_bold_runs"
     assert any(line.startswith(unread) for line in people.notes)
     with pytest.raises(DatasetError, match="there are rest and edges"):
         read_arrays([both], of=("rest", "edges"))
@@ -151,9 +151,9 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path:
     [
         (
             {"task_bold_runs": None},
-            r"t\.npz has task_bold and no task_bold_runs\. Expected",
+            r"t\.npz has task_bold but no task_bold_runs\. Expected",
         ),
-        ({"task_bold_tr_seconds": None}, "has task_bold and no task_bold_tr_seconds"),
+        ({"task_bold_tr_seconds": None}, "has task_bold but no task_bold_tr_seconds"),
         ({"task_bold_tr_seconds": 800.0}, "is it in milliseconds"),
         ({"task_bold_runs": np.array(["a", "a"])}, "has the name 'a' twice"),
         ({"task_bold_runs": np.array(["a", "b", "c"])}, "task_bold.* has . runs, and .* has ."),
@@ -173,8 +173,8 @@ def test_bold_of_tasks_that_does_not_fit_is_refused(
     ("keys", "error", "message"),
     [
         (["rest"], SettingsError, "'rest'. Expected: NAME=KEY"),
-        (["bold=rest"], SettingsError, "NAME one of people"),
-        (["rest=a", "rest=b"], SettingsError, "'rest=b'. Expected: NAME=KEY, once for a name"),
+        (["bold=rest"], SettingsError, "NAME is one of people"),
+        (["rest=a", "rest=b"], SettingsError, "'rest=b'. Expected: NAME=KEY, each NAME once"),
         (["rest=other"], DatasetError, "no file has the key other"),
     ],
 )
@@ -192,7 +192,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "other.npz", x=np.ones(2))
     for name, message in {
         "short.npz": "cannot be read",
-        "text.npz": "no file of arrays that is known",
+        "text.npz": "not a file of arrays",
         "other.npz": r"has the arrays x\. Expected: one of people",
         "none.npz": "No such file",
     }.items():

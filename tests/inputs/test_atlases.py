@@ -60,7 +60,7 @@ def test_none_is_no_atlas():
 
 def test_a_file_without_a_space_is_refused_with_what_to_do(tmp_path):
     path = _image(tmp_path / "mine.nii.gz")
-    expected = r"nothing says what space .*mine\.nii\.gz is in.*SpatialReference.*space-MNI152NLin6"
+    expected = r"the space of .*mine\.nii\.gz is not stated.*SpatialReference.*space-MNI152NLin6"
     with pytest.raises(SettingsError, match=expected):
         _find(path)
 
@@ -92,12 +92,12 @@ def test_an_atlas_in_another_space_needs_a_transform(tmp_path):
     found = _find(path, tmp_path / "home")
     assert [used.path for used in found.transforms] == [transform]
     mine = _image(tmp_path / "atlas-A_space-MyTemplate_dseg.nii.gz")
-    with pytest.raises(SettingsError, match=r"is in MyTemplate, and .* is not there"):
+    with pytest.raises(SettingsError, match=r"is in MyTemplate, but .* is missing"):
         _find(mine, tmp_path / "home")
 
 
 def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
-    with pytest.raises(SettingsError, match=r"Schaefer100: .* is not there.*curl -fL"):
+    with pytest.raises(SettingsError, match=r"Schaefer100: .* is missing.*curl -fL"):
         _find("Schaefer100", tmp_path)
     path = tmp_path / KNOWN["schaefer100"].pinned.location
     path.parent.mkdir(parents=True)
@@ -129,7 +129,7 @@ def test_two_atlases_of_one_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("index\tname\n1\ta\n1\tb\n", "two rows of one index"),
+        ("index\tname\n1\ta\n1\tb\n", "two rows have the same index"),
         ("number\tlabel\n1\tx\n", "cannot be read: 'index'"),
         ("index\tname\none\tx\n", "cannot be read"),
         ("index\tname\n1\n", "cut off"),

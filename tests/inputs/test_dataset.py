@@ -91,7 +91,7 @@ def test_not_a_dataset_says_what_was_seen_and_what_is_near(raw):
     derivative(raw / "derivatives" / "fmriprep")
     with pytest.raises(
         DatasetError,
-        match=r"derivatives is not a BIDS dataset: .*but fmriprep.*perhaps .*/fmriprep was meant",
+        match=r"derivatives is not a BIDS dataset: .*It has fmriprep.*did you mean .*/fmriprep\?",
     ):
         find_dataset(raw / "derivatives")
     with pytest.raises(DatasetError, match=r"no dataset_description\.json.*perhaps .*fmriprep was"):
@@ -129,10 +129,10 @@ def test_derivatives_two_folders_down_are_named(raw):
     (deep / "dataset_description.json").write_text(json.dumps(description))
     with pytest.raises(DatasetError) as raised:
         find_dataset(raw)
-    assert raised.value.remedy == f"perhaps --derivatives {shlex.quote(str(deep))} was meant"
+    assert raised.value.remedy == f"did you mean --derivatives {shlex.quote(str(deep))}?"
     with pytest.raises(DatasetError) as raised:
         find_dataset(raw / "derivatives")
-    assert raised.value.remedy == f"perhaps {deep} was meant"
+    assert raised.value.remedy == f"did you mean {deep}?"
 
 
 def test_derivatives_of_other_packages_only(raw):
@@ -161,7 +161,7 @@ def test_participants(tmp_path):
 def test_dataset_without_participants(tmp_path):
     describe_dataset(tmp_path)
     with pytest.raises(
-        DatasetError, match=r"no participants .*but dataset_description\.json.*mounted"
+        DatasetError, match=r"no participants .*It has dataset_description\.json.*mounted"
     ):
         select_participants(dataset_at(tmp_path))
 

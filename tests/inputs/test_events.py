@@ -44,7 +44,7 @@ def test_other_names_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [
-        ({"tasks": ["stop"]}, DatasetError, "no event files of the tasks stop"),
+        ({"tasks": ["stop"]}, DatasetError, "no event files for the tasks stop"),
         ({"participants": ["07"]}, DatasetError, "no folder of sub-07. Expected: one of sub-01"),
         ({"tasks": ["*"]}, SettingsError, r"'\*' is not a label"),
     ],

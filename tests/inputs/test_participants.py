@@ -41,7 +41,7 @@ def test_a_misspelt_name_gets_the_nearest_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "an empty file"),
+        ("", "is empty"),
         ("name\tage\nx\t1\n", "the columns name, age"),
         ("participant_id\tage\tage\n01\t1\t2\n", "each column once"),
         ("participant_id\tage\n01\t1\nsub-01\t2\n", "two values of age for sub-01, 1 and 2"),
@@ -95,7 +95,7 @@ def test_labels_that_are_written_otherwise_are_refused_with_the_label_that_fits(
 def test_a_row_without_a_label_is_of_nobody(tmp_path):
     table = read_participants(write(tmp_path, "participant_id\tage\n01\t20\n\t30\nsub-\t31\n"))
     table.require_labels(["0", "01"])
-    with pytest.raises(SettingsError, match="has participant 01, and the data have sub-1, who"):
+    with pytest.raises(SettingsError, match="has participant 01, but the data have sub-1, who"):
         table.require_labels(["0", "1"])
 
 
@@ -113,7 +113,7 @@ def test_families_are_read_however_the_table_is_written(tmp_path, column, name, 
     assert families.by_label == {"01": "A", "02": "A", "04": "B"}
     line = families.line(["01", "02", "03", "04", "05"])
     assert line.startswith(f"families: 2 of 3 participants ({table}, column {column})")
-    assert "2 without one count as unrelated" in line
+    assert "2 without a family count as unrelated" in line
 
 
 @pytest.mark.parametrize("table", [None, "participant_id\tage\nsub-01\t30\n", ""])

@@ -176,11 +176,11 @@ def test_bad_filter_files(tmp_path, text, message):
             Selection(sessions=["B"]),
             r"has no session B; it has ses-A\. To do: .*--session-label",
         ),
-        ([{}], Selection(filters={"acq": "xx"}), "the BIDS filter file leaves no run"),
+        ([{}], Selection(filters={"acq": "xx"}), "the BIDS filter file matches none"),
         (
             [{"entities": "echo-1"}, {"entities": "echo-2"}],
             Selection(),
-            r"has single echoes only \(echo 1, 2\).*echo",
+            r"has only single echoes \(echo 1, 2\).*echo",
         ),
     ],
 )
@@ -196,12 +196,12 @@ def test_runs_that_are_not_there_are_named_with_those_that_are(root, runs, selec
     [
         (
             ["space-fsLR_den-91k_bold.dtseries.nii", "space-fsLR_den-91k_bold.json"],
-            r"but \S+\.dtseries\.nii\. Expected: NIfTI volumes in MNI",
+            r"It has \S+\.dtseries\.nii\. Expected: NIfTI volumes in MNI",
         ),
         # fMRIPrep's lists of what its tests write (.circleci/ds054_outputs.txt at 1a55c61e).
         (
             ["from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", "desc-hmc_boldref.nii.gz"],
-            r"but sub-01_task-rest_from-orig\S+hmc_xfm.txt: .*minimal .* writes none.*--level full",
+            r"only sub-01_task-rest_from-orig\S+hmc_xfm.txt: .*minimal .* no BOLD.*--level full",
         ),
     ],
 )
@@ -221,7 +221,7 @@ def test_other_spaces_only(root):
         RunError,
         match=r"sub-01_task-rest is in other spaces only \(MNI152NLin2009cAsym, boldref\), and "
         r".*/anat has no sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm\.h5; "
-        r".*/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm\.h5 is not there.*"
+        r".*/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm\.h5 is missing.*"
         r"To do: curl .* \(bids_dtg fetches it\)\.$",
     ):
         find_runs(root, "01")
@@ -418,5 +418,5 @@ def test_one_measurement_in_two_files_is_refused_with_the_filter_that_chooses(
     with pytest.raises(RunError) as caught:
         find_runs(root, "01")
     line = str(caught.value)
-    assert f"one measurement in two files, {paths[0]} and {paths[1].name}, which" in line
+    assert f"two files of one measurement, {paths[0]} and {paths[1].name}, which" in line
     assert f'--bids-filter-file: {{"bold": {{{choices}.' in line

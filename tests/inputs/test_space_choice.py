@@ -88,12 +88,12 @@ def test_the_lattice_decides_and_not_the_label(root, home):
     run = find(root, home, on_lattice=lambda path: "res-1" in path.name)
     assert dict(run.entities)["res"] == "1"
     assert run.space_reason == (
-        f"{SPACE}, the model's space; {SPACE}:res-1 on the model's lattice; "
+        f"{SPACE}, the model's space; {SPACE}:res-1 is on the model's grid; "
         f"chosen from {OTHER}, {SPACE}:res-1, {SPACE}:res-2, T1w, boldref"
     )
     run = find(root, home, on_lattice=lambda path: False)
     assert dict(run.entities)["res"] == "2"
-    assert "none is on the model's lattice" in run.space_reason
+    assert "is not on the model's grid" in run.space_reason
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_space_that_is_asked_for(root, home, asked, space, res):
     with_template(home)
     run = find(root, home, asked=asked)
     assert (run.space, dict(run.entities).get("res")) == (space, res)
-    assert "asked for with --space" in run.space_reason
+    assert "requested with --space" in run.space_reason
 
 
 def test_a_space_that_is_asked_for_and_not_there(root, home):
@@ -155,7 +155,7 @@ def test_a_native_run_goes_through_the_usual_template_where_that_is_the_only_way
     assert names(run) == [Path(TEMPLATE).name, usual.name, *([COREG] if space is None else [])]
     assert run.space_reason == (
         f"{space or 'boldref'} with the transforms to {OTHER} and from there to {SPACE}; "
-        f"not {SPACE}, which is not there"
+        f"there is no version in {SPACE}"
     )
     # A series in that template has one interpolation less to go by.
     add_run(root, space=OTHER, res=None)

@@ -84,14 +84,14 @@ def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(
     assert (second.session, second.task, set(second.files)) == ("a", None, {"z", "t"})
     assert choose_statistic(people) == "t"
     assert describe_files(people.values(), "t") == (
-        "2 t maps of 2 participants, as sub-01_task-wm_contrast-wm2bk_stat-t_statmap.nii.gz; "
+        "2 t maps of 2 participants, such as sub-01_task-wm_contrast-wm2bk_stat-t_statmap.nii.gz; "
         "tasks: wm (1 map), not named (1 map)"
     )
 
 
 def test_without_a_statistic_of_everybody_the_call_is_refused(tmp_path):
     touch(tmp_path, "sub-01_contrast-a_stat-t_statmap.nii.gz", f"sub-02_{A}")
-    with pytest.raises(DatasetError, match="are of t and z, and no statistic is everybody's"):
+    with pytest.raises(DatasetError, match="are t and z maps, but no statistic is"):
         choose_statistic(people_maps(find(tmp_path)))
 
 
@@ -121,7 +121,7 @@ def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path, one, othe
 
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path):
     touch(tmp_path, *(f"sub-01_desc-{own}_{A}" for own in ("synthetic", "halfwidth90", "groupSd")))
-    with pytest.raises(DatasetError, match=r"3 maps that bids_dtg predicted.* are predictions"):
+    with pytest.raises(DatasetError, match=r"3 maps that bids_dtg predicted, but no measured maps"):
         find(tmp_path)
     touch(tmp_path, f"sub-01_desc-measured_{A}")
     path = 'path = "sub-{sub}_desc-{contrast}_contrast-a_stat-z_statmap.nii.gz"\nstatistic = "z"'
@@ -141,7 +141,7 @@ def test_a_place_without_maps_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"gone does not exist\. Expected: a folder of"):
         find(tmp_path / "gone")
     touch(tmp_path, f"sub-01_{A}".replace("statmap", "mask"))
-    with pytest.raises(DatasetError, match="no statistic maps that are known by their names"):
+    with pytest.raises(DatasetError, match="no statistic maps with recognised names"):
         find(tmp_path)
 
 
@@ -168,7 +168,7 @@ def test_maps_of_different_tasks_are_different_targets(tmp_path):
 
 def test_a_label_of_several_tasks_and_of_none_is_refused(tmp_path):
     touch(tmp_path, *(f"sub-01_{task}{A}" for task in ("task-b_", "", "task-c_")))
-    with pytest.raises(DatasetError, match="contrast a name the tasks b, c, and others name none"):
+    with pytest.raises(DatasetError, match="contrast a name the tasks b, c, others name no task"):
         name_targets(find(tmp_path), {})
 
 
@@ -184,7 +184,7 @@ def test_a_sidecar_names_the_space(tmp_path, sidecar, content):
     touch(tmp_path, f"sub-01_{A}")
     maps, told = in_space(find(tmp_path), "MNI152NLin6Asym")
     assert len(maps) == 1
-    assert "1 file of measured maps name no space and are taken as MNI152NLin6Asym" in told
+    assert "1 file of measured maps name no space and are assumed to be in MNI152NLin6Asym" in told
     (tmp_path / f"{sidecar}.json").write_text(content)
     assert in_space(find(tmp_path), "Other")[1] == ""
     with pytest.raises(DatasetError, match=r"maps are in Other\. Expected: MNI152NLin6Asym"):
@@ -200,7 +200,7 @@ def test_the_named_space_goes_before_none_and_that_before_those_maps_can_be_brou
     assert found == {("01", "Own"), ("02", "Far"), ("03", None)}
     assert told.startswith("1 file of measured maps name no space")
     assert told.endswith(
-        "measured maps are brought from other templates to Own: Far (1); "
+        "measured maps are transformed from other templates to Own: Far (1); "
         "files in other spaces are not used: Far (2), Other (2)"
     )
 
@@ -239,10 +239,10 @@ PATH = 'path = "{sub}_{contrast}.nii"\nstatistic = "z"\n'
         ('path = "{sub}.nii"\nstatistic = "beta"\ncontrast = "a"', "statistic 'beta'"),
         ('path = "{sub}.nii"\nstatistic = "z"', "its contrast"),
         ('path = "{sub}.nii"\nstatistic = "z"\ncolour = "a"', "colour"),
-        ('path = "{sub}.nii"\nstatistic = "z"\ncontrast = "a"', "fits the pattern"),
-        (f"{PATH}contrasts = {{1 = 2}}", r"has 2, no text\. Expected: path with"),
-        (f"{PATH}contrasts = 3", r"has 3, no text\. Expected"),
-        (f"{PATH}space = 3", r"has 3, no text\. Expected"),
+        ('path = "{sub}.nii"\nstatistic = "z"\ncontrast = "a"', "matches the pattern"),
+        (f"{PATH}contrasts = {{1 = 2}}", r"has 2, which is not a text\. Expected: path with"),
+        (f"{PATH}contrasts = 3", r"has 3, which is not a text\. Expected"),
+        (f"{PATH}space = 3", r"has 3, which is not a text\. Expected"),
     ],
 )
 def test_a_wrong_pattern_is_one_line(tmp_path, text, message):
@@ -293,8 +293,8 @@ def test_a_session_that_is_asked_for_comes_first():
 def test_it_is_said_which_session_is_which():
     both, one, of_all = chosen("retest", "test"), chosen("test"), chosen("1", None, "2")
     assert describe_sessions([both, one]) == (
-        "Maps to predict are of ses-test (2 participants); "
-        "retests are of ses-retest (1 participant)."
+        "Maps to predict are from ses-test (2 participants); "
+        "retests are from ses-retest (1 participant)."
     )
     assert describe_sessions([one]).endswith("there are no retests.")
     # What is of no session is of all, and has no retest.

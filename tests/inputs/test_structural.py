@@ -46,7 +46,7 @@ def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
     path = table(tmp_path / "4S.tsv", wide, ("LH-Pu", *REGIONS[:2], "Region3", REGIONS[2]))
     found = of(path)
     assert np.array_equal(found.weights, WEIGHTS)
-    assert found.notes == ("4S.tsv has 2 regions that are not in the atlas: left out",)
+    assert found.notes == ("4S.tsv: 2 regions outside the atlas left out",)
 
 
 def test_a_matrix_of_the_atlas_alone_goes_before_one_of_more_regions(tmp_path):
@@ -66,7 +66,7 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
     found = of(table(tmp_path / "a.tsv", names=()))
     assert np.array_equal(found.weights, WEIGHTS)
     (note,) = found.notes
-    assert note == "a.tsv names no regions: assumed to be in the order of the atlas"
+    assert note == "a.tsv names no regions; assumed to be in the order of the atlas"
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
         (
             np.eye(2),
             REGIONS[:2],
-            r"has no 7Networks_RH_Vis_1 \(1 missing\)\. Expected: one matrix over the 3 regions",
+            r"has no 7Networks_RH_Vis_1 \(1 missing\)\. Expected: one matrix of the 3 regions",
         ),
         (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas lacks: LH_Vis_3"),
-        (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions of one name"),
-        (np.eye(4), (), r"has 4 regions\. Expected: one matrix over the 3 regions"),
+        (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions with the same name"),
+        (np.eye(4), (), r"has 4 regions\. Expected: one matrix of the 3 regions"),
         (np.ones((2, 4)), (), r"is 2 x 4\. Expected: one row and one column"),
         (WEIGHTS - 3, REGIONS, "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1"),
         (WEIGHTS * [1, 1, np.nan], REGIONS, "has NaN or infinite weights"),
@@ -116,7 +116,7 @@ def test_the_file_of_a_person_and_session_is_found(tmp_path):
 def test_who_has_none_is_told_apart_from_who_has_other_sessions(tmp_path):
     for session in "bc":
         table(tmp_path / f"sub-01/ses-{session}/sub-01_ses-{session}_relmat.tsv")
-    with pytest.raises(RunError, match=r"no structural connectome of session a, but of sessions b"):
+    with pytest.raises(RunError, match=r"structural connectome of session a, only of sessions b"):
         of(tmp_path, session="a")
     with pytest.raises(RunError, match=r"no structural connectome of sub-07\. Expected: sub-07_"):
         of(tmp_path, person="07")
@@ -151,7 +151,7 @@ def test_one_of_several_measures_is_chosen_by_its_key(tmp_path):
 
 def test_a_region_without_any_connection_is_noted(tmp_path):
     found = of(table(tmp_path / "a.tsv", WEIGHTS * [[1], [1], [0]] * [1, 1, 0]))
-    assert found.notes == ("a.tsv: no connection of 1 region (7Networks_RH_Vis_1)",)
+    assert found.notes == ("a.tsv: 1 region without connections (7Networks_RH_Vis_1)",)
 
 
 def test_one_of_several_files_is_chosen_by_part_of_its_name(tmp_path):
@@ -214,12 +214,12 @@ def test_text_is_read_with_names_and_without(tmp_path, delimiter, header, index)
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "has 0 lines with fewer cells than the first, of 0"),
+        ("", "has 0 lines with fewer cells than the first"),
         ("1\t2\t3\t4\n5\t6\t7\t8\n", "is 2 x 4"),
         ("1\t2\n3\n", "1 lines with fewer cells"),
         ("1\t2\n3\t4\t5\n", "cannot be read as a table: line 2"),
         ("1\t2\n3\tx\n", "cannot be read as numbers: .*'x'"),
-        ("\ta\tb\nb\t1\t2\na\t3\t4\n", "other names in its first line"),
+        ("\ta\tb\nb\t1\t2\na\t3\t4\n", "different names in its first line"),
         ("5\n", "is 1 x 1"),
     ],
 )

@@ -117,7 +117,7 @@ def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
     assert run.bold.name == f"rfMRI_REST1_LR_{order[missing]}.nii.gz"
     assert run.cleaned_as == order[missing]
     others = ", ".join(order[missing + 1 :])
-    assert run.space_reason.endswith(f"{order[missing]} taken before {others}" if others else "r")
+    assert run.space_reason.endswith(f"{order[missing]} chosen over {others}" if others else "r")
 
 
 def test_hcp_2025_has_masks_by_other_names(tmp_path):
@@ -138,7 +138,7 @@ def test_hcp_2025_has_masks_by_other_names(tmp_path):
 def test_hcp_without_cleaned_volumes(tmp_path, name, remedy):
     path = add_hcp_run(tmp_path, bold=BOLD)
     path.rename(path.with_name(name))
-    with pytest.raises(RunError, match=rf"no cleaned resting run, but {name}\. .*{remedy}"):
+    with pytest.raises(RunError, match=rf"no cleaned resting run, only {name}\. .*{remedy}"):
         runs_of(tmp_path, "100307")
 
 
@@ -197,7 +197,7 @@ def test_ukb_native_with_the_warp_of_fsl(tmp_path):
     warp = path.parent / "reg" / "example_func2standard_warp.nii.gz"
     with pytest.raises(
         RunError,
-        match=rf"{path} is in native space, and {warp} is not there\. Expected: FSL's warp",
+        match=rf"{path} is in native space, but {warp} does not exist\. Expected: FSL's warp",
     ):
         runs_of(tmp_path, "1234567")
     warp.parent.mkdir()
@@ -222,7 +222,7 @@ def test_ukb_two_folders_of_one_session(tmp_path):
 
 def test_a_study_that_is_not_there(tmp_path):
     (tmp_path / "notes").mkdir()
-    with pytest.raises(DatasetError, match=r"no participants \(no fMRI folder\), but notes"):
+    with pytest.raises(DatasetError, match=r"no participants \(no fMRI folder\)\. It has notes"):
         select_participants(find_dataset(tmp_path, (), "ukb"))
     with pytest.raises(DatasetError, match=r"--derivatives names no HCP folders"):
         find_dataset(tmp_path, ["x"], "hcp")
@@ -265,7 +265,7 @@ def test_xcpd_is_recognised_and_read(tmp_path):
 
 def test_the_wrong_type_says_what_is_there(tmp_path):
     add_xcpd_run(tmp_path)
-    with pytest.raises(RunError, match=r"no desc-preproc_bold image, but \S+desc-denoised_bold"):
+    with pytest.raises(RunError, match=r"desc-preproc_bold image\. It has \S+desc-denoised_bold"):
         runs_of(tmp_path, "01", input_type="fmriprep")
 
 

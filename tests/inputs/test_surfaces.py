@@ -88,7 +88,7 @@ def test_one_side_alone_is_none(tmp_path):
     (anat / "sub-01_hemi-R_space-fsLR_den-32k_midthickness.surf.gii").unlink()
     files = _find(_dataset(tmp_path))
     assert not files.sides
-    assert "sub-01 has neither midthickness surfaces on fsLR's mesh" in files.reason
+    assert "sub-01 has no midthickness surfaces on the fsLR mesh" in files.reason
 
 
 def test_transforms_of_the_other_template_are_composed(tmp_path):
@@ -142,7 +142,7 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
         path.unlink()
     files = _find(dataset, "100307")
     assert not files.sides
-    assert files.reason.startswith("sub-100307 has neither midthickness surfaces on fsLR's mesh")
+    assert files.reason.startswith("sub-100307 has no midthickness surfaces on the fsLR mesh")
 
 
 def test_content_that_is_elsewhere_is_refused(tmp_path):

@@ -120,9 +120,9 @@ def test_an_atlas_is_fetched_by_its_pin_where_that_is_allowed(tmp_path, host, ad
     name = f"tpl-{TO}/tpl-{TO}_res-02_atlas-A_dseg.nii.gz"
     pinned = PinnedFile(name, f"md5:{hashlib.md5(CONTENT).hexdigest()}", size=len(CONTENT))
     host.files[f"/{name}"] = CONTENT
-    with pytest.raises(RunError, match=r"dseg\.nii\.gz is not there.*bids_dtg fetches it"):
+    with pytest.raises(RunError, match=r"dseg\.nii\.gz is missing.*bids_dtg fetches it"):
         TemplateFlow(tmp_path, address=address).atlas(pinned)
-    with pytest.raises(RunError, match=r"not there.*: a call without --dry-run fetches it"):
+    with pytest.raises(RunError, match=r"missing.*: run without --dry-run to fetch it"):
         TemplateFlow(tmp_path, download=True, plans=True, address=address).atlas(pinned)
     assert host.asked == []
     path = TemplateFlow(tmp_path, download=True, address=address).atlas(pinned)
@@ -150,6 +150,6 @@ def test_what_has_no_pin_is_not_downloaded(tmp_path, host, address, download):
     infant = f"tpl-{TO}/tpl-{TO}_from-MNIInfant+2_mode-image_xfm.h5"
     host.files[f"/{infant}"] = CONTENT
     flow = TemplateFlow(tmp_path, download=download, address=address)
-    with pytest.raises(RunError, match=r"MNIInfant\+2_mode-image_xfm\.h5 is not there.*put such"):
+    with pytest.raises(RunError, match=r"MNIInfant\+2_mode-image_xfm\.h5 is missing.*put such"):
         flow.transform(TO, "MNIInfant+2")
     assert host.asked == []

@@ -212,7 +212,7 @@ run-02_desc-confounds_timeseries.tsv
     "XCP-D 0.10, CIFTI": Tree(
         "XCP-D 0.10.6",
         of_runs(_XCPD_CIFTI, "sub-01/ses-A/func/sub-01_ses-A_task-rest_acq-singleband"),
-        says="no desc-denoised_bold image, but .*dtseries.nii",
+        says="no desc-denoised_bold image. It has .*dtseries.nii",
     ),
     "fMRIPost-AROMA": Tree(
         "fMRIPost-AROMA 0.0.5",

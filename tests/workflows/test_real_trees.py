@@ -16,7 +16,7 @@ SIX, NINE = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 TREES = "fmriprep_trees"
 MYCONNECTOME = f"{TREES}/neurocaps_ds000031"
 SIDECARS_ONLY = (
-    r"sub-0\d has no BOLD series in .*but \S+_bold\.json: .*no images\. To do: .*datalad"
+    r"sub-0\d has no BOLD series in .*only \S+_bold\.json: .*no images\. To do: .*datalad"
 )
 TO_T1W = f"sub-HAPPYTEST_from-T1w_to-{SIX}_mode-image_xfm.h5"
 COREG = "sub-HAPPYTEST_task-rest_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"
@@ -47,13 +47,13 @@ REFUSED = [
         f"{MYCONNECTOME}/derivatives/fmriprep_1.0.0/fmriprep",
         "01",
         None,
-        r"sub-01 has no BOLD series in .*but \S+brain_mask\.nii\.gz\. Expected: .*To do: fmriprep",
+        r"sub-01 has no BOLD series in .*only \S+brain_mask\.nii\.gz\. Expected: .*To do: fmriprep",
     ),
 ]
 # Folders that are no dataset to read from.
 NOT_READ = [
     (MYCONNECTOME, r"neurocaps_ds000031 is a raw dataset without fMRIPrep derivatives"),
-    (TREES, r"is not a BIDS dataset: .*perhaps \S+ds002422-fmriprep was meant"),
+    (TREES, r"is not a BIDS dataset: .*did you mean \S+ds002422-fmriprep\?"),
     ("templateflow_like", r"is not a BIDS dataset: it has no dataset_description\.json"),
     ("transforms", r"is not a BIDS dataset"),
 ]

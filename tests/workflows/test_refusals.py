@@ -261,7 +261,7 @@ OF_A_PERSON = {
     "another task": (_another_task, r"no resting-state run; it has task-nback"),
     "no series": (_no_bold, "sub-01 has no BOLD series"),
     "other spaces": (_other_spaces, r"MNI152NLin2009cAsym, T1w.*Expected: space-MNI152NLin6Asym"),
-    "CIFTI only": (_cifti_only, "no desc-preproc_bold image, but .*dtseries.nii"),
+    "CIFTI only": (_cifti_only, "no desc-preproc_bold image. It has .*dtseries.nii"),
     "left and right": (_two_sides, "bold.nii.gz contradicts itself"),
     "no confounds": (lambda job: (job.bids / CONFOUNDS).unlink(), "no table of confounds"),
     "25 frames": (lambda job: add_rest(job.bids, frames=25), "25 frames are kept, too few"),

@@ -50,7 +50,7 @@ def test_a_transform_without_a_home_is_a_line_about_it(tmp_path, monkeypatch, ca
         monkeypatch.delenv(name, raising=False)
     assert job.run() == 1
     line = next(line for line in capsys.readouterr().err.splitlines() if "failed:" in line)
-    assert "no folder is known that may have it" in line
+    assert "folder is unknown" in line
     assert "set TEMPLATEFLOW_HOME to a folder that has, or may receive, tpl-MNI" in line
 
 

@@ -59,7 +59,7 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
         f"bids_dtg: error: {Path(TRANSFORM).name} cannot be fetched: http://127.0."
     )
     assert f"curl -fL --create-dirs -o '{home(job) / TRANSFORM}' https://templateflow" in line
-    assert "with DTG_OFFLINE=1 only those fail who need it" in line
+    assert "with DTG_OFFLINE=1 only participants who need it fail" in line
     assert not job.out.exists()
 
 

@@ -129,7 +129,7 @@ def renamed(tmp_path):
 def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys):
     out = tmp_path / "out"
     assert train(renamed, out) == 0
-    said = "Maps to predict are of ses-test (8 participants); retests are of ses-retest (8"
+    said = "Maps to predict are from ses-test (8 participants); retests are from ses-retest (8"
     assert said in capsys.readouterr().err
     assert said in (out / "group/model-own/report.html").read_text()
     first = cached(out)["sub-01/target_maps.npy"]

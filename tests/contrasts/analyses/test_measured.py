@@ -172,7 +172,7 @@ def test_table_and_page_name_the_files_of_each_target(lines, damaged):
     assert row["files"] == name_of("07", CONTRASTS[1])
     assert [row[key] for key in ("use", "statistic", "space")] == ["target", "z", "MNI152NLin6Asym"]
     page = (folder / "report.html").read_text()
-    assert f"20 z maps of 10 participants, as {Path(name_of('01', CONTRASTS[0])).name}" in page
+    assert f"20 z maps of 10 participants, such as {Path(name_of('01', CONTRASTS[0])).name}" in page
     assert "sub-01, mirrored in 2 of 2 targets" in page
     for text in (page, (folder / "desc-targets_files.tsv").read_text()):
         assert str(damaged.folder) not in text
@@ -201,6 +201,6 @@ def test_a_space_that_no_name_states_is_reported(cohort, tmp_path, capsys):
     for path in list(cohort.statmaps.rglob("*.nii.gz")):
         path.rename(path.with_name(path.name.replace("space-MNI152NLin6Asym_", "")))
     assert train(cohort) == 0
-    line = "16 files of measured maps name no space and are taken as MNI152NLin6Asym"
+    line = "16 files of measured maps name no space and are assumed to be in MNI152NLin6Asym"
     assert line in capsys.readouterr().err
     assert line in (cohort.out / "group/model-own/report.html").read_text()

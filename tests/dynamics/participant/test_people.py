@@ -127,7 +127,7 @@ def with_value(array: np.ndarray, where: object, value: float) -> np.ndarray:
             "has 1 seconds between frames, and .* has 0.8.*a step of the",
         ),
         ({"two": {"rest": series(frames=LEAST_FRAMES - 1)}}, "has 59 frames. Expected: 60 or more"),
-        ({"two": {"session": "REST1-LR"}}, "or a key session in each"),
+        ({"two": {"session": "REST1-LR"}}, "or the key session in each"),
         ({"links": {"people": np.array(["7", "8", "9"])}}, "nobody has both series and a struc"),
     ],
 )
@@ -181,7 +181,7 @@ def test_connectomes_that_are_hardly_structural_are_noted_once(tmp_path, capsys)
     people.networks("REST1-LR")
     lines = capsys.readouterr().err
     assert "connectomes of 1 participant (02): weights follow functional connectivity" in lines
-    assert "connectomes of 1 participant (03): no connection of 1 region (rh-b)" in lines
+    assert "connectomes of 1 participant (03): 1 region without connections (rh-b)" in lines
     people.networks("REST1-LR")
     assert "connectomes of" not in capsys.readouterr().err
 
