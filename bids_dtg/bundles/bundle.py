@@ -1,7 +1,7 @@
-"""A bundle of any kind: a folder that holds a model and all that its use needs.
+"""Bundles of any kind: folders that hold a model and everything that its use needs.
 
-It is verified when it is loaded; it is written, or fetched, whole under its final name, or is not
-there.
+A bundle is verified when it is loaded. It gets its final name only once it has been written or
+fetched completely.
 """
 
 from __future__ import annotations
@@ -41,37 +41,37 @@ AnyBundle = TypeVar("AnyBundle", bound="Bundle[Any]")
 
 @dataclass(frozen=True, eq=False)
 class Bundle(Generic[Part]):
-    """What a verified model has, of whatever kind."""
+    """A verified model of any kind."""
 
     path: Path  # the folder
-    card: ModelCard[Part]  # what the model says about itself
+    card: ModelCard[Part]  # the model card
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
 
     def weights(self) -> TensorFile:
-        """Return the file of weights, verified; nothing of it is kept in memory.
+        """Return the file of weights, verified but not loaded into memory.
 
         Raises
         ------
         BundleError
-            If it has changed since the bundle was loaded.
+            The file has changed since the bundle was loaded.
         """
         path = self.path / WEIGHTS_FILE
         verify_file(path, self.card.files[WEIGHTS_FILE])
         return TensorFile(path)
 
     def check_weights(self) -> None:
-        """Read all of the weights.
+        """Read all weights.
 
         Raises
         ------
         BundleError
-            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
+            They have changed since the bundle was loaded, are damaged, or do not fit the card.
         """
         raise NotImplementedError
 
 
 def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
-    """Find, verify and load a bundle of whatever kind.
+    """Find, verify and load a bundle of any kind.
 
     Parameters
     ----------
@@ -81,19 +81,19 @@ def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
     Raises
     ------
     BundleError
-        If there is no such bundle, or it is not whole.
+        There is no such bundle, or it is incomplete or damaged.
     """
     folder = find_bundle(name_or_path)
     return all_kinds()[read_card(folder)[0].kind].load(folder)
 
 
 def kind_of(name_or_path: str | Path) -> str:
-    """Return the kind of a bundle; empty where none can be read: who loads it says why.
+    """Return the kind of a bundle; empty if it cannot be read, which loading it would report.
 
     Parameters
     ----------
     name_or_path
-        As `bids_dtg.bundles.store.find_bundle` takes it.
+        As for `bids_dtg.bundles.store.find_bundle`.
     """
     try:
         return read_card(find_bundle(name_or_path))[0].kind
@@ -111,10 +111,10 @@ def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part],
     Raises
     ------
     BundleError
-        If the card cannot be read or its part is another one, or a file is missing or has changed.
+        The card cannot be read or is of another kind, or a file is missing or has changed.
     """
     card, raw = read_card(folder)
-    if not (folder / PEOPLE_FILE).exists():  # deleted before the bundle was published
+    if not (folder / PEOPLE_FILE).exists():  # it may be deleted before a bundle is published
         files = {name: digest for name, digest in card.files.items() if name != PEOPLE_FILE}
         card = replace(card, files=files)
     if not isinstance(card.part, part):
@@ -136,7 +136,7 @@ def verify_file(path: Path, digest: str) -> None:
     Raises
     ------
     BundleError
-        Naming the file and both hashes.
+        The message names the file and both hashes.
     """
     with reading(path, BundleError):
         found = sha256_of_file(path)
@@ -151,12 +151,12 @@ def verify_file(path: Path, digest: str) -> None:
 def read_tensors(
     path: Path, expected: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> dict[str, NDArray[Any]]:
-    """Read a file of tensors: all that are expected, by name, type and shape, and no other.
+    """Read a file of tensors, which must have exactly the expected names, types and shapes.
 
     Raises
     ------
     BundleError
-        If the file is damaged or holds something else, or a value is not finite.
+        The file is damaged or has other tensors, or a value is not finite.
     """
     tensors = TensorFile(path).read()
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
@@ -178,22 +178,22 @@ def write_files(
     Parameters
     ----------
     folder
-        Where the bundle goes. If the same bundle is there already, nothing is done; one that
-        differs in its scores alone (`evaluation`) is the same, as scores made again may be
-        rounded otherwise.
+        Where the bundle goes. If it already holds the same bundle, nothing is done. Bundles
+        that differ only in their scores (`evaluation`) count as the same, as recomputed scores
+        may be rounded differently.
     card
-        What the model says about itself; `files` is filled in here.
+        The model card; `files` is filled in here.
     files
-        What each holds, by name.
+        Content of each file, by name.
     load
-        What loads a bundle of this kind.
+        Loads a bundle of this kind.
 
     Raises
     ------
     BundleError
-        If something else is at `folder`, or the files are no whole bundle.
+        The folder holds something else, or the files are not a complete bundle.
     OutputError
-        If the folder cannot be written.
+        The folder cannot be written.
     """
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     card = replace(card, files=hashes)
@@ -212,17 +212,17 @@ def write_files(
     except OSError as err:
         raise output_error(folder, err) from err
     finally:
-        # Nothing is left to remove after the move; on any failure, Ctrl-C included, it goes.
+        # After the move there is nothing to remove; after any failure, even Ctrl-C, it is removed.
         shutil.rmtree(hidden, ignore_errors=True)
 
 
 def move_bundle(bundle: AnyBundle, folder: Path) -> AnyBundle:
-    """Give a bundle's folder its final name, on the same disk; the bundle with its new path.
+    """Rename a bundle's folder to its final name, on the same disk; return the moved bundle.
 
     Raises
     ------
     OutputError
-        If something else is there, or the place cannot be written.
+        Something else has that name, or it cannot be written.
     """
     try:
         bundle.path.rename(folder)
@@ -234,13 +234,13 @@ def move_bundle(bundle: AnyBundle, folder: Path) -> AnyBundle:
 def _same_bundle(
     folder: Path, card: ModelCard[Any], load: Callable[[Path], AnyBundle]
 ) -> AnyBundle:
-    """Load what is at the folder, refused where it is not the bundle to be written."""
+    """Load the bundle in a folder; refuse it if it is not the one to be written."""
     remedy = "choose another folder, or remove it"
     try:
         found = load(folder)
     except BundleError as err:
         raise BundleError(
-            f"{folder} exists and is not a whole bundle: {err.found}", remedy=remedy
+            f"{folder} exists and is not a complete bundle: {err.found}", remedy=remedy
         ) from err
     if len({replace(each, evaluation=None).to_json() for each in (found.card, card)}) > 1:
         raise BundleError(
@@ -259,12 +259,12 @@ def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
     tensors
         Values of the file, by the tensors' names.
     remedy
-        What to do about it.
+        Remedy for the error message.
 
     Raises
     ------
     BundleError
-        Naming the tensor.
+        The message names the tensor.
     """
     for name, values in tensors.items():
         if not np.isfinite(values).all():
@@ -276,15 +276,15 @@ def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
 def fetch_models(
     models: Sequence[PublishedModel], folder: Path, reporter: Reporter
 ) -> list[Bundle[Any]]:
-    """Make bundles of published models; those that are there already are verified only.
+    """Fetch published models and convert them to bundles; existing bundles are only verified.
 
-    One process at a time works in a folder; others wait, and find its bundles. What was
-    fetched of a model is kept until its bundle is there.
+    One process at a time works in a folder; others wait, and then find its bundles. Files
+    that were fetched for a model are kept until its bundle is complete.
 
     Parameters
     ----------
     models
-        Names of the models to fetch.
+        The models to fetch.
     folder
         The bundles become subfolders of it, under the models' names.
     reporter
@@ -297,17 +297,17 @@ def fetch_models(
     Raises
     ------
     BundleError
-        If a file cannot be had with the right content, or a bundle that is there already is
-        damaged or another one.
+        A file cannot be fetched with the right content, or an existing bundle is damaged or
+        another one.
     OutputError
-        If the folder cannot be written.
+        The folder cannot be written.
     SettingsError
-        If a mirror is no URL, or a package is missing that converts a model.
+        A mirror is not a URL, or a package that converts a model is missing.
 
     Notes
     -----
-    Besides what `requests` reads in the environment (proxies, certificates), `DTG_MODEL_MIRROR` has
-    bases of URLs that are asked before GitHub, and `DTG_OFFLINE` forbids all.
+    `requests` reads proxies and certificates from the environment. `DTG_MODEL_MIRROR` has base URLs
+    that are tried before GitHub, and `DTG_OFFLINE` forbids all downloads.
     """
     targets = {model: folder / model.card.name for model in models}
     absent = [model for model, target in targets.items() if not target.exists()]
@@ -326,7 +326,7 @@ def fetch_models(
         with download_folder(folder, reporter, remedy=remedy) as work:
             for model in absent:
                 target = targets[model]
-                if target.exists():  # another process made it while this one waited
+                if target.exists():  # made by another process while this one waited
                     continue
                 reporter.note(f"fetching {model.card.name} {model.card.version} into {target}")
                 reporter.note(model.card.notice)

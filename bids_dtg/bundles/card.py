@@ -1,7 +1,7 @@
-"""The model card: what a bundle says about itself in `model.json`.
+"""The model card, in a bundle's file `model.json`.
 
-A card has what every model has, and a part of its kind: `bids_dtg.bundles.kinds` says which.
-`JsonFields` reads it: errors name the file and the field.
+A card has fields that every model has, and a part for its kind (`bids_dtg.bundles.kinds`).
+`JsonFields` reads it; errors name the file and the field.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CARD_FILE = "model.json"
 FORMAT_VERSION = 1  # of this file, and of people.json
 WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
-_DURATIONS = ("seconds", "hours")  # names of figures in a record
+_DURATIONS = ("seconds", "hours")  # keys of durations in a record
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -35,16 +35,16 @@ Record = TypeVar("Record")  # a flat dataclass
 
 
 class JsonFields:
-    """The fields of one JSON object, each read once by its kind.
+    """The fields of a JSON object, each read and checked by its type.
 
     Parameters
     ----------
     values
-        The JSON object that the fields are read from.
+        The JSON object.
     source
         What errors name first, usually the path of the file.
     prefix
-        Path of this object in the file, as ``grid.``; empty at the top.
+        Path of this object in the file, e.g. ``grid.``; empty at the top.
     """
 
     def __init__(self, values: Mapping[str, Any], source: str, prefix: str = "") -> None:
@@ -54,7 +54,7 @@ class JsonFields:
 
     @classmethod
     def parse(cls, text: str, source: str) -> JsonFields:
-        """Parse the text of a file that holds one object; BundleError where it does not."""
+        """Parse the text of a file, which must hold one object; else raise BundleError."""
         with reading(source, BundleError):
             values = parse_json(text, source)
         if not isinstance(values, dict):
@@ -62,7 +62,7 @@ class JsonFields:
         return cls(values, source)
 
     def require_version(self) -> None:
-        """Raise where the file is of another version of the format."""
+        """Raise BundleError if the file has another format version."""
         if (version := self.whole("format_version")) != FORMAT_VERSION:
             raise BundleError(
                 f"{self.source} has format version {version}",
@@ -71,7 +71,7 @@ class JsonFields:
             )
 
     def value(self, key: str) -> Any:
-        """Return what the field holds, unchecked."""
+        """Return the value of a field, unchecked."""
         if key not in self._values:
             raise BundleError(f"{self.source} has no field {self._prefix}{key}")
         self._read.add(key)
@@ -88,12 +88,12 @@ class JsonFields:
         return found
 
     def text(self, key: str, pattern: str = "(?s:.*)", expected: str = "text") -> str:
-        """Return a text that is all of a pattern, which `expected` says in words."""
+        """Return a text that matches a pattern, which `expected` describes."""
         right = re.compile(pattern).fullmatch
         return str(self._checked(key, lambda v: isinstance(v, str) and bool(right(v)), expected))
 
     def one_of(self, key: str, legal: Collection[str]) -> str:
-        """Return a text that is one of some."""
+        """Return a text that is one of the legal ones."""
         return self.text(key, "|".join(map(re.escape, legal)), f"one of {', '.join(legal)}")
 
     def flag(self, key: str) -> bool:
@@ -101,12 +101,12 @@ class JsonFields:
         return bool(self._checked(key, lambda found: isinstance(found, bool), "true or false"))
 
     def whole(self, key: str, least: int = 1) -> int:
-        """Return a whole number, `least` or more."""
+        """Return a whole number of at least `least`."""
         expected = f"a whole number of {least} or more"
         return int(self._checked(key, lambda v: type(v) is int and v >= least, expected))
 
     def number(self, key: str, *, zero: bool = False) -> float:
-        """Return a finite number above 0, or 0, too."""
+        """Return a finite number above 0, or with `zero` also 0."""
         expected = "a finite number, 0 or more" if zero else "a number above 0"
         right = self._checked(
             key, lambda v: _are_numbers(v, ()) and (v > 0 or (zero and v == 0)), expected
@@ -123,16 +123,16 @@ class JsonFields:
         return self._wrap(key, self.value(key), key)
 
     def mapping_or_none(self, key: str) -> Mapping[str, Any] | None:
-        """Return an object as it stands, to be checked by others; None where it is absent."""
+        """Return an object unchecked; None if it is null."""
         return None if self.absent(key) else self.nested(key).items()
 
     def list_of_nested(self, key: str) -> list[JsonFields]:
-        """Return the fields of each object of a list."""
+        """Return the fields of each object in a list."""
         found = self._checked(key, lambda found: isinstance(found, list), "a list")
         return [self._wrap(key, item, f"{key}[{n}]") for n, item in enumerate(found)]
 
     def record(self, kind: type[Record], *, zero: bool = False) -> Record:
-        """Read an object whose keys are the fields of a flat dataclass, as `scalars`."""
+        """Read an object whose keys are the fields of a flat dataclass, as `scalars` does."""
         values = self.scalars(kind, zero=zero)
         self.refuse_unknown()
         return kind(**values)
@@ -158,12 +158,12 @@ class JsonFields:
         return values
 
     def items(self) -> Mapping[str, Any]:
-        """Return all fields, for an object whose keys are not known beforehand."""
+        """Return all fields, for an object with arbitrary keys."""
         self._read.update(self._values)
         return self._values
 
     def refuse_unknown(self) -> None:
-        """Raise where a field has not been read: ignoring it might change the maps."""
+        """Raise BundleError for a field that was not read, as ignoring it might change the maps."""
         for key in self._values:
             if key not in self._read:
                 near = difflib.get_close_matches(key, self._read, n=1)
@@ -174,7 +174,7 @@ class JsonFields:
                 )
 
     def wrong(self, key: str, found: Any, expected: str) -> BundleError:
-        """Make the error for a field that does not hold what it should."""
+        """Return the error for a field with a wrong value."""
         shown = json.dumps(found, default=str)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
         return BundleError(f"{self.source}: {self._prefix}{key} is {shown}", expected=expected)
@@ -186,16 +186,16 @@ class JsonFields:
 
 
 def _are_numbers(found: Any, shape: tuple[int, ...]) -> bool:
-    """Return whether a value is finite numbers of a shape, as nested lists."""
+    """Return whether a value is nested lists of finite numbers with a shape."""
     try:
         array = np.array(found)
-    except ValueError:  # lists of several lengths
+    except ValueError:  # lists of different lengths
         return False
     return array.shape == shape and array.dtype.kind in "if" and bool(np.isfinite(array).all())
 
 
 def finite_or_none(value: float) -> float | None:
-    """Return a number as JSON has it: nothing where there is none.
+    """Return a number for JSON; None if it is not finite.
 
     Examples
     --------
@@ -206,12 +206,12 @@ def finite_or_none(value: float) -> float | None:
 
 
 class CardPart(ABC):
-    """The part of a card that is its kind's own, a dataclass: fields beside those of every card."""
+    """The part of a card for its kind: a dataclass with fields besides those of every card."""
 
     @property
     @abstractmethod
     def outputs(self) -> str:
-        """What the model predicts, counted, in a few words."""
+        """What the model predicts, with numbers, in a few words."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
@@ -220,7 +220,7 @@ class CardPart(ABC):
     @property
     @abstractmethod
     def required_files(self) -> tuple[str, ...]:
-        """Names of the files that a bundle must have, beside the weights."""
+        """Names of the files that a bundle must have besides the weights."""
 
     @classmethod
     @abstractmethod
@@ -232,7 +232,7 @@ Part = TypeVar("Part", bound=CardPart)
 
 
 def without_times(record: Any) -> Any:
-    """Return a record of a training without its durations: equal trainings are one model.
+    """Return the record of a training without durations, so that equal trainings are one model.
 
     Examples
     --------
@@ -250,35 +250,35 @@ def without_times(record: Any) -> Any:
 class TrainingData:
     """What the model was trained on; a run that differs is reported."""
 
-    data: str = "unknown"  # name of the data set
+    data: str = "unknown"  # name of the dataset
     repetition_time_s: float | None = None  # seconds per frame; None if unknown
     cleaning: str = "unknown"  # how the runs were cleaned, in words
     participants: int | None = None  # how many people; None if unknown
-    voxel_size_mm: float | None = None  # edge of a voxel of the runs; None: as the model's grid
+    voxel_size_mm: float | None = None  # voxel size of the runs; None: that of the model's grid
 
     @property
     def simulated(self) -> bool:
-        """Whether nobody real is in it, as its name says."""
+        """Whether all people are simulated, as its name says."""
         return self.data.startswith("SIMULATED")
 
 
 @dataclass(frozen=True, eq=False)
 class ModelCard(Generic[Part]):
-    """Everything that code and readers need to know about a model but its numbers."""
+    """All facts about a model except its weights, for the program and for readers."""
 
     name: str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
     version: str  # the model's own version
     kind: str  # which code runs it: a row of `bids_dtg.bundles.kinds`
-    part: Part  # what its kind says of it
+    part: Part  # the fields of its kind
     licence: str = "unknown"  # SPDX name, or words
     citation: str = ""  # what users are asked to cite
     description: str = ""  # a line or two in plain words
     training: TrainingData = TrainingData()
     for_science: bool = True  # False: every output and log carries the notice
-    notice: str = ""  # shown to users at each use, as data-use terms; may be empty
+    notice: str = ""  # shown to users at each use, e.g. data-use terms; may be empty
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
-    # A fact's field, as training.data -> stated (by its makers) or inferred (from what they
-    # published); empty: the maker knew the facts.
+    # Field (e.g. training.data) -> "stated" by the makers, or "inferred" from what they published;
+    # empty where the makers wrote the card.
     sources: Mapping[str, str] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
@@ -293,7 +293,7 @@ class ModelCard(Generic[Part]):
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def with_source(self, field: str, text: str) -> str:
-        """Return what the card says in a field, and whether its makers stated it, where known."""
+        """Return a text on a field, with its source (stated or inferred) where known."""
         return f"{text} ({self.sources[field]})" if text and field in self.sources else text
 
     @classmethod
@@ -310,7 +310,7 @@ class ModelCard(Generic[Part]):
         Raises
         ------
         BundleError
-            If a field is missing, unknown or wrong, or the card is of another format version.
+            A field is missing, unknown or wrong, or the card has another format version.
             Unknown fields are refused, as they might change the maps.
         """
         fields = JsonFields.parse(text, source)
@@ -341,7 +341,7 @@ class ModelCard(Generic[Part]):
 
 
 def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
-    """Read a bundle's card and the bytes that it was read from; BundleError where it is wrong."""
+    """Return a bundle's card and the bytes of its file; BundleError if it is wrong."""
     path = folder / CARD_FILE
     with reading(path, BundleError):
         raw = read_bytes(path)

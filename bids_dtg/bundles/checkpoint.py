@@ -1,6 +1,6 @@
 """Published checkpoints: the public name of `bids_dtg.contrasts.bundle.checkpoint`.
 
-The one place below the slices that imports a slice; it does so when a name is used (PEP 562).
+It is the only module below the slices that imports one, and does so when a name is used (PEP 562).
 """
 
 from __future__ import annotations

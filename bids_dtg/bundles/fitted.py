@@ -1,8 +1,8 @@
-"""Bundles of models that were fitted to people's regions: what all of these share.
+"""What bundles of models that were fitted to people's regions share.
 
-Such a bundle has what the model needs and says who was in its training set, as hashes
-(`bids_dtg.bundles.people`), by which those who have the data find them again. It names nobody. A
-hash does not hide a short id from whoever tries all ids.
+Such a bundle lists its training set as hashes (`bids_dtg.bundles.people`), with which anybody who
+has the data can recognise the people. It names nobody, but a hash does not hide a short id from
+someone who tries all ids.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ _HASH_BYTES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class FittedPart(CardPart):
-    """The part of a card that such models have, beside what their kind says."""
+    """The part of a card that all such models have, besides that of their kind."""
 
     people: int  # how many it was fitted to
-    recipe_name: str = "default"  # what --recipe named; fields of the recipe may have been changed
-    data_set: str = ""  # its name, which people are hashed with; empty: it has none
-    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
-    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
+    recipe_name: str = "default"  # value of --recipe; fields of the recipe may have been changed
+    data_set: str = ""  # name of the dataset, with which people are hashed; empty: it has none
+    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: unknown
+    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: unknown
 
     @property
     @abstractmethod
     def shapes(self) -> Shapes:
-        """Shapes of the model's tensors by name, known without a model."""
+        """Shapes of the model's tensors by name, from the card alone."""
 
     @property
     def required_files(self) -> tuple[str, ...]:
-        """Names of the files that a bundle must have, beside the weights."""
+        """Names of the files that a bundle must have besides the weights."""
         return (FITTED_FILE,)
 
 
@@ -81,22 +81,22 @@ Made = TypeVar("Made", bound="FittedBundle[Any]")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedBundle(Bundle[FittedTo]):
-    """A verified model of people's regions: what it was fitted to; the model itself on demand."""
+    """A verified model of people's regions; its weights are read on demand."""
 
     PART: ClassVar[type[FittedPart]]  # the part of its card
 
-    regions: tuple[str, ...]  # names; (): not known
-    fitted_people: tuple[str, ...]  # hashes
-    people: ModelPeople | None = None  # the same people by name and rest; None: not known
+    regions: tuple[str, ...]  # names; empty: unknown
+    fitted_people: tuple[str, ...]  # hashes of the training set
+    people: ModelPeople | None = None  # the same people by name and rest; None: unknown
 
     @property
     def part(self) -> FittedTo:
-        """What the card says of models of this kind alone."""
+        """The part of the card for models of this kind."""
         return self.card.part
 
     @classmethod
     def load(cls: type[Made], name_or_path: str | Path) -> Made:
-        """Find, verify and load a bundle, without torch.
+        """Find, verify and load a bundle, without PyTorch.
 
         Parameters
         ----------
@@ -106,8 +106,8 @@ class FittedBundle(Bundle[FittedTo]):
         Raises
         ------
         BundleError
-            If there is no such bundle, it is of another kind, a file is missing, damaged or not the
-            one that the card lists (SHA-256), or names, people and weights do not fit the card.
+            There is no such bundle, it is of another kind, a file is missing, damaged or not the
+            one that the card lists (SHA-256), or names and people do not fit the card.
         """
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
@@ -139,19 +139,19 @@ class FittedBundle(Bundle[FittedTo]):
         arrays: Mapping[str, NDArray[Any]],
         part: FittedTo,
     ) -> dict[str, Any]:
-        """Return the further fields of a bundle of the kind, of what `read_fitted` returns."""
+        """Return the kind's further fields of a bundle, from what `read_fitted` returns."""
         return {}
 
     @property
     def by_content(self) -> bool:
-        """Whether all people are known by sketches of their data, whatever their labels."""
+        """Whether all people can be recognised by their data, regardless of their labels."""
         return self.people is not None and self.people.by_content
 
     @property
     def how_known(self) -> str:
-        """How the people are known, in words."""
+        """How the people can be recognised, in words."""
         if self.people is None:
-            return f"unknown but for hashes of their ids: there is no {PEOPLE_FILE}"
+            return f"only as hashes of their ids, as there is no {PEOPLE_FILE}"
         return "as hashes"
 
     def hashes(
@@ -162,18 +162,18 @@ class FittedBundle(Bundle[FittedTo]):
     ) -> list[str]:
         """Return the hashes that these people have if they were in the training set.
 
-        The data set and the label decide first, and then the data. Where the data set has no name,
-        the label alone decides: somebody of another data set who is called the same is taken for
-        the same person.
+        People are recognised by dataset and label, and otherwise by their data. If the dataset has
+        no name, the label alone counts, and somebody with the same label in another dataset is
+        taken for the same person.
 
         Parameters
         ----------
         labels
-            Labels of the people of a call.
+            Labels of the people.
         data_set
-            Name of the data set that they are from; None: that of the model.
+            Name of their dataset; None: that of the model.
         sketches
-            Of the data of these people, where they are known.
+            Sketches of their data, where known.
         """
         name, known = self.part.data_set if data_set is None else data_set, set(self.fitted_people)
         found = []
@@ -191,9 +191,9 @@ class FittedBundle(Bundle[FittedTo]):
         data_set: str | None = None,
         sketches: Sketches = NO_SKETCHES,
     ) -> tuple[str, ...]:
-        """Return the labels that were in the training set, parameters as for `hashes`.
+        """Return the labels that were in the training set, which evaluations leave out.
 
-        Evaluations leave them out.
+        Parameters are those of `hashes`.
         """
         known, hashes = set(self.fitted_people), self.hashes(labels, data_set, sketches)
         return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
@@ -201,16 +201,16 @@ class FittedBundle(Bundle[FittedTo]):
     def relatives(
         self, labels: Sequence[str], data_set: str, table: Mapping[str, str], families: Families
     ) -> tuple[str, ...]:
-        """Return the labels of people of whose families somebody was in the training set.
+        """Return the labels of people with a relative in the training set.
 
         Parameters
         ----------
         labels, data_set
-            Labels of people, and the name of their data set.
+            Labels of people, and the name of their dataset.
         table
             Names of families by label, where known, as a bundle keeps them.
         families
-            The same, where copies of a person are one family.
+            The same, with copies of a person as one family.
         """
         known = self.people or ModelPeople({})
         found = families.relatives(
@@ -221,10 +221,12 @@ class FittedBundle(Bundle[FittedTo]):
         return tuple(label for label in labels if label in found)
 
     def note_on(self, label: str, data_set: str, sketches: Collection[str]) -> str:
-        """Return a sentence if a person is in the training set; else nothing."""
+        """Return a sentence if a person is in the training set, else an empty text."""
         if not self.in_training_set([label], data_set, {label: sketches}):
             return ""
-        return f"{self.card.name} was fitted to this participant: its fit does not test the model"
+        return (
+            f"{self.card.name} was fitted to this participant, so its fit does not test the model"
+        )
 
     def require_regions(
         self, regions: Sequence[str], *, atlas: str = "", atlas_digest: str = ""
@@ -234,10 +236,10 @@ class FittedBundle(Bundle[FittedTo]):
         Parameters
         ----------
         regions
-            Names, in order. They are compared where the model knows its own, else their number is.
+            Names, in order. If the model does not know the names of its own, numbers are compared.
         atlas, atlas_digest
-            Key and digest of the atlas whose parcels they are; empty: not known. They are compared
-            where the model knows its own: equal names may be of other parcels.
+            Key and digest of the atlas of these regions; empty: unknown. They are compared if the
+            model knows its own, as different parcels may have equal names.
 
         Raises
         ------
@@ -257,33 +259,33 @@ class FittedBundle(Bundle[FittedTo]):
             )
         if part.atlas_digest and atlas_digest and part.atlas_digest != atlas_digest:
             raise BundleError(
-                f"the parcels of {atlas or 'the atlas'} are not those of {part.atlas} that the "
-                f"model {name} was fitted to, though their names are",
+                f"the parcels of {atlas or 'the atlas'} have the names of those that the model "
+                f"{name} was fitted to ({part.atlas}), but other voxels",
                 expected="the same label image on the same grid",
-                remedy="choose the file that the model was fitted with, with --atlases",
+                remedy="give the image that the model was fitted with, with --atlases",
             )
 
     def fits(self, regions: Sequence[str]) -> bool:
-        """Return whether data of these regions fit the model, which may not know its own."""
+        """Return whether the model can use data of these regions."""
         return tuple(regions) == self.regions
 
     @property
     def fitted_to(self) -> str:
-        """What it reads of a person, counted, in words."""
+        """The number of regions that it was fitted to, in words."""
         return counted(len(self.regions), "region")
 
     def check_weights(self) -> None:
-        """Read all of the weights, without torch.
+        """Read all weights, without PyTorch.
 
         Raises
         ------
         BundleError
-            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
+            They have changed since the bundle was loaded, are damaged, or do not fit the card.
         """
         self.tensors()
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """Read the weights; shapes are compared with the card's before anything else is.
+        """Read the weights; names, types and shapes must be those of the card.
 
         Raises
         ------
@@ -294,7 +296,7 @@ class FittedBundle(Bundle[FittedTo]):
         return read_tensors(self.weights().path, expected)
 
     def state(self) -> dict[str, Tensor]:
-        """Read the weights as tensors of torch, which this imports.
+        """Read the weights as PyTorch tensors.
 
         Raises
         ------
@@ -320,10 +322,9 @@ def fitted_card(
     kind, part
         Name of the model's kind, and class of its part of the card.
     fit
-        Fields of the part that the fit knows.
+        Fields of the part that come from the fit.
     facts
-        What the fit does not know: further fields of the part and of the card, and `cleaning` of
-        the runs, in words.
+        Further fields of the part and of the card, and `cleaning` of the runs, in words.
     record
         Record of how the model was fitted.
     """
@@ -347,30 +348,30 @@ def fitted_card(
 def encode_fitted(
     people: Sequence[str], names: Mapping[str, Sequence[str]], arrays: Mapping[str, NDArray[Any]]
 ) -> bytes:
-    """Make the bytes of a file of what a model was fitted to; equal content gives equal bytes.
+    """Encode the file on what a model was fitted to; equal content gives equal bytes.
 
     Parameters
     ----------
     people
-        Hashes.
+        Hashes of the training set.
     names
-        Lists of names, as of regions, by their tensor.
+        Lists of names, e.g. of regions, by tensor.
     arrays
-        What else, by name.
+        Further arrays, by name.
 
     Raises
     ------
     BundleError
-        Somebody is in it twice, or a region's name is one that a list cannot hold.
+        A person occurs twice, or a region's name is empty, repeated or not printable.
     """
     if len(set(people)) < len(people):
-        raise BundleError("the model was not written: it was fitted to somebody twice")
+        raise BundleError("the model was not written: a training participant occurs twice")
     for listed in names.values():
         for name, number in Counter(listed).items():
             if number > 1 or not name.strip() or not name.isprintable():
                 raise BundleError(
                     f"a region is called {name!r}",
-                    expected="names of visible characters, each of one region",
+                    expected="printable names, each for one region",
                 )
     letters = {own: np.frombuffer("\n".join(names[own]).encode(), np.uint8) for own in names}
     rows = np.frombuffer(bytes.fromhex("".join(people)), np.uint8).reshape(-1, _HASH_BYTES)
@@ -380,14 +381,14 @@ def encode_fitted(
 def read_fitted(
     path: Path,
 ) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:
-    """Return people, names and arrays of a file as `encode_fitted` makes it.
+    """Return people, names and arrays of a file that `encode_fitted` made.
 
-    Lists of names are its bytes along one axis.
+    One-dimensional arrays of bytes are lists of names.
 
     Raises
     ------
     BundleError
-        If the file is damaged.
+        The file is damaged.
     """
     arrays = TensorFile(path).read()
     people = tuple(row.tobytes().hex() for row in arrays.pop(_PEOPLE))
@@ -397,7 +398,7 @@ def read_fitted(
 
 
 def state_arrays(model: Module) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a model of torch, for `write_fitted`."""
+    """Return the tensors of a PyTorch model, for `write_fitted`."""
     return {name: tensor.numpy() for name, tensor in model.cpu().state_dict().items()}
 
 
@@ -409,33 +410,33 @@ def write_fitted(
     people: ModelPeople | None,
     load: Callable[[Path], Made],
 ) -> Made:
-    """Write the bundle of a fitted model, and load it back from where it was written.
+    """Write the bundle of a fitted model, and load it again.
 
-    All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
-    same input gives the same bytes.
+    The files are written to a hidden folder beside `folder`, which is loaded as a check and then
+    renamed. The same input gives the same bytes.
 
     Parameters
     ----------
     folder
-        Where the bundle goes. If the same bundle is there already, nothing is done.
+        Where the bundle goes. If it already holds the same bundle, nothing is done.
     card
-        What the model says about itself; `files` is filled in here.
+        The model card; `files` is filled in here.
     weights
-        Tensors of the model by name, as of `state_arrays`.
+        Tensors of the model by name, as from `state_arrays`.
     fitted
-        What it was fitted to, as of `encode_fitted`.
+        Content of the file on what the model was fitted to, from `encode_fitted`.
     people
-        The same people by name and rest; None: the bundle does not know them.
+        The training set by name and rest; None: unknown.
     load
-        What loads a bundle of this kind.
+        Loads a bundle of this kind.
 
     Raises
     ------
     BundleError
-        If something else is at `folder`, the parts do not belong together, or a value is not
+        The folder holds something else, the parts do not belong together, or a value is not
         finite.
     OutputError
-        If the folder cannot be written.
+        The folder cannot be written.
     """
     require_finite(weights, remedy="train with a lower learning rate")
     files = {WEIGHTS_FILE: encode_arrays(weights), FITTED_FILE: fitted}

@@ -1,7 +1,7 @@
-"""The kinds of model, and the published models: what is known of any, and the look-up of all.
+"""The kinds of model, and the published models.
 
 Both are rows of the workflow that uses the models (`bids_dtg.workflows.Workflow`). A row imports
-what it names when it is called, not before: names and words cost nothing.
+its functions when they are called, so that listing names costs nothing.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
 
 class Check(NamedTuple):
-    """One thing that the self-check of a model looked at."""
+    """One check of a model's self-check."""
 
-    name: str  # what, in a few words
-    passed: bool | None  # None: it cannot be looked at here
-    words: str  # what was found, or why nothing was
+    name: str  # what is checked, in a few words
+    passed: bool | None  # None: it was skipped
+    words: str  # what was found, or why it was skipped
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A row: what is known of any kind of model."""
+    """A row of the table: a kind of model."""
 
     name: str  # in cards and tables
-    workflow: str  # a value of --workflow: which uses such models
+    workflow: str  # the value of --workflow that uses such models
     predicts: str  # what its models predict, in words
     part: Callable[[], type[CardPart]]  # its own part of the card
     load: Callable[[Path], Bundle[Any]]  # finds, verifies and loads the bundle in a folder
-    # What ``dtg-models info`` says of its bundles alone: names of facts, and texts.
+    # Returns its own facts for ``dtg-models info``: names and texts.
     facts: Callable[[Any], list[tuple[str, str]]]
-    tables: Callable[[Any], list[str]] = lambda bundle: []  # lines that it adds, as scores
-    # Puts a simulated input through a model and judges what comes out; no checks: there is none.
+    tables: Callable[[Any], list[str]] = lambda bundle: []  # further lines, such as scores
+    # Runs a model on simulated input and checks its output; an empty list: no self-check.
     selftest: Callable[[Any], list[Check]] = lambda bundle: []
 
     @property
     def remedy(self) -> str:
-        """What to do with such a model where another kind was wanted."""
+        """The remedy in an error if such a model is given where another kind is needed."""
         return f"use it with --workflow {self.workflow}"
 
 
 def all_kinds() -> Mapping[str, Kind]:
-    """Return the rows of all workflows by their names."""
+    """Return the kinds of all workflows, by name."""
     return {kind.name: kind for row in all_workflows() for kind in row.kinds()}
 
 
@@ -58,9 +58,9 @@ def all_kinds() -> Mapping[str, Kind]:
 class PublishedModel(ABC):
     """A model that can be fetched by name and becomes a bundle."""
 
-    card: ModelCard[Any]  # of the bundle; the conversion fills in what it finds in the files
-    outputs: str  # what it predicts, counted, in a few words
-    packages: ClassVar[tuple[str, ...]] = ()  # of the extra torch that `convert` needs
+    card: ModelCard[Any]  # of the bundle; the conversion adds facts from the files
+    outputs: str  # what it predicts, with numbers, in a few words
+    packages: ClassVar[tuple[str, ...]] = ()  # packages of the extra torch that `convert` needs
 
     @property
     @abstractmethod
@@ -74,9 +74,9 @@ class PublishedModel(ABC):
         folder: Path,
         note: Callable[[str], None],
     ) -> Bundle[Any]:
-        """Make the bundle in a folder from `files` as they were fetched; `note` takes lines."""
+        """Make the bundle in a folder from the fetched `files`; `note` is called with lines."""
 
 
 def all_published() -> Mapping[str, PublishedModel]:
-    """Return the published models of all workflows by their names."""
+    """Return the published models of all workflows, by name."""
     return {name: model for row in all_workflows() for name, model in row.published().items()}

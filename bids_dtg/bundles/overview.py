@@ -1,4 +1,4 @@
-"""Models in words: the lines and tables that `dtg-models` prints of models of any kind."""
+"""The lines and tables that `dtg-models` prints on models of any kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VERDICTS = {True: "pass", False: "FAIL", None: "skipped"}
 
 
 def bundle_lines(bundle: Bundle[Any]) -> list[str]:
-    """Describe a bundle, one line per fact: what is known of any kind, and what its kind says."""
+    """Describe a bundle, one line per fact: facts of every kind, then those of its own kind."""
     card, training, fact = bundle.card, bundle.card.training, bundle.card.with_source
     participants = counted(training.participants, "participant") if training.participants else ""
     trained = (fact("training.data", training.data), fact("training.participants", participants))
@@ -39,7 +39,7 @@ def bundle_lines(bundle: Bundle[Any]) -> list[str]:
 
 
 def model_lines() -> list[str]:
-    """List the installed models, then the published ones that are not."""
+    """List the installed models, then the published models that are not installed."""
     rows = [("NAME", "VERSION", "KIND", "PREDICTS", "FOLDER")]
     used: dict[str, Path] = {}
     for path in installed_models():
@@ -54,22 +54,22 @@ def model_lines() -> list[str]:
     for name, model in sorted(all_published().items()):
         if name not in used:
             facts = (model.card.version, "published", model.outputs)
-            rows.append((name, *facts, f"not here: dtg-models fetch {name}"))
+            rows.append((name, *facts, f"not installed: dtg-models fetch {name}"))
     return table_lines(rows)
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns by spaces, for a terminal as for a pipe."""
+    """Align columns with spaces."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
-    """Return a line for each check, and the verdict last."""
+    """Return a line for each check, then the verdict."""
     card = bundle.card
     title = f"{card.name} {card.version}"
     if not checks:
-        return [f"{title}: a {card.kind} has no self-check; dtg-models verify compares its bytes"]
+        return [f"{title}: no self-check for {card.kind}; dtg-models verify compares checksums"]
     rows = [(f"  {_VERDICTS[check.passed]:<7}", check.name, check.words) for check in checks]
     numbers = {passed: sum(check.passed is passed for check in checks) for passed in _VERDICTS}
     words = [counted(numbers[True], "check") + " passed"]

@@ -1,7 +1,7 @@
-"""The people used to make a model: their hashes, in a file of the bundle.
+"""The people used to make a model, as hashes in a file of the bundle.
 
-A hash lets a program recognise a person. It does not hide a short id: anybody who has the file can
-try all numbers of six digits.
+With a hash, a program can recognise a person. A hash does not hide a short id, as anybody who has
+the file can try all numbers of six digits.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.stats.splits import SETS
 
 PEOPLE_FILE = "people.json"
-# Who may have been trained on: what is published of the model does not decide it.
+# People on whom the model may have been trained, as its publication does not say.
 UNCERTAIN = "uncertain"
 _SETS = (*SETS, UNCERTAIN)
-_PREFIX = "bids_dtg person 1"  # another one would make other hashes
+_PREFIX = "bids_dtg person 1"  # changing it changes all hashes
 # Hexadecimal digits of a hash of a person or of rest, of a family, and of a sketch.
 _OF_PERSON, _OF_FAMILY, _OF_SKETCH = 32, 40, 64
 
-# One person as hashes: of the data set's name and the id (empty: the data set has no name); of the
-# content of each file of rest; sketches of rest or edges; and of the family, where it is known.
+# One person: the hash of dataset name and id (the name may be empty), hashes of the content of each
+# resting file, sketches of rest or edges, and the hash of the family, where known.
 Person = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ModelPeople:
-    """All people used to make a model, or to make the models that it was made from.
+    """All people used to make a model, or the models that it was made from.
 
     Examples
     --------
@@ -45,9 +45,9 @@ class ModelPeople:
     ['training']
     """
 
-    sets: Mapping[str, tuple[Person, ...]]  # by `SETS`, and `UNCERTAIN`
-    unlisted: tuple[str, ...] = ()  # others, in words: nobody has a list of them
-    by_content: bool = True  # whether all are known by their rest, whatever their labels
+    sets: Mapping[str, tuple[Person, ...]]  # by `SETS` and `UNCERTAIN`
+    unlisted: tuple[str, ...] = ()  # groups of people whose ids are unknown, in words
+    by_content: bool = True  # whether all can be recognised by their rest, regardless of labels
 
     @classmethod
     def of_training(
@@ -61,9 +61,9 @@ class ModelPeople:
         Parameters
         ----------
         data_set
-            Name of their data set.
+            Name of their dataset.
         sketches
-            Of the data of each, by label; none: the person is known by the label alone.
+            Sketches of each person's data, by label; without any, only the label identifies them.
         families
             Names of families by label, where known.
         """
@@ -82,7 +82,7 @@ class ModelPeople:
         return len(self.sets.get(name, ()))
 
     def joined(self, other: ModelPeople) -> ModelPeople:
-        """Return the people of both; somebody may be in several sets."""
+        """Return the people of both; a person may be in several sets."""
         both = {
             name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ()))) for name in _SETS
         }
@@ -93,14 +93,14 @@ class ModelPeople:
         )
 
     def find(self, person: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
-        """Look somebody up by any of the person's hashes.
+        """Look up a person by any of their hashes.
 
-        Sketches are alike where values of rest are, whatever bytes they are stored in
+        Sketches match if the values of rest do, regardless of how they are stored
         (`bids_dtg.inputs.rest_sketch`).
 
         Returns
         -------
-        The sets that the person is in, and those that a relative is in.
+        The sets with the person, and the sets with a relative.
         """
         known = self._sets_of_hashes
         sketches = [own for own in person if len(own) == _OF_SKETCH]
@@ -115,7 +115,7 @@ class ModelPeople:
         return found, related
 
     def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
-        """Return the first hash of the person that each sketch is of; empty: of nobody here."""
+        """Return the first hash of each sketch's person; empty for people who are not listed."""
         person_of = {
             own: person[0]
             for people in self.sets.values()
@@ -135,7 +135,7 @@ class ModelPeople:
         return found
 
     def encode(self) -> bytes:
-        """Make the file's bytes; equal people give equal bytes."""
+        """Encode the file; equal people give equal bytes."""
         content = {
             "format_version": FORMAT_VERSION,
             "by_content": self.by_content,
@@ -146,13 +146,13 @@ class ModelPeople:
 
     @classmethod
     def read(cls, path: Path) -> ModelPeople:
-        """Read the file; BundleError where it cannot be read, or is of another format."""
+        """Read the file; BundleError if it cannot be read or has another format."""
         with reading(path, BundleError):
             return cls.of(JsonFields.parse(read_text(path), str(path)))
 
     @classmethod
     def of(cls, fields: JsonFields) -> ModelPeople:
-        """Read the fields of the file; BundleError where they are not what they should be."""
+        """Read the fields of the file; BundleError if they are wrong."""
         fields.require_version()
         listed = fields.nested("sets").items()
         unlisted, by_content = fields.value("unlisted"), fields.flag("by_content")
@@ -162,7 +162,7 @@ class ModelPeople:
 
 
 def hash_person(data_set: str, label: str) -> str:
-    """Return the hash of a data set's name and an id; case and signs of the name do not count.
+    """Return the hash of a dataset's name and an id; case and punctuation of the name are ignored.
 
     Examples
     --------
@@ -173,14 +173,14 @@ def hash_person(data_set: str, label: str) -> str:
 
 
 def hash_family(data_set: str, family: str) -> str:
-    """Return the hash of a data set's name, as for `hash_person`, and a family; empty: of none."""
+    """Return the hash of a dataset's name and a family; empty if either is empty."""
     if not data_set or not family:
         return ""
     return _hash("family", _plain(data_set), family, digits=_OF_FAMILY)
 
 
 def hash_rest(content: str) -> str:
-    """Return the hash of what identifies the content of a file of rest."""
+    """Return the hash of the text that identifies the content of a resting file."""
     return _hash("rest", content, "")
 
 
@@ -194,5 +194,5 @@ def _hash(*parts: str, digits: int = _OF_PERSON) -> str:
 
 
 def _sorted(people: Iterable[Person]) -> tuple[Person, ...]:
-    """Return people in the order of their hashes, which tells nothing, and each once."""
+    """Return each person once, in the order of their hashes, which reveals nothing."""
     return tuple(sorted(set(people)))

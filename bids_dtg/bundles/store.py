@@ -1,4 +1,4 @@
-"""Where model bundles are installed: found by name or path."""
+"""Where model bundles are installed, and how they are found by name or path."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from bids_dtg.bundles.kinds import all_published
 from bids_dtg.errors import BundleError, did_you_mean
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
-# Filled when a container image is built.
+# Models of a container image, put there when it is built.
 IMAGE_FOLDER = Path("/opt/dtg/models")
-# The demo model is part of the package; it is used only where it is asked for by name.
+# The demo model is part of the package; it is used only if it is named.
 PACKAGE_FOLDER = Path(__file__).parent
 
 
 def find_bundle(name_or_path: str | Path) -> Path:
-    """Find the folder of a bundle; what is in it is not looked at.
+    """Find the folder of a bundle, without reading its content.
 
     A text with a path separator, or one that begins with `.` or `~`, is a path. A name is
-    looked for in `model_folders`, in that order, then in the current folder: a folder that
-    happens to be called `demo` does not replace the installed model.
+    searched in `model_folders`, in their order, and last in the current folder, so that a
+    folder that happens to be called `demo` does not replace the installed model.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def find_bundle(name_or_path: str | Path) -> Path:
     Raises
     ------
     BundleError
-        If there is no such bundle: with the places looked in and the names found.
+        There is no such bundle; the message names the folders searched and the names found.
     TypeError
-        If it is neither a text nor a path.
+        The argument is neither a text nor a path.
     """
     if not isinstance(name_or_path, str | os.PathLike):
         raise TypeError(
             f"a model is found by its name or its folder, not by a {type(name_or_path).__name__}; "
-            "a bundle that is loaded can be used as it is"
+            "a loaded bundle can be used directly"
         )
     text = os.fspath(name_or_path)
     is_path = isinstance(name_or_path, Path) or _is_path(text)
@@ -62,7 +62,7 @@ def how_to_get(name: str) -> str:
     """Describe how to get a published model, with and without a network."""
     return (
         f"dtg-models fetch {name}; without a network, fetch it elsewhere and copy its folder into "
-        "one that dtg-models list names; or try --model demo, which is simulated and not for "
+        "a folder that dtg-models list names; or try --model demo, which is simulated and not for "
         "science"
     )
 
@@ -73,16 +73,16 @@ def is_installed(name: str) -> bool:
 
 
 def model_of_output(name: str, output: Path) -> Path | None:
-    """Return the bundle that ``--analysis train`` has made in an output; None: there is none.
+    """Return the bundle that ``--analysis train`` has made in an output; None if there is none.
 
-    Installed bundles and paths go first: what they name is not looked for in the output.
+    Installed bundles and paths have priority and are not searched for in the output.
 
     Parameters
     ----------
     name
-        Value of ``--model``: the value of ``--model-name`` when it was trained.
+        Value of ``--model``, i.e. of ``--model-name`` when the model was trained.
     output
-        OUTPUT_DIR of the call.
+        OUTPUT_DIR of the run.
     """
     if not name or _is_path(name) or is_installed(name):
         return None
@@ -91,19 +91,19 @@ def model_of_output(name: str, output: Path) -> Path | None:
 
 
 def installed_models() -> list[Path]:
-    """List the bundles that can be asked for by name: the first of a name is used."""
+    """List the bundles that can be used by name; the first one with a name is used."""
     found = []
     for folder in model_folders():
-        # Hidden folders are bundles half written; a bundle in place of a folder is the only one.
+        # Hidden folders are unfinished bundles. A model folder may itself be a single bundle.
         below = [card.parent for card in sorted(folder.glob(f"[!.]*/{CARD_FILE}"))]
         found += [folder] if _is_bundle(folder) else below
     return found
 
 
 def model_folders() -> dict[Path, str]:
-    """Return why each folder of models is looked in, in that order; they need not exist.
+    """Return the folders that are searched for models, in order, with their origins.
 
-    These are `$DTG_MODEL_DIR`, image, user cache and package.
+    These are `$DTG_MODEL_DIR`, image, user cache and package; they need not exist.
     """
     listed = os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep)
     folders = {_expanded(part): f"${MODEL_DIR_VARIABLE}" for part in listed if part}
@@ -119,10 +119,10 @@ def user_cache() -> Path:
     Raises
     ------
     BundleError
-        If the environment names none.
+        The environment names no such folder.
     """
     base, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
-    if not os.path.isabs(base):  # the XDG specification has relative ones ignored  # noqa: PTH117
+    if not os.path.isabs(base):  # XDG says that relative paths are ignored  # noqa: PTH117
         if not home:
             raise BundleError(
                 "there is no folder for models: neither HOME nor XDG_CACHE_HOME is set",
@@ -133,7 +133,7 @@ def user_cache() -> Path:
 
 
 def _is_bundle(path: Path) -> bool:
-    """Return whether a folder has a card; False for an impossible name, as one that is too long."""
+    """Return whether a folder has a card; False for an impossible name, e.g. a too long one."""
     return os.path.isfile(path / CARD_FILE)  # noqa: PTH113
 
 

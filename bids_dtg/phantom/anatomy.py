@@ -1,8 +1,8 @@
-"""Where the phantom's tissues lie, and smooth random fields at its voxels.
+"""The phantom's tissue masks, and smooth random fields at its voxels.
 
 The tissues are those of the ICBM 2009a symmetric template, which comes with nilearn (BSD licence),
-on the model grid. It is not MNI152NLin6Asym, so the geometry is approximate: good for a simulation,
-of no use for a real brain.
+on the model grid. It is not MNI152NLin6Asym, so the geometry is approximate, which is good enough
+for a simulation but not for a real brain.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MODEL_ORIGIN_MM = (76.0, -108.0, -72.0)
 _BRAIN_INTENSITY = 0.2
 _GREY_SHARE = 0.35
 _WHITE_SHARE = 0.95
-_FLUID_SHARE = 0.25  # at most this much grey and white matter
+_FLUID_SHARE = 0.25  # highest share of grey and white matter
 _SMOOTHING = np.array([0.25, 0.5, 0.25], np.float32)  # 1 mm voxels to 2 mm ones
 
 
@@ -35,15 +35,15 @@ class Anatomy:
     """Tissue masks on a grid; voxel vectors are in C order of (i, j, k)."""
 
     grid: Grid  # the model grid or blocks of it
-    brain: NDArray[np.bool_]  # (i, j, k), where ROI series are computed
-    grey: NDArray[np.bool_]  # (i, j, k), inside the brain: where there is signal
+    brain: NDArray[np.bool_]  # (i, j, k), within which ROI series are computed
+    grey: NDArray[np.bool_]  # (i, j, k), grey matter within the brain, which has neural signal
     white: NDArray[np.bool_]  # (i, j, k), deep white matter
     fluid: NDArray[np.bool_]  # (i, j, k), cerebrospinal fluid
     intensity: NDArray[np.float32]  # (i, j, k), T1-weighted, 0 to 1
 
     @property
     def places(self) -> VoxelPlaces:
-        """The grey-matter voxels: where a model predicts."""
+        """The grey-matter voxels, at which a model predicts."""
         return VoxelPlaces.within(self.grid, self.grey)
 
     @property
@@ -53,7 +53,7 @@ class Anatomy:
 
 
 def model_grid(block: int = 1) -> Grid:
-    """Return the model grid in blocks of `block` voxels; the last ones may be incomplete.
+    """Return the model grid in blocks of `block` voxels; the last blocks may be incomplete.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def model_grid(block: int = 1) -> Grid:
 
 
 def load_anatomy(block: int = 1) -> Anatomy:
-    """Build the masks; a block belongs to a tissue where half of it or more does."""
+    """Build the masks; a block belongs to a tissue if at least half of its voxels do."""
     grey, white, intensity = (_template(tissue) for tissue in ("gm", "wm", "t1"))
     brain = intensity > _BRAIN_INTENSITY
     masks = {
@@ -84,7 +84,7 @@ def load_anatomy(block: int = 1) -> Anatomy:
 
 
 def _block_means(volume: NDArray[np.generic], block: int) -> NDArray[np.float32]:
-    """Average over blocks; what an incomplete block lacks counts as 0."""
+    """Average over blocks; missing voxels of an incomplete block count as 0."""
     padded = np.pad(volume.astype(np.float32), [(0, -n % block) for n in volume.shape])
     a, b, c = (n // block for n in padded.shape)
     blocks = padded.reshape(a, block, b, block, c, block)
@@ -94,11 +94,11 @@ def _block_means(volume: NDArray[np.generic], block: int) -> NDArray[np.float32]
 
 @functools.cache
 def _template(tissue: str) -> NDArray[np.float32]:
-    """Read a template of 1 mm, 0 to 1, and bring it to the model grid."""
+    """Read a 1 mm template, 0 to 1, and resample it to the model grid."""
     values, affine = read_nilearn_template(tissue)
     for axis in range(3):
         values = _smooth(values, axis)
-    # The template's voxels are at whole mm: each model voxel is one of them.
+    # The template's voxels are at whole mm, so each model voxel coincides with one of them.
     grid = model_grid()
     to_template = np.linalg.inv(affine) @ grid.affine
     step, start = np.diagonal(to_template)[:3], to_template[:3, 3]
@@ -125,9 +125,9 @@ FWHM_PER_SD = 2.0 * np.sqrt(2.0 * np.log(2.0))
 class SmoothField:
     """Gaussian fields of mean 0 and variance 1 at each voxel.
 
-    The noise lives on a lattice that is the same whatever the voxel size, so a person's
-    field is one field, seen at finer or coarser voxels. Kernel and lattice are products
-    over axes: three small matrices make a field.
+    The noise is drawn on a lattice that does not depend on the voxel size, so a person's
+    field is the same at finer and coarser voxels. Kernel and lattice are separable over the
+    axes, so three small matrices make a field.
     """
 
     # i, j and k: (voxels, lattice nodes), rows of length 1
@@ -135,7 +135,7 @@ class SmoothField:
 
     @classmethod
     def on(cls, grid: Grid, fwhm_mm: float) -> SmoothField:
-        """Make fields on a grid without rotations; `fwhm_mm` is the kernel's."""
+        """Make fields on a grid without rotations, with a kernel of `fwhm_mm`."""
         sd_mm = fwhm_mm / FWHM_PER_SD
         nodes = axis_positions_mm(model_grid(_LATTICE_BLOCK))
         i, j, k = (
@@ -157,7 +157,7 @@ class SmoothField:
     def spread(self, noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn noise (n, *lattice) into fields (n, i, j, k)."""
         wi, wj, wk = self.weights
-        # Shortest intermediate arrays first; the last product makes the voxels.
+        # The smallest intermediate arrays come first; the last product makes the voxels.
         along_i = np.tensordot(noise, wi, axes=(1, 1))  # n, b, c, i
         along_ij = np.tensordot(along_i, wj, axes=(1, 1))  # n, c, i, j
         fields: NDArray[np.float32] = np.matmul(along_ij.transpose(0, 2, 3, 1), wk.T)
@@ -183,6 +183,6 @@ def axis_positions_mm(grid: Grid) -> list[NDArray[np.float64]]:
 def _axis_weights(distance: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return weights (voxels, nodes) for distances in standard deviations of the kernel."""
     weights = np.exp(-0.5 * distance**2)
-    # Unit rows make the variance 1 everywhere, at the grid's edges too.
+    # Rows of unit length make the variance 1 everywhere, even at the grid's edges.
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     return weights.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Simulated people whose regions have series: parcels, runs of rest, and their data sets."""
+"""Simulated people with regional series: parcels, resting runs, and their datasets."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from bids_dtg.phantom.run import (
 Array = NDArray[np.float64]
 
 _RADII_MM = np.array([62.0, 82.0, 58.0])  # of the ellipsoid on which regions lie
-_LEAST_X_MM = 6.0  # from the plane between the hemispheres
-# In units of the regions' series: a parcel's mean has far less noise.
+_LEAST_X_MM = 6.0  # smallest distance from the midline
+# sd in units of the regions' series; a parcel's mean has far less noise.
 _VOXEL_NOISE, _NOISE_FWHM_MM = 0.4, 7.0
 _NUISANCE_FWHM_MM = 16.0
-_MOTION_SIGNAL = 1.0  # sd of what motion adds to all voxels, in the same units
-_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)  # that a run may have
+_MOTION_SIGNAL = 1.0  # sd of the motion signal that all voxels share, in the same units
+_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)  # limits of a run's frames and repetition time
 ATLAS = "SimulatedRegions"  # value of the entity atlas-
-BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
-TRUTH = "truth"  # folder of what nobody has of real people
-_RAW = "bids"  # folder of a raw data set
-# Of every phantom, by their folders.
+BLOCK = 2  # voxels of 4 mm, so that files are an eighth of the size of 2 mm ones
+TRUTH = "truth"  # folder of the true values, which are unknown for real people
+_RAW = "bids"  # folder of a raw dataset
+# Datasets of every phantom, by their folders.
 CONTENTS = {
     "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
     "atlas": "the simulated regions, as a label image",
@@ -69,20 +69,20 @@ def region_names(regions: int) -> tuple[str, ...]:
 
 
 def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
-    """Draw places on the left half of an ellipsoid, and mirror them.
+    """Draw positions on the left half of an ellipsoid, and mirror them.
 
     Parameters
     ----------
     hemisphere
-        How many regions each half has.
+        Number of regions per hemisphere.
     rng
-        Random generator of the phantom: the same state draws the same positions.
+        Random generator of the phantom; the same state draws the same positions.
 
     Returns
     -------
     numpy.ndarray
-        (regions, 3), mm around the centre of the brain, x from left to right: the left hemisphere
-        first, then the right one.
+        (regions, 3), in mm from the centre of the brain, x from left to right; first the left
+        hemisphere, then the right one.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Parcels:
-    """Which region each voxel of the grey matter belongs to."""
+    """The region of each grey-matter voxel."""
 
     anatomy: Anatomy
     names: tuple[str, ...]  # of the regions
@@ -108,21 +108,21 @@ class Parcels:
     def around(
         cls, positions: NDArray[np.float64], names: Sequence[str], anatomy: Anatomy
     ) -> Parcels:
-        """Give each voxel of the grey matter to the nearest region of its hemisphere.
+        """Assign each grey-matter voxel to the nearest region of its hemisphere.
 
         Parameters
         ----------
         positions
-            (regions, 3), mm around the centre of the brain, x from left to right.
+            (regions, 3), in mm from the centre of the brain, x from left to right.
         names
-            A name for each row of `positions`.
+            Name of each row of `positions`.
         anatomy
-            Simulated anatomy that has the voxels.
+            Simulated anatomy with the voxels.
 
         Raises
         ------
         ValueError
-            A region is nearest to no voxel.
+            A region gets no voxel.
 
         Examples
         --------
@@ -145,17 +145,17 @@ class Parcels:
 
     @property
     def maps(self) -> NDArray[np.float32]:
-        """Which voxels a region has, (regions, grey voxels): 1 or 0."""
+        """Whether a voxel belongs to a region, (regions, grey voxels), 1 or 0."""
         owned: NDArray[np.bool_] = self.owner == np.arange(len(self.names))[:, None]
         return owned.astype(np.float32)
 
     def write(self, root: Path) -> Path:
-        """Write the atlas as a BIDS data set of atlases has it, and return its image.
+        """Write the files of the atlas in a BIDS dataset, and return the path of its image.
 
         Parameters
         ----------
         root
-            Of the data set; its ``dataset_description.json`` is not written.
+            Root folder of the dataset; its ``dataset_description.json`` is not written.
         """
         grid = self.anatomy.grid
         labels = np.zeros(grid.shape, np.int16)  # regions from 1, 0 outside the grey matter
@@ -178,18 +178,18 @@ def draw_region_run(
     *,
     repetition_time_s: float,
 ) -> BoldRun:
-    """Draw a run: the regions' series in their parcels, noise and nuisance.
+    """Draw a run with the regions' series in their parcels, noise and nuisance.
 
     The columns of the table of confounds explain all effects of motion.
 
     Parameters
     ----------
     parcels
-        Which voxels a region has.
+        The region of each voxel.
     series
-        (frames, regions), of a variance of about 1.
+        (frames, regions), with a variance of about 1.
     rng
-        For motion, noise and nuisance.
+        Random generator for motion, noise and nuisance.
     repetition_time_s
         Time between frames, in seconds.
 
@@ -207,7 +207,7 @@ def draw_region_run(
     noise = field.noise(rng, frames)
     noise *= np.float32(_VOXEL_NOISE)
     motion = draw_motion(rng, frames)
-    # All voxels have a mix of the motion parameters.
+    # All voxels share a random mixture of the motion parameters.
     parameters = motion[0] - motion[0].mean(axis=0)
     shared = (parameters / parameters.std(axis=0)) @ rng.standard_normal(parameters.shape[1])
     smooth = SmoothField.on(anatomy.grid, _NUISANCE_FWHM_MM)
@@ -229,12 +229,12 @@ def draw_region_run(
 
 @dataclass(frozen=True)
 class RegionPlan:
-    """The simulated people, and how long they rest.
+    """The number of simulated people, and the length of their runs.
 
     Raises
     ------
     ValueError
-        Too few or too many frames, or frames too short or too long.
+        There are too few or too many frames, or the repetition time is too short or too long.
     """
 
     people: int = 3
@@ -253,7 +253,7 @@ class RegionPlan:
             )
 
     def recipe(self) -> dict[str, Any]:
-        """Return the plan as data sets describe themselves by."""
+        """Return the plan for the descriptions of datasets."""
         return {
             "Seed": self.seed,
             "People": self.people,
@@ -265,16 +265,16 @@ class RegionPlan:
 
 @dataclass(frozen=True, eq=False)
 class RegionPhantom(ABC):
-    """People whose regions have series, and where these regions lie in the brain."""
+    """People with regional series, and the positions of these regions in the brain."""
 
     plan: RegionPlan
     parcels: Parcels
 
-    title: ClassVar[str]  # what is simulated, a plural
+    title: ClassVar[str]  # what is simulated, plural
     model: ClassVar[str]  # how series or people are simulated, in words
-    contents: ClassVar[Mapping[str, str]]  # further data sets, by their folders
-    ignored: ClassVar[str]  # files that the validator's schema does not have, a line each
-    truth: ClassVar[str]  # what is in the folder `TRUTH`, in words
+    contents: ClassVar[Mapping[str, str]]  # further datasets, by their folders
+    ignored: ClassVar[str]  # patterns of files that the validator does not know, one per line
+    truth: ClassVar[str]  # content of the folder `TRUTH`, in words
 
     @property
     @abstractmethod
@@ -283,29 +283,29 @@ class RegionPhantom(ABC):
 
     @abstractmethod
     def draw_run(self, person: int) -> BoldRun:
-        """Draw a person's run of rest."""
+        """Draw a person's resting run."""
 
     @abstractmethod
     def write_own(self, out: Path) -> None:
-        """Write the further data sets, and the truth, but for what describes them."""
+        """Write the files of the further datasets and the truth, without their descriptions."""
 
     def write(
         self, out: Path, *, generator: Mapping[str, Any], report: Callable[[str], None]
     ) -> Path:
-        """Write all data sets; the same phantom gives the same bytes.
+        """Write all datasets; the same phantom gives the same bytes.
 
         Parameters
         ----------
         out
-            Folder, made as needed: ``fmriprep``, ``atlas``, those of `contents`, and ``truth``.
+            Folder for ``fmriprep``, ``atlas``, the datasets of `contents`, and ``truth``.
         generator
-            Entry of `GeneratedBy` in the dataset's description.
+            Entry of `GeneratedBy` in the datasets' descriptions.
         report
-            Is given a line for each person.
+            Called with a line for each person.
 
         Returns
         -------
-        The atlas, as ``--atlases`` takes it.
+        Path of the atlas's image, for ``--atlases``.
         """
         for name, content in {**CONTENTS, **self.contents}.items():
             describe_dataset(

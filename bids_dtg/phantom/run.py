@@ -1,6 +1,6 @@
-"""A BOLD run as a scanner and fMRIPrep would leave it: motion, nuisance, frames, and its files.
+"""A simulated BOLD run, as a scanner and fMRIPrep would produce it, and its files.
 
-Every file says that nobody real is in it.
+Every file says that it is simulated.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ _Float = TypeVar("_Float", np.float32, np.float64)
 _BLOCK = 32  # frames in memory at once
 _SIGNAL = 10.0  # intensity of one unit of a series, about 1 % of the mean
 STEADY_FRAMES = 2  # frames before the steady state
-# Correlation in time: 300 frames of 1.5 s hold about as much as 150 independent samples.
+# Time constant: 300 frames of 1.5 s are worth about 150 independent samples.
 _CORRELATION_S = 2.2
-_GREY_INTENSITY = 1600.0  # mean = this minus the next times T1: bright fluid, dark white matter
+# The mean image is the first number minus the second times T1, so that fluid is bright and white
+# matter dark.
+_GREY_INTENSITY = 1600.0
 _T1_INTENSITY = 800.0
-_MOTION_LEAK = 0.15  # share of the shift in intensity that realignment leaves
+_MOTION_LEAK = 0.15  # share of the change in intensity that remains after realignment
 _DRIFT = 3.0  # sd of a drift over voxels and frames
 _PULSATION = {"fluid": 15.0, "white": 4.0}  # sd of a tissue's own signal
-_JERK = 20.0  # sd of the change in intensity in a jerk
-_UNSATURATED = 0.25  # how much brighter the first one is
+_JERK = 20.0  # sd of the change in intensity during a jerk
+_UNSATURATED = 0.25  # how much brighter the first frame is
 _HEAD_RADIUS_MM = 50.0  # turns an angle into a displacement, as in framewise displacement
-_WALK_MM = 0.015  # sd of a slow step, and of the tremor
-_TREMOR_MM = 0.02
-_LOG_LEVEL = 0.3  # sd of the log of a person's level
+_WALK_MM = 0.015  # sd of a step of the slow drift
+_TREMOR_MM = 0.02  # sd of the tremor
+_LOG_LEVEL = 0.3  # sd of the log of a run's level of motion
 _JERK_SHARE = 0.012  # share of frames with a jerk
 _JERK_MM = (0.6, 1.8)  # size of a jerk, as framewise displacement
 WARNING = (
@@ -53,28 +55,28 @@ WARNING = (
 DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
 _FRACTION_DIGITS = 6  # of cells in the table of confounds
 _OFFSET = (7, 9, 0)  # of the model grid in FSL's 2 mm field of view, which fMRIPrep writes
-_SLOPE = 2.0  # intensity a stored unit: its rounding is far below the noise
+_SLOPE = 2.0  # intensity per stored unit; rounding is far below the noise
 _HIGH_PASS_S = 128.0
 _COMPONENTS = 6
 _OUTLIER_FD_MM, _OUTLIER_STD_DVARS = 0.5, 1.5
-_COMPONENT_VOXELS = 1500  # voxels of white matter and fluid that the components are taken from
+_COMPONENT_VOXELS = 1500  # white-matter and fluid voxels from which components are computed
 
 
 @dataclass(frozen=True, eq=False)
 class BoldRun:
-    """A run, ready to be streamed; nothing of size frames × voxels is held."""
+    """A run, ready to be streamed; no array of frames × voxels is held in memory."""
 
     repetition_time_s: float  # seconds per frame
     # (frames, 6): translations along x, y, z in mm, rotations about x, y, z in radians
     motion: Column
     non_steady: int  # frames at the start before the steady state
     anatomy: Anatomy
-    field: SmoothField  # smoothness of the voxels' noise
+    field: SmoothField  # makes the voxels' noise smooth
     network_maps: Array  # (networks, grey voxels)
     series: Array  # (frames, networks)
-    shared: Array  # (frames,), of all voxels
+    shared: Array  # (frames,), signal shared by all voxels
     noise: Array  # (frames, *lattice)
-    # (signals, brain voxels), in intensity: the mean image, what is not neural, responses to trials
+    # (signals, brain voxels), in intensity: the mean image, nuisance, and responses to trials
     nuisance_maps: Array
     nuisance: Array  # (frames, signals)
 
@@ -84,7 +86,7 @@ class BoldRun:
         return len(self.series)
 
     def blocks(self) -> Iterator[Array]:
-        """Yield intensities, (frames, brain voxels), some frames at a time, in order."""
+        """Yield intensities in blocks of frames, (frames, brain voxels), in order."""
         done = 0
         for block in brain_frames(
             self.network_maps, self.series, self.shared, self.noise, self.anatomy, self.field
@@ -98,7 +100,7 @@ class BoldRun:
 def brain_frames(
     maps: Array, series: Array, shared: Array, noise: Array, anatomy: Anatomy, field: SmoothField
 ) -> Iterator[Array]:
-    """Yield the voxels' signals, some frames at a time.
+    """Yield the voxels' signals in blocks of frames.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def brain_frames(
     noise
         White noise with its amplitude, (frames, *lattice).
     anatomy, field
-        Voxels; smoothness of their noise.
+        The voxels, and the smoothness of their noise.
 
     Yields
     ------
@@ -127,7 +129,7 @@ def brain_frames(
 def framewise_displacement_mm(motion: Column) -> Column:
     """Sum the absolute changes of motion parameters, angles at 50 mm (Power et al. 2012).
 
-    (frames,), the first NaN.
+    Returns (frames,), of which the first is NaN.
     """
     weights = np.array([1.0] * 3 + [_HEAD_RADIUS_MM] * 3)
     return np.concatenate([[np.nan], np.abs(np.diff(motion, axis=0)) @ weights])
@@ -136,14 +138,14 @@ def framewise_displacement_mm(motion: Column) -> Column:
 def draw_motion(
     rng: np.random.Generator, frames: int, level: float = 1.0
 ) -> tuple[Column, NDArray[np.intp]]:
-    """Draw the head's motion during a run: parameters (frames, 6), and frames in which it jerked.
+    """Draw the head's motion during a run: parameters (frames, 6), and the frames with jerks.
 
     Parameters
     ----------
     rng, frames
-        The run's stream; number of frames.
+        The run's random stream, and its number of frames.
     level
-        Times the usual motion: what is a person's own.
+        The person's level of motion, relative to the usual one.
 
     Examples
     --------
@@ -157,19 +159,19 @@ def draw_motion(
     jerks = np.flatnonzero(rng.random(frames) < _JERK_SHARE)
     direction = rng.standard_normal((len(jerks), 6))
     direction /= np.abs(direction).sum(axis=1, keepdims=True)
-    # The head comes back in the next frame.
+    # The head returns in the next frame.
     position[jerks] += rng.uniform(*_JERK_MM, size=(len(jerks), 1)) * direction
     position[:, 3:] /= _HEAD_RADIUS_MM
     return position, jerks
 
 
 def persistence_of(repetition_time_s: float) -> float:
-    """Return by how much physiological signals of a frame correlate with those of the next."""
+    """Return the correlation of physiological signals between consecutive frames."""
     return float(np.exp(-repetition_time_s / _CORRELATION_S))
 
 
 def correlated(white: NDArray[_Float], persistence: float) -> NDArray[_Float]:
-    """Correlate white noise (frames, ...) in time, in place: AR(1) of the same variance."""
+    """Turn white noise (frames, ...) into AR(1) noise of the same variance, in place."""
     fresh = np.sqrt(1.0 - persistence**2)
     for t in range(1, len(white)):
         white[t] *= fresh
@@ -186,28 +188,28 @@ def draw_nuisance(
     *,
     jerk: float = _JERK,
 ) -> tuple[Array, Array]:
-    """Draw what is not neural in a run.
+    """Draw the nuisance signals of a run.
 
     Parameters
     ----------
     anatomy, field
-        Tissues; what drifts and jerks look like in space.
+        Tissues, and the smoothness of drifts and jerks in space.
     motion
-        Of the head in the run, from `draw_motion`.
+        The head's motion, from `draw_motion`.
     persistence
         Autocorrelation of the noise from frame to frame, from `persistence_of`.
     rng
-        Random generator of the run: another one draws other noise.
+        Random generator of the run.
     jerk
-        Standard deviation of the change in intensity in a jerk: no column of the table of
-        confounds describes it, only censoring removes it.
+        Standard deviation of the change in intensity during a jerk. No column of the table of
+        confounds describes it, so only censoring removes it.
 
     Returns
     -------
     maps
         (signals, brain voxels); the first is the mean image.
     courses
-        (frames, signals), of the maps.
+        (frames, signals), time courses of the maps.
     """
     parameters, jerking = motion
     frames = len(parameters)
@@ -233,17 +235,17 @@ def draw_nuisance(
 
 
 def _mean_image(anatomy: Anatomy, field: SmoothField, rng: np.random.Generator) -> Array:
-    """Return the mean image (i, j, k), with a bias field of the person's own."""
+    """Return the mean image (i, j, k), with the person's own bias field."""
     bias = 1.0 + 0.03 * field.draw(rng, 1)[0]
     image: Array = (_GREY_INTENSITY - _T1_INTENSITY * anatomy.intensity) * bias * anatomy.brain
     return image
 
 
 def _motion_maps(mean: Array, anatomy: Anatomy) -> Array:
-    """Return the changes of intensity by a mm along and a radian about each axis.
+    """Return changes of intensity per mm along and per radian about each axis, (6, brain voxels).
 
-    To first order a shift u changes the image by -u times its gradient; a rotation about
-    an axis e by the angle a shifts the point r by a (e × r). (6, brain voxels)
+    To first order, a shift u changes the image by -u times its gradient; a rotation about
+    an axis e by the angle a shifts the point r by a (e × r).
     """
     brain = anatomy.brain
     axes = axis_positions_mm(anatomy.grid)
@@ -266,7 +268,7 @@ def _saturation(frames: int) -> NDArray[np.float64]:
 
 
 def _drifts(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw three slow courses, (frames, 3): lines, bends and half waves."""
+    """Draw three slow time courses, (frames, 3), from a line, a parabola and a half wave."""
     t = np.linspace(-1.0, 1.0, frames)
     shapes = np.stack([t, t**2 - 1.0 / 3.0, np.cos(np.pi * t)], axis=1)
     drifts: NDArray[np.float64] = shapes @ rng.standard_normal((3, 3))
@@ -286,22 +288,22 @@ def describe_dataset(
     ignored: str,
     kind: str = "derivative",
 ) -> None:
-    """Write what describes a simulated data set: description, README and ``.bidsignore``.
+    """Write description, README and ``.bidsignore`` of a simulated dataset.
 
     Parameters
     ----------
     root
-        Root folder of the data set.
+        Root folder of the dataset.
     name
-        Name of the data set.
+        Name of the dataset.
     content
-        What is in it, in words that begin the README.
+        Its content, in words that begin the README.
     generator
         Entry of `GeneratedBy` in the dataset's description.
     recipe
-        How it was simulated, by name.
+        Parameters of the simulation, by name.
     ignored
-        Patterns of files that the validator's schema does not have, a line each.
+        Patterns of files that the validator does not know, one per line.
     kind
         Type of the dataset: ``derivative`` or ``raw``.
     """
@@ -322,16 +324,16 @@ def describe_dataset(
 
 
 def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
-    """Write a run as fMRIPrep leaves it: BOLD, brain mask, confounds and their sidecars.
+    """Write a run as fMRIPrep does: BOLD, brain mask, confounds and their sidecars.
 
     Parameters
     ----------
     root
         Root folder of the dataset of derivatives.
     run
-        On the phantom's grid, or blocks of it.
+        The run, on the phantom's grid or in blocks of it.
     entities
-        Of its names, up to the run's number.
+        Entities of the run in the names of files.
     """
     signals: dict[str, list[Array]] = defaultdict(list)
     grid, seconds = run.anatomy.grid, run.repetition_time_s
@@ -363,23 +365,23 @@ def marks() -> dict[str, Any]:
 
 
 def save(root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes) -> None:
-    """Write a file below a dataset, by its entities."""
+    """Write a file of a dataset under the name that its entities give."""
     write_atomic(root / build_path(entities, suffix, extension), data)
 
 
 def encode_bold(
     blocks: Iterable[Array], anatomy: Anatomy, *, frames: int, repetition_time_s: float
 ) -> bytes:
-    """Make a complete .nii.gz file: int16 with a scale factor.
+    """Make a complete .nii.gz file, as int16 with a scale factor.
 
-    Voxels of 2 mm lie in FSL's field of view, larger ones in that of their own grid.
+    Voxels of 2 mm are put into FSL's field of view; larger ones keep their own grid.
 
     Parameters
     ----------
     blocks
         Intensities, (frames, brain voxels), in order.
     anatomy
-        On the phantom's grid, or blocks of it.
+        The anatomy, on the phantom's grid or in blocks of it.
     frames, repetition_time_s
         Number of frames and repetition time in seconds, for the header.
     """
@@ -390,7 +392,7 @@ def encode_bold(
     header.set_zooms((*grid.voxel_sizes_mm, repetition_time_s))
 
     def volumes() -> Iterator[NDArray[np.int16]]:
-        stored = np.zeros(grid.shape, np.int16, order="F")  # as the file has it
+        stored = np.zeros(grid.shape, np.int16, order="F")  # the order of the file
         for block in blocks:
             for frame in np.rint(block / np.float32(_SLOPE)).astype(np.int16):
                 stored[brain] = frame
@@ -400,7 +402,7 @@ def encode_bold(
 
 
 def encode_mask(anatomy: Anatomy) -> bytes:
-    """Make a complete .nii.gz file of the brain's mask, in the field of view of `encode_bold`."""
+    """Make a complete .nii.gz file of the brain mask, in the field of view of `encode_bold`."""
     grid, brain = _field_of_view(anatomy)
     mask = np.zeros(grid.shape, np.uint8)
     mask[brain] = 1
@@ -408,7 +410,7 @@ def encode_mask(anatomy: Anatomy) -> bytes:
 
 
 def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]]:
-    """Return the grid of files, and where the brain's voxels lie on it."""
+    """Return the grid of files, and the indices of the brain's voxels on it."""
     inside = np.nonzero(anatomy.brain)
     if anatomy.grid.shape != MODEL_SHAPE:
         return anatomy.grid, inside
@@ -418,14 +420,14 @@ def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]
 def confounds_table(
     motion: Column, signals: Mapping[str, list[Array]], non_steady: int, repetition_time_s: float
 ) -> tuple[dict[str, Column], dict[str, Any]]:
-    """Make the table and its sidecar.
+    """Make the table of confounds and its sidecar.
 
     Parameters
     ----------
     motion
         (frames, 6) parameters of the head's motion.
     signals
-        What was `recorded` of the run.
+        Signals of the run, from `recorded`.
     non_steady
         Frames at the start before the steady state.
     repetition_time_s
@@ -446,7 +448,7 @@ def confounds_table(
     dvars, fd = np.sqrt(whole["changes"]), framewise_displacement_mm(motion)
     dvars[0] = np.nan
     columns["dvars"] = dvars
-    # Relative to the run's usual change: 1 is usual.
+    # Relative to the median change of the run.
     columns[STD_DVARS] = dvars / np.nanmedian(dvars)
     columns[FD] = fd
     for name, column in zip(MOTION, motion.T, strict=True):
@@ -463,7 +465,7 @@ def confounds_table(
 
 
 def _expanded(name: str, column: Column) -> dict[str, Column]:
-    """Add the derivative and the squares of both."""
+    """Return a column, its derivative, and the squares of both."""
     derivative = np.concatenate([[np.nan], np.diff(column)])
     columns = column, derivative, column**2, derivative**2
     return {name + end: own for end, own in zip(EXPANSIONS, columns, strict=True)}
@@ -504,7 +506,7 @@ def _one_hot(name: str, frames: NDArray[np.intp], total: int) -> dict[str, Colum
 def recorded(
     blocks: Iterable[Array], anatomy: Anatomy, signals: Mapping[str, list[Array]]
 ) -> Iterator[Array]:
-    """Yield blocks of frames (frames, brain voxels) as they are, and record signals of each.
+    """Yield blocks of frames (frames, brain voxels) unchanged, and record signals of each.
 
     Parameters
     ----------
@@ -513,9 +515,9 @@ def recorded(
     anatomy
         Its tissues.
     signals
-        Lists to add to: ``means`` over fluid, white matter and the brain, (frames, 3); ``changes``,
-        the mean square change from the frame before, (frames,), the first 0; ``voxels`` of white
-        matter and fluid, a sample, (frames, voxels).
+        Lists to which blocks are appended: ``means`` over fluid, white matter and the brain,
+        (frames, 3); ``changes``, the mean square change from the previous frame, (frames,), the
+        first 0; ``voxels``, a sample of white matter and fluid, (frames, voxels).
     """
     brain, last = anatomy.brain, None
     tissues = [anatomy.fluid[brain], anatomy.white[brain], np.ones(brain.sum(), bool)]

@@ -1,4 +1,4 @@
-"""Random streams: one for each use, person, session and segment, and no two alike."""
+"""Independent random streams for each purpose, person, session and segment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Cohort(IntEnum):
-    """Groups of people that never overlap; any other number makes a further group."""
+    """Groups of people that never overlap; any other number is a further group."""
 
     TRAINING = 0
     VALIDATION = 1
@@ -18,7 +18,7 @@ class Cohort(IntEnum):
 
 
 class Purpose(IntEnum):
-    """What a stream is for; a number is never used again for something else."""
+    """The purpose of a stream; a number is never reused for another purpose."""
 
     # The phantom itself
     FOCI = 0
@@ -79,7 +79,7 @@ def stream(
     Raises
     ------
     ValueError
-        If a key is negative or does not fit in 32 bits: then two people could share one.
+        A key is negative or exceeds 32 bits, so that two people could share a stream.
     """
     keys = (int(purpose), int(cohort), person, session, segment)
     if not all(0 <= key < 2**32 for key in keys) or seed < 0:

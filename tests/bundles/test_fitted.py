@@ -107,7 +107,7 @@ def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None
     bundle.require_regions(TINY_REGIONS)  # the atlas is not known
     with pytest.raises(BundleError, match=r"the same regions in the same order.*--atlases"):
         bundle.require_regions(TINY_REGIONS[::-1])
-    fact = "the parcels of Mine are not those of Mine that the model tiny"
+    fact = "the parcels of Mine have the names of those that the model tiny"
     with pytest.raises(BundleError, match=fact):
         bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="b")
 

@@ -59,7 +59,7 @@ def test_a_path_is_a_path(root):
 
 def test_bundle_that_is_loaded_is_refused_in_words(tmp_path):
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    with pytest.raises(TypeError, match="not by a ModelBundle; a bundle that is loaded can be"):
+    with pytest.raises(TypeError, match="not by a ModelBundle; a loaded bundle can be"):
         load_bundle(bundle)
 
 

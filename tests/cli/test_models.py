@@ -85,7 +85,7 @@ def test_list_without_models_says_what_to_do(models, capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     for name in ("hcp-ya", "hcp-d", "ukb"):
-        assert f"not here: dtg-models fetch {name}\n" in out
+        assert f"not installed: dtg-models fetch {name}\n" in out
     assert f"{models} ($DTG_MODEL_DIR, absent)" in out
 
 

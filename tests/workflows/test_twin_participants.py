@@ -227,7 +227,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     job.give("ann", STROOP)
     assert job.run("--model", job.model(data_set="Toy")) == 0
     said = capsys.readouterr().err
-    assert "tiny was fitted to this participant: its fit does not test" in said
+    assert "tiny was fitted to this participant, so its fit does not test" in said
     assert "tiny lists its training participants only by label" in said
     assert job.run("--model", job.model("other", data_set="Another")) == 0
     assert "was fitted to this participant" not in capsys.readouterr().err
@@ -236,7 +236,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     known = job.model("known", people=people, data_set="Another")
     assert job.run("--model", known) == 0
     said = capsys.readouterr().err
-    assert "known was fitted to this participant: its fit does not test" in said
+    assert "known was fitted to this participant, so its fit does not test" in said
     assert "only by label" not in said
 
 
@@ -248,7 +248,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
         (("--atlases", "none"), "one atlas with --workflow twin"),
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
         (("--model", "{renamed}"), "the same regions in the same order"),
-        (("--model", "{other}"), "the parcels of Slabs are not those of Slabs"),
+        (("--model", "{other}"), "the parcels of Slabs have the names of those"),
         (("--task-file", "flanker"), "there is no task 'flanker'"),
     ],
 )
