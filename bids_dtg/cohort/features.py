@@ -144,7 +144,7 @@ class FeatureSource:
                 labels.append(label)
         words = self.kind.words
         if not labels:
-            raise DatasetError(f"nobody's {words} can be read: {why}")
+            raise DatasetError(f"no participant's {words} can be read: {why}")
         if not len(known := rows.known()):
             raise DatasetError(
                 f"there is no location where all of {counted(len(labels), 'participant')} have "

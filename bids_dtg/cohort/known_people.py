@@ -81,7 +81,7 @@ def with_copies(
     if twice:
         people = f" ({counted(len(twice), 'participant')})" if len(twice) > 1 else ""
         raise DatasetError(
-            f"the same {what} is there twice{people}: {named([*twice.values()])}",
+            f"the same {what} occurs twice{people}: {named([*twice.values()])}",
             expected="sessions and runs that were scanned separately",
             remedy="remove the copy" + (f", or exclude it ({options})" if options else ""),
         )

@@ -219,7 +219,7 @@ class GroupPeople:
         if names and np.linalg.matrix_rank(centred / np.ptp(centred, axis=0)) < centred.shape[1]:
             raise SettingsError(
                 f"--covariates {' '.join(names)}: the columns {named(coded.names)} depend on each "
-                f"other, or are more than {counted(len(self), 'participant')} can separate",
+                f"other, or are too many for {counted(len(self), 'participant')}",
                 remedy="leave one out",
             )
         return coded
@@ -285,7 +285,7 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
     bids_dir = inputs.bids_dir.absolute()
     if bids_dir.is_dir() and bids_dir.resolve() == output.root.resolve():
         return
-    remedy = f"give the dataset whose maps these are, or {output.root} itself where that is gone"
+    remedy = f"give the dataset of these results, or {output.root} itself if that is gone"
     try:
         dataset = find_dataset(bids_dir, statmaps_place(inputs.derivatives)[1], inputs.input_type)
         present: Sequence[str] = select_participants(dataset)

@@ -127,7 +127,7 @@ def cleaning_note(
     if re.search(here, words, re.IGNORECASE) and further == bool(_FURTHER.search(words)):
         return None
     made += f", and further ({cleaned_as})" if further else ""
-    made += f" and here by {strategy}" if cleaned else ""
+    made += f" and cleaned here by {strategy}" if cleaned else ""
     return f"The model was trained on runs cleaned differently ({words}); these were {made}."
 
 

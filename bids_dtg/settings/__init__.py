@@ -379,7 +379,7 @@ class OutputOptions:
         (),
         "atlases to average maps over; for dynamics and twins, the one whose regions are modelled "
         "(twins: a second one for task BOLD); names (Schaefer100 to Schaefer1000, Schaefer400x17, "
-        "HCP, HOCPA25), label images named with their space, or none",
+        "HCP, HOCPA25), label images with space- in their names, or none",
         metavar="NAME|FILE",
         shown="none, or the model's",
     )

@@ -131,7 +131,7 @@ def convert(value: Any, hint: Any, source: str, choices: Sequence[str] | None = 
     except (TypeError, ValueError, OverflowError):
         near = did_you_mean(value, map(str, legal)) if legal and isinstance(value, str) else None
         names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
-        words = "a list of texts" if get_origin(kind) is tuple else names.get(kind, "a text")
+        words = "a list of texts" if get_origin(kind) is tuple else names.get(kind, "text")
         expected = words if legal is None else "one of " + ", ".join(map(str, legal))
         raise SettingsError(f"{source} is {value!r}", expected=expected, remedy=near) from None
 

@@ -263,7 +263,7 @@ def _write(
         for layout in of_people
         for row, distance in zip(layout.coordinates, layout.apart, strict=True)
     ]
-    about = "A participant among all; the largest score of a component is positive"
+    about = "A participant; signs make the largest score of each component positive"
     results.table("desc-people_coordinates", ResultTable(_PEOPLE, rows, about))
     if of_maps:
         rows = [
@@ -271,7 +271,7 @@ def _write(
             for layout in of_maps
             for row, contrast in zip(layout.coordinates, layout.contrasts, strict=True)
         ]
-        about = "A map among all maps of all contrasts"
+        about = "A map of a participant and a contrast"
         results.table("desc-maps_coordinates", ResultTable(_MAPS, rows, about))
     clusters = [row for layout in layouts for row in layout.clusters]
     table = ResultTable(_CLUSTERS, clusters, "Clusters of points, and shares of their variance")

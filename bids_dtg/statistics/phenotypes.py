@@ -265,7 +265,8 @@ def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeo
         say(f"left out: {counted(len(gone), 'participant')} without {kinds} ({named(gone)})")
     if not kept:
         raise DatasetError(
-            "nobody has features of all kinds", expected="people with results of the same kinds"
+            "no participant has features of all kinds",
+            expected="participants with the same kinds of results",
         )
     return people.of(kept)
 

@@ -212,7 +212,7 @@ class Question:
             return Design.of(tested, covariates.values, np.empty((0, len(people)), np.int32))
         related = len(np.unique(families)) < len(people)
         within = "" if people.sites is None else " within sites"
-        who = "whole families of one size" if related else "participants"
+        who = "whole families of the same size" if related else "participants"
         self._say(f"{draws} permutations of {who}{within}, seed {seed}")
         orders = permuted_orders(families, draws, sites=people.sites, seed=seed)
         return Design.of(tested, covariates.values, orders)

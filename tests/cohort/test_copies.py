@@ -90,7 +90,7 @@ def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
     words = [str(tmp_path / "2.npz"), "--folds", "3"]
     assert array_people.call(tmp_path, "evaluate", *words, file="1.npz") == 2
     said = capsys.readouterr().err
-    assert "the same rest is there twice (12 participants): sub-000 in session 1 and " in said
+    assert "the same rest occurs twice (12 participants): sub-000 in session 1 and " in said
     # What the line says to do.
     words += ["--session-label", "1", "--dry-run"]
     assert array_people.call(tmp_path, "evaluate", *words, file="1.npz") == 0

@@ -83,7 +83,7 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
     assert json.loads((folder(cohort, "score") / "desc-scoreEdges_tests.json").read_text()).keys()
     for words in (
         "Edges of the connectome, score: ",
-        "199 permutations of whole families of one size within sites, seed 0",
+        "199 permutations of whole families of the same size within sites, seed 0",
         "Covariates: age, site.",
     ):
         assert words in page(cohort, "score")

@@ -177,7 +177,7 @@ def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     assert job.run() == 0
     note = (
         "The model was trained on runs cleaned differently (HCP minimal preprocessing and ICA-FIX)"
-        "; these were preprocessed by fMRIPrep and here by simple."
+        "; these were preprocessed by fMRIPrep and cleaned here by simple."
     )
     assert sidecar(job.out)["CleaningNote"] == note
     assert note in " ".join(capsys.readouterr().err.split())

@@ -200,7 +200,7 @@ def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(made, tmp_p
     ):
         assert main([str(wrong), str(out), "group", "--dry-run"]) == 2, wrong
         assert words in (reported := capsys.readouterr().err), reported
-        assert "give the dataset whose maps these are" in reported
+        assert "give the dataset of these results" in reported
     for right in (made.bids, out):
         assert main([str(right), str(out), "group", "--dry-run"]) == 0
 
