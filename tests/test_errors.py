@@ -1,4 +1,4 @@
-"""An error for people is one line and survives a trip between processes."""
+"""An error for users is one line and can be sent between processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The core needs no PyTorch, and what needs an extra names it in a line."""
+"""The core needs no PyTorch; without its package, a feature names the extra to install."""
 
 from __future__ import annotations
 

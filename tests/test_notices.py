@@ -1,4 +1,4 @@
-"""Lines for people: each character is seen, and no secret of an address; plain text stays."""
+"""Lines for users: every character is visible, secrets in addresses are not, plain text stays."""
 
 from __future__ import annotations
 

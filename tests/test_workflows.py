@@ -1,4 +1,4 @@
-"""The table of workflows: what its rows name is there, and what is imported later is there."""
+"""The table of workflows: all that its rows name exists, also what is imported later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People as arrays, made by chance, and analyses of them."""
+"""Random people as arrays, and analyses of them."""
 
 from __future__ import annotations
 

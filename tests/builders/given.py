@@ -1,4 +1,4 @@
-"""Files for what has no flag: who is in which set, and the width of a network."""
+"""Files for what has no option: who is in which set, and the width of a network."""
 
 from __future__ import annotations
 

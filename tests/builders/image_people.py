@@ -1,4 +1,4 @@
-"""People as images whose maps follow from their rest, made by chance, and analyses of them."""
+"""Random people as images, whose maps follow from their rest, and analyses of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of confounds that hang together, as fMRIPrep writes them, and BOLD that they spoil."""
+"""Consistent confounds tables, as fMRIPrep writes them, and BOLD that contains the confounds."""
 
 from __future__ import annotations
 

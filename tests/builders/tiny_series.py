@@ -1,4 +1,4 @@
-"""People whose series come from own linear processes, as files of arrays, and calls on them."""
+"""Arrays of people whose series come from individual linear processes, and runs on them."""
 
 from __future__ import annotations
 

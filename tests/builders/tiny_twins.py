@@ -1,4 +1,4 @@
-"""Six simulated people as a user has real ones: connectomes as arrays, event files in BIDS."""
+"""Six simulated people in a user's files: connectomes as arrays, event files in BIDS."""
 
 from __future__ import annotations
 

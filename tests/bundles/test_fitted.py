@@ -1,4 +1,4 @@
-"""Bundles of models fitted to people's regions: what those of every such kind do alike."""
+"""Bundles of models fitted to people's regions: what all such kinds have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns, first frames and censored frames are nilearn's, for every strategy and its options."""
+"""Columns, first frames and censored frames equal nilearn's, for every strategy and option."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategies are nilearn's presets; every real table is read by each of them or refused rightly."""
+"""Strategies equal nilearn's presets; each reads or rightly refuses every real table."""
 
 from __future__ import annotations
 

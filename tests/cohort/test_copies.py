@@ -1,4 +1,4 @@
-"""People who are there twice under other labels stay together, and copied sessions are refused."""
+"""Copies of a person under other labels stay together; copied sessions are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose maps are looked at together, and their numbers side by side."""
+"""Which participants' maps are analysed together, and their values as one table."""
 
 import shutil
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Options and data that a model was made of are known again, data by their content."""
+"""Options and data from which a result was made are recognised, data by their content."""
 
 from __future__ import annotations
 

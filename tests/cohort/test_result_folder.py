@@ -1,4 +1,4 @@
-"""The folder of one analysis' results: tables, maps, and what an earlier call has left."""
+"""The folder of an analysis: tables, maps, and files that an earlier run has left."""
 
 import contextlib
 import json

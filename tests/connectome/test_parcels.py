@@ -1,4 +1,4 @@
-"""Series of parcels: one pass, cleaning, and what nilearn makes of the same run."""
+"""Parcel series: one pass, cleaning, and agreement with nilearn on the same run."""
 
 from __future__ import annotations
 

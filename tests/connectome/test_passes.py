@@ -1,4 +1,4 @@
-"""Voxels that leave the field of view: as the same data with NaN, through what a person calls."""
+"""Voxels that leave the field of view give the same results as the same data with NaN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Boutiques descriptor says what the parser says, and Boutiques makes our commands from it."""
+"""The Boutiques descriptor agrees with the parser, and Boutiques builds our commands from it."""
 
 from __future__ import annotations
 

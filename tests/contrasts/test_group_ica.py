@@ -1,4 +1,4 @@
-"""Group ICA finds networks that were planted, whoever comes first and in however many parts."""
+"""Group ICA recovers simulated networks, in any order and any number of parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The linear model, against one that was written from docs/explanation/linear.md alone."""
+"""The linear model, against an implementation of docs/explanation/linear.md alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Panels: what one keeps of a run is what it draws."""
+"""Panels: what one stores of a run is what it draws."""
 
 from __future__ import annotations
 

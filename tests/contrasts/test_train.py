@@ -1,4 +1,4 @@
-"""Training on a small made-up cohort whose maps are a linear function of smooth connectomes."""
+"""Training on a small simulated cohort: maps are a linear function of smooth connectomes."""
 
 from __future__ import annotations
 

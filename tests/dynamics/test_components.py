@@ -1,4 +1,4 @@
-"""Components of covariances: fixed at training, ordered, signed, and never of shrunken values."""
+"""Components of covariances: fixed at training, ordered, signed, and of unshrunken values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fitting: the optimiser, batches, restarts, and calls that go on."""
+"""Fitting: the optimiser, batches, restarts, and resumed trainings."""
 
 from __future__ import annotations
 

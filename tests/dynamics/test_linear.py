@@ -1,4 +1,4 @@
-"""The linear core: as its page defines it, positive and stationary on whatever input."""
+"""The linear core: as its page defines it, positive and stationary on any input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of series, against other software and the figures of the real people."""
+"""Measures of series, against other software and the values of real people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: schedules, and the doubtful points of the original."""
+"""Recipes: schedules, and points on which the publication and its code differ."""
 
 from __future__ import annotations
 

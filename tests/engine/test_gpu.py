@@ -1,4 +1,4 @@
-"""Which device computes: those that are there, and a line on a GPU that is not used."""
+"""Which device computes: available devices, and a note on a GPU that is not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes report: not too often, in a form that travels, shown where it belongs."""
+"""What processes report: not too often, as objects that can be sent, shown at the right place."""
 
 from __future__ import annotations
 

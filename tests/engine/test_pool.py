@@ -1,4 +1,4 @@
-"""Processes side by side: each unit once, what is lost when one ends, when all is given up."""
+"""Parallel processes: each unit once, what is lost when one ends, and when all is given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to a program in the background: in order, at the price of one where it dies."""
+"""Requests to a background program: in order; if it dies, only one is lost."""
 
 from __future__ import annotations
 

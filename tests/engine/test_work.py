@@ -1,4 +1,4 @@
-"""Who is handed out when: order, putting back, being held up."""
+"""Which unit of work comes next: order, putting back, waiting."""
 
 from __future__ import annotations
 

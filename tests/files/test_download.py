@@ -1,4 +1,4 @@
-"""Files over HTTP from a host on this machine: whole and verified, or not there."""
+"""Files over HTTP from a host on this machine: complete and verified, or not written."""
 
 from __future__ import annotations
 

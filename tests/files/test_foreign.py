@@ -1,4 +1,4 @@
-"""Files that others made: found, known to be there, read, or refused in one line."""
+"""Files of other programs: found, checked, read, or refused in one line."""
 
 from __future__ import annotations
 

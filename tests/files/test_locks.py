@@ -1,4 +1,4 @@
-"""Locks: one of several calls has what cannot be shared, and the dead hold nothing."""
+"""Locks: one of several runs gets what cannot be shared, and dead processes hold nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion records say what must be done again; logs say what failed and still stands."""
+"""Completion records say what must be done again; logs list failures that remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sidecars: which of them hold for a file, and what they may say."""
+"""Sidecars: which ones apply to a file, and what they may contain."""
 
 from __future__ import annotations
 

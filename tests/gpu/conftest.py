@@ -1,4 +1,4 @@
-"""What runs on a GPU. Tests marked so are skipped where there is none, with the reason."""
+"""Tests that need a GPU; without one they are skipped, with the reason."""
 
 from __future__ import annotations
 

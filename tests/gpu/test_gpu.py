@@ -1,4 +1,4 @@
-"""What a GPU computes is what the CPU computes: maps, whole calls, and trainings."""
+"""A GPU gives the CPU's results: maps, whole runs of the program, and trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A device with too little memory: the next smaller plan, and at last the CPU, with a warning."""
+"""A GPU with too little memory: the next smaller plan, finally the CPU, with a warning."""
 
 from __future__ import annotations
 

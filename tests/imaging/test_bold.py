@@ -1,4 +1,4 @@
-"""BOLD files: the time between frames, frames as they are stored, and the mean of the first."""
+"""BOLD files: the repetition time, frames as they are stored, and the mean of the first."""
 
 from __future__ import annotations
 

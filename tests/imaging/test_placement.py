@@ -1,4 +1,4 @@
-"""Voxels of a grid in the space of a run's files: places, values, sides; and against ANTs."""
+"""Voxels of a grid in the space of a run: positions, values, sides; and against ANTs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A participant's T1w image and its transforms: which file, and what is said where it lacks."""
+"""A participant's T1w image and its transforms: which files, and errors about missing ones."""
 
 from __future__ import annotations
 

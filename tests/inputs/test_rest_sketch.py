@@ -1,4 +1,4 @@
-"""A person's rest is known again after all that does not change it, and nobody else's is."""
+"""A person's rest is recognised after rescaling, reordering or rounding, and no other is."""
 
 from __future__ import annotations
 

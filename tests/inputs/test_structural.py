@@ -1,4 +1,4 @@
-"""Structural connectomes that others made: whose a file is, over which regions, what is refused."""
+"""Structural connectomes of other programs: whose they are, their regions, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transforms between templates: found, named where missing, fetched by their pins only."""
+"""Transforms between templates: found, named if missing, downloaded only if pinned."""
 
 from __future__ import annotations
 

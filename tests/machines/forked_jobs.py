@@ -1,6 +1,6 @@
-"""Runs the program again and again in forked children, some ended by a signal on their way.
+"""Runs the program repeatedly in forked children, some of which a signal ends.
 
-A script too, so that it is a process without threads that forks, after what is slow once only.
+It is also a script, so that the process that forks has no threads and does slow imports only once.
 """
 
 from __future__ import annotations

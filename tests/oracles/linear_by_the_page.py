@@ -1,4 +1,4 @@
-"""The linear model as docs/explanation/linear.md has it, in float64: an oracle."""
+"""The linear model of docs/explanation/linear.md, in float64: an oracle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original's weights, inputs and outputs (`shared/sip/reference.npz`), by our names."""
+"""Weights, inputs and outputs of the authors' code (`shared/sip/reference.npz`), by our names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way of working: the same bytes, and what a death costs."""
+"""All kinds of parallel processing give the same bytes; what is lost when a process dies."""
 
 from __future__ import annotations
 

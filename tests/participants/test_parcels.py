@@ -1,4 +1,4 @@
-"""Series of a run's parcels: as averaged and cleaned by the book, and as nilearn makes them."""
+"""A run's parcel series, against a plain implementation and nilearn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs are averaged, what their maps are called, and what is made of an older output."""
+"""Which runs are averaged, names of their maps, and what happens to older outputs."""
 
 from __future__ import annotations
 

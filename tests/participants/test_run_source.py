@@ -1,4 +1,4 @@
-"""Runs as sources: frames against a series that was resampled before, and wrong headers."""
+"""Runs as sources: frames against a series resampled beforehand, and wrong headers."""
 
 from __future__ import annotations
 

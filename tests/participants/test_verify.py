@@ -1,4 +1,4 @@
-"""What `--verify` reports and what the next call does then; files that lie elsewhere now."""
+"""What `--verify` reports, what the next run does then, and folders that were moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader is told first."""
+"""Flags and verdicts that a page shows first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who counts in averages: what the table says, and lines on what it cannot say."""
+"""Who is included in averages, and errors about invalid tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices, surfaces, glass brains and colours: what is drawn is what the map holds."""
+"""Slices, surfaces, glass brains and colours show the values of the map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the viewer shows: 8-bit copies of maps, and of overlays that have gaps."""
+"""What the viewer shows: 8-bit copies of maps, and of overlays with gaps."""
 
 from __future__ import annotations
 

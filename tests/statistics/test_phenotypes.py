@@ -1,4 +1,4 @@
-"""Phenotypes from files of people: what is in the edges is found, and nothing leaks."""
+"""Phenotypes from files: effects in the edges are found, and nothing leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layouts of points, beside those of scikit-learn."""
+"""Layouts of points, against those of scikit-learn."""
 
 from __future__ import annotations
 

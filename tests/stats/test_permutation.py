@@ -1,4 +1,4 @@
-"""Permutation tests: whose columns are swapped, and figures equal to those of other programs."""
+"""Permutation tests: who is exchanged with others, and agreement with other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prediction: equal to a plain loop of scikit-learn over folds, and nothing leaks."""
+"""Prediction equals a plain loop over folds in scikit-learn, and nothing leaks."""
 
 from __future__ import annotations
 

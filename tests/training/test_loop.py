@@ -1,4 +1,4 @@
-"""A training that is stopped ends as the signal asks, and the same call goes on."""
+"""A training that is stopped ends as the signal asks, and the same command resumes it."""
 
 from __future__ import annotations
 

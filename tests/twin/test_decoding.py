@@ -1,4 +1,4 @@
-"""What is decoded of known outputs: the targets themselves, and curves with a known shape."""
+"""Decoding of known outputs: the targets themselves, and curves of a known shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves along gradients: by finite differences, and against what they are for a linear model."""
+"""Moves along gradients: against finite differences, and the closed form of linear models."""
 
 from dataclasses import astuple, replace
 

@@ -1,4 +1,4 @@
-"""Tasks: those that ship, that of the documentation, and files that cannot be right."""
+"""Tasks: those that come with the program, that of the documentation, and invalid files."""
 
 from __future__ import annotations
 

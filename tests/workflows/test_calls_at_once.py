@@ -1,4 +1,4 @@
-"""Two calls at once in one output: one has the folder, and the other is refused in a line."""
+"""Two runs at once in one output folder: one gets it, and the other is refused."""
 
 from __future__ import annotations
 

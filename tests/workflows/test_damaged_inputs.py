@@ -1,4 +1,4 @@
-"""Damaged and hostile input: a line that names the file, an honest exit code, the others whole."""
+"""Damaged and hostile input: an error that names the file, the right exit code, others whole."""
 
 from __future__ import annotations
 

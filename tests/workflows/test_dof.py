@@ -1,4 +1,4 @@
-"""Degrees of freedom through the whole program: counted, shown, required, weighed by (C2, D15)."""
+"""Degrees of freedom through the whole program: counted, shown, limited, used as weights."""
 
 from __future__ import annotations
 

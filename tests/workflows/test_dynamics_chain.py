@@ -1,4 +1,4 @@
-"""The network model of simulated images, as a user types it."""
+"""The network model from simulated images, as a user types it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed at any point and run again: as if nothing had happened. And processes side by side."""
+"""Killed at any point and run again, results are the same; and parallel processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each analysis of each workflow killed at some places: the same command makes it whole."""
+"""Each analysis of each workflow killed at several points: the same command completes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Voxels and parcels without data, in all that is written of a person."""
+"""Voxels and parcels without data, in all files written for a participant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ordinary mistakes: one line that names what is wrong, an honest exit code, nothing half done."""
+"""Ordinary mistakes: a one-line error, the right exit code, and nothing half-written."""
 
 from __future__ import annotations
 

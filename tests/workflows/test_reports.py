@@ -1,4 +1,4 @@
-"""Reports: made beside the work, from the output alone, never at the price of maps."""
+"""Reports: made during processing, from the output alone, never at the cost of maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages as a person meets them: opened as files in a browser without a network."""
+"""The pages as users open them: as local files, in a browser without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines and folders that are not as usual: no home, no temporary folder, names of any bytes."""
+"""Unusual machines and folders: no home, no temporary folder, arbitrary bytes in names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transform of fMRIPrep's default space: fetched by the call that needs it, or one line."""
+"""The transform of fMRIPrep's default space: downloaded when needed, or refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hypernetwork learns task BOLD with the buttons, as users type it."""
+"""A hypernetwork learns task BOLD together with button presses, as users type it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digital twins from simulated images to people they have never met, as a user types it."""
+"""Digital twins from simulated images to new people, as a user types it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of tasks at the participant level of `twin`: from NIfTI to BOLD beside people's trials."""
+"""Task runs at the participant level of `twin`: from NIfTI to BOLD in step with the trials."""
 
 from __future__ import annotations
 

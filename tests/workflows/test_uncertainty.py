@@ -1,4 +1,4 @@
-"""Intervals and the judgement of a run, through the whole job."""
+"""Prediction intervals and the check of a run, through the whole program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the BIDS validator says of an output, and what .bidsignore hides from it."""
+"""What the BIDS validator reports for an output, and what .bidsignore excludes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People's arrays: made side by side as one after the other, whoever fails; who has what."""
+"""People's arrays are the same made in parallel or in turn, even after failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models scored on the same people, what the page says first, and which places are which tissue."""
+"""Models scored on the same people, the page's first sentences, and each voxel's tissue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured maps as an analysis takes them: which files, of what, and what is wrong with them."""
+"""Measured maps as an analysis reads them: files, contrasts, and what is wrong with them."""
 
 from __future__ import annotations
 

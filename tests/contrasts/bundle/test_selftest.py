@@ -1,4 +1,4 @@
-"""The self-check of models of contrast maps: whole ones pass, and each fault is found."""
+"""The self-check of models of contrast maps: sound models pass, and each fault is found."""
 
 from __future__ import annotations
 

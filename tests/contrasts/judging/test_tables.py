@@ -1,4 +1,4 @@
-"""Scores and verdicts on simulated people: what nobody may be reported where there is nothing."""
+"""Scores and verdicts on simulated people, and what is not reported without an effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors made ready to learn: rows of the output layer, and new ones."""
+"""Tensors prepared for training: rows of the output layer, and new output layers."""
 
 from __future__ import annotations
 

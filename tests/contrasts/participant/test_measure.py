@@ -1,4 +1,4 @@
-"""Runs measured from Python, and their maps: as the program makes them."""
+"""Runs measured from Python give the same maps as the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of a call: a network prepared beside other work."""
+"""The model of a run: a network is prepared while other work goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one participant gets: averages of maps, averages, spread, sidecars, further outputs."""
+"""Maps of one participant: averages, spread, sidecars, further outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call asks for, as Python code asks for it."""
+"""What a run of the program has to do, as Python code asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network model as a user makes it, and the calls that judge it."""
+"""A network model as a user trains it, and the commands that evaluate it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kind of model lacks is refused in one line."""
+"""An analysis that a kind of model lacks is refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear cores are judged by people whom they have not seen, beside what is simpler."""
+"""Linear cores are evaluated on new people, against simpler predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks are judged by the people they were fitted to, beside what is simpler."""
+"""Networks are evaluated on their own people, against simpler predictions."""
 
 from __future__ import annotations
 

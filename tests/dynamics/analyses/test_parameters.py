@@ -1,4 +1,4 @@
-"""Regional parameters beside features and maps, over regions with known positions."""
+"""Regional parameters related to features and maps, over regions with known positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated sessions are written, and repeat."""
+"""Simulated sessions are written and can be reproduced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles of linear cores: what is written is what is loaded, and nothing wrong is."""
+"""Bundles of linear cores: what is written is loaded, and what is wrong is refused."""
 
 from __future__ import annotations
 

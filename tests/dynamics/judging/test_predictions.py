@@ -1,4 +1,4 @@
-"""What is said of a session of people: known where people differ, whatever is left out."""
+"""Predictions of sessions: each row predicts what its text says, whatever is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models say of one run, and the files that are written of it, without a whole call."""
+"""Results of models for one run, and the files written of them, without the whole program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surfaces: the templates, those of others and what is wrong with them, and weights of meshes."""
+"""Surfaces: templates, files of other programs and their faults, and weights of meshes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series of parcels, of grayordinates and of tables: what each parcel's series is the mean of."""
+"""Parcel series, from grayordinates and from tables: of what each one is the mean."""
 
 from __future__ import annotations
 

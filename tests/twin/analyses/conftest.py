@@ -1,4 +1,4 @@
-"""A digital twin as a user makes it, and the calls that judge it."""
+"""A digital twin as a user trains it, and the commands that evaluate it."""
 
 from __future__ import annotations
 

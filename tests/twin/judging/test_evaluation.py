@@ -1,4 +1,4 @@
-"""Scores of twins beside simple predictions, and own connectomes against those of others."""
+"""Scores of twins and simple predictions, and own connectomes against those of others."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Predictions by twins and simple models, against scikit-learn; put together by folds."""
+"""Predictions of twins and simple models, against scikit-learn, and joined over folds."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""People of the digital twin: what is read of arrays and event files, and what is refused."""
+"""People of the digital twin: what is read from arrays and event files, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BOLD of task runs: its table, and what people get back of the output and of arrays."""
+"""Task BOLD: its table, and what is read back from the output and from arrays."""
 
 from __future__ import annotations
 

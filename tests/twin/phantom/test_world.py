@@ -1,4 +1,4 @@
-"""The shipped sequences are those that the real participants saw."""
+"""The sequences that come with the program are those that real participants saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written of an average: chosen contrasts and kinds."""
+"""What is written for an average: chosen contrasts and kinds of output."""
 
 import nibabel as nib
 import numpy as np

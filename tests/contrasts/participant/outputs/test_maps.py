@@ -1,4 +1,4 @@
-"""What a participant's maps say of themselves: one sidecar, and each file's own header."""
+"""What describes a participant's maps: one sidecar, and each file's own header."""
 
 from __future__ import annotations
 

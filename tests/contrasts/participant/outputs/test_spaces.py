@@ -1,4 +1,4 @@
-"""`--output-spaces` through the whole job: values by scipy, names, sidecars, and refusals."""
+"""`--output-spaces` through the whole program: values as scipy's, names, sidecars, refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps on surfaces through the whole job, by fMRIPrep's folders and by HCP's."""
+"""Maps on surfaces through the whole program, from fMRIPrep's folders and HCP's."""
 
 from __future__ import annotations
 
