@@ -1,8 +1,8 @@
-"""Confounds of a run: columns to regress out and frames to keep, and columns of people's own.
+"""Confounds of a run: columns to regress out, frames to keep, and users' own columns.
 
-They are those of nilearn's `load_confounds` for the same arguments (Abraham et al. 2014, *Frontiers
-in Neuroinformatics* 8, 14), with which tests compare them for every strategy. nilearn itself is not
-asked: its import takes longer than all that is done here, while each run waits for it.
+They equal those of nilearn's `load_confounds` for the same arguments (Abraham et al. 2014,
+*Frontiers in Neuroinformatics* 8, 14), which tests check for every strategy. nilearn itself is not
+used, as importing it takes longer than all the work done here.
 """
 
 from __future__ import annotations
@@ -41,73 +41,72 @@ from bids_dtg.inputs.run import COMBINED, PARCEL_SERIES, STORAGE, RestRun
 from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 
-# Parts of which all columns must be there.
+# Parts whose columns must all be present.
 _BASES: Mapping[str, tuple[str, ...]] = {
     "motion": MOTION,
     "wm_csf": TISSUE,
     "global_signal": (GLOBAL,),
 }
-# What is taken beside a column itself, by the argument of its part.
+# Endings of the columns that are removed, by the argument of their part.
 _ENDS: Mapping[str, tuple[str, ...]] = {
     "basic": ("",),
     "derivatives": ("", "_derivative1"),
     "power2": ("", "_power2"),
     "full": EXPANSIONS,
 }
-# How names of columns begin whose absence leaves a run less clean, and what is noted then.
+# Parts whose columns may be missing: how the names begin, and the note if none exists.
 _MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {
     "high_pass": (("cosine",), "no cosine columns: nothing was high-pass filtered."),
     "motion": (MOTION, "no motion columns: {0} removed none."),
 }
 _CUSTOM = "--custom-confounds"
-_SUFFIXES = ("timeseries", "regressors")  # of fMRIPrep's tables since 20.2, and before
+_SUFFIXES = ("timeseries", "regressors")  # of fMRIPrep's tables since 20.2, and before that
 
 
 @dataclass(frozen=True, eq=False)
 class Confounds:
-    """What cleaning takes from the table of confounds, and from the files beside it."""
+    """What cleaning needs from the confounds table and the files next to it."""
 
     values: NDArray[np.float64]  # (frames, columns), all frames, as in the table; may hold NaN
     names: tuple[str, ...]  # of the columns
     keep: NDArray[np.bool_]  # (frames,), False for frames to drop
     fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if there is no column
     std_dvars: NDArray[np.float64] | None  # (frames,), likewise
-    # Numbers of frames by why they were dropped; a frame may count for several reasons. non_steady:
-    # flagged by fMRIPrep at the start; dummy: by --dummy-scans; fd, dvars: above a threshold;
-    # interpolated: filled by XCP-D; isolated: in a short stretch between frames with much motion.
+    # Number of dropped frames by reason; a frame may count for several. non_steady: flagged by
+    # fMRIPrep at the start; dummy: by --dummy-scans; fd, dvars: above a threshold; interpolated:
+    # filled by XCP-D; isolated: in a short stretch between high-motion frames.
     dropped: Mapping[str, int]
     decisions: Mapping[str, Any]  # for the sidecar: options as applied, columns with n/a
-    notes: tuple[str, ...] = ()  # sentences on what was unusual
-    # Time courses (frames, components) of an ICA, and which components (components,) are noise, to
-    # be taken away non-aggressively beforehand.
+    notes: tuple[str, ...] = ()  # sentences on anything unusual
+    # Time courses (frames, components) of an ICA, and which components (components,) are noise;
+    # these are removed first, non-aggressively.
     mixing: NDArray[np.float64] | None = None
     noise: NDArray[np.bool_] | None = None
 
     @property
     def mean_fd_mm(self) -> float | None:
-        """Mean framewise displacement over all frames, also the dropped ones; None if unknown."""
+        """Mean framewise displacement over all frames, including dropped ones; None if unknown."""
         if self.fd_mm is None or np.isnan(self.fd_mm).all():
             return None
         return float(np.nanmean(self.fd_mm))
 
 
 def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> Confounds:
-    """Load the confounds of a run by a strategy; its table is read once, here.
+    """Load the confounds of a run for a strategy; this is the only place that reads its table.
 
     Parameters
     ----------
     run
-        The run; its table of confounds is read.
+        The run; its confounds table is read.
     options
-        How it is cleaned; the strategy is one of `STRATEGIES`.
+        Cleaning options; the strategy is one of `STRATEGIES`.
     n_frames
-        Frames of the BOLD series, which the table must have too.
+        Number of frames of the BOLD series, which must also be the table's number of rows.
 
     Raises
     ------
     RunError
-        If the table is missing, unreadable, of another length or without columns needed; or the
-        like of files beside it.
+        The table or a file next to it is missing, unreadable, of another length, or lacks columns.
     """
     row = find_strategy(options.denoise_strategy)
     n_dummy = None if options.dummy_scans == "auto" else int(options.dummy_scans)
@@ -123,7 +122,7 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     _require_numbers(columns, (*names, *((FD, STD_DVARS) if row.censors else ())), where)
     values = np.array([columns[name] for name in names], np.float64).reshape(len(names), n_frames).T
     with_na = _with_gaps(values, names)
-    # Derivatives begin with n/a.
+    # The first value of a derivative is n/a; it gets the second value.
     values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
     dummy = np.arange(n_frames) < (n_dummy or 0)
     non_steady = flagged_frames(cells if n_dummy is None else {}, n_frames, where)
@@ -175,7 +174,7 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
 
 
 def confound_files(run: RestRun, options: CleaningOptions) -> tuple[Path, ...]:
-    """List the files beside the table of confounds that cleaning depends on and that are there."""
+    """List the existing files, other than the confounds table, on which cleaning depends."""
     row, found = find_strategy(options.denoise_strategy), list[Path]()
     if "compcor" in row.parts and (path := metadata_file(run)):
         found.append(path)
@@ -195,7 +194,7 @@ def _names(
     facts: dict[str, Any],
     notes: list[str],
 ) -> tuple[str, ...]:
-    """Choose what a strategy removes of a table, in nilearn's order of names; add facts and notes.
+    """Choose the columns that a strategy removes, in nilearn's order; add facts and notes.
 
     Derivatives and squares that the table lacks can be computed from their column.
     """
@@ -203,9 +202,9 @@ def _names(
     if run.confounds is None:
         by_xcpd = run.bold.name.endswith(PARCEL_SERIES[:2]) or "_desc-denoised" in run.bold.name
         raise RunError(
-            f"{run.title} has no table of confounds beside {run.bold}",
+            f"{run.title} has no confounds table next to {run.bold}",
             expected="…_desc-confounds_timeseries.tsv",
-            remedy="--input-type xcpd, if XCP-D made the series; else " * by_xcpd
+            remedy="use --input-type xcpd if XCP-D made the series; otherwise " * by_xcpd
             + f"copy it there, or {remedy}",
         )
     components = compcor_columns(cells, run) if "compcor" in row.parts else ()
@@ -238,9 +237,9 @@ def _names(
     if computed := sorted(bases.keys() - cells.keys()):
         facts["columns_computed"] = computed
     notes += [
-        f"The table of confounds has {_MAY_LACK[part][1].format(row.name)}"
+        f"The confounds table has {_MAY_LACK[part][1].format(row.name)}"
         for part in lacking
-        # Cosines of our own stand in for the table's.
+        # With --high-pass, our own cosines replace the table's.
         if part != "high_pass" or options.high_pass is None
     ]
     return tuple(sorted({*bases, *components, *cosines}))
@@ -267,20 +266,20 @@ def _above(
 ) -> NDArray[np.bool_]:
     if values is None or threshold is None:
         return np.zeros(n_frames, bool)
-    return values > threshold  # n/a is above nothing
+    return values > threshold  # False for n/a
 
 
 def censored(over: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
     """Return the frames to drop: those over a threshold, and short stretches between them.
 
-    As `load_confounds` does, after Power et al. (2014, *NeuroImage* 84, 320-341).
+    This follows nilearn's `load_confounds`, after Power et al. (2014, *NeuroImage* 84, 320-341).
 
     Parameters
     ----------
     over
-        (frames,), True over a threshold. Where none is, none is dropped.
+        (frames,), True over a threshold. If there are none, no frame is dropped.
     shortest
-        Stretches of fewer frames between such ones, or between one and an end, are dropped too.
+        Stretches of fewer frames between such frames, or next to an end of the run, are dropped.
 
     Examples
     --------
@@ -297,16 +296,16 @@ def censored(over: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
     return dropped
 
 
-# --- columns of people's own
+# --- Users' own columns
 
 
 def check_custom_place(place: Path) -> None:
-    """Refuse a folder or table that is not there, before anything is started.
+    """Refuse a missing folder or table before any work is done.
 
     Raises
     ------
     SettingsError
-        It is missing.
+        It does not exist.
     """
     if not place.exists():
         raise SettingsError(
@@ -315,20 +314,20 @@ def check_custom_place(place: Path) -> None:
 
 
 def find_custom_table(place: Path, run: RestRun) -> Path:
-    """Find a run's table.
+    """Find the user's table for a run.
 
     Parameters
     ----------
     place
-        A folder that holds tables named as fMRIPrep's tables of confounds (XCP-D's convention),
-        at its top or in sub-…/[ses-…/]func; or one table.
+        A single table, or a folder of tables that are named like fMRIPrep's confounds tables, at
+        its top or in sub-…/[ses-…/]func (XCP-D's convention).
     run
-        The run, from `find_runs`; its entities choose the table.
+        The run, from `find_runs`; its entities select the table.
 
     Raises
     ------
     RunError
-        There is none for the run, or the table's name says that it is another run's.
+        There is no table for the run, or the table's name belongs to another run.
     """
     if not place.is_dir():
         _require_same_run(place, run)
@@ -354,7 +353,7 @@ def require_own_tables(place: Path, runs: Sequence[RestRun]) -> None:
     Raises
     ------
     RunError
-        Naming the table and both runs.
+        The message names the table and both runs.
     """
     if len(runs) > 1 and not place.is_dir():
         raise RunError(
@@ -371,7 +370,7 @@ def read_custom_table(
     Raises
     ------
     RunError
-        It cannot be read, has no header, another length than the run, or text in a column.
+        It cannot be read, has no header, differs from the run in length, or has text in a column.
     """
     where = f"sub-{run.participant}: {path}"
     expected = "tab-separated text with a header"
@@ -382,7 +381,7 @@ def read_custom_table(
 
 
 def _require_same_run(path: Path, run: RestRun) -> None:
-    """Refuse a single table whose name has an entity of the run's names with another label."""
+    """Refuse a single table whose name has an entity of the run with another label."""
     try:
         named = dict(parse_name(path.name).entities)
     except ValueError:
@@ -396,6 +395,6 @@ def _require_same_run(path: Path, run: RestRun) -> None:
     ]
     if others:
         raise RunError(
-            f"{_CUSTOM} {path} is of {others[0]}, and {run.title} is to be cleaned with it",
-            expected="a folder of tables, for several runs",
+            f"{_CUSTOM} {path} is of {others[0]}, but was given for {run.title}",
+            expected="a folder of tables, if there are several runs",
         )

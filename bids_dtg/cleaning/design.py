@@ -18,7 +18,7 @@ MIN_DOF = 20  # residual degrees of freedom that a run must have
 
 
 class TooShortError(RunError):
-    """A run has too little left after cleaning; other runs may do without it."""
+    """A run has too little data left after cleaning; the other runs are used without it."""
 
 
 def stop_band(
@@ -28,28 +28,28 @@ def stop_band(
     high_pass_hz: float | None = None,
     low_pass_hz: float | None = None,
 ) -> NDArray[np.float64]:
-    """Return the discrete cosines of a run whose frequencies are not wanted.
+    """Return the discrete cosines of the frequencies that are removed from a run.
 
-    A run of N frames is a sum of N cosines (DCT-II), the k-th of frequency k / (2 N TR). To
-    regress out some of them is a filter with the sharpest edges that the run allows. It is a
-    projection like that of confounds, so that both are one regression and neither brings back
-    what the other took (Lindquist et al. 2019); AFNI's 3dTproject does so with sines and cosines.
+    A run of N frames is a sum of N cosines (DCT-II), of which the k-th has frequency k / (2 N TR).
+    Regressing out some of them is the sharpest possible filter. As confounds are removed by
+    regression too, both are done in one regression, so that neither reintroduces what the other
+    removed (Lindquist et al. 2019). AFNI's 3dTproject does the same with sines and cosines.
 
     Parameters
     ----------
     frames
-        Frames of the run, those that are censored included.
+        Number of frames of the run, including censored ones.
     tr_seconds
         Time between frames, in seconds.
     high_pass_hz
-        What is as slow or slower is removed: the cosines of nilearn's filter "cosine" and of
-        SPM. None: nothing.
+        This and lower frequencies are removed, with the same cosines as nilearn's filter "cosine"
+        and SPM. None removes nothing.
     low_pass_hz
-        What is faster is removed. None: nothing.
+        Higher frequencies are removed. None removes nothing.
 
     Returns
     -------
-    (frames, columns), orthonormal, none constant; the slow ones first.
+    (frames, columns), orthonormal, without the constant; low frequencies first.
     """
     orders, slow = np.arange(1, frames), 0
     if high_pass_hz is not None:
@@ -64,19 +64,19 @@ def stop_band(
 def design_run(
     run: RestRun, confounds: Confounds, tr_seconds: float, options: CleaningOptions
 ) -> tuple[TemporalDesign, tuple[str, ...]]:
-    """Decide which frames count, and what is regressed out of them.
+    """Decide which frames are kept, and what is regressed out of them.
 
     Returns
     -------
     design
-        For the pass over the run.
+        The temporal design for the pass over the run.
     notes
-        Sentences on limits of frequency that did nothing.
+        Sentences on frequency limits that had no effect.
 
     Raises
     ------
     TooShortError
-        Less than ``min_minutes`` or `MIN_DOF` are left, or fewer frames than there are columns.
+        Less than ``min_minutes`` or `MIN_DOF` remain, or there are fewer frames than columns.
     """
     kept, frames = int(np.count_nonzero(confounds.keep)), len(confounds.keep)
     minutes, total = kept * tr_seconds / 60, frames * tr_seconds / 60
@@ -85,7 +85,7 @@ def design_run(
             f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({kept} of "
             f"{frames} frames of {tr_seconds:g} s)",
             expected=f"at least {options.min_minutes:g} minutes",
-            remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
+            remedy="lower --min-minutes or censor less, but note that short runs give noisy maps",
         )
     high, low = options.high_pass, options.low_pass
     band = stop_band(frames, tr_seconds, high_pass_hz=high, low_pass_hz=low)
@@ -108,32 +108,32 @@ def design_run(
     if run.cleaned_before:
         lost = math.nan
         if run.dof_stated is not None:
-            # What XCP-D interpolated its regression did not see. The intercept is counted here.
+            # XCP-D's regression excluded interpolated frames; the intercept is counted here too.
             lost = max(frames - confounds.dropped["interpolated"] - 1 - run.dof_stated, 0.0)
         design = replace(design, lost_before=lost)
-        before = f" and {lost:g} that earlier cleaning took"
-    if (left := design.residual_dof()) < MIN_DOF:  # what is not known is not refused
+        before = f" and {lost:g} used by earlier cleaning"
+    if (left := design.residual_dof()) < MIN_DOF:  # False for NaN, which means unknown
         filtering = design.filtering
         of_band = f", {filtering} of them for frequencies" if filtering else ""
         raise TooShortError(
             f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
             f"minus {design.rank} columns{of_band}{before})",
-            expected=f"at least {MIN_DOF}: correlations of fewer are mostly chance",
+            expected=f"at least {MIN_DOF}, as with fewer correlations are mostly chance",
             remedy="remove fewer columns, widen the band or censor less",
         )
     notes = []
     if high is not None and not slow:
-        notes.append(f"The run is too short for waves of {high:g} Hz: --high-pass removed nothing.")
+        notes.append(f"The run is too short for {high:g} Hz, so --high-pass removed nothing.")
     if low is not None and not fast:
         notes.append(
-            f"Half the sampling rate is {0.5 / tr_seconds:.3g} Hz: --low-pass "
-            f"{low:g} removed nothing."
+            f"The Nyquist frequency is {0.5 / tr_seconds:.3g} Hz, so --low-pass {low:g} removed "
+            "nothing."
         )
     return design, tuple(notes)
 
 
 def frequency_facts(options: CleaningOptions) -> dict[str, float]:
-    """Return the limits of frequency and the smoothing that were asked for, for a sidecar."""
+    """Return the requested frequency limits and smoothing, for a sidecar."""
     facts = {
         "high_pass_hz": options.high_pass,
         "low_pass_hz": options.low_pass,

@@ -1,4 +1,4 @@
-"""Outputs of ICA-AROMA and tedana beside a run: components' courses, and which are noise."""
+"""Outputs of ICA-AROMA and tedana for a run: time courses of components, and which are noise."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bids_dtg.inputs.run import RestRun
 
 @dataclass(frozen=True)
 class _Program:
-    """A program that tells components of noise from others, and the names of its files."""
+    """A program that classifies components as noise or signal, and the names of its files."""
 
     name: str
-    word: str  # in the name of a dataset beside the run's that may hold the files
-    mixing: tuple[str, ...]  # ends of names of the time courses
-    noise: tuple[str, ...]  # and of what the components are
-    expected: str  # of a run, {0}
+    word: str  # part of the name of a neighbouring dataset that may hold the files
+    mixing: tuple[str, ...]  # name endings of files of time courses
+    noise: tuple[str, ...]  # name endings of files that classify the components
+    expected: str  # expected files, for errors
     remedy: str
-    # From the text of the time courses, and path and text of the other file: which are noise.
+    # From the text of the time courses, and the other file's path and text: which are noise.
     which: Callable[[str, Path, str], list[bool]]
 
 
@@ -43,9 +43,9 @@ def _noise_of_aroma(courses: str, path: Path, text: str) -> list[bool]:
 
 
 def _noise_of_tedana(courses: str, path: Path, text: str) -> list[bool]:
-    """Match components by name; versions of tedana write ICA_04 in one file and ICA_4 in another.
+    """Match components by name; some versions of tedana mix ICA_04 and ICA_4 between files.
 
-    Of a component that the table does not know nothing is known: it is no noise, as in nilearn.
+    A component that the table lacks is not treated as noise, as in nilearn.
     """
 
     def plain(component: str) -> str:
@@ -59,12 +59,12 @@ def _noise_of_tedana(courses: str, path: Path, text: str) -> list[bool]:
     return [kinds.get(word) == "rejected" for word in names]
 
 
-# By the name of the strategy that removes what they call noise.
+# By the name of the strategy that removes their noise components.
 _PROGRAMS = {
     "ica_aroma": _Program(
         name="ICA-AROMA",
         word="aroma",
-        # fMRIPrep to 23; fMRIPost-AROMA since.
+        # Written by fMRIPrep up to 23, and by fMRIPost-AROMA since.
         mixing=("desc-MELODIC_mixing.tsv", "desc-melodic_mixing.tsv"),
         noise=("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv"),
         expected="desc-MELODIC_mixing.tsv and AROMAnoiseICs.csv, or fMRIPost-AROMA's files",
@@ -74,7 +74,8 @@ _PROGRAMS = {
     "tedana": _Program(
         name="tedana",
         word="tedana",
-        # tedana's documentation (docs/denoising.rst), where they lie beside fMRIPrep's table.
+        # Names from tedana's documentation (docs/denoising.rst), which puts them next to
+        # fMRIPrep's table.
         mixing=("desc-ICA_mixing.tsv",),
         noise=("desc-tedana_metrics.tsv",),
         expected="desc-ICA_mixing.tsv and desc-tedana_metrics.tsv, there or in derivatives/tedana",
@@ -86,14 +87,14 @@ _PROGRAMS = {
 
 
 def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | None:
-    """Find the time courses of a run's components, and the file that says which are noise.
+    """Find the time courses of a run's components, and the file that classifies them.
 
-    They are looked for beside the run, and in the same folder of a dataset beside the run's whose
-    name has "aroma" or "tedana" in it (fMRIPost-AROMA writes one of its own).
+    They are searched for next to the run, and in the same folder of neighbouring datasets whose
+    names contain "aroma" or "tedana", as fMRIPost-AROMA writes a separate dataset.
 
     Returns
     -------
-    Both paths, or None unless both are there.
+    Both paths, or None unless both exist.
     """
     program, func = _PROGRAMS[strategy], run.bold.parent
     folders = [func]
@@ -117,12 +118,12 @@ def read_components(
     mixing
         (frames, components), their time courses as stored; 0 in frames left out of the ICA.
     noise
-        (components,), which of them are called noise.
+        (components,), which of them are classified as noise.
 
     Raises
     ------
     RunError
-        Files that are missing, unreadable or do not fit each other or the run.
+        Files are missing, unreadable, or do not match each other or the run.
     """
     program, files = _PROGRAMS[strategy], find_component_files(strategy, run)
     if files is None:
@@ -137,41 +138,42 @@ def read_components(
             require_contents([path], run.participant)
             courses = read_text(path)
             mixing = _parse_mixing(path, courses)
-            # An empty list: nothing is noise.
+            # May be an empty list, if nothing is noise.
             noise = program.which(courses, noise_path, read_text(noise_path))
     except ForeignFileError as err:
         raise err.as_kind(
             RunError,
             f"sub-{run.participant}: ",
-            expected="a column of numbers for each component, and which of them are noise",
+            expected="a column of numbers for each component, and a classification of each",
             remedy=program.remedy,
         ) from err
     return _of_all_frames(mixing, path, run, n_frames, dropped), np.array(noise)
 
 
 def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
-    """Read time courses (frames, components), with or without names above; else ValueError."""
+    """Read time courses (frames, components), with or without a header; else ValueError."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     if rows and re.match(r"[^\d.+-]", rows[0][0]) and rows[0][0].lower() != "nan":
         rows = rows[1:]  # fMRIPrep writes no header, others may
     values = np.array(rows, np.float64)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
-        raise ValueError(f"{path.name} is no table of finite numbers")
+        raise ValueError(f"{path.name} is not a table of finite numbers")
     return values
 
 
 def _of_all_frames(
     mixing: NDArray[np.float64], path: Path, run: RestRun, n_frames: int, dropped: int
 ) -> NDArray[np.float64]:
-    """Return time courses over all frames of a run: 0 in those at its start that the ICA lacks.
+    """Return time courses over all frames of a run, with 0 in initial frames that the ICA lacks.
 
-    fMRIPrep writes such rows of 0 itself. A frame that is kept without its courses would not be
-    cleaned, and of rows that are missing elsewhere nobody knows which frames they are of.
+    fMRIPrep writes such rows of 0 itself. Only dropped frames may lack time courses, as a kept
+    frame without them would not be cleaned. If rows are missing elsewhere, it is unknown which
+    frames they belong to.
     """
     missing = n_frames - len(mixing)
     start = np.zeros((max(missing, 0), mixing.shape[1]))
     padded = np.vstack([start, mixing])
-    absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # rows of 0 at the start
+    absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # initial rows of 0
     if missing in (0, dropped) and absent <= dropped:
         return padded
     zeros = f", the first {absent - missing} of them of zeros" if absent > max(missing, 0) else ""
@@ -179,13 +181,13 @@ def _of_all_frames(
         f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros}",
         expected=f"{n_frames}, the frames of {run.bold.name}; at most the {dropped} that are "
         "dropped at its start may be absent or zero",
-        remedy="both must come from one run of fMRIPrep: copy or make them again; or, if the ICA "
-        f"was made without the first {absent} frames, --dummy-scans {absent}",
+        remedy="copy both again from the same run of fMRIPrep; or, if the ICA was made without the "
+        f"first {absent} frames, use --dummy-scans {absent}",
     )
 
 
 def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
-    """Find a run's file by the end of its name; only where and how it is stored may be between."""
+    """Find a run's file by its name's ending; only entities of storage may precede it."""
     between = r"_(?:(?:space|res|cohort)-[0-9A-Za-z+]+_|bold_)*"
     patterns = [re.compile(re.escape(title) + between + re.escape(name)) for name in names]
     if not folder.is_dir():

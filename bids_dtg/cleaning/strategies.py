@@ -1,8 +1,8 @@
-"""Denoising strategies: one table of what each removes from runs, and the words for it.
+"""Denoising strategies: a table of what each one removes from runs, and its description.
 
-To add a strategy is to add a row to `STRATEGIES`: the command line, the checks, the reading of
-tables, the documentation and the methods text all follow from it; one that removes components of
-an ICA has a row in `noise_components`, too.
+To add a strategy, add a row to `STRATEGIES`. The command line, the checks, the reading of tables,
+the documentation and the methods text all follow from it. A strategy that removes ICA components
+also needs a row in `noise_components`.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ from bids_dtg.files.text import read_packaged
 from bids_dtg.settings import OPTIONS, CleaningOptions, InputChoice
 from bids_dtg.settings.option import find_row
 
-AUTO = "auto"  # stands for the strategy that suits the input type
-# Scrubbing drops frames of a larger standardised DVARS, and stretches of fewer frames between
+AUTO = "auto"  # the strategy that suits the input type
+# Scrubbing drops frames with a larger standardised DVARS, and stretches of fewer frames between
 # censored ones (Power et al. 2014).
 SCRUBBING_STD_DVARS, SHORTEST_STRETCH = 1.5, 5
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A row: what a strategy removes, in the terms of nilearn's `load_confounds`.
+    """A row of the table: what a strategy removes, in terms of nilearn's `load_confounds`.
 
-    nilearn's presets (`load_confounds_strategy`) are such arguments; `columns` follows them as it
-    does. Only non-aggressive ICA-AROMA takes more than columns of the table: nilearn reads
-    fMRIPrep's denoised image for it.
+    nilearn's presets (`load_confounds_strategy`) are such arguments. Strategies with noise
+    components use more than columns of the table; for non-aggressive ICA-AROMA, nilearn instead
+    reads fMRIPrep's denoised image.
     """
 
     name: str  # on the command line, in TOML files and in sidecars
-    removes: str  # which columns, for ``--help`` and the documentation
-    parts: tuple[str, ...] = ()  # nilearn's names; empty: nothing is read of the table
-    arguments: Mapping[str, str] = field(default_factory=dict)  # how much of a part, for nilearn
-    optional: tuple[str, ...] = ()  # parts left out if a table has no column of them
-    keeps_cosines: bool = False  # whether ``--high-pass`` leaves the table's cosines in place
-    # Whose noise components are removed beside the columns, for the methods text.
+    removes: str  # removed columns, for ``--help`` and the documentation
+    parts: tuple[str, ...] = ()  # nilearn's names; empty if the table is not read
+    arguments: Mapping[str, str] = field(default_factory=dict)  # extent of each part, for nilearn
+    optional: tuple[str, ...] = ()  # parts that are skipped if the table has none of their columns
+    keeps_cosines: bool = False  # whether the table's cosines are removed even with --high-pass
+    # Program whose noise components are also removed, for the methods text.
     noise: str | None = None
     default_for: tuple[InputChoice, ...] = ()  # input types for which ``auto`` chooses it
 
     @property
     def reads_table(self) -> bool:
-        """Whether it takes any column from the table of confounds."""
+        """Whether it uses any column of the confounds table."""
         return bool(self.parts)
 
     @property
     def censors(self) -> bool:
-        """Whether it drops frames with much motion."""
+        """Whether it drops high-motion frames."""
         return "scrub" in self.parts
 
     @property
     def drops(self) -> str:
-        """Frames that it drops, for the documentation."""
+        """The frames that it drops, for the documentation."""
         if not self.censors:
             return "not in steady state"
         return (
@@ -72,11 +72,11 @@ class Strategy:
 
     @property
     def in_words(self) -> str:
-        """What it does to runs, for the plan of a call."""
+        """What it does to runs, for the plan of a run."""
         return f"cleaned by {self.name}" if self.reads_table else "nothing is removed"
 
     def thresholds(self, options: CleaningOptions) -> dict[str, float]:
-        """Return the values above which it drops a frame; nothing if it censors none."""
+        """Return the thresholds above which it drops frames; empty if it does not censor."""
         if not self.censors:
             return {}
         return {
@@ -129,7 +129,7 @@ _ROWS = (
         parts=("high_pass", "motion", "compcor"),
         arguments={"compcor": "anat_combined"},
         optional=("motion",),
-        # CompCor's components were found in data without what the table's cosines hold.
+        # CompCor's components were computed after these cosines had been removed from the data.
         keeps_cosines=True,
     ),
     Strategy(
@@ -157,20 +157,20 @@ def find_strategy(name: str) -> Strategy:
     Raises
     ------
     SettingsError
-        There is none of that name; `AUTO` must be resolved before.
+        There is no such strategy; `AUTO` must have been resolved before.
     """
     return find_row(STRATEGIES, "--denoise-strategy", name)
 
 
 def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOptions:
-    """Choose the strategy that suits the input type if that was asked for, and check the options.
+    """Replace the strategy `AUTO` by the one that suits the input type, and check the options.
 
     Parameters
     ----------
     options
-        Cleaning options of a call.
+        Cleaning options of a run of the program.
     input_type
-        What the runs are read from; "auto" while it is not known.
+        Type of the input; "auto" while it is unknown.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
     Raises
     ------
     SettingsError
-        There is no such strategy, or an option was given that does not go with it.
+        There is no such strategy, or an option does not apply to it.
 
     Examples
     --------
@@ -195,35 +195,35 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
         first = next(iter(STRATEGIES))
         raise SettingsError(
             f"--gsr {asked}",
-            expected=f"a strategy that reads the table of confounds, e.g. {first}",
+            expected=f"a strategy that reads the confounds table, e.g. {first}",
         )
     if options.fd_threshold != OPTIONS["fd_threshold"].default and not row.censors:
         names = " or ".join(other.name for other in STRATEGIES.values() if other.censors)
         raise SettingsError(
             f"--fd-threshold {asked}",
-            expected=f"--denoise-strategy {names}, the one that censors frames",
+            expected=f"--denoise-strategy {names}, which censors frames",
         )
     return dataclasses.replace(options, denoise_strategy=name)
 
 
 @cache
 def cleaning_words() -> dict[str, Any]:
-    """Return sentences of the methods text: `words.toml`."""
+    """Return the sentences of the methods text, from `words.toml`."""
     found: dict[str, Any] = tomllib.loads(read_packaged(__package__, "words.toml"))
     return found
 
 
 def cleaning_text(options: CleaningOptions) -> str:
-    """Write sentences on what was removed, and how.
+    """Return sentences on what was removed, and how.
 
     Parameters
     ----------
     options
-        How runs were cleaned; the strategy is one of `STRATEGIES`.
+        Cleaning options; the strategy is one of `STRATEGIES`.
 
     Returns
     -------
-    Sentences with full stops; works cited as by the keys of `cleaning_words()["references"]`.
+    Sentences with full stops, which cite the keys of `cleaning_words()["references"]`.
     """
     row, say = find_strategy(options.denoise_strategy), cleaning_words()
     arguments = row.nilearn_arguments(options)
@@ -245,7 +245,7 @@ def cleaning_text(options: CleaningOptions) -> str:
         filtered = options.high_pass is not None or options.low_pass is not None
         how = say["one_regression" if filtered else "regression"]
         listed = ", ".join(removed[:-1]) + " and " * bool(removed[1:]) + removed[-1]
-        # "fMRIPrep" keeps its small letter.
+        # "fMRIPrep" keeps its lower-case f.
         listed = listed if listed.startswith("fMRIPrep") else listed[0].upper() + listed[1:]
         how = how.format(kept=say["kept"] * row.censors)
         sentences.append(say["removed"].format(listed=listed, how=how))

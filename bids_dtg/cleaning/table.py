@@ -1,4 +1,4 @@
-"""The table of confounds, and the JSON file beside it, as fMRIPrep has written them since 1.2."""
+"""The confounds table and its JSON file, as fMRIPrep has written them since 1.2."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from bids_dtg.inputs.run import RestRun
 Cells = Mapping[str, tuple[str, ...]]  # text of the cells (frames,) of a table, by column
 Column = NDArray[np.float64]  # (frames,), NaN where n/a
 
-# Hundreds of columns that most strategies do not look at; not reading them saves half a second.
+# Hundreds of columns that most strategies do not use; skipping them saves half a second.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
 _UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier")
-_COMBINED = "combined"  # the mask of white matter and CSF together, in fMRIPrep's JSON file
+_COMBINED = "combined"  # fMRIPrep's name of the mask of white matter and CSF together
 FD, STD_DVARS = "framewise_displacement", "std_dvars"
-# One-hot columns of the frames at the start that fMRIPrep flagged.
+# Prefix of fMRIPrep's one-hot columns of initial frames that are not in steady state.
 NON_STEADY = "non_steady_state"
-_LONGEST_CELL = 30  # characters of a cell that are shown
-# Nothing that was measured is larger, and sums of squares of it are still finite.
+_LONGEST_CELL = 30  # number of characters of a cell that are shown
+# No measured value is larger, and sums of its squares are still finite.
 _LARGEST = 1e100
 _NOT_KNOWN = ("", "n/a", "na", "nan")
 
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
 GLOBAL = "global_signal"
-# Endings of the columns that fMRIPrep has written beside a column since 1.4.
+# Endings of the columns that fMRIPrep has derived from each column since 1.4.
 EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
 
 
@@ -45,21 +45,20 @@ def read_cells(
     remedy: str = "",
     frames: int | None = None,
 ) -> Cells:
-    """Read a table beside a run as text, so that nothing is rounded twice.
+    """Read a run's table as text, so that nothing is rounded twice.
 
-    Of several columns with one name, later ones get a number, as by pandas.
+    If several columns have the same name, later ones get a number, as in pandas.
 
     Raises
     ------
     RunError
-        It is missing, unreadable or cut off, or has not a row for each of the run's frames, where
-        their number is given.
+        It is missing, unreadable or cut off, or does not have `frames` rows, if that is given.
     """
     who = f"sub-{run.participant}: "
     try:
         require_contents([path], run.participant)
         content = read_bytes(path).replace(b"\r\n", b"\n")
-        # An editor's empty lines go; tabs at the end of the last line of cells stay.
+        # Drop empty lines at the end, but keep tabs at the end of the last row.
         end = content.find(b"\n", len(content.rstrip()))
         table = parse_table(content if end < 0 else content[:end], path, wanted=wanted)
     except ForeignFileError as err:
@@ -73,7 +72,7 @@ def read_cells(
         raise RunError(
             f"{who}{path} has {len(table.rows)} rows",
             expected=f"{frames}, the frames of {run.bold.name}",
-            remedy="both must be of one run: copy or make them again",
+            remedy="copy both again from the same run of the program that made them",
         )
     if all(plain_number(name) is not None for name in table.header):
         raise RunError(
@@ -88,12 +87,12 @@ def read_cells(
 
 
 def read_confounds(path: Path, run: RestRun, n_frames: int, *, components: bool = False) -> Cells:
-    """Read a table of confounds; columns of CompCor only where `components` says so.
+    """Read a confounds table; CompCor columns are included only if `components` is set.
 
     Raises
     ------
     RunError
-        It is missing, unreadable, cut off or of another length than `n_frames`.
+        It is missing, unreadable, cut off, or does not have `n_frames` rows.
     """
     unused = _UNUSED if components else (*_UNUSED, *_COMPONENTS)
     return read_cells(
@@ -107,22 +106,23 @@ def read_confounds(path: Path, run: RestRun, n_frames: int, *, components: bool 
 
 
 def read_column(cells: Cells, name: str, where: str) -> Column | None:
-    """Return the numbers of a column; None without one.
+    """Return the numbers of a column; None if the table lacks it.
 
-    fMRIPrep before 1.4 wrote neither derivatives nor squares: a derivative is the difference to the
-    frame before (n/a in the first one), a power the square of the column or of its derivative.
+    fMRIPrep before 1.4 wrote neither derivatives nor squares, so they are computed: a derivative is
+    the difference from the previous frame (n/a in the first one), and a power is the square of the
+    column or of its derivative.
 
     Parameters
     ----------
     cells, name
-        The table, and which of its columns.
+        The table, and the name of the column.
     where
         Participant and file, for the error.
 
     Raises
     ------
     RunError
-        It has text, or numbers that are not finite or too large to be squared.
+        The column has text, or numbers that are not finite or too large to be squared.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
             raise RunError(
                 f"{where} has {shown!r} in row {row + 1} of column {base}",
                 expected=f"numbers up to {_LARGEST:g}, or n/a",
-                remedy="copy it again, rerun fMRIPrep, or correct the column",
+                remedy="copy the table again, rerun fMRIPrep, or correct the column",
             )
         values[row] = number
     if base != name and "_derivative1" in name:
@@ -153,7 +153,7 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
 def flagged_frames(cells: Cells, n_frames: int, where: str) -> NDArray[np.bool_]:
     """Return which frames (frames,) fMRIPrep flagged as not yet in steady state.
 
-    As nilearn, take whatever is not 0 for a flag, and n/a for none.
+    As in nilearn, any value except 0 and n/a is a flag.
     """
     flagged = np.zeros(n_frames, bool)
     for name in cells:
@@ -166,13 +166,13 @@ def flagged_frames(cells: Cells, n_frames: int, where: str) -> NDArray[np.bool_]
 def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
     """Return which frames (frames,) of a run XCP-D flagged for motion and filled by interpolation.
 
-    XCP-D's modes abcd and hbcd keep such frames in the series. Its mode linc removes them: then its
-    table of outliers has more rows than the series.
+    XCP-D's modes abcd and hbcd keep such frames in the series. Its mode linc removes them, so that
+    its table of outliers has more rows than the series has frames.
 
     Raises
     ------
     RunError
-        The table cannot be read, or is of another series.
+        The table cannot be read, or belongs to another series.
     """
     if run.outliers is None:
         return np.zeros(n_frames, bool)
@@ -187,7 +187,7 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
         raise RunError(
             f"{where} has {len(flags)} rows, {left} of them without a flag",
             expected=f"{n_frames} of either, the frames of {run.bold.name}",
-            remedy="both must come from one run of XCP-D: copy or make them again",
+            remedy="copy both again from the same run of XCP-D",
         )
     return np.asarray(flags) if len(flags) == n_frames else np.zeros(n_frames, bool)
 
@@ -195,14 +195,14 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
 def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
     """Return the names of the components of anatomical CompCor in the combined mask.
 
-    fMRIPrep numbers the components of three masks in one row from 1.4 to 20.2, and says in the
-    JSON file which are which. Since 21.0 those of single masks have names of their own; before
-    1.4, when there were no derivatives of columns either, there was one mask.
+    fMRIPrep 1.4 to 20.2 numbers the components of three masks consecutively, and its JSON file
+    gives the mask of each. Since 21.0, components of single masks have different names. Before
+    1.4, which can be recognised by the lack of derivatives, there was only one mask.
 
     Raises
     ------
     RunError
-        No such component exists, or its mask is not known.
+        No such component exists, or its mask is unknown.
     """
     names = tuple(name for name in cells if re.fullmatch(r"a_comp_cor_\d+", name))
     path = metadata_file(run)
@@ -216,14 +216,14 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
     if not combined:
         raise RunError(
             f"sub-{run.participant}: {run.confounds} has {len(names)} columns of anatomical "
-            "CompCor, and none that is known to be of the combined mask",
-            expected=f'a_comp_cor_00, …, and a JSON file beside it with "Mask": "{_COMBINED}"',
+            "CompCor, but none that is known to be of the combined mask",
+            expected=f'a_comp_cor_00, …, and a JSON sidecar with "Mask": "{_COMBINED}"',
             remedy="copy that file there, choose another --denoise-strategy, or rerun fMRIPrep",
         )
     return combined
 
 
 def metadata_file(run: RestRun) -> Path | None:
-    """Return the JSON file beside a run's table of confounds; None where there is none."""
+    """Return the JSON sidecar of a run's confounds table; None if there is none."""
     path = run.confounds.with_suffix(".json") if run.confounds else None
     return path if path is not None and (path.is_file() or path.is_symlink()) else None

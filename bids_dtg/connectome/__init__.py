@@ -1,13 +1,13 @@
 """Compute a run's connectome from its frames in one pass; no file is opened.
 
-- `design`: the temporal design: frames kept, columns projected out; degrees of freedom left
-- `form`: what a value of a connectome says: of an ROI alone, or of all together
-- `passes`: one pass over a run's blocks, whatever is added up; the carpet that it leaves
-- `moments`: the sums that one pass over a run adds up
-- `connectome`: connectomes of a run, its segments and its halves, by algebra on these sums; the
+- `design`: the temporal design: frames kept, columns projected out, residual degrees of freedom
+- `form`: marginal or partial: whether a value relates a voxel to one ROI or to all ROIs together
+- `passes`: one pass over a run's blocks, for any kind of sums; the carpet plot
+- `moments`: the sums that one pass over a run computes
+- `connectome`: connectomes of a run, its segments and its halves, computed from these sums; the
   same for arrays: `roi_series`, `voxel_to_roi`
-- `parcels`: mean series of an atlas' parcels, cleaned, their correlations and edges
-- `checks`: whether the model is for a run, and the limits of its figures
+- `parcels`: cleaned mean time series of an atlas's parcels, their correlations and edges
+- `checks`: whether a run suits the model, and the limits of quality metrics
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["roi_series", "voxel_to_roi"]
 
 
 def __getattr__(name: str) -> Any:
-    # The package must not import NumPy: --help needs the names in its module `form`.
+    # Imported here, as --help needs the names in the module `form` and must not import NumPy.
     if name in __all__:
         from bids_dtg.connectome import connectome
 

@@ -1,13 +1,14 @@
-"""Checks of a run that need nothing of other people, and the limits of its figures.
+"""Checks of a run that need no data of other people, and the limits of quality metrics.
 
-A wrong grid, side, space or cleaning changes what a connectome looks like against the model's ROI
-maps. Whether left and right are exchanged is judged by a second reading of the run with mirrored
-maps, computed from the connectome where the ROI series explain the series of a place: an ROI's
-series comes from where its map lies, so a mirrored run resembles its maps, too. Where the maps are
-nearly symmetric, or do not fit this brain, both readings fit alike, and nothing is said of sides.
+A wrong grid, side, space or cleaning changes how a connectome resembles the model's ROI maps. That
+resemblance alone does not reveal a swap of left and right: an ROI's series is computed where its
+map lies, so a mirrored run resembles the maps too. The run is therefore read a second time with
+mirrored maps, using the connectome and the part of each voxel's series that the ROI series explain.
+If the maps are nearly symmetric, or do not fit this brain, both readings fit equally well, and
+nothing is concluded about sides.
 
-The limits are rules of thumb: docs/tried.md says how often they are exceeded on simulated runs,
-docs/reference/reports.md lists those that the reports flag. None of them leaves a run out:
+The limits are rules of thumb: docs/tried.md says how often simulated runs exceed them, and
+docs/reference/reports.md lists those that the reports flag. None of them excludes a run;
 `--min-minutes` does.
 """
 
@@ -30,16 +31,16 @@ Array = NDArray[np.float32]
 Float = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-# Series and maps resemble each other: this share of their size is added where they are solved for.
+# Ridge, relative to the size of the matrix, as ROI series and maps are collinear.
 _RIDGE = 0.01
-_MOST_PAIRS = 10_000  # of places; more add hardly anything
-# Standard errors over ROIs that less than one run in a hundred reaches by chance.
+_MOST_PAIRS = 10_000  # of voxels; more hardly change the result
+# z value over ROIs that fewer than one run in a hundred reaches by chance.
 _LEAST_EVIDENCE = 2.3
 
 Verdict = Literal["inside", "unusual", "outside"]
 _ORDER: tuple[Verdict, ...] = ("inside", "unusual", "outside")
 
-# The first reason of such a model: what a person should check is not wrong with a real run.
+# First reason given for such a model, as the run itself may be fine.
 OF_SIMULATED_PEOPLE = (
     "the model was trained on simulated people: real runs may be outside the limits, however good "
     "they are"
@@ -48,11 +49,11 @@ OF_SIMULATED_PEOPLE = (
 
 @dataclass(frozen=True)
 class Limit:
-    """Where the usual values of a figure end."""
+    """The limits of a metric's usual values."""
 
-    unusual: float  # from here on a value is unusual
-    outside: float  # and from here on too bad; lower than `unusual` where low values are bad
-    text: str = ""  # what it means to be beyond, of figures that need no statistics of people
+    unusual: float  # a value that reaches this is unusual
+    outside: float  # a value that reaches this is too bad; below `unusual` if low values are bad
+    text: str = ""  # what reaching the limits means, for metrics of `judge_run`
 
     @property
     def low_is_bad(self) -> bool:
@@ -60,12 +61,12 @@ class Limit:
         return self.outside < self.unusual
 
     def steps(self, value: float) -> int:
-        """Return how many of the two limits a value has reached: 0, 1 or 2; NaN has reached none.
+        """Return how many of the two limits a value has reached: 0, 1 or 2; 0 for NaN.
 
         Parameters
         ----------
         value
-            Value of the figure, in its own unit.
+            Value of the metric, in its own unit.
 
         Examples
         --------
@@ -85,11 +86,11 @@ CHECKS = {figure: limit.text for figure, limit in LIMITS.items() if limit.text}
 
 @dataclass(frozen=True)
 class RunCheck:
-    """What the checks of a run found."""
+    """The result of the checks of a run."""
 
-    verdict: Verdict  # the worst of the checks
-    figures: Mapping[str, float]  # what was looked at; NaN where not defined
-    reasons: tuple[str, ...]  # what is unusual, in words; the worst first
+    verdict: Verdict  # the worst verdict of all checks
+    figures: Mapping[str, float]  # metrics by name; NaN if undefined
+    reasons: tuple[str, ...]  # descriptions of what is unusual; the worst first
 
 
 def judge_run(
@@ -100,20 +101,20 @@ def judge_run(
     *,
     simulated: bool = False,
 ) -> RunCheck:
-    """Judge a run by its segments.
+    """Judge a run from the connectomes of its segments.
 
     Parameters
     ----------
     run
-        Connectomes over the model's places.
+        Connectomes at the model's voxels or parcels (places).
     mask_overlap
-        Dice of the run's brain mask and the model's; None where it is not known.
+        Dice overlap of the run's brain mask and the model's; None if unknown.
     maps
         (rois, places), the model's ROI maps.
     mirror
-        (places,), the place on the other side; -1: none.
+        (places,), the mirror place in the other hemisphere; -1 if there is none.
     simulated
-        Whether the model's training people were.
+        Whether the model was trained on simulated people.
     """
     connectomes = [segment.marginal for segment in run.segments]
     own, pairs = standardised(maps[:, run.covered]), pairs_of_sides(mirror, run.covered)
@@ -140,7 +141,7 @@ def judge_run(
 
 
 def standardised(rows: Array) -> Array:
-    """Return rows of mean 0 and length 1; NaN where they are constant.
+    """Return rows with mean 0 and norm 1; NaN for constant rows.
 
     Examples
     --------
@@ -153,14 +154,14 @@ def standardised(rows: Array) -> Array:
 
 
 def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> tuple[Indices, Indices]:
-    """Return the places that have a place on the other side, and that, both with signal."""
+    """Return pairs of a place and its mirror place, both with signal."""
     here = np.flatnonzero(covered & (mirror >= 0))
     here = here[covered[mirror[here]]]
     return here, mirror[here]
 
 
 def map_identity(rows: Array, maps: Array) -> float:
-    """Return the share of ROIs whose row resembles their own map most of all maps.
+    """Return the share of ROIs whose row resembles their own map more than any other map.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ def map_identity(rows: Array, maps: Array) -> float:
 
     Returns
     -------
-    NaN where no row varies.
+    The share; NaN if no row varies.
     """
     matches = standardised(rows) @ maps.T
     defined = np.isfinite(np.diagonal(matches))
@@ -188,11 +189,11 @@ def symmetry(r: Array, pairs: tuple[Indices, Indices]) -> float:
     r
         (rois, places) Pearson correlations.
     pairs
-        Places of one side and of the other, from `pairs_of_sides`.
+        Places in one hemisphere and the other, from `pairs_of_sides`.
 
     Returns
     -------
-    NaN where no row varies.
+    The mean; NaN if no row varies.
     """
     if len(pairs[0]) < 2:
         return float("nan")
@@ -205,22 +206,22 @@ def symmetry(r: Array, pairs: tuple[Indices, Indices]) -> float:
 def mirrored_gain(
     connectomes: Sequence[Array], roi_r: Float, maps: Array, pairs: tuple[Indices, Indices]
 ) -> float:
-    """Return what mirroring gains, as a share of the mean correlation of ROIs' rows and maps.
+    """Return the relative gain in mean correlation of ROIs' rows and maps if maps are mirrored.
 
     Parameters
     ----------
     connectomes
-        Of the run's segments, each (rois, places); their mean is taken.
+        Connectomes of the run's segments, each (rois, places), which are averaged.
     roi_r
         (rois, rois), Pearson r of the ROI series.
     maps
         (rois, places), the model's ROI maps.
     pairs
-        Places of one side and of the other, from `pairs_of_sides`.
+        Places in one hemisphere and the other, from `pairs_of_sides`.
 
     Returns
     -------
-    NaN where that may be chance, and where the maps have no other side, or are the same there.
+    The gain; NaN if it may be chance, or if the maps have no mirror places or are symmetric.
     """
     each = max(1, -(-len(pairs[0]) // _MOST_PAIRS))
     both = np.concatenate([side[::each] for side in pairs])
@@ -242,13 +243,13 @@ def mirrored_gain(
 def _readings(
     rows: NDArray[np.float64], roi_r: NDArray[np.float64], maps: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read with the maps, and with their mirror images: how well rows fit their maps, (rois,).
+    """Return how well rows fit their maps, and the mirror images of these; each (rois,).
 
     Parameters
     ----------
     rows, maps
-        (rois, places), the places of one side and then, in the same order, those of the other;
-        they are centred in place.
+        (rois, places), the places of one hemisphere and then, in the same order, those of the
+        other; both arrays are centred in place.
     roi_r
         (rois, rois), correlations of the ROI series.
     """
@@ -261,8 +262,8 @@ def _readings(
     found = []
     for left, right in (of_maps, of_maps[::-1]):
         shared = left @ of_rows[0].T + right @ of_rows[1].T
-        # What each place does, by these ROI series; and by these, the series of the maps: so
-        # many times each row is what is read.
+        # The ROI series explain the series of each place, and these give the series of the maps.
+        # A reading is thus a weighted sum of rows, with these weights.
         weights = np.linalg.solve(with_ridge, np.linalg.solve(roi_r + ridge, shared.T).T)
         products = np.einsum("rs,rs->r", weights, shared)
         sizes = np.einsum("rs,st,rt->r", weights, spread, weights, optimize=True)

@@ -1,6 +1,6 @@
-"""The form of a connectome: what each of its values says of a place and an ROI.
+"""The form of a connectome: how a value relates a voxel or parcel to an ROI.
 
-A model reads one form; the same sums of one pass give all of them.
+A model reads one form; the sums of one pass give all forms.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 _USUAL_ROIS = 50  # as published
-# On coefficients of the partial form, whose series have variance 1.
+# Ridge penalty of the partial form, for series of variance 1.
 PENALTY = 0.06
 
 
-# What a model reads, for pages and methods texts, by the form's name in cards and tables.
+# Description of each form for pages and methods texts, by its name in cards and tables.
 _WORDS = {
     "marginal": "the marginal form of the connectome: the correlation of each voxel or parcel "
     "with each ROI's series",
@@ -32,10 +32,10 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Form:
-    """A form, and the sets of ROIs that it is of."""
+    """A form, and its sets of ROIs."""
 
     name: str = "marginal"  # a key of `FORMS`
-    # Numbers of ROIs of several sets, each solved and regressed on by itself; (): all are one set.
+    # Number of ROIs in each of several sets, which are handled separately; () for a single set.
     sets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -46,30 +46,30 @@ class Form:
 
     @property
     def joint(self) -> bool:
-        """Whether all ROIs explain a place together; else each is taken alone.
+        """Whether a voxel's series is regressed on all ROIs together instead of on each alone.
 
-        Then each place's series is standardised in time before ROI series are solved: places of a
-        large variance, as near vessels, would make most of them.
+        If so, each voxel's series is standardised in time before ROI series are computed, as
+        voxels with a large variance, for example near vessels, would dominate them.
         """
         return self.name == "partial"
 
     @property
     def statistic(self) -> str:
-        """Value of the BIDS entity stat- of a file of such values."""
+        """Value of the BIDS entity stat- in names of files with such values."""
         return "partial" if self.joint else "pearsoncorrelation"
 
     @property
     def words(self) -> str:
-        """What a model reads, for pages and methods texts."""
+        """Description for pages and methods texts."""
         return _WORDS[self.name]
 
     @property
     def title(self) -> str:
-        """Name, and the penalty where there is one."""
+        """Name, with the penalty if there is one."""
         return f"{self.name} (penalty {PENALTY:g})" if self.joint else self.name
 
     def set_rows(self, rois: int) -> tuple[slice, ...]:
-        """Return the rows of each set; two sets may have as many ROIs.
+        """Return the rows of each set; two sets may have the same number of ROIs.
 
         Examples
         --------
@@ -79,11 +79,11 @@ class Form:
         return rows_of(self.sets or (rois,))
 
     def set_name(self, rows: slice) -> str:
-        """Return the name of a set in file names; the only set has none."""
+        """Return the name of a set in file names; empty if there is only one set."""
         return f"rois{rows.stop - rows.start}" if self.sets else ""
 
     def one_set(self, rois: int) -> slice:
-        """Return the rows of the set that has nearest to 50 of so many ROIs.
+        """Return the rows of the set whose number of ROIs is nearest to 50.
 
         Examples
         --------
@@ -102,7 +102,7 @@ class Form:
 
         Returns
         -------
-        (rois, rois): values = correlations (places, rois) @ mixing.
+        (rois, rois), such that values = correlations (places, rois) @ mixing.
 
         Examples
         --------
@@ -114,7 +114,7 @@ class Form:
         import numpy as np
 
         gram = self._gram(roi_r)
-        # An ROI without signal has no part in the others, and coefficients of 0.
+        # An ROI without signal does not affect the others, and has coefficients of 0.
         live = np.flatnonzero(np.diagonal(roi_r))
         among = np.ix_(live, live)
         found = np.zeros(gram.shape)
@@ -124,7 +124,7 @@ class Form:
     def marginal(
         self, values: NDArray[np.floating], roi_r: NDArray[np.floating]
     ) -> NDArray[np.floating]:
-        """Return the correlations (rois, places) that values (rois, places) were made from."""
+        """Return the correlations (rois, places) from which values (rois, places) were computed."""
         if not self.joint:
             return values
         mixed: NDArray[np.floating] = self._gram(roi_r).astype(values.dtype) @ values

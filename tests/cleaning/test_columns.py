@@ -180,7 +180,7 @@ def test_compcor_without_motion_is_nilearn_s_without_that_part(run):
     give(run, (cells, masks))
     require_equal(run, OPTIONS["compcor"], {"high_pass", "compcor"})
     found = load_confounds(run, OPTIONS["compcor"], n_frames=30)
-    note = "The table of confounds has no motion columns: compcor removed none."
+    note = "The confounds table has no motion columns: compcor removed none."
     assert found.notes[-1] == note
     assert found.decisions["not_in_table"][-1] == "motion"
 
@@ -190,5 +190,5 @@ def test_components_of_other_masks_only_are_refused(run):
     give(run, (cells, dict.fromkeys(masks, "WM")))
     with pytest.raises(ValueError, match="compcor"):
         expected(run, OPTIONS["compcor"])
-    with pytest.raises(RunError, match="has 6 columns of anatomical CompCor, and none"):
+    with pytest.raises(RunError, match="has 6 columns of anatomical CompCor, but none"):
         load_confounds(run, OPTIONS["compcor"], n_frames=30)

@@ -82,7 +82,7 @@ def test_none_needs_no_table(run):
     assert confounds.values.shape == (12, 0)
     assert confounds.keep.sum() == 10
     assert confounds.mean_fd_mm is None
-    with pytest.raises(RunError, match=r"sub-01_task-rest has no table of confounds beside .*bold"):
+    with pytest.raises(RunError, match=r"sub-01_task-rest has no confounds table next to .*bold"):
         load(bare, strategy="simple", n_frames=12)
 
 
@@ -93,7 +93,7 @@ def test_none_needs_no_table(run):
 def test_series_of_xcpd_read_as_fmripreps_name_their_type(run, name):
     bold = run.bold.with_name(f"sub-01_task-rest_{name}")
     with pytest.raises(
-        RunError, match=r"no table of confounds.*To do: --input-type xcpd, if XCP-D"
+        RunError, match=r"no confounds table.*To do: use --input-type xcpd, if XCP-D"
     ):
         load(replace(run, bold=bold, confounds=None), strategy="simple", n_frames=12)
 
@@ -311,7 +311,7 @@ def test_a_folder_holds_tables_named_as_fmriprep_s(runs, tmp_path, below):
 def test_one_table_is_taken_unless_it_says_that_it_is_another_s(runs, tmp_path, name, other):
     path = put(tmp_path / name)
     if other:
-        with pytest.raises(RunError, match=rf"is of {other}, and sub-01_ses-A_task-rest is to be"):
+        with pytest.raises(RunError, match=rf"is of {other}, but was given for sub-01_ses-A"):
             find_custom_table(path, runs[0])
         return
     assert find_custom_table(path, runs[0]) == path

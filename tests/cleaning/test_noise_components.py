@@ -105,7 +105,7 @@ def test_no_noise_at_all_is_no_error(run):
         (MIXING, "1,7", r"names \[1, 7\] of 6 components"),
         (MIXING, "0", r"names \[0\]"),
         (MIXING, "one", "cannot be read: invalid literal"),
-        (MIXING * np.nan, "1", "no table of finite numbers"),
+        (MIXING * np.nan, "1", "not a table of finite numbers"),
     ],
 )
 def test_files_that_do_not_fit_are_one_line(run, mixing, noise, message):

@@ -52,7 +52,7 @@ def place(run: RestRun, source) -> RestRun:
 
 
 COMPCOR = CleaningOptions(denoise_strategy="compcor")
-NO_JSON = "has 70 columns of anatomical CompCor, and none that is known"
+NO_JSON = "has 70 columns of anatomical CompCor, but none that is known"
 NO_MOTION = "lacks 24 of 26 .*trans_x, trans_x_der"
 NO_AROMA = "has no outputs of ICA-AROMA in"
 CONFOUNDS, SERIES = "confounds/{}_desc-confounds_{}.tsv", "timeseries"
@@ -140,12 +140,12 @@ def test_auto_follows_the_input_type(given, input_type, strategy):
         (
             {"fd_threshold": 0.2},
             "--fd-threshold was given with --denoise-strategy simple. "
-            "Expected: --denoise-strategy scrubbing, the one that censors frames.",
+            "Expected: --denoise-strategy scrubbing, which censors frames.",
         ),
         (
             {"gsr": True, "denoise_strategy": "none"},
             "--gsr was given with --denoise-strategy none. "
-            "Expected: a strategy that reads the table of confounds, e.g. simple.",
+            "Expected: a strategy that reads the confounds table, e.g. simple.",
         ),
     ],
 )

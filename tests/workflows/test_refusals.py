@@ -263,7 +263,7 @@ OF_A_PERSON = {
     "other spaces": (_other_spaces, r"MNI152NLin2009cAsym, T1w.*Expected: space-MNI152NLin6Asym"),
     "CIFTI only": (_cifti_only, "no desc-preproc_bold image. It has .*dtseries.nii"),
     "left and right": (_two_sides, "bold.nii.gz contradicts itself"),
-    "no confounds": (lambda job: (job.bids / CONFOUNDS).unlink(), "no table of confounds"),
+    "no confounds": (lambda job: (job.bids / CONFOUNDS).unlink(), "no confounds table"),
     "25 frames": (lambda job: add_rest(job.bids, frames=25), "25 frames are kept, too few"),
     "milliseconds": (_with_times(800, 800), "RepetitionTime is 800.*milliseconds"),
     "two times": (_with_times(TR, 1.1), r"10 s, and the header of \S+bold.nii.gz states 1.1 s"),

@@ -111,7 +111,7 @@ def test_another_run_s_mask_and_table_change_nothing(job, tmp_path):
     bundle = job.bundle
     (expected,) = find_runs(alone.bids, "01")
     _, found = find_runs(job.bids, "01")
-    with pytest.raises(RunError, match="sub-01_task-rest_acq-mb has no table of confounds"):
+    with pytest.raises(RunError, match="sub-01_task-rest_acq-mb has no confounds table"):
         measure(found, bundle)
     none = CleaningOptions(denoise_strategy="none")
     values = [measure(run, bundle, none).r for run in (found, expected)]

@@ -364,7 +364,7 @@ def test_files_that_cannot_be_used_are_named(job, maps, tmp_path):
         maps.transform(bold_of(job), np.zeros((7, 2)))
     image = nib.load(bold_of(job))
     image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
-    with pytest.raises(RunError, match=r"sub-image.*has no table of confounds"):
+    with pytest.raises(RunError, match=r"sub-image.*has no confounds table"):
         maps.transform(image)
 
 
