@@ -151,7 +151,7 @@ class FittedBundle(Bundle[FittedTo]):
     def how_known(self) -> str:
         """How the people can be recognised, in words."""
         if self.people is None:
-            return f"only as hashes of their ids, as there is no {PEOPLE_FILE}"
+            return f"known only as hashes of their ids, as there is no {PEOPLE_FILE}"
         return "as hashes"
 
     def hashes(
