@@ -26,8 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
         "Simulate people with a known truth: resting runs, and what else a workflow needs.",
         phantoms(),
         {name: row.files for name, row in phantoms().items()},
-        "The same options give the same files. All people are simulated; use them only for\n"
-        "trying out, teaching and testing.\n",
+        "The same options give the same files. All people are simulated; use them only\n"
+        "for trying out, teaching and testing.\n",
     )
     for flag, default, metavar, words in (
         ("--participants", 3, "N", "how many people (default: 3)"),

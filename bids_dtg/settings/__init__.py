@@ -116,7 +116,7 @@ class InputOptions:
     )
     model: str = option(
         "hcp-ya",
-        "folder or installed name of a model, or the name of a model trained in OUTPUT_DIR; "
+        "folder or installed name of a model; also the name of one trained in OUTPUT_DIR; "
         "dtg-models list shows the installed names",
         group="model",
         metavar="PATH|NAME",
@@ -148,7 +148,7 @@ class CleaningOptions:
         metavar="FOLDER|TSV",
     )
     high_pass: float | None = option(
-        None, "high-pass cut-off, instead of fMRIPrep's cosine regressors", metavar="HZ"
+        None, "high-pass cut-off, instead of fMRIPrep's cosines", metavar="HZ"
     )
     low_pass: float | None = option(None, "low-pass cut-off", metavar="HZ")
     smoothing_fwhm: float | None = option(
@@ -264,7 +264,7 @@ class ModellingOptions:
     )
     restarts: int | None = option(
         None,
-        "number of trainings; the one with the best held-out ELBO is kept",
+        "trainings, of which the one with the best held-out ELBO is kept",
         group="dynamics",
         shown="1; 2 with --recipe published",
     )
@@ -319,7 +319,7 @@ class StatisticsOptions:
         metavar="NAME",
         shown="none",
     )
-    voxels: bool = option(False, "analyse voxels, not the regions of the first of --atlases")
+    voxels: bool = option(False, "analyse voxels, not regions of the first of --atlases")
     permutations: int | None = option(
         None,
         "permutations of participants, signs or behaviour; 0: none",
@@ -370,8 +370,8 @@ class OutputOptions:
     )
     surfaces: tuple[str, ...] = option(
         (),
-        "surface meshes to write maps on: fsLR (91k CIFTI and GIFTI), fsaverage (GIFTI of "
-        "fsaverage5); sampled on the participant's midthickness surface where there is one",
+        "surface meshes to write maps on: fsLR, fsaverage; 91k CIFTI and GIFTI of fsLR, GIFTI of "
+        "fsaverage5, sampled on the participant's midthickness where there is one",
         metavar="MESH",
         shown="none",
     )
