@@ -165,7 +165,7 @@ def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
     ):
         with pytest.raises(BundleError, match=fact):
             write_network_bundle(tmp_path / "odd", replace(fitted, regions=listed), **TINY_FACTS)
-    with pytest.raises(BundleError, match="somebody twice"):
+    with pytest.raises(BundleError, match="participant occurs twice"):
         write_network_bundle(
             tmp_path / "odd", replace(fitted, people=("ann", "bob", "ann")), **TINY_FACTS
         )
