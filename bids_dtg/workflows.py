@@ -69,7 +69,7 @@ class FeatureKind:
     run_file: Callable[[], FileKind] | None = None
     # Columns that identify a row of its tables, then the column of values.
     columns: tuple[str, ...] = ("name", "score")
-    # Whether a run with this file counts as processed, in workflows that make no maps.
+    # Whether a run with this file counts as a result, in workflows that make no maps.
     counts: bool = False
     synthetic: bool = False  # whether a model predicted them
     # Measures of runs that every association has as covariates, where participants differ in them.

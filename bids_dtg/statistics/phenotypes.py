@@ -71,7 +71,9 @@ _SCORES = (
         "AUC",
         interval="95 % interval, by bootstrap over families (BCa)",
     ),
-    Column("balanced_accuracy", "For two levels: mean over levels of the share classified right"),
+    Column(
+        "balanced_accuracy", "For two levels: mean over levels of the share classified correctly"
+    ),
     Column("p", "Share of permutations with an r as large"),
     Column(
         "p_fwe",
