@@ -1,7 +1,7 @@
 """Connectomes of a run, its segments and its halves, from the sums of one pass.
 
-Cleaned ROI series, and correlations of cleaned voxels with them, follow by algebra: a cleaned voxel
-is y - Z b, with Z the time courses that cleaning removes, and b = L Z'y follows from the sums.
+Cleaned ROI series and their correlations with cleaned voxels follow by algebra. A cleaned voxel is
+y - Z b, where Z are the time courses that cleaning removes, and b = L Z'y follows from the sums.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from bids_dtg.connectome.passes import Blocks
 from bids_dtg.engine.machine import one_blas_thread
 
 Float = NDArray[np.float64]
-# Singular values of the ROI maps below this share of the largest count as zero, as in `pinv`;
-# maps are float32, so smaller ones are rounding.
+# Singular values of the ROI maps below this fraction of the largest count as zero, as in `pinv`.
+# Maps are float32, so smaller ones are rounding errors.
 MAPS_TOLERANCE = 1e-6
-# Voxels turned to float64 at a time.
+# Number of voxels that are converted to float64 at a time.
 VOXELS_AT_A_TIME = 2048
-_LEAST_TSNR = 1.0  # below it the mean was subtracted before: measured BOLD has ten times as much
-_FRAMES = 64  # of an array, taken at a time
+_LEAST_TSNR = 1.0  # a lower value means that the mean was subtracted, as real BOLD has above 10
+_FRAMES = 64  # number of frames of an array that are processed at a time
 
 
-Pieces = tuple[int, ...]  # of a run, from 0
+Pieces = tuple[int, ...]  # numbers of pieces of a run, from 0
 
 
 @dataclass(frozen=True, eq=False)
 class Connectome:
-    """Each grey-matter voxel with each ROI over some of a run's frames, in a form."""
+    """A connectome of grey-matter voxels with ROIs over some frames of a run, in one form."""
 
     r: NDArray[np.float32]  # (rois, grey-matter voxels), values of the form, 0 where undefined
-    frames: int  # kept frames it rests on
-    seconds: float  # their time
-    # Kept frames minus what cleaning took of them, filters included; NaN where that is not known.
+    frames: int  # number of kept frames from which it was computed
+    seconds: float  # duration of these frames
+    # Kept frames minus degrees of freedom used by cleaning, including filters; NaN if unknown.
     residual_dof: float = float("nan")
-    form: Form = MARGINAL  # what the values are
-    roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None: not kept
-    # Sums of squares, about their means, of cleaned places (places,), 0 without data, and of ROI
-    # series (rois,), by which runs are joined; None: not kept.
+    form: Form = MARGINAL  # the form of the values
+    roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None if not kept
+    # Sums of squares about the mean, of cleaned places (places,), 0 without data, and of ROI
+    # series (rois,); needed to join runs. None if not kept.
     scatter: tuple[Float, Float] | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class Connectome:
             raise ValueError(f"a connectome is (rois, voxels), not {self.r.shape}")
 
     def of_one_set(self) -> Connectome:
-        """Return the connectome of the set of ROIs that is nearest to 50; itself if it has one."""
+        """Return the connectome of the set nearest to 50 ROIs; itself if it has only one set."""
         rows = self.form.one_set(len(self.r))
         return self if not self.form.sets else self.of_rows(rows)
 
@@ -82,14 +82,14 @@ class Connectome:
         return found.astype(np.float32, copy=False)
 
     def joined(self, other: Connectome) -> Connectome:
-        """Return the connectome of the frames of two runs, each about its own means.
+        """Return the connectome over the frames of two runs, each centred on its own mean.
 
-        Sums of products add up over runs, and correlations are quotients of such sums: it follows
-        from both connectomes and their `scatter`.
+        Correlations are quotients of sums of products, and these sums add up over runs. The joined
+        connectome therefore follows from both connectomes and their `scatter`.
 
         Examples
         --------
-        Twice the same run has the correlations of the run, of twice the frames:
+        Joining a run with itself gives the same correlations and twice the frames:
 
         >>> import numpy as np
         >>> r = np.array([[0.5, -0.2]], np.float32)
@@ -129,27 +129,27 @@ class Connectome:
 
 @dataclass(frozen=True, eq=False)
 class RunConnectomes:
-    """All that one pass over a run gives; cleaning has used the whole run throughout."""
+    """All results of one pass over a run; cleaning always used the whole run."""
 
     segments: tuple[Connectome, ...]  # equal consecutive parts of the run
-    whole: Connectome | None  # all kept frames; None if not asked for and not the only segment
-    # (grey-matter voxels,), of two halves of the run, its odd and even pieces: `profile_agreement`
+    whole: Connectome | None  # over all kept frames; None if not requested and several segments
+    # (grey-matter voxels,), `profile_agreement` of two halves of the run: its odd and even pieces
     agreement: NDArray[np.float32]
-    covered: NDArray[np.bool_]  # (grey-matter voxels,), with data that vary over the kept frames
-    roi_coverage: Float  # (rois,), share of a map's absolute weight that lies on covered voxels
+    covered: NDArray[np.bool_]  # (grey-matter voxels,), whether data vary over the kept frames
+    roi_coverage: Float  # (rois,), fraction of a map's absolute weight that is on covered voxels
     series: Float  # (frames kept, rois), cleaned ROI series
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
-    residual_dof: float = float("nan")  # kept frames minus what cleaning took; NaN: not known
-    effective_dof: float = float("nan")  # the same minus what autocorrelation takes
+    residual_dof: float = float("nan")  # kept frames minus those used by cleaning; NaN if unknown
+    effective_dof: float = float("nan")  # residual_dof corrected for autocorrelation
 
     def of_one_set(self) -> RunConnectomes:
-        """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
+        """Return the results of the set nearest to 50 ROIs; itself if there is only one set."""
         form = self.segments[0].form if self.segments else MARGINAL
         return self.of_rows(form.one_set(len(self.roi_r))) if form.sets else self
 
     def of_rows(self, rows: slice) -> RunConnectomes:
-        """Return what is of the ROIs of one set."""
+        """Return the results of the ROIs of one set."""
         return replace(
             self,
             segments=tuple(part.of_rows(rows) for part in self.segments),
@@ -161,12 +161,12 @@ class RunConnectomes:
 
     @property
     def coverage(self) -> float:
-        """Share of grey-matter voxels that are covered."""
+        """Fraction of grey-matter voxels that are covered."""
         return float(self.covered.mean())
 
     @property
     def median_tsnr(self) -> float:
-        """Median over covered grey-matter voxels, 0 if there are none; NaN without a mean."""
+        """Median tSNR over covered grey-matter voxels; 0 if there are none, NaN without a mean."""
         if not self.covered.any():
             return 0.0
         median = float(np.median(self.tsnr[self.covered]))
@@ -174,7 +174,7 @@ class RunConnectomes:
 
     @property
     def reliability(self) -> float:
-        """Median agreement of the halves over covered voxels; NaN if none, or under three ROIs."""
+        """Median agreement of halves over covered voxels; NaN if none, or fewer than three ROIs."""
         if not self.covered.any() or len(self.roi_r) < 3:
             return float("nan")
         return float(np.median(self.agreement[self.covered]))
@@ -183,7 +183,7 @@ class RunConnectomes:
 def profile_agreement(
     odd: NDArray[np.floating], even: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Correlate, across ROIs, the profiles that each voxel has in two halves of a run.
+    """Correlate each voxel's profiles across ROIs between two halves of a run.
 
     Parameters
     ----------
@@ -211,19 +211,19 @@ def profile_agreement(
 def run_connectomes(
     moments: RunMoments, *, keep_whole: bool = True, scatter: bool = False, threads: int = 1
 ) -> RunConnectomes:
-    """Solve the ROI series, clean, and correlate, for the whole run and its parts.
+    """Compute ROI series, clean, and correlate, for the whole run and its parts.
 
-    Figures of the run's quality, as the agreement of its halves, are of the marginal form whatever
-    the connectomes are: so runs of all models compare.
+    Quality metrics of the run, such as the agreement of its halves, always use the marginal form,
+    so that runs can be compared between models.
 
     Parameters
     ----------
     moments
-        The sums of a whole run; its voxels say in which form connectomes are.
+        The sums of a whole run; its voxels define the form of the connectomes.
     keep_whole
-        Keep the connectome of the whole run beside those of the segments.
+        Whether to return the connectome of the whole run in addition to those of the segments.
     scatter
-        Keep sums of squares beside each connectome, by which runs are joined.
+        Whether to keep the sums of squares that are needed to join runs.
     threads
         Number of threads to compute with.
     """
@@ -232,7 +232,7 @@ def run_connectomes(
     series, weights = _solve(moments)
     halves = cut.odd, cut.even
     wanted = {*cut.sets, *([cut.whole] if keep_whole else [])}
-    # The agreement of the halves is of one set of ROIs.
+    # The agreement of the halves uses one set of ROIs.
     every = np.eye(rois)
     profile = every[:, form.one_set(rois)]
     made, parts = dict[Pieces, Connectome](), dict[Pieces, _Part]()
@@ -268,7 +268,7 @@ def run_connectomes(
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, grey, VOXELS_AT_A_TIME)))
-        if order is not None:  # row by row: several times faster than voxel by voxel
+        if order is not None:  # row by row, which is several times faster than voxel by voxel
             rows = (row for found in made.values() for row in found.r)
             list(pool.map(_reorder, rows, repeat(np.argsort(order))))
     covered = moments.varying & ~moments.lost
@@ -288,7 +288,7 @@ def run_connectomes(
 
 
 def _begin(moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool) -> Connectome:
-    """Return the connectome of some pieces, whose values are still to be filled in."""
+    """Return the connectome of some pieces, with zeros that are filled in later."""
     design, voxels, rows = moments.design, moments.voxels, moments.segments.rows(pieces)
     centred = series[rows] - series[rows].mean(axis=0)
     return Connectome(
@@ -303,10 +303,10 @@ def _begin(moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool)
 
 
 class _Part:
-    """Some pieces of a run: what turns its sums into correlations with mixed ROI series.
+    """Some pieces of a run, with the matrices that turn its sums into correlations.
 
-    The series are centred there and of length 1, 0 where constant, and mixed by `mixing` (rois,
-    columns): a regression on all series costs no more than correlations do.
+    The ROI series are centred over these pieces, scaled to norm 1 (0 if constant), and mixed by
+    `mixing` (rois, columns), so that a regression on all series costs no more than correlations.
     """
 
     def __init__(
@@ -317,25 +317,25 @@ class _Part:
         centred = series[self.rows] - mean
         scaled = ratio(mixing, np.sqrt((centred**2).sum(axis=0))[:, None])
         self.series = centred @ scaled
-        # Of sums: what their features, and the columns that cleaning takes, are weighted by.
+        # Weights of the features, and of the columns that cleaning removes, in the sums.
         columns = moments.features[self.rows, -len(moments.inverse) :]
         self.taken, self.products = columns.T @ self.series, columns.T @ columns
         self.sums, self.weights = columns.sum(axis=0), weights @ scaled
         if not moments.voxels.form.joint:
-            # The first time course is constant: it takes the mean away.
+            # The first time course is constant, so its weight removes the mean.
             self.weights[-len(columns.T)] -= (mean @ scaled) * moments.design.frames_kept**0.5
 
     def correlate(
         self, here: slice, known: NDArray[np.floating] | tuple[Float, Float]
     ) -> tuple[Float, Float]:
-        """Return correlations (voxels, columns), and sums of squares (voxels,) about their mean.
+        """Return correlations (voxels, columns), and sums of squares (voxels,) about the mean.
 
-        Both are 0 of voxels without data, or of which cleaning leaves nothing but rounding.
+        Both are 0 for voxels without data, or with only rounding errors left after cleaning.
 
         Parameters
         ----------
         here, known
-            Which voxels, and their sums or cleaned frames, from `RunMoments.known`.
+            The voxels, and their sums or cleaned frames, from `RunMoments.known`.
         """
         moments, raw = self.moments, self.moments.squares[self.pieces, here].sum(axis=0)
         if not isinstance(known, tuple):
@@ -355,17 +355,17 @@ class _Part:
 
 
 def _solve(moments: RunMoments) -> tuple[Float, Float]:
-    """Solve and clean the ROI series, (frames kept, rois).
+    """Compute and clean the ROI series, (frames kept, rois).
 
-    Returns also (features, rois) weights, series = features @ weights.
+    Also returns weights (features, rois), with series = features @ weights.
     """
     weights, features = series_weights(moments), moments.features
     raw, columns = features[:, : len(weights)] @ weights, features[:, len(weights) :]
-    if moments.voxels.form.joint:  # of cleaned frames
+    if moments.voxels.form.joint:  # computed from frames that are already clean
         return raw, weights
     gamma = moments.inverse.T @ (columns.T @ raw)
     left: Float = raw - columns @ gamma
-    # ROIs that the confounds explain are blanked: their rounding correlates with anything.
+    # ROIs that the confounds explain fully are set to 0, as their rounding errors would correlate.
     size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
     left[:, (left**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
     return left, np.vstack([weights, -gamma])
@@ -376,7 +376,7 @@ def _reorder(row: NDArray[np.float32], first: NDArray[np.intp]) -> None:
 
 
 def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_], threads: int) -> Float:
-    """Return the share of each map's absolute weight that lies on covered voxels, (rois,)."""
+    """Return the fraction of each map's absolute weight that is on covered voxels, (rois,)."""
     combine = voxels.combine
     maps = voxels.maps if combine is None else voxels.maps[:, : voxels.grey_voxels]
     counted = np.stack([np.ones(len(covered)), covered], axis=1)
@@ -401,20 +401,19 @@ def _correlation(series: Float) -> Float:
 
 
 def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
-    """Return cleaned series of grey-matter voxels, of a run whose frames are held.
+    """Return cleaned series of grey-matter voxels, for a run whose frames are held.
 
     Parameters
     ----------
     moments
-        Of a whole run.
+        The sums of a whole run.
     most
-        Of more frames, return so many means in a row, each times the root of its number of frames:
-        the variance of noise is kept.
+        Largest number of columns. A longer run is averaged over consecutive frames; each mean is
+        multiplied by the root of its number of frames, so that the variance of noise is kept.
 
     Returns
     -------
-    (grey voxels, frames or means), in the order in which they are wanted; 0 where there is nothing
-    but rounding.
+    (grey voxels, frames or means), in the wanted order; 0 where only rounding errors are left.
     """
     frames, grey = moments.design.frames_kept, moments.grey_voxels
     edges = np.rint(np.linspace(0, frames, min(most, frames) + 1)).astype(np.intp)
@@ -431,11 +430,11 @@ def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
 
 
 def series_weights(moments: RunMoments) -> Float:
-    """(maps + 1, rois) weights that turn raw projections and voxel sums into ROI series.
+    """Return weights (maps + 1, rois) that turn raw projections and voxel sums into ROI series.
 
-    With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
-    the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
-    solved by itself.
+    With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is the
+    Gram matrix of the demeaned maps. This equals the pseudo-inverse of the maps, but needs no array
+    of that size. Each set of ROIs is solved separately.
     """
     voxels = moments.voxels
     gram, mean = _demeaned_gram(voxels.maps, moments.solved)
@@ -453,14 +452,14 @@ def _inverse(gram: Float) -> Float:
     values, vectors = np.linalg.eigh(gram)
     real = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
     inverse: Float = (vectors[:, real] / values[real]) @ vectors[:, real].T
-    # A map that is constant over these voxels has no series: rounding correlates with anything.
+    # A map that is constant over these voxels has no series; it would be rounding errors only.
     constant = np.diagonal(gram) <= MAPS_TOLERANCE**2 * np.diagonal(gram).max()
     inverse[constant], inverse[:, constant] = 0.0, 0.0
     return inverse
 
 
 def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tuple[Float, Float]:
-    """Return products of demeaned maps, and the maps' means, over the voxels that are solved."""
+    """Return the Gram matrix of demeaned maps, and the maps' means, over the solved voxels."""
     firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     some = [slice(low, low + VOXELS_AT_A_TIME) for low in firsts]
     mean, gram = np.zeros(len(maps)), np.zeros((len(maps), len(maps)))
@@ -553,8 +552,8 @@ def _measure(
     frames, voxels = bold.shape
     finite = np.abs(bold, where=np.isfinite(bold), out=np.zeros(bold.shape))
     if finite.size and finite.max() > np.finfo(np.float32).max:
-        raise ValueError("bold holds values beyond the range of float32. Expected: smaller units")
-    # Seconds mean nothing here: one segment.
+        raise ValueError("bold has values beyond the range of float32. Expected: smaller units")
+    # The time between frames does not matter here, as there is one segment.
     design = array_design(confounds, keep, frames, 1.0)
     dtype = np.float32 if bold.dtype == np.float32 else np.float64
 
@@ -572,19 +571,19 @@ def _measure(
 
 
 def real_numbers(values: object, name: str) -> NDArray[Any]:
-    """Return an array of real numbers as it is.
+    """Return values as an array, after checking that they are real numbers.
 
     Parameters
     ----------
     values
-        What was given for it.
+        The values to check.
     name
-        Of the array, for the error.
+        Name of the array, for the error.
 
     Raises
     ------
     TypeError
-        It holds texts, objects or complex numbers, or some of its values are masked.
+        The values are texts, objects or complex numbers, or some of them are masked.
 
     Examples
     --------
@@ -603,23 +602,24 @@ def real_numbers(values: object, name: str) -> NDArray[Any]:
 
 
 def array_design(confounds: object, keep: object, frames: int, tr_seconds: float) -> TemporalDesign:
-    """Turn the confounds (frames, columns) of arrays, and the frames that are kept, into a design.
+    """Build a temporal design from arrays.
 
     Parameters
     ----------
     confounds
-        None: no columns.
+        (frames, columns); None for no columns.
     keep
-        (frames,), None: all.
+        (frames,) bool; None keeps all frames.
     frames, tr_seconds
-        Number of frames, and seconds from one to the next.
+        Number of frames, and seconds between two frames.
 
     Raises
     ------
     TypeError
-        Confounds are no real numbers, or `keep` no truth values: indices would be taken for these.
+        Confounds are not real numbers, or `keep` is not boolean, as indices could be mistaken for
+        truth values.
     ValueError
-        They have another shape, a column has no finite number, or too few frames are left.
+        A shape is wrong, a column has no finite number, or too few frames are left.
     """
     table = np.zeros((frames, 0))
     if confounds is not None:

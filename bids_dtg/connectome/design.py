@@ -1,4 +1,4 @@
-"""The temporal design of a run: frames kept, columns projected out, degrees of freedom left."""
+"""The temporal design of a run: frames kept, columns projected out, residual degrees of freedom."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 
 # Length of the segments that the published model was trained on (600 frames of 0.72 s).
 SECONDS_PER_SEGMENT = 432.0
-SECONDS_PER_RUN = 86_400.0  # of a segment, where runs are to be left whole: none is longer
-# A column that varies by less than this share of its size holds rounding only.
+SECONDS_PER_RUN = 86_400.0  # segment length that leaves runs whole, as no run is longer
+# A column that varies by less than this fraction of its size is constant except for rounding.
 CONSTANT_TOLERANCE = 1e-9
-# A column of norm 1 is dependent if less than this is left of it beside the columns before it;
-# confound tables are text with about six digits and more.
+# A column of norm 1 is dependent if less than this remains after projecting out earlier columns.
+# Confounds tables are text with six or more digits.
 RANK_TOLERANCE = 1e-6
-# What may become of a confound column.
+# How a confound column may be treated, in words.
 _UNUSUAL = {
     "filled": "filled with their mean where n/a",
     "constant": "left out as constant",
     "dependent": "left out as combinations of earlier columns",
 }
-# With fewer residual degrees of freedom any two series correlate.
+# With fewer residual degrees of freedom, any two series correlate.
 LEAST_DOF = 3
-# Autocorrelations beyond this share of the run's length rest on few pairs of frames.
+# Longest lag as a fraction of the run; longer lags have too few pairs of frames.
 LONGEST_LAG = 0.25
-# Courses transformed at a time: memory stays small beside a run's sums.
+# Number of time courses that are transformed at a time, to save memory.
 _AT_A_TIME = 64
-# Least weight of a segment: one without dof left must not make an average fail.
+# Least weight of a segment, so that an average does not fail if a segment has no dof left.
 _LEAST_WEIGHT = 1.0
 
 Float = NDArray[np.float64]
@@ -36,25 +36,25 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TemporalDesign:
-    """Which frames of a run count, and what is regressed out of them.
+    """Which frames of a run are kept, and what is regressed out of them.
 
-    Cleaning is the projection I - C C' on the kept frames, after y - N W y has taken away the
-    noise components, if there are any: ICA-AROMA's non-aggressive denoising (Pruim et al. 2015),
-    as fsl_regfilt does it. Censored frames are removed, so they touch nothing.
+    Noise components, if any, are first removed as y - N W y, which is ICA-AROMA's non-aggressive
+    denoising (Pruim et al. 2015) as implemented by fsl_regfilt. Then the projection I - C C' is
+    applied to the kept frames. Censored frames are removed before, so they have no influence.
     """
 
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
     basis: NDArray[np.float64]  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
-    # Names of the confound columns: those given, in order; filled, which had n/a in kept frames,
-    # replaced by the mean of the others; constant, left out as that or without any value over the
-    # kept frames; dependent, left out as linear combinations of the columns before.
+    # Names of confound columns. given: all, in order; filled: had n/a in kept frames, replaced by
+    # the mean of the other values; constant: left out, as constant or without values over the kept
+    # frames; dependent: left out, as linear combinations of earlier columns.
     columns: Mapping[str, tuple[str, ...]]
     filtering: int  # independent columns of the stop band, which come before the confounds
     noise: Float  # N, (frames kept, noise components), mean 0
     # W, (noise components, frames kept), their rows in the pseudo-inverse of all components
     noise_weights: Float
-    lost_before: float = 0.0  # degrees of freedom that earlier cleaning took; NaN: not known
+    lost_before: float = 0.0  # degrees of freedom used by earlier cleaning; NaN if unknown
 
     @classmethod
     def build(
@@ -73,8 +73,8 @@ class TemporalDesign:
         Parameters
         ----------
         confounds
-            (frames, columns); NaN or infinite values are filled with the mean of the column's
-            kept finite ones. None: the intercept alone.
+            (frames, columns); values that are not finite are replaced by the mean of the column's
+            finite values in kept frames. None means the intercept alone.
         names
             A name for each column.
         keep
@@ -82,10 +82,10 @@ class TemporalDesign:
         tr_seconds
             Time between frames, in seconds.
         stop_band
-            (frames, columns) further columns without names, of frequencies to remove.
+            (frames, columns), unnamed columns of frequencies to remove.
         mixing, noise
             (frames, components) finite time courses of all components of an ICA, and
-            (components,) which of them are noise, to be taken away non-aggressively.
+            (components,) which of them are noise; these are removed non-aggressively.
 
         Raises
         ------
@@ -131,16 +131,16 @@ class TemporalDesign:
 
     @property
     def seconds_kept(self) -> float:
-        """Time of the frames that are kept."""
+        """Duration of the kept frames."""
         return self.frames_kept * self.tr_seconds
 
     @property
     def rank(self) -> int:
-        """Dimensions that cleaning takes away: columns projected out, noise, the intercept."""
+        """Number of dimensions that cleaning removes: columns, noise components, intercept."""
         return int(self.basis.shape[1] + self.noise.shape[1])
 
     def residual_dof(self, rows: NDArray[np.intp] | None = None) -> float:
-        """Return the residual degrees of freedom: frames kept, minus what cleaning takes.
+        """Return the residual degrees of freedom: kept frames minus those used by cleaning.
 
         Parameters
         ----------
@@ -149,9 +149,9 @@ class TemporalDesign:
 
         Returns
         -------
-        Of all frames, their number minus the rank of the design. A column that acts in a part of
-        a run is spent there: of some frames it is the trace of the residual projection over them,
-        so that the parts of a run add up to the whole. NaN where earlier cleaning is not known.
+        For all frames, their number minus the rank of the design. For some frames, the trace of
+        the residual projection over them, so that a column counts where it acts and the parts of a
+        run add up to the whole. NaN if earlier cleaning is unknown.
 
         Examples
         --------
@@ -169,12 +169,12 @@ class TemporalDesign:
         return float(max(len(rows) - taken, 0.0) - share * self.lost_before)
 
     def clean(self, series: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Take away what cleaning takes of given series.
+        """Clean time series.
 
         Parameters
         ----------
         series
-            (frames kept, series), one column a series, before cleaning.
+            (frames kept, series), one column per series.
 
         Returns
         -------
@@ -194,7 +194,7 @@ class TemporalDesign:
         return left - self.basis @ (self.basis.T @ left)
 
     def removal(self) -> tuple[Float, Float]:
-        """Return cleaning as y - Z L Z'y.
+        """Return the matrices of cleaning in the form y - Z L Z'y.
 
         Returns
         -------
@@ -209,9 +209,9 @@ class TemporalDesign:
         return columns, projected @ projected.T + (columns.T @ beside) @ (weights @ columns)
 
     def left(self) -> tuple[Float, Float]:
-        """Return cleaning as E T'y: E and T, (frames kept, dimensions that are left).
+        """Return the matrices of cleaning in the form E T'y.
 
-        E is orthonormal.
+        Both are (frames kept, remaining dimensions), and E is orthonormal.
         """
         courses = np.linalg.qr(self.basis, mode="complete")[0][:, self.basis.shape[1] :]
         return courses, courses - self.noise_weights.T @ (self.noise.T @ courses)
@@ -232,7 +232,7 @@ class TemporalDesign:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for a log: what was unusual."""
+        """Sentences on unusual columns, for a log."""
         return tuple(
             f"Columns {words}: {', '.join(self.columns[what])}."
             for what, words in _UNUSUAL.items()
@@ -248,7 +248,7 @@ class TemporalDesign:
         Parameters
         ----------
         seconds_per_segment
-            Length that segments should have.
+            Desired length of segments.
 
         Examples
         --------
@@ -259,9 +259,9 @@ class TemporalDesign:
         (array([  0, 100, 200]), (0,), (1,))
         """
         count = max(1, round(self.seconds_kept / seconds_per_segment))
-        count = min(count, max(1, self.frames_kept // 4))  # halves of two frames at least
+        count = min(count, max(1, self.frames_kept // 4))  # halves have at least two frames
         edges = np.rint(np.linspace(0, self.frames_kept, 2 * count + 1)).astype(np.intp)
-        # Every second edge parts two segments; of an odd number, the middle one is cut too.
+        # Every second edge separates two segments; if their number is odd, the middle one is cut.
         every = range(2 * count + 1)
         kept = [edge for edge in every if edge % 2 == 0 or edge == count]
         sets, first = [], 0
@@ -274,10 +274,11 @@ class TemporalDesign:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Equal parts of a run's kept frames, in pieces that also share it out to two equal halves.
+    """Equal segments of a run's kept frames, made of pieces that also form two equal halves.
 
-    A piece is a segment; where the number of segments is odd, the middle one is two pieces. So
-    hardly more sums are kept than there are segments, and pieces in turn make two halves.
+    Each segment is one piece, except that the middle one of an odd number is cut into two pieces.
+    So the number of pieces is even: odd and even pieces form two halves, and there are hardly more
+    sums than segments.
     """
 
     edges: NDArray[np.intp]  # (pieces + 1,), positions among the kept frames
@@ -294,18 +295,18 @@ class Segments:
         return tuple(range(self.pieces))
 
     def rows(self, pieces: Sequence[int]) -> NDArray[np.intp]:
-        """Positions of the pieces' frames among the kept ones."""
+        """Return the positions of the pieces' frames among the kept frames."""
         parts = [np.arange(self.edges[n], self.edges[n + 1], dtype=np.intp) for n in pieces]
         return np.concatenate(parts)
 
     @property
     def odd(self) -> tuple[int, ...]:
-        """First, third, ... piece."""
+        """The first, third, ... piece."""
         return self.whole[::2]
 
     @property
     def even(self) -> tuple[int, ...]:
-        """Second, fourth, ... piece."""
+        """The second, fourth, ... piece."""
         return self.whole[1::2]
 
 
@@ -313,27 +314,28 @@ def effective_dof(series: NDArray[np.floating], design: TemporalDesign) -> float
     """Return the effective degrees of freedom of the correlation of two cleaned series.
 
     Bartlett's correction (1946; Afyouni et al. 2019, NeuroImage 199: 609) divides the number of
-    frames by the sum over lags of the product of two series' autocorrelations. Cleaning makes
-    autocorrelation too, which the residual degrees of freedom have paid for already; so that sum
-    is compared with the one that white noise has after the same cleaning:
-    ``residual * B(white noise) / B(series)``, residual at most.
+    frames by B, the sum over lags of the product of the two series' autocorrelations. Cleaning
+    causes autocorrelation too, but the residual degrees of freedom already account for it. B is
+    therefore compared with its value for white noise after the same cleaning. The result is
+    ``residual * B(white noise) / B(series)``, but at most the residual degrees of freedom.
 
     Parameters
     ----------
     series
-        (frames kept, series) cleaned ROI series; the product of autocorrelations is the mean over
-        pairs of them. Those that are 0 throughout count for nothing.
+        (frames kept, series), cleaned ROI series; products of autocorrelations are averaged over
+        pairs of series. Series that are 0 throughout are ignored.
     design
-        By which they were cleaned.
+        The design by which they were cleaned.
 
     Returns
     -------
-    NaN where the residual degrees of freedom are not known, or no series varies.
+    The degrees of freedom; NaN if the residual ones are unknown or no series varies.
 
     Examples
     --------
-    Of 400 frames of white noise minus their mean, 399 are free; of an AR(1) process with
-    coefficient a, about (1 - a^2) / (1 + a^2) of these (Quenouille 1948, Biometrika 35: 261).
+    400 frames of white noise minus their mean have 399 degrees of freedom. For an AR(1) process
+    with coefficient a, it is about (1 - a^2) / (1 + a^2) of these (Quenouille 1948, Biometrika 35:
+    261).
 
     >>> import numpy as np
     >>> design = TemporalDesign.build(None, [], np.ones(400, dtype=bool), tr_seconds=2.0)
@@ -348,7 +350,7 @@ def effective_dof(series: NDArray[np.floating], design: TemporalDesign) -> float
     places, frames = np.flatnonzero(design.keep), len(design.keep)
     lags = max(2, int(LONGEST_LAG * frames))
     pairs = _products(np.ones((len(places), 1)), places, frames)[:lags, 0]
-    rounded = np.rint(pairs)  # of frames, both kept, that lie so far apart
+    rounded = np.rint(pairs)  # number of pairs of kept frames at each lag
     weights = np.where(rounded > 0, 2.0 / np.maximum(rounded, 1), 0.0)
     weights[0] /= 2
     of_series = _products(varying, places, frames)[:lags]
@@ -360,9 +362,9 @@ def effective_dof(series: NDArray[np.floating], design: TemporalDesign) -> float
 
 
 def _mean_over_pairs(autocorrelations: Float) -> Float:
-    """Return the mean product (lags,) of two of the series' autocorrelations (lags, series).
+    """Return the mean product (lags,) of two different series' autocorrelations (lags, series).
 
-    Pairs of different series: their chance parts cancel, which those of a square would not.
+    The chance parts of two different series cancel, unlike those of a squared autocorrelation.
     """
     count = autocorrelations.shape[1]
     sums, squares = autocorrelations.sum(axis=1), (autocorrelations**2).sum(axis=1)
@@ -371,9 +373,9 @@ def _mean_over_pairs(autocorrelations: Float) -> Float:
 
 
 def _products(courses: Float, places: NDArray[np.intp], frames: int) -> Float:
-    """Sum products of frames that lie 0, 1, … frames apart: (frames, courses).
+    """Return sums of products of frames at lags 0, 1, …: (frames, courses).
 
-    `courses` (frames kept, courses) are put where they were measured; dropped frames count 0.
+    `courses` (frames kept, courses) are placed at the frames `places`; dropped frames count as 0.
     """
     whole = np.zeros((2 * frames, courses.shape[1]))
     whole[places] = courses
@@ -401,14 +403,15 @@ def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> floa
     Parameters
     ----------
     seconds, residual_dof
-        Time of the segment in seconds, and its residual degrees of freedom.
+        Duration of the segment in seconds, and its residual degrees of freedom.
     by_dof
-        Whether the residual degrees of freedom of all segments of the average are known.
+        Whether the residual degrees of freedom of all segments of the average are known, and are
+        the weights; otherwise the durations are.
 
     Raises
     ------
     ValueError
-        They are not known of this one.
+        `by_dof` is set, but they are unknown for this segment.
 
     Examples
     --------
@@ -425,13 +428,13 @@ def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> floa
 def _fill_and_centre(
     table: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Fill missing values, centre, scale to norm 1; list which were filled and are constant."""
+    """Fill missing values, centre, scale to norm 1; return also which were filled, and constant."""
     finite = np.isfinite(table)
     known = np.where(finite, table, 0.0)
     means = known.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
     centred = np.where(finite, table - means, 0.0)
     size = np.abs(known).max(axis=0, initial=0.0)
-    # Scaled first: a sum of squares of 1e200 would overflow.
+    # Scale first, as the sum of squares of 1e200 would overflow.
     scaled = centred / np.where(size > 0, size, 1.0)
     constant: NDArray[np.bool_] = np.abs(scaled).max(axis=0, initial=0.0) <= CONSTANT_TOLERANCE
     norms = np.linalg.norm(scaled, axis=0)
@@ -454,13 +457,13 @@ def _require_dof(frames: int, columns: int, filtering: int, noise: int) -> None:
 
 
 def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Orthonormal basis (frames, rank) of what columns (frames, columns) span once centred."""
+    """Return an orthonormal basis (frames, rank) of the span of centred columns."""
     if not columns.shape[1]:
         return np.zeros(columns.shape)
-    # Here, as most runs have no frequencies to remove, and the import takes 0.2 s.
+    # Imported here, as it takes 0.2 s and most runs have no frequencies to remove.
     from scipy.linalg import qr
 
-    # Over the frames that are kept, cosines are neither orthogonal nor centred any more.
+    # After censoring, cosines are neither orthogonal nor centred.
     basis, triangle, _ = qr(columns - columns.mean(axis=0), mode="economic", pivoting=True)
     rank = int(np.count_nonzero(np.abs(np.diag(triangle)) > RANK_TOLERANCE))
     spanned: NDArray[np.float64] = basis[:, :rank]
@@ -470,18 +473,18 @@ def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
 def _orthonormal(
     columns: NDArray[np.float64], given: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Gram-Schmidt in the order given, beside columns that are orthonormal already.
+    """Apply Gram-Schmidt to columns in order, after columns that are already orthonormal.
 
-    Returns which columns are independent, and the basis of both.
+    Returns which columns are independent, and the basis of all.
     """
     independent = np.zeros(columns.shape[1], dtype=bool)
     basis = np.hstack([given, np.empty_like(columns)])
     rank = given.shape[1]
     for position, column in enumerate(columns.T):
-        if rank == len(columns) - 1:  # centred columns span no more
+        if rank == len(columns) - 1:  # the largest rank of centred columns
             break
         rest = column.copy()
-        for _ in range(2):  # the second turn removes the first one's rounding
+        for _ in range(2):  # the second round removes rounding errors of the first
             rest -= basis[:, :rank] @ (basis[:, :rank].T @ rest)
         norm = np.linalg.norm(rest)
         if norm > RANK_TOLERANCE:
@@ -492,10 +495,10 @@ def _orthonormal(
 
 
 def _beside(basis: Float, both: Float) -> Float:
-    """Orthonormal columns that span others (frames, columns) beside an orthonormal basis."""
+    """Return orthonormal columns that extend an orthonormal basis to the span of other columns."""
     norms = np.linalg.norm(both, axis=0)
     both = both[:, norms > 0] / norms[norms > 0]
-    for _ in range(2):  # the second turn removes the first one's rounding
+    for _ in range(2):  # the second round removes rounding errors of the first
         both = both - basis @ (basis.T @ both)
     spanning, sizes, _ = np.linalg.svd(both, full_matrices=False)
     return spanning[:, sizes > RANK_TOLERANCE]

@@ -1,15 +1,16 @@
 """Sums over one pass of a run, from which every cleaned correlation follows.
 
-ROI series are linear in a frame: series = P y, with y a frame's voxels, so that the products of
-voxels with series are known once the products with the raw projections b = M y are (M the ROI
-maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, Z] and y^2, with Z the
-time courses that cleaning removes, are all that a pass has to keep; they add up over blocks and
-pieces.
+ROI series are linear in a frame: series = P y, where y are the voxels of a frame. Products of
+voxels with ROI series therefore follow from products with the raw projections b = M y, where M are
+the ROI maps. Cleaning is linear in time. Hence a pass only needs the sums over frames of
+y [b, 1'y, Z] and y^2, where Z are the time courses that cleaning removes. These sums add up over
+blocks and pieces.
 
-Frames themselves are held in memory where they are fewer than such sums, as of a short run, and
-where ROI series are solved on places that are standardised in time: that needs the sd of all kept
-frames first. Of a long run these are in a temporary file. Where cleaning leaves a few dimensions of
-many frames, as of a narrow band, these are held: T'y, of which a cleaned voxel is E T'y.
+Frames are held instead of sums in two cases: in a short run with fewer frames than sums, and in the
+partial form, whose ROI series are computed from voxels standardised in time, which requires the
+standard deviation over all kept frames first. For long runs, frames of the partial form are held in
+a temporary file. If cleaning leaves few dimensions, as with a narrow frequency band, only these are
+held: T'y, from which a cleaned voxel is E T'y.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import temporary_error
 
 Float = NDArray[np.float64]
-# Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
+# Voxels handled at a time, so that their values and sums stay in the processor's cache.
 _VOXELS = 4096
-# Bytes of frames that are held in memory: more are in a temporary file.
+# Most bytes of frames that are held in memory; larger amounts go to a temporary file.
 _IN_MEMORY = 64 * 2**20
-# Of a voxel's or ROI's sum of squares, less than this left after cleaning is rounding.
+# If cleaning leaves less than this fraction of a sum of squares, the rest is rounding error.
 RESIDUAL_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class RunVoxels:
-    """The voxels of a run that are summed over: grey-matter voxels first, then the other ones.
+    """The voxels of a run that enter the sums: grey-matter voxels first, then the others.
 
     Examples
     --------
@@ -56,22 +57,22 @@ class RunVoxels:
     True
     """
 
-    # (rois, voxels), that make the ROI series; 0 outside the brain. Products are of their type:
-    # those of float32 run at twice the speed in half the memory.
+    # (rois, voxels), the maps that define the ROI series; 0 outside the brain. Products have their
+    # type; float32 takes half the time and memory.
     maps: NDArray[np.floating]
-    grey_voxels: int  # number of leading voxels whose connectome is wanted
-    valid: NDArray[np.bool_]  # (voxels,), that have data; the others are never read
-    # (voxels,), where ROI series may be solved: the brain; None: wherever there are data.
+    grey_voxels: int  # number of leading voxels that get a connectome
+    valid: NDArray[np.bool_]  # (voxels,), whether they have data; the others are never read
+    # (voxels,), brain mask, in which ROI series are computed; None for all voxels with data.
     brain: NDArray[np.bool_] | None = None
-    # A voxel that is 0 in all frames has no data (zero-filled edge of the field of view). If False
-    # it counts as a constant one.
+    # Whether a voxel that is 0 in all frames has no data (zero-filled edge of the field of view);
+    # otherwise it counts as constant.
     zeros_missing: bool = True
-    # (grey voxels,), where each grey-matter voxel stands in what is made of the sums; None: as here
+    # (grey voxels,), position of each grey-matter voxel in the results; None for the same order
     order: NDArray[np.intp] | None = None
-    # Of the connectome. ROI series of the partial form are solved on grey-matter voxels alone, each
-    # standardised in time, and set by set.
+    # Form of the connectome. ROI series of the partial form are computed for each set separately,
+    # from grey-matter voxels alone, each standardised in time.
     form: Form = MARGINAL
-    # (rois, maps), where the ROIs' maps are combinations of `maps`; None: they are `maps`.
+    # (rois, maps), if the ROIs' maps are combinations of `maps`; None if they are `maps`.
     combine: NDArray[np.floating] | None = None
 
     @property
@@ -80,11 +81,11 @@ class RunVoxels:
         return len(self.maps if self.combine is None else self.combine)
 
     def wanted(self, here: slice) -> slice | NDArray[np.intp]:
-        """Return where some grey-matter voxels stand in what is made of the sums."""
+        """Return the positions of some grey-matter voxels in the results."""
         return here if self.order is None else self.order[here]
 
     def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return values (grey voxels,) as they stand in what is made of the sums."""
+        """Return values (grey voxels,) in the order of the results."""
         if self.order is None:
             return values
         ordered = np.empty_like(values)
@@ -93,9 +94,9 @@ class RunVoxels:
 
 
 class _Filed:
-    """Numbers (frames, voxels) in a temporary file: `_VOXELS` of them lie together.
+    """Numbers (frames, voxels) in a temporary file, stored in groups of `_VOXELS` voxels.
 
-    They are read and written plainly: pages of a mapped file count as memory.
+    The file is read and written instead of mapped, as mapped pages would count as memory.
     """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
@@ -114,7 +115,7 @@ class _Filed:
         return temporary_error(err, f"{self._bytes >> 20} MB")
 
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
-        """All frames of voxels that lie together."""
+        """Return all frames of voxels of one group."""
         here, low = index[1], index[1].start // _VOXELS * _VOXELS
         count, of_one = min(_VOXELS, self._voxels - low), self._frames * self._dtype.itemsize
         read = os.pread(self._file, count * of_one, low * of_one)
@@ -122,7 +123,7 @@ class _Filed:
         return np.frombuffer(read, self._dtype).reshape(-1, count)[:, there]
 
     def __setitem__(self, index: tuple[slice, slice], values: NDArray[Any]) -> None:
-        """Set consecutive frames of all voxels that lie together."""
+        """Set consecutive frames of all voxels of one group."""
         part = np.ascontiguousarray(values, self._dtype)
         before = self._frames * index[1].start + (index[0].start or 0) * part.shape[1]
         try:
@@ -140,11 +141,11 @@ class RunMoments:
     design
         Frames kept and columns to project out.
     voxels
-        The voxels over which values are summed: places and brain mask.
+        The voxels that enter the sums: grey matter and the rest of the brain.
     segments
-        Pieces of the run whose sums are kept apart.
+        Pieces of the run, whose sums are kept separately.
     subtracted
-        (voxels,) volume that was subtracted from each frame, so that little cancels later.
+        (voxels,), volume that was subtracted from each frame for numerical precision.
     """
 
     def __init__(
@@ -158,28 +159,28 @@ class RunMoments:
         dtype, (maps, count) = voxels.maps.dtype, voxels.maps.shape
         self.design, self.segments, self.voxels = design, segments, voxels
         self.subtracted, self.grey_voxels = subtracted, voxels.grey_voxels
-        # (voxels,), so few without data that they are in the ROI series; nothing else is of them.
+        # (voxels,), which left the field of view; ROI series include them if they are few.
         self.lost = np.zeros(count, dtype=bool)
-        # (voxels,), on which the ROI series are solved if they have data.
+        # (voxels,), from which ROI series are computed if they have data.
         brain = True if voxels.brain is None else voxels.brain
         self._solvable = np.asarray(voxels.valid & brain)
         self._maps = voxels.maps
         columns, weights = design.removal()
         pieces, width = segments.pieces, maps + 1 + columns.shape[1]
-        # (frames kept, maps + 1 + columns): b, the sum over voxels, the cleaning's time courses
+        # (frames kept, maps + 1 + columns): b, the sum over voxels, the time courses of cleaning
         self._features = np.zeros((design.frames_kept, width), dtype)
         self._features[:, maps + 1 :] = columns
-        # (columns, columns), b = Z'y @ it; Z is orthonormal up to the rounding of its stored type.
+        # (columns, columns), weights b = Z'y @ inverse; corrects for the rounding of stored Z.
         stored = self.features[:, maps + 1 :]
         self.inverse: Float = np.linalg.inv(stored.T @ stored) @ weights.T
         # (pieces, voxels) sums of y^2.
         self.squares = np.zeros((pieces, count))
-        # (frames kept, grey voxels), after `clean` cleaned; or with E and T, T'y, (dimensions, grey
-        # voxels). None: there are sums.
+        # (frames kept, grey voxels), which `clean` cleans; or, with E and T in `_courses`, T'y
+        # (dimensions, grey voxels). None if sums are kept.
         self._held: NDArray[np.floating] | _Filed | None = None
         self._courses: tuple[NDArray[Any], NDArray[Any]] | None = None
-        self._blocks: list[slice] = []  # of frames, as they came
-        self._total = np.zeros(self.grey_voxels)  # (grey voxels,), of y
+        self._blocks: list[slice] = []  # frames of each block that was added
+        self._total = np.zeros(self.grey_voxels)  # (grey voxels,), sum of y
         if voxels.form.joint or design.frames_kept < pieces * width:
             shape = design.frames_kept, self.grey_voxels
             if 2 * design.basis.shape[1] > design.frames_kept:
@@ -191,16 +192,16 @@ class RunMoments:
             else:
                 self._held = np.zeros(shape, held)
             return
-        # Sums over a piece: y times the features, minus the share of the blocks' means, whose
-        # pieces, rows and values are apart.
+        # Sums over each piece of y times the features, without the blocks' means; these are kept
+        # separately, with their pieces and rows.
         self._cross = np.zeros((pieces, self.grey_voxels, width), dtype)
         self._means: list[tuple[int, slice, NDArray[Any]]] = []
 
     def add(self, frames: Block, first: int) -> None:
-        """Add kept frames, best 16 or more: of each call a mean volume is kept."""
+        """Add kept frames, ideally 16 or more, as each call stores a mean volume."""
         values = np.asarray(frames, self._features.dtype)
         last, maps, grey = first + len(values), len(self._maps), self.grey_voxels
-        # Where places are standardised, projections wait for their sd.
+        # In the partial form, projections are computed later, as they need the voxels' sd.
         total, solvable = np.zeros((len(values), maps + 1)), self._solvable.astype(values.dtype)
         for low in range(0, 0 if self.voxels.form.joint else values.shape[1], _VOXELS):
             part = values[:, low : low + _VOXELS]
@@ -227,11 +228,11 @@ class RunMoments:
                 squares[done:] += np.einsum("tv,tv->v", own[:, done:], own[:, done:])
 
     def _accumulate(self, piece: int, values: NDArray[Any], rows: slice) -> None:
-        """Add grey matter in frames of one piece, in place.
+        """Add grey-matter voxels in frames of one piece; `values` are changed in place.
 
-        Slow drifts, far larger than what cleaning leaves, lie in the block's mean. Taking it out
-        before the products, and adding its share in float64 at the end, keeps their rounding
-        that of the rest.
+        Slow drifts, far larger than the cleaned signal, are mostly in the block's mean. The mean is
+        therefore subtracted before the products, and its contribution is added in float64 at the
+        end, so that rounding errors are relative to the remaining signal.
         """
         features, frames = self._features[rows], len(values)
         means = np.zeros(values.shape[1], values.dtype)
@@ -243,7 +244,7 @@ class RunMoments:
             mean = average @ part
             part -= mean
             product = part.T @ features
-            # The mean is rounded: what is left of it counts too.
+            # The mean is rounded, so the small remaining mean is added too.
             rest = product[:, intercept] / features[0, intercept]
             square += np.einsum("tv,tv->v", part, part)
             square += 2.0 * mean * rest
@@ -261,8 +262,8 @@ class RunMoments:
     def known(self, here: slice) -> NDArray[np.floating] | tuple[Float, Float]:
         """Return cleaned frames of some voxels, (frames kept, voxels), or their sums.
 
-        Sums are of y times the features, (pieces, voxels, maps + 1 + columns); and what cleaning
-        takes, as weights of its time courses, (voxels, columns).
+        Sums are those of y times the features, (pieces, voxels, maps + 1 + columns), followed by
+        the weights of the time courses that cleaning removes, (voxels, columns).
         """
         if isinstance(self._held, np.ndarray) and self._courses:
             return np.asarray(self._courses[0] @ self._held[:, here].astype(self._maps.dtype))
@@ -276,7 +277,7 @@ class RunMoments:
         return sums, sums.sum(axis=0)[:, -len(self.inverse) :] @ self.inverse
 
     def clean(self, threads: int) -> None:
-        """Clean the frames that are held, once, and project them where places are standardised."""
+        """Clean the frames that are held; in the partial form, also compute projections."""
         if self._held is None:
             return
         held, joint, maps = self._held, self.voxels.form.joint, len(self._maps)
@@ -289,7 +290,7 @@ class RunMoments:
             left = held[:, here]
             if courses is None:
                 left = self.design.clean(left)
-            elif filed:  # as `add` does
+            elif filed:  # in the same blocks as `add`
                 products = (courses[1][rows].T @ left[rows] for rows in self._blocks)
                 left = np.add.reduce([*products], dtype=np.float64)
             size = (left**2).sum(axis=0)
@@ -319,13 +320,13 @@ class RunMoments:
 
     @property
     def varying(self) -> NDArray[np.bool_]:
-        """(voxels,), valid and not constant over the kept frames."""
+        """(voxels,), whether valid and not constant over the kept frames."""
         varying: NDArray[np.bool_] = self.voxels.valid & (self.squares.sum(axis=0) > 0)
         return varying
 
     @property
     def solved(self) -> NDArray[np.bool_]:
-        """(voxels,), those on which the ROI series are solved: with data, constant or not."""
+        """(voxels,), whether ROI series are computed from it: has data, constant or not."""
         solved = self._solvable
         if self.voxels.zeros_missing and not self.voxels.form.joint:
             solved = np.asarray(solved & (self.varying | (self.subtracted != 0)))
@@ -347,14 +348,14 @@ def measure_run(
     Parameters
     ----------
     open_blocks
-        Starts reading the run: yields (first frame, (frames, voxels) block), all frames in order.
-        Blocks are changed.
+        Starts reading the run; yields (first frame, (frames, voxels) block), with all frames in
+        order. Blocks are changed in place.
     design
         Frames kept and columns to project out.
     voxels
-        The voxels over which values are summed: places and brain mask.
+        The voxels that enter the sums: grey matter and the rest of the brain.
     segments
-        How the kept frames are cut.
+        How the kept frames are divided.
     smoothing, outside
         As for `add_up`.
     threads
@@ -378,7 +379,7 @@ def measure_run(
 
 
 def ratio(above: NDArray[np.floating], below: NDArray[np.floating]) -> Float:
-    """Divide; 0 where that is undefined.
+    """Divide; the result is 0 where undefined.
 
     Examples
     --------

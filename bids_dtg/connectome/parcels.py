@@ -1,6 +1,6 @@
-"""Mean series of an atlas' parcels from one pass over a run, their correlations and edges.
+"""Mean time series of an atlas's parcels from one pass over a run, their correlations and edges.
 
-Edges of connectomes between parcels are those above the diagonal.
+Edges of a parcel connectome are its values above the diagonal.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class ParcelSeries:
-    """Cleaned series of parcels, standardised over the frames that are kept."""
+    """Cleaned time series of parcels, standardised over the kept frames."""
 
     # (parcels, frames), mean 0 and standard deviation 1 (of n, not n - 1) over the kept frames;
     # NaN at the other frames, and for parcels without enough coverage or without signal.
     values: NDArray[np.float32]
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
     tr_seconds: float  # time between frames
-    coverage: Float  # (parcels,), share of each parcel's voxels with signal
-    residual_dof: float  # kept frames minus what cleaning took; NaN where that is not known
-    # (parcels,), percent of the parcel's mean signal that a value of 1 stands for; NaN where the
-    # mean is not known, as in series that others have centred. None: series that were read.
+    coverage: Float  # (parcels,), fraction of each parcel's voxels with signal
+    residual_dof: float  # kept frames minus those used by cleaning; NaN if unknown
+    # (parcels,), percent signal change that a value of 1 represents; NaN if the parcel's mean is
+    # unknown, as in series that were centred before. None for series read from files.
     percent: Float | None = None
 
     @classmethod
@@ -45,8 +45,8 @@ class ParcelSeries:
     ) -> ParcelSeries:
         """Clean and standardise mean series.
 
-        A parcel that cleaning leaves nothing of but rounding has no series, as one of
-        which less than half is covered.
+        A parcel has no series if less than half of it is covered, or if only rounding errors are
+        left after cleaning.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class ParcelSeries:
         design
             Frames kept, and what is regressed out of them.
         coverage
-            (parcels,), share of each parcel with signal.
+            (parcels,), fraction of each parcel with signal.
 
         Examples
         --------
@@ -84,7 +84,7 @@ class ParcelSeries:
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """(parcels,), which have a series."""
+        """(parcels,), whether a parcel has a series."""
         return np.asarray(np.isfinite(self.values[:, self.keep]).all(axis=1), bool)
 
     def correlation(self) -> Float:
@@ -101,23 +101,23 @@ class ParcelSeries:
         """
         present = np.flatnonzero(self.present)
         series = self.values[np.ix_(present, np.flatnonzero(self.keep))].astype(np.float64)
-        series /= np.linalg.norm(series, axis=1, keepdims=True)  # float32 has rounded them
+        series /= np.linalg.norm(series, axis=1, keepdims=True)  # corrects float32's rounding
         found = np.full((len(self.values),) * 2, np.nan)
         found[np.ix_(present, present)] = np.clip(series @ series.T, -1.0, 1.0)
         found[present, present] = 1.0
         return found
 
     def filled(self) -> tuple[NDArray[np.float32], float]:
-        """Fill the gaps between the first and the last kept frame, for a model of whole series.
+        """Fill the gaps between the first and last kept frames, for models that need no gaps.
 
         Returns
         -------
         series
-            (parcels, frames from the first to the last that is kept): frames that are not kept
-            are interpolated linearly, then each parcel is standardised again. NaN for parcels
-            without a series.
+            (parcels, frames), from the first to the last kept frame. Censored frames are
+            interpolated linearly, then each parcel is standardised again. NaN for parcels without
+            a series.
         share
-            Of these frames that were filled, 0 to 1.
+            Fraction of these frames that were filled, 0 to 1.
 
         Examples
         --------
@@ -137,26 +137,26 @@ class ParcelSeries:
 
 
 class _Sums:
-    """Sums of a run's frames over parcels: (frames kept, parcels), however many voxels there are.
+    """Sums over the voxels of each parcel, (frames kept, parcels).
 
     Parameters
     ----------
     frames, parcels
         Numbers of kept frames and of parcels.
     parcel
-        (voxels,), number of the parcel of each, never decreasing.
+        (voxels,), index of each voxel's parcel, in ascending order.
     subtracted
-        (voxels,) volume that was subtracted from the frames before they are added.
+        (voxels,), volume that was subtracted from the frames before they are added.
     """
 
     def __init__(self, frames: int, parcels: int, parcel: Indices, subtracted: Block) -> None:
         self.subtracted, self.total = subtracted, np.zeros((frames, parcels))
-        # (voxels,), with a value other than 0 in a kept frame so far.
+        # (voxels,), whether a kept frame so far had a value other than 0.
         self.with_data = subtracted != 0
         self._filled, self._starts = np.unique(parcel, return_index=True)
 
     def add(self, frames: Block, first: int) -> None:
-        """Add consecutive kept frames, (frames, voxels), the first at a place among them."""
+        """Add consecutive kept frames, (frames, voxels); `first` is the first one's position."""
         if len(self._starts):
             sums = np.add.reduceat(frames, self._starts, axis=1, dtype=np.float64)
             self.total[first : first + len(frames), self._filled] = sums
@@ -174,11 +174,11 @@ def parcel_series(
     smoothing: MakeSmoothing | None = None,
     outside: NDArray[np.bool_] | None = None,
 ) -> ParcelSeries:
-    """Reduce a run to cleaned series of parcels in one pass, as `add_up` does.
+    """Reduce a run to cleaned time series of parcels in one pass, by `add_up`.
 
-    A voxel with NaN or infinity in a kept frame, or one that leaves the field of view, is left out
-    of all frames: a single one is a large share of its parcel. So is one that is 0 in all of them
-    (zero-filled edge of the field of view).
+    A voxel is excluded from all frames if it has NaN or infinity in a kept frame, leaves the field
+    of view, or is 0 in all frames (zero-filled edge of the field of view), as a single voxel may be
+    a large part of its parcel.
 
     Parameters
     ----------
@@ -187,9 +187,9 @@ def parcel_series(
     design
         Frames kept and columns that are removed from the series.
     parcel
-        (voxels,), number of the parcel of each, never decreasing.
+        (voxels,), index of each voxel's parcel, in ascending order.
     sizes
-        (parcels,), voxels of each parcel, read or not; of half of them there must be data.
+        (parcels,), number of voxels of each parcel, read or not; half of them must have data.
     """
 
     def start(subtracted: Block, _: NDArray[np.bool_]) -> _Sums:
@@ -205,9 +205,9 @@ def parcel_series(
 
 
 def fisher_z(correlation: NDArray[np.floating[Any]]) -> Float:
-    """Return Fisher z of correlations (regions, regions), NaN on the diagonal.
+    """Return Fisher z of correlations (regions, regions), with NaN on the diagonal.
 
-    NaN also where there is no correlation, and where it is 1 or -1, whose z is not finite
+    Values are also NaN where the correlation is missing, or is 1 or -1, whose z is not finite
     (Fisher 1915, doi:10.2307/2331838).
 
     Examples
@@ -223,14 +223,14 @@ def fisher_z(correlation: NDArray[np.floating[Any]]) -> Float:
 
 
 def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
-    """Average edges over runs, weighted; what a run has not is the mean of the others.
+    """Average edges over runs with weights; where a run has no value, over the other runs.
 
     Parameters
     ----------
     edges
         (regions, regions) of each run, NaN where it has no value.
     weights
-        Of the runs, above 0.
+        Weights of the runs, above 0.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def upper_edges(matrices: NDArray[Any]) -> NDArray[Any]:
 
 
 def fc_strength(connectivities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Return the mean entry above the diagonal, (..., regions, regions) to (...); NaN is left out.
+    """Return the mean entry above the diagonal, (..., regions, regions) to (...), ignoring NaN.
 
     Examples
     --------
@@ -274,7 +274,7 @@ def fc_strength(connectivities: NDArray[np.floating[Any]]) -> NDArray[np.floatin
 
 
 def finite_mean(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Return the mean over the last axis of what is finite; NaN where nothing is.
+    """Return the mean of finite values over the last axis; NaN if there are none.
 
     Examples
     --------

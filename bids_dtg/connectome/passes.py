@@ -1,4 +1,4 @@
-"""One pass over the blocks of a run: which voxels have data, smoothing, what is not finite."""
+"""One pass over the blocks of a run: finding voxels with data, and smoothing."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from bids_dtg.connectome.design import TemporalDesign
 
 Block = NDArray[np.floating]
 Blocks = Generator[tuple[int, Block], None, None]
-# From the voxels with data, (voxels,), to what smooths a frame (voxels,) among them, in place.
+# Takes which voxels (voxels,) have data, and returns a function that smooths frames in place.
 MakeSmoothing = Callable[[NDArray[np.bool_]], Callable[[NDArray[np.float32]], None]]
-# A mean above this share of the median voxel's is a signal, and not the noise around a head.
+# A mean above this fraction of the median voxel's is signal, not noise outside the head.
 _SIGNAL = 0.05
-OUTSIDE = 0.001  # share of voxels: where as many leave the field of view, ROI series lack them
-_SAMPLED = 256  # voxels by which it is seen whether a run has a mean
-MOST_COLUMNS = 600  # of a carpet: a page shows no more
+OUTSIDE = 0.001  # fraction of voxels; if as many leave the field of view, ROI series exclude them
+_SAMPLED = 256  # number of voxels by which it is decided whether a run has a mean
+MOST_COLUMNS = 600  # of a carpet plot, as a page cannot show more
 
 
 class Sums(Protocol):
-    """What a pass adds frames to."""
+    """Sums to which a pass adds frames."""
 
     def add(self, frames: Block, first: int) -> None:
-        """Add consecutive kept frames, (frames, voxels), minus the volume that was subtracted.
+        """Add consecutive kept frames, (frames, voxels), from which a volume was subtracted.
 
-        `first` is the place of the first one among the kept frames. Voxels without data are 0. The
-        memory may be changed.
+        `first` is the position of the first one among the kept frames. Voxels without data are 0.
+        The array may be changed in place.
         """
 
 
@@ -37,15 +37,15 @@ S = TypeVar("S", bound=Sums)
 
 
 class PartlyZero:
-    """Finds voxels that are 0 in some kept frames and have a signal in others.
+    """Finds voxels that are 0 in some kept frames and have signal in others.
 
-    A head that moves takes voxels out of the field of view, and programs fill frames with 0 there.
-    In a series without a mean, 0 is a value like others: none is found there.
+    Head motion takes voxels out of the field of view, where programs fill frames with 0. In a
+    series whose mean was subtracted, 0 is an ordinary value, so no voxels are found there.
 
     Parameters
     ----------
     valid
-        (voxels,) that may have data: the brain.
+        (voxels,), whether they may have data: the brain.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class PartlyZero:
         self._moments = np.zeros((2, len(self._some)))  # sums of values, and of squares
 
     def add(self, frames: NDArray[Any]) -> None:
-        """Add kept frames (frames, voxels), of any type of numbers."""
+        """Add kept frames (frames, voxels) of any numeric type."""
         self._frames += len(frames)
         for frame in frames:
             self._zeros += frame == 0
@@ -74,7 +74,7 @@ class PartlyZero:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(voxels,), that left the field of view."""
+        """(voxels,), whether they left the field of view."""
         with np.errstate(over="ignore", invalid="ignore"):
             mean, square = self._moments / self._frames
             spread = np.sqrt(np.maximum(square - mean**2, 0))
@@ -101,30 +101,31 @@ def add_up(
     outside: NDArray[np.bool_] | None = None,
     few: float = 0.0,
 ) -> tuple[S, NDArray[np.bool_]]:
-    """Add up all kept frames of a run, a second time where voxels turn out to have no data.
+    """Add up all kept frames of a run; read it again if voxels turn out to have no data.
 
     A voxel with NaN or infinity in a kept frame becomes invalid. If that happens after the first
-    block, its earlier values are in the sums: the run is read once more without it.
+    block, the sums contain its earlier values, so the run is read once more without it.
 
     Parameters
     ----------
     open_blocks
-        Starts reading: yields (first frame, block), all frames in order. Blocks are changed.
+        Starts reading; yields (first frame, block), with all frames in order. Blocks are changed
+        in place.
     design
         Which frames are kept.
     start
-        Begins the sums with the volume (voxels,) that is subtracted from the frames, and which
-        voxels are valid; the volume is 0 at others.
+        Creates the sums from the volume (voxels,) that is subtracted from the frames, which is 0
+        at invalid voxels, and from which voxels are valid.
     valid
-        (voxels,) that may have data.
+        (voxels,), whether they may have data.
     smoothing
-        Makes what smooths each frame. Voxels that are 0 in all of the first block have no data
-        then: zeros would be drawn in.
+        Makes the function that smooths each frame. Voxels that are 0 throughout the first block
+        then count as having no data, as smoothing would spread their zeros.
     outside
-        (voxels,), that leave the field of view; set once all blocks have been read. None: they are
-        searched for in the blocks.
+        (voxels,), whether they leave the field of view; filled in once all blocks have been read.
+        None to search for them in the blocks.
     few
-        Share of the voxels below which those that leave it stay in the sums.
+        If a smaller fraction of voxels leaves the field of view, they stay in the sums.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def add_up(
     Raises
     ------
     ValueError
-        No frame is kept, or frames are missing or hold values that cannot be summed.
+        No frame is kept, frames are missing, or values cannot be summed.
     """
     for _ in range(2):
         zeros = PartlyZero(valid)
@@ -159,9 +160,9 @@ def _once(
     smoothing: MakeSmoothing | None,
     zeros: PartlyZero | None,
 ) -> tuple[S, NDArray[np.bool_], bool]:
-    """Read the run once: the sums, which voxels are finite, and whether all frames were added.
+    """Read the run once; return the sums, which voxels are finite, and whether sums are complete.
 
-    From the first block with values that are not finite on, these are only looked for.
+    After a first block with values that are not finite, the rest is only searched for more.
     """
     sums: S | None = None
     finite = np.ones(len(valid), bool)
@@ -176,7 +177,7 @@ def _once(
             if zeros is not None:
                 zeros.add(kept)
             if sums is None:
-                with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
+                with np.errstate(invalid="ignore"):  # infinities of both signs give NaN
                     mean = kept.mean(axis=0, dtype=np.float64).astype(kept.dtype)
                 usable = valid & np.isfinite(mean)
                 if smoothing is not None:
@@ -190,7 +191,7 @@ def _once(
                 sums = start(subtracted, usable)
             kept[:, absent] = 0
             with np.errstate(over="ignore", invalid="ignore"):
-                kept -= mean  # little cancels later, and smoothing rounds less
+                kept -= mean  # for numerical precision of sums and smoothing
                 adding = adding and bool(np.isfinite(kept.sum()))
             if not adding:
                 finite &= np.isfinite(kept).all(axis=0)
@@ -206,7 +207,7 @@ def _once(
 
 
 class Carpet:
-    """Series of a few voxels over the frames of a run, before cleaning and after it.
+    """Carpet plot: time series of a few voxels of a run, before and after cleaning.
 
     Parameters
     ----------
@@ -229,12 +230,12 @@ class Carpet:
     """
 
     def __init__(self, voxels: NDArray[np.intp], frames: int) -> None:
-        self.each = max(1, -(-frames // MOST_COLUMNS))  # frames of a column
+        self.each = max(1, -(-frames // MOST_COLUMNS))  # number of frames per column
         self._voxels = voxels
         self._values = np.zeros((frames, len(voxels)), np.float32)
 
     def watching(self, blocks: Blocks) -> Blocks:
-        """Yield blocks as they are, and take what is wanted of each; a second pass begins anew."""
+        """Yield blocks unchanged, and copy the voxels from each; a second pass overwrites them."""
         with closing(blocks):
             for first, block in blocks:
                 self._values[first : first + len(block)] = block[:, self._voxels]
@@ -243,20 +244,21 @@ class Carpet:
     def standardised(
         self, design: TemporalDesign, *, cleaned: bool = False
     ) -> NDArray[np.floating]:
-        """Return series, in standard deviations of kept frames.
+        """Return the series, in units of their standard deviation over kept frames.
 
         Parameters
         ----------
         design
-            Which frames are kept, and what cleaning takes away.
+            Which frames are kept, and what cleaning removes.
         cleaned
-            Whether series are cleaned, over the frames that are kept; else they are minus their
-            linear trend.
+            Whether to return cleaned series over the kept frames; otherwise, only the linear trend
+            is removed.
 
         Returns
         -------
-        (rows, columns), one column per frame, or the mean of a few in a row of a long run; NaN in
-        rows without signal, and in columns without a frame of the cleaned.
+        (rows, columns), with one column per frame or, in a long run, per few consecutive frames,
+        which are averaged. NaN in rows without signal and, if cleaned, in columns without a kept
+        frame.
         """
         keep = design.keep
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
