@@ -104,6 +104,11 @@ def test_the_frames_at_the_start_are_dropped(model, networks, inferred, first, d
     np.testing.assert_array_equal(kept, whole[..., dropped:])
 
 
+def test_first_states_of_the_prior_have_its_variance(model, networks, inferred):
+    first = draw(model, networks, inferred, 100, 1, 0, first="prior").first
+    assert np.var(first) == pytest.approx(np.e, rel=0.1)  # of log-variance 1, of 3,000 values
+
+
 @pytest.mark.parametrize(
     ("inputs", "by_weights", "by_external"),
     [
