@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 # Packages that build the program, which pip would otherwise fetch without a hash.
 BUILD = ("hatchling>=1.27", "hatch-fancy-pypi-readme>=24.1")
 # Extras of every image, and of images with PyTorch, which can train models.
-EXTRAS, TORCH_EXTRAS = ("bids", "report"), ("cluster", "torch", "train", "umap")
+EXTRAS, TORCH_EXTRAS = ("bids",), ("cluster", "torch", "train", "umap")
 # Packages that only PyTorch for the GPU needs.
 _CUDA = re.compile(r"torch|triton|cuda-.*|nvidia-.*")
 _NAME = re.compile(r"[a-z0-9-]+")
