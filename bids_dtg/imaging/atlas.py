@@ -22,13 +22,13 @@ from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.atlases import AtlasFile, atlas_key, find_atlas_files
 from bids_dtg.inputs.templateflow import TemplateFlow
 
-# An image with more labels is a picture, not an atlas; the finest in use have some 1,000.
+# An image with more labels is not an atlas; the finest atlases in use have about 1,000.
 _MOST_PARCELS = 10_000
-_LARGEST = np.iinfo(np.int32).max  # label
-# Voxels of the lattice that are counted around the model's grid (64 mm at 2 mm), and around the
-# labels of an image that is in another space.
+_LARGEST = np.iinfo(np.int32).max  # largest label
+# Margin in voxels around the model's grid (64 mm at 2 mm), and around the labels of an image in
+# another space, within which a parcel's voxels are counted.
 _MARGIN, _WARPED = 32, 10
-MIN_COVERAGE = 0.5  # share of a parcel that must have values; else its mean, or series, is n/a
+MIN_COVERAGE = 0.5  # fraction of a parcel that must have values, or else its mean or series is n/a
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +48,23 @@ class Atlas:
     ('Schaefer2018_seg-7n_scale-400', array([0, 0, 1, 2]))
     """
 
-    entities: Mapping[str, str]  # atlas, and seg and scale where it has several; atlas first
+    entities: Mapping[str, str]  # atlas first, then seg and scale if it has several parcellations
     labels: NDArray[np.int64]  # (places,), 0 outside every parcel
-    parcels: Mapping[int, str]  # label -> name, all parcels of the image by their labels
-    # (parcels,), voxels of the model's lattice in each parcel, within the model's mask or not
+    parcels: Mapping[int, str]  # label -> name, all parcels of the image, in order of labels
+    # (parcels,), number of grid voxels in each parcel, inside or outside the model's mask
     voxels: NDArray[np.int64]
-    file: AtlasFile | None = None  # where it is from; None: made of arrays
+    file: AtlasFile | None = None  # its source; None if made from arrays
 
     @property
     def key(self) -> str:
-        """What its files, and the intervals of its parcels' means, are found by."""
+        """Key in names of its files, and of the intervals of its parcels' means."""
         return atlas_key(self.entities)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the parcels' indices and of the labels at the places, as little-endian int64.
+        """SHA-256 of the parcels' indices and of the labels at voxels, as little-endian int64.
 
-        Where it is equal, two atlases of one name have the same parcels at the same places.
+        If it is equal, two atlases of the same name have the same parcels at the same voxels.
         """
         indices = np.array([len(self.parcels), *self.parcels], "<i8")
         content = indices.tobytes() + self.labels.astype("<i8").tobytes()
@@ -72,13 +72,13 @@ class Atlas:
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 of all that its files depend on: labels, sizes and names of the parcels."""
+        """SHA-256 of everything that its files depend on: labels, sizes and names of parcels."""
         content = json.dumps([self.digest, self.voxels.tolist(), list(self.parcels.values())])
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
     def columns(self) -> NDArray[np.intp]:
-        """The parcel at each place as its number in `parcels`, (places,); their count for none."""
+        """(places,), position of each voxel's parcel in `parcels`; their number if it has none."""
         return _columns(self.labels, self.parcels)
 
 
@@ -94,19 +94,19 @@ def find_atlas(
     Parameters
     ----------
     name_or_file
-        As `bids_dtg.inputs.atlases.find_atlas_files` takes it: ``"Schaefer400"``,
-        ``"HCP"`` or the path of a label image.
+        A name such as ``"Schaefer400"`` or ``"HCP"``, or the path of a label image, as for
+        `bids_dtg.inputs.atlases.find_atlas_files`.
     places
         Voxels of the model: grid and mask.
     templateflow
-        Folder that further atlases and transforms are looked for in; None: this machine's.
+        Folder that is searched for further atlases and transforms; None for this machine's.
     datasets
-        BIDS data sets of atlases.
+        BIDS datasets of atlases.
 
     Raises
     ------
     SettingsError
-        There is no such atlas, it is in another space, or it is no atlas.
+        There is no such atlas, it is in another space, or the image is not an atlas.
 
     Examples
     --------
@@ -130,22 +130,21 @@ def choose_atlases(
     templateflow: TemplateFlow,
     datasets: Sequence[Path] = (),
 ) -> tuple[Atlas, ...]:
-    """Read the atlases of a call, by their names and files, at the model's voxels; as `find_atlas`.
+    """Read several atlases, given by names and files, at the model's voxels; see `find_atlas`.
 
     Raises
     ------
     SettingsError
-        One of them cannot be had.
+        An atlas cannot be found or used.
     """
     files = find_atlas_files(asked, places.grid.space, templateflow, datasets)
     return tuple(_read_atlas(file, places) for file in files)
 
 
 def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
-    """Read a label image at the centres of voxels, nearest neighbour.
+    """Read a label image at the centres of voxels, by nearest neighbour.
 
-    Where the image is in another space, the labels are those at the points that its transforms
-    lead to.
+    If the image is in another space, voxels are first mapped there by its transforms.
     """
     try:
         volume, affine = read_single(file.image)
@@ -155,7 +154,7 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     parcels, stored = _parcels(volume, file), volume.ravel(order="F")
 
     def at(index: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Return the labels at voxels (n, 3) of the grid's lattice, (n,); 0 outside the image."""
+        """Return the labels (n,) at voxel indices (n, 3) of the grid; 0 outside the image."""
         points = map_points(apply_affine(places.grid.affine, index), transforms)
         found = LatticeSampling.nearest(volume.shape, affine, points)
         return np.where(found.covered, stored[found.source], 0).astype(np.int64)
@@ -166,7 +165,7 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
             f"--atlases {file.image} has no label in the model's grey matter",
             expected=f"a label image in {places.grid.space}",
         )
-    # Voxels of the grid's lattice in each parcel, beyond the grid too.
+    # Count the voxels in each parcel on the grid extended beyond its borders.
     counts = np.zeros(len(parcels) + 1, np.int64)
     steps = np.linalg.inv(places.grid.affine) @ affine
     first, last = _lattice_box(volume, steps, places.grid.shape, warped=bool(transforms))
@@ -178,15 +177,15 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
 
 
 def _parcels(volume: NDArray[np.generic], file: AtlasFile) -> dict[int, str]:
-    """Return the labels of an image without the background, and their names by its table."""
-    # Sheet by sheet: all at once would take ten times as much memory.
+    """Return the labels of an image without the background, with names from its table."""
+    # Slice by slice, as all at once would take ten times as much memory.
     found = np.unique(np.concatenate([np.unique(sheet) for sheet in volume.T]))
     numbers, names = found.astype(np.float64), file.names
     are_whole = (numbers >= 0) & (numbers <= _LARGEST) & (numbers == np.rint(numbers))
     if not are_whole.all() or len(found) > _MOST_PARCELS:
         raise SettingsError(
-            f"--atlases {file.image} is no label image",
-            expected=f"one whole number a voxel, 0 or above, of at most {_MOST_PARCELS:,} parcels",
+            f"--atlases {file.image} is not a label image",
+            expected=f"integers of 0 or more, and at most {_MOST_PARCELS:,} parcels",
         )
     indices = [int(label) for label in found if label]
     if names is None:
@@ -195,8 +194,8 @@ def _parcels(volume: NDArray[np.generic], file: AtlasFile) -> dict[int, str]:
         raise SettingsError(
             f"--atlases: the table {file.table} has no row for {len(lacking)} of the "
             f"{len(indices)} labels in {file.image.name}, the first {lacking[0]}",
-            expected="a row for each label; a table that counts from 0 beside an image that "
-            "counts from 1 would name every parcel wrongly",
+            expected="a row for each label, as a table that counts from 0 would name every parcel "
+            "of an image that counts from 1 wrongly",
             remedy="correct the column index of the table",
         )
     return {index: names[index] for index in indices}
@@ -205,22 +204,22 @@ def _parcels(volume: NDArray[np.generic], file: AtlasFile) -> dict[int, str]:
 def region_means(
     maps: NDArray[np.floating], atlas: Atlas, fewest: float = 0.0
 ) -> NDArray[np.float64]:
-    """Average maps over the places of each parcel that have a value.
+    """Average maps over the voxels of each parcel that have a value.
 
-    Equal to nilearn's `NiftiLabelsMasker` with a mask of the voxels that have a value.
+    The result equals nilearn's `NiftiLabelsMasker` with a mask of the voxels that have a value.
 
     Parameters
     ----------
     maps
         (maps, places); NaN where a map has no value.
     atlas
-        Number of the parcel at each place, and the parcels' names.
+        The parcel of each voxel, and the parcels' names.
     fewest
-        Share of a parcel that must have values, of the voxels that it has in the whole image.
+        Fraction of a parcel's voxels in the whole image that must have values.
 
     Returns
     -------
-    (maps, parcels); NaN for a parcel without a value, or with too few.
+    (maps, parcels); NaN for a parcel without values, or with too few.
 
     Examples
     --------
@@ -239,21 +238,21 @@ def region_means(
 
 
 def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]:
-    """Count the places of each parcel that have a value.
+    """Count the voxels of each parcel that have a value.
 
     Parameters
     ----------
     maps
         (maps, places); NaN where a map has no value.
     atlas
-        Number of the parcel at each place, and the parcels' names.
+        The parcel of each voxel, and the parcels' names.
 
     Returns
     -------
     (maps, parcels).
     """
     known = ~np.isnan(maps)
-    if (known == known[:1]).all():  # maps mostly lack the same places
+    if (known == known[:1]).all():  # maps usually lack the same voxels
         known = known[:1]
     counts = _sums(known, atlas).astype(np.int64)
     return np.broadcast_to(counts, (len(maps), counts.shape[1]))
@@ -267,7 +266,7 @@ def _sums(rows: Iterable[NDArray[np.floating | np.bool_]], atlas: Atlas) -> NDAr
 
 
 def _columns(labels: NDArray[np.integer], parcels: Mapping[int, str]) -> NDArray[np.intp]:
-    """Return the position of each label among the parcels, their count for other labels."""
+    """Return the position of each label among the parcels; their number for other labels."""
     wanted = np.array(list(parcels))
     found = np.searchsorted(wanted, labels)
     return np.where(wanted.take(found, mode="clip") == labels, found, len(wanted))
@@ -280,7 +279,7 @@ def _lattice_box(
     *,
     warped: bool,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first and the last index of a grid's lattice, (3,), that labels may lie at.
+    """Return the first and the last grid index, (3,), at which labels may lie.
 
     Parameters
     ----------
@@ -289,7 +288,7 @@ def _lattice_box(
     steps
         (4, 4), from indices of the volume to those of the grid.
     shape
-        Of the grid.
+        Shape of the grid.
     warped
         Whether the volume is in another space.
     """
@@ -297,7 +296,7 @@ def _lattice_box(
     filled = [np.flatnonzero(there.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     corners = np.array(list(itertools.product(*((along[0], along[-1]) for along in filled))))
     lattice = apply_affine(steps, corners)
-    # A voxel of the image may be larger than one of the lattice; templates differ by millimetres.
+    # Voxels of the image may be larger than those of the grid, and templates differ by millimetres.
     about = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if warped else 1)
     first = np.maximum(np.floor(lattice.min(axis=0) - about), -_MARGIN)
     last = np.minimum(np.ceil(lattice.max(axis=0) + about), np.array(shape) + _MARGIN)

@@ -1,4 +1,4 @@
-"""A run's BOLD file: the time between its frames, and frames read once by a thread of their own."""
+"""A run's BOLD file: its repetition time, and its frames, read once by a separate thread."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from bids_dtg.imaging.nifti import (
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.inputs.dataset import writes_wrong_times
 
-# Seconds by the unit that a header names; a number without one may be in any.
+# Seconds per unit of a header; a number without a unit may be in any of them.
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
-# A sidecar and a header that differ by more than this share do not describe one run.
+# A sidecar and a header that differ by more than this fraction do not describe the same run.
 _LARGEST_DIFFERENCE = 0.05
-# What differs by more than rounding is noted.
+# A larger difference is more than rounding, and is noted.
 _ROUNDING_SECONDS = 1e-3
 
 # The reader runs ahead by eleven blocks of this size (about 45 frames of int16 at 2 mm), so that it
-# goes on while 64 frames are summed up; memory is bounded whatever the frame's size and type.
+# continues while 64 frames are summed. Memory is bounded for any size and type of frame.
 _BUFFERS = 12
 _BLOCK_BYTES = 8 * 2**20
-# Of all buffers together, where a single frame is larger than a block; there are two at least.
+# Most bytes of all buffers, if single frames are larger than a block; there are at least two.
 _MOST_BYTES = 2**28
-# Of a block of frames that are wanted together, as for cubic splines: to interpolate them takes
-# longer than to inflate them, so that one block or two ahead are enough.
+# Most bytes of a block of frames that are processed together, as for cubic splines. Interpolating
+# takes longer than decompressing, so one or two blocks ahead are enough.
 _MOST_TOGETHER_BYTES = 2**26
 
 Stored = NDArray[np.generic]
@@ -50,7 +50,7 @@ def read_bold_header(path: Path) -> NiftiHeader:
     Raises
     ------
     RunError
-        As `read_header`; also sizes that are not those of a run, or an uncompressed file that is
+        As for `read_header`; also if its sizes are not those of a run, or an uncompressed file is
         shorter than its header says.
     """
     header = read_header(path)
@@ -73,33 +73,33 @@ def decide_repetition_time(
     stated: float | None,
     root: Path | None = None,
 ) -> tuple[float, tuple[str, ...]]:
-    """Decide the repetition time of a run by its sidecar and the header of its file.
+    """Decide the repetition time of a run from its sidecar and the header of its file.
 
     Parameters
     ----------
     bold
         The run's file, for messages.
     time
-        What its header has for the time between frames: a number, and a unit or None.
+        The header's time between frames: a number, and a unit or None.
     sidecar
-        The sidecar that states the time, for messages; None where none does.
+        The sidecar that states the time, for messages; None if there is none.
     stated
-        RepetitionTime of that sidecar, in seconds; None where none states it.
+        RepetitionTime of that sidecar, in seconds; None if there is none.
     root
-        The dataset whose program wrote the file; None where that is not known.
+        The dataset of the file, from which the program that wrote it is known; None if unknown.
 
     Returns
     -------
     tr_seconds
-        The sidecar's, or else the header's; above 0 and at most 20.
+        The sidecar's value, or else the header's; above 0 and at most 20.
     notes
-        Sentences on what was unusual.
+        Sentences on anything unusual.
 
     Raises
     ------
     RunError
-        Neither states it, it is longer than 20 s, or the two differ by more than 5 %, other than
-        by a mistake of the program that wrote the header.
+        Neither states it, it is longer than 20 s, or the two differ by more than 5 % and the
+        program that wrote the header is not known for this mistake.
 
     Examples
     --------
@@ -108,14 +108,14 @@ def decide_repetition_time(
     """
     value, unit = time
     words = f"{value:g} {unit or 'without a unit'}"
-    # Zooms are float32: 0.72 reads as 0.7200000286.
+    # Header values are float32, so 0.72 reads as 0.7200000286.
     header = round(value * _SECONDS.get(unit or "s", math.nan), 6)
-    # Programs that do not know the time leave 0, or 1 without a unit.
+    # Programs that do not know the time write 0, or 1 without a unit.
     is_known = 0 < header < math.inf and time != (1, None)
     if stated is None and not is_known:
         raise RunError(
-            f"{bold} has no repetition time in its sidecars, nor in its header ({words})",
-            expected="RepetitionTime (seconds) in the JSON file beside it",
+            f"{bold} has no repetition time, neither in sidecars nor in its header ({words})",
+            expected="RepetitionTime (seconds) in its JSON sidecar",
         )
     tr_seconds = header if stated is None else stated
     if not 0 < tr_seconds <= LONGEST_TR_SECONDS:
@@ -131,17 +131,17 @@ def decide_repetition_time(
         return stated, (f"The header states no repetition time ({words}): the sidecar's {used}.",)
     readings = [header] if unit else [round(value * factor, 6) for factor in _SECONDS.values()]
     stored = min(readings, key=lambda seconds: abs(seconds - stated))
-    # The header's precision is float32's, so the limit itself needs a little room.
+    # The header's value is float32, so the limit needs a small tolerance.
     if abs(stored - stated) > _LARGEST_DIFFERENCE * stated * (1 + 1e-6):
-        # A header that was made anew states 1 s; milliseconds that were called seconds, 1000 times.
+        # Known mistakes: a new header states 1 s, or milliseconds are labelled as seconds.
         is_usual = header == 1 or math.isclose(header, 1e3 * stated, rel_tol=1e-3)
         if is_usual and root is not None and writes_wrong_times(root):
             return stated, (
                 f"The sidecar's RepetitionTime {used}; the header has {words}: "
-                "some releases of fMRIPrep, XCP-D and fMRIPost wrote headers so by mistake.",
+                "some releases of fMRIPrep, XCP-D and fMRIPost wrote wrong headers.",
             )
         raise RunError(
-            f"{sidecar or bold} states a RepetitionTime of {stated:g} s, and the header of "
+            f"{sidecar or bold} states a RepetitionTime of {stated:g} s, but the header of "
             f"{bold} states {words}",
             expected="the same time between frames, within 5 %",
             remedy="find out which is right and correct the other",
@@ -156,22 +156,22 @@ def stream_blocks(
 ) -> Generator[Stored, None, None]:
     """Read a run's frames in order, at most `frames_per_block` at a time.
 
-    The file is read and inflated by a thread that runs ahead by a few blocks; it ends with
-    the iteration, however that ends. Memory does not depend on the length of the run.
+    A thread reads and decompresses the file, and runs ahead by a few blocks. It ends when the
+    iteration ends for any reason. Memory does not depend on the length of the run.
 
     Parameters
     ----------
     header
         Header of the BOLD file.
     frames_per_block
-        At most.
+        Largest number of frames in a block.
     together
-        How many frames are wanted in a block, if memory allows it.
+        Desired number of frames in a block, if memory allows it.
 
     Yields
     ------
-    (frames, file voxels), stored type, first file axis fastest. A block's memory is filled anew
-    once the next block is asked for.
+    (frames, file voxels), stored type, first file axis fastest. A block's memory is reused when
+    the next block is requested.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def stream_blocks(
     ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None] = queue.SimpleQueue()
     most = min(_MOST_BYTES, _BUFFERS * max(_BLOCK_BYTES, header.frame_bytes))
     count = max(2, min(_BUFFERS, most // (header.frame_bytes * per_block)))
-    # In one piece, which goes back to the system; smaller ones would stay with the process.
+    # Allocated as one array, which is returned to the system; smaller ones would not be.
     for buffer in np.empty((count, per_block, header.file_voxels), header.dtype):
         free.put(buffer)
     reader = threading.Thread(
@@ -209,7 +209,7 @@ def _fill(
     free: queue.SimpleQueue[Stored | None],
     ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None],
 ) -> None:
-    """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
+    """Fill free buffers in turn; None ends either side; errors are passed to the consumer."""
     try:
         with reading(header.path, RunError), open_values(header) as file:
             done = 0
@@ -223,7 +223,7 @@ def _fill(
                     raise _truncated(header, done * header.frame_bytes + held)
                 done += len(block)
                 if done == header.frames:
-                    file.read(1)  # reaches the gzip trailer, whose checksum is then compared
+                    file.read(1)  # reaches the gzip trailer, so that its checksum is verified
                 ready.put((buffer, len(block)))
         ready.put(None)
     except BaseException as err:
@@ -234,7 +234,7 @@ def _truncated(header: NiftiHeader, held: int) -> RunError:
     return RunError(
         f"{header.path} ends at frame {held // header.frame_bytes} of {header.frames}",
         expected="the whole run",
-        remedy="fetch or make the file anew",
+        remedy="fetch or make the file again",
     )
 
 
@@ -252,11 +252,11 @@ def stream_voxels(
     header
         Header of the BOLD file.
     sampling
-        Takes the voxels out of frames.
+        Takes the voxels from frames.
     frames_per_block
-        At most; products with larger blocks are faster, up to about 64 frames.
+        Largest number of frames in a block; products are faster up to about 64 frames.
     watch
-        Called with what passes by whole: the index of the first frame, and (frames, file voxels)
+        Called with each complete block: the index of its first frame, and (frames, file voxels)
         as `stream_blocks` yields them.
 
     Yields
@@ -264,13 +264,13 @@ def stream_voxels(
     first
         Index of the block's first frame in the run.
     block
-        (frames, voxels) float32. Its memory is filled anew once the next block is asked for;
-        until then the consumer may change it.
+        (frames, voxels) float32. Its memory is reused when the next block is requested; until
+        then the consumer may change it.
 
     Raises
     ------
     RunError
-        As `stream_blocks`.
+        As for `stream_blocks`.
     """
     voxels = np.empty((min(frames_per_block, header.frames), len(sampling.covered)), np.float32)
     first = held = 0
@@ -292,7 +292,7 @@ def stream_voxels(
 
 
 class MeanFrame:
-    """The mean of the first frames that are kept of a run, to look at.
+    """The mean of a run's first kept frames, as an image for reports.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ class MeanFrame:
     keep
         (frames,), which frames are kept.
     most
-        Frames to average; fewer where fewer are kept.
+        Largest number of frames to average.
 
     Examples
     --------
@@ -322,14 +322,14 @@ class MeanFrame:
 
     def __init__(self, header: NiftiHeader, keep: NDArray[np.bool_], most: int) -> None:
         self.header = header
-        self.frames = 0  # how many have been averaged
+        self.frames = 0  # number of frames averaged so far
         self._missing = np.flatnonzero(keep)[:most].tolist()
         self._sum = np.zeros(header.file_voxels, np.float32)
 
     def add(self, first: int, stored: Stored) -> None:
-        """Take what is wanted of (frames, file voxels), `first` being the first one's index.
+        """Add the wanted frames of a block (frames, file voxels) that begins at frame `first`.
 
-        A file that is read a second time adds nothing.
+        Reading a file a second time adds nothing.
         """
         while self._missing and self._missing[0] < first + len(stored):
             frame = stored[self._missing.pop(0) - first]
@@ -344,6 +344,6 @@ class MeanFrame:
         return mean
 
     def at(self, sampling: Sampling) -> NDArray[np.float32]:
-        """Take voxels out of the mean, scaled: (voxels,)."""
+        """Return the mean at voxels, scaled: (voxels,)."""
         taken = sampling.apply(self.stored[None], self.header.slope, self.header.inter)
         return taken.reshape(-1)

@@ -1,8 +1,8 @@
-"""Images and confounds that people hold in Python, taken as a run of files.
+"""Images and confounds given in Python, used as a run of files.
 
-What reads runs reads files. A path, or an image that nibabel has read from one, is that file with
-all that belongs to it; an image or table in memory is written to a temporary folder. So one way
-leads to a connectome, whoever calls.
+Runs are always read from files, so that there is only one code path to a connectome. A path, or an
+image that nibabel has read from one, stands for that file with its companions. An image or table
+in memory is written to a temporary folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bids_dtg.settings import InputType
 if TYPE_CHECKING:
     import pandas as pd
 
-# nibabel carries few types.
+# nibabel has few type annotations.
 _nib: Any = nib
 Image: TypeAlias = Any
 ImageLike: TypeAlias = "str | Path | Image | RestRun"
@@ -49,39 +49,39 @@ def as_run(
     mask: str | Path | Image | None = None,
     tr_seconds: float | None = None,
 ) -> Iterator[tuple[RestRun, Path | None]]:
-    """Take an image with its confounds as a run of files, for as long as the context is open.
+    """Provide an image and its confounds as a run of files, while the context is open.
 
     Parameters
     ----------
     image
-        Path of a BOLD series, an image of nibabel, or a run that `find_runs` has found. A file
-        that fMRIPrep or XCP-D has named brings its brain mask, table of confounds, sidecars and
-        transforms. Other names, and images in memory, are in the model's space.
+        Path of a BOLD series, a nibabel image, or a run from `find_runs`. A file with a name from
+        fMRIPrep or XCP-D is used with its brain mask, confounds table, sidecars and transforms.
+        Files with other names and images in memory are assumed to be in the model's space.
     confounds
-        Path or data frame: a table with fMRIPrep's columns, of which a strategy takes some. Array
-        (frames, columns): all of it is removed. None: the table beside the file.
+        Path or data frame: a table with fMRIPrep's columns, from which a strategy selects. Array
+        (frames, columns): all columns are removed. None: the file's own confounds table.
     rule
-        Where the run is wanted.
+        The space in which the run is needed.
     mask
-        The run's brain mask; None: that beside the file, where there is one.
+        The run's brain mask; None for the file's own, if there is one.
     tr_seconds
-        Time between frames; None: that of the sidecars or the header.
+        Time between frames; None for that of the sidecars or the header.
 
     Yields
     ------
     run
         The image with its files.
     columns
-        A table whose columns are all removed, in place of a strategy's; None: there is none.
+        A table whose columns are all removed, instead of a strategy's; None if there is none.
 
     Raises
     ------
     RunError
         A file cannot be used.
     SettingsError
-        There is no folder for temporary files, or no space in it.
+        Temporary files cannot be written.
     TypeError
-        Something is no image and no table.
+        An argument is not an image or a table.
     """
     with temporary_folder() as folder:
         run = image
@@ -106,7 +106,7 @@ def as_run(
 
 
 def _run_of(path: Path, rule: SpaceRule) -> RestRun:
-    """Take a BOLD file as a run: with its companions where its name is BIDS."""
+    """Return a BOLD file as a run, with its companions if it has a BIDS name."""
     root = next((p.parent for p in path.parents if p.name.startswith("sub-")), path.parent)
     try:
         label = parse_name(path.name).get("sub")
@@ -114,7 +114,7 @@ def _run_of(path: Path, rule: SpaceRule) -> RestRun:
         label = None
     if label is None:
         return _plain_run(path, rule)
-    kind: InputType = "fmriprep"  # if nothing states another
+    kind: InputType = "fmriprep"  # unless the dataset's description says otherwise
     with suppress(DatasetError):
         dataset = find_dataset(root)
         kind = "xcpd" if (dataset.root, dataset.input_type) == (root, "xcpd") else kind
@@ -122,11 +122,11 @@ def _run_of(path: Path, rule: SpaceRule) -> RestRun:
 
 
 def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
-    """Take a file whose name says nothing as a run in the model's space."""
+    """Return a file without a BIDS name as a run in the model's space."""
     label = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "image"
     try:
         tr_seconds, sidecars = repetition_time(path, path.parent)
-    except ValueError:  # sidecars go by names of BIDS
+    except ValueError:  # not a BIDS name, so there are no sidecars
         tr_seconds, sidecars = None, ()
     require_contents((path, *sidecars), label)
     return RestRun(
@@ -137,18 +137,16 @@ def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
         tr_seconds=tr_seconds,
         sidecars=sidecars,
         root=path.parent,
-        space_reason=f"{rule.model}, the model's, as nothing else is said of it",
+        space_reason=f"{rule.model}, the model's space, as the file's name states none",
     )
 
 
 def _as_file(image: str | Path | Image, path: Path) -> Path:
-    """Return the file of an image: its own, or `path`, where it is then written."""
+    """Return the file of an image: its own, or `path`, to which it is written."""
     if isinstance(image, str | Path):
         return Path(image).expanduser().absolute()
     if not isinstance(image, nib.spatialimages.SpatialImage):
-        raise TypeError(
-            f"an image is a path, an image of nibabel or a run, not {type(image).__name__}"
-        )
+        raise TypeError(f"an image is a path, a nibabel image or a run, not {type(image).__name__}")
     own = image.get_filename()
     if own is not None and _nib.is_proxy(image.dataobj):
         with suppress(OSError, nib.filebasedimages.ImageFileError):
@@ -156,15 +154,15 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
             if np.array_equal(kept.affine, image.affine) and kept.header == image.header:
                 return Path(own).absolute()
     data = np.asanyarray(image.dataobj)
-    # NIfTI has no truth values, and neither bool nor float16 loses anything so.
+    # NIfTI has neither bool nor float16; these types hold the same values.
     stored = {"?": np.uint8, "e": np.float32}.get(data.dtype.char, data.dtype)
-    # The header of a scaled file would round the values, but for the type.
+    # Without an explicit type, the header of a scaled file would round the values.
     written = _nib.Nifti1Image(data.astype(stored), image.affine, image.header, dtype=stored)
     return _written(partial(_nib.save, written), path)
 
 
 def _frame(values: ArrayLike) -> pd.DataFrame:
-    """Return an array as a table, by names that no strategy has."""
+    """Return an array as a table, with column names that no strategy uses."""
     import pandas as pd
 
     columns = np.asarray(values, np.float64)

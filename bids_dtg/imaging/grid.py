@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# NIfTI's codes of spaces: a scanner's, and MNI 152.
+# NIfTI codes of spaces: scanner, and MNI152.
 SCANNER_FORM, TEMPLATE_FORM = 1, 4
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A regular lattice of voxels in a template's space."""
+    """A regular grid of voxels in a template's space."""
 
     shape: tuple[int, int, int]  # voxels along i, j, k
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
     space: str = "MNI152NLin6Asym"  # TemplateFlow name of the template
     resolution: str | None = "2"  # label of the BIDS entity res-
-    form_code: int = TEMPLATE_FORM  # NIfTI's code of the space, of images on the grid
+    form_code: int = TEMPLATE_FORM  # NIfTI code of the space
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
@@ -31,18 +31,18 @@ class Grid:
 
     @property
     def voxel_sizes_mm(self) -> tuple[float, float, float]:
-        """Edges of a voxel along i, j, k."""
+        """Voxel size along i, j, k."""
         sizes = np.sqrt((np.asarray(self.affine)[:3, :3] ** 2).sum(axis=0))
         return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
 
     @property
     def entities(self) -> dict[str, str | None]:
-        """Entities in the names of images that lie on it."""
+        """BIDS entities of images on this grid."""
         return {"space": self.space, "res": self.resolution}
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What BIDS wants in the sidecars of images on it that are 0 outside the brain."""
+        """Sidecar entries that BIDS requires of images on this grid with 0 outside the brain."""
         sizes = " x ".join(f"{size:g}" for size in self.voxel_sizes_mm)
         shape = " x ".join(map(str, self.shape))
         return {
@@ -55,10 +55,10 @@ class Grid:
 
 @cache
 def standard_grid() -> Grid:
-    """Return the grid of what needs no model: FSL's 2 mm lattice of MNI152NLin6Asym.
+    """Return the grid that is used without a model: FSL's 2 mm grid of MNI152NLin6Asym.
 
-    The whole template, 91 x 109 x 91 voxels, as TemplateFlow's and fMRIPrep's res-2 images have
-    it, the first axis from right to left. Bundles of contrasts are cut out of the same lattice.
+    It covers the whole template, 91 x 109 x 91 voxels, as res-2 images of TemplateFlow and
+    fMRIPrep do; the first axis runs from right to left. Grids of contrast models are parts of it.
 
     Examples
     --------
@@ -78,9 +78,9 @@ def grid_over(
     *,
     space: str,
 ) -> Grid:
-    """Return a grid over an image's field of view, along its axes, with cubes as voxels.
+    """Return a grid with cubic voxels over an image's field of view, along the image's axes.
 
-    It is centred on the image and covers it: up to a voxel more along an axis.
+    It is centred on the image and covers it, with up to one voxel more along each axis.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def grid_over(
     edge_mm
         Edge of the grid's voxels.
     space
-        Label of the image's own space, which is no template's.
+        Label of the image's own space, which is not that of a template.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def grid_over(
     """
     rotation, sizes = np.asarray(affine, np.float64)[:3, :3], np.asarray(shape[:3])
     edges = np.sqrt((rotation**2).sum(axis=0))
-    # Rounding of a header's 32 bits is no reason for another voxel.
+    # The tolerance prevents an extra voxel due to rounding of the header's 32-bit numbers.
     count = np.maximum(np.ceil(sizes * edges / edge_mm - 1e-3), 1).astype(int)
     placed = np.array(affine, np.float64)
     placed[:3, :3] = rotation / edges * edge_mm
@@ -109,7 +109,7 @@ def grid_over(
 
 
 def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
-    """Return the edge of a cube that has the volume of a voxel of an affine (4, 4).
+    """Return the edge length of a cube with the voxel volume of an affine (4, 4).
 
     Examples
     --------
@@ -120,7 +120,7 @@ def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
 
 
 def apply_affine(affine: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.float64]:
-    """Map points, or indices, (n, 3) by an affine (4, 4).
+    """Map points or indices (n, 3) by an affine (4, 4).
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""NIfTI files: headers, masks and maps in, or one clear line on what is wrong; maps out as bytes.
+"""NIfTI files: reading headers, masks and maps, with clear errors; encoding maps as bytes.
 
-What is written is the bytes of a compressed NIfTI-1 file, the same for the same values.
+Maps are encoded as compressed NIfTI-1 files; equal values give equal bytes.
 """
 
 from __future__ import annotations
@@ -28,43 +28,43 @@ from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
 
-_nib: Any = nib  # nibabel and igzip carry no types
+_nib: Any = nib  # nibabel and igzip have no type annotations
 _IGzipFile: Any = igzip.IGzipFile
 _START_BYTES = 1024
-# igzip copies what it read: pieces of this size are still in the cache then.
+# Size of pieces to read; igzip copies what it has read, and pieces of this size stay in the cache.
 _READ_BYTES = 2**18
-# Units of time by the bits of the header's code; others are no time.
+# Units of time, by bits of the header's code; other codes are not times.
 _TIME_UNITS = {0: None, 8: "s", 16: "ms", 24: "us"}
 _TIME_UNIT_BITS = 0b111000
-# Forms that put no voxel further apart than this share of one are the same.
+# sform and qform agree if they put no voxel further apart than this fraction of a voxel.
 _SHARE_OF_VOXEL = 0.5
-# Of ISA-L: its faster levels do not always choose the same matches, so that equal maps would not
-# always give equal bytes. Float maps hardly shrink at any level.
+# ISA-L's level; faster ones are not deterministic, so equal maps could give different bytes. Float
+# maps hardly compress at any level.
 _LEVEL = 3
-# zlib's usual one: whole numbers shrink to a fifth of what ISA-L makes of them.
+# zlib's default level; integers take a fifth of the size that ISA-L gives.
 _SMALL_LEVEL = 6
-# wbits of a gzip container; its time stamp is 0, so equal maps give equal bytes.
+# wbits of a gzip container, whose time stamp is 0, so that equal maps give equal bytes.
 _GZIP_CONTAINER = 31
 
 
 @dataclass(frozen=True, eq=False)
 class NiftiHeader:
-    """What is needed to read a NIfTI file's values."""
+    """The information that is needed to read a NIfTI file's values."""
 
     path: Path  # the file
     shape: tuple[int, ...]  # sizes as stored, first axis fastest
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
     dtype: np.dtype[np.generic]  # stored type, with its byte order
-    slope: float  # value = stored * slope + inter; 1 where the header has 0
-    inter: float  # 0 where the slope is 0
-    offset: int  # byte of the (inflated) file at which the values start
-    time: tuple[float, str | None]  # the fourth zoom, and its unit where the header names one
-    # How far the qform puts a voxel from where the sform, which is used, does.
+    slope: float  # value = stored * slope + inter; 1 if the header has 0
+    inter: float  # 0 if the slope is 0
+    offset: int  # position in the (decompressed) file at which the values begin
+    time: tuple[float, str | None]  # time between frames, and its unit if the header states one
+    # Largest distance between a voxel's positions by qform and by sform, which is used.
     forms_differ_mm: float
 
     @property
     def frames(self) -> int:
-        """Number of volumes in time."""
+        """Number of frames."""
         return self.shape[3]
 
     @property
@@ -79,7 +79,7 @@ class NiftiHeader:
 
     @property
     def voxel_mm(self) -> float:
-        """Edge of a cube with the volume of its voxels."""
+        """Edge length of a cube with the volume of a voxel."""
         return voxel_edge_mm(self.affine)
 
 
@@ -87,25 +87,25 @@ class NiftiHeader:
 def reading_image(
     path: Path, *, as_what: str = "", expected: str = "", remedy: str = ""
 ) -> Iterator[bytes]:
-    """Read a file that is really there; what is raised meanwhile becomes one line on it.
+    """Check that a file has content, and turn exceptions while it is read into one-line errors.
 
     Parameters
     ----------
     path
         The file.
     as_what
-        What it is read as, as in " as NIfTI".
+        Expected format, such as " as NIfTI".
     expected, remedy
-        For errors that say neither.
+        Texts for errors that have none.
 
     Yields
     ------
-    Its first bytes.
+    The file's first bytes.
 
     Raises
     ------
     RunError
-        Missing, a folder, unreadable, a broken link, or a git-annex or LFS pointer; or damaged.
+        It is missing, a folder, a broken link, a git-annex or LFS pointer, unreadable or damaged.
     """
     with reading(path, RunError), open_foreign(path) as file:
         first = file.read(_START_BYTES)
@@ -113,7 +113,7 @@ def reading_image(
         raise RunError(
             f"{path} is a git-annex or LFS pointer without content",
             expected="the file's content",
-            remedy=f"fetch it first: datalad get {path}",
+            remedy=f"datalad get {path}",
         )
     try:
         with reading(path, RunError, as_what=as_what):
@@ -124,7 +124,7 @@ def reading_image(
 
 
 def open_values(header: NiftiHeader) -> BufferedIOBase:
-    """Open a file for reading its inflated bytes, from the first value on."""
+    """Open a file to read its decompressed bytes, beginning at the first value."""
     path = header.path
     file = _IGzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
     read_exactly(file, memoryview(bytearray(header.offset)))
@@ -132,13 +132,13 @@ def open_values(header: NiftiHeader) -> BufferedIOBase:
 
 
 def read_exactly(file: BufferedIOBase, target: memoryview) -> int:
-    """Fill `target` from the file; return how many bytes there were."""
+    """Fill `target` from the file; return how many bytes were read."""
     held = 0
     while held < len(target):
         try:
-            # readinto1 returns what there is before the error that ends a cut file
+            # readinto1 returns all bytes of a truncated file before it raises an error
             count = file.readinto1(target[held : held + _READ_BYTES])
-        except EOFError:  # a gzip file without its end
+        except EOFError:  # a truncated gzip file
             break
         if not count:
             break
@@ -152,10 +152,10 @@ def read_header(path: Path) -> NiftiHeader:
     Raises
     ------
     RunError
-        Not a NIfTI file, a damaged header, values that are neither integers nor reals, or no
-        affine, or two that contradict each other.
+        It is not a NIfTI file, its header is damaged, its values are neither integers nor real
+        numbers, or it has no affine or two contradictory ones.
     """
-    expected, remedy = "a NIfTI-1 or NIfTI-2 file", "fetch or make it anew"
+    expected, remedy = "a NIfTI-1 or NIfTI-2 file", "fetch or make it again"
     with reading_image(path, as_what=" as NIfTI", expected=expected, remedy=remedy):
         image = _nib.load(path)
         if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
@@ -190,37 +190,37 @@ def read_header(path: Path) -> NiftiHeader:
 
 
 def require_one_form(header: NiftiHeader) -> None:
-    """Refuse a file whose forms differ: it is not known to which of them transforms lead.
+    """Refuse a file whose sform and qform differ, as transforms may refer to either.
 
     Raises
     ------
     RunError
-        Its sform and its qform put voxels elsewhere.
+        Its sform and qform put voxels at different positions.
     """
     if header.forms_differ_mm:
         raise RunError(
             f"{header.path} has an sform and a qform that put a voxel "
-            f"{header.forms_differ_mm:.3g} mm apart, and transforms lead to one of them",
+            f"{header.forms_differ_mm:.3g} mm apart, and transforms may refer to either",
             expected="two forms that agree",
-            remedy="find out which the transforms were made with and set the code of the other "
-            "to 0",
+            remedy="find out with which one the transforms were made, and set the code of the "
+            "other to 0",
         )
 
 
 def _forms_differ(path: Path, header: Any, qform: NDArray[np.float64] | None) -> float:
-    """Compare sform and qform; return how far they differ (mm), 0 where one says it all.
+    """Return how far sform and qform differ (mm); 0 if they agree or there is only one.
 
     Raises
     ------
     RunError
-        There is neither, or they contradict each other: left is right, or both describe the same
-        space and put a voxel elsewhere.
+        There is neither, or they contradict each other: they swap left and right, or have the
+        same code but put voxels at different positions.
     """
     sform, s_code = header.get_sform(), int(header["sform_code"])
     if not s_code and qform is None:
         raise RunError(
-            f"{path} does not say where its voxels lie (its qform and sform codes are 0)",
-            expected="an sform or a qform: without them left and right are not known",
+            f"{path} does not state the positions of its voxels (its qform and sform codes are 0)",
+            expected="an sform or a qform, without which left and right are unknown",
         )
     if not s_code or qform is None:
         return 0.0
@@ -231,7 +231,7 @@ def _forms_differ(path: Path, header: Any, qform: NDArray[np.float64] | None) ->
         return 0.0
     mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
     if mirrored or s_code == int(header["qform_code"]):
-        what = "take opposite sides for left" if mirrored else "name the same space"
+        what = "swap left and right" if mirrored else "name the same space"
         raise RunError(
             f"{path} contradicts itself: its sform and qform {what} and put a voxel {far:.3g} mm "
             "apart",
@@ -247,7 +247,7 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     Returns
     -------
     array
-        As stored, or float32 where the header scales it or the file holds float64.
+        As stored, or float32 if the header scales it or the file holds float64.
     affine
         (4, 4), voxel indices to RAS+ mm.
 
@@ -260,14 +260,14 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
 
 
 def read_nilearn_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Read an image of the template that comes with nilearn: ICBM 152 (2009a symmetric), 1 mm.
+    """Read an image of the template that ships with nilearn: ICBM 152 (2009a symmetric), 1 mm.
 
-    The file is read, and nilearn not imported, which takes a second.
+    The file is read directly, as importing nilearn takes a second.
 
     Parameters
     ----------
     image
-        ``t1`` without skull, or the share of ``gm`` or ``wm``.
+        ``t1`` without skull, or the probability of ``gm`` or ``wm``.
 
     Returns
     -------
@@ -284,12 +284,12 @@ def read_nilearn_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.f
 
 
 def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    """Read a mask or map of one volume, (i, j, k); as `read_volume`.
+    """Read a mask or map of one volume, (i, j, k), as `read_volume` does.
 
     Raises
     ------
     RunError
-        As `read_volume`; also of several volumes, which are not read.
+        As for `read_volume`; also if there are several volumes.
     """
     header = read_header(path)
     if len(header.shape) < 3 or math.prod(header.shape[3:]) != 1:
@@ -304,12 +304,12 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float6
     stored = np.empty(math.prod(header.shape), header.dtype)
     with reading(header.path, RunError), open_values(header) as file:
         held = read_exactly(file, stored.view(np.uint8).data)
-        file.read(1)  # at the end of a compressed file its checksum is compared
+        file.read(1)  # reaches the end of a compressed file, so that its checksum is verified
     if held < stored.nbytes:
         raise RunError(
             f"{header.path} holds {held} bytes of values",
             expected=f"{stored.nbytes}, as its header says",
-            remedy="fetch or make it anew",
+            remedy="fetch or make it again",
         )
     values: NDArray[np.generic] = stored
     if header.slope != 1.0 or header.inter != 0.0:
@@ -320,17 +320,17 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float6
 
 
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
-    """Read a mask on the grid's lattice; False outside the file's field of view.
+    """Read a mask whose voxels coincide with the grid's; False outside its field of view.
 
     Returns
     -------
-    (i, j, k) bool, on the grid: where the file is finite and above 0.5, so that the edge of a
-    probability does not depend on rounding.
+    (i, j, k) bool, on the grid: whether the file is finite and above 0.5. The threshold keeps the
+    edge of a probability mask independent of rounding.
 
     Raises
     ------
     RunError
-        Damaged file, more than one volume, or another lattice.
+        The file is damaged, has more than one volume, or its voxels do not coincide.
     """
     values, affine = read_single(path)
     voxels = np.arange(math.prod(grid.shape))
@@ -341,7 +341,7 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
 
 
 def lies_on_lattice(path: Path, grid: Grid) -> bool:
-    """Return whether a file has voxels of the grid's lattice, by its header; no damaged one has."""
+    """Return whether a file's voxels coincide with the grid's, by its header; not if damaged."""
     try:
         header = read_header(path)
         LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
@@ -351,16 +351,16 @@ def lies_on_lattice(path: Path, grid: Grid) -> bool:
 
 
 def encode(header: Any, volumes: Iterable[NDArray[Any]], *, small: bool = False) -> bytes:
-    """Make a complete .nii.gz file of volumes (i, j, k): the same bytes for the same input.
+    """Return the bytes of a .nii.gz file of volumes (i, j, k); equal input gives equal bytes.
 
     Parameters
     ----------
     header
-        Of `make_header`, which says how the values are stored.
+        Header from `make_header`, which defines how values are stored.
     volumes
-        One after the other, of (i, j, k, n).
+        The volumes of (i, j, k, n), in order.
     small
-        Whether it is compressed harder, in ten times the time.
+        Whether to compress more, in ten times the time.
     """
     of_library = zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER) if small else None
     compressor = of_library or isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
@@ -383,24 +383,24 @@ def encode_integers(
     quick: bool = False,
     **said: Any,
 ) -> bytes:
-    """Make a complete .nii.gz file of one volume of whole numbers: labels, or a copy to look at.
+    """Return the bytes of a .nii.gz file of one integer volume: labels, or a copy for viewing.
 
     Parameters
     ----------
     volume
-        (i, j, k) uint8, int8, uint16 or int16, stored as it is.
+        (i, j, k) uint8, int8, uint16 or int16, stored unchanged.
     grid
-        Where it lies; qform and sform are both written.
+        Grid of the volume; both qform and sform are written.
     slope
-        What a stored value of 1 stands for.
+        Value that a stored 1 represents.
     quick
-        Whether it is compressed as maps are; else harder, in ten times the time.
+        Whether to compress as for maps; otherwise more, in ten times the time.
     **said
-        For `make_header`.
+        Further arguments of `make_header`.
 
     Returns
     -------
-    The file's bytes, the same for the same input.
+    The file's bytes; equal input gives equal bytes.
     """
     if volume.shape != grid.shape:
         raise ValueError(f"the volume is {grid.shape} as its grid, not {volume.shape}")
@@ -418,20 +418,20 @@ def make_header(
     description: str = "",
     facts: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Make a header of nibabel, of float32 values.
+    """Return a nibabel header for float32 values.
 
     Parameters
     ----------
     shape
-        Of the values.
+        Shape of the values.
     grid
-        Where they lie; qform and sform are both written.
+        Grid of the values; both qform and sform are written.
     intent
-        NIfTI intent: "z score" is code 5.
+        NIfTI intent; "z score" is code 5.
     description
         Text of `descrip`, at most 79 ASCII characters.
     facts
-        What a copy of the file alone should say of itself: a comment in the header, as JSON.
+        Metadata for a copy without its sidecar, written as a JSON comment in the header.
     """
     header: Any = _nib.Nifti1Header(endianness="<")
     header.set_data_dtype("<f4")

@@ -1,4 +1,4 @@
-"""Ways between grids: where a grid's voxels lie in a run's files, and maps at other points."""
+"""Resampling between grids: a grid's voxels in a run's files, and maps at other points."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ _SAMPLINGS: dict[Interpolation, Callable[..., Sampling]] = {
     "cubic": CubicSampling,
 }
 Method = Literal["none", "linear", "nearest", "cubic"]
-# Weights are float32: sums of eight reach one no closer.
+# Sums of eight float32 weights may differ from one by this tolerance.
 _WHOLE = 1 - 1e-4
-# A voxel of another grid has a value if at least this share of the weights is of places that
-# have one: then it lies inside the mask rather than outside.
+# A voxel of another grid gets a value if at least this fraction of the weights belongs to voxels
+# that have one, so that it lies rather inside the mask than outside.
 _LEAST_WEIGHT = 0.5
 _NONE = -1
-_VOXELS = 2**17  # of another grid, handled at a time
+_VOXELS = 2**17  # number of voxels of another grid that are handled at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
     """Voxels of a grid as points in the space of a run's files."""
 
-    voxels: VoxelPlaces  # that are wanted
-    mapped: NDArray[np.float64] | None  # (voxels, 3), as `points`; None: in the grid's space
+    voxels: VoxelPlaces  # the wanted voxels
+    mapped: NDArray[np.float64] | None  # (voxels, 3), as `points`; None if in the grid's space
 
     @classmethod
     def through(cls, voxels: VoxelPlaces, transforms: Sequence[TransformFile]) -> Placement:
-        """Carry voxels of a grid to the space of a run.
+        """Map voxels of a grid to the space of a run.
 
         Parameters
         ----------
         voxels
             Voxels of the model's grid, (voxels, 3).
         transforms
-            From the grid's space to the run's, in order of application to a point; none where
-            that is the same space.
+            From the grid's space to the run's, in order of application to a point; empty if both
+            are in the same space.
 
         Raises
         ------
@@ -74,8 +74,8 @@ class Placement:
             A transform cannot be read.
         """
         if not transforms:
-            return cls(voxels, None)  # looked up on a lattice, they need no points
-        # A run's own one is the last, if it has one; runs share those before.
+            return cls(voxels, None)  # points are not needed if voxels can be looked up
+        # The last of several transforms belongs to the run; runs share the others.
         cut = max(1, len(transforms) - 1)
         shared, own = tuple(transforms[:cut]), transforms[cut:]
         paths = [path for file in shared for path in (file.path, file.warped) if path]
@@ -91,45 +91,45 @@ class Placement:
     def in_file(self, header: NiftiHeader, interpolation: Interpolation) -> tuple[Sampling, Method]:
         """Find the voxels in a file.
 
-        Voxels that lie on voxels of the file are looked up; only others are interpolated.
+        If they coincide with the file's voxels, they are looked up; otherwise, interpolated.
 
         Returns
         -------
         sampling
-            Takes the voxels out of frames.
+            Takes the voxels from frames.
         method
-            What it does: "none" is a look-up without interpolation.
+            The method; "none" is a look-up without interpolation.
 
         Raises
         ------
         RunError
-            The file's forms differ, so that it is not known to which the transforms lead.
+            The file's sform and qform differ, so that transforms may refer to either.
         """
         shape, affine = header.shape, header.affine
         if self.mapped is None:
             try:
                 grid, wanted = self.voxels.grid, self.voxels.positions
                 return LatticeSampling.between(shape, affine, grid, wanted), "none"
-            except RunError:  # another lattice
+            except RunError:  # voxels do not coincide
                 pass
         else:
             require_one_form(header)
         return _SAMPLINGS[interpolation](shape, affine, self.points), interpolation
 
     def mask(self, path: Path) -> NDArray[np.bool_]:
-        """Read a mask of the files' space at the voxels.
+        """Read a mask in the files' space at the voxels.
 
         Returns
         -------
-        (voxels,), where it is above 0.5, interpolated linearly off the lattice; False outside
-        its field of view.
+        (voxels,), whether it is above 0.5, after linear interpolation if voxels do not coincide;
+        False outside its field of view.
 
         Raises
         ------
         RunError
-            Damaged file, or more than one volume.
+            The file is damaged, or has more than one volume.
         """
-        values, _ = read_single(path)  # first: it refuses what is no volume
+        values, _ = read_single(path)  # first, as it refuses files that are not a single volume
         sampling, _ = self.in_file(read_header(path), "linear")
         sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
         inside: NDArray[np.bool_] = sampled > 0.5
@@ -140,10 +140,10 @@ class Placement:
 def _mapped_grid(
     grid: Grid, transforms: tuple[TransformFile, ...], files: tuple[tuple[int, ...], ...]
 ) -> NDArray[np.float64]:
-    """Return all voxels of a grid as points of the space that transforms lead to.
+    """Return all voxels of a grid as points in the space that transforms lead to.
 
-    To read a template's transform takes longer than to read some runs, and runs share it, as long
-    as the states of its `files` are the same.
+    The result is cached, as runs share it and reading a template's transform can take longer than
+    reading a run. A change in the states of the `files` invalidates it.
     """
     everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
     return map_points(everywhere.points, read_transforms(transforms))
@@ -151,11 +151,11 @@ def _mapped_grid(
 
 @dataclass(frozen=True, eq=False)
 class PointSampling:
-    """The way from a list of voxels to a list of points, found once for any number of maps.
+    """Interpolation from a list of voxels to a list of points, prepared once for all maps.
 
-    Trilinear interpolation takes what lies outside a mask for zeros, which pulls values at the rim
-    of grey matter to zero. Here the weights of voxels without a value are left out, and those of
-    the others add up to one: trilinear(map * mask) / trilinear(mask).
+    Plain trilinear interpolation would treat values outside the mask as zeros, which pulls values
+    at the edge of grey matter towards zero. Here voxels without a value get no weight, and the
+    other weights add up to one: trilinear(map * mask) / trilinear(mask).
 
     Examples
     --------
@@ -172,13 +172,13 @@ class PointSampling:
     """
 
     matrix: Any  # sparse (points, places) float32: trilinear weights, not normalised
-    support: NDArray[np.float32]  # (points,), sum of the weights of a point: 1 amid the places
-    least_weight: float = 0.0  # of places with a value, where a point gets one
+    support: NDArray[np.float32]  # (points,), sum of a point's weights: 1 inside the mask
+    least_weight: float = 0.0  # least weight of voxels with a value for which a point gets one
 
     @classmethod
     def between(cls, places: VoxelPlaces, points: NDArray[np.float64]) -> PointSampling:
         """Find the voxels around points (points, 3), RAS+ mm, and their weights."""
-        # A rim of voxels without a value all around, so that a grid may end with its mask.
+        # With a rim of voxels without values, as the mask may reach the edge of the grid.
         return cls(*_weights(places, points, rim=1))
 
     @property
@@ -188,7 +188,7 @@ class PointSampling:
 
     @property
     def partial(self) -> NDArray[np.bool_]:
-        """(points,), whether some of the voxels around a point have a value, and not all."""
+        """(points,), whether some, but not all, voxels around a point have a value."""
         return (self.support > 0) & ~self.whole
 
     def apply(self, maps: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -201,7 +201,7 @@ class PointSampling:
 
         Returns
         -------
-        (maps, points) float32; NaN where too little weight is of voxels with a value.
+        (maps, points) float32; NaN where voxels with a value have too little weight.
         """
         found = np.full((len(maps), len(self.support)), np.nan, np.float32)
         for row, out in zip(maps.astype(np.float32, copy=False), found, strict=True):
@@ -219,20 +219,20 @@ class PointSampling:
 def sample_grid(
     places: VoxelPlaces, grid: Grid, transforms: Sequence[Transform]
 ) -> tuple[VoxelPlaces, PointSampling]:
-    """Find the way to those voxels of another grid that lie in a model's mask.
+    """Prepare interpolation to the voxels of another grid that lie in a model's mask.
 
-    Files of maps hold 0 outside the model's mask, so that plain interpolation of such a file, as
-    by antsApplyTransforms, pulls values at the rim of the mask towards 0; here they are divided by
-    the interpolated mask. Where the mask is whole, both are the same.
+    Files of maps hold 0 outside the model's mask, so plain interpolation, as by
+    antsApplyTransforms, pulls values at the edge of the mask towards 0. Here they are divided by
+    the interpolated mask. Inside the mask, both give the same result.
 
     Parameters
     ----------
     places
-        Of the model's grid, where values are.
+        Voxels of the model's grid, which have values.
     grid
-        To whose voxels they are brought.
+        Grid to which values are interpolated.
     transforms
-        From points of that grid's space to points of the model's, in order of application.
+        From points in that grid's space to points in the model's, in order of application.
 
     Raises
     ------
@@ -268,9 +268,9 @@ def sample_grid(
 def _weights(
     places: VoxelPlaces, points: NDArray[np.float64], rim: int
 ) -> tuple[Any, NDArray[np.float32]]:
-    """Return trilinear weights (points, places), sparse, of a grid with `rim` voxels around it.
+    """Return sparse trilinear weights (points, places), and their sum for each point, (points,).
 
-    And the sum of each point's weights, (points,).
+    The grid is extended by `rim` voxels without values on each side.
     """
     numbers = np.full([size + 2 * rim for size in places.grid.shape], _NONE, np.int32)
     numbers[tuple((places.index + rim).T)] = np.arange(places.number)

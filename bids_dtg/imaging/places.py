@@ -1,6 +1,6 @@
-"""Places: where values are wanted. Voxels of a grid, or names in a list.
+"""Places: the voxels of a grid, or the named parcels, at which a model has values.
 
-Values over places are arrays whose last axis has the places in their order.
+Arrays of such values have the places, in order, as their last axis.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from bids_dtg.imaging.nifti import (
 from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling
 
 _NONE = -1
-# Less than this of an interpolated value comes from voxels with a value: there is none.
+# An interpolated value needs at least this weight of voxels with a value.
 _LEAST_WEIGHT = 0.5
-_BLOCK_MM = 8.0  # errors of maps change over longer distances
-_LARGEST = 1e38  # in 32 bits; a sum of weighed neighbours is not larger
+_BLOCK_MM = 8.0  # errors of maps vary over longer distances
+_LARGEST = 1e38  # within float32; weighted sums of neighbours are not larger
 _nib: Any = nib  # nibabel has no types
 Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
-    """Blocks that cover places, and how values pass between blocks and places.
+    """Blocks that cover the places, for values that vary slowly between places.
 
-    A place's corners are the blocks that its values are interpolated between: eight around a
-    voxel, one of a parcel.
+    The corners of a place are the blocks between which its values are interpolated: eight for a
+    voxel, one for a parcel.
     """
 
-    shape: tuple[int, ...]  # of an array over the blocks, in C order
-    edge: int  # of a block, counted in places
-    block_of: Indices  # (places,), number of the block that a place lies in
-    corners: Indices  # (places, corners), numbers of blocks
-    weights: NDArray[np.float64]  # (places, corners), they add up to 1
+    shape: tuple[int, ...]  # shape of an array over the blocks, in C order
+    edge: int  # edge of a block, counted in places
+    block_of: Indices  # (places,), index of the block in which a place lies
+    corners: Indices  # (places, corners), indices of blocks
+    weights: NDArray[np.float64]  # (places, corners), which add up to 1
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are, those without a place included."""
+        """Number of blocks, including those without a place."""
         return int(np.prod(self.shape))
 
     def interpolate(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -64,7 +64,7 @@ class Lattice:
 
 
 def single_lattice(places: int, edge: int) -> Lattice:
-    """Give each place a block of its own, between which nothing is interpolated.
+    """Return a lattice with one block per place, so that nothing is interpolated.
 
     Examples
     --------
@@ -89,10 +89,10 @@ class VoxelPlaces:
     (2, array([0., 4.]))
     """
 
-    extension: ClassVar[str] = ".nii.gz"  # what the name of a file of maps ends with
+    extension: ClassVar[str] = ".nii.gz"  # extension of files of maps
 
     grid: Grid
-    positions: Indices  # (voxels,), flat in the grid, C order of (i, j, k); each once
+    positions: Indices  # (voxels,), flat positions in the grid, C order of (i, j, k); no repeats
 
     def __post_init__(self) -> None:
         size = int(np.prod(self.grid.shape))
@@ -101,12 +101,12 @@ class VoxelPlaces:
 
     @classmethod
     def within(cls, grid: Grid, mask: NDArray[np.bool_]) -> VoxelPlaces:
-        """Take the voxels of a mask (i, j, k), in C order.
+        """Return the voxels of a mask (i, j, k), in C order.
 
         Raises
         ------
         ValueError
-            If the mask is not boolean or has another shape than the grid.
+            The mask is not boolean, or its shape differs from the grid's.
         """
         if mask.shape != grid.shape or mask.dtype != np.bool_:
             raise ValueError(f"a mask is boolean {grid.shape}, found {mask.dtype} {mask.shape}")
@@ -114,48 +114,49 @@ class VoxelPlaces:
 
     @property
     def number(self) -> int:
-        """How many voxels there are."""
+        """Number of voxels."""
         return len(self.positions)
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """Whether a voxel of the grid is one of the places, (i, j, k)."""
+        """(i, j, k), whether a voxel of the grid is one of the places."""
         return self.volume(np.ones(self.number, bool))
 
     @property
     def index(self) -> Indices:
-        """(voxels, 3), along i, j and k."""
+        """(voxels, 3), indices along i, j and k."""
         return np.stack(np.unravel_index(self.positions, self.grid.shape), axis=1)
 
     @cached_property
     def points(self) -> NDArray[np.float64]:
-        """(voxels, 3), the centres, RAS+ mm."""
+        """(voxels, 3), centres of the voxels, RAS+ mm."""
         return apply_affine(self.grid.affine, self.index)
 
     @property
     def block_edge(self) -> int:
-        """Edge of a block of a `lattice`, counted in voxels: four of 2 mm."""
+        """Edge of a block of the `lattice`, counted in voxels: four for voxels of 2 mm."""
         return max(1, round(_BLOCK_MM / float(np.mean(self.grid.voxel_sizes_mm))))
 
     @property
     def entities(self) -> dict[str, str | None]:
-        """BIDS entities of a map: the template's space and its resolution."""
+        """BIDS entities of a map: space and resolution."""
         return self.grid.entities
 
     def encode(self, values: NDArray[np.floating[Any]], **said: Any) -> bytes:
-        """Make a .nii.gz file of one map (voxels,), or of several (n, voxels) along a fourth axis.
+        """Return the bytes of a .nii.gz file of one map (voxels,) or several (n, voxels).
 
-        Other voxels are 0, and the same input gives the same bytes. `said` is what `make_header`
-        takes: intent, description and facts.
+        Several maps are stacked along a fourth axis. Other voxels are 0, and equal input gives
+        equal bytes. `said` are arguments of `make_header`: intent, description and facts.
         """
         rows = self._rows(values)
         shape = self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
         return encode(make_header(shape, self.grid, **said), map(self.volume, rows))
 
     def encode_steps(self, values: NDArray[np.floating[Any]], step: float, **said: Any) -> bytes:
-        """Make a .nii.gz file of one map (voxels,) in whole steps: a fraction of the size.
+        """Return the bytes of a .nii.gz file of one map (voxels,), rounded to multiples of a step.
 
-        Where there are gaps (NaN) or more than 8 bits hold, the steps are stored as floats.
+        Such a file is much smaller. If values are NaN or do not fit into 8 bits, they are stored
+        as floats.
         """
         steps = np.rint(values / np.float32(step))
         for kind in (np.uint8, np.int8):
@@ -166,12 +167,12 @@ class VoxelPlaces:
         return self.encode(steps * np.float32(step), **said)
 
     def image(self, values: NDArray[np.floating[Any]], **said: Any) -> Any:
-        """Make an image of nibabel (i, j, k, n) of several maps (n, voxels), 0 elsewhere.
+        """Return a nibabel image (i, j, k, n) of several maps (n, voxels), 0 elsewhere.
 
-        Values and header are those of `encode`.
+        Values and header are the same as in `encode`.
         """
         rows = self._rows(values)
-        # (n, k, j, i) in memory is (i, j, k, n) with i fastest, as files have it.
+        # (n, k, j, i) in memory, seen as (i, j, k, n) with i fastest, as in files.
         volumes = np.zeros((len(rows), *self.grid.shape[::-1]), np.float32).T
         volumes[tuple(self.index.T)] = rows.T
         header = make_header(volumes.shape, self.grid, **said)
@@ -184,28 +185,30 @@ class VoxelPlaces:
         return rows
 
     def read(self, path: Path) -> NDArray[np.float32]:
-        """Read a map in NIfTI or Analyze on any grid of the space, by linear interpolation.
+        """Read a NIfTI or Analyze map on any grid of the space, by linear interpolation.
 
         Returns
         -------
-        (voxels,), NaN where it has no value. A value of 0 counts as none: it marks what lies
+        (voxels,), NaN where it has no value. A value of 0 counts as missing, as it marks voxels
         outside the brain.
 
         Raises
         ------
         RunError
-            Missing, damaged, or several maps; `UnusableMapError`: no value at any voxel.
+            It is missing or damaged, or has several maps.
+        UnusableMapError
+            It has no value at any voxel.
         """
         return read_statmap(path, self.points, self.grid.space)
 
     def volume(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Put values (voxels,) into a volume (i, j, k) of their type, 0 elsewhere."""
+        """Return values (voxels,) as a volume (i, j, k) of the same type, 0 elsewhere."""
         volume = np.zeros(self.grid.shape, values.dtype)
         volume.reshape(-1)[self.positions] = values
         return volume
 
     def mirror(self) -> Indices:
-        """Return the voxel nearest to where x has the other sign, (voxels,); -1: none."""
+        """Return the voxel nearest to the mirror position (-x, y, z), (voxels,); -1 if none."""
         numbers = self.volume(np.arange(1, self.number + 1)).ravel(order="F") - 1
         mirrored = self.points * [-1, 1, 1]
         there = LatticeSampling.nearest(self.grid.shape, self.grid.affine, mirrored)
@@ -215,7 +218,7 @@ class VoxelPlaces:
         """Divide the grid into cubes of `edge` voxels along an edge; the last may be incomplete."""
         index, blocks = self.index, tuple(-(-size // edge) for size in self.grid.shape)
         last = np.array(blocks) - 1
-        # A block's centre lies (edge - 1) / 2 voxels after its first voxel.
+        # A block's centre is (edge - 1) / 2 voxels from its first voxel.
         place = np.clip((index - (edge - 1) / 2) / edge, 0, last)
         lower = np.minimum(place.astype(np.intp), np.maximum(last - 1, 0))
         share = place - lower
@@ -233,7 +236,7 @@ class VoxelPlaces:
 
 @dataclass(frozen=True, eq=False)
 class ListedPlaces:
-    """Places that have names and no position, as parcels of an array: no image has them.
+    """Places that have names but no positions, such as parcels of an array.
 
     Examples
     --------
@@ -242,27 +245,27 @@ class ListedPlaces:
     (2, 2)
     """
 
-    extension: ClassVar[str] = ".npz"  # what the name of a file of values ends with
-    entities: ClassVar[Mapping[str, str | None]] = {}  # of a file of values
-    block_edge: ClassVar[int] = 1  # nothing is known of distances
+    extension: ClassVar[str] = ".npz"  # extension of files of values
+    entities: ClassVar[Mapping[str, str | None]] = {}  # BIDS entities of files of values
+    block_edge: ClassVar[int] = 1  # as distances are unknown
 
-    names: tuple[str, ...]  # each once
+    names: tuple[str, ...]  # without repeats
 
     def __post_init__(self) -> None:
         if not self.names or len(set(self.names)) < len(self.names):
-            raise ValueError("places have names, and each name is of one place")
+            raise ValueError("places need names, and each name may occur only once")
 
     @property
     def number(self) -> int:
-        """How many places there are."""
+        """Number of places."""
         return len(self.names)
 
     def mirror(self) -> Indices:
-        """Return -1 for each place: sides are not known."""
+        """Return -1 for each place, as hemispheres are unknown."""
         return np.full(self.number, _NONE, np.intp)
 
     def lattice(self, edge: int) -> Lattice:
-        """Return a block for each place, whatever `edge` is: nothing lies between two of them."""
+        """Return one block for each place, for any `edge`, as nothing can be interpolated."""
         return single_lattice(self.number, edge)
 
 
@@ -275,7 +278,7 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     Parameters
     ----------
     path
-        NIfTI or an Analyze pair, on any grid of the same space.
+        NIfTI file or Analyze pair, on any grid of the same space.
     points
         (places, 3), RAS+ mm.
     space
@@ -283,17 +286,19 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
 
     Returns
     -------
-    (places,), up to 1e38, which stands for infinity too. NaN where the file has no value: outside
-    its field of view, or where most of what would be averaged is NaN, or 0 in a file that marks
-    the outside of the brain with 0.
+    (places,), at most 1e38, which also replaces infinity. NaN where the file has no value: outside
+    its field of view, or where most of the neighbouring voxels are NaN or 0, which marks voxels
+    outside the brain.
 
     Raises
     ------
     RunError
-        Missing, damaged, or several volumes; `UnusableMapError`: no value at any point.
+        It is missing or damaged, or has several volumes.
+    UnusableMapError
+        It has no value at any point.
     """
     values, affine = _read_statmap(path)
-    # What is too large stays so, and can be added up.
+    # Limit large values, so that weighted sums stay finite.
     np.clip(values, -_LARGEST, _LARGEST, out=values)
     inside = np.isfinite(values) & (values != 0)
     sampling = _linear_sampling(values.shape, affine.tobytes(), points.tobytes())
@@ -309,7 +314,7 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     return found
 
 
-@lru_cache(maxsize=1)  # maps of a study lie on one grid, and to find the neighbours takes longest
+@lru_cache(maxsize=1)  # a study's maps share one grid, and finding the neighbours takes longest
 def _linear_sampling(shape: tuple[int, ...], affine: bytes, points: bytes) -> LinearSampling:
     wanted = np.frombuffer(points).reshape(-1, 3)
     return LinearSampling(shape, np.frombuffer(affine).reshape(4, 4), wanted)

@@ -1,4 +1,4 @@
-"""Where each wanted point lies in a file, on its lattice or between its voxels."""
+"""Sampling a file's frames at points, by look-up of voxels or by interpolation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 
-# Voxels whose centres differ by less than this share of a voxel are the same voxel.
+# Voxels whose centres differ by less than this fraction of a voxel coincide.
 _TOLERANCE = 1e-3
-# Weights below this are rounding: without them a voxel that lies on another needs that one only.
+# Weights below this are rounding errors and set to 0, so that a point on a voxel needs only this.
 _LEAST_WEIGHT = 1e-5
-# Points handled at a time, so that what lies between input and result stays in the cache.
+# Number of points handled at a time, so that intermediate results stay in the cache.
 _POINTS = 65536
 
 
 class Sampling(ABC):
-    """Takes the values at wanted voxels out of frames."""
+    """Takes the values at wanted voxels from frames."""
 
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
-    frames_at_once: ClassVar[int] = 1  # that it is best given together; others are as right
+    frames_at_once: ClassVar[int] = 1  # fastest number of frames per call; results do not depend
 
     def apply(
         self,
@@ -34,7 +34,7 @@ class Sampling(ABC):
         inter: float,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Take wanted voxels out of frames, and scale them.
+        """Take wanted voxels from frames, and scale them.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class Sampling(ABC):
         slope, inter
             value = stored * slope + inter.
         out
-            (frames, voxels) to fill; made where not given.
+            (frames, voxels), to be filled; created if not given.
 
         Returns
         -------
@@ -60,12 +60,12 @@ class Sampling(ABC):
     def _filled(
         self, block: NDArray[np.generic], out: NDArray[np.float32]
     ) -> Iterator[NDArray[np.float32]]:
-        """Yield the rows of `out`, filled; one at a time stays in the cache."""
+        """Fill and yield the rows of `out`, one at a time so that it stays in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatticeSampling(Sampling):
-    """An exact lookup from a file's voxels to a list of grid voxels: no interpolation."""
+    """An exact look-up of grid voxels in a file, without interpolation."""
 
     source: NDArray[np.intp]  # (voxels,), position in a frame as stored; 0 where not covered
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
@@ -80,7 +80,7 @@ class LatticeSampling(Sampling):
         *,
         name: str = "the file",
     ) -> LatticeSampling:
-        """Find grid voxels in a file of any crop, flip or order of axes of the same lattice.
+        """Find grid voxels in a file whose voxels coincide with them, for any crop, flip or axes.
 
         Parameters
         ----------
@@ -89,19 +89,19 @@ class LatticeSampling(Sampling):
         grid
             The grid whose voxels are wanted.
         voxels
-            (voxels,) flat positions in the grid, C order of (i, j, k), in the order wanted;
+            (voxels,), flat positions in the grid, C order of (i, j, k), in the wanted order;
             `np.flatnonzero(mask)` for a mask.
         name
-            How error messages call the file.
+            Name of the file in error messages.
 
         Raises
         ------
         RunError
-            The file is on another lattice.
+            The file's voxels do not coincide with the grid's.
         """
         to_file = np.linalg.inv(np.asarray(file_affine, np.float64)) @ grid.affine
         steps, start = np.rint(to_file[:3, :3]), np.rint(to_file[:3, 3])
-        # An error of direction or size grows along the grid: look at its far corner.
+        # An error of direction or size grows along the grid, so check its far corner.
         error = np.abs(to_file[:3, :3] - steps) @ (np.asarray(grid.shape) - 1)
         error += np.abs(to_file[:3, 3] - start)
         is_permutation = (np.abs(steps).sum(0) == 1).all() and (np.abs(steps).sum(1) == 1).all()
@@ -127,7 +127,7 @@ class LatticeSampling(Sampling):
     def nearest(
         cls, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> LatticeSampling:
-        """Look up the voxel that each point lies in; as `LinearSampling`."""
+        """Look up the voxel in which each point lies; parameters as for `LinearSampling`."""
         found = np.floor(voxel_positions(points, affine) + 0.5).astype(np.intp)
         return cls._at(list(found.T), shape)
 
@@ -156,14 +156,14 @@ class LatticeSampling(Sampling):
 class LinearSampling(Sampling):
     """Trilinear interpolation at a list of points.
 
-    Each value is a sum of at most eight voxels of the file. A sum with a voxel that is not
-    finite is not finite.
+    Each value is a weighted sum of at most eight voxels of the file. It is not finite if one of
+    these is not.
     """
 
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> None:
-        """Find the neighbours of points.
+        """Find the neighbouring voxels of points.
 
         Parameters
         ----------
@@ -172,9 +172,9 @@ class LinearSampling(Sampling):
         points
             (voxels, 3), RAS+ coordinates in mm.
         """
-        # (voxels,), whether it is in the file's field of view
+        # (voxels,), whether each is in the file's field of view
         found, shares, self.covered = linear_neighbours(voxel_positions(points, affine), shape[:3])
-        # Of a frame only what has a weight somewhere is turned to floats: it stays in the cache.
+        # Only voxels with a weight are converted to floats, so that they stay in the cache.
         needed = np.zeros(int(np.prod(shape[:3])), bool)
         needed[found[shares > 0]] = True
         self.needed = np.flatnonzero(needed)  # (neighbours,), positions in a frame as stored
@@ -183,7 +183,7 @@ class LinearSampling(Sampling):
         self._matrix = sparse_weights(shares, rank[found], shares > 0, len(self.needed))
 
     def beside(self, neighbours: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the points (voxels,) whose values some of the needed voxels have a share in."""
+        """Return the points (voxels,) whose values depend on some of the needed voxels."""
         found: NDArray[np.bool_] = self._matrix @ neighbours.astype(np.float32) > 0
         return found
 
@@ -201,7 +201,7 @@ class LinearSampling(Sampling):
 def voxel_positions(
     points: NDArray[np.float64], affine: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Turn points (n, 3) in RAS+ mm to voxel indices (n, 3) of an image with this affine.
+    """Convert points (n, 3) in RAS+ mm to voxel indices (n, 3) of an image with this affine.
 
     Examples
     --------
@@ -216,7 +216,7 @@ def voxel_positions(
 
 
 def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return whether positions (n, 3) lie in the grid: up to half a voxel beyond centres.
+    """Return whether positions (n, 3) lie in the grid, up to half a voxel beyond voxel centres.
 
     Examples
     --------
@@ -235,20 +235,20 @@ def linear_neighbours(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
     """Find the voxels and weights of trilinear interpolation.
 
-    As in ITK, the field of view ends with the outer faces of the outermost voxels; between these
-    and their centres the image continues as it is at the centres.
+    As in ITK, the field of view ends at the outer faces of the outermost voxels. Between these
+    faces and the voxels' centres, values are those at the centres.
 
     Parameters
     ----------
     positions
-        (points, 3) voxel indices, not whole numbers in general.
+        (points, 3) voxel indices, in general not integers.
     shape
         Sizes of the image, first axis fastest as stored.
 
     Returns
     -------
     positions
-        (points, 8), of the voxels in an image as stored, first axis fastest.
+        (points, 8), positions of the voxels in the stored image, first axis fastest.
     weights
         (points, 8), adding up to one for a point inside; 0 for points outside.
     inside
@@ -263,7 +263,7 @@ def linear_neighbours(
         lowest, stride, steps, shares = np.zeros(len(here), np.int32), 1, [], []
         for along, size in zip(here.T, shape, strict=True):
             share = np.clip(along, 0, size - 1)
-            # The last voxel is the upper neighbour of the one before, whose weight is 0 then.
+            # At the last voxel, take the one before as the lower neighbour, with weight 0.
             low = np.minimum(np.floor(share), max(size - 2, 0))
             share -= low
             share[share < _LEAST_WEIGHT] = 0.0
@@ -285,7 +285,7 @@ def sparse_weights(
     taking: NDArray[np.bool_],
     number: int,
 ) -> Any:
-    """Return a sparse matrix (points, `number`) of some of the weights (points, 8) in columns."""
+    """Return some of the weights (points, 8) as a sparse matrix (points, `number`)."""
     from scipy.sparse import csr_array
 
     ends = np.concatenate([[0], np.cumsum(np.count_nonzero(taking, axis=1))]).astype(np.int32)
@@ -293,7 +293,7 @@ def sparse_weights(
 
 
 def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
-    """Turn stored values into real ones, in place: value = stored * slope + inter.
+    """Convert stored values to real values in place: value = stored * slope + inter.
 
     Examples
     --------

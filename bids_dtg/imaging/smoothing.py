@@ -1,4 +1,4 @@
-"""Gaussian smoothing of frames among the voxels that have data."""
+"""Gaussian smoothing of frames within the voxels that have data."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from bids_dtg.imaging.places import VoxelPlaces
 # The kernel ends at this many standard deviations, as SciPy's and nilearn's do.
 _TRUNCATE = 4.0
 _FWHM_PER_SD = sqrt(8.0 * log(2.0))
-# Planes that one product makes: it reads as many and the kernel's reach on either side. Fewer
-# would be many small products, more would multiply by zeros.
+# Number of planes that one matrix product computes; it also reads planes within the kernel's reach
+# on both sides. With fewer planes there are many small products, with more, many zeros.
 _PLANES = 16
 
 Float32 = NDArray[np.float32]
 
 
 class MaskedSmoothing:
-    """A Gaussian within a mask: what lies outside neither gives nor takes.
+    """Gaussian smoothing within a mask; voxels outside have no influence.
 
-    Each voxel becomes the weighted mean of the mask's voxels around it, so that constants stay:
-    S = diag(1 / K m) K diag(m), with K the Gaussian and m the mask. The Gaussian is a product of
-    one along each axis, and each of these is a product with a band matrix.
+    Each voxel becomes the weighted mean of the mask's voxels around it, so that constants are
+    preserved: S = diag(1 / K m) K diag(m), where K is the Gaussian and m the mask. The Gaussian is
+    separable, and is applied along each axis as a product with a band matrix.
     """
 
     def __init__(self, voxels: VoxelPlaces, used: NDArray[np.bool_], fwhm_mm: float) -> None:
@@ -33,14 +33,14 @@ class MaskedSmoothing:
         Parameters
         ----------
         voxels
-            Voxels of a frame that are smoothed.
+            Voxels of a frame.
         used
-            (voxels,) whether a voxel belongs to the mask.
+            (voxels,), whether a voxel belongs to the mask.
         fwhm_mm
             Full width at half maximum of the Gaussian, above 0.
         """
-        self._used = np.flatnonzero(used)  # (used voxels,), their places in a frame
-        # Flat places in the box around them, and its sizes.
+        self._used = np.flatnonzero(used)  # (used voxels,), their positions in a frame
+        # Flat positions in the box around them, and the sizes of the box.
         corners = voxels.index[used].T
         low = corners.min(axis=1, initial=max(voxels.grid.shape))
         sizes = np.maximum(corners.max(axis=1, initial=0) - low + 1, 1).tolist()
@@ -59,13 +59,13 @@ class MaskedSmoothing:
         Parameters
         ----------
         frame
-            (voxels,), finite at the mask's; the other voxels are neither read nor changed.
+            (voxels,), finite within the mask; other voxels are neither read nor changed.
         """
         if len(self._used):
             frame[self._used] = self._convolve(frame[self._used]) / self._weight
 
     def _convolve(self, values: Float32) -> Float32:
-        """Multiply (used voxels,) by the Gaussian; 0 outside the mask."""
+        """Convolve values (used voxels,) with the Gaussian; values outside the mask are 0."""
         count_i, _, count_k = self._box
         volume = np.zeros(self._box, np.float32)
         volume.reshape(-1)[self._places] = values
@@ -84,7 +84,7 @@ class MaskedSmoothing:
 
 
 def _band(count: int, sd: float) -> Float32:
-    """Gaussian weights between planes: (count, count), symmetric, 0 beyond the kernel's reach."""
+    """Return Gaussian weights between planes (count, count), 0 beyond the kernel's reach."""
     steps = np.arange(count)
     apart = np.abs(steps[:, None] - steps)
     weights = np.exp(-0.5 * (apart / sd) ** 2)
@@ -94,7 +94,7 @@ def _band(count: int, sd: float) -> Float32:
 
 
 def _slabs(band: Float32) -> list[tuple[slice, slice]]:
-    """Cut an axis: which planes each product makes, and which it reads."""
+    """Divide an axis into the planes that each product computes, and those that it reads."""
     count = len(band)
     reach = int(np.count_nonzero(band[0])) - 1
     return [

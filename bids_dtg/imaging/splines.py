@@ -1,4 +1,4 @@
-"""Cubic B-splines through the voxels of frames, and their values at points between voxels."""
+"""Cubic B-spline interpolation of frames at points."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from bids_dtg.imaging.sampling import LinearSampling, Sampling, in_view, voxel_p
 
 Float32 = NDArray[np.float32]
 
-# Points handled at a time, so that what lies between input and result stays in the cache.
+# Number of points handled at a time, so that intermediate results stay in the cache.
 _POINTS = 32768
-# Points whose weights are kept, at most: they take 256 MiB.
+# Most points whose weights are kept; they take 256 MiB.
 _MOST_KEPT = 2**19
-_TAPS = 4  # coefficients around a point, along each axis
-# Frames whose coefficients lie side by side: with more, weights are hardly any cheaper.
+_TAPS = 4  # number of coefficients around a point along each axis
+# Number of frames that are interpolated together; more are hardly faster.
 FRAMES_TOGETHER = 16
-# Coefficients that are transposed at a time.
+# Number of coefficients that are transposed at a time.
 _TRANSPOSED = 2048
 
 
 class CubicSampling(Sampling):
     """Interpolation by cubic B-splines at a list of points, as fMRIPrep resamples runs.
 
-    The spline passes through the values of all voxels of a frame, so that less of what differs
-    between neighbours is lost than by `LinearSampling`, in which a value is a mean of up to eight
-    of them. The image goes on as its mirror image beyond the centres of the outermost voxels, as in
-    `scipy.ndimage.spline_filter` and ITK. A value is a sum of 64 coefficients. Those of several
-    frames lie side by side, so that a weight is taken from memory once for all of them. Weights
-    take 512 bytes a point; of many points they are found anew each time. Where linear interpolation
-    would take a voxel that is not finite, the value is NaN.
+    The spline passes through the values of all voxels of a frame, so it blurs less than
+    `LinearSampling`, in which a value is a mean of up to eight voxels. Beyond the centres of the
+    outermost voxels, the image is continued by reflection, as in `scipy.ndimage.spline_filter` and
+    ITK. A value is a weighted sum of 64 coefficients. Coefficients of several frames are stored
+    next to each other, so that each weight is read from memory once for all of them. Weights take
+    512 bytes per point; for many points, they are computed again each time. Where linear
+    interpolation would use a voxel that is not finite, the value is NaN.
     """
 
     frames_at_once: ClassVar[int] = FRAMES_TOGETHER
@@ -44,13 +44,13 @@ class CubicSampling(Sampling):
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> None:
-        """Invert the matrices from coefficients to values along each axis, first axis fastest.
+        """Compute the matrices from values to coefficients along each axis, first axis fastest.
 
-        The parameters are those of `LinearSampling`.
+        Parameters are the same as for `LinearSampling`.
         """
         shape, positions = shape[:3], voxel_positions(points, affine)
         self.covered = in_view(positions, shape)  # (voxels,), in the field of view
-        # What is outside gets no value: it lies with the others, whose box is small.
+        # Points outside get no value; move them to a covered point, to keep the box small.
         positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
         self._shape, self._positions = shape, positions
         self._along = [_coefficients(size) for size in shape]
@@ -64,17 +64,17 @@ class CubicSampling(Sampling):
         self._parts = [slice(start, start + _POINTS) for start in range(0, len(positions), _POINTS)]
         self._weights: dict[int, Any] = {}  # of parts of the points
         self._lock = threading.Lock()
-        # For coefficients, (frames, coefficients), and their transpose. It is filled anew each
-        # time: to ask the system for as much takes as long as to fill it.
+        # Memory for coefficients (frames, coefficients) and their transpose; reused, as allocating
+        # it would take as long as filling it.
         self._memory = np.empty((2, FRAMES_TOGETHER * math.prod(self._sizes)), np.float32)
 
     @cached_property
     def _around(self) -> LinearSampling:
-        """The eight voxels around each point, none of whose values may be lacking."""
+        """The eight voxels around each point, all of which must be finite."""
         return LinearSampling(self._shape, np.eye(4), self._positions)
 
     def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
-        """Fill `out` in as many threads as the process may have; a second caller waits."""
+        """Fill `out` with as many threads as the process may use; a second caller waits."""
         with self._lock:
             for first in range(0, len(block), FRAMES_TOGETHER):
                 part = slice(first, first + FRAMES_TOGETHER)
@@ -112,7 +112,7 @@ class CubicSampling(Sampling):
         in_threads(mark, len(lacking))
 
     def _find_coefficients(self, image: Float32, out: Float32) -> None:
-        """Fill `out`, (coefficients,), with those of an image (file voxels,) in the box."""
+        """Fill `out` with the coefficients (coefficients,) of an image (file voxels,) in the box."""
         along_i, along_j, along_k = (
             matrix[first : first + size]
             for matrix, first, size in zip(self._along, self._first, self._sizes, strict=True)
@@ -127,7 +127,7 @@ class CubicSampling(Sampling):
         )
 
     def _weights_of(self, number: int) -> Any:
-        """Return the weights of a part of the points, sparse (points, coefficients of the box)."""
+        """Return sparse weights (points, coefficients of the box) of one part of the points."""
         from scipy.sparse import csr_array
 
         if number in self._weights:
@@ -157,14 +157,14 @@ class CubicSampling(Sampling):
 
 
 def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Return the voxel before each place along an axis; for the last voxel, the one before it."""
+    """Return the voxel before each position along an axis; at the last voxel, the one before."""
     return np.minimum(np.floor(along), max(size - 2, 0))
 
 
 def _transpose(values: Float32, out: Float32) -> None:
     """Write the transpose of `values` to `out`, in parts that stay in the cache.
 
-    One of the two sizes is small.
+    One of the two axes is expected to be short.
     """
     long = max(values.shape)
     for first in range(0, long, _TRANSPOSED):
@@ -176,10 +176,10 @@ def _transpose(values: Float32, out: Float32) -> None:
 
 
 def _coefficients(size: int) -> Float32:
-    """Return what turns values along an axis into coefficients, (size + 2, size).
+    """Return the matrix from values along an axis to coefficients, (size + 2, size).
 
-    The first and the last row are the mirror images beyond the ends. Of a single voxel, (4, 1): the
-    last row only fills up, and its weight is 0.
+    The first and last rows are the reflections beyond the ends. For a single voxel it is (4, 1);
+    its last row is only padding, with weight 0.
     """
     if size == 1:
         return np.ones((_TAPS, 1), np.float32)
@@ -190,7 +190,7 @@ def _coefficients(size: int) -> Float32:
 
 
 def _weights(share: Float32) -> tuple[Float32, ...]:
-    """Return those of the coefficients around points, which lie a share of a step on.
+    """Return the weights of the four coefficients around points, from their fractional positions.
 
     Examples
     --------

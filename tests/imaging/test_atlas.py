@@ -59,11 +59,11 @@ def test_names_come_from_the_table_and_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("volume", "dtype", "message"),
     [
-        (MASK * 0.5, np.float32, "is no label image"),
-        (np.where(MASK, np.nan, 0), np.float32, "is no label image"),
-        (np.where(MASK, 1e30, 0), np.float32, "is no label image"),
-        (MASK * -1, np.int16, "is no label image"),
-        (np.arange(27000).reshape(30, 30, 30), np.int32, "is no label image.*at most 10,000"),
+        (MASK * 0.5, np.float32, "is not a label image"),
+        (np.where(MASK, np.nan, 0), np.float32, "is not a label image"),
+        (np.where(MASK, 1e30, 0), np.float32, "is not a label image"),
+        (MASK * -1, np.int16, "is not a label image"),
+        (np.arange(27000).reshape(30, 30, 30), np.int32, "is not a label image.*at most 10,000"),
         (np.ones((*GRID.shape, 2)), np.int16, "has sizes .* one volume"),
         (MASK * 0, np.int16, "has no label in the model's grey matter"),
     ],

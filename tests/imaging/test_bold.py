@@ -246,7 +246,7 @@ def words(header: tuple) -> str:
 def test_a_header_alone_is_converted_by_its_unit(tmp_path, tr, unit, seconds):
     header = read_bold_header(write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit))
     if seconds is None:
-        with pytest.raises(RunError, match=r"bold\.nii\.gz has no repetition time in its sidecars"):
+        with pytest.raises(RunError, match=r"bold\.nii\.gz has no repetition time, neither in"):
             decide(header.time, None)
         assert "header states no repetition time" in decide(header.time, 0.8)[1][0]
     else:

@@ -79,7 +79,7 @@ def test_parts_that_do_not_fit_are_refused():
         VoxelPlaces(PLACES.grid, np.array([10**6]))
     with pytest.raises(ValueError, match="a mask is boolean"):
         VoxelPlaces.within(PLACES.grid, np.ones((2, 2, 2), bool))
-    with pytest.raises(ValueError, match="each name is of one place"):
+    with pytest.raises(ValueError, match="each name may occur only once"):
         ListedPlaces(("a", "a"))
     assert (ListedPlaces(("a", "b")).mirror() == -1).all()
 

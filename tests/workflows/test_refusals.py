@@ -266,7 +266,7 @@ OF_A_PERSON = {
     "no confounds": (lambda job: (job.bids / CONFOUNDS).unlink(), "no confounds table"),
     "25 frames": (lambda job: add_rest(job.bids, frames=25), "25 frames are kept, too few"),
     "milliseconds": (_with_times(800, 800), "RepetitionTime is 800.*milliseconds"),
-    "two times": (_with_times(TR, 1.1), r"10 s, and the header of \S+bold.nii.gz states 1.1 s"),
+    "two times": (_with_times(TR, 1.1), r"10 s, but the header of \S+bold.nii.gz states 1.1 s"),
     "no time": (_with_times(None, 0), "bold.nii.gz has no repetition time"),
     "an unknown entity": (_renamed("foo-1"), "sub-01"),
     "an entity twice": (_renamed("run-1_run-2"), "sub-01"),

@@ -356,9 +356,7 @@ def test_what_cannot_be_is_refused_when_it_is_fitted(job, options, kind, message
 def test_files_that_cannot_be_used_are_named(job, maps, tmp_path):
     with pytest.raises(RunError, match=r"nowhere_bold.nii.gz"):
         maps.transform(tmp_path / "sub-01_nowhere_bold.nii.gz")
-    with pytest.raises(
-        TypeError, match="an image is a path, an image of nibabel or a run, not int"
-    ):
+    with pytest.raises(TypeError, match="an image is a path, a nibabel image or a run, not int"):
         maps.transform(3)
     with pytest.raises(RunError, match=r"^sub-01: .*confounds.tsv has 7 rows"):
         maps.transform(bold_of(job), np.zeros((7, 2)))
