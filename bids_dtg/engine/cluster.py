@@ -105,7 +105,7 @@ def _connect(address: str, seconds: float) -> Client:
             "--scheduler was given, but dask is not installed",
             remedy=install_line("cluster"),
         ) from err
-    # dask logs errors such as a lost scheduler with tracebacks; here they are reported in a line.
+    # dask logs errors, such as a lost scheduler, with tracebacks; here they are reported briefly.
     for name in ("distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:

@@ -37,7 +37,7 @@ IGNORED = {
     "*_statmap.*": "statistic maps (draft BEP 041)",
     "*_relmat.*": "matrices between regions (draft BEP 017)",
     "*_probseg.tsv": "names of overlapping regions, the rows of matrices (draft BEP 017)",
-    "*_probseg.json": "sidecars of those tables",
+    "*_probseg.json": "sidecars of these tables",
     "*_timeseries.*": "time series (draft BEP 012)",
     "*_boldref.*": "mean BOLD, as fMRIPrep names it",
     "*_stat-coverage_bold.*": "fraction of each region with signal, as XCP-D names it",

@@ -57,7 +57,7 @@ class FileKind:
     """
 
     suffix: str  # last part of the name
-    desc: str | None  # value of desc-; None: the names have none
+    desc: str | None  # value of desc-; None if names have none
     extension: str  # from the first dot on
 
     @classmethod

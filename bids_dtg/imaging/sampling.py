@@ -25,7 +25,7 @@ class Sampling(ABC):
     """Takes the values at wanted voxels from frames."""
 
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
-    frames_at_once: ClassVar[int] = 1  # fastest number of frames per call; results do not depend
+    frames_at_once: ClassVar[int] = 1  # fastest number of frames to pass; any gives the same result
 
     def apply(
         self,

@@ -112,7 +112,7 @@ class CubicSampling(Sampling):
         in_threads(mark, len(lacking))
 
     def _find_coefficients(self, image: Float32, out: Float32) -> None:
-        """Fill `out` with the coefficients (coefficients,) of an image (file voxels,) in the box."""
+        """Write the coefficients of an image (file voxels,) in the box to `out` (coefficients,)."""
         along_i, along_j, along_k = (
             matrix[first : first + size]
             for matrix, first, size in zip(self._along, self._first, self._sizes, strict=True)

@@ -1,13 +1,12 @@
 """Transforms of points between spaces, in RAS+ mm, from the files of ITK, ANTs and FSL.
 
-ITK's points are LPS+ mm; they are turned to RAS+ here. What a file of several transforms in a
-composite does to a point starts with its last: ITK keeps them as a stack.
+ITK uses LPS+ mm, which is converted to RAS+ here. A composite file is a stack of transforms: the
+last one is applied first to a point.
 
-FSL counts points in millimetres from the corner of an image: the voxel index times the voxel's
-size, along the first axis from its other end where the image is stored left to right (its affine
-has a positive determinant). A field lies on the grid that images are warped to, and holds for each
-of its voxels the point of the warped image that belongs there (Andersson et al. 2007, FMRIB report
-TR07JA2).
+FSL's coordinates are voxel indices times voxel sizes, in mm. Along the first axis they are counted
+from the other end if the image's affine has a positive determinant. A warp field lies on the grid
+to which images are warped, and gives for each voxel the corresponding point in the image that is
+warped (Andersson et al. 2007, FMRIB report TR07JA2).
 """
 
 from __future__ import annotations
@@ -29,30 +28,30 @@ from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 from bids_dtg.inputs.run import TransformFile
 
 Points = NDArray[np.float64]
-# Kind, parameters and fixed parameters of a transform of ITK.
+# Kind, parameters and fixed parameters of an ITK transform.
 Part = tuple[str, NDArray[np.floating], NDArray[np.float64]]
 
-# Points whose displacements are looked up at a time.
+# Number of points whose displacements are looked up at a time.
 _POINTS = 65536
-# Where no image is, so that no voxel is found there.
+# Coordinate outside every image, so that no voxel is found there.
 _NOWHERE_MM = 1e6
-_EDGE = 1e-6  # of a voxel: rounding at the last node
+_EDGE = 1e-6  # tolerance in voxels, for rounding at the last node
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TEXT_MAGIC, _HDF5_MAGIC = b"#Insight Transform File V1.0", b"\x89HDF\r\n"
-# A transform in ITK's text format: its kind, and its two lines of numbers.
+# A transform in ITK's text format: its kind, and two lines of numbers.
 _TEXT_PART = re.compile(
     r"^Transform:\s*(\S+)(?:\s+Parameters:(.*)\s+FixedParameters:(.*))?", re.MULTILINE
 )
 _COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
-# ITK before 5 left a letter out.
+# ITK before version 5 misspelt the names.
 _PARAMETERS = ("TransformParameters", "TranformParameters")
 _FIXED = ("TransformFixedParameters", "TranformFixedParameters")
-# NIfTI's code for a field of vectors. ANTs' fields have it, with components along LPS+; versions
-# of ITK do not agree on those of other codes.
+# NIfTI code of a vector field. ANTs' fields have it, with components along LPS+. For other codes,
+# versions of ITK interpret components differently.
 _VECTOR_INTENT = 1007
-# Intents of FSL's spline and cosine coefficients, which are no fields.
+# Intent codes of FSL's spline and cosine coefficients, which are not fields.
 _COEFFICIENT_INTENTS = range(2007, 2017)
-# Numbers of each kind of transform; of a matrix: 3 x 3, row by row, and a translation.
+# Number of parameters by kind of transform; a matrix has 3 x 3, row by row, and a translation.
 _PARAMETER_COUNTS = {
     "AffineTransform": 12,
     "MatrixOffsetTransformBase": 12,
@@ -69,14 +68,14 @@ _nib: Any = nib  # nibabel has no types
 
 @dataclass(frozen=True, eq=False)
 class DisplacementField:
-    """x -> x + d(x), with d interpolated linearly between nodes, and 0 outside their lattice."""
+    """x -> x + d(x), where d is interpolated linearly between nodes, and 0 outside their grid."""
 
-    shape: tuple[int, int, int]  # nodes along each axis
+    shape: tuple[int, int, int]  # number of nodes along each axis
     affine: NDArray[np.float64]  # (4, 4), node indices to RAS+ mm
-    # (nodes, 3) mm, first axis of the nodes fastest. Along LPS+, as ITK stores them: a field on
-    # a 1 mm grid takes 100 MB, and turning it round would take that again.
+    # (nodes, 3) mm, first axis of the nodes fastest. Kept along LPS+ as ITK stores them, as a field
+    # on a 1 mm grid takes 100 MB, and converting it would need as much again.
     lps_vectors: NDArray[np.floating]
-    # It says nothing about points outside: they go where no image is.
+    # Whether points outside the grid are undefined; they are then mapped outside every image.
     only_inside: bool = False
 
     def __post_init__(self) -> None:
@@ -108,7 +107,7 @@ Transform = DisplacementField | NDArray[np.float64]
 
 
 def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
-    """Map points (n, 3), RAS+ mm, by transforms in turn, the first of the list first.
+    """Map points (n, 3), RAS+ mm, by transforms in the order of the list.
 
     Examples
     --------
@@ -127,18 +126,18 @@ def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
 
 
 def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
-    """Read transform files; return what they do to a point, in order of application.
+    """Read transform files; return transforms of points, in order of application.
 
     Parameters
     ----------
     files
-        Files of the transforms, in the order of application to points.
+        Transform files, in order of application to points.
 
     Raises
     ------
     RunError
-        Missing or damaged, a kind of transform that is not known, or the inverse of a
-        displacement field.
+        A file is missing or damaged, its kind of transform is unknown, or the inverse of a
+        displacement field is needed.
     """
     chain: list[Transform] = []
     for file in files:
@@ -158,12 +157,12 @@ def itk_matrix(
     kind
         ITK's name of the class.
     parameters, fixed
-        As in the file; of the fixed ones, the first three are the centre.
+        As in the file; the first three fixed parameters are the centre.
 
     Raises
     ------
     ValueError
-        Another kind of transform, or another number of parameters.
+        The kind of transform is unknown, or the number of parameters is wrong.
 
     Examples
     --------
@@ -178,13 +177,13 @@ def itk_matrix(
         return np.eye(4)
     wanted = _PARAMETER_COUNTS.get(kind)
     if wanted is None:
-        raise ValueError(f"transforms of the kind {kind} are not known here")
+        raise ValueError(f"transforms of the kind {kind} are not supported")
     if len(parameters) != wanted:
         raise ValueError(f"{kind} has {wanted} parameters, not {len(parameters)}")
     centre, turn = (fixed[:3] if len(fixed) >= 3 else np.zeros(3)), parameters[:-3]
     rotation = turn.reshape(3, 3) if wanted == 12 else np.eye(3)
     if kind == "Euler3DTransform":
-        # The fourth fixed parameter is the order; files of old versions lack it.
+        # The fourth fixed parameter gives the order of rotations; old files lack it.
         order = "zyx" if len(fixed) > 3 and fixed[3] != 0 else "zxy"
         turns = [_nib.eulerangles.euler2mat(**{axis: turn["xyz".index(axis)]}) for axis in order]
         rotation = turns[0] @ turns[1] @ turns[2]
@@ -219,8 +218,8 @@ def _read(file: TransformFile, first: bytes) -> list[Transform]:
     if found[0][0].startswith(_COMPOSITE):
         found = found[:0:-1]
     elif len(found) > 1:
-        # A list of head motion has one a frame; nothing says which one is meant.
-        raise ValueError(f"it holds a list of {len(found)} transforms that is no composite")
+        # For example head motion, with one transform per frame; it is unclear which one to use.
+        raise ValueError(f"it holds a list of {len(found)} transforms, not a composite")
     return [_transform(*parts) for parts in found]
 
 
@@ -228,7 +227,7 @@ def _inverse(parts: list[Transform]) -> list[Transform]:
     inverted: list[Transform] = []
     for part in reversed(parts):
         if isinstance(part, DisplacementField):
-            raise ValueError("the inverse of a displacement field is in a file of its own")
+            raise ValueError("a displacement field cannot be inverted; its inverse is another file")
         inverted.append(np.linalg.inv(part).astype(np.float64))
     return inverted
 
@@ -237,7 +236,7 @@ def _read_hdf5(path: Path) -> list[Part]:
     import h5py
 
     def numbers(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
-        # An identity or a composite has none.
+        # An identity and a composite have none.
         return next((group[name][()] for name in names if name in group), np.zeros(0))
 
     with h5py.File(path, "r") as file:
@@ -258,7 +257,7 @@ def _transform(
     if name != _FIELD:
         matrix = _LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS
         if not np.linalg.det(matrix[:3, :3]) > 1e-6:
-            raise ValueError("its matrix exchanges left and right, or has no inverse")
+            raise ValueError("its matrix swaps left and right, or has no inverse")
         return matrix
     if len(fixed) != 18:
         raise ValueError(f"a displacement field has 18 fixed parameters, not {len(fixed)}")
@@ -283,7 +282,7 @@ def _read_field_image(path: Path) -> DisplacementField:
 
 
 def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
-    """Read a field of FSL, relative or absolute, on the grid that the image `warped` goes to."""
+    """Read a relative or absolute FSL warp field, which warps the image `warped` to its grid."""
     image, moving = _nib.load(path), _nib.load(warped)
     shape, intent = image.shape, int(image.header["intent_code"])
     if intent in _COEFFICIENT_INTENTS:
@@ -296,7 +295,7 @@ def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
     # (nodes, 3), in the same order
     indices = np.stack(np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1)
     nodes_mm = apply_affine(_fsl_from_voxels(image), indices)
-    # Points vary more than displacements do: as FSL knows them.
+    # Absolute points vary more than displacements, by which FSL tells them apart too.
     is_absolute = stored.std(axis=0).sum() > (stored - nodes_mm).std(axis=0).sum()
     target = stored if is_absolute else nodes_mm + stored
     in_ras = apply_affine(moving.affine @ np.linalg.inv(_fsl_from_voxels(moving)), target)

@@ -220,7 +220,7 @@ _TABLES = ("participants.tsv", "participants.csv")
 class Families:
     """The family of each participant."""
 
-    by_label: Mapping[str, str]  # label -> family; others count as unrelated to everybody
+    by_label: Mapping[str, str]  # label -> family; participants not listed count as unrelated
     source: str  # the table and its column; empty if there is none
     trouble: tuple[str, ...] = ()  # one line per table that could not be used
     absent: str = "no column family_id in participants.tsv or .csv"  # why none are known

@@ -26,7 +26,7 @@ NUMBERS = 16
 TOLERANCE = 0.05
 _STEP = 1e-4  # resolution of the stored numbers
 _MOST = 2**15 - 1
-FEWEST_EDGES = 15  # a connectome with fewer cannot be told from those of ten thousand people
+FEWEST_EDGES = 15  # with fewer, a connectome may resemble one of ten thousand others by chance
 _TURN = 10.0  # angle in radians per unit of a projected number
 
 

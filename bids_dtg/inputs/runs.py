@@ -75,7 +75,7 @@ def find_runs(
     participant
         Participant's label, without `sub-`.
     selection
-        Sessions, tasks and runs asked for.
+        Requested sessions, tasks and runs.
     rule
         How a version of each run is chosen; by default the rule for the published models.
     input_type

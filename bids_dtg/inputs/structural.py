@@ -1,6 +1,6 @@
 """Structural connectomes made by other programs: find each participant's file and check it.
 
-The source is one matrix for everybody, or a folder that is searched for each participant. Accepted
+The source is one matrix for all participants, or a folder that has one for each. Accepted
 files are the relationship matrices that BIDS proposes (``*_relmat.tsv``, BEP 017) and those of
 QSIRecon (``*connectivity.mat``, ``*connectome.mat``, ``*_connectivity.csv``), which may hold
 several measures and atlases.
@@ -61,7 +61,7 @@ class StructuralMatrix:
 
 @dataclass(frozen=True)
 class StructuralSource:
-    r"""Location of structural connectomes: one file for everybody, or a folder.
+    r"""Location of structural connectomes: one file for all participants, or a folder.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class StructuralSource:
 
     @property
     def is_shared(self) -> bool:
-        """Whether everybody shares one matrix."""
+        """Whether all participants share one matrix."""
         return not self.path.is_dir()
 
     def of(self, participant: str, session: str | None, regions: Sequence[str]) -> StructuralMatrix:

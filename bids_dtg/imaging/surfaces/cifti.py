@@ -1,6 +1,6 @@
-"""CIFTI-2: the standard 91,282 grayordinates, and parcels as places; series in and maps out.
+"""CIFTI-2: the standard 91,282 grayordinates, CIFTI parcels, and files of maps.
 
-Files of maps are written as Workbench writes them.
+Files are written in the same form as by Connectome Workbench.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _COLUMNS = re.compile(
     rb'(<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'].*?</MatrixIndicesMap>)',
     re.DOTALL,
 )
-# A parcel with its side, as atlases and programs spell it.
+# A parcel's name with its hemisphere, as atlases and programs write it.
 _SIDED = re.compile(r"(?i:(l|left|lh|r|right|rh))[_-](.+?)(?:_ROI)?")
-# Versions of one atlas have parcels of the same names that overlap by more, others by less.
+# Least overlap (Jaccard) of parcels with the same names in two versions of one atlas.
 _LEAST_SHARED = 0.5
-# Steps between numbers of vertices and of voxels, by which each has its own.
+# Factors that give each vertex and voxel a unique number.
 _PER_SIDE, _PER_AXIS = 10**6, np.array([10**7, 10**10, 10**13])
 _EXPECTED = "a file of parcels (.ptseries.nii, .pscalar.nii)"
 
@@ -48,8 +48,8 @@ _EXPECTED = "a file of parcels (.ptseries.nii, .pscalar.nii)"
 def standard_grayordinates() -> Any:
     """Return the 91,282 grayordinates of the Human Connectome Project, nibabel's `BrainModelAxis`.
 
-    Their order is left cortex, right cortex, as vertices of fsLR's mesh, then the voxels of
-    structures on a 2 mm lattice of MNI152NLin6Asym; cerebellum and brain stem are whole.
+    The order is left cortex and right cortex, as vertices of the fsLR mesh, and then voxels of
+    subcortical structures, cerebellum and brain stem on the 2 mm grid of MNI152NLin6Asym.
 
     Notes
     -----
@@ -76,14 +76,14 @@ def standard_grayordinates() -> Any:
 
 
 def encode_dscalar(values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
-    """Make a complete .dscalar.nii file at the 91,282 standard grayordinates.
+    """Return the bytes of a .dscalar.nii file at the 91,282 standard grayordinates.
 
     Parameters
     ----------
     values
-        (maps, grayordinates), stored as float32; the same give the same bytes.
+        (maps, grayordinates), stored as float32; equal values give equal bytes.
     names
-        Names of the maps, one a row.
+        Names of the maps, one per row.
     """
     return _dense_head(tuple(names)) + np.asarray(values, "<f4").T.tobytes()
 
@@ -95,23 +95,23 @@ def _dense_head(names: tuple[str, ...]) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class ParcelPlaces(ListedPlaces):
-    """Parcels of fsLR's mesh of 32,492 vertices a side, and of voxels."""
+    """Parcels of vertices of the fsLR mesh (32,492 per hemisphere) and of voxels."""
 
-    extension: ClassVar[str] = ".pscalar.nii"  # what the name of a file of maps ends with
-    space: ClassVar[str] = PARCELS  # what they are called where a space is asked for
-    entities: ClassVar[Mapping[str, str | None]] = {"space": "fsLR"}  # of a file of maps
+    extension: ClassVar[str] = ".pscalar.nii"  # extension of files of maps
+    space: ClassVar[str] = PARCELS  # their name as a space
+    entities: ClassVar[Mapping[str, str | None]] = {"space": "fsLR"}  # BIDS entities of maps
 
     axis: Any = None  # nibabel's `ParcelsAxis`
 
     @classmethod
     def of_axis(cls, axis: Any) -> ParcelPlaces:
-        """Take the parcels of nibabel's `ParcelsAxis`.
+        """Return the parcels of nibabel's `ParcelsAxis`.
 
         Raises
         ------
         ValueError
-            They are no parcels, a name is there twice, or a surface is not the cortex on fsLR's
-            mesh.
+            The axis has no parcels, a name occurs twice, or a surface is not the cortex on the
+            fsLR mesh.
         """
         if not isinstance(axis, _cifti.ParcelsAxis):
             raise ValueError(f"it has a {type(axis).__name__}, not parcels")
@@ -125,23 +125,23 @@ class ParcelPlaces(ListedPlaces):
 
     @classmethod
     def of_xml(cls, xml: bytes) -> ParcelPlaces:
-        """Take the parcels from the columns of a file's axes, in CIFTI's XML; as `of_axis`."""
+        """Return the parcels of a file's columns from its CIFTI XML, as `of_axis` does."""
         return cls.of_axis(_axis(xml, 1))
 
     def to_xml(self) -> bytes:
-        """Return CIFTI's XML of a map of the parcels, for `of_xml`."""
+        """Return the CIFTI XML of a map of the parcels, for `of_xml`."""
         axes = (_cifti.ScalarAxis(["map"]), self.axis)
         xml: bytes = _cifti.Cifti2Header.from_axes(axes).to_xml()
         return xml
 
     @property
     def density(self) -> str:
-        """What the places are, in words."""
+        """Description of the places."""
         return f"{self.number:,} parcels of fsLR's mesh (32,492 vertices per hemisphere) and voxels"
 
     @cached_property
     def _held(self) -> tuple[Indices, Indices]:
-        """A number for each vertex and voxel that parcels hold, and the parcel that holds it."""
+        """Unique numbers of all vertices and voxels in parcels, and the parcel of each."""
         numbers = [
             np.concatenate(
                 [
@@ -159,19 +159,19 @@ class ParcelPlaces(ListedPlaces):
         Returns
         -------
         rows
-            (parcels,), position in the file; -1: none.
+            (parcels,), position in the file; -1 if absent.
         others
-            How many of them have other vertices or voxels there.
+            Number of parcels that have different vertices or voxels there.
 
         Raises
         ------
         ValueError
-            Parcels of the same names are elsewhere.
+            Parcels with the same names are at other positions.
         """
         position = {parcel_name(name): number for number, name in enumerate(other.names)}
         rows = np.array([position.get(parcel_name(name), _NONE) for name in self.names], np.intp)
         found = np.flatnonzero(rows != _NONE)
-        if not len(found) or other.axis is None:  # a table has names alone
+        if not len(found) or other.axis is None:  # a table has only names
             return rows, 0
         (codes, parcels), (other_codes, others) = self._held, other._held
         _, here, there = np.intersect1d(codes, other_codes, return_indices=True)
@@ -186,7 +186,7 @@ class ParcelPlaces(ListedPlaces):
         return rows, int(np.count_nonzero(shared < 1))
 
     def on_atlas(self, path: Path) -> ParcelPlaces:
-        """Take the same parcels from another version of the atlas, a .dlabel.nii file.
+        """Return the same parcels in another version of the atlas, a .dlabel.nii file.
 
         Raises
         ------
@@ -218,7 +218,7 @@ class ParcelPlaces(ListedPlaces):
         )
 
     def as_in(self, other: ParcelPlaces) -> ParcelPlaces:
-        """Take vertices and voxels from a file of the same parcels; none where it lacks one."""
+        """Return the parcels with vertices and voxels of a file; empty if it lacks a parcel."""
         axis, (rows, _) = other.axis, self.rows_in(other)
         lacking: tuple[Any, ...] = (np.zeros((0, 3), int), {})
         held = [lacking if row == _NONE else axis[int(row)][1:] for row in rows]
@@ -230,14 +230,14 @@ class ParcelPlaces(ListedPlaces):
         )
 
     def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
-        """Make a .pscalar.nii file of maps (maps, parcels), by their names."""
+        """Return the bytes of a .pscalar.nii file of named maps (maps, parcels)."""
         return _head(names, self.axis, _PARCELS) + np.asarray(values, "<f4").T.tobytes()
 
     def read(self, path: Path) -> NDArray[np.float32]:
-        """Read a map of parcels, (parcels,); NaN where it has no value, which 0 is, too."""
+        """Read a map of parcels, (parcels,); NaN where it has no value, and where it is 0."""
         other, _, maps = read_parcel_maps(path)
         if len(maps) != 1:
-            raise RunError(f"{path} has {len(maps)} maps", expected="one map a file")
+            raise RunError(f"{path} has {len(maps)} maps", expected="one map per file")
         try:
             rows, _ = self.rows_in(other)
         except ValueError as err:
@@ -249,7 +249,7 @@ class ParcelPlaces(ListedPlaces):
 
 
 def parcel_name(name: str) -> str:
-    """Return a parcel's name in one of its spellings; names without a side stay as they are.
+    """Return a parcel's name in a standard spelling; names without a hemisphere are unchanged.
 
     Examples
     --------
@@ -261,12 +261,12 @@ def parcel_name(name: str) -> str:
 
 
 def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray[np.float32]]:
-    """Read a file of maps: the parcels, names of the maps, and (maps, parcels).
+    """Read the parcels of a file of maps, the names of the maps, and values (maps, parcels).
 
     Raises
     ------
     RunError
-        Missing, damaged, or no such file.
+        It is missing, damaged, or not a file of parcels.
     """
     with reading_image(path, expected=_EXPECTED), np.errstate(over="ignore"):
         axis, columns, values = read_cifti(path)
@@ -275,7 +275,7 @@ def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray
 
 
 def read_cifti(path: Path) -> tuple[Any, Any, Any]:
-    """Read nibabel's axes of rows and of columns, and a proxy of the values (rows, columns)."""
+    """Return nibabel's axes of rows and columns, and a proxy of the values (rows, columns)."""
     image = _nib.Nifti2Image.from_filename(path)
     (xml,) = [part.content for part in image.header.extensions if part.get_code() == _EXTENSION]
     before, columns, after = _COLUMNS.split(xml)
@@ -283,7 +283,7 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
     return rows, _columns(columns), image.dataobj.reshape(image.shape[4:])
 
 
-@lru_cache(maxsize=4)  # many files have the same, which take longer to read than values
+@lru_cache(maxsize=4)  # many files share these, which take longer to parse than values
 def _columns(xml: bytes) -> Any:
     return _axis(b'<CIFTI Version="2"><Matrix>' + xml + b"</Matrix></CIFTI>", 1)
 
@@ -300,18 +300,18 @@ def _head(names: Sequence[str], places: Any, intent: str) -> bytes:
     Parameters
     ----------
     names
-        Of the maps.
+        Names of the maps.
     places
         nibabel's axis of the columns.
     intent
-        Of the file, as NIfTI names it: nibabel writes that of an unknown kind, by which other
-        programs do not know such a file.
+        NIfTI intent of the file. By itself, nibabel would write that of an unknown kind, which
+        other programs do not recognise.
     """
     header = _nib.Nifti2Header(endianness="<")
     header.set_data_dtype("<f4")
     header.set_data_shape((1, 1, 1, 1, len(names), len(places)))
     header.set_intent(intent)
-    # An element a line, as Workbench writes them: NiiVue reads nothing else.
+    # One element per line, as Workbench writes them; NiiVue cannot read any other form.
     xml = _cifti.Cifti2Header.from_axes((_cifti.ScalarAxis(list(names)), places)).to_xml()
     extension = _nib.nifti1.Nifti1Extension("cifti", xml.replace(b"><", b">\n<"))
     header.extensions.append(extension)

@@ -1,8 +1,8 @@
-"""Surfaces: meshes that ship with the package, a participant's own ones, and values at vertices.
+"""Surfaces: meshes that ship with the package, participants' own meshes, and values at vertices.
 
-The package's points are group anatomy in MNI152NLin6Asym on two standard meshes. They come from
-registration fusion: where MNI152 has the vertices of fsaverage's mesh, as a mean over people.
-`templates/README.md` beside this module has sources and licences.
+The package's surfaces are group anatomy in MNI152NLin6Asym on two standard meshes. Their vertices
+come from registration fusion: the positions in MNI152 of the vertices of fsaverage, averaged over
+people. `templates/README.md` gives sources and licences.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ MeshName = Literal["fsLR", "fsaverage"]
 Points = NDArray[np.float64]
 
 SIDES: tuple[Hemisphere, Hemisphere] = ("L", "R")
-# Label of the BIDS entity den- of each mesh.
+# Value of the BIDS entity den- of each mesh.
 DENSITIES: Mapping[MeshName, str] = {"fsLR": "32k", "fsaverage": "10k"}
-# The space that the points are in.
+# The space of the vertices.
 TEMPLATE_SPACE = "MNI152NLin6Asym"
-# Turns a triangle round, as a mirror image of it is.
+# Order of corners that reverses a triangle's orientation, as mirroring does.
 _MIRRORED = [0, 2, 1]
-# Of the vertices of a surface that lies where it is said to lie. Surfaces in another space, and
-# inflated ones, have 98 % at most in the brain mask.
+# Least fraction of a surface's vertices in the brain mask, if it is in the stated space. Surfaces
+# in another space and inflated ones have at most 98 %.
 _LEAST_IN_BRAIN = 0.99
 # Spheres that differ by less, in mm, are copies.
 _SAME_MM = 0.01
-# Triangles that are tried for a point, those with the nearest centres first; more for the few
-# points that these do not hold, where triangles are long.
+# Number of triangles with the nearest centres that are tried for a point; more for the few points
+# that lie in none of these, where triangles are long.
 _NEAR, _FAR = 8, 96
-# How far outside a triangle a point may lie by rounding, as a share of the triangle.
+# How far outside a triangle a point may lie due to rounding, as a fraction of the triangle.
 _ROUNDING = 1e-9
 _gifti: Any = nib.gifti  # nibabel has no types
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
@@ -56,7 +56,7 @@ class Template:
 
     space: MeshName  # TemplateFlow's name of the mesh
     points: Mapping[Hemisphere, NDArray[np.float64]]  # (vertices, 3), midthickness, RAS+ mm
-    faces: Mapping[Hemisphere, NDArray[np.intp]]  # (triangles, 3), numbers of vertices
+    faces: Mapping[Hemisphere, NDArray[np.intp]]  # (triangles, 3), indices of vertices
     cortex: Mapping[Hemisphere, NDArray[np.bool_]]  # (vertices,), False on the medial wall
 
 
@@ -67,18 +67,18 @@ def read_template(space: MeshName) -> Template:
     Parameters
     ----------
     space
-        ``fsLR``: 32,492 vertices a side; ``fsaverage``: the 10,242 of fsaverage5.
+        ``fsLR`` with 32,492 vertices per hemisphere, or ``fsaverage`` with 10,242 (fsaverage5).
 
     Returns
     -------
     Template
-        Its points are in MNI152NLin6Asym.
+        The mesh; its vertices are in MNI152NLin6Asym.
 
     Notes
     -----
     Registration fusion: Wu et al. 2018, Hum. Brain Mapp. 39: 3793, doi 10.1002/hbm.24239. fsLR:
     Van Essen et al. 2012, Cereb. Cortex 22: 2241, doi 10.1093/cercor/bhr291. The medial wall of
-    fsaverage5 is fsLR's, at the nearest vertex.
+    fsaverage5 is taken from fsLR, at the nearest vertices.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def read_template(space: MeshName) -> Template:
     return Template(
         space=space,
         points={side: _shared(arrays[f"points_{side}"].astype(np.float64)) for side in SIDES},
-        # The sides of fsLR are mirror images; both sides of fsaverage have the same triangles.
+        # Hemispheres of fsLR are mirror images; those of fsaverage have the same triangles.
         faces={"L": _shared(left), "R": _shared(left[:, _MIRRORED] if space == "fsLR" else left)},
         cortex={side: _shared(arrays[f"cortex_{side}"].astype(np.bool_)) for side in SIDES},
     )
@@ -99,7 +99,7 @@ def read_template(space: MeshName) -> Template:
 
 @cache
 def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
-    """Return the points (32492, 3) of fsLR's mesh on a sphere of 100 mm.
+    """Return the vertices (32492, 3) of the fsLR mesh on a sphere of radius 100 mm.
 
     Examples
     --------
@@ -112,14 +112,14 @@ def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
 
 @cache
 def read_arrays(name: str) -> Mapping[str, NDArray[np.generic]]:
-    """Read the arrays of a file that ships in ``templates``, by its name without ``.npz``."""
+    """Read the arrays of a file in the package's ``templates``, by its name without ``.npz``."""
     file = resources.files(__package__) / "templates" / f"{name}.npz"
     with file.open("rb") as opened, np.load(opened) as arrays:
         return {key: _shared(arrays[key]) for key in arrays.files}
 
 
 def _shared(values: NDArray[Any]) -> NDArray[Any]:
-    """Make an array read-only: all in the process share it, and nilearn moves points in place."""
+    """Make a cached array read-only, as nilearn would move vertices in place."""
     values.setflags(write=False)
     return values
 
@@ -132,12 +132,12 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     points
         (vertices, 3), RAS+ mm.
     faces
-        (triangles, 3), numbers of vertices.
+        (triangles, 3), indices of vertices.
 
     Raises
     ------
     RunError
-        Missing, damaged or not a surface.
+        It is missing, damaged or not a surface.
     """
     with reading_image(path, expected="a GIFTI file"):
         image = _gifti.GiftiImage.from_filename(path)
@@ -152,9 +152,9 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
 def encode_metrics(
     maps: NDArray[np.floating[Any]], hemisphere: Hemisphere, *, names: Sequence[str]
 ) -> bytes:
-    """Make a complete .func.gii file of maps (n, vertices); the same bytes for the same input.
+    """Return the bytes of a .func.gii file of maps (n, vertices); equal input gives equal bytes.
 
-    It names the structure, which Connectome Workbench requires, and each map.
+    The file names each map, and the structure, which Connectome Workbench requires.
     """
     image = _gifti.GiftiImage(
         meta=_gifti.GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURES[hemisphere]}),
@@ -163,7 +163,7 @@ def encode_metrics(
                 np.asarray(row, np.float32),
                 intent="NIFTI_INTENT_NONE",
                 datatype="NIFTI_TYPE_FLOAT32",
-                encoding="GIFTI_ENCODING_B64BIN",  # maps hardly shrink, and that takes long
+                encoding="GIFTI_ENCODING_B64BIN",  # compression is slow and saves little
                 meta=_gifti.GiftiMetaData({"Name": name}),
             )
             for name, row in zip(names, maps, strict=True)
@@ -174,7 +174,7 @@ def encode_metrics(
 
 
 def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisphere, Points]:
-    """Read a participant's surfaces and bring them to fsLR's mesh and the model's space.
+    """Read a participant's surfaces, and bring them to the fsLR mesh and the model's space.
 
     Parameters
     ----------
@@ -185,14 +185,14 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
 
     Returns
     -------
-    (32492, 3) a side, RAS+ mm.
+    (32492, 3) for each hemisphere, RAS+ mm.
 
     Raises
     ------
     RunError
-        A file is damaged; another number of vertices; fewer than 99 % of the vertices in the brain
-        mask: points in another space than the files' names say; a sphere registered to fsLR that
-        is fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote.
+        A file is damaged or has a wrong number of vertices; fewer than 99 % of the vertices lie in
+        the brain mask, so that the surface is in another space than its name says; or the fsLR
+        sphere is a copy of fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote it.
     """
     transforms = read_transforms(files.transforms)
     found: dict[Hemisphere, Points] = {}
@@ -203,10 +203,10 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
             raise RunError(
                 f"{own.midthickness} has {inside:.1%} of its vertices in the brain mask of "
                 f"{brain.grid.space}",
-                expected=f"at least {_LEAST_IN_BRAIN:.0%}: its points are in another space than "
-                "its name says, or it is inflated",
-                remedy="leave it out of the dataset, so that a template's surface is used, or ask "
-                "for --surfaces fsaverage alone",
+                expected=f"at least {_LEAST_IN_BRAIN:.0%}; it may be in another space than its "
+                "name says, or inflated",
+                remedy="remove it from the dataset, so that a template's surface is used, or use "
+                "--surfaces fsaverage alone",
             )
     return found
 
@@ -226,7 +226,7 @@ def share_inside(points: Points, places: VoxelPlaces) -> float:
 
 
 def _on_fs_lr(own: SurfaceSide, side: Hemisphere) -> Points:
-    """Return the points of fsLR's vertices in the space of the files."""
+    """Return the positions of fsLR's vertices in the space of the files."""
     wanted = fs_lr_sphere(side)
     points, faces = read_surface(own.midthickness)
     if own.sphere is None:
@@ -239,7 +239,7 @@ def _on_fs_lr(own: SurfaceSide, side: Hemisphere) -> Points:
             raise RunError(
                 f"{own.sphere} is a copy of {own.fsaverage_sphere.name}, which is registered to "
                 "fsaverage, not to fsLR",
-                remedy="run fMRIPrep 23.1.2 or later, or ask for --surfaces fsaverage alone",
+                remedy="run fMRIPrep 23.1.2 or later, or use --surfaces fsaverage alone",
             )
     moved: Points = sphere_weights(sphere, faces, wanted) @ points
     return moved
@@ -252,19 +252,19 @@ def _of_size(points: Points, vertices: int, path: Path) -> Points:
 
 
 def sphere_weights(sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[np.float64]) -> Any:
-    """Return the weights that bring values, or coordinates, from one mesh to another.
+    """Return the weights that resample values or coordinates from one mesh to another.
 
-    A point's weights are the barycentric coordinates, in the triangle that it lies in, of where
-    the line from the centre of the sphere to it meets that triangle.
+    The line from the centre of the sphere to a point meets a triangle of the first mesh. The
+    point's weights are the barycentric coordinates of that intersection.
 
     Parameters
     ----------
     sphere
-        (vertices, 3), of the mesh that has values, on a sphere around 0 of any radius.
+        (vertices, 3), the first mesh, which has values, on a sphere around 0 of any radius.
     faces
-        (triangles, 3), numbers of its vertices; they close a surface around 0.
+        (triangles, 3), indices of its vertices; they form a closed surface around 0.
     wanted
-        (points, 3), of the other mesh on its sphere, registered to the first.
+        (points, 3), vertices of the other mesh on its sphere, registered to the first.
 
     Returns
     -------
@@ -272,8 +272,8 @@ def sphere_weights(sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[
 
     Notes
     -----
-    The method BARYCENTRIC of Connectome Workbench (Marcus et al. 2011, Front. Neuroinform. 5: 4,
-    doi 10.3389/fninf.2011.00004), from which points differ by less than 0.001 mm.
+    This is the method BARYCENTRIC of Connectome Workbench (Marcus et al. 2011, Front. Neuroinform.
+    5: 4, doi 10.3389/fninf.2011.00004); resampled coordinates differ by less than 0.001 mm.
 
     Examples
     --------
@@ -309,7 +309,7 @@ def _on_unit_sphere(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def _in_triangles(
     corners: NDArray[np.float64], points: NDArray[np.float64], near: int
 ) -> tuple[Indices, NDArray[np.float64]]:
-    """Find the triangle that holds each point, and the point's coordinates in it.
+    """Find the triangle that contains each point, and the point's barycentric coordinates.
 
     Parameters
     ----------
@@ -322,21 +322,21 @@ def _in_triangles(
 
     Returns
     -------
-    Triangle (points,) and weights of its corners (points, 3), adding up to one; the best of the
-    triangles that were tried where none holds the point: one weight is negative then.
+    Triangle (points,), and weights of its corners (points, 3), which add up to one. If none of the
+    tried triangles contains the point, the best one is returned, with a negative weight.
     """
     from scipy.spatial import cKDTree
 
     tree = cKDTree(_on_unit_sphere(corners.mean(axis=1)))
     tried = tree.query(points, k=min(near, len(corners)))[1].reshape(len(points), -1)
     first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
-    # Volumes of the tetrahedra that the point, the centre and two of the corners span.
+    # Volumes of the tetrahedra spanned by the point, the centre and two of the corners.
     normals = np.stack(
         [np.cross(second, third), np.cross(third, first), np.cross(first, second)], axis=1
     )
-    # (points, tried, corners); a triangle on the other side of the sphere has a negative sum
+    # (points, tried, corners); the sum is negative for triangles on the opposite side
     volumes = np.einsum("ptca,pa->ptc", normals[tried], points)
-    # Triangles may run either way round.
+    # Triangles may have either orientation.
     volumes *= np.sign(np.einsum("ta,ta->t", normals[:, 0], first))[tried][:, :, None]
     sums = volumes.sum(axis=2, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""A run's series at the parcels of a model: of CIFTI, or of a table as XCP-D writes it."""
+"""A run's time series at a model's parcels, from CIFTI files or XCP-D's tables."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ DENSE, TABLE = ".dtseries.nii", ".tsv"
 
 @dataclass(frozen=True, eq=False)
 class SeriesHeader:
-    """What a run's file of parcels or of grayordinates says before its values are read."""
+    """The header of a run's file of parcels or grayordinates, without its values."""
 
-    voxel_mm: ClassVar[float] = float("nan")  # parcels have no voxels of one size
+    voxel_mm: ClassVar[float] = float("nan")  # parcels have no voxel size
 
     path: Path  # the file
-    frames: int  # in time
-    time: tuple[float, str | None]  # between frames, and its unit; 0: not stated
-    places: ParcelPlaces | None  # in its order; None: grayordinates
+    frames: int  # number of frames
+    time: tuple[float, str | None]  # time between frames, and its unit; 0 if not stated
+    places: ParcelPlaces | None  # parcels in the file's order; None for grayordinates
     axis: Any = None  # nibabel's `BrainModelAxis` of grayordinates
 
     def weights_of(self, parcels: ParcelPlaces) -> tuple[Any, int]:
-        """Find out of which columns of the file the series of each parcel is the mean.
+        """Return the weights by which each parcel's series is a mean of the file's columns.
 
         Returns
         -------
         weights
-            Sparse (parcels, columns), rows of sum 1; a row of 0: the file lacks the parcel.
+            Sparse (parcels, columns), with rows of sum 1, or of 0 if the file lacks the parcel.
         others
-            How many parcels have other vertices or voxels in the file.
+            Number of parcels that have different vertices or voxels in the file.
 
         Raises
         ------
         ValueError
-            Parcels of the same names are elsewhere.
+            Parcels with the same names are at other positions.
         """
         from scipy.sparse import csr_array
 
@@ -69,7 +69,7 @@ def read_series_header(path: Path) -> SeriesHeader:
     Raises
     ------
     RunError
-        Missing, damaged, of other places than fsLR's mesh, or fewer than two frames.
+        It is missing or damaged, is not on the fsLR mesh, or has fewer than two frames.
     """
     if path.name.endswith(TABLE):
         with reading(path, RunError):
@@ -98,7 +98,7 @@ def read_series_header(path: Path) -> SeriesHeader:
 def stream_series(
     header: SeriesHeader, weights: Any, frames_per_block: int = 64
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
-    """Read a run's frames at the wanted parcels: the first one's index, and (frames, parcels).
+    """Read a run's frames at the wanted parcels; yield the first frame's index and the block.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def stream_series(
     weights
         From `SeriesHeader.weights_of`.
     frames_per_block
-        At most; the consumer may change a block.
+        Largest number of frames in a block (frames, parcels); the consumer may change it.
 
     Raises
     ------
@@ -137,14 +137,14 @@ def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
 
 
 def _dense(axis: Any) -> Any:
-    """Return nibabel's axis of grayordinates; ValueError where it is not of fsLR's mesh."""
+    """Return nibabel's axis after checking that it has grayordinates; else raise ValueError."""
     if not isinstance(axis, _cifti.BrainModelAxis):
         raise ValueError(f"it has a {type(axis).__name__}, not grayordinates")
     return axis
 
 
 def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[NDArray[np.intp]]:
-    """Return the columns of an axis of grayordinates that each parcel holds."""
+    """Return the columns of a grayordinates axis that belong to each parcel."""
     column: dict[str, NDArray[np.intp]] = {}
     for name, of_structure, model in axis.iter_structures():
         if name in CORTEX:
