@@ -175,7 +175,7 @@ def read_header(path: Path) -> NiftiHeader:
         expected = "an sform or qform that puts its voxels in space"
     if found:
         raise RunError(f"{path} {found}", expected=expected)
-    unit = _TIME_UNITS.get(int(header["xyzt_units"]) & _TIME_UNIT_BITS, "in a unit that is no time")
+    unit = _TIME_UNITS.get(int(header["xyzt_units"]) & _TIME_UNIT_BITS, "in a unit other than time")
     return NiftiHeader(
         path=path,
         shape=shape,
