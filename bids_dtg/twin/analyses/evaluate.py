@@ -484,7 +484,7 @@ def _page(
     if card is not None and not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
     facts = {
-        "winners": [text for text, _ in best],
+        "winners": best,
         "rule": RULE,
         "seed": analysis.settings.modelling.seed,
         "halves": analysis.settings.statistics.folds == HALVES,
@@ -500,10 +500,10 @@ def _page(
         lead=lead,
         flags=tuple(flags),
         sections=(
-            Section("Which prediction is best", template="twin_winners.html", facts=facts),
             Section(
-                "Response times, choices and outcomes",
+                "Which prediction is best",
                 template="twin_times.html",
+                facts=facts,
                 tables=tuple(_table(found, task) for task in tasks),
                 figures=tuple(_scatters(found, judged, people, tasks)),
             ),
@@ -522,7 +522,7 @@ def _page(
 def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[Section]:
     """Yield the section on fits by folds or halves; nothing for a model."""
     if fits:
-        table = ResultTable(_FOLDS, fits).on_page("Fits, one row per fold")
+        table = ResultTable(_FOLDS, fits).on_page("", folded="Fits, one row per fold")
         yield Section("Fits", template="twin_fits.html", facts=facts, tables=(table,))
 
 
@@ -624,6 +624,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
                     *("r_people", "ridge_r_people"),
                     *([f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []),
                 ),
+                folded="Responses of each region",
             ),
         ),
         figures=(
