@@ -93,7 +93,7 @@ def test_none_needs_no_table(run):
 def test_series_of_xcpd_read_as_fmripreps_name_their_type(run, name):
     bold = run.bold.with_name(f"sub-01_task-rest_{name}")
     with pytest.raises(
-        RunError, match=r"no confounds table.*To do: use --input-type xcpd, if XCP-D"
+        RunError, match=r"no confounds table.*To do: use --input-type xcpd if XCP-D"
     ):
         load(replace(run, bold=bold, confounds=None), strategy="simple", n_frames=12)
 

@@ -71,7 +71,7 @@ def test_description_links_its_sources(dataset, source, monkeypatch):
         "Workflow": "contrasts",
         "Container": {"Type": "docker", "Tag": "dtg:1"},
     }
-    assert "as logs/CITATION.md says." in content["HowToAcknowledge"]
+    assert "as described in logs/CITATION.md." in content["HowToAcknowledge"]
     _, paper = content["ReferencesAndLinks"]
     assert "doi.org/10.1038/s42003-025-09158-6" in paper
     assert content["DatasetLinks"] == {

@@ -99,8 +99,8 @@ ODD = np.array([{"a": 1}], object)
         ({"tr_seconds": [1.0, 2.0]}, "Expected: one number"),
         ({"tr_seconds": 720.0}, "is it in milliseconds"),
         ({"tr_seconds": True}, "Expected: one number, in seconds"),
-        ({"session": "one\ntwo"}, r"session names 'one\\ntwo'"),
-        ({"session": "../../x"}, "session names"),
+        ({"session": "one\ntwo"}, r"session has the name 'one\\ntwo'"),
+        ({"session": "../../x"}, "session has the name"),
         ({"rest": REST[0]}, r"rest is float16 of shape \(5, 40\)\..*\(people, places, frames\)"),
         ({"rest": REST[:2]}, "rest has 2 people, and .*people has 3"),
         ({"rest": REST[:, :4]}, "has 5 places, and .*rest has 4"),
@@ -111,7 +111,7 @@ ODD = np.array([{"a": 1}], object)
         ({"people": np.array([b"a", b"\xe9", b"c"])}, r"all\.npz cannot be read"),
         ({"people": [1.0, 2.0, 3.0]}, "people is float64"),
         ({"people": ["a", "A", "b"]}, "has the name 'a' twice.*To do: give each session"),
-        ({"people": ["a", "../b", "c"]}, r"names '\.\./b'"),
+        ({"people": ["a", "../b", "c"]}, r"has the name '\.\./b'"),
         ({"places": ["x"] * 5}, "the name 'x' twice"),
         ({"places": [""] * 5}, "has an empty name"),
     ],
@@ -135,7 +135,7 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path:
     assert people.task_bold is people.edges is None
     unread = "keys that are not used here: edges, task_bold, task_bold_runs"
     assert any(line.startswith(unread) for line in people.notes)
-    with pytest.raises(DatasetError, match="there are rest and edges"):
+    with pytest.raises(DatasetError, match="the files have rest and edges"):
         read_arrays([both], of=("rest", "edges"))
     alone = write(tmp_path / "edges.npz", connectomes=edges, people=ABC)
     people = read_arrays([alone], ["edges=connectomes"], of=("edges",))

@@ -94,7 +94,7 @@ def test_not_a_dataset_says_what_was_seen_and_what_is_near(raw):
         match=r"derivatives is not a BIDS dataset: .*It has fmriprep.*did you mean .*/fmriprep\?",
     ):
         find_dataset(raw / "derivatives")
-    with pytest.raises(DatasetError, match=r"no dataset_description\.json.*perhaps .*fmriprep was"):
+    with pytest.raises(DatasetError, match=r"dataset_description.*did you mean .*fmriprep\?"):
         find_dataset(raw / "derivatives" / "fmriprep" / "sub-01")
 
 

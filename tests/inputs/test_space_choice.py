@@ -121,7 +121,7 @@ def test_a_space_that_is_asked_for_and_not_there(root, home):
     add_all(root)
     with pytest.raises(
         RunError,
-        match=rf"no version in MNI152NLin6Sym of sub-01_task-rest\. Expected: one of {OTHER}, "
+        match=rf"no version of sub-01_task-rest in MNI152NLin6Sym\. Expected: one of {OTHER}, "
         rf"{SPACE}:res-1, {SPACE}:res-2, T1w, boldref\. To do: choose another --space",
     ):
         find(root, home, asked="MNI152NLin6Sym")

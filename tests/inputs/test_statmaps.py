@@ -163,7 +163,7 @@ def test_maps_of_different_tasks_are_different_targets(tmp_path):
     # cue is of the task that the known contrast belongs to.
     names = {plain_contrast(one.contrast) for one in maps}
     assert names == {"gamblingcue", "cue", "wmcue", "wm2bk"}
-    assert "cue is of 3 tasks, whose names are put before it" in told
+    assert "cue occurs in 3 tasks, whose names are put before it" in told
 
 
 def test_a_label_of_several_tasks_and_of_none_is_refused(tmp_path):

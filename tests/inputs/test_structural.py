@@ -80,7 +80,7 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
         (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas lacks: LH_Vis_3"),
         (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions with the same name"),
         (np.eye(4), (), r"has 4 regions\. Expected: one matrix of the 3 regions"),
-        (np.ones((2, 4)), (), r"is 2 x 4\. Expected: one row and one column"),
+        (np.ones((2, 4)), (), r"sizes 2 x 4\. Expected: one row and one column"),
         (WEIGHTS - 3, REGIONS, "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1"),
         (WEIGHTS * [1, 1, np.nan], REGIONS, "has NaN or infinite weights"),
         (np.triu(WEIGHTS), REGIONS, "has asymmetric weights, at 7Networks_LH_Vis_1"),
@@ -215,12 +215,12 @@ def test_text_is_read_with_names_and_without(tmp_path, delimiter, header, index)
     ("text", "words"),
     [
         ("", "has 0 lines with fewer cells than the first"),
-        ("1\t2\t3\t4\n5\t6\t7\t8\n", "is 2 x 4"),
+        ("1\t2\t3\t4\n5\t6\t7\t8\n", "sizes 2 x 4"),
         ("1\t2\n3\n", "1 lines with fewer cells"),
         ("1\t2\n3\t4\t5\n", "cannot be read as a table: line 2"),
         ("1\t2\n3\tx\n", "cannot be read as numbers: .*'x'"),
         ("\ta\tb\nb\t1\t2\na\t3\t4\n", "different names in its first line"),
-        ("5\n", "is 1 x 1"),
+        ("5\n", "sizes 1 x 1"),
     ],
 )
 def test_text_that_is_no_matrix_is_refused(tmp_path, text, words):

@@ -58,7 +58,7 @@ def test_what_is_missing_is_named_with_the_command(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(
         TransformMissingError,
-        match=rf"{path} is (empty|not there).* \(205 MB\).*To do: curl -fL --create-dirs -o '.*'"
+        match=rf"{path} is (empty|missing).* \(205 MB\).*To do: curl -fL --create-dirs -o '.*'"
         rf" https://templateflow\.s3\.amazonaws\.com/{NAME} \(bids_dtg fetches it\)\.",
     ):
         TemplateFlow(tmp_path).transform(TO, ORIGIN)
