@@ -79,7 +79,7 @@ def test_what_is_known_of_people_is_in_their_order(cohort):
 @pytest.mark.parametrize("written", ["1", "1.0", "SUB-01"])
 def test_labels_that_are_written_otherwise_are_refused(cohort, tmp_path, written):
     """Else nobody knows the person's age, and relatives and sites count as if there were none."""
-    table, line = tmp_path / "own.tsv", rf"has participant {written}, and .* sub-01.*: 01 or sub-01"
+    table, line = tmp_path / "own.tsv", rf"has participant {written}, but .* sub-01.*: 01 or sub-01"
     others = "".join(f"sub-{label}\t{label}\tA\n" for label in LABELS[1:])
     table.write_text(f"participant_id\tage\tsite\n{written}\t20\tB\n{others}")
     people = people_of(cohort, participants_file=table)

@@ -36,7 +36,7 @@ REFUSED = [
         "fmriprep_like",
         "HAPPYTEST",
         "T1w",
-        rf"no version in T1w .*one of {NINE}, {SIX}:res-2, boldref",
+        rf"no version of .* in T1w.*one of {NINE}, {SIX}:res-2, boldref",
     ),
     ("fmriprep_like", "RAPIDTIDETEST", SIX, rf"no version in {SIX} .*one of {NINE}"),
     (f"{TREES}/ds002748-fmriprep", "01", None, SIDECARS_ONLY),
