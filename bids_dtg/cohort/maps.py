@@ -43,7 +43,7 @@ from bids_dtg.stats.map_checks import own_figures
 # Keys kept of sidecars; memory could not hold all those of thousands of participants.
 _KEPT = (
     *("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference"),
-    *("ModelNotice", "NotForScience", "ExcludedRuns"),
+    *("ModelNotice", "NotForScience", "ExcludedRuns", "Notes"),
 )
 # Largest number of averages whose maps are compared with each other, as memory grows with it.
 MOST_COMPARED = 400

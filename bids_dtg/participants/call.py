@@ -30,7 +30,7 @@ from bids_dtg.files.provenance import (
     write_outcome,
 )
 from bids_dtg.inputs.dataset import split_named_path
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.inputs.templateflow import TransformPlannedError
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import Reports, write_methods
@@ -291,3 +291,5 @@ def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"
     for note in found.notes:
         yield f"    note: {note}"
+    if not (run.mask or run.cleaned_before or run.bold.name.endswith(PARCEL_SERIES)):
+        yield "    note: without a brain mask, every voxel with signal would be used"

@@ -134,10 +134,14 @@ class Design:
         one = np.full((len(tested), 1), len(tested) ** -0.5)
         basis = np.hstack([one, vectors[:, sizes > 1e-8 * max(sizes.max(initial=0.0), 1.0)]])
         left = tested - basis @ (basis.T @ tested)
+        # As many covariates as people explain anything, so that this comes first.
+        if len(tested) - (columns := basis.shape[1] - 1) < 3:
+            raise ValueError(
+                f"{len(tested)} participants are too few: with {columns} columns of covariates, "
+                f"{columns + 3} are needed"
+            )
         if np.linalg.norm(left) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
             raise ValueError("the covariates explain all of it, or it is the same for everybody")
-        if len(tested) - basis.shape[1] - 1 < 1:
-            raise ValueError(f"{len(tested)} people are too few for {basis.shape[1] + 1} columns")
         return cls(left, basis, orders)
 
     @classmethod

@@ -142,6 +142,15 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert lines[-1] == "2 participants, 1 would fail; no output was written"
 
 
+def test_a_dry_run_notes_a_missing_mask(pair, capsys):
+    (mask,) = pair.bids.glob("sub-02/func/*_desc-brain_mask.nii.gz")
+    mask.unlink()
+    assert pair.run("--dry-run") == 0
+    first, _, second = capsys.readouterr().out.partition("sub-02_task-rest: ")
+    assert "note: without a brain mask" in second
+    assert "brain mask" not in first
+
+
 # --- what is done again, and why
 
 

@@ -106,7 +106,8 @@ def test_a_column_that_is_constant_or_not_known_is_not_tested(people):
     [
         (np.arange(6.0), np.arange(6.0)[:, None], "explain all of it"),
         (np.ones(6), np.empty((6, 0)), "the same for everybody"),
-        (np.arange(6.0) ** 2, np.eye(6)[:, :4], "too few for 6 columns"),
+        (np.arange(6.0) ** 2, np.eye(6)[:, :4], "6 participants are too few: .* 7 are needed"),
+        (np.arange(6.0) ** 2, np.eye(6)[:, :5], "too few: with 5 columns of covariates, 8 are"),
     ],
 )
 def test_a_question_without_an_answer_is_refused(tested, covariates, why):

@@ -207,7 +207,7 @@ def _gather(
     write_all_methods(output, "")
     write_index(output, wanted=wanted)
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
-    say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {where}")
+    say(f"wrote {where}: {counted(len(rows), 'run')} of {counted(with_runs, 'participant')}")
     return 0
 
 

@@ -12,9 +12,12 @@ from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.maps import mean_of_averages
+from bids_dtg.cohort.maps import find_without_details, mean_of_averages
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.notices import NO_MASK
 from bids_dtg.report.contents import find_participant
+from bids_dtg.report.flags import own_flags
 
 PEOPLE = tuple(f"{number:02d}" for number in range(1, 7))
 
@@ -56,7 +59,9 @@ def test_without_reports_there_are_tables_and_maps_and_no_page(made, tmp_path, c
     (out / "index.html").unlink()
     assert main([str(made.bids), str(out), "group", "--no-reports"]) == 0
     assert not list(out.glob("*.html"))
-    assert capsys.readouterr().err.endswith(f"6 participants: {out}/group/desc-runs_qc.tsv\n")
+    assert capsys.readouterr().err.endswith(
+        f"wrote {out}/group/desc-runs_qc.tsv: 6 runs of 6 participants\n"
+    )
     assert tree(out) == {k: v for k, v in tree(made.out).items() if not k.endswith(".html")}
 
 
@@ -90,6 +95,17 @@ def test_the_page_names_who_failed_and_links_reports(made):
     assert "sub-07" in page
     assert "minutes left" in page
     assert 'href="group.html"' in (made.out / "index.html").read_text()
+
+
+def test_the_group_page_counts_a_lost_mask_as_the_persons_page_does(made, tmp_path):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    path = out / "sub-02/sub-02_task-rest_statmap.json"
+    sidecar = json.loads(path.read_text())
+    sidecar["Runs"][0]["Notes"] = [NO_MASK]
+    path.write_text(json.dumps(sidecar))
+    files = find_without_details(DerivativeDataset(out), "02")
+    flags = own_flags(files, {}, PRESENTATION.quality_columns)
+    assert NO_MASK in [flag.text for flag in flags]
 
 
 @pytest.mark.slow
