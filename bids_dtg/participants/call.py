@@ -38,6 +38,7 @@ from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.participants.worker import LevelWork, Outcome
 from bids_dtg.progress import Board, Clock, Lane
+from bids_dtg.report.participant import INDEX
 from bids_dtg.settings import Settings, to_toml
 
 # Seconds before retrying a participant that another run of the program is working on.
@@ -134,12 +135,14 @@ class Level:
         write_methods(request)  # the averages may have changed
         _list_participants(request)
         left = len(request.participants) - counts["finished"]
+        pages = f"; all pages: {request.output.root / INDEX}"
         say(
             f"{people}: {counted(counts['done'], 'set')} of {request.presentation.made} written, "
             f"{counts['skipped']} already complete, {counted(counts['failed'], 'participant')} "
             "failed"
             + (f", {left} not started" if left else "")
             + (f" ({log / 'failures.tsv'})" if failures else "")
+            + pages * (not settings.behaviour.no_reports)
         )
         return counts["failed"]
 
