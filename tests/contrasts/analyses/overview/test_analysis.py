@@ -225,7 +225,7 @@ def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
     out = shutil.copytree(made.out, tmp_path / "out")
     words = [str(made.bids), str(out), "group", "--participant-label"]
     assert main([*words, "sub-02"]) == 0
-    assert "1 run of 1 participant: " in capsys.readouterr().err
+    assert ": 1 run of 1 participant\n" in capsys.readouterr().err
     rows = read_table(out / "group/desc-runs_qc.tsv")
     assert [row["participant_id"] for row in rows] == ["sub-02"]
     # The failure of sub-07 is not theirs.
