@@ -100,10 +100,11 @@ def test_reports_of_some(job, capsys):
 
 
 @pytest.mark.slow
-def test_what_failed_is_in_the_report_until_it_is_made_good(job):
+def test_what_failed_is_in_the_report_until_it_is_made_good(job, capsys):
     add_rest(job.bids, entities="run-1")
     short = add_rest(job.bids, session="A", frames=6)
     assert job.run() == 1
+    assert capsys.readouterr().err.endswith(f"; all pages: {job.out / 'index.html'}\n")
     assert "1.0 of 1.0 minutes" in text_of(job, "sub-01.html")
     dataset = DerivativeDataset(job.out)
     assert [one.participant for one in all_failures(dataset)] == ["01"]
