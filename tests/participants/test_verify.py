@@ -42,7 +42,7 @@ def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     told = capsys.readouterr()
     damage = ", ".join(sorted([f"missing {lost}", f"changed {name}"], key=lambda x: x.split()[1]))
     assert told.out.splitlines()[1] == f"sub-02: damaged: {damage}"
-    assert "1 incomplete or damaged; the same participant call" in told.err
+    assert "1 incomplete or damaged; run participant again without --verify" in told.err
     assert job.run("--verify", "--participant-label", "01") == 0
     assert job.run() == 0
     assert "1 set of maps written, 1 already complete" in capsys.readouterr().err
