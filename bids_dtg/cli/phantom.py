@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser, without heavy imports."""
     parser = parser_of_people(
         "dtg-phantom",
-        "Simulate people with a known truth: resting runs, and what else a workflow needs.",
+        "Simulate people with a known truth, as resting runs and what a workflow needs.",
         phantoms(),
         {name: row.files for name, row in phantoms().items()},
         "The same options give the same files. All people are simulated; use them only\n"

@@ -135,7 +135,7 @@ OUT/demo.tsv    the same comparison as a table""",
         _phantom,
         help="rest and event files of people whose responses follow their connectomes",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as fMRIPrep writes it
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as from fMRIPrep
 OUT/atlas      the regions, as --atlases takes them
 OUT/bids       a raw dataset: event files of two tasks, without images
 OUT/truth      connectomes, parameters and mean response times""",

@@ -73,7 +73,7 @@ def test_people_may_be_deleted_before_a_bundle_is_published(tmp_path, capsys):
     (path / PEOPLE_FILE).unlink()
     assert load_bundle(path).people is None
     assert main(["info", str(path)]) == 0
-    assert "training people unknown: the bundle has no list" in capsys.readouterr().out
+    assert "people      unknown, because the bundle has no list" in capsys.readouterr().out
     assert main(["verify", str(path)]) == 0
 
 

@@ -129,7 +129,7 @@ def images(tmp_path_factory):
     ("held_out", "maps"),
     [
         # Of 12 people 9 train: too few to make ROI maps of.
-        ("0.25", "ROI maps are those of tiny"),
+        ("0.25", "ROI maps are taken from tiny"),
         # 10 train, and their ROI maps are made before connectomes are read.
         pytest.param("0.17", "ROI maps: group ICA of 10", marks=pytest.mark.slow),
     ],

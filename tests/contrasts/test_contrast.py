@@ -41,7 +41,7 @@ def test_parse_needs_a_label_only():
         ("label\ttask\nfaces\n", "contrast 0 has 1 cells, the header 2"),
         ("label\nmath-story\n", "contrast 0 has the label 'math-story'"),
         ("label\nfäces\n", "contrast 0 has the label 'fäces'"),
-        ("label\tindex\nfaces\tone\n", "contrast 0 has the index 'one'"),
+        ("label\tindex\nfaces\tone\n", "contrast 0 has index 'one'"),
         ("label\tindex\nfaces\t1\n", "contrast faces has index 1 at position 0"),
         ("label\nfaces\nplaces\nfaces\n", "labels faces and faces are the same"),
         ("label\nFaces\nfaces\n", "labels Faces and faces are the same"),

@@ -79,5 +79,5 @@ def test_some_of_the_places_serve_for_all(monkeypatch):
 
 def test_what_cannot_be_is_refused():
     _, rest = people(count=1, frames=5)
-    with pytest.raises(DatasetError, match="20 ROI maps are to be made of it"):
+    with pytest.raises(DatasetError, match="too few for 20 ROI maps"):
         found(rest, rois=20)

@@ -75,6 +75,6 @@ def test_images_and_frames_come_back_with_their_values(job, run):
 def test_the_line_is_the_threshold_of_censoring_and_else_that_of_the_flag(run, canvas):
     facts = {"Confounds": {"FdThreshold": 0.05}}
     censored = MOTION.draw(RunFiles(run.title, run.quality, run.files, facts), canvas)
-    for figure, words in ((MOTION.draw(run, canvas), "0.25 mm, from"), (censored, "0.05 mm, the")):
+    for figure, words in ((MOTION.draw(run, canvas), "0.25 mm, above"), (censored, "0.05 mm, the")):
         assert figure.parts[0].line[2] is not None
         assert f"Dashed: {words}" in figure.caption

@@ -73,7 +73,7 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks):
     assert choose_restart((restart(5.0, 1.0), restart(4.0, 2.0))) == 1
     nothing = float("nan")
     assert choose_restart((restart(5.0, nothing), restart(4.0, nothing))) == 0
-    with pytest.raises(RunError, match="no finite ELBO"):
+    with pytest.raises(RunError, match="the ELBO is not finite"):
         choose_restart((restart(nothing, nothing),))
     fitted = fit(networks, replace(TINY, epochs=1, restarts=2))
     assert [r.seed for r in fitted.restarts] == [0, 1]

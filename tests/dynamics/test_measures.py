@@ -52,7 +52,7 @@ def test_windows_of_fcd_are_those_of_a_plain_loop():
 
 
 def test_too_short_a_session_has_no_fcd():
-    with pytest.raises(ValueError, match="windows of 82 frames every 8: 90 frames"):
+    with pytest.raises(ValueError, match="windows of 82 frames, 8 apart: 90 frames"):
         fcd(waves(3, 90))
     assert np.isnan(fcd_shares(waves(2, 3, 90))).all()
     assert np.isfinite(fcd_shares(waves(2, 3, 91))).all()

@@ -118,7 +118,7 @@ def test_maps_of_a_model_without_half_widths_are_named():
 
 
 PARTIAL = (
-    "degrees of freedom beyond the ROIs, where the model reads the [partial form]"
+    "degrees of freedom beyond the ROIs, if the model reads the [partial form]"
     "(../explanation/cleaning.md#two-forms-of-the-connectome)"
 )
 
@@ -135,7 +135,7 @@ def test_the_docs_have_the_limits_of_the_table():
         "grey matter with signal": "coverage",
         "lowest coverage of an ROI map": "roi_coverage_min",
         "temporal signal-to-noise": "tsnr_median",
-        "agreement of the halves": "connectome_reliability",
+        "agreement between the halves": "connectome_reliability",
     }
     for name, figure in names.items():
         limit = LIMITS[figure]

@@ -129,7 +129,7 @@ def test_a_linear_core_reads_series_alone(job, capsys):
         (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
         (("--model", "{tables}"), "knows only the people.*--architecture linear, or"),
         (("--model", "{model}", "--atlases", "HCP"), "19 reg"),
-        (("--model", "{other}"), "parcels of Slabs are not"),
+        (("--model", "{other}"), "parcels of Slabs have the names of those .* but other voxels"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):

@@ -157,7 +157,7 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert "on the template's surface." in page
     assert "participants of Human Connectome Project, young adults may be among" in page
     methods = " ".join((tmp_path / "out/logs/CITATION.md").read_text().split())
-    assert "a linear model of each parcel's connectome, with the same" in methods
+    assert "a linear model that predicts each parcel from its connectivity with the ROIs" in methods
     assert "90 % of the parcels of a newly measured map" in methods
     assert "Runs were read as parcel series. " in methods
     readme = (tmp_path / "out/README").read_text()
@@ -242,7 +242,7 @@ def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, c
 def test_without_a_model_the_line_names_it(tmp_path, capsys):
     xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
     assert main([str(xcpd), str(tmp_path / "out"), "participant"]) == 2
-    assert "To do: --model hcp-glasser" in capsys.readouterr().err
+    assert "To do: use --model hcp-glasser" in capsys.readouterr().err
 
 
 def test_arrays_give_the_maps_of_files(made):

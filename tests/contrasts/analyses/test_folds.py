@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import numpy as np
@@ -141,7 +142,7 @@ def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
     assert call(study, "train", *LINEAR, "--dry-run", "--model-name", "names") == 0
     line = "not among HCP's contrasts, so kept under its own name: 1 of 2 contrasts (ownrest)"
     assert line in capsys.readouterr().err
-    assert line in " ".join((made / "report.html").read_text().split())
+    assert line in " ".join(html.unescape((made / "report.html").read_text()).split())
     labels = [
         one["label"] for one in json.loads((made / "bundle/model.json").read_text())["contrasts"]
     ]

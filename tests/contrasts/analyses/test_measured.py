@@ -184,7 +184,7 @@ def test_a_retest_that_is_a_copy_is_refused(tmp_path, capsys):
         shutil.copy(path, str(path).replace("_ses-a_", "_ses-b_"))
     words = ("--architecture", "linear", *sets(PEOPLE[:8], 0, 0.25))
     assert cohort.analyse("train", *words) == 1
-    line = "sub-01 is left out: the same set of measured maps is there twice"
+    line = "sub-01 is left out: the same set of measured maps occurs twice"
     assert line in capsys.readouterr().err
 
 

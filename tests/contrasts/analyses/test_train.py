@@ -92,12 +92,12 @@ def test_a_family_on_two_sides_is_refused(cohort, linear, tmp_path, capsys, name
     table.write_text("".join(sign.join(row) + "\n" for row in rows))
     try:
         assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "f") == 2
-        assert "families are on two sides" in capsys.readouterr().err
+        assert "families are in two sets of the split" in capsys.readouterr().err
         words = ("--model", linear.path, "--split-file", split, "--model-name", "f")
         assert cohort.analyse("evaluate", *words) == 2
     finally:
         table.unlink()
-    assert "families are on two sides" in capsys.readouterr().err
+    assert "families are in two sets of the split" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -122,13 +122,13 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
     ("analysis", "words", "people", "said"),
     [
         ("train", ("--epochs", 0), {}, "--epochs is 0"),
-        ("train", FEW, {}, "only 0 validation participants: too few"),
-        ("train", (*FEW, "--recipe", "published"), {}, "only 0 validation participants: too few"),
+        ("train", FEW, {}, "only 0 validation participants, too few"),
+        ("train", (*FEW, "--recipe", "published"), {}, "only 0 validation participants, too few"),
         (
             "train",
             (*UNET, "--recipe", "published", "--batch-size", 1),
             {},
-            "in batches of 1: too few",
+            "in batches of 1, too few",
         ),
         # 03 lacks a contrast.
         (
