@@ -256,7 +256,7 @@ def given_split(
         raise SettingsError(
             f"{path} has no usable participant", expected=f"labels such as {named(labels)}"
         )
-    words = f"in no set of {path}: {counted(len(others), 'participant')} ({named(others)})"
+    words = f"not in {path}, left out: {counted(len(others), 'participant')} ({named(others)})"
     return split, (words,) if others else ()
 
 

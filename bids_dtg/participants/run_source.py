@@ -82,7 +82,7 @@ def plan_run(
     TooShortError
         Less than ``min_minutes``, or too few degrees of freedom, are left.
     RunError
-        Its space, its header or its table of confounds cannot be used.
+        Its space, its header or its confounds table cannot be used.
     """
     if not run.transforms and run.space != space:
         raise RunError(

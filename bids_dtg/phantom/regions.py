@@ -180,7 +180,7 @@ def draw_region_run(
 ) -> BoldRun:
     """Draw a run with the regions' series in their parcels, noise and nuisance.
 
-    The columns of the table of confounds explain all effects of motion.
+    The columns of the confounds table explain all effects of motion.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ WARNING = (
     "symmetric template stands in for MNI152NLin6Asym. Not for science about brains."
 )
 DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
-_FRACTION_DIGITS = 6  # of cells in the table of confounds
+_FRACTION_DIGITS = 6  # of cells in the confounds table
 _OFFSET = (7, 9, 0)  # of the model grid in FSL's 2 mm field of view, which fMRIPrep writes
 _SLOPE = 2.0  # intensity per stored unit; rounding is far below the noise
 _HIGH_PASS_S = 128.0
@@ -420,7 +420,7 @@ def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]
 def confounds_table(
     motion: Column, signals: Mapping[str, list[Array]], non_steady: int, repetition_time_s: float
 ) -> tuple[dict[str, Column], dict[str, Any]]:
-    """Make the table of confounds and its sidecar.
+    """Make the confounds table and its sidecar.
 
     Parameters
     ----------

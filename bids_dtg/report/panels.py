@@ -71,10 +71,10 @@ def draw_series(values: NDArray[np.floating]) -> bytes:
 MOTION_FILE = FileKind("timeseries", "frames", ".tsv")
 _MOTION_COLUMNS = {
     "framewise_displacement": {
-        "Description": "Framewise displacement, from the table of confounds",
+        "Description": "Framewise displacement, from the confounds table",
         "Units": "mm",
     },
-    "std_dvars": {"Description": "Standardised DVARS, from the table of confounds"},
+    "std_dvars": {"Description": "Standardised DVARS, from the confounds table"},
     "kept": {"Description": "1 where the frame was used, 0 where it was dropped or censored"},
 }
 _TITLES = {

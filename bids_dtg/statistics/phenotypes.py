@@ -78,7 +78,7 @@ _SCORES = (
     Column(
         "p_fwe",
         "Share of permutations in which the largest r over all sets of the phenotype is as large",
-        heading="p over all sets",
+        heading="corrected p",
     ),
 )
 _DIFFERENCES = (
@@ -101,7 +101,7 @@ _ON_PAGE = (
     Column("features", "What it was predicted from"),
     Column("people", "Participants"),
     Column("score", "r, or AUC for two levels", "r, or AUC", interval="95 % interval"),
-    Column("p_fwe", "p over all sets of the phenotype", "p over all sets"),
+    Column("p_fwe", "p corrected over all sets of the phenotype", "corrected p"),
 )
 _BESIDE = (
     Column("minus_{}", "Score minus that from {}", "minus {}", interval="95 % interval"),
@@ -483,5 +483,5 @@ def _is_of(one: _Set, other: _Set) -> bool:
 
 
 def _p(row: Mapping[str, object]) -> float:
-    """Return p over all sets, for sorting; a missing p comes last."""
+    """Return the corrected p, for sorting; a missing p comes last."""
     return float(np.nan_to_num(float(str(row["p_fwe"])), nan=2.0))

@@ -46,7 +46,7 @@ EACH = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> RestRun:
-    """Return a run whose table of confounds each test writes anew."""
+    """Return a run whose confounds table each test writes anew."""
     root = describe_dataset(tmp_path_factory.mktemp("columns") / "fmriprep")
     add_run(root)
     (run,) = find_runs(root, "01")
@@ -54,7 +54,7 @@ def run(tmp_path_factory) -> RestRun:
 
 
 def give(run: RestRun, table: tuple[dict[str, list[str]], dict[str, str]]) -> None:
-    """Write a run's table of confounds, and the masks of components beside it."""
+    """Write a run's confounds table, and the masks of components beside it."""
     assert run.confounds is not None
     cells, masks = table
     write_confounds(run.confounds, cells)

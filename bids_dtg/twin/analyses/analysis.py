@@ -276,7 +276,7 @@ def participants_table(people: TwinPeople) -> ResultTable:
             "used": set_of.get(label) == "training",
             "set": set_of.get(label),
             "reason": people.left_out.get(label)
-            or (None if label in set_of else "in no set of --split-file"),
+            or (None if label in set_of else "not in --split-file"),
             "unreadable_runs": len(own.troubles),
         }
         for task in people.tasks.tasks:

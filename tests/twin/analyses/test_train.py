@@ -47,7 +47,7 @@ def test_all_weights_are_generated_where_asked_for(people, out, call, tmp_path):
     assert [(row["used"], row["set"], row["reason"]) for row in (rows[0], rows[1], rows[5])] == [
         ("false", "test", "n/a"),
         ("true", "training", "n/a"),
-        ("false", "n/a", "in no set of --split-file"),
+        ("false", "n/a", "not in --split-file"),
     ]
     assert {row["stage"] for row in read_rows(folder / "desc-training_history.tsv")} == {"people"}
 
