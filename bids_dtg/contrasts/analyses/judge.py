@@ -359,6 +359,8 @@ def write_scores(
         }
         models, shown = tables["models"], [column.name for column in MODEL_COLUMNS]
         of_all = counted(len(labels), "contrast")
+        # Parcels are of no tissue: there is one row, which the scores have too.
+        by_tissue = [tables["parts"].on_page("The model by tissue")] if len(parts) > 1 else []
         score_sections = [
             Section(
                 "Scores",
@@ -378,7 +380,7 @@ def write_scores(
                 facts=about,
                 figures=[_dots(tables["contrasts"].rows, judged)],
             ),
-            Section("Tissues", tables=[tables["parts"].on_page("The model by tissue")]),
+            Section("Tissues", tables=by_tissue),
             Section("People", template="judged_people.html", figures=_matrices(scores)),
             Section("Training", figures=_curves(record.get("network", {}))),
             Section("Measured maps", cohort.measured, template="judged_files.html", facts=about),
