@@ -80,7 +80,7 @@ def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert main(["verify"]) == 0
     out = capsys.readouterr().out
-    assert out.count(": whole, ") == len(all_kinds())
+    assert out.count(": intact, ") == len(all_kinds())
     forge_tiny_kind(
         tmp_path / "models" / "a-forged",
         "linear",
@@ -88,6 +88,6 @@ def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypat
     )
     assert main(["verify"]) == 2
     out, err = capsys.readouterr()
-    assert out.count(": whole, ") == len(all_kinds())
+    assert out.count(": intact, ") == len(all_kinds())
     assert "a-forged: " in out.splitlines()[0]
     assert "1 cannot be used: " in err
