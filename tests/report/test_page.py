@@ -127,7 +127,7 @@ def test_whatever_has_a_name_is_escaped(tmp_path):
 
 def test_what_is_empty_is_left_out(tmp_path):
     section = Section(
-        "Left out",
+        "Nothing",
         tables=(Table("No rows", ("Name", "score"), []),),
         figures=(
             curves("No curve", "x", "y", {}),
@@ -139,7 +139,7 @@ def test_what_is_empty_is_left_out(tmp_path):
         ),
     )
     page = page_of(tmp_path, section, Section("Words", ("A sentence.",)))
-    assert "Left out" not in page
+    assert "Nothing" not in page
     assert "A sentence." in page
     assert re.findall('href="(#section-[0-9]+)"', page) == ["#section-2"]
     assert 'id="section-2"' in page

@@ -39,7 +39,7 @@ def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_
     assert f'<a href="group/train-a/{PAGE}">train-a</a>' in page
     assert f'<a href="group/fixed%20points/{PAGE}">fixed points</a>' in page
     assert "Dynamics of resting-state activity" in page
-    assert "articipant" not in page[: page.index("<script")] + page[page.index("<main") :]
+    assert "articipant" not in page
 
 
 def test_what_an_analysis_that_is_gone_has_written_stays_listed(tmp_path):

@@ -1,5 +1,5 @@
 "use strict";
-/* Theme, copying, sorting, layers and decisions. Nothing is fetched. */
+/* Theme, copying, sorting, layers and decisions. No file is loaded. */
 (() => {
   const root = document.documentElement;
   const stored = {
@@ -55,7 +55,7 @@
     else fallback();
   }
 
-  /* Decisions on participants: those in the output folder, overridden by clicks on pages. */
+  /* Who is included: the decisions in the output folder, overridden by clicks on pages. */
   function askForDecisions(page) {
     // Pages of one folder share their clicks.
     const key = `dtg-inclusion:${location.pathname.replace(/[^/]*$/, "")}`;
