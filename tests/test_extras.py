@@ -62,6 +62,7 @@ def cohort(tmp_path_factory):
     return TinyCohort(tmp_path_factory.mktemp("cohort"))
 
 
+@pytest.mark.slow
 def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
     out = tmp_path / "out"
     places = {"IN": str(cohort.bids), "OUT": str(out)}

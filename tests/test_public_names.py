@@ -155,6 +155,7 @@ def test_an_array_that_says_nothing_is_refused(change, kind, words):
         bids_dtg.measure_array(**{**given, "repetition_time_s": 2.0, **change})
 
 
+@pytest.mark.slow
 def test_what_is_no_connectome_is_refused():
     bundle = bids_dtg.load_bundle("demo")
     r = np.full((len(bundle.roi_maps), bundle.places.number), 5.0, np.float32)

@@ -88,6 +88,7 @@ def test_reports_are_made_without_standard_streams(forking, job, tmp_path):
     assert (tmp_path / "sub-01.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_failed_participant_is_still_the_exit_code(forking, tmp_path):
     job = TinyJob(tmp_path)
     (bad,) = job.bids.rglob("*bold.nii.gz")

@@ -259,8 +259,8 @@ class FittedBundle(Bundle[FittedTo]):
             )
         if part.atlas_digest and atlas_digest and part.atlas_digest != atlas_digest:
             raise BundleError(
-                f"the parcels of {atlas or 'the atlas'} have the names of those that the model "
-                f"{name} was fitted to ({part.atlas}), but other voxels",
+                f"the parcels of {atlas or 'the atlas'} have the same names as those of "
+                f"{part.atlas}, which the model {name} was fitted to, but other voxels",
                 expected="the same label image on the same grid",
                 remedy="give the image that the model was fitted with, with --atlases",
             )

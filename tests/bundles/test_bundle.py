@@ -12,6 +12,7 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bu
 from bids_dtg.errors import BundleError, OutputError
 
 
+@pytest.mark.slow
 def test_same_bundle_again_is_left_alone(tmp_path):
     first = write_tiny_bundle(tmp_path / "tiny")
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "tiny").iterdir()}
@@ -21,6 +22,7 @@ def test_same_bundle_again_is_left_alone(tmp_path):
     assert after == before
 
 
+@pytest.mark.slow
 def test_another_bundle_is_not_overwritten(tmp_path):
     first = write_tiny_bundle(tmp_path / "tiny")
     with pytest.raises(BundleError, match="tiny holds another bundle, tiny 0"):
@@ -28,6 +30,7 @@ def test_another_bundle_is_not_overwritten(tmp_path):
     assert load_bundle(tmp_path / "tiny").identity == first.identity
 
 
+@pytest.mark.slow
 def test_scores_that_are_rounded_otherwise_are_of_the_same_bundle(tmp_path):
     first = write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0904})
     again = write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0903})
@@ -36,6 +39,7 @@ def test_scores_that_are_rounded_otherwise_are_of_the_same_bundle(tmp_path):
         write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0904}, description="another")
 
 
+@pytest.mark.slow
 def test_damaged_bundle_is_not_taken_for_the_same(tmp_path):
     write_tiny_bundle(tmp_path / "tiny")
     (tmp_path / "tiny" / "mask.nii.gz").unlink()
@@ -71,6 +75,7 @@ def test_nothing_is_left_when_the_disk_is_full(tmp_path, monkeypatch, writes):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_bundle_that_cannot_be_loaded_gets_no_name(tmp_path):
     bundle = write_tiny_bundle(tmp_path / "good")
     maps = bundle.roi_maps.copy()

@@ -81,6 +81,7 @@ def test_cards_come_back_in_format_1(facts):
     assert without_grid(back) == without_grid(card)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rois", [[50, 15], [0, 15], ["15"], [True], 15])
 def test_wrong_sets_of_roi_maps_are_refused(rois):
     content = json.loads(make_card(connectome=SETS, files=FILES_OF_SETS).to_json())

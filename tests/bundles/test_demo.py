@@ -35,6 +35,7 @@ def test_it_has_the_published_geometry_and_says_what_it_is(demo):
     assert "SIMULATED" in demo.card.training.data
 
 
+@pytest.mark.slow
 def test_its_roi_maps_are_those_of_the_phantom(demo):
     phantom = Phantom()
     brain = demo.brain_voxels.mask.ravel()

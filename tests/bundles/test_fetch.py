@@ -58,6 +58,7 @@ def left(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     model = add_model(host)
     notes = Notes()
@@ -90,6 +91,7 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     assert any(model.card.notice in note for note in notes.notes)
 
 
+@pytest.mark.slow
 def test_it_knows_whom_it_has_seen(host, address, models):
     (young,) = fetch_models([add_model(host)], models, Notes())
     assert young.people == PUBLISHED["hcp-ya"].people
@@ -98,6 +100,7 @@ def test_it_knows_whom_it_has_seen(host, address, models):
     assert "not listed: 5 of the 39 test people of HCP-YA" in line
 
 
+@pytest.mark.slow
 def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models, monkeypatch):
     model = add_model(host)
     fetch_models([model], models, Notes())
@@ -115,6 +118,7 @@ def test_shared_files_are_fetched_once(host, address, models):
     assert load_bundle(models / "ukb").card.part.segment_seconds == pytest.approx(360.15)
 
 
+@pytest.mark.slow
 def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, models):
     model = add_model(host)
     (bundle,) = fetch_models([model], models, Notes())
@@ -127,6 +131,7 @@ def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, mo
     assert "hcp-ya, then fetch it again" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_another_model_of_that_name_is_left_alone(host, address, models):
     write_tiny_bundle(models / "hcp-ya", name="hcp-ya", version="mine")
     with pytest.raises(BundleError, match=r"hcp-ya holds hcp-ya mine\. Expected: hcp-ya 010525"):
@@ -179,6 +184,7 @@ def test_files_that_do_not_belong_together_make_no_bundle(host, address, models)
     assert not (models / "hcp-ya").exists()
 
 
+@pytest.mark.slow
 def test_mirrors_are_asked_first(host, address, models, monkeypatch):
     model, mirror = add_model(host), ModelHost()
     mirror.files = dict(host.files)

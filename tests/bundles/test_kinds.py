@@ -32,6 +32,7 @@ def written_of_any(folder, kind):
     return others[kind](folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", all_kinds().values(), ids=all_kinds())
 def test_each_row_of_any_kind_is_loaded_and_refused_as_maps_where_it_has_none(row, tmp_path):
     assert all_kinds()[row.name] is row
@@ -50,6 +51,7 @@ def test_each_row_of_any_kind_is_loaded_and_refused_as_maps_where_it_has_none(ro
             load_bundle(bundle.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", all_kinds())
 def test_verify_and_info_know_every_kind(tmp_path, capsys, kind):
     bundle = written_of_any(tmp_path / "models" / "whole", kind)

@@ -66,6 +66,7 @@ def test_relatives_are_known_by_the_name_of_the_family_alone():
         assert not again.find([hash_person("Our study", "2"), other])[1]
 
 
+@pytest.mark.slow
 def test_people_may_be_deleted_before_a_bundle_is_published(tmp_path, capsys):
     seen = ModelPeople({"training": ((hash_person("Our study", "1"),),)})
     path = extend_bundle(write_tiny_bundle(tmp_path / "tiny"), tmp_path / "own", people=seen).path
@@ -106,6 +107,7 @@ def test_rest_is_found_whatever_the_label():
         assert seen.find([other, *more]) == (sets, frozenset())
 
 
+@pytest.mark.slow
 def test_a_bundle_keeps_its_people(tmp_path):
     people = ModelPeople({"training": ((hash_person("study", "01"),),)})
     tiny = write_tiny_bundle(tmp_path / "tiny")

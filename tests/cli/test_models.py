@@ -61,6 +61,7 @@ def error_line(capsys) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_convert_list_info(models, convert_arguments, capsys):
     more = ["--training-tr", "0.72", "--training-participants", "958", "--model-version", "3"]
     assert main([*convert_arguments, *more]) == 0
@@ -89,6 +90,7 @@ def test_list_without_models_says_what_to_do(models, capsys):
     assert f"{models} ($DTG_MODEL_DIR, absent)" in out
 
 
+@pytest.mark.slow
 def test_list_shows_damaged_and_shadowed_models(models, monkeypatch, tmp_path, capsys):
     write_tiny_bundle(models / "tiny")
     write_tiny_bundle(tmp_path / "cache" / "bids_dtg" / "models" / "tiny")
@@ -112,6 +114,7 @@ def published(models, monkeypatch):
         yield host
 
 
+@pytest.mark.slow
 def test_fetch_brings_the_transform_of_fmripreps_default_space(published, models, capsys):
     assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
     path = models.parent / "templateflow" / TRANSFORM
@@ -147,6 +150,7 @@ def test_fetch_verify_info(published, models, tmp_path, capsys):
     assert (models / "hcp-ya" / "model.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
     rows = np.random.default_rng(5).normal(size=(3, ROIS)).astype(np.float32)
     rows[2] = rows[1] - rows[0]
@@ -187,6 +191,7 @@ def test_no_secret_of_a_mirror_or_proxy_is_shown(published, capsys, monkeypatch,
     assert "bobby" not in shown
 
 
+@pytest.mark.slow
 def test_verify_tells_of_every_damaged_model(models, capsys):
     write_tiny_bundle(models / "good")
     for name in ("bad", "worse"):
@@ -199,6 +204,7 @@ def test_verify_tells_of_every_damaged_model(models, capsys):
     assert "2 cannot be used" in err
 
 
+@pytest.mark.slow
 def test_damaged_model_is_one_line_and_exit_2(models, capsys):
     write_tiny_bundle(models / "tiny")
     path = models / "tiny" / "weights.safetensors"

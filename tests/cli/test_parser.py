@@ -119,6 +119,7 @@ def test_an_unknown_option_names_near_ones(capsys, word, near):
 # --- other programs'
 
 
+@pytest.mark.slow
 def test_aliases_reach_the_settings(job):
     words = ("--mem", "16G", "--fd-thresh", "0.45", "--denoise-strategy", "scrubbing", "-vv")
     words += ("--min_time", "180", "--smoothing", "4", "--lower_bpf", "0.005")

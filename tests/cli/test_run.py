@@ -88,6 +88,7 @@ def test_as_a_user_types_it(job):
 # --- options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "label"), [("--participant-label", "sub-02"), ("--participant_label", "02")]
 )
@@ -142,6 +143,7 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert lines[-1] == "2 participants, 1 would fail; no output was written"
 
 
+@pytest.mark.slow
 def test_a_dry_run_notes_a_missing_mask(pair, capsys):
     (mask,) = pair.bids.glob("sub-02/func/*_desc-brain_mask.nii.gz")
     mask.unlink()
@@ -209,6 +211,7 @@ def test_changed_option_redoes_everything(done, capsys):
     assert set(reasons.values()) == {"option denoise_strategy changed (simple to none)"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "rest", "reason"),
     [
@@ -283,6 +286,7 @@ def test_logs_of_a_call(job):
         assert fact in methods
 
 
+@pytest.mark.slow
 def test_read_only_input_stays_as_it_was(job):
     before = tree(job.bids, but=())
     assert job.run() == 0

@@ -81,6 +81,7 @@ def people_settings(folds: int) -> Settings:
     return Settings.of(**words, workflow="dynamics", analysis="evaluate")
 
 
+@pytest.mark.slow
 def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
     made = array_people.arrays()
     for session in ("1", "2"):
@@ -124,6 +125,7 @@ def images(tmp_path_factory):
     return cohort
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize(
     ("held_out", "maps"),
@@ -176,6 +178,7 @@ def written(tmp_path_factory):
     return cohort
 
 
+@pytest.mark.slow
 def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written, capsys):
     words = ("--phenotype", "luck", "--name", "own")
     assert written.analyse("phenotypes", *words, "--permutations", 99) == 0

@@ -124,6 +124,7 @@ def test_a_number_has_one_level_however_it_is_spelled(cohort, tmp_path):
     assert people.covariates(["group", "ms"]).names == ("group", "ms")
 
 
+@pytest.mark.slow
 def test_maps_are_the_files_values(cohort, tmp_path):
     people, found = tables(cohort, "maps", tmp_path)
     assert [table.contrast for table, _ in found] == [c.label for c in cohort.bundle.contrasts]
@@ -136,6 +137,7 @@ def test_maps_are_the_files_values(cohort, tmp_path):
             np.testing.assert_array_equal(row, image(path)[mask].astype(np.float32))
 
 
+@pytest.mark.slow
 def test_edges_are_the_upper_triangle(cohort, tmp_path):
     _, ((table, values),) = tables(cohort, "edges", tmp_path)
     matrix = read_table(next(cohort.out.glob("sub-04/func/*_relmat.tsv")))
@@ -161,6 +163,7 @@ def changed(*paths, change):
             path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
     (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
     _, found = tables(cohort, "measured", tmp_path)
@@ -171,6 +174,7 @@ def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
     assert "too large for a statistic or an effect" in people.failed["02"]
 
 
+@pytest.mark.slow
 def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys):
     people = people_of(cohort)
     path = people.averages["02"][0].maps[0].path
@@ -183,6 +187,7 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys
     assert {first.labels, second.labels} == {LABELS, without}
 
 
+@pytest.mark.slow
 def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
     paths = [people_of(cohort).averages[label][0].maps[0].path for label in ("01", "02", "03")]
     own = image(paths[0])
@@ -191,6 +196,7 @@ def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
     assert "sub-01, sub-02, sub-03 have the same map" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda text: "", lambda text: text[: len(text) // 2]])
 def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
     with changed(next(cohort.out.glob("sub-01/func/*_relmat.tsv")), change=change):
@@ -198,6 +204,7 @@ def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
     assert ([*people.failed], table.labels) == (["01"], LABELS[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [lambda values: values * np.nan, lambda values: values[..., None, None]],
@@ -211,6 +218,7 @@ def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(cohort
     assert all(values.shape[1] for _, values in found)
 
 
+@pytest.mark.slow
 def test_means_of_regions_are_those_of_the_maps_and_are_kept(cohort, tmp_path, monkeypatch):
     (atlas,) = cohort.folder.glob("atlas-Own*")
     options = {"voxels": False, "atlases": (str(atlas),), "contrast": ("languageMath",)}
@@ -254,6 +262,7 @@ def find_one(name: str, places: VoxelPlaces):
     return find_atlas(name, places, templateflow=TemplateFlow(None))
 
 
+@pytest.mark.slow
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     people = people_of(cohort)
     lacking, places = people.averages["03"][0].maps[1], people.places
@@ -270,6 +279,7 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     assert {len(positions) for positions in kept.values()} == {places.number}
 
 
+@pytest.mark.slow
 def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
     found = find_features(people)

@@ -141,6 +141,7 @@ def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
     assert files(made) == before
 
 
+@pytest.mark.slow
 def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(cohort, capsys):
     made = results(cohort, *MINE, model_name="cut")
     with made.begun():

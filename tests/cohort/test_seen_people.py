@@ -37,6 +37,7 @@ def require_left_out(folder: Path, relatives: tuple[str, ...], said: str) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, capsys):
     arrays, relative, copy = tiny_series.write_series(tmp_path / "arrays"), "10", "11"
     for file in arrays.glob("*.npz"):
@@ -62,6 +63,7 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
     assert "Left out: 2 participants; the model was trained or tuned on relatives of them" in page
 
 
+@pytest.mark.slow
 def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, capsys):
     made = image_people.people(number=13)
     labels = tuple(map(str, made["people"]))

@@ -496,6 +496,7 @@ def test_the_layout_of_an_array_leaves_its_values_alone():
         np.testing.assert_array_equal(voxel_to_roi(bold, MAPS), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [90, 400])
 def test_an_array_is_standardised_as_by_numpy(tmp_path, frames):
     bundle = write_tiny_bundle(tmp_path / "model", connectome=Form("partial"))

@@ -104,6 +104,7 @@ def rest_with(frames: int, share: float = 0.01) -> tuple[np.ndarray, np.ndarray]
     return tiny_bold(frames).astype(np.float32), chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frames", "form", "options"),
     [
@@ -125,6 +126,7 @@ def test_runs_of_files_are_read_as_where_voxels_are_nan(tmp_path, frames, form, 
     assert 0.95 < found.coverage < 1
 
 
+@pytest.mark.slow
 def test_between_the_voxels_of_a_file_neighbours_count(tmp_path):
     """Interpolated values are not 0 there; by splines they depend on all voxels, a little."""
     bold, chosen = rest_with(60, 0.005)
@@ -145,6 +147,7 @@ def test_between_the_voxels_of_a_file_neighbours_count(tmp_path):
     assert np.corrcoef(one, other)[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_an_interpolated_value_of_0_is_data(tmp_path):
     """Halfway between voxels of a file that are not 0, in one frame."""
     bold, _ = rest_with(60)
@@ -162,6 +165,7 @@ def test_an_interpolated_value_of_0_is_data(tmp_path):
     np.testing.assert_allclose(found.connectomes.whole.r, wanted.whole.r, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slope", [0.5, -0.5])
 def test_stored_whole_numbers_are_what_they_stand_for(tmp_path, slope):
     """A stored value of -inter / slope is 0, and no other."""

@@ -60,6 +60,7 @@ def test_runs_of_a_person_are_joined_and_more_frames_than_places_are_no_other():
     assert np.abs(likeness[:NETWORKS, NETWORKS:]).max(axis=1).min() > 0.99
 
 
+@pytest.mark.slow
 def test_some_of_the_places_serve_for_all(monkeypatch):
     """Maps by one place of eight and by all, of ten networks that do not overlap much."""
     rng = np.random.default_rng(2)

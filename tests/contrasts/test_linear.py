@@ -143,6 +143,7 @@ def arrays(people, frames, seed=0):
     return rest, networks[:, :2] + 0.05 * rng.normal(size=(people, 2, PLACES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tr_seconds", [None, 0.7])
 def test_arrays_with_given_maps_are_fitted_as_the_page_says(tr_seconds, tmp_path):
     """Also people of different length, and one whose connectome is noise."""
@@ -165,6 +166,7 @@ def test_arrays_with_given_maps_are_fitted_as_the_page_says(tr_seconds, tmp_path
     np.testing.assert_allclose(read, wanted[8], atol=0.02 * np.abs(wanted[8]).max())
 
 
+@pytest.mark.slow
 def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
     rng = np.random.default_rng(0)
     networks = rng.random((3, PLACES)) ** 4 + 0.2 * rng.normal(size=(14, 3, PLACES))

@@ -58,6 +58,7 @@ def test_damaged_files_leave_a_page_without_their_panels(output):
     assert "Structural connectome" in page
 
 
+@pytest.mark.slow
 def test_without_a_model_a_page_says_what_is_missing_and_which_parcels_were_lost(tmp_path):
     job = NetworkJob(tmp_path, ())
     bold = network_bold(0)

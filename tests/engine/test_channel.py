@@ -33,6 +33,7 @@ def through(*values: object) -> list[object]:
     return found
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 1000, 2**18, 300_000]), max_size=4),

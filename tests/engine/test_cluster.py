@@ -67,6 +67,7 @@ def test_what_has_not_begun_is_called_off(dask):
     assert count == 1
 
 
+@pytest.mark.slow
 def test_no_scheduler_is_an_error():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -76,6 +77,7 @@ def test_no_scheduler_is_an_error():
             Cluster(address, prepare, "x", connect_seconds=0.5)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_gone_ends_the_work(tmp_path):
     with dask_cluster(tmp_path / "cluster", workers=1) as (scheduler, address):
         messages = Cluster(address, prepare_slow, None).run(Backlog("ab"))

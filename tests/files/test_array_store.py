@@ -83,6 +83,7 @@ ROWS = hnp.arrays(
 )
 
 
+@pytest.mark.slow
 @given(ROWS)
 def test_what_all_rows_have_is_kept(tmp_path_factory, values):
     rows = MappedRows(tmp_path_factory.mktemp("rows") / "rows.npy", 7, values.shape[1])

@@ -94,6 +94,7 @@ def test_uncompressed_and_phase_files(root):
     assert [run.task for run in find_runs(root, "01")] == ["rest", "restC"]
 
 
+@pytest.mark.slow
 def test_echoes(root):
     for echo in (1, 2):
         add_run(root, entities=f"echo-{echo}")
@@ -103,6 +104,7 @@ def test_echoes(root):
     assert titles(find_runs(root, "01")) == ["sub-01_task-rest"]
 
 
+@pytest.mark.slow
 def test_filters_mean_what_pybids_means(root):
     for entities in ("", "acq-mb", "acq-sb", "dir-AP_run-1", "dir-AP_run-2"):
         add_run(root, entities=entities)

@@ -162,6 +162,7 @@ def test_a_native_run_goes_through_the_usual_template_where_that_is_the_only_way
     assert find(root, home).space == OTHER
 
 
+@pytest.mark.slow
 def test_the_way_through_the_usual_template_is_that_of_the_composed_transform(root, home):
     """The connectome is the same as through one transform that composes the two."""
     turn, move = np.eye(4), np.eye(4)

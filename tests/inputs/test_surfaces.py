@@ -126,6 +126,7 @@ def test_surfaces_of_xcpd_lie_in_the_template(tmp_path, input_type):
     assert _names(_find(_dataset(tmp_path)))["L"] != names[:1]
 
 
+@pytest.mark.slow
 def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     dataset = InputDataset(tmp_path, "test", {}, tmp_path, "hcp")
     mesh = add_hcp_surfaces(tmp_path / "100307", "midthickness")

@@ -87,6 +87,7 @@ def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, pro
     assert tree(crowd.out) == tree(whole)
 
 
+@pytest.mark.slow
 def test_memory_limit_leaves_two_processes(crowd):
     settings = crowd.settings(nprocs=4, mem_gb=0.8)
     assert Request.prepare(settings).processes == 2  # two times 0.35 GB, for a tiny model

@@ -13,6 +13,8 @@ import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import FRAMES, TinyJob, tree
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def job(tmp_path) -> TinyJob:
@@ -123,7 +125,6 @@ def test_every_changed_option_is_named(job, capsys):
     assert "min_minutes changed" in told
 
 
-@pytest.mark.slow
 def test_what_people_edited_is_kept_and_what_goes_is_named(job, capsys):
     assert job.run("--participant-label", "01") == 0
     table = job.out / "participants.tsv"

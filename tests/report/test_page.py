@@ -207,6 +207,7 @@ def test_points_without_a_value_are_counted(tmp_path):
     assert "Not shown: 1 point without a value." in page
 
 
+@pytest.mark.slow
 def test_charts_and_heat_maps_are_told_in_words(tmp_path):
     page = page_of(tmp_path)
     assert all(chart.attrib["aria-label"] for chart in charts_of(page))

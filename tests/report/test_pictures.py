@@ -300,6 +300,7 @@ def toward_viewer(number: int) -> float:
     return (-1.0, 1.0, -1.0, 1.0)[number]
 
 
+@pytest.mark.slow
 def test_the_left_is_seen_from_outside_and_inside_and_then_the_right():
     assert surface_views() is surface_views()  # looked for once
     for number in range(4):

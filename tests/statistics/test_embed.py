@@ -67,6 +67,7 @@ def test_umap_lays_people_out_by_what_they_share(cohort, folder):
     assert np.median(ranks) <= 5
 
 
+@pytest.mark.slow
 def test_three_people_are_too_few(cohort, capsys):
     assert cohort.analyse("embed", "--participant-label", *cohort.labels[:3]) == 2
     assert "too few participants to lay out" in capsys.readouterr().err

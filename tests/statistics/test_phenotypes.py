@@ -9,6 +9,8 @@ import pytest
 from tiny_job import read_table
 from written_cohort import WrittenCohort
 
+pytestmark = pytest.mark.slow
+
 FEW = ("--permutations", 99)
 
 

@@ -13,6 +13,8 @@ from scipy.stats import ttest_1samp, ttest_rel
 from tiny_cohort import TinyCohort
 from tiny_job import add_rest, read_table
 
+pytestmark = pytest.mark.slow
+
 MATH = "languageMath"
 
 

@@ -45,6 +45,7 @@ def test_too_few_people_have_no_interval():
     assert np.isnan(correlation_interval(X[:2], np.full(2, np.nan)).mean)
 
 
+@pytest.mark.slow
 @given(st.integers(3, 12), st.integers(0, 1000))
 def test_r_of_people_who_count_several_times_is_that_of_their_copies(people, seed):
     rng = np.random.default_rng(seed)

@@ -47,6 +47,7 @@ def plain(values, age, tested, folds, ridge, families):
     return predicted, measured
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ridge", ["nested", "published"])
 def test_r_is_that_of_a_plain_loop(people, ridge):
     values, age, tested, families = people

@@ -86,6 +86,7 @@ def test_responses_are_found_in_what_was_kept():
     assert known.sum() == known.size - 2 - 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_orders", [False, True], ids=["same for all", "own orders"])
 def test_a_read_out_finds_the_weights_of_states(own_orders):
     """BOLD is made by another way: states on the run's steps, convolved by numpy."""
@@ -135,6 +136,7 @@ def knowing(seed=0):
     return study, edges, sizes
 
 
+@pytest.mark.slow
 def test_amplitudes_follow_connectomes_that_know_them_and_no_others():
     study, edges, sizes = knowing()
     segments, bold = stack_people(study), bold_of(study, sizes)

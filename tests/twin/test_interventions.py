@@ -49,6 +49,7 @@ def test_networks_that_do_what_people_do_have_their_functions():
     assert [sign_of(function) for function in functions_of(segments.tasks)] == [-1, -1, 1]
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences():
     segments, _ = slow_and_quick(people=2)
     torch.manual_seed(1)
@@ -64,6 +65,7 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(functions, modulation.requires_grad_(), eps=1e-7, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypatch):
     monkeypatch.setattr(interventions, "NOISE", 0.0)
     monkeypatch.setattr(interventions, "COPIES", 1)
@@ -86,6 +88,7 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
     assert np.isfinite(known).all()
 
 
+@pytest.mark.slow
 def test_along_is_the_direction_between_people_for_a_linear_model():
     """Covariance of connectomes with the predicted function, over its SD."""
     fitted, *_ = fitted_quickly()

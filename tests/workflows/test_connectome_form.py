@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from plain_route import regress
 from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, tiny_bold
@@ -24,6 +25,7 @@ def job_of(folder: Path, **facts: object) -> TinyJob:
     return job
 
 
+@pytest.mark.slow
 def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     job = job_of(tmp_path)
     assert job.run("--write", "maps", "connectome", "--denoise-strategy", "none") == 0

@@ -23,6 +23,8 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_cohort import TinyCohort
 from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold, tree
 
+pytestmark = pytest.mark.slow
+
 Edit = Callable[[Path], object]
 
 FUNC = Path("sub-01", "func")
@@ -548,7 +550,6 @@ def changed(rng: random.Random, content: bytes) -> bytes:
     return content
 
 
-@pytest.mark.slow
 def test_inputs_made_by_chance_end_in_a_line(tmp_path, capfd):
     rng, wrong = random.Random(1), []
     job = TinyJob(tmp_path, ("01", "02"))

@@ -14,6 +14,8 @@ from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.files.sidecars import read_inherited
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = 29  # 24 of motion, two tissues, two cosines, the intercept
 
 
@@ -35,7 +37,6 @@ def sidecar(out: Path) -> dict:
 # --- counted and shown
 
 
-@pytest.mark.slow
 def test_table_says_how_much_is_left_and_what_each_column_means(job):
     """C2, D15: 28 columns on 60 frames stood nowhere."""
     assert job.run() == 0
@@ -53,7 +54,6 @@ def test_table_says_how_much_is_left_and_what_each_column_means(job):
 # --- required
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("frames", "code"), [(48, 1), (49, 0)])
 def test_a_run_needs_twenty(job, frames, code, capsys):
     """C2: 8 minutes with 19 degrees of freedom passed."""
@@ -75,7 +75,6 @@ def hcp(tmp_path: Path) -> TinyJob:
     return job
 
 
-@pytest.mark.slow
 def test_what_was_cleaned_elsewhere_is_not_guessed(tmp_path, capsys):
     job = hcp(tmp_path)
     assert job.run() == 0
@@ -91,7 +90,6 @@ def test_what_was_cleaned_elsewhere_is_not_guessed(tmp_path, capsys):
     assert "degrees of freedom left" not in text
 
 
-@pytest.mark.slow
 def test_what_its_sidecar_states_is_used(tmp_path, capsys):
     job = TinyJob(tmp_path)
     job.bids = tmp_path / "xcpd"
@@ -134,7 +132,6 @@ DAMAGES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_plan_names_who_would_fail_and_why(tmp_path, capsys, damage):
     """D7: it said that nobody would, where everybody did."""

@@ -28,6 +28,8 @@ from bids_dtg.dynamics.participant.sources import find_output_people
 from bids_dtg.files.regions import read_relmat
 from bids_dtg.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 STEM = "space-MNI152NLin6Asym_atlas-Slabs"
 GROUP = {"analysis_level": "group", "workflow": "dynamics", "analysis": "train"}
 
@@ -49,7 +51,6 @@ def series_of(out: Path, label: str = "01") -> np.ndarray:
     return np.array([[float(cell) for cell in line.split("\t")] for line in lines[1:]])
 
 
-@pytest.mark.slow
 def test_series_and_connectivity_without_a_model(job, capsys):
     out = job.folder / "series"
     assert job.run(out=out) == 0
@@ -90,7 +91,6 @@ def test_people_whom_the_model_has_never_seen(job, model):
     np.testing.assert_allclose(np.array(cells, float), expected, rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_a_linear_core_reads_series_alone(job, capsys):
     out = job.folder / "linear"
     more = ("--model", write_core(job.folder / "core"))
@@ -129,7 +129,10 @@ def test_a_linear_core_reads_series_alone(job, capsys):
         (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
         (("--model", "{tables}"), "knows only the people.*--architecture linear, or"),
         (("--model", "{model}", "--atlases", "HCP"), "19 reg"),
-        (("--model", "{other}"), "parcels of Slabs have the names of those .* but other voxels"),
+        (
+            ("--model", "{other}"),
+            "parcels of Slabs have the same names .* but other voxels",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):

@@ -14,6 +14,8 @@ from twin_job import STROOP, TwinJob
 
 from bids_dtg.cli.run import main
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = tuple(f"{number:02}" for number in range(1, 25))
 
 

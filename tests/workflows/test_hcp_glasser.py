@@ -92,6 +92,7 @@ def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
     assert f'"{facts["ModelHowToAcknowledge"]}"' in terms
 
 
+@pytest.mark.slow
 def test_the_table_has_the_group_and_what_is_the_persons_own(made):
     (path,) = made.rglob("*_desc-parcels_statmap.tsv")
     rows, bundle = read_table(path), load_bundle("hcp-glasser")
@@ -105,6 +106,7 @@ def test_the_table_has_the_group_and_what_is_the_persons_own(made):
     np.testing.assert_allclose(values, wanted, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spelt", "moved"),
     [
@@ -140,6 +142,7 @@ def assert_first_vertices_lack(number: int, out: Path) -> None:
         np.testing.assert_array_equal(vertices, of_model[side][number:])
 
 
+@pytest.mark.slow
 def test_parcels_elsewhere_under_the_same_names_are_refused(tmp_path, capsys):
     axis = load_bundle("hcp-glasser").places.axis
     turned = nib.cifti2.ParcelsAxis(
@@ -149,6 +152,7 @@ def test_parcels_elsewhere_under_the_same_names_are_refused(tmp_path, capsys):
     assert "has other vertices or voxels than the model's" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
     words = [str(xcpd), str(tmp_path / "out"), "participant", "--model", "hcp-glasser"]
@@ -204,6 +208,7 @@ def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[
     return ["--atlases", str(atlas)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["table", "grayordinates", "labels"])
 def test_tables_and_grayordinates_give_the_maps_of_parcels(tmp_path, made, how):
     axis = load_bundle("hcp-glasser").places.axis
@@ -216,6 +221,7 @@ def test_tables_and_grayordinates_give_the_maps_of_parcels(tmp_path, made, how):
     assert_first_vertices_lack(int(how == "labels"), tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [10, 18])
 def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, capsys, lost):
     axis, series = load_bundle("hcp-glasser").places.axis, rest()
@@ -239,12 +245,14 @@ def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, c
     assert read_table(table)[0]["predicted"] == "n/a"
 
 
+@pytest.mark.slow
 def test_without_a_model_the_line_names_it(tmp_path, capsys):
     xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
     assert main([str(xcpd), str(tmp_path / "out"), "participant"]) == 2
     assert "To do: use --model hcp-glasser" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_arrays_give_the_maps_of_files(made):
     maps = bids_dtg.TaskMaps(model="hcp-glasser", t_r=0.8).fit()
     expected = maps_in(made).get_fdata()

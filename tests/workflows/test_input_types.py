@@ -22,6 +22,8 @@ from tiny_job import FRAMES, TR, TinyJob, add_rest, read_table, tiny_bold
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.files.sidecars import read_inherited
 
+pytestmark = pytest.mark.slow
+
 
 def images(out: Path) -> dict[str, bytes]:
     """Return the bytes of each map by its contrast."""
@@ -69,7 +71,6 @@ NAMES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(NAMES))
 def test_same_data_same_bytes(job, kind, capsys):
     assert job.run("--denoise-strategy", "none") == 0
@@ -124,7 +125,6 @@ def test_frames_that_xcpd_interpolated_are_left_out_and_shown(job, capsys):
     assert "has 2.0 of 10.0 minutes left (12 of 60 frames" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_native_ukb_through_the_warp_of_fsl(job):
     """A native image with other storage, crop and place, and the field that leads there."""
     assert job.run("--denoise-strategy", "none") == 0
@@ -169,7 +169,6 @@ def test_a_plan_downloads_nothing(job, capsys, monkeypatch, offline, code):
     assert not (job.folder / "home").exists()
 
 
-@pytest.mark.slow
 def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     training = TrainingData(data="x", cleaning="HCP minimal preprocessing and ICA-FIX")
     write_tiny_bundle(job.folder / "trained", training=training)

@@ -15,6 +15,8 @@ from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 
+pytestmark = pytest.mark.slow
+
 STATMAP, RECORD = "desc-synthetic_statmap.nii.gz", "complete/sub-01_task-rest.json"
 POINTS = {
     "writing map 24 of 47": Signal(signal.SIGKILL, STATMAP, 24, cut=True),
@@ -123,7 +125,6 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     assert tree(out) == tree(crowd.folder / "alone")
 
 
-@pytest.mark.slow
 def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     out, errors = crowd.folder / "shared", crowd.folder / "shared.txt"
     assert forks.run(*[crowd.arguments(out=out)] * 2, stderr=errors) == [0, 0]

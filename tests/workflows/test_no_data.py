@@ -32,6 +32,7 @@ def maps_of(folder, kind: str, bold: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LINEAR.name, ATTENTION_UNET.name])
 def test_voxels_that_leave_the_field_of_view_have_no_map(tmp_path, kind):
     """Of a linear model; in those of a network the map of the coverage marks them."""
@@ -52,6 +53,7 @@ def test_voxels_that_leave_the_field_of_view_have_no_map(tmp_path, kind):
     assert float(found["coverage"]) == pytest.approx(1 - lost.mean(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_parcels_without_data_have_no_value_and_are_named(tmp_path, capsys, monkeypatch):
     """As XCP-D leaves them: NaN below its coverage, or constant."""
     monkeypatch.setattr(run_source, "MOST_MISSING", 0.2)  # few parcels are a large share of 12

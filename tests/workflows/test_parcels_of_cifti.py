@@ -24,6 +24,8 @@ from bids_dtg.contrasts.participant.model import predict_maps
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
 SPACE = ("--space", "fsLR:seg-Tiny")
 
@@ -104,7 +106,6 @@ def test_what_needs_volumes_is_refused_at_once(cohort, words, option, capsys):
     assert f"{option} was given with own, a model of parcels, whose maps are CIFTI" in said
 
 
-@pytest.mark.slow
 def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(cohort):
     cohort.reports = True
     assert cohort.run("--participant-label", "01", "--reports-only") == 0

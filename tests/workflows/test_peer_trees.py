@@ -256,6 +256,7 @@ def write_tree(root: Path, tree: Tree) -> None:
             path.write_text("{}" if path.suffix == ".json" else "n/a\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
 @pytest.mark.filterwarnings("ignore:.*TemplateFlow's has")
 def test_runs_and_their_files(tree, tmp_path, monkeypatch):

@@ -178,6 +178,7 @@ def test_wrong_calls_are_refused(job, capsys, monkeypatch, words, fact):
     assert sorted(job.folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys):
     add_rest(job.bids, "02", session="B")
     assert job.run("--session-label", "B", "--dry-run", "--participant-label", "01") == 1
@@ -186,6 +187,7 @@ def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys)
     assert out.endswith("1 participant, 1 would fail; no output was written\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--omp-nthreads", "--nprocs"])
 def test_more_than_a_machine_can_serve_is_lowered(job, capsys, flag):
     assert job.run("--dry-run", flag, "100000") == 0
@@ -274,6 +276,7 @@ OF_A_PERSON = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", OF_A_PERSON)
 def test_a_participant_who_cannot_be_used_fails(job, capsys, monkeypatch, fault):
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(job.folder / "templateflow"))
@@ -291,6 +294,7 @@ def test_a_participant_who_cannot_be_used_fails(job, capsys, monkeypatch, fault)
     assert not (job.out / "sub-01").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("times", "note"),
     [
@@ -314,6 +318,7 @@ def test_times_that_go_together(job, capsys, times, note):
     assert not note or note in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sub-01 copy", "sub-02"])
 def test_files_of_another_participant_are_not_used(job, capsys, name):
     """A copy under another folder's name must not replace what was made from the original."""
@@ -356,6 +361,7 @@ def test_an_output_on_a_read_only_mount_is_refused(job):
     assert "out cannot be written to: Read-only file system" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["statmap.nii.gz", "complete/sub-01_task-rest.json"])
 def test_no_space_at_one_file(job, capsys, monkeypatch, target):
     replace = Path.replace
@@ -394,6 +400,7 @@ def _full() -> None:
 _PARENT = os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 @pytest.mark.parametrize(
     ("happens", "fact"),

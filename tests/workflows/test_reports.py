@@ -17,6 +17,8 @@ from bids_dtg.participants.reports import Reports
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.participant import write_participant_report
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def job(tmp_path) -> TinyJob:
@@ -63,7 +65,6 @@ def test_a_report_and_the_index_are_made(job, capsys):
     assert len(list(figures.glob("*_volumes.js"))) == 1
 
 
-@pytest.mark.slow
 def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
     add_rest(job.bids)
     assert job.run() == 0
@@ -83,7 +84,6 @@ def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
     assert pages <= set(found)
 
 
-@pytest.mark.slow
 def test_reports_of_some(job, capsys):
     for label in ("01", "02"):
         add_rest(job.bids, label)
@@ -99,7 +99,6 @@ def test_reports_of_some(job, capsys):
     assert "01, 02 (2 participants there)" in err
 
 
-@pytest.mark.slow
 def test_what_failed_is_in_the_report_until_it_is_made_good(job, capsys):
     add_rest(job.bids, entities="run-1")
     short = add_rest(job.bids, session="A", frames=6)
@@ -115,7 +114,6 @@ def test_what_failed_is_in_the_report_until_it_is_made_good(job, capsys):
     assert "1.0 of 1.0 minutes" not in text_of(job, "sub-01.html")
 
 
-@pytest.mark.slow
 def test_no_old_report_lies_beside_new_maps(job):
     for label in ("01", "02"):
         add_rest(job.bids, label)
@@ -135,7 +133,6 @@ def test_no_old_report_lies_beside_new_maps(job):
     assert "the global signal" not in old
 
 
-@pytest.mark.slow
 def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
     for label in ("01", "02"):
         add_rest(job.bids, label)

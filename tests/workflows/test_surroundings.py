@@ -42,6 +42,7 @@ def test_a_user_without_home_and_entry_gets_maps(tmp_path, monkeypatch):
     assert job.run() == 0
 
 
+@pytest.mark.slow
 def test_a_transform_without_a_home_is_a_line_about_it(tmp_path, monkeypatch, capsys):
     job = TinyJob(tmp_path, ())
     add_rest(job.bids, space="MNI152NLin2009cAsym")

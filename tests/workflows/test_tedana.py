@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from nuisance_tables import write_tedana
 from tiny_job import FRAMES, TinyJob, add_rest, tiny_bold
 
@@ -46,6 +47,7 @@ def connectome(job: TinyJob) -> np.ndarray:
     return nib.load(path).get_fdata().ravel()
 
 
+@pytest.mark.slow
 def test_what_tedana_rejected_is_removed(tmp_path, capsys):
     job, clean = (study(tmp_path / name, size) for name, size in (("a", 400), ("b", 0)))
     assert job.run(*TEDANA, "--dry-run") == 0

@@ -50,6 +50,7 @@ def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
     assert len(host.asked) == 1
 
 
+@pytest.mark.slow
 def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkeypatch):
     monkeypatch.setenv("DTG_MODEL_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
@@ -63,6 +64,7 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
     assert not job.out.exists()
 
 
+@pytest.mark.slow
 def test_who_needs_none_asks_no_host(job, host):
     add_rest(job.bids, "03")
     assert job.run("--participant-label", "03") == 0

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tiny_twins import PEOPLE, TRAIN, arguments, edges
 
 from bids_dtg.cli.run import main
@@ -13,6 +14,7 @@ from bids_dtg.files.text import read_rows
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
 
 
+@pytest.mark.slow
 def test_a_hypernetwork_with_bold_is_trained_and_judged(trained_twin, tmp_path):
     """Both runs have BOLD of three of eight regions."""
     folder = Path(shutil.copytree(trained_twin.inputs, tmp_path / "people"))

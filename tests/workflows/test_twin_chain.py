@@ -13,6 +13,8 @@ from bids_dtg.cli.phantom import main as write_phantom
 from bids_dtg.cli.run import main
 from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
 
+pytestmark = pytest.mark.slow
+
 PEOPLE, NEW, FRAMES = 24, 10, 200
 LABELS = [f"c3p{number:04d}" for number in range(PEOPLE + NEW)]
 # Of 10 people, r is above 0.76 by chance in 5 of 1,000. Measured: 0.95.
@@ -68,7 +70,6 @@ def _r(one: pd.Series, other: pd.Series) -> float:
     return float(np.corrcoef(one, other.loc[one.index])[0, 1])
 
 
-@pytest.mark.slow
 def test_connectomes_are_those_that_were_simulated(chain):
     with np.load(chain / "data/truth/connectomes.npz") as file:
         people, regions, edges = (file[name] for name in ("people", "places", "edges"))
@@ -81,7 +82,6 @@ def test_connectomes_are_those_that_were_simulated(chain):
         assert np.corrcoef(found.to_numpy()[above], true)[0, 1] > 0.85
 
 
-@pytest.mark.slow
 def test_twins_of_people_never_met_tell_who_is_fast(chain):
     found, truth = _behaviour(chain), _truth(chain)
     assert list(found.index) == [f"sub-{label}" for label in LABELS[PEOPLE:]]
@@ -90,7 +90,6 @@ def test_twins_of_people_never_met_tell_who_is_fast(chain):
     assert found["group_rt_seconds"].nunique() == 1  # it knows no connectome
 
 
-@pytest.mark.slow
 def test_the_evaluation_uses_people_outside_the_training_set(chain):
     folder = chain / "study/group/evaluation-chain"
     people = pd.read_csv(folder / "desc-people_predicted.tsv", sep="\t", index_col=0)
@@ -100,7 +99,6 @@ def test_the_evaluation_uses_people_outside_the_training_set(chain):
     assert {"twin", "group_network", "connectome_ridge"} <= set(scores["model"])
 
 
-@pytest.mark.slow
 def test_folds_judge_everybody_and_halves_the_same_people_later(chain):
     truth = _truth(chain)["rt"]
     for name, own in (("3", "connectome_ridge"), ("halves", "own_first_half")):
@@ -113,7 +111,6 @@ def test_folds_judge_everybody_and_halves_the_same_people_later(chain):
             assert _r(people[f"{model}_stroop_rt"], truth) > 0.5
 
 
-@pytest.mark.slow
 def test_a_move_has_about_its_true_effect(chain):
     folder = chain / "study/group/intervention-chain"
     table = pd.read_csv(folder / "desc-moves_judged.tsv", sep="\t")
@@ -129,7 +126,6 @@ def test_a_move_has_about_its_true_effect(chain):
     assert 1 / 1.5 < asked.calibrated / true < 1.5
 
 
-@pytest.mark.slow
 def test_what_is_written_is_bids(chain, tmp_path):
     found = validate(chain / "study")
     assert (found.errors, found.warnings) == ([], [])

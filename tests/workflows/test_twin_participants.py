@@ -240,6 +240,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     assert "only by label" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -248,7 +249,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
         (("--atlases", "none"), "one atlas with --workflow twin"),
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
         (("--model", "{renamed}"), "the same regions in the same order"),
-        (("--model", "{other}"), "the parcels of Slabs have the names of those"),
+        (("--model", "{other}"), "the parcels of Slabs have the same names as those of"),
         (("--task-file", "flanker"), "there is no task 'flanker'"),
     ],
 )

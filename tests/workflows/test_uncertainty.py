@@ -30,6 +30,7 @@ def half_widths(out) -> list:
     return sorted(out.glob("tpl-*/tpl-*_desc-halfwidth_statmap.nii.gz"))
 
 
+@pytest.mark.slow
 def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
     bundle = load_bundle(job.model)
     wanted = bundle.half_widths.at_places

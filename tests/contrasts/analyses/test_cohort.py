@@ -160,6 +160,7 @@ def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     assert "has no participant 99" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_maps_in_another_template_are_brought_through_templateflows_transform(
     cohort, tmp_path, monkeypatch
 ):

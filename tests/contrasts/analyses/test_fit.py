@@ -37,6 +37,7 @@ def sets_of(folder):
     return [row["set"] for row in found]
 
 
+@pytest.mark.slow
 def test_six_people_all_train_and_nothing_is_promised(six):
     assert sets_of(six) == ["training"] * 6
     bundle = load_bundle(six / "bundle")

@@ -50,6 +50,7 @@ def groups_of(made):
     return {row["participant_id"].removeprefix("sub-"): row["group"] for row in rows}
 
 
+@pytest.mark.slow
 def test_everybody_trains_and_everybody_is_judged(made):
     bundle = load_bundle(made / "bundle")
     card = bundle.card
@@ -138,6 +139,7 @@ def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
     assert "to cross-validate, 4 groups of 2 participants left out in turn: 8 part" in shown
 
 
+@pytest.mark.slow
 def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
     assert call(study, "train", *LINEAR, "--dry-run", "--model-name", "names") == 0
     line = "not among HCP's contrasts, so kept under its own name: 1 of 2 contrasts (ownrest)"
@@ -149,6 +151,7 @@ def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
     assert labels == ["wm0bkFace", "ownrest"]
 
 
+@pytest.mark.slow
 def test_five_people_who_are_in_twice_get_no_verdict(study):
     twice = people(seed=5, number=5)
     twice["contrasts"] = np.array(["WM 0bk:faces", "own rest"])

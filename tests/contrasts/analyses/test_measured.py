@@ -122,6 +122,7 @@ def test_each_damage_has_a_line(lines):
     assert {line[15:21] for line in found} == {"sub-01", "sub-04"}
 
 
+@pytest.mark.slow
 def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys):
     """A map of 1e38 ended a training at scoring, and nobody was named."""
     cohort = SmoothCohort(tmp_path)
@@ -178,6 +179,7 @@ def test_table_and_page_name_the_files_of_each_target(lines, damaged):
         assert str(damaged.folder) not in text
 
 
+@pytest.mark.slow
 def test_a_retest_that_is_a_copy_is_refused(tmp_path, capsys):
     cohort = TinyCohort(tmp_path, PEOPLE[:8])
     for path in [*cohort.statmaps.glob("sub-01/*_ses-a_*")]:

@@ -63,6 +63,7 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     assert (kept.dtype, kept.shape) == (np.float16, (1, sum(SETS), model.places.number))
 
 
+@pytest.mark.slow
 def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
     words = ("--participant-label", "01", "--model", model.path, "--write", "maps", "connectome")
     assert cohort.run(*words, out=tmp_path) == 0
@@ -123,6 +124,7 @@ def test_maps_are_those_of_the_page(cohort, model):
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 
+@pytest.mark.slow
 def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, capsys):
     words = ("--architecture", "linear", *sets(LABELS, 0, 0), "--participant-label", *LABELS)
     assert cohort.analyse("train", *words, out=tmp_path) == 0

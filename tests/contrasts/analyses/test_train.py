@@ -83,6 +83,7 @@ def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, lin
     assert load_bundle(linear.path).identity == linear.identity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "sign"), [("tsv", "\t"), ("tsv", ","), ("csv", ",")])
 @pytest.mark.parametrize("column", ["family_id", "Family_ID"])
 def test_a_family_on_two_sides_is_refused(cohort, linear, tmp_path, capsys, name, sign, column):
@@ -118,6 +119,7 @@ FEW = ("--architecture", "attention-unet", *sets(LABELS, 0, 0.1))
 TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03": "test"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("analysis", "words", "people", "said"),
     [
@@ -161,6 +163,7 @@ def test_what_cannot_be_done_is_reported_before_anything_is_read(
     assert not (cohort.out / "group/model-early/configuration.toml").exists()
 
 
+@pytest.mark.slow
 def test_another_model_s_place_is_reported_before_anything_is_read(cohort, capsys, nothing_is_read):
     as_by_default = ("--epochs", 100, "--batch-size", 10, "--learning-rate", 0.001)
     assert cohort.analyse("train", *LINEAR, "--seed", 1, *as_by_default) == 2
@@ -169,6 +172,7 @@ def test_another_model_s_place_is_reported_before_anything_is_read(cohort, capsy
     assert "choose another --model-name, or remove" in lines
 
 
+@pytest.mark.slow
 def test_who_is_in_no_set_is_reported(cohort, linear, tmp_path, capsys):
     split = tmp_path / "split.tsv"
     rows = [f"sub-{label}\ttraining\n" for label in LABELS[:5]]
@@ -217,6 +221,7 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
     assert "The model reads the partial form of the connectome: the series of each voxel" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("analysis", "words", "code", "said"),
     [
@@ -249,6 +254,7 @@ def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys):
     cohort = TinyCohort(tmp_path, labels=LABELS[:4])
     for label in ("03", "04"):
@@ -341,6 +347,7 @@ class TestNetwork:
         epochs = {one["epoch"]: one["validation_r"] for one in record["history"]}
         assert epochs[record["best_epoch"]] == max(epochs.values())
 
+    @pytest.mark.slow
     def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network, capsys):
         words = ("--model", network.path, "--model-name", "two", *NETWORK)
         assert cohort.analyse("finetune", *words) == 2
@@ -356,6 +363,7 @@ class TestNetwork:
         assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
         assert tuned.card.part.gains[0] == network.card.part.gains[0]
 
+    @pytest.mark.slow
     def test_contrasts_that_were_not_tuned_keep_their_mean(self, tmp_path):
         """All layers have changed, and so would the mean of what the old row makes of them."""
         pytest.importorskip("lightning", reason="the extra `train` is not installed")
@@ -375,6 +383,7 @@ class TestNetwork:
         np.testing.assert_allclose(after, before, atol=1e-3 * np.abs(before).max())
         assert np.abs(raw - before).max() > 0.01 * np.abs(before).max()
 
+    @pytest.mark.slow
     def test_every_contrast_is_scored_before_and_after(self, cohort, network):
         words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "transfer")
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
@@ -430,6 +439,7 @@ class TestNetwork:
         record = tuned.card.record["network"]
         assert (record["loss"], len(record["history"])) == ("crr", 50)
 
+    @pytest.mark.slow
     def test_a_tuned_model_is_not_judged_on_its_earlier_training_set(
         self, cohort, network, tmp_path, capsys
     ):
@@ -447,6 +457,7 @@ class TestNetwork:
         assert "left out: 2 participants; the model was trained on 2 of them" in reported
         assert "no test participants" in reported
 
+    @pytest.mark.slow
     def test_too_little_memory_is_reported(self, cohort, linear, monkeypatch, capsys):
         def fit(*arguments, **more):
             raise RuntimeError("can't allocate memory: you")

@@ -79,6 +79,7 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
     assert [own.people.count(name) for name in ("training", "validation", "test")] == [5, 0, 4]
 
 
+@pytest.mark.slow
 def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
     reported = evaluated(without_people(own, tmp_path / "old"), people=len(IDS))
     first = "warning: own was made with people who are not listed (training people unknown: own 1"
@@ -135,6 +136,7 @@ class TestPublishedLists:
         seen = ModelPeople(sets, ("5 of the 39 test people of HCP-YA",))
         return extend_bundle(own, tmp_path / "hcp", people=seen).path
 
+    @pytest.mark.slow
     def test_ids_of_six_digits_are_looked_up(self, hcp, evaluated):
         reported = evaluated(hcp, people=5)
         assert "left out: 4 participants; the model was trained on 3 and tuned on 1" in reported
@@ -151,6 +153,7 @@ class TestPublishedLists:
         assert "left out: 4 participants" in reported
         assert "published lists" not in reported
 
+    @pytest.mark.slow
     def test_ids_that_look_otherwise_are_reported(self, hcp, evaluated, renamed):
         renamed("HCP-D")
         reported = evaluated(hcp, people=len(IDS))

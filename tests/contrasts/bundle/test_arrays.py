@@ -33,6 +33,7 @@ def recentred(folder):
     return write_tiny_bundle(folder, correction=tiny_correction(), recentring=Recentring(40, 4))
 
 
+@pytest.mark.slow
 def test_a_correction_comes_back_to_half_a_step(tmp_path):
     recentred(tmp_path / "tiny")
     correction, given = load_bundle(tmp_path / "tiny").correction, tiny_correction()
@@ -45,6 +46,7 @@ def test_an_offset_of_zero_comes_back():
     np.testing.assert_array_equal(from_steps(*to_steps(np.zeros((2, 5)))), np.zeros((2, 5)))
 
 
+@pytest.mark.slow
 def test_the_correction_is_applied_after_the_network(tmp_path):
     plain, bundle = write_tiny_bundle(tmp_path / "plain"), recentred(tmp_path / "tiny")
     assert plain.correction is None
@@ -55,6 +57,7 @@ def test_the_correction_is_applied_after_the_network(tmp_path):
     assert np.abs(after - before).max() > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
@@ -94,6 +97,7 @@ def test_half_widths_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
     np.testing.assert_array_equal(np.isnan(back.at_places), np.isnan(given.at_places))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "fact"),
     [
@@ -126,6 +130,7 @@ def whole(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused_by_file_and_name(whole, value):
     tried = 0
@@ -163,6 +168,7 @@ def maps_of(bundle, seed=0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32) * [[0.1], [1], [10]]
 
 
+@pytest.mark.slow
 def test_a_mean_comes_back_as_it_was(bundle, tmp_path):
     mean = maps_of(bundle).astype(np.float32)
     extend_bundle(bundle, tmp_path / "new", mean=mean)

@@ -55,6 +55,7 @@ def nifti(values: np.ndarray, affine=TINY_AFFINE) -> bytes:
     return gzip.compress(image.to_bytes(), 1, mtime=0)
 
 
+@pytest.mark.slow
 def test_what_is_written_is_loaded(tmp_path):
     written = write_tiny_bundle(tmp_path / "tiny", rois=5, contrasts=2, seed=3)
     bundle = bids_dtg.load_bundle(tmp_path / "tiny")
@@ -78,6 +79,7 @@ def test_network_predicts_as_the_one_that_was_written(bundle_folder):
         torch.testing.assert_close(network(x), tiny_network()(x), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_identity_is_that_of_the_content(tmp_path):
     first = write_tiny_bundle(tmp_path / "a")
     again = write_tiny_bundle(tmp_path / "b")
@@ -101,6 +103,7 @@ def test_changed_bytes_are_refused_with_both_hashes(bundle_folder, name):
         load_bundle(bundle_folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_missing_files_are_named(bundle_folder, name):
     (bundle_folder / name).unlink()
@@ -119,6 +122,7 @@ def test_weights_changed_after_loading_are_refused(bundle_folder):
         bundle.network()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files_with_a_right_hash_are_refused(bundle_folder, name):
     data = (bundle_folder / name).read_bytes()
@@ -140,6 +144,7 @@ def test_images_off_the_lattice_are_refused(bundle_folder, name):
         load_bundle(bundle_folder)
 
 
+@pytest.mark.slow
 def test_masks_have_one_volume_and_a_voxel(bundle_folder):
     replace_file(bundle_folder, "mask.nii.gz", nifti(np.ones((*TINY_SHAPE, 2))))
     with pytest.raises(BundleError, match=r"mask\.nii\.gz"):
@@ -149,6 +154,7 @@ def test_masks_have_one_volume_and_a_voxel(bundle_folder):
         load_bundle(bundle_folder)
 
 
+@pytest.mark.slow
 def test_maps_are_finite_and_not_constant_in_the_brain(bundle_folder):
     brain_mask, _ = tiny_masks()
     values = np.random.default_rng(0).normal(size=(*TINY_SHAPE, 4))
@@ -163,6 +169,7 @@ def test_maps_are_finite_and_not_constant_in_the_brain(bundle_folder):
             load_bundle(bundle_folder)
 
 
+@pytest.mark.slow
 def test_channels_must_match_maps_and_contrasts(bundle_folder):
     card = json.loads((bundle_folder / "model.json").read_text(encoding="utf-8"))
     edit_card(bundle_folder, contrasts=card["contrasts"][:2])
@@ -195,6 +202,7 @@ def listed(tmp_path):
     return write_bundle(tmp_path / "parcels", card, BundleArrays(tensors, maps, places, places))
 
 
+@pytest.mark.slow
 def test_a_model_without_a_grid_is_written_and_loaded(listed):
     bundle = load_bundle(listed.path)
     assert bundle.identity == listed.identity
@@ -205,6 +213,7 @@ def test_a_model_without_a_grid_is_written_and_loaded(listed):
         _ = bundle.voxels
 
 
+@pytest.mark.slow
 def test_images_are_refused_by_a_model_without_a_grid(listed, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "dataset_description.json").write_text(

@@ -55,6 +55,7 @@ def convert(*, out, **inputs):
     return convert_checkpoint(out=out, card=card, **files, **where)
 
 
+@pytest.mark.slow
 def test_converted_bundle_has_all_parts(inputs):
     bundle = convert(
         **inputs,
@@ -79,6 +80,7 @@ def test_converted_bundle_has_all_parts(inputs):
         torch.testing.assert_close(bundle.network()(x), tiny_network()(x), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flipped", [False, True])
 def test_larger_fields_of_view_are_cropped_exactly(inputs, tmp_path, flipped):
     expected = convert(**inputs)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.contrasts.bundle.facts import maps_tables
 
 
+@pytest.mark.slow
 def test_a_row_a_model(tmp_path):
     rows = [
         {"model": "group average", "r": [0.5259, 0.51, 0.54]},

@@ -26,6 +26,8 @@ from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.errors import BundleError, SettingsError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def connectome():

@@ -17,6 +17,8 @@ from bids_dtg.contrasts.bundle.selftest import check_maps_model
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
 
+pytestmark = pytest.mark.slow
+
 EAGER, FINITE = "prepared and eager agree", "values are finite"
 SIGN = "differences have their sign"
 
@@ -45,7 +47,6 @@ def rows() -> np.ndarray:
     return np.random.default_rng(5).normal(size=(CONTRASTS, ROIS))
 
 
-@pytest.mark.slow
 def test_the_demo_model_passes():
     checks = found(load_bundle("demo"))
     assert all(check.passed for check in checks.values()), checks

@@ -65,6 +65,7 @@ def write_half_widths(output) -> None:
         write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL)
 
 
+@pytest.mark.slow
 def test_half_widths_are_offered_by_the_viewer_and_explained_on_the_page(output):
     assert "half-width of" not in write_participant_report(output, "01", {}).read_text()
     write_half_widths(output)

@@ -41,6 +41,7 @@ def test_the_cleaning_that_suits_the_input_is_the_default(job):
         measure(run, bundle, CleaningOptions(denoise_strategy="sample"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("add", [add_xcpd_run, add_hcp_run, add_ukb_run])
 def test_nothing_is_removed_from_what_was_cleaned_before(job, add):
     add_rest(job.bids)
@@ -94,6 +95,7 @@ def test_an_empty_image_is_still_one_error(job):
         measure(run, job.bundle)
 
 
+@pytest.mark.slow
 def test_degrees_of_freedom_that_xcpd_left_are_of_the_frames_that_it_used(job):
     path = add_xcpd_run(job.bids, bold=denoised(np.float32(9)), affine=TINY_AFFINE, tr=TR)
     sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
@@ -152,6 +154,7 @@ def parcel_run(job: ParcelCohort):
     return run
 
 
+@pytest.mark.slow
 def test_series_of_parcels_are_cleaned_and_correlated(tmp_path):
     job = ParcelCohort(tmp_path, ())
     job.add("01", 0)

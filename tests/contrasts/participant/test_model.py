@@ -17,6 +17,7 @@ from bids_dtg.contrasts.participant.model import Model, bytes_needed
 from bids_dtg.errors import RunError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [
@@ -37,6 +38,7 @@ def test_too_little_memory_is_one_line(tmp_path, monkeypatch, error):
         made.predict(connectome)
 
 
+@pytest.mark.slow
 def test_a_smaller_plan_is_reported_once(tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path / "tiny")
     connectome = np.zeros((4, bundle.places.number), np.float32)
@@ -56,6 +58,7 @@ def test_a_smaller_plan_is_reported_once(tmp_path, monkeypatch):
     assert made.take_notes() == ()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no priorities of threads")
 def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
     """Only root may raise a priority, and a root in a container may not either."""

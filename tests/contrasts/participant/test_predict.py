@@ -17,6 +17,8 @@ from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited
 
+pytestmark = pytest.mark.slow
+
 NAME = "{}_space-MNI152NLin6Asym_res-2_contrast-{}_stat-z_desc-{}_statmap"
 
 
@@ -69,7 +71,6 @@ def test_names_of_the_sets(job):
     assert len(list(participant.rglob("*_qc.tsv"))) == 5
 
 
-@pytest.mark.slow
 def test_average_is_weighted_by_residual_degrees_of_freedom(job):
     """C2: as much rest with fewer columns removed counts more."""
     frames = {1: 55, 2: 66, 3: 61}
@@ -134,7 +135,6 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     assert "joins all runs of a session. Expected: --combine session or" in said
 
 
-@pytest.mark.slow
 def test_two_segments_of_one_run(job):
     """The maps are the mean of those of the two parts, cleaned together."""
     import bids_dtg
@@ -176,7 +176,6 @@ def eager(bundle, inputs: np.ndarray) -> np.ndarray:
         return bundle.network()(torch.from_numpy(inputs)).numpy()
 
 
-@pytest.mark.slow
 def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
     add_rest(job.bids)
     assert job.run("--write", "maps", "connectome") == 0
@@ -202,7 +201,6 @@ def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
     assert "GeneratedBy" not in shared
 
 
-@pytest.mark.slow
 def test_run_that_is_too_short_is_left_out(job, capsys):
     add_rest(job.bids, entities="run-1", seed=1)
     add_rest(job.bids, entities="run-2", seed=2, frames=40)
@@ -290,7 +288,6 @@ def resolve(out: Path, uri: str) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_sources_resolve_in_odd_folders(tmp_path):
     job = TinyJob(tmp_path / "a b#c%20ü")
     assert job.run() == 0
@@ -300,7 +297,6 @@ def test_sources_resolve_in_odd_folders(tmp_path):
         assert all(resolve(out, uri) for uri in read_sidecar(out, "sub-01_task-rest")["Sources"])
 
 
-@pytest.mark.slow
 def test_nifti_header(job):
     add_rest(job.bids, frames=90)
     assert job.run() == 0
@@ -342,7 +338,6 @@ def test_quality_row(job):
     assert [row["participant_id"] for row in table] == ["sub-01"]
 
 
-@pytest.mark.slow
 def test_connectome_reads_back(job):
     add_rest(job.bids, n_non_steady=2)
     assert job.run("--write", "maps", "connectome", "--denoise-strategy", "none") == 0
@@ -373,7 +368,6 @@ def test_connectome_reads_back(job):
     assert min(agreement) > 0.99999
 
 
-@pytest.mark.slow
 def test_odd_but_legal_labels(tmp_path):
     job = TinyJob(tmp_path, ())
     add_rest(job.bids, "A+b01", session="2", task="restOpen", entities="acq-1+2_rec-x_run-007")
@@ -408,7 +402,6 @@ PYBIDS = {
 }
 
 
-@pytest.mark.slow
 def test_pybids_finds_each_file_by_its_entities(job):
     for session in "AB":
         add_rest(job.bids, session=session, entities="acq-x_run-1", frames=90)
@@ -426,7 +419,6 @@ def test_pybids_finds_each_file_by_its_entities(job):
         assert read == wanted, path.name
 
 
-@pytest.mark.slow
 def test_pybids_reads_sidecars_and_builds_names(job):
     for session in "AB":
         add_rest(job.bids, session=session, frames=90)

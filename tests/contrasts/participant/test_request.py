@@ -14,6 +14,7 @@ def job(tmp_path) -> TinyJob:
     return TinyJob(tmp_path, ("01", "02"))
 
 
+@pytest.mark.slow
 def test_runs_of_all_participants_in_order(job):
     add_rest(job.bids, "02", session="A", entities="run-2")
     add_rest(job.bids, "02", session="A", entities="run-1")
@@ -29,6 +30,7 @@ def test_runs_of_all_participants_in_order(job):
     assert not job.out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -105,6 +105,7 @@ def test_options_do_what_they_do_on_the_command_line(tmp_path, options):
         assert bits(volume) == bits(written(job, contrast))
 
 
+@pytest.mark.slow
 def test_paths_images_and_runs_are_one(job, maps):
     path = bold_of(job)
     wanted = bits(maps.transform(path))
@@ -113,6 +114,7 @@ def test_paths_images_and_runs_are_one(job, maps):
         assert bits(maps.transform(same)) == wanted
 
 
+@pytest.mark.slow
 def test_a_file_of_another_name_is_in_the_models_space(job, tmp_path):
     image = nib.load(bold_of(job))
     image.to_filename(tmp_path / "my_bold_2.nii.gz")
@@ -126,6 +128,7 @@ def _in_memory(image):
     return nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
 
 
+@pytest.mark.slow
 def test_an_image_in_memory_is_cleaned_with_what_is_handed_over(job, maps):
     path = bold_of(job)
     table = path.with_name("sub-01_task-rest_desc-confounds_timeseries.tsv")
@@ -143,6 +146,7 @@ def test_an_image_in_memory_is_cleaned_with_what_is_handed_over(job, maps):
         maps.transform(image, table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [np.float16, np.uint8])
 def test_values_in_memory_are_not_rounded(job, stored):
     """The header of a scaled file of whole numbers does not decide how they are written."""
@@ -164,6 +168,7 @@ def test_values_in_memory_are_not_rounded(job, stored):
     assert image.get_data_dtype() == np.int16
 
 
+@pytest.mark.slow
 def test_an_array_of_confounds_is_removed_in_place_of_the_strategys(job, maps):
     path = bold_of(job)
     drift = np.linspace(-1, 1, 60)
@@ -181,6 +186,7 @@ def test_an_array_of_confounds_is_removed_in_place_of_the_strategys(job, maps):
     assert np.abs(other.get_fdata() - clean.get_fdata()).max() > 0.01
 
 
+@pytest.mark.slow
 def test_frames_are_kept_by_index_or_by_truth(job):
     maps = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
     image = nib.load(bold_of(job))
@@ -219,6 +225,7 @@ def test_several_images_give_a_list(job, maps):
         maps.transform(paths, [None])
 
 
+@pytest.mark.slow
 def test_a_connectome_at_hand_gives_its_maps(job, maps):
     run, _ = bids_dtg.find_runs(job.settings(denoise_strategy="simple"))
     bundle = bids_dtg.load_bundle(job.model)
@@ -230,6 +237,7 @@ def test_a_connectome_at_hand_gives_its_maps(job, maps):
         bids_dtg.predict_maps(Connectome(np.zeros((3, 9), np.float32), 100, 200.0), bundle)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 def test_a_data_frame_of_regions(job, maps, atlas, container):
     pytest.importorskip(container)
@@ -255,6 +263,7 @@ def test_a_data_frame_of_regions(job, maps, atlas, container):
         np.testing.assert_allclose(row, wanted, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_containers_of_scikit_learn(job, maps, atlas):
     regions = clone(maps).set_params(atlas=str(atlas), min_coverage=0.0).fit()
     assert isinstance(regions.transform(bold_of(job)), nib.Nifti1Image)
@@ -271,6 +280,7 @@ def test_the_containers_of_scikit_learn(job, maps, atlas):
         )
 
 
+@pytest.mark.slow
 def test_regions_that_the_mask_cannot_fill_have_no_column(job, maps, tmp_path):
     inside = tiny_masks()[1]
     # One region within the mask, one of which it holds two of five voxels, one outside of it.
@@ -388,6 +398,7 @@ class OfArrays(TaskMaps):
         return tags
 
 
+@pytest.mark.slow
 def test_scikit_learns_checks_pass_where_they_apply(job):
     estimator = OfArrays(str(job.model), device="cpu", threads=1)
     passed = set()

@@ -9,6 +9,8 @@ from tiny_networks import PEOPLE, arguments, write_networks
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 
+pytestmark = pytest.mark.slow
+
 
 def test_people_outside_the_training_set_are_left_out(bundle, call, out, capsys):
     few = ("--participant-label", "01", "02", "--model-name", "few", "--epochs", "1")

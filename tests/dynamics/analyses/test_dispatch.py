@@ -33,6 +33,7 @@ def test_settings_of_a_network_are_refused_of_a_linear_core(words, flag, arrays,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_analyses_that_a_linear_core_lacks_are_refused(arrays, tmp_path, capsys):
     bundle = write_tiny_linear(tmp_path / "tiny")
     model = ("--model", str(bundle.path))

@@ -15,6 +15,8 @@ from bids_dtg.dynamics.judging.predictions import ANOTHER, MODEL, Judge, Scored
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.files.text import read_rows
 
+pytestmark = pytest.mark.slow
+
 SCORES = "desc-evaluation_scores.tsv"
 
 

@@ -18,6 +18,7 @@ def arrays(tmp_path_factory) -> Path:
     return write_series(tmp_path_factory.mktemp("linear") / "arrays")
 
 
+@pytest.mark.slow
 def test_a_core_is_trained_of_series_alone(arrays, tmp_path):
     words = ("--participant-label", *PEOPLE[:10])
     assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0

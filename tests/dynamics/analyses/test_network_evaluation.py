@@ -57,6 +57,7 @@ def test_maps_by_region_are_compared_with_parameters(bundle, call, out, tmp_path
     assert "myelin" in {row["feature"] for row in rows}
 
 
+@pytest.mark.slow
 def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_alone(
     tmp_path, capsys
 ):

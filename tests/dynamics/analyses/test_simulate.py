@@ -7,10 +7,12 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_networks import FRAMES, PEOPLE, REGIONS
 
 
+@pytest.mark.slow
 def test_simulations_are_written_and_repeat(bundle, call, out):
     path = out / "group" / "simulation-own" / "desc-simulated_series.npz"
     assert call("simulate", "--model", str(bundle), "--simulations", "3") == 0
@@ -24,6 +26,7 @@ def test_simulations_are_written_and_repeat(bundle, call, out):
     assert json.loads(path.with_suffix(".json").read_text())["RepetitionTime"] == 0.8
 
 
+@pytest.mark.slow
 def test_a_model_whose_activity_has_no_bounds_is_refused(bundle, call, tmp_path, out, capsys):
     model = shutil.copytree(bundle, tmp_path / "bundle")
     weights = model / "weights.safetensors"

@@ -33,6 +33,7 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle):
     assert "REST1" in (bundle.parent / "configuration.toml").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_call_again_makes_the_same_and_another_is_refused(bundle, call, capsys):
     before = (bundle / "model.json").read_bytes()
     assert call("train", *TRAIN) == 0

@@ -35,6 +35,7 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [

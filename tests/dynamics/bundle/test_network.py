@@ -24,6 +24,7 @@ def bundle(tmp_path) -> NetworkBundle:
     return write_tiny_network(tmp_path / "tiny")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
     [TINY_RECIPE, replace(TINY_RECIPE, external_inputs=0, person_parameters=0), Recipe()],

@@ -32,6 +32,7 @@ def dense(path: Path) -> np.ndarray:
     return values
 
 
+@pytest.mark.slow
 def test_the_axis_is_the_standard(shared):
     standard = nib.load(shared / "data/real/surfaces/grayordinates/91282_Greyordinates.dscalar.nii")
     assert standard.header.get_axis(1) == STANDARD
@@ -40,6 +41,7 @@ def test_the_axis_is_the_standard(shared):
         np.testing.assert_array_equal(STANDARD.vertex[STANDARD.name == name], cortex)
 
 
+@pytest.mark.slow
 def test_nibabel_reads_scalars_with_the_right_intent(tmp_path):
     values = dense(tmp_path / "a.dscalar.nii")
     dense(tmp_path / "b.dscalar.nii")

@@ -170,6 +170,7 @@ def test_another_mesh_is_refused(tmp_path):
         read_midthickness(_files(anat), BRAIN)
 
 
+@pytest.mark.slow
 def test_a_sphere_that_is_a_copy_of_fsaverages_is_refused(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
     side = _files(anat, native=True).sides["L"]

@@ -52,6 +52,7 @@ def test_series_of_parcels_are_those_of_nibabel(tmp_path: Path, dtype: str) -> N
     np.testing.assert_allclose(read(path, some(axis, rows)), expected[:, rows] * 0.5 - 3, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_parcel_of_grayordinates_is_their_mean(tmp_path: Path) -> None:
     axis = standard_grayordinates()
     vertices = axis.vertex[:6]

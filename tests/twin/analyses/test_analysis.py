@@ -71,6 +71,7 @@ def test_the_regression_is_that_of_training_people_and_comes_back(inputs, out):
     np.testing.assert_allclose(bundle.adjustment.mean, own.mean)
 
 
+@pytest.mark.slow
 def test_evaluations_and_interventions_need_the_columns(inputs, out, tmp_path, capsys):
     other = tmp_path / "other.tsv"
     rows = [f"{row['participant_id']}\t{row['site']}" for row in table_of(inputs)]

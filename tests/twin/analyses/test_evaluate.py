@@ -35,6 +35,7 @@ def models_of(folder: Path, figure: str) -> set[str]:
     return {row["model"] for row in rows if row["figure"] == figure}
 
 
+@pytest.mark.slow
 def test_unseen_people_are_judged_and_others_left_out(bundle, people, tmp_path, capsys):
     call = arguments(people, tmp_path, "evaluate", "--model", str(bundle))
     assert main(call) == 0
@@ -59,6 +60,7 @@ def test_unseen_people_are_judged_and_others_left_out(bundle, people, tmp_path, 
     assert "not evidence of an effect in a person" in page
 
 
+@pytest.mark.slow
 def test_everybody_is_judged_once_by_folds_with_covariates(people, covariates, tmp_path):
     words = ("--folds", "2", "--epochs", "2", "--task-file", "stroop", *covariates)
     assert main(arguments(people, tmp_path, "evaluate", *words)) == 0
@@ -78,6 +80,7 @@ def test_everybody_is_judged_once_by_folds_with_covariates(people, covariates, t
     assert "so all twins there are the group" in page_of(judged)
 
 
+@pytest.mark.slow
 def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
     words = ("--folds", "halves", "--epochs", "2")
     assert main(arguments(people, tmp_path, "evaluate", *words)) == 0

@@ -117,6 +117,7 @@ def test_edges_are_ranked_by_their_gradient_and_named(written):
         assert (row["region_1"], row["region_2"]) == (f"r{first}", f"r{second}")
 
 
+@pytest.mark.slow
 def test_hypernetworks_have_no_null(folder, tmp_path):
     model = quick_model(folder, UNSEEN, "hypernetwork")
     assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
@@ -124,6 +125,7 @@ def test_hypernetworks_have_no_null(folder, tmp_path):
     assert "each permutation of a hypernetwork would need a training" in page.read_text()
 
 
+@pytest.mark.slow
 def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
     """A glass brain has the colour of each parcel's mean gradient where the parcel is."""
     names = tuple(f"r{number}" for number in range(19))
@@ -141,6 +143,7 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
     assert text.count('src="data:image/png') == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "line"),
     [

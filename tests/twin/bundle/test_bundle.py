@@ -32,6 +32,7 @@ def seen_by(fitted, people=3):
     return stack_people(everybody, tasks=fitted.tasks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [("stroop",), ("faces", "stroop")])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture, tasks):
@@ -57,6 +58,7 @@ def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture,
     assert all(tensor.requires_grad for tensor in back.twin.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_bold_comes_back(tmp_path, architecture):
     """Of three regions, one has no signal, connectomes predict another; a condition is unknown."""

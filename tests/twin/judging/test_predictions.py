@@ -94,6 +94,7 @@ def test_distributions_are_the_training_people_s_stretched_by_the_ridge():
         np.testing.assert_allclose(own.answered[person, trial], expected)
 
 
+@pytest.mark.slow
 def test_two_folds_are_each_judged_by_its_own_fit():
     fitted, *_ = fitted_quickly()
     people = a_cohort(10)
@@ -117,6 +118,7 @@ def test_two_folds_are_each_judged_by_its_own_fit():
             join_folds(wrong)
 
 
+@pytest.mark.slow
 def test_a_fit_knows_nothing_of_responses_of_those_it_predicts():
     people = a_cohort(14)
     rows, others = np.arange(5), np.arange(5, 14)

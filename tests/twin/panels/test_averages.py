@@ -64,6 +64,7 @@ def shown(page: str) -> list[str]:
     return [title for title in TITLES if f">{title}" in page]
 
 
+@pytest.mark.slow
 def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
     page = page_of(output)
     assert shown(page) == list(TITLES)

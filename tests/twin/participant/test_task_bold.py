@@ -111,6 +111,7 @@ def test_series_of_other_parcels_are_refused_by_name(folder):
         people.bold(LABELS[:2])
 
 
+@pytest.mark.slow
 def test_bold_of_two_atlases_stops_only_who_uses_it(folder):
     write_sets(folder / "out")
     path = write_run(folder, LABELS[0], "stroopAP", a_run(0))

@@ -69,6 +69,7 @@ def test_cleaned_images_correlate_as_the_connectome_says(phantom, out):
         assert np.sqrt(((found - edges) ** 2).mean()) < 0.1
 
 
+@pytest.mark.slow
 def test_runs_of_tasks_have_bold_that_responds(tmp_path):
     plan = TwinPlan(people=1, regions=8, frames=100, sequences=("stroopAP",), task_bold=True)
     phantom = written(plan, tmp_path)

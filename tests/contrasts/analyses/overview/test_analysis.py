@@ -202,6 +202,7 @@ def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(made, tmp_path, 
     assert tree(out, but=()) == before
 
 
+@pytest.mark.slow
 def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(made, tmp_path, capsys):
     out = shutil.copytree(made.out, tmp_path / "out")
     other = describe_dataset(tmp_path / "other")
@@ -221,6 +222,7 @@ def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(made, tmp_p
         assert main([str(right), str(out), "group", "--dry-run"]) == 0
 
 
+@pytest.mark.slow
 def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
     out = shutil.copytree(made.out, tmp_path / "out")
     words = [str(made.bids), str(out), "group", "--participant-label"]
@@ -254,6 +256,7 @@ def combined(tmp_path_factory) -> TinyJob:
     return job
 
 
+@pytest.mark.slow
 def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     out = shutil.copytree(combined.out, tmp_path / "out")
     assert main([str(combined.bids), str(out), "group"]) == 0
@@ -279,6 +282,7 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     assert "most with session" in (out / "group.html").read_text()
 
 
+@pytest.mark.slow
 def test_cleanings_are_not_mixed(tmp_path, capsys):
     job = TinyJob(tmp_path, PEOPLE)
     assert job.run("--participant-label", *PEOPLE[:4]) == 0

@@ -13,6 +13,7 @@ from bids_dtg.stats.metrics import dice_auc
 PEOPLE = ("01", "02", "03")
 
 
+@pytest.mark.slow
 def test_group_maps_are_compared_where_measured_ones_are_given(tmp_path, capsys):
     job = TinyJob(tmp_path, PEOPLE)
     assert job.run() == 0

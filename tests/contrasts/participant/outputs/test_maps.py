@@ -15,6 +15,8 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import find_participant
 
+pytestmark = pytest.mark.slow
+
 MAPS = "sub-01/func/*_desc-synthetic_statmap.nii.gz"
 
 
@@ -67,7 +69,6 @@ def test_a_session_has_one_sidecar_for_all_maps(tmp_path):
     }
 
 
-@pytest.mark.slow
 def test_half_widths_of_another_model_take_the_place_of_the_first_ones(tmp_path):
     job = TinyJob(tmp_path)
     other = write_tiny_bundle(tmp_path / "plain", seed=1)

@@ -17,6 +17,8 @@ from tiny_job import TinyJob, add_rest, map_facts, tree
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.imaging.nifti import read_volume
 
+pytestmark = pytest.mark.slow
+
 SPACE, OTHER = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 # From points of T1w space to points of the model's, RAS+ mm: turned, shifted, a little larger.
 TO_MODEL = np.array(
@@ -89,7 +91,6 @@ def assert_resampled(original: Path, moved: Path, mask: np.ndarray, atol: float 
     np.testing.assert_allclose(found[~rim], wanted[~rim], atol=atol * np.abs(wanted).max())
 
 
-@pytest.mark.slow
 def test_maps_in_the_own_space_and_in_a_template(job):
     spaces = ("--output-spaces", "T1w", f"{OTHER}:res-02", SPACE)
     assert job.run(*spaces) == 0
@@ -132,7 +133,6 @@ def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert there["Contrast"] == "MATH"
 
 
-@pytest.mark.slow
 def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
     path = add_anatomy(job.bids)
     for _ in range(2):
@@ -218,7 +218,6 @@ def test_two_forms_that_differ_are_refused(job, capsys):
     assert "voxel 5 mm apart, and transforms may refer to either" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_transform_that_cannot_be_read_leaves_what_was_written_before(job, capsys):
     assert job.run("--output-spaces", "T1w") == 0
     before = {name: digest for name, digest in tree(job.out).items() if "statmap" in name}

@@ -23,6 +23,8 @@ from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.surfaces.cifti import CORTEX, standard_grayordinates
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 
+pytestmark = pytest.mark.slow
+
 AXIS = standard_grayordinates()
 VERTICES = dict(zip("LR", (AXIS.vertex[AXIS.name == side] for side in CORTEX), strict=True))
 # 8 mm voxels over the whole brain, on the lattice of the template.
@@ -151,7 +153,6 @@ def test_both_files_of_a_side_hold_the_same_and_no_medial_wall(tmp_path):
         start += len(vertices)
 
 
-@pytest.mark.slow
 def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     job = SurfaceJob(tmp_path)
     arguments = ("--surfaces", "fsLR")
@@ -175,7 +176,6 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     assert facts(path)["Surfaces"] == "template"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
