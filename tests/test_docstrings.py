@@ -11,14 +11,18 @@ import pytest
 import bids_dtg
 
 ROOT = Path(bids_dtg.__file__).parent
-MODULES = sorted(
+NAMES = sorted(
     ".".join(("bids_dtg", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
+# Examples of a participant's level measure and predict.
+SLOW = [name for name in NAMES if ".contrasts.participant." in name]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in NAMES]
+)
 def test_examples_print_what_they_say(name):
     module = importlib.import_module(name)
     results = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
