@@ -10,6 +10,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +182,7 @@ def constant(name: str) -> Callable[[], Any]:
     return lambda: _resolve(name)
 
 
+@cache
 def _resolve(name: str) -> Any:
     with importing():
         return pkgutil.resolve_name(f"bids_dtg.{name}")
