@@ -196,6 +196,7 @@ def gathered(written: WrittenCohort, out: Path, **more: object) -> GroupPeople:
     return gather_people(Settings.of(**given, analysis="stats", model=str(written.model), **more))
 
 
+@pytest.mark.slow
 def test_a_copied_session_is_refused_only_where_it_is_asked_for(written, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(written.out, out, ignore=shutil.ignore_patterns("group"))

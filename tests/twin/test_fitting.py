@@ -32,6 +32,7 @@ def test_a_finished_training_serves_the_same_people_alone(tmp_path):
             fit(*given, recipe=SMALL, workplace=place)
 
 
+@pytest.mark.slow
 def test_connectomes_predict_slow_and_quick_people():
     fitted, *_ = fitted_quickly()
     assert fitted.z > LEAST_Z

@@ -45,6 +45,7 @@ def predict(series: np.ndarray) -> np.ndarray:
     return bundle.correction.apply(model.predict(np.concatenate(found).astype(np.float32)))
 
 
+@pytest.mark.slow
 def test_no_value_of_a_single_person_is_in_it():
     bundle = load_bundle("hcp-glasser")
     card = bundle.card
