@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import TemporalDesign, effective_dof
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import (
     RESIDUAL_TOLERANCE,
@@ -141,7 +141,6 @@ class RunConnectomes:
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     residual_dof: float = float("nan")  # kept frames minus those used by cleaning; NaN if unknown
-    effective_dof: float = float("nan")  # residual_dof corrected for autocorrelation
 
     def of_one_set(self) -> RunConnectomes:
         """Return the results of the set nearest to 50 ROIs; itself if there is only one set."""
@@ -283,7 +282,6 @@ def run_connectomes(
         roi_r=_correlation(series),
         tsnr=tsnr,
         residual_dof=design.residual_dof(),
-        effective_dof=effective_dof(series, design),
     )
 
 

@@ -24,10 +24,6 @@ _UNUSUAL = {
 }
 # With fewer residual degrees of freedom, any two series correlate.
 LEAST_DOF = 3
-# Longest lag as a fraction of the run; longer lags have too few pairs of frames.
-LONGEST_LAG = 0.25
-# Number of time courses that are transformed at a time, to save memory.
-_AT_A_TIME = 64
 # Least weight of a segment, so that an average does not fail if a segment has no dof left.
 _LEAST_WEIGHT = 1.0
 
@@ -308,93 +304,6 @@ class Segments:
     def even(self) -> tuple[int, ...]:
         """The second, fourth, ... piece."""
         return self.whole[1::2]
-
-
-def effective_dof(series: NDArray[np.floating], design: TemporalDesign) -> float:
-    """Return the effective degrees of freedom of the correlation of two cleaned series.
-
-    Bartlett's correction (1946; Afyouni et al. 2019, NeuroImage 199: 609) divides the number of
-    frames by B, the sum over lags of the product of the two series' autocorrelations. Cleaning
-    causes autocorrelation too, but the residual degrees of freedom already account for it. B is
-    therefore compared with its value for white noise after the same cleaning. The result is
-    ``residual * B(white noise) / B(series)``, but at most the residual degrees of freedom.
-
-    Parameters
-    ----------
-    series
-        (frames kept, series), cleaned ROI series; products of autocorrelations are averaged over
-        pairs of series. Series that are 0 throughout are ignored.
-    design
-        The design by which they were cleaned.
-
-    Returns
-    -------
-    The degrees of freedom; NaN if the residual ones are unknown or no series varies.
-
-    Examples
-    --------
-    400 frames of white noise minus their mean have 399 degrees of freedom. For an AR(1) process
-    with coefficient a, it is about (1 - a^2) / (1 + a^2) of these (Quenouille 1948, Biometrika 35:
-    261).
-
-    >>> import numpy as np
-    >>> design = TemporalDesign.build(None, [], np.ones(400, dtype=bool), tr_seconds=2.0)
-    >>> white = np.random.default_rng(0).standard_normal((400, 50))
-    >>> 0.98 < effective_dof(white - white.mean(axis=0), design) / design.residual_dof() <= 1
-    True
-    """
-    residual = design.residual_dof()
-    varying = np.asarray(series, np.float64)[:, (series != 0).any(axis=0)]
-    if not residual > 0 or not varying.shape[1]:
-        return float("nan")
-    places, frames = np.flatnonzero(design.keep), len(design.keep)
-    lags = max(2, int(LONGEST_LAG * frames))
-    pairs = _products(np.ones((len(places), 1)), places, frames)[:lags, 0]
-    rounded = np.rint(pairs)  # number of pairs of kept frames at each lag
-    weights = np.where(rounded > 0, 2.0 / np.maximum(rounded, 1), 0.0)
-    weights[0] /= 2
-    of_series = _products(varying, places, frames)[:lags]
-    of_series = of_series / of_series[0]
-    of_noise = _products_of_noise(design, places)[:lags]
-    of_noise = of_noise / of_noise[0]
-    share = weights @ of_noise**2 / (weights @ _mean_over_pairs(of_series))
-    return float(residual * min(share, 1.0)) if share > 0 else float(residual)
-
-
-def _mean_over_pairs(autocorrelations: Float) -> Float:
-    """Return the mean product (lags,) of two different series' autocorrelations (lags, series).
-
-    The chance parts of two different series cancel, unlike those of a squared autocorrelation.
-    """
-    count = autocorrelations.shape[1]
-    sums, squares = autocorrelations.sum(axis=1), (autocorrelations**2).sum(axis=1)
-    mean: Float = squares if count == 1 else (sums**2 - squares) / (count * (count - 1))
-    return mean
-
-
-def _products(courses: Float, places: NDArray[np.intp], frames: int) -> Float:
-    """Return sums of products of frames at lags 0, 1, …: (frames, courses).
-
-    `courses` (frames kept, courses) are placed at the frames `places`; dropped frames count as 0.
-    """
-    whole = np.zeros((2 * frames, courses.shape[1]))
-    whole[places] = courses
-    power = np.abs(np.fft.rfft(whole, axis=0)) ** 2
-    products: Float = np.fft.irfft(power, n=2 * frames, axis=0)[:frames]
-    return products
-
-
-def _products_of_noise(design: TemporalDesign, places: NDArray[np.intp]) -> Float:
-    """Return the expected `_products` of cleaned white noise of variance 1."""
-    (courses, weights), products = design.removal(), np.zeros(len(design.keep))
-    # Cleaned noise, (1 - Z L Z') e, has the covariance 1 - Z K Z' with K = L + L' - L L'.
-    values, vectors = np.linalg.eigh(weights + weights.T - weights @ weights.T)
-    columns = courses @ vectors
-    products[0] = len(places)
-    for low in range(0, columns.shape[1], _AT_A_TIME):
-        some = slice(low, low + _AT_A_TIME)
-        products -= _products(columns[:, some], places, len(products)) @ values[some]
-    return products
 
 
 def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> float:

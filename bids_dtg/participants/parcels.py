@@ -538,7 +538,6 @@ class ParcelWriter(Generic[Request]):
                 residual_dof=series.residual_dof,
                 model_tr_seconds=model_tr_seconds,
             ),
-            "effective_dof": None,
             **parcel_figures(series.coverage, series.correlation(), measured.confounds.std_dvars),
             "seconds_processing": round(seconds, 2),
         }
