@@ -1,4 +1,4 @@
-"""Transforms of points between spaces, in RAS+ mm, from the files of ITK, ANTs and FSL.
+"""Transforms of points between spaces, in RAS+ mm, from the files of ITK and FSL.
 
 ITK uses LPS+ mm, which is converted to RAS+ here. A composite file is a stack of transforms: the
 last one is applied first to a point.
@@ -46,9 +46,6 @@ _COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
 # ITK before version 5 misspelt the names.
 _PARAMETERS = ("TransformParameters", "TranformParameters")
 _FIXED = ("TransformFixedParameters", "TranformFixedParameters")
-# NIfTI code of a vector field. ANTs' fields have it, with components along LPS+. For other codes,
-# versions of ITK interpret components differently.
-_VECTOR_INTENT = 1007
 # Intent codes of FSL's spline and cosine coefficients, which are not fields.
 _COEFFICIENT_INTENTS = range(2007, 2017)
 # Number of parameters by kind of transform; a matrix has 3 x 3, row by row, and a translation.
@@ -56,12 +53,10 @@ _PARAMETER_COUNTS = {
     "AffineTransform": 12,
     "MatrixOffsetTransformBase": 12,
     "Euler3DTransform": 6,
-    "VersorRigid3DTransform": 6,
     "TranslationTransform": 3,
 }
 _EXPECTED = (
-    "an ITK text file, a composite .h5 of affines and displacement fields, a displacement field of "
-    "ANTs, or a warp field of FSL"
+    "an ITK text file, a composite .h5 of affines and displacement fields, or a warp field of FSL"
 )
 _nib: Any = nib  # nibabel has no types
 
@@ -187,10 +182,6 @@ def itk_matrix(
         order = "zyx" if len(fixed) > 3 and fixed[3] != 0 else "zxy"
         turns = [_nib.eulerangles.euler2mat(**{axis: turn["xyz".index(axis)]}) for axis in order]
         rotation = turns[0] @ turns[1] @ turns[2]
-    elif kind == "VersorRigid3DTransform":  # the vector part of a unit quaternion
-        if turn @ turn > 1:
-            raise ValueError("the versor is longer than one")
-        rotation = _nib.quaternions.quat2mat([np.sqrt(1 - turn @ turn), *turn])
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
     # y = A (x - c) + c + t
@@ -202,8 +193,6 @@ def _read(file: TransformFile, first: bytes) -> list[Transform]:
     path = file.path
     if file.warped is not None:
         return [_read_fsl_warp(path, file.warped)]
-    if path.name.endswith((".nii", ".nii.gz")):
-        return [_read_field_image(path)]
     if first.startswith(_HDF5_MAGIC):
         found = _read_hdf5(path)
     elif first.lstrip().startswith(_TEXT_MAGIC):
@@ -266,19 +255,6 @@ def _transform(
     affine[:3, :3] = fixed[9:].reshape(3, 3) * fixed[6:9]  # directions times spacing
     affine[:3, 3] = fixed[3:6]
     return DisplacementField((i, j, k), _LPS @ affine, parameters.reshape(-1, 3))
-
-
-def _read_field_image(path: Path) -> DisplacementField:
-    image = _nib.load(path)
-    shape, intent = image.shape, int(image.header["intent_code"])
-    if len(shape) != 5 or shape[3:] != (1, 3) or intent != _VECTOR_INTENT:
-        raise ValueError(
-            f"an ANTs field has sizes (i, j, k, 1, 3) and intent {_VECTOR_INTENT}, "
-            f"not {shape} and {intent}"
-        )
-    values = np.asarray(image.dataobj, np.float32).reshape(-1, 3, order="F")  # i fastest
-    vectors = np.ascontiguousarray(values)
-    return DisplacementField(shape[:3], np.asarray(image.affine, np.float64), vectors)
 
 
 def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:

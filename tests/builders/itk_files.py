@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
-import nibabel as nib
 import numpy as np
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -67,15 +66,4 @@ def itk_text(parts: Sequence[Part], *, composite: bool = False) -> str:
 
 def write_text(path: Path, parts: Sequence[Part], *, composite: bool = False) -> Path:
     path.write_text(itk_text(parts, composite=composite))
-    return path
-
-
-def write_field_image(
-    path: Path, vectors: np.ndarray, affine: np.ndarray, intent: str = "vector"
-) -> Path:
-    """Write displacements (i, j, k, 3), RAS+ mm, as ANTs does: LPS+, five dimensions."""
-    values = (vectors * [-1, -1, 1]).astype(np.float32)[:, :, :, None]
-    image = nib.Nifti1Image(values, affine)
-    image.header.set_intent(intent)
-    nib.save(image, path)
     return path

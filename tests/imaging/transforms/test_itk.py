@@ -1,8 +1,7 @@
-"""Transforms of ITK and ANTs: what their files do to points, and what is refused."""
+"""Transforms of ITK: what their files do to points, and what is refused."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import h5py
@@ -15,7 +14,6 @@ from itk_files import (
     field_part,
     itk_text,
     write_composite,
-    write_field_image,
     write_text,
 )
 
@@ -90,16 +88,6 @@ def test_euler_angles_turn_in_the_order_of_itk(tmp_path, flag, order):
     assert millimetres(found, wanted) < 1e-9
 
 
-def test_a_versor_is_a_rotation_about_its_axis(tmp_path):
-    axis, angle = np.array([1.0, 2, 2]) / 3, 0.7
-    versor = np.hstack([np.sin(angle / 2) * axis, [0, 0, 0]])
-    part = ("VersorRigid3DTransform_double_3_3", versor, np.zeros(3))
-    found = applied(write_text(tmp_path / "x.txt", [part]))
-    cross = np.cross(np.eye(3), axis)
-    turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    assert millimetres(found * [-1, -1, 1], (POINTS * [-1, -1, 1]) @ turn.T) < 1e-9
-
-
 @pytest.mark.parametrize(
     ("kind", "parameters", "moved"), [("Translation", [1, 2, 3], [-1, -2, 3]), ("Identity", [], 0)]
 )
@@ -124,11 +112,6 @@ def test_a_composite_applies_its_last_part_first(tmp_path, order, typo):
     assert millimetres(applied(path), wanted) < 0.13
     if order == "field first":
         assert millimetres(applied(path), map_points(POINTS, [matrix]) + bend(POINTS)) > 0.3
-
-
-def test_a_field_of_ants(tmp_path):
-    path = write_field_image(tmp_path / "1Warp.nii.gz", bend_vectors(), NODES)
-    assert millimetres(applied(path), POINTS + bend(POINTS)) < 0.13
 
 
 # --- fields of displacements, and transforms one after the other
@@ -226,7 +209,6 @@ def assert_refused(path: Path, fact: str, *, inverse: bool = False) -> None:
         (itk_text([affine_part(np.diag([1.0, 1, 0, 1]))]), "has no inverse"),
         (itk_text([affine_part(np.diag([-1.0, 1, 1, 1]))]), "swaps left and right"),
         (itk_text([affine_part(np.eye(4))]).replace("Parameters: 1", "Parameters: one"), "float"),
-        (itk_text([("VersorRigid3DTransform_double_3_3", np.ones(6), np.zeros(3))]), "versor"),
     ],
 )
 def test_text_that_cannot_be_used(tmp_path, text, fact):
@@ -250,10 +232,6 @@ def test_fields_that_cannot_be_used(tmp_path):
         ((kind, np.where(np.arange(81) == 9, np.nan, values), fixed), "not finite everywhere"),
     ):
         assert_refused(write_composite(tmp_path / "x.h5", [part]), fact)
-    vectors = np.zeros((3, 3, 3, 3))
-    vectors[1, 1, 1, 0] = np.inf
-    path = write_field_image(tmp_path / "x.nii.gz", vectors, np.eye(4))
-    assert_refused(path, "not finite everywhere")
 
 
 def test_other_files_are_refused(tmp_path):
@@ -264,7 +242,3 @@ def test_other_files_are_refused(tmp_path):
     cut.write_bytes(cut.read_bytes()[:5000])
     assert_refused(cut, "cannot be read as a transform")
     assert_refused(tmp_path / "absent.h5", "cannot be read: No such file")
-    vectors = np.zeros((3, 3, 3, 3))
-    for intent in ("displacement vector", "none"):
-        path = write_field_image(tmp_path / "x.nii.gz", vectors, np.eye(4), intent)
-        assert_refused(path, re.escape("an ANTs field has sizes (i, j, k, 1, 3) and intent 1007"))
