@@ -18,7 +18,7 @@ from bids_dtg.version import __version__
 
 DESCRIPTOR = Path(__file__).parent.parent / "examples" / "boutiques" / "bids_dtg.json"
 # Values that are input files or folders; other paths are outputs, or can be names, too.
-_READ = {"BIDS_DIR", "FILE", "FOLDER|TSV"}
+_READ = {"BIDS_DIR", "FILE", "FOLDER"}
 _NOT_FOR_PLATFORMS = {"help", "help_all", "version"}
 
 

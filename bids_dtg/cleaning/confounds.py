@@ -36,8 +36,7 @@ from bids_dtg.cleaning.table import (
     read_confounds,
 )
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.names import parse_name, same_label
-from bids_dtg.inputs.run import COMBINED, PARCEL_SERIES, STORAGE, RestRun
+from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 
@@ -299,67 +298,47 @@ def censored(over: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
 # --- Users' own columns
 
 
-def check_custom_place(place: Path) -> None:
-    """Refuse a missing folder or table before any work is done.
+def check_custom_folder(folder: Path) -> None:
+    """Refuse a missing folder of tables before any work is done.
 
     Raises
     ------
     SettingsError
-        It does not exist.
+        There is no such folder.
     """
-    if not place.exists():
-        raise SettingsError(
-            f"{_CUSTOM} {place} does not exist", expected="a folder of tables, or a table"
-        )
+    if not folder.is_dir():
+        raise SettingsError(f"{_CUSTOM} {folder} is not a folder", expected="a folder of tables")
 
 
-def find_custom_table(place: Path, run: RestRun) -> Path:
+def find_custom_table(folder: Path, run: RestRun) -> Path:
     """Find the user's table for a run.
 
     Parameters
     ----------
-    place
-        A single table, or a folder of tables that are named like fMRIPrep's confounds tables, at
-        its top or in sub-…/[ses-…/]func (XCP-D's convention).
+    folder
+        A folder of tables that are named like fMRIPrep's confounds tables, at its top or in
+        sub-…/[ses-…/]func (XCP-D's convention).
     run
         The run, from `find_runs`; its entities select the table.
 
     Raises
     ------
     RunError
-        There is no table for the run, or the table's name belongs to another run.
+        There is no table for the run.
     """
-    if not place.is_dir():
-        _require_same_run(place, run)
-        return place
     names = [run.confounds.name] if run.confounds else []
     names += [f"{run.title}_desc-confounds_{suffix}.tsv" for suffix in _SUFFIXES]
     sessions = [f"ses-{run.session}"] if run.session else []
-    below = place.joinpath(f"sub-{run.participant}", *sessions, "func")
-    candidates = [folder / name for name in dict.fromkeys(names) for folder in (place, below)]
+    below = folder.joinpath(f"sub-{run.participant}", *sessions, "func")
+    candidates = [place / name for name in dict.fromkeys(names) for place in (folder, below)]
     for path in candidates:
         if path.is_file() or path.is_symlink():
             return path
     raise RunError(
-        f"{run.title} has no table for {_CUSTOM} {place}",
+        f"{run.title} has no table for {_CUSTOM} {folder}",
         expected=" or ".join(str(path) for path in candidates),
         remedy="add it, or leave the run out",
     )
-
-
-def require_own_tables(place: Path, runs: Sequence[RestRun]) -> None:
-    """Refuse one table for two runs of a participant.
-
-    Raises
-    ------
-    RunError
-        The message names the table and both runs.
-    """
-    if len(runs) > 1 and not place.is_dir():
-        raise RunError(
-            f"{_CUSTOM} {place} gives {runs[0].title} and {runs[1].title} the same table",
-            expected="a folder with a table for each run",
-        )
 
 
 def read_custom_table(
@@ -378,23 +357,3 @@ def read_custom_table(
     columns = {name: read_column(cells, name, where) for name in cells}
     _require_numbers(columns, columns, where)
     return np.array([*columns.values()], np.float64).T, tuple(columns)
-
-
-def _require_same_run(path: Path, run: RestRun) -> None:
-    """Refuse a single table whose name has an entity of the run with another label."""
-    try:
-        named = dict(parse_name(path.name).entities)
-    except ValueError:
-        return
-    own = dict(run.entities)
-    others = [
-        f"{key}-{label}"
-        for key, label in named.items()
-        if key in {*own, "ses", "run"} - STORAGE - COMBINED
-        and not same_label(key, own.get(key, ""), label)
-    ]
-    if others:
-        raise RunError(
-            f"{_CUSTOM} {path} is of {others[0]}, but was given for {run.title}",
-            expected="a folder of tables, if there are several runs",
-        )

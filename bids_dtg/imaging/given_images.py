@@ -72,7 +72,8 @@ def as_run(
     run
         The image with its files.
     columns
-        A table whose columns are all removed, instead of a strategy's; None if there is none.
+        A folder for `--custom-confounds` with a table whose columns are all removed, instead of a
+        strategy's; None if there is none.
 
     Raises
     ------
@@ -97,11 +98,11 @@ def as_run(
             is_table = hasattr(confounds, "columns")
             frame: Any = confounds if is_table else _frame(confounds)
             save = partial(frame.to_csv, sep="\t", index=False, na_rep="n/a")
-            table = _written(save, folder / "confounds.tsv")
+            table = _written(save, folder / f"{run.title}_desc-confounds_timeseries.tsv")
             if is_table:
                 changed["confounds"] = table
             else:
-                columns = table
+                columns = folder
         yield replace(run, **changed), columns
 
 

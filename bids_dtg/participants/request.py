@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from bids_dtg.bundles.bundle import Bundle
-from bids_dtg.cleaning.confounds import check_custom_place, confound_files, require_own_tables
+from bids_dtg.cleaning.confounds import check_custom_folder, confound_files
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.errors import OutputError, RunError
 from bids_dtg.extras import require
@@ -200,7 +200,7 @@ def find_asked(settings: Settings) -> Asked:
     asked = Asked(settings, dataset, participants, bids_filter, output)
     refuse_absent(dataset, participants, asked.selection)
     if settings.cleaning.custom_confounds is not None:
-        check_custom_place(settings.cleaning.custom_confounds)
+        check_custom_folder(settings.cleaning.custom_confounds)
     return asked
 
 
@@ -284,9 +284,9 @@ class CallRequest(Asked, ABC):
         Raises
         ------
         RunError
-            No run can be used, or two runs have the same table of custom confounds.
+            No run can be used.
         """
-        runs = find_runs(
+        return find_runs(
             self.dataset.root,
             participant,
             selection or self.selection,
@@ -298,9 +298,6 @@ class CallRequest(Asked, ABC):
             ),
             input_type=self.dataset.input_type,
         )
-        if (place := self.settings.cleaning.custom_confounds) is not None:
-            require_own_tables(place, runs)
-        return runs
 
     def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's runs and group them.

@@ -144,8 +144,8 @@ class CleaningOptions:
     gsr: bool = option(False, "also remove the global signal")
     custom_confounds: Path | None = option(
         None,
-        "further confounds to remove: a table, or a folder of tables named as fMRIPrep's",
-        metavar="FOLDER|TSV",
+        "further confounds to remove: a folder of tables named as fMRIPrep's",
+        metavar="FOLDER",
     )
     high_pass: float | None = option(
         None, "high-pass cut-off, instead of fMRIPrep's cosines", metavar="HZ"

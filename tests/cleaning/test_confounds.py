@@ -9,11 +9,10 @@ from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_
 from study_folders import add_xcpd_run, write_outliers
 
 from bids_dtg.cleaning.confounds import (
-    check_custom_place,
+    check_custom_folder,
     find_custom_table,
     load_confounds,
     read_custom_table,
-    require_own_tables,
 )
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
@@ -288,37 +287,12 @@ def put(path: Path, text: str = "a\tb\n1\tn/a\n2\t3.5\n") -> Path:
 @pytest.mark.parametrize("below", ["", "sub-01/ses-A/func/"])
 def test_a_folder_holds_tables_named_as_fmriprep_s(runs, tmp_path, below):
     path = put(tmp_path / "own" / f"{below}{NAME}")
-    check_custom_place(tmp_path / "own")
+    check_custom_folder(tmp_path / "own")
     assert find_custom_table(tmp_path / "own", runs[0]) == path
     with pytest.raises(RunError, match=r"ses-A_task-rest_acq-mb has no table .*acq-mb_desc-conf"):
         find_custom_table(tmp_path / "own", runs[1])
-    with pytest.raises(SettingsError, match="does not exist"):
-        check_custom_place(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("name", "other"),
-    [
-        (NAME, ""),
-        ("design.tsv", ""),
-        ("sub-01_ses-A_task-rest_recording-cardiac_physio.tsv", ""),
-        ("sub-01_ses-A_task-rest_echo-2_desc-confounds_timeseries.tsv", ""),
-        ("sub-02_pulse.tsv", "sub-02"),
-        ("sub-01_ses-B_x.tsv", "ses-B"),
-        ("sub-01_ses-A_task-rest_run-2_pulse.tsv", "run-2"),
-    ],
-)
-def test_one_table_is_taken_unless_it_says_that_it_is_another_s(runs, tmp_path, name, other):
-    path = put(tmp_path / name)
-    if other:
-        with pytest.raises(RunError, match=rf"is of {other}, but was given for sub-01_ses-A"):
-            find_custom_table(path, runs[0])
-        return
-    assert find_custom_table(path, runs[0]) == path
-    require_own_tables(path, runs[:1])
-    require_own_tables(tmp_path, runs)
-    with pytest.raises(RunError, match=r"gives sub-01_ses-A_task-rest and .*acq-mb the same table"):
-        require_own_tables(path, runs)
+    with pytest.raises(SettingsError, match="is not a folder"):
+        check_custom_folder(path)
 
 
 def test_all_columns_are_read_with_gaps(runs, tmp_path):

@@ -104,9 +104,10 @@ def test_every_real_table_is_read_or_refused(run, shared, path, frames, found):
 def test_files_that_results_depend_on_are_listed(run, tmp_path):
     assert confound_files(run, CleaningOptions(denoise_strategy="compcor")) == ()
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
-    own = tmp_path / "own.tsv"
+    own = tmp_path / "own" / run.confounds.name
+    own.parent.mkdir()
     own.write_text("a\n")
-    options = CleaningOptions(denoise_strategy="compcor", custom_confounds=own)
+    options = CleaningOptions(denoise_strategy="compcor", custom_confounds=own.parent)
     found = confound_files(run, options)
     assert found == (run.confounds.with_suffix(".json"), own)
     options = CleaningOptions(denoise_strategy="simple", custom_confounds=tmp_path)
