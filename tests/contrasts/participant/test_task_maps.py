@@ -368,7 +368,7 @@ def test_files_that_cannot_be_used_are_named(job, maps, tmp_path):
         maps.transform(tmp_path / "sub-01_nowhere_bold.nii.gz")
     with pytest.raises(TypeError, match="an image is a path, a nibabel image or a run, not int"):
         maps.transform(3)
-    with pytest.raises(RunError, match=r"^sub-01: .*confounds.tsv has 7 rows"):
+    with pytest.raises(RunError, match=r"^sub-01: .*confounds_timeseries.tsv has 7 rows"):
         maps.transform(bold_of(job), np.zeros((7, 2)))
     image = nib.load(bold_of(job))
     image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
