@@ -117,11 +117,14 @@ def judge_run(
         Whether the model was trained on simulated people.
     """
     connectomes = [segment.marginal for segment in run.segments]
-    own, pairs = standardised(maps[:, run.covered]), pairs_of_sides(mirror, run.covered)
+    pairs = pairs_of_sides(mirror, run.covered)
+    own = np.zeros_like(maps)
+    for row, given in zip(own, maps, strict=True):  # one by one, as copies of all are large
+        row[run.covered] = standardised(given[None, run.covered])
     sd = run.series.std(axis=0)
     sd = sd[sd > 0]
     figures = {
-        "roi_map_identity": np.mean([map_identity(r[:, run.covered], own) for r in connectomes]),
+        "roi_map_identity": np.mean([map_identity(r, own) for r in connectomes]),
         "hemispheric_similarity": np.mean([symmetry(r, pairs) for r in connectomes]),
         "coverage": run.coverage,
         "roi_coverage_min": run.roi_coverage.min(),
@@ -153,11 +156,11 @@ def standardised(rows: Array) -> Array:
     return np.asarray(rows / np.where(norms > 0, norms, np.nan))
 
 
-def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> tuple[Indices, Indices]:
-    """Return pairs of a place and its mirror place, both with signal."""
+def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> Indices:
+    """Return places and their mirror places, (2, pairs), both with signal."""
     here = np.flatnonzero(covered & (mirror >= 0))
     here = here[covered[mirror[here]]]
-    return here, mirror[here]
+    return np.stack([here, mirror[here]])
 
 
 def map_identity(rows: Array, maps: Array) -> float:
@@ -168,20 +171,20 @@ def map_identity(rows: Array, maps: Array) -> float:
     rows
         (rois, places) Pearson correlations.
     maps
-        (rois, places), `standardised`.
+        (rois, places), `standardised`; 0 at places that do not count.
 
     Returns
     -------
     The share; NaN if no row varies.
     """
-    matches = standardised(rows) @ maps.T
-    defined = np.isfinite(np.diagonal(matches))
+    matches = rows @ maps.T  # mean and norm of a row do not change which map it resembles most
+    defined = np.isfinite(np.diagonal(matches)) & (np.ptp(rows, axis=1) > 0)
     best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
     own = (best == np.arange(len(best)))[defined]
     return float(own.mean()) if len(own) else float("nan")
 
 
-def symmetry(r: Array, pairs: tuple[Indices, Indices]) -> float:
+def symmetry(r: Array, pairs: Indices) -> float:
     """Return the mean over ROIs of the correlation of a row with its mirror image.
 
     Parameters
@@ -197,15 +200,12 @@ def symmetry(r: Array, pairs: tuple[Indices, Indices]) -> float:
     """
     if len(pairs[0]) < 2:
         return float("nan")
-    one, other = (standardised(r[:, side]) for side in pairs)
-    alike = np.einsum("rp,rp->r", one, other)
+    alike = np.array([np.prod(standardised(row[pairs]), axis=0).sum() for row in r])
     alike = alike[np.isfinite(alike)]
     return float(alike.mean()) if len(alike) else float("nan")
 
 
-def mirrored_gain(
-    connectomes: Sequence[Array], roi_r: Float, maps: Array, pairs: tuple[Indices, Indices]
-) -> float:
+def mirrored_gain(connectomes: Sequence[Array], roi_r: Float, maps: Array, pairs: Indices) -> float:
     """Return the relative gain in mean correlation of ROIs' rows and maps if maps are mirrored.
 
     Parameters
@@ -224,7 +224,7 @@ def mirrored_gain(
     The gain; NaN if it may be chance, or if the maps have no mirror places or are symmetric.
     """
     each = max(1, -(-len(pairs[0]) // _MOST_PAIRS))
-    both = np.concatenate([side[::each] for side in pairs])
+    both = pairs[:, ::each].ravel()
     varying = np.diag(roi_r) > 0
     if len(both) <= 2 * len(roi_r) or varying.sum() < 3:
         return float("nan")
