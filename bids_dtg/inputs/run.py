@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -29,6 +30,8 @@ STORAGE = frozenset(
 )
 # Entities that derivatives may lack, as fMRIPrep combines echoes, and magnitude and phase.
 COMBINED = frozenset({"echo", "part"})
+
+_JOINED = frozenset({"run", "dir"})  # entities that joined series lack
 
 _T = TypeVar("_T")
 
@@ -254,6 +257,39 @@ def two_alike(items: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[_T, _
         if other is not item:
             return other, item
     return None
+
+
+def without_joins(
+    runs: Iterable[_T], file_of: Callable[[_T], NamedFile], ignored: Collection[str] = ()
+) -> list[_T]:
+    """Leave out series that join others of the list, as their minutes would count twice.
+
+    The name of a joined series lacks run-, dir- or both, which its parts have. There may be only
+    one part if a program excluded the others for motion.
+
+    Parameters
+    ----------
+    runs, file_of
+        The series, and the function that returns the file of each.
+    ignored
+        Further entities in which a joined series and its parts may differ.
+    """
+    kept = []
+    for run in (runs := list(runs)):
+        own = {pair for pair in file_of(run).measured if pair[0] not in ignored}
+        parts = [
+            file.path.name
+            for file in map(file_of, runs)
+            if own < (theirs := set(file.measured))
+            and (keys := {key for key, _ in theirs - own}) <= {*_JOINED, *ignored}
+            and keys & _JOINED
+        ]
+        if parts:
+            line = f"{file_of(run).path.name} is left out: it joins {', '.join(parts)}"
+            warnings.warn(line, stacklevel=4)
+        else:
+            kept.append(run)
+    return kept
 
 
 def natural_order(title: str) -> list[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from json import dumps
+from functools import partial
 from pathlib import Path
 
-from bids_dtg.errors import RunError, SettingsError, did_you_mean
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.foreign import files_below, require_contents
-from bids_dtg.files.names import parse_name, plain_index, plain_label
+from bids_dtg.files.names import parse_name, plain_index
 from bids_dtg.files.sidecars import repetition_time, stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.dataset import InputDataset, participants_of
 from bids_dtg.inputs.run import (
@@ -26,14 +26,14 @@ from bids_dtg.inputs.run import (
     named_files,
     natural_order,
     two_alike,
+    without_joins,
 )
-from bids_dtg.inputs.selection import OPTIONS, Selection
+from bids_dtg.inputs.selection import Selection, narrow
 from bids_dtg.inputs.space_choice import (
     Choice,
     SpaceRule,
     choose_version,
-    is_in_space,
-    space_label,
+    of_space,
 )
 from bids_dtg.inputs.studies import STUDIES, Study, person_folders
 from bids_dtg.inputs.templateflow import TransformMissingError
@@ -47,15 +47,13 @@ _DESCS: dict[InputType, tuple[str, ...]] = {
     "xcpd": ("denoised", "denoisedSmoothed"),
 }
 _REMEDIES: dict[InputType, str] = {
-    "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
+    "fmriprep": f"fmriprep --level full --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
 OF_PARCELS = "hcp-glasser"  # the packaged model that reads parcels
 _COMPANIONS = frozenset({"mask", "timeseries", "regressors", "outliers"})
-# Entities that the name of a series lacks if XCP-D concatenated it from several runs.
-_REMOVED = frozenset({"run", "dir"})
-# Entities that differ between files made in several ways from one measurement -> names in filters.
-_MADE = {"rec": "reconstruction", "hash": "hash", "part": "part"}
+# Entities that differ between files made in several ways from one measurement.
+_MADE = frozenset({"rec", "hash", "part"})
 
 
 def find_runs(
@@ -145,13 +143,11 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
     Raises
     ------
     SettingsError
-        A label is invalid, or no run has it; the message lists the labels of the runs.
+        A label is invalid, or no run has it; the message lists the labels of one participant.
     """
     for entity, labels in (("ses", selection.sessions), ("task", selection.tasks)):
-        for asked in [plain_label(label, entity) for label in labels]:
-            series = (file for _, files in _of_each(dataset, participants) for file in files)
-            there = (file.name.get(entity) for file in series)
-            _require_label(OPTIONS[entity], asked, dataset, ((own, own == asked) for own in there))
+        for label in labels:
+            _require_one(dataset, participants, partial(narrow, entity=entity, asked=[label]))
 
 
 def refuse_absent_space(
@@ -162,54 +158,39 @@ def refuse_absent_space(
     Raises
     ------
     SettingsError
-        No run is in this space; the message lists the spaces of the runs.
+        No run is in this space; the message lists the spaces of one participant's runs.
     """
-    if (space := rule.asked) is None:
+    if rule.asked is None:
         return
     if dataset.study is not None:
         if wrong := _wrong_space(dataset.study, rule):
             raise wrong.as_kind(SettingsError)
         return
 
-    def usable() -> Iterator[NamedFile]:
-        for who, series in _of_each(dataset, participants):
-            with suppress(RunError):  # reported when the participant is processed
-                asked = selection.of(series, who)
-                yield from _usable(asked, who, dataset.input_type, rule.endings)
+    def keep(series: list[NamedFile], who: str) -> list[NamedFile]:
+        asked = selection.of(series, who)
+        return of_space(_usable(asked, who, dataset.input_type, rule.endings), rule.asked)
 
-    labels = ((space_label(file), is_in_space(file, space)) for file in usable())
-    _require_label("--space", space, dataset, labels)
+    _require_one(dataset, participants, keep)
 
 
-def _of_each(dataset: InputDataset, first: Sequence[str]) -> Iterator[tuple[str, list[NamedFile]]]:
-    """Yield each participant's series, beginning with the participants in `first`."""
-    for participant in dict.fromkeys((*first, *participants_of(dataset))):
-        yield f"sub-{participant}", list_series(dataset, participant)
-
-
-def _require_label(
-    option: str, asked: str, dataset: InputDataset, labels: Iterable[tuple[str | None, bool]]
+def _require_one(
+    dataset: InputDataset,
+    participants: Sequence[str],
+    keep: Callable[[list[NamedFile], str], list[NamedFile]],
 ) -> None:
-    """Refuse an option's label that no series has.
-
-    `labels` yields, for each series, its own label and whether it matches the requested one.
-    """
-    seen: set[str | None] = set()
-    for label, is_asked in labels:
-        if is_asked:
-            return
-        seen.add(label)
-    if not seen:
-        return  # there are no series at all, which is reported elsewhere
-    known = sorted(label for label in seen if label is not None)
-    # A space may be requested with or without its resolution.
-    near = did_you_mean(asked, [*known, *(label.partition(":")[0] for label in known)])
-    there = ", ".join(known[:8]) + ", ..." * (len(known) > 8)
-    raise SettingsError(
-        f"{option} is '{asked}', which no run in {dataset.root} has",
-        expected=f"{'one of ' * (len(known) > 1)}{there}" if known else None,
-        remedy=near if known else f"leave {option} out",
-    )
+    """Raise the first participant's error if `keep` keeps no series of anybody."""
+    error: RunError | None = None
+    for participant in dict.fromkeys((*participants, *participants_of(dataset))):
+        if series := list_series(dataset, participant):  # without any, another error is raised
+            try:
+                keep(series, f"sub-{participant}")
+            except RunError as err:
+                error = error or err
+            else:
+                return
+    if error is not None:
+        raise error.as_kind(SettingsError)
 
 
 # --- Studies
@@ -239,7 +220,7 @@ def _study_runs(
             if len(asked) == 1:
                 raise  # with several sessions, one without rest does not matter
     chosen = selection.of([run.named for run in found.values()], who)
-    _require_one_file_each(chosen, who)
+    _require_measured_once(chosen, who)
     return [
         replace(
             run,
@@ -275,11 +256,10 @@ def _derivative_runs(
         raise _no_series(folder, input_type)
     series = selection.filtered(selection.of(series, who), folder)
     usable = _usable(series, who, input_type, rule.endings)
-    _require_one_file_each(usable, who)
     found = _by_run(usable, who, is_echo_chosen="echo" in selection.filters)
     if input_type == "xcpd":
-        found = _without_joins(found)
-    _require_measured_once(found, who)
+        found = without_joins(found, lambda versions: versions[0])
+    _require_measured_once([versions[0] for versions in found], who)
     chosen = _choices(found, rule, root)
     return [_rest_run(choice, files, participant, rule, root, input_type) for choice in chosen]
 
@@ -321,15 +301,12 @@ def _usable(
     for desc in _DESCS[input_type]:
         if kept := having(images, desc=desc):
             return kept
-    remedy = _REMEDIES[input_type]
-    if all(file.space == PARCELS for file in series):
-        remedy = f"use --model {OF_PARCELS}, which reads such series"
-    if having(images, desc=_DESCS["xcpd"]):
-        remedy = "use --input-type xcpd if XCP-D made them; the dataset's description does not say"
     raise RunError(
         f"{who} has no desc-{_DESCS[input_type][0]}_bold image. It has {series[0].path.name}",
         expected=f"NIfTI volumes in {SPACE}",
-        remedy=remedy,
+        remedy=_REMEDIES[input_type]
+        if any(file.space != PARCELS for file in series)
+        else f"use --model {OF_PARCELS}, which reads such series",
     )
 
 
@@ -340,7 +317,8 @@ def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[l
     """
     runs: dict[tuple[tuple[str, str], ...], list[NamedFile]] = {}
     for file in files:
-        runs.setdefault(_measured(file, "echo"), []).append(file)
+        key = tuple(pair for pair in file.measured if pair[0] != "echo")
+        runs.setdefault(key, []).append(file)
     for key, members in runs.items():
         combined = [file for file in members if file.name.get("echo") is None]
         echoes = sorted({e for file in members if (e := file.name.get("echo")) is not None})
@@ -356,62 +334,24 @@ def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[l
     return list(runs.values())
 
 
-def _measured(file: NamedFile, *but: str) -> tuple[tuple[str, str], ...]:
-    return tuple(pair for pair in file.measured if pair[0] not in but)
+def _require_measured_once(files: list[NamedFile], who: str) -> None:
+    """Refuse two runs that are one measurement.
 
-
-def _require_one_file_each(files: list[NamedFile], who: str) -> None:
-    """Refuse two names that differ only in `.nii` and `.nii.gz`, leading zeros or case."""
-    pair = two_alike(
-        files, lambda file: tuple((key, plain_index(key, own)) for key, own in file.name.entities)
-    )
-    if pair:
-        first, second = sorted(file.path for file in pair)
-        raise RunError(
-            f"{who} has two files of one run, {first} and {second.name}",
-            expected="one, as names that differ only in .nii and .nii.gz, in zeros before a "
-            "number, or in upper and lower case mean the same",
-            remedy="remove one of them, or rename it if it is another run",
-        )
-
-
-def _require_measured_once(runs: list[list[NamedFile]], who: str) -> None:
-    """Refuse several reconstructions (rec-), configurations (hash-) or parts of a measurement."""
-    if pair := two_alike((run[0] for run in runs), lambda file: _measured(file, *_MADE)):
-        one, other = pair
-        entity = next(key for key in _MADE if one.name.get(key) != other.name.get(key))
-        label, another = (dumps(file.name.get(entity)) for file in pair)
-        raise RunError(
-            f"{who} has two files of one measurement, {one.path} and {other.path.name}, which "
-            f"differ in {entity}-",
-            expected="one of them, as each would count as a run",
-            remedy=f'choose with --bids-filter-file: {{"bold": {{"{_MADE[entity]}": {label}}}}}, '
-            f"or {another}",
-        )
-
-
-def _without_joins(runs: list[list[NamedFile]]) -> list[list[NamedFile]]:
-    """Leave out series that XCP-D concatenated from others, as their minutes would count twice.
-
-    The name of a concatenated series lacks run-, dir- or both, which its parts have. There may be
-    only one part if XCP-D excluded the others for motion.
+    Their names differ only in zeros before a number, upper and lower case, or the entities of
+    reconstructions, configurations and parts.
     """
-    kept = []
-    for run in runs:
-        own = set(run[0].measured)
-        parts = [
-            other[0].path.name
-            for other in runs
-            if own < (theirs := set(other[0].measured))
-            and {key for key, _ in theirs - own} <= _REMOVED
-        ]
-        if parts:
-            warnings.warn(
-                f"{run[0].path.name} is left out: it joins {', '.join(parts)}", stacklevel=4
-            )
-        else:
-            kept.append(run)
-    return kept
+
+    def measurement(file: NamedFile) -> list[tuple[str, str]]:
+        return [(key, plain_index(key, own)) for key, own in file.measured if key not in _MADE]
+
+    if pair := two_alike(files, lambda file: tuple(measurement(file))):
+        one, other = sorted(file.path for file in pair)
+        raise RunError(
+            f"{who} has two files of one measurement, {one} and {other}",
+            expected="one of them, as each would count as a run",
+            remedy="remove or rename one, or choose with --bids-filter-file, as in "
+            '{"bold": {"reconstruction": "A"}}',
+        )
 
 
 def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[Choice]:
@@ -456,7 +396,6 @@ def _rest_run(
     cohort, res = bold.name.get("cohort"), bold.name.get("res")
     masks = having(own, suffix="mask", extension=IMAGES, desc="brain", cohort=cohort, res=res)
     masks = [mask for mask in masks if mask.space == bold.space]
-    _require_one_file_each(masks, f"sub-{bold.participant}")
     # The newer name (timeseries) takes precedence over the older one (regressors).
     names = ("timeseries", "regressors")
     tables = having(own, suffix=names, extension=".tsv", desc="confounds", space=None)
@@ -496,29 +435,18 @@ def _no_participant(root: Path, participant: str) -> RunError:
 
 
 def _no_series(folder: Path, input_type: InputType) -> RunError:
-    """Return the error for a participant without BOLD series; it names files that are present."""
+    """Return the error for a participant without BOLD series; it names a file that is present."""
     found = f"{folder.name} has no BOLD series in {folder}"
     names = sorted(path.name for path in _functional_paths(folder))
-    if not names:
-        return RunError(found, remedy="run fMRIPrep on it")
-    for ending, why, remedy in (
-        (
-            "_bold.json",
-            "there are sidecars but no images",
-            f"copy the images too, or datalad get {folder}",
-        ),
-        (
-            "_desc-hmc_xfm.txt",
-            "fMRIPrep's level minimal or resampling writes no BOLD series",
-            f"rerun it with --level full --output-spaces {SPACE}:res-2; finished steps are reused",
-        ),
-    ):
-        if there := [name for name in names if name.endswith(ending)]:
-            return RunError(f"{found}, only {there[0]}: {why}", remedy=remedy)
+    if there := [name for name in names if name.endswith("_bold.json")]:
+        return RunError(
+            f"{found}, only {there[0]}: there are sidecars but no images",
+            remedy=f"copy the images too, or datalad get {folder}",
+        )
     there = [name for name in names if name.endswith(IMAGES)] or names
     desc = _DESCS[input_type][0]
     return RunError(
-        f"{found}, only {there[0]}",
+        found + f", only {there[0]}" if there else found,
         expected=f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with "
         "labels of letters and digits only",
         remedy=_REMEDIES[input_type],

@@ -51,9 +51,9 @@ class Selection:
         RunError
             There is none; the message lists the labels that exist.
         """
-        kept = _narrow(files, "ses", self.sessions, who)
+        kept = narrow(files, who, "ses", self.sessions)
         if self.tasks:
-            return _narrow(kept, "task", self.tasks, who)
+            return narrow(kept, who, "task", self.tasks)
         if "task" in self.filters:  # the filter selects the task
             return kept
         if resting := [file for file in kept if is_rest(file.name)]:
@@ -85,8 +85,16 @@ class Selection:
         )
 
 
-def _narrow(files: list[NamedFile], entity: str, asked: Sequence[str], who: str) -> list[NamedFile]:
-    """Keep files with a requested label; all files if no label is requested."""
+def narrow(files: list[NamedFile], who: str, entity: str, asked: Sequence[str]) -> list[NamedFile]:
+    """Keep files with a requested label; all files if no label is requested.
+
+    Raises
+    ------
+    RunError
+        There is none; the message lists the labels that exist.
+    SettingsError
+        A label is invalid.
+    """
     if not asked:
         return files
     wanted = [plain_label(label, entity) for label in asked]

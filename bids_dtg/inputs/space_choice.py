@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, did_you_mean
 from bids_dtg.files.names import same_label
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import (
@@ -86,13 +86,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
         message says what each of them lacks.
     """
     asked, there = rule.asked, _labels(versions)
-    left = [file for file in versions if asked is None or is_in_space(file, asked)]
-    if not left:
-        raise RunError(
-            f"{versions[0].path.parent} has no version of {versions[0].title} in {asked}",
-            expected=f"one of {there}",
-            remedy="choose another --space, or leave it out",
-        )
+    left = versions if asked is None else of_space(versions, asked)
     why = ["requested with --space"] if asked else [f"chosen from {there}"] * (len(versions) > 1)
     if in_model := [file for file in left if file.space == rule.model]:
         file, lattice = _nearest(in_model, rule.on_lattice)
@@ -110,13 +104,29 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
             if not is_detour and type(err) is RunError and file.space in (NATIVE, T1W):
                 ways.append((file, True))
         else:
-            words = [f"{space_label(file)} with the transforms to {over}", *why]
+            words = [f"{_space_label(file)} with the transforms to {over}", *why]
             return file, transforms, "; ".join(words)
     raise _nothing(left, lacks, rule)
 
 
-def is_in_space(file: NamedFile, asked: str) -> bool:
-    """Return whether a file is in a space that is written as for `--space`."""
+def of_space(files: Sequence[NamedFile], asked: str) -> list[NamedFile]:
+    """Keep the files in a space that is written as for `--space`.
+
+    Raises
+    ------
+    RunError
+        There is none; the message lists the spaces of the files.
+    """
+    if kept := [file for file in files if _is_in_space(file, asked)]:
+        return kept
+    raise RunError(
+        f"{files[0].path.parent} has no version of {files[0].title} in {asked}",
+        expected=f"one of {(there := _labels(files))}",
+        remedy=did_you_mean(asked, there.split(", ")) or "choose another --space, or leave it out",
+    )
+
+
+def _is_in_space(file: NamedFile, asked: str) -> bool:
     space, *modifiers = asked.split(":")
     wanted = dict(modifier.split("-", 1) for modifier in modifiers)
     if names_parcels(asked):
@@ -140,7 +150,7 @@ def names_parcels(asked: str) -> bool:
     return space == SURFACE and any(own.partition("-")[0] in _NAMING for own in modifiers)
 
 
-def space_label(file: NamedFile) -> str:
+def _space_label(file: NamedFile) -> str:
     """Return the space of a file, written as for `--space`."""
     is_parcels = file.space == PARCELS
     named = [
@@ -152,7 +162,7 @@ def space_label(file: NamedFile) -> str:
 
 
 def _labels(files: Sequence[NamedFile]) -> str:
-    return ", ".join(sorted({space_label(file) for file in files}))
+    return ", ".join(sorted({_space_label(file) for file in files}))
 
 
 def _nearest(
@@ -163,7 +173,7 @@ def _nearest(
         return min(files, key=_preference), []
     on = [file for file in files if on_lattice(file.path)]
     file = min(on or files, key=_preference)
-    return file, [f"{space_label(file)} is {'' if on else 'not '}on the model's grid"]
+    return file, [f"{_space_label(file)} is {'' if on else 'not '}on the model's grid"]
 
 
 def _preference(file: NamedFile) -> tuple[int, int, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -12,8 +11,15 @@ from pathlib import Path
 
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import BidsName
-from bids_dtg.files.sidecars import applies_to
-from bids_dtg.inputs.run import NATIVE, PARCELS, SPACE, NamedFile, RestRun, TransformFile, without
+from bids_dtg.inputs.run import (
+    NATIVE,
+    PARCELS,
+    SPACE,
+    NamedFile,
+    RestRun,
+    TransformFile,
+    without_joins,
+)
 from bids_dtg.settings import InputType
 
 _LOOKED_AT = 50  # number of folders examined to recognise a study
@@ -110,20 +116,8 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
             remedy="get the volumes of the package 'Resting State fMRI FIX-Denoised (Extended)', "
             "or of HCP-YA 2025",
         )
-    names = [run.named.name for run in found]
-    joins = [run for run in found if any(_joins(run.named.name, name) for name in names)]
-    for run in joins:
-        warnings.warn(f"{run.bold} is left out: it joins other runs of its folder", stacklevel=2)
-    return [run for run in found if run not in joins]
-
-
-def _joins(one: BidsName, other: BidsName) -> bool:
-    """Return whether a series, such as rfMRI_REST, joins several runs that include another one.
-
-    Its name may have the scanner, as in rfMRI_REST_3T, while those of the joined runs lack it.
-    """
-    has_all = not one.get("dir") and bool(other.get("dir"))
-    return has_all and applies_to(without(one, {"acq"}), other)
+    # rfMRI_REST joins runs. Its name may have the scanner (rfMRI_REST_3T) where theirs lack it.
+    return without_joins(found, lambda run: run.named, ignored={"acq"})
 
 
 def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:

@@ -122,7 +122,7 @@ def test_a_space_that_is_asked_for_and_not_there(root, home):
     with pytest.raises(
         RunError,
         match=rf"no version of sub-01_task-rest in MNI152NLin6Sym\. Expected: one of {OTHER}, "
-        rf"{SPACE}:res-1, {SPACE}:res-2, T1w, boldref\. To do: choose another --space",
+        rf"{SPACE}:res-1, {SPACE}:res-2, T1w, boldref\. To do: did you mean MNI152NLin6Asym",
     ):
         find(root, home, asked="MNI152NLin6Sym")
 

@@ -213,7 +213,7 @@ def test_ukb_native_with_the_warp_of_fsl(tmp_path):
 def test_ukb_two_folders_of_one_session(tmp_path):
     for folder in ("1234567_20227_2_0", "1234567_2"):
         add_ukb_run(tmp_path, folder, bold=BOLD)
-    with pytest.raises(RunError, match=r"has two files of one run"):
+    with pytest.raises(RunError, match=r"has two files of one measurement"):
         runs_of(tmp_path, "1234567")
 
 
