@@ -40,6 +40,7 @@ _NAMES = re.compile(
 _LABELS = "region_labels"  # end of QSIRecon's variables with the names of an atlas's regions
 _FOLDERS = ("*", "derivatives/*")  # further folders that may hold participants' folders and files
 _NETWORKS = re.compile(r"^\d+networks")  # optional beginning of Schaefer's names
+_NUMBER = re.compile(r"\d+$")
 _ASYMMETRY = 1e-4  # tolerance relative to the largest weight, as files may be rounded
 
 
@@ -105,7 +106,8 @@ class StructuralSource:
         """
         with reading(self.path, RunError):
             paths, notes = self._paths_of(participant, session)
-            matrix, order = self._the_one(paths, regions)
+            found = [matrix for path in paths for matrix in _read_matrices(path)]
+            matrix, order = self._the_one(found, regions)
         weights, name = matrix.weights[np.ix_(order, order)], matrix.path.name
         if faults := weight_faults(weights, regions):
             raise RunError(
@@ -126,16 +128,15 @@ class StructuralSource:
         for path in self._files(participant):
             own = re.search(r"_ses-([0-9A-Za-z+]+)_", path.name)
             by_session.setdefault(own[1] if own else None, []).append(path)
-        for there in (session, None):
-            if there in by_session:
-                return by_session[there], []
+        if own_files := by_session.get(session) or by_session.get(None):
+            return own_files, []
         if len(by_session) == 1:
             ((other, paths),) = by_session.items()
             return paths, [f"the structural connectome of sub-{participant} is of session {other}"]
-        what = f"session {session}" if by_session else f"sub-{participant}"
+        others = named(sorted(map(str, by_session)))
         raise RunError(
-            f"--structural-connectivity {self.path} has no structural connectome of {what}"
-            + (f", only of sessions {named(sorted(map(str, by_session)))}" if by_session else ""),
+            f"--structural-connectivity {self.path} has no structural connectome of "
+            + (f"session {session}, only of {others}" if by_session else f"sub-{participant}"),
             expected=f"sub-{participant}_…_relmat.tsv, _connectivity.mat, .csv or .tsv",
         )
 
@@ -152,7 +153,7 @@ class StructuralSource:
         ]
 
     def _the_one(
-        self, paths: Sequence[Path], regions: Sequence[str]
+        self, found: Sequence[StructuralMatrix], regions: Sequence[str]
     ) -> tuple[StructuralMatrix, list[int]]:
         """Return the matrix that fits the regions, and the row of each region.
 
@@ -164,16 +165,15 @@ class StructuralSource:
         RunError
             No matrix or more than one fits; the message lists them.
         """
-        found = [matrix for path in paths for matrix in _read_matrices(path)]
         if (key := self.key) is not None:
-            exact = [matrix for matrix in found if matrix.key == key]
-            chosen = exact or [m for m in found if key in f"{m.path.name} {m.key}"]
-            if not chosen:
+            named_so = [one for one in found if one.key == key]
+            named_so = named_so or [one for one in found if key in f"{one.path.name} {one.key}"]
+            if not named_so:
                 raise RunError(
                     f"no structural connectome in {found[0].path} is named '{key}'",
                     expected=f"one of {_choices(found)}",
                 )
-            found = chosen
+            found = named_so
         fitting, misfits = [], []
         for matrix in found:
             try:
@@ -181,18 +181,20 @@ class StructuralSource:
             except RunError as err:
                 misfits.append(f"{matrix.title} has {err.found}")
         fitting = [pair for pair in fitting if len(pair[0].weights) == len(regions)] or fitting
-        if len(fitting) == 1:
-            return fitting[0]
-        several = f"{counted(len(fitting), 'structural connectome')} fit: "
-        raise RunError(
-            several + _choices([matrix for matrix, _ in fitting])
-            if fitting
-            else "; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3),
-            expected=f"one matrix of the {len(regions)} regions of the atlas ({named(regions)})",
-            remedy="choose one with --array-key structural=KEY, where KEY is its name or part of it"
-            if fitting
-            else None,
-        )
+        if not fitting:
+            raise RunError(
+                "; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3),
+                expected=f"one matrix of the {len(regions)} regions of the atlas "
+                f"({named(regions)})",
+            )
+        if len(fitting) > 1:
+            raise RunError(
+                f"{len(fitting)} structural connectomes fit: {_choices([m for m, _ in fitting])}",
+                expected="one",
+                remedy="choose one with --array-key structural=KEY, where KEY is its name or part "
+                "of it",
+            )
+        return fitting[0]
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:
@@ -208,17 +210,13 @@ def find_structural(settings: Settings) -> StructuralSource | None:
     keys = [text.partition("=")[2] for text in settings.modelling.array_key]
     path = expand_home(given, "--structural-connectivity").absolute()
     source = StructuralSource(path, *keys[:1])
-    if not path.exists():
+    if not (path.is_file() or source._files("*")):
+        lack = "has no file of a structural connectome" if path.exists() else "does not exist"
         raise DatasetError(
-            f"--structural-connectivity {path} does not exist",
-            expected="a structural connectome, or a folder of them",
+            f"--structural-connectivity {path} {lack}",
+            expected="a structural connectome, or a folder with sub-*_relmat.tsv, "
+            "sub-*_connectivity.mat, .csv or .tsv, one folder below, or in sub-* in either",
             remedy=MOUNT_REMINDER,
-        )
-    if not source.is_shared and not source._files("*"):
-        raise DatasetError(
-            f"--structural-connectivity {path} has no file of a structural connectome",
-            expected="sub-*_relmat.tsv, sub-*_connectivity.mat, .csv or .tsv, in this folder, one "
-            "folder below, or in sub-* in either",
         )
     return source
 
@@ -238,8 +236,6 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
     >>> weight_faults(np.array([[0.0, -1.0], [-1.0, 0.0]]), ["lh", "rh"])
     ['weights below 0, at lh and rh']
     """
-    if values.shape != (len(regions), len(regions)):
-        return [f"shape {values.shape}, not ({len(regions)}, {len(regions)})"]
     if not np.isfinite(values).all():
         return ["NaN or infinite weights"]
     between = values.copy()
@@ -258,26 +254,20 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     Parameters
     ----------
     values
-        (regions, regions) weights as in the file.
+        (regions, regions) weights as in the file; the diagonal is ignored.
     regions
         Names of the regions.
 
     Examples
     --------
-    >>> weight_notes(np.array([[0.0, 5, 0], [5, 0, 0], [0, 0, 0]]), ["lh", "rh", "cc"])
+    >>> weight_notes(np.array([[0.0, 5, 0], [5, 0, 0], [0, 0, 3]]), ["lh", "rh", "cc"])
     ['1 region without connections (cc)']
-    >>> weight_notes(np.array([[1.0, 0.5], [0.5, 1.0]]), ["lh", "rh"])
-    ['weights up to 1 and a diagonal of 1: correlations instead of connections?']
     """
-    between = values.copy()
-    np.fill_diagonal(between, 0.0)
-    notes = []
-    alone = [name for name, own in zip(regions, between, strict=True) if not own.any()]
-    if alone:
-        notes += [f"{counted(len(alone), 'region')} without connections ({named(alone)})"]
-    if (values.diagonal() == 1).all() and between.max() <= 1:
-        notes += ["weights up to 1 and a diagonal of 1: correlations instead of connections?"]
-    return notes
+    ends = (values != 0) & ~np.eye(len(values), dtype=bool)
+    alone = [name for name, own in zip(regions, ends, strict=True) if not own.any()]
+    return (
+        [f"{counted(len(alone), 'region')} without connections ({named(alone)})"] if alone else []
+    )
 
 
 def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
@@ -297,28 +287,26 @@ def _rows_of(matrix: StructuralMatrix, regions: Sequence[str]) -> list[int]:
     Schaefer's 200-parcel atlas, for example, reuses names of the 100-parcel atlas for smaller
     parcels.
     """
-    names = matrix.names
-    if not names:
+    if not matrix.names:
         if len(matrix.weights) != len(regions):
             raise RunError(counted(len(matrix.weights), "region"))
         return list(range(len(regions)))
-    theirs, ours = list(names), list(regions)
-    plain = [[_plain(name) for name in listed] for listed in (theirs, ours)]
-    # Names are simplified unless they agree, or would become ambiguous.
-    if set(theirs) != set(ours) and all(len(set(one)) == len(one) for one in plain):
-        theirs, ours = plain
-    row = {name: number for number, name in enumerate(theirs)}
-    if len(row) < len(theirs):
+    ours = [_plain(name) for name in regions]
+    spelt = _plain if len({*ours}) == len(ours) else str
+    ours, theirs = [spelt(name) for name in regions], [spelt(name) for name in matrix.names]
+    if len({*theirs}) < len(theirs):
         raise RunError("several regions with the same name")
-    missing = [name for own, name in zip(ours, regions, strict=True) if own not in row]
-    series = {_unnumbered(name) for name in regions} - {""}
-    further = [name for own, name in zip(theirs, names, strict=True) if own not in set(ours)]
-    alike = [name for name in further if _unnumbered(name) in series]
-    parts = [f"no {named(missing)} ({len(missing)} missing)"] * bool(missing)
-    parts += [f"regions that the atlas lacks: {named(alike)}"] * bool(alike)
-    if parts:
-        raise RunError(" and ".join(parts))
-    return [row[name] for name in ours]
+    if missing := [name for name, own in zip(regions, ours, strict=True) if own not in theirs]:
+        raise RunError(f"no {named(missing)} ({len(missing)} missing)")
+    series = {_NUMBER.sub("", own) for own in ours if _NUMBER.search(own)}
+    alike = [
+        name
+        for name, own in zip(matrix.names, theirs, strict=True)
+        if own not in ours and _NUMBER.search(own) and _NUMBER.sub("", own) in series
+    ]
+    if alike:
+        raise RunError(f"regions that the atlas lacks: {named(alike)}")
+    return [theirs.index(own) for own in ours]
 
 
 def _plain(name: str) -> str:
@@ -330,19 +318,6 @@ def _plain(name: str) -> str:
     ('lhvis1', 'lhvis1')
     """
     return _NETWORKS.sub("", "".join(filter(str.isalnum, name)).casefold()) or name
-
-
-def _unnumbered(name: str) -> str:
-    """Return a simplified name without its final number; empty if it has none.
-
-    Examples
-    --------
-    >>> _unnumbered("7Networks_LH_Vis_12"), _unnumbered("LH-Pu")
-    ('lhvis', '')
-    """
-    plain = _plain(name)
-    stem = plain.rstrip("0123456789")
-    return "" if stem == plain else stem
 
 
 # --- Files
@@ -369,25 +344,14 @@ def _read_text(path: Path) -> StructuralMatrix:
         mark, text = "\t", re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text))
     table = parse_table(text, path, mark)
     rows = [[cell.strip() for cell in row] for row in (table.header, *table.rows)]
-    if table.short or not rows[0]:
-        raise RunError(
-            f"{path} has {table.short} lines with fewer cells than the first ({len(rows[0])})",
-            expected="a square matrix",
-        )
     # Names may be numbers, so the shape decides whether a line or column holds names. If the text
     # is square, its first cell decides.
     beyond = len(rows) - len(rows[0])
     both = not beyond and not (rows[0][0] and all(map(is_number, rows[0])))
     header, column = int(both or beyond == 1), int(both or beyond == -1)
     values = read_numbers([row[column:] for row in rows[header:]], path)
-    across = rows[0][column:] if header else []
-    down = [row[0] for row in rows[header:]] if column else []
-    if across and down and across != down:
-        raise RunError(
-            f"{path} has different names in its first line and its first column",
-            expected="the same regions in the same order",
-        )
-    return StructuralMatrix(path, values, _words(across or down))
+    names = rows[0][column:] if header else [row[0] for row in rows] if column else []
+    return StructuralMatrix(path, values, _words(names))
 
 
 def _read_mat(path: Path) -> list[StructuralMatrix]:
