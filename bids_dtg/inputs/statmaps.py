@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
-from bids_dtg.files.foreign import files_below, matching, read_text, read_toml
+from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, reading
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
@@ -283,7 +283,7 @@ def _of_files(files: Sequence[StatMap]) -> StatMap:
     for one in [one for one in files if one.run is None] or files:
         for statistic, path in one.files.items():
             other = found.setdefault(statistic, path)
-            if other is not path and other.resolve() != path.resolve():
+            if other != path:
                 raise DatasetError(
                     f"sub-{one.participant} has two {statistic} maps of {one.contrast}: "
                     f"{min(other, path)} and {max(other, path)}",
@@ -325,28 +325,23 @@ def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
 
 def describe_sessions(people: Iterable[PersonMaps]) -> str:
     """Describe the sessions of targets and retests in one sentence; empty without sessions."""
-    words = []
-    people = list(people)
+    words, people = [], list(people)
     for maps in ([person.target for person in people], [person.retest for person in people]):
         count = Counter(ses for own in maps for ses in {one.session for one in own.values()} if ses)
-        named = (
-            f"ses-{session} ({counted(count[session], 'participant')})"
-            for session in sorted(count, key=session_order)
-        )
-        words.append(", ".join(named))
+        sessions = sorted(count, key=session_order)
+        parts = (f"ses-{one} ({counted(count[one], 'participant')})" for one in sessions)
+        words.append(", ".join(parts))
     targets, retests = words
     after = f"retests are from {retests}." if retests else "there are no retests."
     return f"Maps to predict are from {targets}; {after}" if targets else ""
 
 
 def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
-    """Describe the files of the targets: their number, an example, and their tasks."""
+    """Describe the files of the targets: their number, and an example."""
     maps = [statmap for person in people for statmap in person.target.values()]
-    tasks = Counter(statmap.task or "not named" for statmap in maps)
-    words = ", ".join(f"{task} ({counted(number, 'map')})" for task, number in tasks.items())
     return (
         f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, such "
-        f"as {maps[0].files[statistic].name}; tasks: {words}"
+        f"as {maps[0].files[statistic].name}"
     )
 
 
@@ -386,12 +381,6 @@ def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
     DatasetError
         There are no measured maps, or a pattern cannot be read.
     """
-    if not place.exists():
-        raise DatasetError(
-            f"--derivatives statmaps={place} does not exist",
-            expected="a folder of statistic maps, or a TOML file of patterns",
-            remedy=MOUNT_REMINDER,
-        )
     expected = "*_contrast-X_stat-z_statmap.nii.gz, or a TOML file of patterns"
     if not place.is_dir():
         found = [*_by_patterns(place)]
@@ -400,21 +389,16 @@ def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
         expected = "MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat with StandardVolumeStats"
     else:
         found = [*_by_names(place)]
-    measured = [
+    measured = tuple(
         one for one in found if not any(_OURS.search(path.name) for path in one.files.values())
-    ]
-    predicted = len(found) - len(measured)
-    if not measured and predicted:
-        raise DatasetError(
-            f"{place} has {predicted} maps that bids_dtg predicted, but no measured maps",
-            expected="maps of a task that participants performed",
-        )
+    )
     if not measured:
         there = f". It has {seen(place)}" if place.is_dir() else ""
         raise DatasetError(
-            f"{place} has no statistic maps with recognised names{there}", expected=expected
+            f"{place} has no measured maps with recognised names{there}",
+            expected=f"{expected}, of a task that participants performed (not predicted maps)",
         )
-    return tuple(measured), predicted
+    return measured, len(found) - len(measured)
 
 
 def _by_names(root: Path) -> Iterator[StatMap]:
@@ -474,14 +458,8 @@ def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
 def _hcp_contrasts(folder: Path) -> list[str]:
     """Return the labels of an analysis's contrasts; HCP's MATCH-REL becomes MATCHVsRELATION."""
     path = folder / "Contrasts.txt"
-    try:
+    with reading(path, DatasetError):
         names = read_text(path).split()
-    except ForeignFileError as err:
-        raise err.as_kind(
-            DatasetError,
-            expected="the names of its contrasts, as the HCP pipelines write them",
-            remedy=f"fetch {path}, or select the maps with a TOML file of patterns",
-        ) from err
     return [
         "Vs".join(
             "RELATION" if side == "REL" else side.replace("_", "") for side in name.split("-")
@@ -494,17 +472,22 @@ def _by_patterns(place: Path) -> Iterator[StatMap]:
     try:
         content = read_toml(place)
     except ForeignFileError as err:
-        raise err.as_kind(DatasetError) from err
+        raise err.as_kind(
+            DatasetError,
+            "--derivatives statmaps=",
+            expected="a folder of statistic maps, or a TOML file of patterns",
+            remedy=None if place.exists() else MOUNT_REMINDER,
+        ) from err
     tables = content.get("maps")
-    are_tables = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
-    if not are_tables or not tables or len(content) > 1:
+    if not isinstance(tables, list) or not tables or len(content) > 1:
         raise DatasetError(f"{place} has no list of patterns", expected="only tables [[maps]]")
     for table in tables:
-        if wrong := _wrong_of(table):
+        if not _is_pattern(table):
             raise DatasetError(
-                f"{place}: a pattern {wrong}",
-                expected="path with {sub}, statistic (z, t or effect), {contrast} in path or the "
-                'key contrast, and optionally contrasts ({1 = "languageMath"}), space and task',
+                f"{place} has the pattern {table}",
+                expected="texts: a relative path with {sub}, statistic (z, t or effect), "
+                "{contrast} in path or the key contrast, and optionally contrasts "
+                '({1 = "languageMath"}), space and task',
             )
         matched = [*_of_pattern(table, place.parent)]
         if not matched:
@@ -515,22 +498,20 @@ def _by_patterns(place: Path) -> Iterator[StatMap]:
         yield from matched
 
 
-def _wrong_of(table: Mapping[str, Any]) -> str:
-    """Return the fault of a pattern; empty if it can be used."""
-    path, labels = str(table.get("path")), table.get("contrasts", {})
-    braces, unknown = _BRACES.findall(path), sorted(set(table) - _FIELDS)
-    texts = [*labels.values()] if isinstance(labels, dict) else [labels]
-    texts += [table[key] for key in ("contrast", "space", "task") if key in table]
-    other = next((text for text in texts if not isinstance(text, str)), None)
-    faults = {
-        f"has {', '.join(unknown)}": unknown,
-        f"has {other!r}, which is not a text": other is not None,
-        f"has the path {path!r}, which is absolute or lacks {{sub}}": "sub" not in braces
-        or Path(path).is_absolute(),
-        f"has the statistic {table.get('statistic')!r}": table.get("statistic") not in STATISTICS,
-        "names its contrast twice or not at all": ("contrast" in table) == ("contrast" in braces),
-    }
-    return next((words for words, is_so in faults.items() if is_so), "")
+def _is_pattern(table: Any) -> bool:
+    if not isinstance(table, dict) or not isinstance(labels := table.get("contrasts", {}), dict):
+        return False
+    texts = [*labels.values(), *(own for key, own in table.items() if key != "contrasts")]
+    path = str(table.get("path"))
+    braces = _BRACES.findall(path)
+    return (
+        set(table) <= _FIELDS
+        and all(isinstance(text, str) for text in texts)
+        and table.get("statistic") in STATISTICS
+        and "sub" in braces
+        and not Path(path).is_absolute()
+        and ("contrast" in table) != ("contrast" in braces)
+    )
 
 
 def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
