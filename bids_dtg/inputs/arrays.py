@@ -126,36 +126,10 @@ class ArrayPeople:
         return found
 
 
-def read_key_names(texts: Sequence[str]) -> dict[str, str]:
-    """Return the key of each array, from `--array-key NAME=KEY` texts.
-
-    Raises
-    ------
-    SettingsError
-        A text is not NAME=KEY, or a name is unknown or given twice.
-
-    Examples
-    --------
-    >>> read_key_names(["rest=bold"])["rest"]
-    'bold'
-    """
-    given: dict[str, str] = {}
-    for text in texts:
-        name, _, key = text.partition("=")
-        if not key or name not in KEYS or name in given:
-            raise SettingsError(
-                f"--array-key is '{text}'",
-                expected=f"NAME=KEY, each NAME once; NAME is one of {', '.join(KEYS)}",
-            )
-        given[name] = key
-    return {name: given.get(name, name) for name in KEYS}
-
-
 def read_arrays(
     paths: Sequence[str | Path],
     keys: Sequence[str] = (),
     *,
-    of: Sequence[str] = ("rest",),
     tasks: bool = False,
 ) -> ArrayPeople:
     """Read files of arrays: npz files completely, HDF5 files on demand.
@@ -167,11 +141,9 @@ def read_arrays(
     paths
         Paths of npz or HDF5 files.
     keys
-        `NAME=KEY` texts: the files have the array NAME under the key KEY.
-    of
-        Accepted descriptions of people, `rest`, `edges` or both; files have one of them.
+        Texts of `--array-key`, NAME=KEY: the files have the array NAME under the key KEY.
     tasks
-        Whether to read task BOLD as well.
+        Whether to read task BOLD as well, and to accept edges instead of rest.
 
     Raises
     ------
@@ -189,34 +161,30 @@ def read_arrays(
     >>> people.labels, len(people.places), people.rest[0].tr_seconds
     (('a', 'b'), 5, 0.8)
     """
-    by_key = read_key_names(keys)
-    renamed = {name for name, key in by_key.items() if name != key}
-    taken = {by_key[name] for name in renamed}
-    unused = set(PEOPLE_BY) - set(of) | (set() if tasks else set(_OF_TASKS))
-    by_key = {
-        name: key
-        for name, key in by_key.items()
-        if name in renamed or (name not in unused and key not in taken)
+    renamed = _renamed(keys)
+    of, unused = (PEOPLE_BY, ()) if tasks else (PEOPLE_BY[:1], ("edges", *_OF_TASKS))
+    by_key = renamed | {
+        name: name
+        for name in KEYS
+        if name not in {*renamed, *unused} and name not in renamed.values()
     }
     files = tuple(expand_home(Path(path), "--input-arrays").absolute() for path in paths)
     there: set[str] = set()
     found = [_read_file(path, by_key, there) for path in dict.fromkeys(files)]
-    alone = _require_keys(found, by_key, renamed, of, named(sorted(there)))
+    alone = _require_keys(found, renamed, of, named(sorted(there)))
     number = _require_same_sizes(found)
     given = {file["places"].title: _names(file["places"]) for file in found if "places" in file}
     if len(set(given.values())) > 1:
         raise DatasetError(f"{' and '.join(given)} differ", expected="the same names of places")
     places = next(iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1)))
     notes = []
-    unnamed = {
-        array.path.name
+    if unnamed := sorted(
+        next(iter(file.values())).path.name
         for file in found
-        for name, array in file.items()
-        if "places" not in file and "places" in _AXES.get(name, ())
-    }
-    if unnamed:
+        if "places" not in file and any("places" in _AXES.get(name, ()) for name in file)
+    ):
         assumed = "are assumed to be in the order of the other files" if given else "are numbered"
-        notes += [f"{named(sorted(unnamed))}: places have no names and {assumed}"]
+        notes += [f"{named(unnamed)}: places have no names and {assumed}"]
     if unread := sorted(there - set(by_key.values())):
         notes += [
             f"keys that are not used here: {named(unread)}; --array-key NAME=KEY says what a key "
@@ -236,6 +204,20 @@ def read_arrays(
         families=_families(alone.get("families")),
         notes=tuple(notes),
     )
+
+
+def _renamed(texts: Sequence[str]) -> dict[str, str]:
+    """Return the keys of arrays that `--array-key` renames."""
+    given: dict[str, str] = {}
+    for text in texts:
+        name, _, key = text.partition("=")
+        if not key or name not in KEYS or name in given:
+            raise SettingsError(
+                f"--array-key is '{text}'",
+                expected=f"NAME=KEY, each NAME once; NAME is one of {', '.join(KEYS)}",
+            )
+        given[name] = key
+    return given
 
 
 def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[str, StoredArray]:
@@ -266,11 +248,6 @@ def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[s
         for name, key in by_key.items()
         if getattr(stored.get(key), "shape", None) is not None
     }
-    if not arrays:
-        raise DatasetError(
-            f"{path} has the arrays {named(sorted(keys))}",
-            expected=f"one of {', '.join(by_key.values())}, or --array-key NAME=KEY",
-        )
     for name, array in arrays.items():
         axes, kinds = _AXES.get(name), "biuf" if name in _NUMBERS else "biufSUO"
         right = axes is None or len(axes) == len(array.shape)
@@ -303,23 +280,20 @@ def _rows(people: StoredArray) -> dict[str, int]:
 
 def _require_keys(
     found: Sequence[Mapping[str, StoredArray]],
-    by_key: Mapping[str, str],
-    renamed: set[str],
+    renamed: Mapping[str, str],
     of: Sequence[str],
     everything: str,
 ) -> dict[str, StoredArray]:
     """Refuse missing or conflicting keys; return the arrays that only one file may have."""
     has = {name for file in found for name in file}
-    if absent := sorted(renamed - has):
+    if absent := sorted(renamed.keys() - has):
         raise DatasetError(
-            f"no file has the key {by_key[absent[0]]}, which --array-key gives for {absent[0]}",
+            f"no file has the key {renamed[absent[0]]}, which --array-key gives for {absent[0]}",
             expected=f"one of {everything}",
         )
-    if has >= set(PEOPLE_BY):
-        raise DatasetError(f"the files have {' and '.join(PEOPLE_BY)}", expected="one of them")
-    if not has & set(of):
+    if len(has & set(PEOPLE_BY)) != 1 or not has & set(of):
         raise DatasetError(
-            f"no file has {' or '.join(by_key[name] for name in of)}; there are {everything}",
+            f"the files have {everything}",
             expected=" or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
             remedy="give the key with --array-key rest=KEY",
         )
@@ -380,24 +354,22 @@ def _families(array: StoredArray | None) -> Families:
 
 def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]:
     """Return the arrays of rest; several must be sessions with different names."""
-    times = {_seconds(file["tr_seconds"]) for file in found if "tr_seconds" in file}
     made: dict[str, StoredArray] = {}
     for file in (file for file in found if "rest" in file):
         rest = file["rest"]
-        if "tr_seconds" not in file and len(times) != 1:
+        if "tr_seconds" not in file:
             raise DatasetError(
                 f"{rest.path} has rest but no tr_seconds",
                 expected="seconds per frame under the key tr_seconds",
                 remedy="give the key with --array-key tr_seconds=KEY",
             )
-        tr_seconds = _seconds(file["tr_seconds"]) if "tr_seconds" in file else min(times)
         session = _session(file["session"]) if "session" in file else ""
         if session in made:
             raise DatasetError(
                 f"rest is in {made[session].path} and in {rest.path}",
                 expected="one file with it, or the key session in each, with different names",
             )
-        made[session] = replace(rest, tr_seconds=tr_seconds, session=session)
+        made[session] = replace(rest, tr_seconds=_seconds(file["tr_seconds"]), session=session)
     return tuple(made.values())
 
 
@@ -416,14 +388,13 @@ def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
 
 def _seconds(array: StoredArray) -> float:
     values = np.unique(array.whole())
-    if values.dtype.kind not in "iuf" or len(values) != 1:
-        raise DatasetError(
-            f"{array.title} is {values.dtype} {array.shape}", expected="one number, in seconds"
-        )
-    seconds = round(float(values[0]), 6)  # 0.72 as float32 is not exactly 0.72
+    is_one = len(values) == 1 and values.dtype.kind in "iuf"
+    seconds = round(float(values[0]), 6) if is_one else math.nan  # as float32, 0.72 is not exact
     if not 0 < seconds <= LONGEST_TR_SECONDS:
         raise DatasetError(
-            f"{array.title} is {seconds:g}", expected=EXPECTED_TR, remedy=in_milliseconds(seconds)
+            f"{array.title} is {named(list(map(str, values)))}",
+            expected=f"one number, {EXPECTED_TR}",
+            remedy=in_milliseconds(seconds),
         )
     return seconds
 

@@ -79,7 +79,7 @@ def test_files_are_joined_by_people(tmp_path: Path) -> None:
 def test_sessions_are_files_of_their_own(tmp_path: Path) -> None:
     names = {"people": ABC, "tr_seconds": 2.0}
     first = write(tmp_path / "1.npz", rest=REST, session="one", **names)
-    second = write(tmp_path / "2.npz", rest=REST[:, :, :20], session="two", people=ABC)
+    second = write(tmp_path / "2.npz", rest=REST[:, :, :20], session="two", **names)
     people = read_arrays([first, second])
     found = [(array.session, array.shape[2], array.tr_seconds) for array in people.rest]
     assert found == [("one", 40, 2.0), ("two", 20, 2.0)]
@@ -93,9 +93,9 @@ ODD = np.array([{"a": 1}], object)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rest": None}, "no file has rest; there are"),
+        ({"rest": None}, r"the files have people, .* Expected: rest \(people"),
         ({"tr_seconds": None}, "has rest but no tr_seconds"),
-        ({"tr_seconds": -1.0}, r"tr_seconds is -1\. Expected: seconds"),
+        ({"tr_seconds": -1.0}, r"tr_seconds is -1\.0\. Expected: one number, seconds"),
         ({"tr_seconds": [1.0, 2.0]}, "Expected: one number"),
         ({"tr_seconds": 720.0}, "is it in milliseconds"),
         ({"tr_seconds": True}, "Expected: one number, in seconds"),
@@ -135,14 +135,14 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path:
     assert people.task_bold is people.edges is None
     unread = "keys that are not used here: edges, task_bold, task_bold_runs"
     assert any(line.startswith(unread) for line in people.notes)
-    with pytest.raises(DatasetError, match="the files have rest and edges"):
-        read_arrays([both], of=("rest", "edges"))
+    with pytest.raises(DatasetError, match=r"the files have edges, .*Expected: rest \(.*or edges"):
+        read_arrays([both], tasks=True)
     alone = write(tmp_path / "edges.npz", connectomes=edges, people=ABC)
-    people = read_arrays([alone], ["edges=connectomes"], of=("edges",))
+    people = read_arrays([alone], ["edges=connectomes"], tasks=True)
     assert people.edges is not None
     assert np.array_equal(people.edges.of("b"), edges[1])
     assert people.places == ()
-    with pytest.raises(DatasetError, match=r"no file has rest; there are conn"):
+    with pytest.raises(DatasetError, match="the files have connectomes"):
         read_arrays([alone], ["edges=connectomes"])
 
 
@@ -193,7 +193,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     for name, message in {
         "short.npz": "cannot be read",
         "text.npz": "not a file of arrays",
-        "other.npz": r"has the arrays x\. Expected: one of people",
+        "other.npz": r"the files have x\. Expected: rest",
         "none.npz": "No such file",
     }.items():
         with pytest.raises(DatasetError, match=message):

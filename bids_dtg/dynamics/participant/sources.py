@@ -31,7 +31,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, Ru
 from bids_dtg.files.names import BidsName, build_name
 from bids_dtg.files.regions import RELMAT, SERIES, RegionTable, read_relmat, read_series
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.inputs.arrays import StoredArray, read_arrays, read_key_names
+from bids_dtg.inputs.arrays import StoredArray, read_arrays
 from bids_dtg.inputs.participants import Families, read_families
 from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
 from bids_dtg.notices import counted
@@ -137,9 +137,8 @@ def find_array_people(
         raise DatasetError("there is 1 region (places)", expected="2 or more, for a network")
     structural = arrays.structural if connected else None
     if connected and structural is None:
-        key = read_key_names(keys)["structural"]
         raise DatasetError(
-            f"no file has structural connectomes under the key {key}",
+            "no file has structural connectomes",
             expected="structural (people, places, places): connections between regions",
             remedy="give the key with --array-key structural=KEY",
         )

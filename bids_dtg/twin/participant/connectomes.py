@@ -144,7 +144,7 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> Connect
     SettingsError
         `keys` are wrong.
     """
-    arrays = read_arrays(paths, keys, of=PEOPLE_BY, tasks=True)
+    arrays = read_arrays(paths, keys, tasks=True)
     edges = _count_edges(arrays)
     found: dict[str, tuple[StoredArray, ...]] = {}
     for name in PEOPLE_BY:

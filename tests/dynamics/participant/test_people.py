@@ -116,7 +116,10 @@ def with_value(array: np.ndarray, where: object, value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"links": {"structural": None}}, "no file has structural connectomes under the key struc"),
+        (
+            {"links": {"structural": None}},
+            r"no file has structural connectomes\. Expected: structural",
+        ),
         (
             {"links": {"structural": weights()[0]}},
             r"of shape \(4, 4\).*\(people, places, places\)",

@@ -180,7 +180,7 @@ def test_large_edges_and_people_with_one_connectome_are_named(folder):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"edges": None}, r"no file has rest or edges.*edges \(people, edges\)"),
+        ({"edges": None}, r"the files have .*edges \(people, edges\)"),
         ({"edges": edges()["edges"][:, :14]}, "has 14 edges, and there are 8 places"),
         ({"edges": edges()["edges"][:4]}, "edges has 4 people, and .*people has 6"),
         ({"people": np.array([f"x{n}" for n in range(6)])}, "nobody has both a connectome and eve"),
