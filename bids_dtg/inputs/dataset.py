@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -289,8 +288,10 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
     kinds = [kind for kind in _USUAL if input_type in ("auto", kind)]
     folder = raw / "derivatives"
     for kind in kinds:
-        usual = [folder / name for name in _USUAL[kind] if (folder / name).is_dir()]
-        found = usual or _made_below(folder, "*", [kind])
+        found = [folder / name for name in _USUAL[kind] if (folder / name).is_dir()]
+        # A damaged description of another dataset counts as empty, as it was not requested.
+        files = matching(folder, f"*/{_DESCRIPTION}")
+        found = found or [file.parent for file in files if made_by(read_json(file)) == kind]
         if len(found) > 1:
             raise DatasetError(
                 f"{raw} has several {TITLES[kind]}: {', '.join(path.name for path in found)}",
@@ -298,22 +299,11 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
             )
         if found:
             return _dataset(found[0], raw, kind)
-    # OpenNeuro's old layout was derivatives/fmriprep_1.0.0/fmriprep.
-    deeper = _made_below(folder, "*/*", kinds)
     raise DatasetError(
         f"{raw} is a raw dataset without {TITLES[kinds[0]]}",
         expected=f"{folder / _USUAL[kinds[0]][0]}",
-        remedy=f"did you mean --derivatives {shlex.quote(str(deeper[0]))}?"
-        if deeper
-        else "run fMRIPrep first, or give the path of its output with --derivatives PATH",
+        remedy="run fMRIPrep first, or give the path of its output with --derivatives PATH",
     )
-
-
-def _made_below(folder: Path, pattern: str, kinds: Sequence[InputType]) -> list[Path]:
-    """List the datasets below a folder that were made by given programs."""
-    files = matching(folder, f"{pattern}/{_DESCRIPTION}")
-    # A damaged description of another dataset counts as empty, as it was not requested.
-    return [file.parent for file in files if made_by(read_json(file)) in kinds]
 
 
 def _read_description(root: Path) -> dict[str, Any]:
@@ -321,12 +311,11 @@ def _read_description(root: Path) -> dict[str, Any]:
     try:
         return read_json_object(root / _DESCRIPTION)
     except MissingFileError as err:
-        # Look up to two levels deeper, as in derivatives/fmriprep_1.0.0/fmriprep, and above.
-        near = [*matching(root, f"*/{_DESCRIPTION}"), *matching(root, f"*/*/{_DESCRIPTION}")]
-        near += [place for above in root.parents if (place := above / _DESCRIPTION).is_file()]
+        near = [file.parent for file in matching(root, f"*/{_DESCRIPTION}")]
+        near += [above for above in root.parents if (above / _DESCRIPTION).is_file()]
         raise DatasetError(
             f"{root} is not a BIDS dataset: it has no {_DESCRIPTION}. It has {seen(root)}",
-            remedy=f"did you mean {near[0].parent}?" if near else None,
+            remedy=f"did you mean {near[0]}?" if near else None,
         ) from err
     except ForeignFileError as err:
         raise err.as_kind(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,20 +118,6 @@ def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name):
             find_dataset(*given)
     # Said to be fMRIPrep's, they are: whoever wrote both into one folder.
     assert find_dataset(root, input_type="fmriprep").input_type == "fmriprep"
-
-
-def test_derivatives_two_folders_down_are_named(raw):
-    # OpenNeuro's old layout.
-    deep = raw / "derivatives/fmriprep_1.0.0/fmriprep"
-    deep.mkdir(parents=True)
-    description = {"Name": "x", "PipelineDescription": {"Name": "fmriprep"}}
-    (deep / "dataset_description.json").write_text(json.dumps(description))
-    with pytest.raises(DatasetError) as raised:
-        find_dataset(raw)
-    assert raised.value.remedy == f"did you mean --derivatives {shlex.quote(str(deep))}?"
-    with pytest.raises(DatasetError) as raised:
-        find_dataset(raw / "derivatives")
-    assert raised.value.remedy == f"did you mean {deep}?"
 
 
 def test_derivatives_of_other_packages_only(raw):
