@@ -49,10 +49,6 @@ class NotFetchedError(SettingsError):
     """A file could not be fetched, so no participant who needs it can be processed."""
 
 
-# Files that this process could not fetch, so that it does not try again for each participant.
-_NOT_FETCHED: dict[Path, NotFetchedError] = {}
-
-
 @dataclass(frozen=True)
 class TemplateFlow:
     """TemplateFlow's folder, and whether missing files may be downloaded."""
@@ -98,16 +94,7 @@ class TemplateFlow:
             It is missing, and the program does not download it.
         """
         location = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
-        path, pinned = self._path(location), PINNED.get(location)
-        if has_content(path):
-            return path
-        if pinned is None:
-            raise RunError(
-                f"{path} is missing, and the program does not download it, as it has no digest "
-                "for it",
-                remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",
-            )
-        return self._obtain(path, pinned, f"transform from {origin} to {to}")
+        return self._obtain(location, f"transform from {origin} to {to}", PINNED.get(location), to)
 
     def atlas(self, pinned: PinnedFile) -> Path:
         """Find the image of an atlas, or fetch it if allowed.
@@ -124,44 +111,40 @@ class TemplateFlow:
         NotFetchedError
             It is missing, and the download failed.
         """
-        return self._obtain(self._path(pinned.location), pinned, "atlas")
+        return self._obtain(pinned.location, "atlas", pinned)
 
-    def _path(self, location: str) -> Path:
-        """Return the path of a file of the folder, whether or not it exists."""
+    def _obtain(self, location: str, what: str, pinned: PinnedFile | None, space: str = "") -> Path:
+        """Return a file of the folder; fetch it if it is missing and downloads are allowed."""
         if self.home is None:
             raise RunError(
                 f"TemplateFlow's {location} is needed, but TemplateFlow's folder is unknown",
                 remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {location}",
             )
-        return self.home / location
-
-    def _obtain(self, path: Path, pinned: PinnedFile, what: str) -> Path:
-        """Return a file of the folder; fetch it if it is missing and downloads are allowed."""
+        path = self.home / location
         if has_content(path):
             return path
+        if pinned is None:
+            raise RunError(
+                f"{path} is missing, and the program does not download it, as it has no digest "
+                "for it",
+                remedy=f"fmriprep --output-spaces {space}:res-2, or put such a transform there",
+            )
         size = f" ({pinned.size / 1e6:.0f} MB)" if pinned.size else ""
-        state = "empty" if path.exists() else "missing"
-        missing = f"{path} is {state}: TemplateFlow's {what}{size}"
-        url = f"{self.address}/{pinned.location}"
-        by_hand = f"curl -fL --create-dirs -o '{path}' {url}"
+        missing = f"{path} is missing or empty: TemplateFlow's {what}{size}"
+        by_hand = f"curl -fL --create-dirs -o '{path}' {self.address}/{location}"
         hosts = download_hosts(os.environ, self.address)
-        if not self.download:
-            why = "bids_dtg fetches it"
-        elif not hosts:
-            why = f"the program fetches it if {OFFLINE_VARIABLE} is not set"
-        elif self.plans:
+        if not self.download or not hosts:
+            unless = f"bids_dtg fetches it, unless {OFFLINE_VARIABLE} is set"
+            raise TransformMissingError(missing, remedy=f"{by_hand} ({unless})")
+        if self.plans:
             raise TransformPlannedError(missing, remedy="run without --dry-run to fetch it")
-        else:
-            self._fetch(pinned, path, size, hosts, by_hand)
-            return path
-        raise TransformMissingError(missing, remedy=f"{by_hand} ({why})")
+        self._fetch(pinned, path, size, hosts, by_hand)
+        return path
 
     def _fetch(
         self, file: PinnedFile, path: Path, size: str, hosts: list[str], by_hand: str
     ) -> None:
         """Fetch a file; other processes see either the complete file or none."""
-        if before := _NOT_FETCHED.get(path):
-            raise before
         assert self.home is not None
         may_write = "set TEMPLATEFLOW_HOME to a folder that you may write to"
         try:
@@ -177,13 +160,12 @@ class TemplateFlow:
                 fetched.replace(path)
         except (DownloadError, OutputError, OSError) as err:
             known = err if isinstance(err, DtgError) else OutputError(f"{path}: {err}")
-            _NOT_FETCHED[path] = NotFetchedError(
+            raise NotFetchedError(
                 known.found,
                 expected=known.expected,
                 remedy=f"{known.remedy or may_write}, or fetch it on a machine with a network: "
                 f"{by_hand}; with {OFFLINE_VARIABLE}=1 only participants who need it fail",
-            )
-            raise _NOT_FETCHED[path] from err
+            ) from err
 
 
 def has_content(path: Path) -> bool:

@@ -223,7 +223,7 @@ def test_other_spaces_only(root):
         match=r"sub-01_task-rest is in other spaces only \(MNI152NLin2009cAsym, boldref\), and "
         r".*/anat has no sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm\.h5; "
         r".*/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm\.h5 is missing.*"
-        r"To do: curl .* \(bids_dtg fetches it\)\.$",
+        r"To do: curl .* \(bids_dtg fetches it, unless DTG_OFFLINE is set\)\.$",
     ):
         find_runs(root, "01")
 
