@@ -14,26 +14,21 @@ from bids_dtg.files.download import PinnedFile
 from bids_dtg.files.foreign import Table, matching, open_foreign, read_json_object, read_table
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_packaged
-from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.templateflow import TemplateFlow, has_content
+from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile
+from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import named
 
 # The BIDS dataset of atlases that ships with the program.
 FOLDER = Path(__file__).parent / "atlas_data"
-SPACE = "MNI152NLin6Asym"  # space of all atlases that can be named
 DEFAULT = "Schaefer400"
 NONE = "none"  # value of --atlases for no atlas
 
 _FLAG = "--atlases"
-_IMAGES = (".nii.gz", ".nii")
 _ENTITIES = ("atlas", "seg", "scale")  # entities that identify an atlas
 _PARCELS = re.compile(r"(\d+)Parcels(\d+)Networks")
 _TEMPLATE = re.compile(r"(?:^|[/:_])tpl-([0-9A-Za-z]+)")
 # Depths of images in BIDS datasets of atlases, and in XCP-D's sourcedata/atlases.
 _LEVELS = ("", "*/", "*/*/", "*/*/*/")
-# Entries of `atlas-<label>_description.json` that are copied to the sidecars of tables.
-_FACTS = ("Name", "License", "ReferencesAndLinks")
-_TABLE_WORDS = "tab-separated columns index and name, one row per label"
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class AtlasFile:
     table: str | None = None  # path of the table that names were read from
     # These map points of the model's space to the image's; empty if both are in one space.
     transforms: tuple[TransformFile, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)  # name, licence, what to cite
+    facts: Mapping[str, Any] = field(default_factory=dict)  # licence, what to cite
 
 
 def entities_of(given: Mapping[str, str]) -> dict[str, str]:
@@ -164,7 +159,7 @@ def _find(
     asked: str | Path, space: str, templateflow: TemplateFlow, datasets: Sequence[Path]
 ) -> AtlasFile:
     text = str(asked)
-    if isinstance(asked, Path) or "/" in text or text.endswith(_IMAGES):
+    if isinstance(asked, Path) or "/" in text or text.endswith(IMAGES):
         path = expand_home(text, _FLAG)
         plain = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "atlas"
         return _from_image(path, entities_of(_pairs(path.name)) or {"atlas": plain})
@@ -252,10 +247,7 @@ def _images_below(root: Path) -> list[Path]:
 
 
 def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
-    with open_foreign(image):
-        pass
-    if not has_content(image):
-        raise ForeignFileError(f"{image} has no content", remedy="fetch it")
+    open_foreign(image).close()
     if (space := _stated_space(image)) is None:
         raise SettingsError(
             f"{_FLAG}: the space of {image} is not stated",
@@ -264,10 +256,9 @@ def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
             remedy=f"if it is in {SPACE}, call it atlas-LABEL_space-{SPACE}_dseg.nii.gz",
         )
     table = _table(image)
-    names = _names(table) if table else None
-    return AtlasFile(
-        image, entities, space, names, str(table.path) if table else None, facts=_facts(image)
-    )
+    if table is None:
+        return AtlasFile(image, entities, space)
+    return AtlasFile(image, entities, space, _names(table), str(table.path))
 
 
 def _in_space(file: AtlasFile, space: str, templateflow: TemplateFlow) -> AtlasFile:
@@ -310,16 +301,6 @@ def _beside(image: Path, extension: str) -> Path:
     return image.with_name(image.name.partition(".nii")[0] + extension)
 
 
-def _facts(image: Path) -> dict[str, Any]:
-    """Read `atlas-<label>_description.json` of a dataset; return nothing if it is missing."""
-    name = f"atlas-{_pairs(image.name).get('atlas')}_description.json"
-    for folder in image.parents[:3]:
-        if (folder / name).is_file():
-            content = read_json_object(folder / name)
-            return {key: content[key] for key in _FACTS if key in content}
-    return {}
-
-
 def _table(image: Path) -> Table | None:
     """Find the table of an image's labels: next to it, or one whose entities apply to it."""
     own = _pairs(image.name).items()
@@ -346,7 +327,8 @@ def _names(table: Table) -> dict[int, str]:
             raise ValueError("two rows have the same index")
     except (ValueError, KeyError) as err:
         raise SettingsError(
-            f"{_FLAG}: the table {table.path} cannot be read: {err}", expected=_TABLE_WORDS
+            f"{_FLAG}: the table {table.path} cannot be read: {err}",
+            expected="tab-separated columns index and name, one row per label",
         ) from err
     named = [name for _, name in rows]
     return {index: f"{name} {index}" if named.count(name) > 1 else name for index, name in rows}

@@ -102,7 +102,9 @@ def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
     path = tmp_path / KNOWN["schaefer100"].pinned.location
     path.parent.mkdir(parents=True)
     path.touch()
-    with pytest.raises(SettingsError, match=r"Schaefer100: .*100Parcels7Networks.* is empty"):
+    with pytest.raises(
+        SettingsError, match=r"Schaefer100: .*100Parcels7Networks.* is missing or empty"
+    ):
         _find("Schaefer100", tmp_path)
     _image(path)
     path.with_name(path.name.replace("_res-02", "").replace(".nii.gz", ".tsv")).write_text(
@@ -150,13 +152,9 @@ def test_parcels_that_share_a_name_get_their_number(tmp_path):
     assert _find(path).names == {1: "Insula 1", 2: "Insula 2", 3: "3"}
 
 
-def test_empty_missing_and_no_files_are_named(tmp_path):
-    empty = tmp_path / f"atlas-A_space-{SPACE}_dseg.nii.gz"
+def test_missing_and_no_files_are_named(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
-        _find(empty)
-    empty.touch()
-    with pytest.raises(SettingsError, match="has no content"):
-        _find(empty)
+        _find(tmp_path / f"atlas-A_space-{SPACE}_dseg.nii.gz")
     with pytest.raises(SettingsError, match="it is a folder"):
         _find(f"{tmp_path}/")
 
@@ -171,14 +169,10 @@ def test_a_bids_data_set_of_atlases(tmp_path, below):
     _image(root / "tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_atlas-Mine_scale-200_dseg.nii")
     (root / "atlas-Mine_scale-200_dseg.tsv").write_text("index\tname\n1\tone\n3\tthree\n")
     (root / "dataset_description.json").write_text('{"Name": "x", "DatasetType": "atlas"}')
-    (root / "atlas-Mine_description.json").write_text(
-        '{"Name": "My atlas", "License": "CC0", "Species": "human"}'
-    )
     (folder,) = atlas_datasets([f"atlas={tmp_path}", "fmriprep=/nowhere"])
     found = _find("mine_scale-200", None, folder)
     assert found.image.name == f"tpl-{SPACE}_atlas-Mine_scale-200_res-2_dseg.nii.gz"
     assert found.names == {1: "one", 3: "three"}
-    assert found.facts == {"Name": "My atlas", "License": "CC0"}
     with pytest.raises(SettingsError, match="may be Mine_scale-100, Mine_scale-200"):
         _find("Mine", None, folder)
 
