@@ -17,10 +17,7 @@ _FOLDERS = ("func", "beh")
 
 
 def find_events(
-    root: Path,
-    tasks: Sequence[str] = (),
-    participants: Sequence[str] = (),
-    sessions: Sequence[str] = (),
+    root: Path, tasks: Sequence[str] = (), sessions: Sequence[str] = ()
 ) -> tuple[NamedFile, ...]:
     """Find the event files of a raw dataset, sorted by participant, session, task and run.
 
@@ -31,29 +28,21 @@ def find_events(
     ----------
     root
         Root folder of the dataset.
-    tasks, participants, sessions
+    tasks, sessions
         Requested labels, with or without their entity; empty for all.
 
     Raises
     ------
     DatasetError
-        The folder cannot be listed, lacks a requested participant, or has no such file.
+        The folder cannot be listed, or has no such file.
     SettingsError
         A request is not a valid label.
     """
-    people = participants_in(root)
-    asked = [plain_label(label, "sub") for label in participants]
-    if absent := [label for label in asked if label not in people]:
-        raise DatasetError(
-            f"{root} has no folder of {named([f'sub-{label}' for label in absent])}",
-            expected=f"one of {named([f'sub-{label}' for label in people])}",
-        )
     wanted = [plain_label(task, "task") for task in tasks]
     visits = [plain_label(session, "ses") for session in sessions]
     files = tuple(
         file
-        for person in people
-        if not asked or person in asked
+        for person in participants_in(root)
         for file in events_of(root / f"sub-{person}", person)
         if (not wanted or file.task in wanted) and (not visits or file.session in visits)
     )

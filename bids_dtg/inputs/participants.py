@@ -222,7 +222,7 @@ class Families:
 
     by_label: Mapping[str, str]  # label -> family; participants not listed count as unrelated
     source: str  # the table and its column; empty if there is none
-    trouble: tuple[str, ...] = ()  # one line per table that could not be used
+    trouble: str = ""  # why the first table could not be used, if no other has families
     absent: str = "no column family_id in participants.tsv or .csv"  # why none are known
     copies: tuple[tuple[str, ...], ...] = ()  # labels with the same rest, which form one family
 
@@ -234,9 +234,9 @@ class Families:
         SettingsError
             The message names the table and its fault.
         """
-        if self.trouble and not self.by_label:
+        if self.trouble:
             raise SettingsError(
-                f"the families are not known: {self.trouble[0].removeprefix('warning: ')}",
+                f"the families are not known: {self.trouble}",
                 expected="a table with the columns participant_id and family_id, or none",
                 remedy="repair or remove it, or give a split with --split-file, as a random split "
                 "may have relatives on both sides",
@@ -259,12 +259,12 @@ class Families:
     ) -> str:
         """Describe the number of families or, if none are known, the consequence."""
         known = [self.by_label[label] for label in labels if label in self.by_label]
+        if not known:
+            return f"families: none are known ({self.trouble or self.absent}): {unknown}"
         words = f"families: {len(set(known))} of {counted(len(known), 'participant')}"
         rest = len(labels) - len(known)
-        alone = f"; {rest} without a family count as unrelated" if known and rest else ""
-        none = f"families: none are known ({self.absent}): {unknown}"
-        found = f"{words} ({self.source}){alone}" if known else none
-        return "; ".join((found, *self.trouble))
+        alone = f"; {rest} without a family count as unrelated" if rest else ""
+        return f"{words} ({self.source}){alone}"
 
 
 def read_families(
@@ -280,20 +280,20 @@ def read_families(
     SettingsError
         The table has another spelling of one of `labels`, the participants in question.
     """
-    trouble = []
+    trouble = ""
     for path in dict.fromkeys((*tables, *(root / name for root in roots for name in _TABLES))):
         if not path.exists():
             continue
         try:
             table = read_participants(path)
         except SettingsError as err:
-            trouble.append(f"warning: {err.found}")
+            trouble = trouble or err.found
             continue
         column = table.first_of(FAMILY_COLUMNS)
         if column is not None and column.texts:
             table.require_labels(labels)
-            return Families(column.texts, f"{path}, column {column.name}", tuple(trouble))
-    return Families({}, "", tuple(trouble))
+            return Families(column.texts, f"{path}, column {column.name}")
+    return Families({}, "", trouble)
 
 
 def read_sets(

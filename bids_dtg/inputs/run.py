@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -241,22 +241,6 @@ def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool
 def without(name: BidsName, keys: Collection[str]) -> BidsName:
     """Return a name without some entities."""
     return replace(name, entities=tuple(pair for pair in name.entities if pair[0] not in keys))
-
-
-def two_alike(items: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[_T, _T] | None:
-    """Return the first two items with the same key; None if all keys differ.
-
-    Examples
-    --------
-    >>> two_alike(["A1", "b", "a1"], str.casefold)
-    ('A1', 'a1')
-    """
-    known: dict[Hashable, _T] = {}
-    for item in items:
-        other = known.setdefault(key(item), item)
-        if other is not item:
-            return other, item
-    return None
 
 
 def without_joins(

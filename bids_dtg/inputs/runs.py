@@ -25,7 +25,6 @@ from bids_dtg.inputs.run import (
     having,
     named_files,
     natural_order,
-    two_alike,
     without_joins,
 )
 from bids_dtg.inputs.selection import Selection, narrow
@@ -340,18 +339,17 @@ def _require_measured_once(files: list[NamedFile], who: str) -> None:
     Their names differ only in zeros before a number, upper and lower case, or the entities of
     reconstructions, configurations and parts.
     """
-
-    def measurement(file: NamedFile) -> list[tuple[str, str]]:
-        return [(key, plain_index(key, own)) for key, own in file.measured if key not in _MADE]
-
-    if pair := two_alike(files, lambda file: tuple(measurement(file))):
-        one, other = sorted(file.path for file in pair)
-        raise RunError(
-            f"{who} has two files of one measurement, {one} and {other}",
-            expected="one of them, as each would count as a run",
-            remedy="remove or rename one, or choose with --bids-filter-file, as in "
-            '{"bold": {"reconstruction": "A"}}',
-        )
+    known: dict[tuple[tuple[str, str], ...], Path] = {}
+    for file in files:
+        entities = ((key, own) for key, own in file.measured if key not in _MADE)
+        plain = tuple((key, plain_index(key, own)) for key, own in entities)
+        if (other := known.setdefault(plain, file.path)) != file.path:
+            raise RunError(
+                f"{who} has two files of one measurement, {other} and {file.path}",
+                expected="one of them, as each would count as a run",
+                remedy="remove or rename one, or choose with --bids-filter-file, as in "
+                '{"bold": {"reconstruction": "A"}}',
+            )
 
 
 def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[Choice]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import ForeignFileError, RunError, SettingsError, did_you_mean
+from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import read_json, reading
 from bids_dtg.files.names import ENTITY_ORDER, plain_label, same_label
 from bids_dtg.inputs.run import NamedFile, is_rest
@@ -133,12 +133,8 @@ def read_filter_file(path: Path) -> dict[str, Any]:
         would otherwise let unwanted runs in.
     """
     option, example = f"--bids-filter-file {path}", 'e.g. {"bold": {"acquisition": "mb"}}'
-    try:
+    with reading(path, SettingsError):
         content = read_json(path)
-    except ForeignFileError as err:
-        raise err.as_kind(
-            SettingsError, "--bids-filter-file ", expected=f"JSON, {example}"
-        ) from err
     bold = content.get("bold", None if content else {}) if isinstance(content, dict) else None
     if not isinstance(bold, dict):
         raise SettingsError(f"{option} has no filters for 'bold'", expected=example)
@@ -149,12 +145,9 @@ def read_filter_file(path: Path) -> dict[str, Any]:
                 expected=f"one of {', '.join(sorted(_KNOWN))}",
                 remedy=did_you_mean(key, _KNOWN),
             )
-        values = value if isinstance(value, list) else [value]
-        if not values or not all(one is None or type(one) in (str, int) for one in values):
-            raise SettingsError(
-                f"{option}: the value of {key} is not a filter",
-                expected='a text, a number, null, "*", or a list of these',
-            )
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and type(one) not in (str, int):
+                raise SettingsError(f"{option}: {key} is {one}", expected="texts or numbers")
     return {_KNOWN[key]: value for key, value in bold.items()}
 
 

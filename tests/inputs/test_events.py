@@ -30,7 +30,7 @@ def test_files_are_found_in_order(tmp_path):
         ("01", "b", "go", None),
         *(("02", None, "go", run) for run in ("1", "2", "10")),
     ]
-    assert len(find_events(tmp_path, ["task-go"], ["sub-01"], ["b"])) == 1
+    assert len(find_events(tmp_path, ["task-go"], ["b"])) == 1
 
 
 def test_other_names_are_left_out(tmp_path):
@@ -45,7 +45,6 @@ def test_other_names_are_left_out(tmp_path):
     ("asked", "error", "message"),
     [
         ({"tasks": ["stop"]}, DatasetError, "no event files for the tasks stop"),
-        ({"participants": ["07"]}, DatasetError, "no folder of sub-07. Expected: one of sub-01"),
         ({"tasks": ["*"]}, SettingsError, r"'\*' is not a label"),
     ],
 )

@@ -138,7 +138,7 @@ def test_no_families_are_told(tmp_path, table):
 def test_a_malformed_table_is_one_line(tmp_path, content, fact):
     (tmp_path / "participants.tsv").write_bytes(content)
     line = read_families((tmp_path,)).line(["01"])
-    assert f"warning: {tmp_path / 'participants.tsv'}" in line
+    assert f"none are known ({tmp_path / 'participants.tsv'}" in line
     assert fact in line
     assert "\n" not in line
 
