@@ -78,14 +78,14 @@ class Anatomy:
         Raises
         ------
         RunError
-            The image is missing, or there are several.
+            The image is missing.
         """
         for folder in self.folders:
             files = _files_of(self.participant, folder, "_T1w.nii*")
             if found := having(
                 files, suffix=T1W, extension=IMAGES, desc="preproc", space=(None, T1W)
             ):
-                return _only(found, "images desc-preproc_T1w in T1w space")
+                return found[0].path
         raise self._lacks(
             "desc-preproc_T1w.nii.gz",
             expected="the T1w image of fMRIPrep in its own space",
@@ -114,7 +114,7 @@ class Anatomy:
         TransformMissingError
             TemplateFlow's transform is needed, but is not on this machine.
         RunError
-            There is no suitable transform, or there are several files of one transform.
+            There is no suitable transform.
 
         Examples
         --------
@@ -136,7 +136,7 @@ class Anatomy:
         Raises
         ------
         RunError
-            There is no such file, or there are several.
+            There is no such file.
         """
         if own := self._own(origin, to):
             return own
@@ -193,7 +193,7 @@ class Anatomy:
         for folder in self.folders:
             ends = {"from": origin, "to": to}
             if found := transform_files(folder, self.participant, **ends):
-                return TransformFile(_only(found, f"transforms from {origin} to {to}"))
+                return TransformFile(found[0].path)
         return None
 
     def _no_transform(self, origin: str, to: str) -> RunError:
@@ -252,14 +252,6 @@ def transform_files(folder: Path, participant: str, **wanted: str) -> list[Named
 def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
     """List files in a folder that are named after the participant; others are ignored."""
     return named_files(folder.glob(f"sub-{participant}_*{pattern}"))
-
-
-def _only(files: list[NamedFile], what: str) -> Path:
-    """Return the path of the only file found; refuse several."""
-    if len(files) > 1:
-        names = ", ".join(file.path.name for file in files)
-        raise RunError(f"{files[0].path.parent} has several {what}: {names}", expected="one")
-    return files[0].path
 
 
 @dataclass(frozen=True)
@@ -385,19 +377,15 @@ def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Si
         files = _files_of(anatomy.participant, folder, "hemi-*.surf.gii")
         on_fslr, native = Sides(), Sides()
         for side in _SIDES:
-            own = partial(_first, files, extension=".surf.gii", hemi=side)
-            if path := own(suffix="midthickness", space="fsLR", den="32k", desc=descs):
-                on_fslr[side] = SurfaceSide(path)
-            path = own(suffix="midthickness", space=None, den=None, desc=descs)
+            own = partial(having, files, extension=".surf.gii", hemi=side)
+            if ready := own(suffix="midthickness", space="fsLR", den="32k", desc=descs):
+                on_fslr[side] = SurfaceSide(ready[0].path)
+            middle = own(suffix="midthickness", space=None, den=None, desc=descs)
             sphere = own(suffix="sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
-            if path and sphere:
+            if middle and sphere:
                 other = own(suffix="sphere", space=("fsaverage", None), den=None, desc="reg")
-                native[side] = SurfaceSide(path, sphere, other)
+                paths = (file.path for file in (middle[0], sphere[0], *other[:1]))
+                native[side] = SurfaceSide(*paths)
         place = folder.relative_to(anatomy.root)
         yield f"midthickness on fsLR's mesh of {place}", on_fslr
         yield f"midthickness of {place}, moved to fsLR's mesh", native
-
-
-def _first(files: list[NamedFile], **wanted: str | tuple[str | None, ...] | None) -> Path | None:
-    found = having(files, **wanted)
-    return found[0].path if found else None

@@ -335,10 +335,7 @@ def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
     if len(counts) < len(names):
         raise DatasetError(
             f"{array.title} has the name '{counts.most_common(1)[0][0]}' twice",
-            expected="each name once",
-            remedy="give each session in a separate file, with the key session"
-            if of_people
-            else None,
+            expected="each name once, as each session is a file of its own",
         )
     return names
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError, SettingsError, did_you_mean
 from bids_dtg.files.download import PinnedFile
-from bids_dtg.files.foreign import Table, matching, open_foreign, read_json_object, read_table
+from bids_dtg.files.foreign import Table, matching, open_foreign, read_table
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_packaged
-from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile
+from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile, stated_space
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import named
 
@@ -26,7 +26,6 @@ NONE = "none"  # value of --atlases for no atlas
 _FLAG = "--atlases"
 _ENTITIES = ("atlas", "seg", "scale")  # entities that identify an atlas
 _PARCELS = re.compile(r"(\d+)Parcels(\d+)Networks")
-_TEMPLATE = re.compile(r"(?:^|[/:_])tpl-([0-9A-Za-z]+)")
 # Depths of images in BIDS datasets of atlases, and in XCP-D's sourcedata/atlases.
 _LEVELS = ("", "*/", "*/*/", "*/*/*/")
 
@@ -285,15 +284,7 @@ def _stated_space(image: Path) -> str | None:
     """Return the space of an image from its name, its sidecar or TemplateFlow's folder name."""
     given = _pairs(image.name)
     space = given.get("space") or given.get("tpl")
-    sidecar = _beside(image, ".json")
-    if space is None and sidecar.is_file():
-        reference = read_json_object(sidecar).get("SpatialReference")
-        if isinstance(reference, dict):
-            reference = reference.get("VolumeReference")
-        if isinstance(reference, str) and reference.strip():
-            template = _TEMPLATE.search(reference)
-            space = template[1] if template else reference
-    space = space or _pairs(image.parent.name).get("tpl")
+    space = space or stated_space([_beside(image, ".json")]) or _pairs(image.parent.name).get("tpl")
     return f"{space}+{given['cohort']}" if space and "cohort" in given else space
 
 

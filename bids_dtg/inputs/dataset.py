@@ -17,7 +17,7 @@ from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.atlases import names_atlases
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
-from bids_dtg.notices import counted
+from bids_dtg.notices import counted, named
 from bids_dtg.settings import InputChoice, InputType
 
 MOUNT_REMINDER = (
@@ -203,10 +203,7 @@ def choose_participants(
 
 def seen(root: Path) -> str:
     """List a few entries of a folder, for messages."""
-    names = sorted(path.name for path in root.iterdir())
-    if not names:
-        return "nothing at all"
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return named(sorted(path.name for path in root.iterdir())) or "nothing at all"
 
 
 def split_named_path(text: str) -> tuple[str | None, str]:
@@ -217,10 +214,10 @@ def split_named_path(text: str) -> tuple[str | None, str]:
     >>> split_named_path("fmriprep=/data/day=1"), split_named_path("/data/day=1")
     (('fmriprep', '/data/day=1'), (None, '/data/day=1'))
     """
-    named = _NAMED.fullmatch(text)
-    if named is None or Path(text).exists():
+    match = _NAMED.fullmatch(text)
+    if match is None or Path(text).exists():
         return None, text
-    return named["package"], named["path"]
+    return match["package"], match["path"]
 
 
 def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
@@ -240,11 +237,8 @@ def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoic
         if kind and kind not in STUDIES and input_type in ("auto", kind):
             found.append((expand_home(place, "--derivatives"), kind))
     if len(found) != 1:
-        title = "fMRIPrep derivatives" if input_type == "auto" else TITLES[input_type]
         raise DatasetError(
-            f"--derivatives names {len(found)} folders: {', '.join(str(p) for p, _ in found)}"
-            if found
-            else f"--derivatives names no {title}: {', '.join(derivatives)}",
+            f"--derivatives names {', '.join(derivatives)}",
             expected="one of fmriprep=PATH, xcpd=PATH or PATH",
         )
     ((path, only),) = found
@@ -318,11 +312,7 @@ def _read_description(root: Path) -> dict[str, Any]:
             remedy=f"did you mean {near[0]}?" if near else None,
         ) from err
     except ForeignFileError as err:
-        raise err.as_kind(
-            DatasetError,
-            expected='a JSON object, e.g. {"Name": "…"}',
-            remedy=err.remedy or "repair the file",
-        ) from err
+        raise err.as_kind(DatasetError) from err
 
 
 def _generators(description: Mapping[str, Any]) -> list[str]:

@@ -60,19 +60,15 @@ class Column:
         return bool(self.numbers)
 
     def of(self, labels: Iterable[str]) -> Column:
-        """Return the column of some participants; 1 and 1.0 become one level.
+        """Return the column of some participants.
 
         Examples
         --------
-        >>> Column("group", {"01": "1", "02": "1.0", "03": "0"}).of(["01", "02"]).levels
-        ('1',)
+        >>> Column("group", {"01": "a", "02": "a", "03": "b"}).of(["01", "02"]).levels
+        ('a',)
         """
-        own = Column(
-            self.name, {label: self.texts[label] for label in labels if label in self.texts}
-        )
-        first = {number: own.texts[label] for label, number in reversed([*own.numbers.items()])}
-        alike = {label: first[number] for label, number in own.numbers.items()}
-        return Column(self.name, alike) if alike else own
+        texts = {label: self.texts[label] for label in labels if label in self.texts}
+        return Column(self.name, texts)
 
     @property
     def levels(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to
+from bids_dtg.files.text import read_json
 
 SPACE = "MNI152NLin6Asym"  # space of the published models, and of HCP and UK Biobank
 # The run's own grid, for which fMRIPrep gives no space or one of these.
@@ -31,6 +32,8 @@ STORAGE = frozenset(
 # Entities that derivatives may lack, as fMRIPrep combines echoes, and magnitude and phase.
 COMBINED = frozenset({"echo", "part"})
 
+# A template's name in a sidecar: within a file's name (tpl-...), or alone.
+_TEMPLATE = re.compile(r".*?tpl-([0-9A-Za-z]+).*|(?!orig$)([0-9A-Za-z]+)", re.DOTALL)
 _JOINED = frozenset({"run", "dir"})  # entities that joined series lack
 
 _T = TypeVar("_T")
@@ -241,6 +244,15 @@ def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool
 def without(name: BidsName, keys: Collection[str]) -> BidsName:
     """Return a name without some entities."""
     return replace(name, entities=tuple(pair for pair in name.entities if pair[0] not in keys))
+
+
+def stated_space(sidecars: Iterable[Path]) -> str | None:
+    """Return the template that the first of some JSON files names; missing files are ignored."""
+    for content in map(read_json, sidecars):
+        for key in ("SpatialReference", "Space"):
+            if match := _TEMPLATE.fullmatch(str(content.get(key, ""))):
+                return match[1] or match[2]
+    return None
 
 
 def without_joins(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.foreign import files_below, require_contents
 from bids_dtg.files.names import parse_name, plain_index
-from bids_dtg.files.sidecars import repetition_time, stated_repetition_time, stated_residual_dof
+from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
 from bids_dtg.inputs.dataset import InputDataset, participants_of
 from bids_dtg.inputs.run import (
     IMAGES,
@@ -210,24 +209,16 @@ def _study_runs(
     folders = person_folders(study, root, participant)
     if not folders:
         raise _no_participant(root, participant)
-    asked = [folder for folder in folders if selection.takes(folder.session)] or folders
     found: dict[Path, RestRun] = {}
-    for folder in asked:
+    for folder in folders:
         try:
             found |= {run.bold: run for run in study.runs(folder, dense=rule.model == PARCELS)}
         except RunError:
-            if len(asked) == 1:
+            if len(folders) == 1:
                 raise  # with several sessions, one without rest does not matter
     chosen = selection.of([run.named for run in found.values()], who)
     _require_measured_once(chosen, who)
-    return [
-        replace(
-            run,
-            tr_seconds=next(map(stated_repetition_time, run.sidecars), None),
-            dof_stated=stated_residual_dof(run.sidecars),
-        )
-        for run in (found[file.path] for file in chosen)
-    ]
+    return [found[file.path] for file in chosen]
 
 
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:

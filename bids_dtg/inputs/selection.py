@@ -39,10 +39,6 @@ class Selection:
     tasks: Sequence[str] = ()  # empty for tasks whose names begin with "rest"
     filters: Mapping[str, Any] = field(default_factory=dict)  # from `read_filter_file`
 
-    def takes(self, session: str | None) -> bool:
-        """Return whether a session, given by its plain label, is requested."""
-        return not self.sessions or session in [plain_label(each, "ses") for each in self.sessions]
-
     def of(self, files: list[NamedFile], who: str) -> list[NamedFile]:
         """Keep the series of the requested sessions and tasks.
 

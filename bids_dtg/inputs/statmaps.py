@@ -15,9 +15,8 @@ from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
 from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, reading
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import expand_home
-from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
-from bids_dtg.inputs.run import IMAGES, PARCEL_MAPS, PARCEL_SERIES, PARCELS, SPACE
+from bids_dtg.inputs.run import IMAGES, PARCEL_MAPS, PARCEL_SERIES, PARCELS, SPACE, stated_space
 from bids_dtg.inputs.studies import HCP, holds_study, person_folders
 from bids_dtg.notices import counted, named
 
@@ -30,8 +29,6 @@ _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
 _OF_PARCELS = (*PARCEL_MAPS, PARCEL_SERIES[0])
 # Maps that this program predicted are not measured maps.
 _OURS = re.compile("_desc-(synthetic|halfwidth[0-9A-Za-z]*|connectome|group(Mean|Sd))_")
-# A template's name in a sidecar: within a file's name (tpl-...), or alone.
-_TEMPLATE = re.compile(r".*?tpl-([0-9A-Za-z]+).*|(?!orig$)([0-9A-Za-z]+)", re.DOTALL)
 _FIELDS = {"path", "statistic", "contrast", "contrasts", "space", "task"}  # of a pattern
 _BRACES = re.compile(r"\{([a-z]+)\}")
 # Folder of an HCP analysis, as TaskfMRILevel2.sh names it: tfMRI_WM_hp200_s2_level2_MSMAll.feat.
@@ -171,7 +168,7 @@ def name_targets(
     tasks: dict[str, set[str]] = {}
     for one in maps:
         tasks.setdefault(plain_contrast(one.contrast), set()).add(one.task or "")
-    made, several = [], {}
+    made, several = [], set[str]()
     for one in maps:
         own = plain_contrast(one.contrast)
         of = tasks[own] - {""}
@@ -184,14 +181,11 @@ def name_targets(
         joined = f"{one.task or ''}{one.contrast[:1].upper()}{one.contrast[1:]}"
         renamed = own not in known and plain_contrast(joined) in known
         if len(of) > 1:
-            several[one.contrast] = len(of)
+            several.add(one.contrast)
             renamed |= plain_contrast(one.task or "") != known.get(own)
         made.append(replace(one, contrast=joined) if renamed else one)
-    words = "; ".join(
-        f"{label} occurs in {counted(number, 'task')}, whose names are put before it"
-        for label, number in sorted(several.items())
-    )
-    return tuple(made), f"contrasts of different tasks are different targets: {words}" * bool(words)
+    words = f"names of tasks are put before contrasts of several: {', '.join(sorted(several))}"
+    return tuple(made), words * bool(several)
 
 
 # --- The choice of maps
@@ -288,10 +282,8 @@ def _of_files(files: Sequence[StatMap]) -> StatMap:
                     f"sub-{one.participant} has two {statistic} maps of {one.contrast}: "
                     f"{min(other, path)} and {max(other, path)}",
                     expected="one map over all runs of a session",
-                    remedy="combine runs at the subject level (FitLins; nilearn's "
-                    "compute_fixed_effects), give the folder of one level (node-subjectLevel), or "
-                    "select files with a TOML file of patterns: -d statmaps=maps.toml "
-                    "(docs/reference/statmaps.md)",
+                    remedy="combine runs at the subject level, give the folder of one level, or "
+                    "select files: -d statmaps=maps.toml (docs/reference/statmaps.md)",
                 )
     return replace(files[0], files=found, run=None)
 
@@ -310,9 +302,8 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> Statistic:
             return statistic
     present = sorted({name for statmap in maps for name in statmap.files})
     raise DatasetError(
-        f"the measured maps are {' and '.join(present)} maps, but no statistic is available for "
-        "all participants",
-        expected="one statistic for all participants",
+        f"the measured maps are {' and '.join(present)} maps",
+        expected="a statistic that all participants have",
     )
 
 
@@ -419,22 +410,17 @@ def _by_names(root: Path) -> Iterator[StatMap]:
                 contrast=given["contrast"],
                 files={statistic: path},
                 task=given.get("task"),
-                space=space or _space_of_sidecars(path, name.extension, root),
+                space=space or stated_space(_sidecars(path, name.extension, root)),
                 # HCP's runs are named by direction.
                 run="-".join(given[key] for key in ("dir", "run") if key in given) or None,
             )
 
 
-def _space_of_sidecars(path: Path, extension: str, root: Path) -> str | None:
-    """Return the template named by the sidecar of a map, of its contrast or of all maps."""
+def _sidecars(path: Path, extension: str, root: Path) -> list[Path]:
+    """Return the places of the sidecars of a map, of its contrast and of all maps."""
     stem = path.name.removesuffix(extension)
     of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
-    beside = [path.with_name(f"{own}.json") for own in (stem, of_contrast)]
-    for content in map(read_json, (*beside, root / "statmap.json")):
-        for key in ("SpatialReference", "Space"):
-            if match := _TEMPLATE.fullmatch(str(content.get(key, ""))):
-                return match[1] or match[2]
-    return None
+    return [path.with_name(f"{own}.json") for own in (stem, of_contrast)] + [root / "statmap.json"]
 
 
 def _in_hcp_folders(root: Path) -> Iterator[StatMap]:

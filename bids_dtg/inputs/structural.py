@@ -166,14 +166,14 @@ class StructuralSource:
             No matrix or more than one fits; the message lists them.
         """
         if (key := self.key) is not None:
-            named_so = [one for one in found if one.key == key]
-            named_so = named_so or [one for one in found if key in f"{one.path.name} {one.key}"]
-            if not named_so:
+            exact = [one for one in found if one.key == key]
+            chosen = exact or [one for one in found if key in f"{one.path.name} {one.key}"]
+            if not chosen:
                 raise RunError(
                     f"no structural connectome in {found[0].path} is named '{key}'",
                     expected=f"one of {_choices(found)}",
                 )
-            found = named_so
+            found = chosen
         fitting, misfits = [], []
         for matrix in found:
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import BidsName
+from bids_dtg.files.sidecars import stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import (
     NATIVE,
     PARCELS,
@@ -108,8 +109,8 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     paths = sorted(results.glob("rfMRI_*"))
     found = [run for path in paths if (run := _hcp_run(folder, path, dense=dense))]
     if not found:
-        there = next(results.glob("rfMRI_*/*clean.dtseries.nii"), None)
-        there = there or next(results.glob("rfMRI_*/rfMRI_*.nii.gz"), None)
+        patterns = "rfMRI_*/*clean.dtseries.nii", "rfMRI_*/rfMRI_*.nii.gz"
+        there = next((path for pattern in patterns for path in results.glob(pattern)), None)
         raise RunError(
             f"{results} has no cleaned resting run" + (f", only {there.name}" if there else ""),
             expected="rfMRI_*/rfMRI_*_hp2000_clean.nii.gz, or _hp2000_clean_rclean_tclean.nii.gz",
@@ -188,7 +189,8 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
             )
         space, transforms = NATIVE, (TransformFile(warp, warped=native),)
         reason = f"native space with FSL's warp {warp.name}, as there is no warped series"
-    sidecar, mask = ica.parent / "rfMRI.json", bold.parent / "mask.nii.gz"
+    sidecars = tuple(filter(_there, [ica.parent / "rfMRI.json"]))
+    mask = bold.parent / "mask.nii.gz"
     # Next to warped series elsewhere, the mask is that of the native series.
     has_mask = (bold == native or bold.parent.name == "reg_standard") and _there(mask)
     run = RestRun(
@@ -198,7 +200,9 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
         space=space,
         root=folder.path.parent,
         mask=mask if has_mask else None,
-        sidecars=(sidecar,) if _there(sidecar) else (),
+        sidecars=sidecars,
+        tr_seconds=next(map(stated_repetition_time, sidecars), None),
+        dof_stated=stated_residual_dof(sidecars),
         transforms=transforms,
         space_reason=reason,
         cleaned_before=True,

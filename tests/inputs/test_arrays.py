@@ -110,7 +110,7 @@ ODD = np.array([{"a": 1}], object)
         ({"people": ODD.repeat(3)}, "Object arrays cannot be loaded when allow_pickle=False"),
         ({"people": np.array([b"a", b"\xe9", b"c"])}, r"all\.npz cannot be read"),
         ({"people": [1.0, 2.0, 3.0]}, "people is float64"),
-        ({"people": ["a", "A", "b"]}, "has the name 'a' twice.*To do: give each session"),
+        ({"people": ["a", "A", "b"]}, "has the name 'a' twice.*each session is a file"),
         ({"people": ["a", "../b", "c"]}, r"has the name '\.\./b'"),
         ({"places": ["x"] * 5}, "the name 'x' twice"),
         ({"places": [""] * 5}, "has an empty name"),
