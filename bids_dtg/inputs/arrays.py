@@ -76,11 +76,6 @@ class StoredArray:
         """The array, for messages."""
         return f"{self.path}: {self.key}"
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of its axes."""
-        return tuple(self.values.shape)
-
     def of(self, label: str) -> Array:
         """Read a person's row; raise a DatasetError if it is damaged."""
         with reading(self.path, DatasetError):
@@ -250,10 +245,10 @@ def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[s
     }
     for name, array in arrays.items():
         axes, kinds = _AXES.get(name), "biuf" if name in _NUMBERS else "biufSUO"
-        right = axes is None or len(axes) == len(array.shape)
-        if not right or 0 in array.shape or array.values.dtype.kind not in kinds:
+        right = axes is None or len(axes) == len(array.values.shape)
+        if not right or 0 in array.values.shape or array.values.dtype.kind not in kinds:
             raise DatasetError(
-                f"{array.title} is {array.values.dtype} of shape {array.shape}",
+                f"{array.title} is {array.values.dtype} of shape {array.values.shape}",
                 expected=f"{'numbers' if name in _NUMBERS else 'numbers or text'}, not empty"
                 + (f", ({', '.join(axes)})" if axes else ""),
             )
@@ -310,7 +305,7 @@ def _require_same_sizes(found: Sequence[Mapping[str, StoredArray]]) -> int:
     """Refuse arrays whose axes have different lengths; return the number of places."""
     sizes: dict[str | Path, tuple[int, str]] = {}
     for name, array in (pair for file in found for pair in file.items()):
-        for axis, size in zip(_AXES.get(name, ()), array.shape, strict=False):
+        for axis, size in zip(_AXES.get(name, ()), array.values.shape, strict=False):
             if axis == "frames":
                 continue
             of = array.path if axis == "people" else axis  # each file may have other people

@@ -72,8 +72,6 @@ def read_region_maps(
 
 
 _TABLE = "dk68_positions.tsv"
-# A hemisphere and a region: ctx-lh-insula, lh_insula, L_insula, lh.insula, Left insula.
-_NAME = re.compile(r"(?:ctx[-_. ])?(?P<side>l|r)(?:h|eft|ight)?[-_. ](?P<region>\w+)", re.ASCII)
 
 
 def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
@@ -113,9 +111,10 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
 
 
 def _key(name: str) -> tuple[str, str]:
-    """Return the side (l, r) and the region in a name; both are empty if it has none."""
-    found = _NAME.fullmatch(name.strip().lower())
-    return (found["side"], found["region"]) if found else ("", "")
+    """Return the hemisphere and the plain region in a name, as (left, insula) of ctx-lh-insula."""
+    name = name.lower()
+    region = re.sub("[^a-z0-9]", "", _SIDE.sub("", name, count=1))
+    return hemisphere(name), region.removeprefix("ctx")
 
 
 _PAIRS = (("lh", "rh"), ("left", "right"), ("Left", "Right"), ("LH", "RH"), ("L", "R"), ("l", "r"))

@@ -274,23 +274,19 @@ def _usable(
 ) -> list[NamedFile]:
     """Keep the preprocessed or cleaned series of the input type; raise an error if none exists."""
     # Phase and complex-valued parts are not BOLD signal.
-    images = having(series, part=("mag", None))
-    if endings != IMAGES:
-        found = [file for file in images if file.space == PARCELS]
-        # Of XCP-D's grayordinates, the unsmoothed ones are used.
-        descs = [file.name.get("desc") for file in having(found, desc=_DESCS[input_type])]
-        if kept := having(found, desc=(None, *descs[:1])):
-            return kept
+    found, are_images = having(series, part=("mag", None)), endings == IMAGES
+    found = [file for file in found if (file.space == PARCELS) != are_images]
+    found = having(found, extension=endings) if are_images else found
+    descs = tuple(file.name.get("desc") for file in having(found, desc=_DESCS[input_type]))
+    if kept := having(found, desc=descs[:1] if are_images else (None, *descs[:1])):
+        return kept
+    if not are_images:
         raise RunError(
             f"{who} has no parcel time series. It has {series[0].path.name}",
             expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (or .tsv), or "
             f"*_space-{SURFACE}_den-91k_*bold{endings[-1]}",
             remedy="run fMRIPrep with --cifti-output 91k, or XCP-D with --file-format cifti",
         )
-    images = having(images, extension=endings)
-    for desc in _DESCS[input_type]:
-        if kept := having(images, desc=desc):
-            return kept
     raise RunError(
         f"{who} has no desc-{_DESCS[input_type][0]}_bold image. It has {series[0].path.name}",
         expected=f"NIfTI volumes in {SPACE}",

@@ -15,7 +15,7 @@ from bids_dtg.files.download import (
     download_hosts,
     obtain_file,
 )
-from bids_dtg.files.foreign import is_pointer
+from bids_dtg.files.foreign import is_stub
 from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
@@ -170,9 +170,4 @@ class TemplateFlow:
 
 def has_content(path: Path) -> bool:
     """Return whether a file has content; TemplateFlow's stubs are empty, DataLad's are pointers."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(1024)
-    except OSError:
-        return False
-    return bool(start) and not is_pointer(start)
+    return path.is_file() and path.stat().st_size > 0 and not is_stub(path)

@@ -81,7 +81,7 @@ def test_sessions_are_files_of_their_own(tmp_path: Path) -> None:
     first = write(tmp_path / "1.npz", rest=REST, session="one", **names)
     second = write(tmp_path / "2.npz", rest=REST[:, :, :20], session="two", **names)
     people = read_arrays([first, second])
-    found = [(array.session, array.shape[2], array.tr_seconds) for array in people.rest]
+    found = [(array.session, array.values.shape[2], array.tr_seconds) for array in people.rest]
     assert found == [("one", 40, 2.0), ("two", 20, 2.0)]
     with pytest.raises(DatasetError, match=r"rest is in .*1\.npz and in .*again\.npz"):
         read_arrays([first, write(tmp_path / "again.npz", rest=REST, session="one", **names)])

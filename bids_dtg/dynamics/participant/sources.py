@@ -148,7 +148,7 @@ def find_array_people(
         labels=arrays.labels,
         regions=arrays.places,
         sessions=tuple(
-            SessionRest(rest.session, _values(rest), rest.tr_seconds, rest.shape[2], weights)
+            SessionRest(rest.session, _values(rest), rest.tr_seconds, rest.values.shape[2], weights)
             for rest in arrays.rest
         ),
         connected=frozenset(() if structural is None else structural.rows),

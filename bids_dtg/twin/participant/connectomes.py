@@ -205,7 +205,7 @@ def _count_edges(arrays: ArrayPeople) -> int:
     places = len(arrays.places)
     edges = places * (places - 1) // 2
     if arrays.edges is not None:
-        count, title = int(arrays.edges.shape[1]), arrays.edges.title
+        count, title = int(arrays.edges.values.shape[1]), arrays.edges.title
         if arrays.places and count != edges:
             # Places without names are those of other arrays, as of task BOLD.
             raise DatasetError(
