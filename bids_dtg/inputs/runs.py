@@ -274,9 +274,8 @@ def _usable(
 ) -> list[NamedFile]:
     """Keep the preprocessed or cleaned series of the input type; raise an error if none exists."""
     # Phase and complex-valued parts are not BOLD signal.
-    found, are_images = having(series, part=("mag", None)), endings == IMAGES
+    found, are_images = having(series, part=("mag", None), extension=endings), endings == IMAGES
     found = [file for file in found if (file.space == PARCELS) != are_images]
-    found = having(found, extension=endings) if are_images else found
     descs = tuple(file.name.get("desc") for file in having(found, desc=_DESCS[input_type]))
     if kept := having(found, desc=descs[:1] if are_images else (None, *descs[:1])):
         return kept

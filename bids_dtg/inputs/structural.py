@@ -136,7 +136,11 @@ class StructuralSource:
         others = named(sorted(map(str, by_session)))
         raise RunError(
             f"--structural-connectivity {self.path} has no structural connectome of "
-            + (f"session {session}, only of {others}" if by_session else f"sub-{participant}"),
+            + (
+                f"session {session}, only of sessions {others}"
+                if by_session
+                else f"sub-{participant}"
+            ),
             expected=f"sub-{participant}_…_relmat.tsv, _connectivity.mat, .csv or .tsv",
         )
 
