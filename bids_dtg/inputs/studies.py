@@ -156,11 +156,8 @@ def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
 # UK Biobank: <eid>/fMRI/rfMRI.ica/filtered_func_data_clean.nii.gz, native or warped by FSL
 
 _CLEAN = "filtered_func_data_clean"
-# Usual names of the series after FSL's applywarp or featregapply has warped it to MNI space.
-_WARPED = (
-    *(f"reg_standard/{_CLEAN}", f"reg/{_CLEAN}_standard", f"{_CLEAN}_standard"),
-    *(f"{_CLEAN}_MNI152", f"{_CLEAN}_MNI152_2mm", f"{_CLEAN}_MNI"),
-)
+# Names of the series after FSL's featregapply or applywarp has warped it to MNI space.
+_WARPED = f"reg_standard/{_CLEAN}", f"{_CLEAN}_standard"
 
 
 def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:

@@ -182,7 +182,7 @@ def test_ukb_folders(tmp_path, folder, title):
 
 
 @pytest.mark.parametrize(
-    "name", ["reg_standard/filtered_func_data_clean", "filtered_func_data_clean_MNI152"]
+    "name", ["reg_standard/filtered_func_data_clean", "filtered_func_data_clean_standard"]
 )
 def test_ukb_names_of_warped_series(tmp_path, name):
     path = add_ukb_run(tmp_path, bold=BOLD, name=f"{name}.nii.gz", told_tr=False)
