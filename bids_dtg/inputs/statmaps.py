@@ -314,15 +314,16 @@ def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
     return bool(_LATER.search(session)), natural
 
 
-def describe_sessions(people: Iterable[PersonMaps]) -> str:
+def describe_sessions(people: Collection[PersonMaps]) -> str:
     """Describe the sessions of targets and retests in one sentence; empty without sessions."""
-    words, people = [], list(people)
-    for maps in ([person.target for person in people], [person.retest for person in people]):
+
+    def sessions(maps: Iterable[Mapping[str, StatMap]]) -> str:
         count = Counter(ses for own in maps for ses in {one.session for one in own.values()} if ses)
-        sessions = sorted(count, key=session_order)
-        parts = (f"ses-{one} ({counted(count[one], 'participant')})" for one in sessions)
-        words.append(", ".join(parts))
-    targets, retests = words
+        ordered = sorted(count, key=session_order)
+        return ", ".join(f"ses-{one} ({counted(count[one], 'participant')})" for one in ordered)
+
+    targets = sessions(own.target for own in people)
+    retests = sessions(own.retest for own in people)
     after = f"retests are from {retests}." if retests else "there are no retests."
     return f"Maps to predict are from {targets}; {after}" if targets else ""
 

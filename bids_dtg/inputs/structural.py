@@ -133,14 +133,11 @@ class StructuralSource:
         if len(by_session) == 1:
             ((other, paths),) = by_session.items()
             return paths, [f"the structural connectome of sub-{participant} is of session {other}"]
-        others = named(sorted(map(str, by_session)))
+        whose = f"sub-{participant}"
+        if by_session:
+            whose = f"session {session}, only of sessions {named(sorted(map(str, by_session)))}"
         raise RunError(
-            f"--structural-connectivity {self.path} has no structural connectome of "
-            + (
-                f"session {session}, only of sessions {others}"
-                if by_session
-                else f"sub-{participant}"
-            ),
+            f"--structural-connectivity {self.path} has no structural connectome of {whose}",
             expected=f"sub-{participant}_…_relmat.tsv, _connectivity.mat, .csv or .tsv",
         )
 
@@ -269,9 +266,7 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     """
     ends = (values != 0) & ~np.eye(len(values), dtype=bool)
     alone = [name for name, own in zip(regions, ends, strict=True) if not own.any()]
-    return (
-        [f"{counted(len(alone), 'region')} without connections ({named(alone)})"] if alone else []
-    )
+    return [f"{counted(len(alone), 'region')} without connections ({named(alone)})"] * bool(alone)
 
 
 def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from bids_dtg.errors import DatasetError, RunError
@@ -51,24 +50,23 @@ def person_folders(study: Study, root: Path, participant: str | None = None) -> 
     DatasetError
         The folder cannot be listed.
     """
-    return sorted(_folders(study, root, participant), key=lambda folder: folder.path.name)
-
-
-def holds_study(study: Study, root: Path) -> bool:
-    """Return whether one of the first participants' folders has the study's layout."""
-    first = islice(_folders(study, root), _LOOKED_AT)
-    return any((folder.path / study.sign).is_dir() for folder in first)
-
-
-def _folders(study: Study, root: Path, participant: str | None = None) -> Iterator[NamedFile]:
+    found = []
     try:
         with os.scandir(root) as entries:
             for entry in entries:
                 labels = study.labels(entry.name)
                 if labels and participant in (None, labels[0]) and entry.is_dir():
-                    yield NamedFile(root / entry.name, _bids_name(sub=labels[0], ses=labels[1]))
+                    name = _bids_name(sub=labels[0], ses=labels[1])
+                    found.append(NamedFile(root / entry.name, name))
     except OSError as err:
         raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
+    return sorted(found, key=lambda folder: folder.path.name)
+
+
+def holds_study(study: Study, root: Path) -> bool:
+    """Return whether one of the first participants' folders has the study's layout."""
+    first = person_folders(study, root)[:_LOOKED_AT]
+    return any((folder.path / study.sign).is_dir() for folder in first)
 
 
 def _bids_name(**entities: str | None) -> BidsName:
