@@ -238,7 +238,7 @@ def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoic
             found.append((expand_home(place, "--derivatives"), kind))
     if len(found) != 1:
         raise DatasetError(
-            f"--derivatives names {', '.join(derivatives)}",
+            f"--derivatives names {', '.join(derivatives)}, and --input-type is {input_type}",
             expected="one of fmriprep=PATH, xcpd=PATH or PATH",
         )
     ((path, only),) = found

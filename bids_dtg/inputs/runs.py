@@ -158,7 +158,7 @@ def refuse_absent_space(
     SettingsError
         No run is in this space; the message lists the spaces of one participant's runs.
     """
-    if rule.asked is None:
+    if (space := rule.asked) is None:
         return
     if dataset.study is not None:
         if wrong := _wrong_space(dataset.study, rule):
@@ -167,7 +167,7 @@ def refuse_absent_space(
 
     def keep(series: list[NamedFile], who: str) -> list[NamedFile]:
         asked = selection.of(series, who)
-        return of_space(_usable(asked, who, dataset.input_type, rule.endings), rule.asked)
+        return of_space(_usable(asked, who, dataset.input_type, rule.endings), space)
 
     _require_one(dataset, participants, keep)
 

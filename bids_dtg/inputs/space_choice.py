@@ -224,7 +224,7 @@ def _coregistration(bold: NamedFile) -> TransformFile:
     )
 
 
-def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
+def _nothing(files: Sequence[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
     """Return an error that says what each version lacks; its remedy is the least work.
 
     The least work is a transform that a real run would fetch, then one that the user can fetch,

@@ -98,7 +98,7 @@ ODD = np.array([{"a": 1}], object)
         ({"tr_seconds": -1.0}, r"tr_seconds is -1\.0\. Expected: one number, seconds"),
         ({"tr_seconds": [1.0, 2.0]}, "Expected: one number"),
         ({"tr_seconds": 720.0}, "is it in milliseconds"),
-        ({"tr_seconds": True}, "Expected: one number, in seconds"),
+        ({"tr_seconds": True}, "Expected: one number, seconds"),
         ({"session": "one\ntwo"}, r"session has the name 'one\\ntwo'"),
         ({"session": "../../x"}, "session has the name"),
         ({"rest": REST[0]}, r"rest is float16 of shape \(5, 40\)\..*\(people, places, frames\)"),

@@ -224,7 +224,7 @@ def test_a_study_that_is_not_there(tmp_path):
     (tmp_path / "notes").mkdir()
     with pytest.raises(DatasetError, match=r"no participants \(no fMRI folder\)\. It has notes"):
         select_participants(find_dataset(tmp_path, (), "ukb"))
-    with pytest.raises(DatasetError, match=r"--derivatives names no HCP folders"):
+    with pytest.raises(DatasetError, match=r"--derivatives names x, and --input-type is hcp"):
         find_dataset(tmp_path, ["x"], "hcp")
     with pytest.raises(DatasetError, match="is not a BIDS dataset"):
         find_dataset(tmp_path)

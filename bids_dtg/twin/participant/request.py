@@ -16,6 +16,7 @@ from bids_dtg.cohort.people import table_path
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require
+from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.events import events_of
 from bids_dtg.inputs.rest_sketch import sketch_edges
@@ -103,11 +104,11 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     def _task_runs(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's task runs with an event file; warn about the others."""
         asked = self.settings.inputs.session_label
-        selection = Selection(asked)
+        visits = [plain_label(label, "ses") for label in asked]
         there = {
             file.task
             for file in list_series(self.dataset, participant)
-            if selection.takes(file.session)
+            if not visits or file.session in visits
         }
         tasks = [name for task in self.tasks for name in task.bids_tasks if name in there]
         if not tasks:
