@@ -60,15 +60,17 @@ class Column:
         return bool(self.numbers)
 
     def of(self, labels: Iterable[str]) -> Column:
-        """Return the column of some participants.
+        """Return the column of some participants; 1 and 1.0 become one level.
 
         Examples
         --------
-        >>> Column("group", {"01": "a", "02": "a", "03": "b"}).of(["01", "02"]).levels
-        ('a',)
+        >>> Column("group", {"01": "1", "02": "1.0", "03": "0"}).of(["01", "02"]).levels
+        ('1',)
         """
         texts = {label: self.texts[label] for label in labels if label in self.texts}
-        return Column(self.name, texts)
+        own, first = Column(self.name, texts), dict[float, str]()
+        alike = {who: first.setdefault(one, texts[who]) for who, one in own.numbers.items()}
+        return Column(self.name, alike or texts)
 
     @property
     def levels(self) -> tuple[str, ...]:
