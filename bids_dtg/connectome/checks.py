@@ -120,7 +120,7 @@ def judge_run(
     pairs = pairs_of_sides(mirror, run.covered)
     own = np.zeros_like(maps)
     for row, given in zip(own, maps, strict=True):  # one by one, as copies of all are large
-        row[run.covered] = standardised(given[None, run.covered])
+        row[run.covered] = standardised(given[None, run.covered])[0]
     sd = run.series.std(axis=0)
     sd = sd[sd > 0]
     figures = {
