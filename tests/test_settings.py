@@ -41,24 +41,23 @@ def test_toml_round_trip(given, tmp_path_factory):
     file.write_text(to_toml(settings), encoding="utf-8")
     again = Settings.of(**read_options(file))
     assert again == settings
-    assert again.result_hash == settings.result_hash
 
 
 def test_command_line_wins_over_file(tmp_path):
     file = tmp_path / "config.toml"
-    file.write_text('[cleaning]\nmin_minutes = 7\ndenoise_strategy = "none"\n')
+    file.write_text('denoise_strategy = "none"\n[cleaning]\nmin_minutes = 7\n')
     settings = Settings.of(**{**REQUIRED, **read_options(file), "min_minutes": 2.0})
     assert (settings.cleaning.min_minutes, settings.cleaning.denoise_strategy) == (2.0, "none")
 
 
-def test_hash_follows_results_and_nothing_else():
+def test_what_makes_results_anew_follows_results_and_nothing_else():
     base = Settings.of(**REQUIRED)
     same = base.replace(
         output_dir=Path("/elsewhere"), omp_nthreads=2, verbose=2, participant_label=("01",)
     )
-    assert same.result_hash == base.result_hash
+    assert same.result_options == base.result_options
     for change in ({"min_minutes": 5.0}, {"combine": "run"}, {"smoothing_fwhm": 6.0}):
-        assert base.replace(**change).result_hash != base.result_hash
+        assert base.replace(**change).result_options != base.result_options
 
 
 @pytest.mark.parametrize(
@@ -88,13 +87,8 @@ def test_wrong_values_are_named(given, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "[cleaning]\nmin_minute = 3",
-            "unknown option 'min_minute' in .cleaning.*did you mean min_minutes",
-        ),
-        ("[output]\nmin_minutes = 3", "unknown option 'min_minutes' in .output"),
-        ("[cleanin]\nmin_minutes = 3", "has the entry 'cleanin'"),
-        ("min_minutes = 3", "has the entry 'min_minutes'"),
+        ("[cleaning]\nmin_minute = 3", "no option 'min_minute'.*did you mean min_minutes"),
+        ("min_minute = 3", "no option 'min_minute'.*did you mean min_minutes"),
         ("[cleaning", "cannot be read as TOML"),
         ("[cleaning]\nmin_minutes = true", r"config\.toml: min_minutes is True"),
         ("[resources]\nomp_nthreads = 1.9", "omp_nthreads is 1.9. Expected: a whole number"),
@@ -113,13 +107,3 @@ def test_a_value_that_chooses_a_row_is_one_of_the_table(tmp_path):
     file.write_text('[cleaning]\ndenoise_strategy = "other"\n')
     with pytest.raises(SettingsError, match=r"toml: denoise_strategy is 'other'.*: one of auto, m"):
         read_options(file, choices)
-
-
-@pytest.mark.parametrize(
-    "address", ["tcp://bobby:s3cret@node01:8786", "tls://node01:8786?token=s3cret", "bobby@node01"]
-)
-def test_an_address_with_a_secret_is_refused_and_not_shown(address):
-    with pytest.raises(SettingsError, match="--scheduler is ") as caught:
-        Settings.of(**REQUIRED, scheduler=address)
-    assert "s3cret" not in str(caught.value)
-    assert "bobby" not in str(caught.value)

@@ -347,7 +347,7 @@ class ResultFolder:
         """Write the configuration, and remove an earlier run's other files and the mark."""
         path = self.add(_CONFIGURATION)
         hide = self.path_names.plus({"output": self.output.root}).plus(machine_folders()).hide
-        write_text(path, to_toml(with_whole_paths(self.settings), hide))
+        write_text(path, hide(to_toml(with_whole_paths(self.settings))))
         for name in sorted(self._recognised() - self._written):
             self.output.remove(self._relative(name))
             with suppress(OSError):  # only empty folders are removed

@@ -548,8 +548,7 @@ class ParcelWriter(Generic[Request]):
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]
     ) -> dict[str, Any]:
         """Return the facts for sidecars on how series were made, with `facts` and `notes` added."""
-        request, names = self._request, self._request.path_names
-        note = self.cleaning_note(measured)
+        names, note = self._request.path_names, self.cleaning_note(measured)
         return {
             **self.origin(measured),
             "Frames": len(measured.design.keep),
@@ -564,5 +563,4 @@ class ParcelWriter(Generic[Request]):
             "Cleaning": camel_case(measured.cleaning),
             "Notes": [names.hide(sentence) for sentence in (*measured.notes, *notes)],
             **({"CleaningNote": note} if note else {}),
-            "OptionsSHA256": request.settings.result_hash,
         }

@@ -1,7 +1,7 @@
 """All settings of a run: one frozen object with a part for each concern.
 
 Each option is defined once, as a field of its part; the command line, the TOML file, the
-hash and the documentation are all made from `OPTIONS`. A processing step receives only the
+records and the documentation are all made from `OPTIONS`. A processing step receives only the
 part that it needs, e.g. `settings.cleaning`.
 
 - `option`: a field that is also a command-line option and a TOML key
@@ -11,10 +11,8 @@ part that it needs, e.g. `settings.cleaning`.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +20,6 @@ from typing import Any, ClassVar, Literal, get_type_hints
 
 from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import read_toml
-from bids_dtg.notices import visible
 from bids_dtg.settings.checks import check
 from bids_dtg.settings.option import (
     MODELS,
@@ -473,13 +470,7 @@ class Settings:
         """
         parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
         for name, value in options.items():
-            if name not in FIELDS:
-                raise SettingsError(
-                    f"no option is called {name!r}",
-                    expected="options as on the command line, with _ for -",
-                    remedy=did_you_mean(name, FIELDS) or "see bids_dtg --help",
-                )
-            row = FIELDS[name]
+            row = find_option(name, "Settings")
             parts[row.part][name] = convert(value, row.hint, row.typed)
         required = [row for row in FIELDS.values() if row.default is REQUIRED]
         if lacking := [row.typed for row in required if row.name not in options]:
@@ -507,12 +498,6 @@ class Settings:
             if RESULTS in FIELDS[name].shapes
         }
 
-    @property
-    def result_hash(self) -> str:
-        """SHA-256 of `result_options`."""
-        canonical = json.dumps(self.result_options, sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
-
 
 _PARTS: Mapping[str, Any] = {
     name: hint for name, hint in get_type_hints(Settings).items() if dataclasses.is_dataclass(hint)
@@ -537,30 +522,32 @@ _SELF = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_OR_KEYWORD)
 vars(Settings)["of"].__func__.__signature__ = inspect.Signature([_SELF, *_KEYWORDS])
 
 
-def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
-    """Return settings as TOML text, a table for each group of options.
+def find_option(name: str, source: str) -> Option:
+    """Return the option of a name in Python or TOML.
 
-    Parameters
-    ----------
-    settings
-        All options of the run.
-    shown
-        Converts each text, e.g. a path, to the form that is written.
+    Raises
+    ------
+    SettingsError
+        There is none; the error begins with `source`.
     """
+    if name not in FIELDS:
+        raise SettingsError(
+            f"{source}: there is no option {name!r}",
+            expected="options as on the command line, with _ for -",
+            remedy=did_you_mean(name, FIELDS) or "see bids_dtg --help",
+        )
+    return FIELDS[name]
+
+
+def to_toml(settings: Settings) -> str:
+    """Return settings as TOML text, a table for each group of options."""
     import tomli_w
 
     tables: dict[str, dict[str, Any]] = {}
     for name, value in settings.options.items():
         if value is not None:
-            tables.setdefault(FIELDS[name].group, {})[name] = _shown(plain(value), shown)
-    return "".join(map(_seen, tomli_w.dumps(tables)))
-
-
-def _seen(char: str) -> str:
-    """Return a character of TOML, escaped where it would control a terminal."""
-    if char == "\n" or visible(char) == char:
-        return char
-    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+            tables.setdefault(FIELDS[name].group, {})[name] = plain(value)
+    return tomli_w.dumps(tables)
 
 
 def read_options(
@@ -571,7 +558,8 @@ def read_options(
     Parameters
     ----------
     path
-        A file with any subset of the options, in the form that `to_toml` writes.
+        A file with any subset of the options, in the form that `to_toml` writes. Its tables are
+        headings; it may do without.
     choices
         Legal values of options that choose a row of a table, by the option's name.
 
@@ -589,26 +577,9 @@ def read_options(
         tables = read_toml(path)
     except ForeignFileError as err:
         raise err.as_kind(SettingsError) from err
-    groups = {option.group for option in FIELDS.values()}
     values: dict[str, Any] = {}
     for table, content in tables.items():
-        if table not in groups or not isinstance(content, dict):
-            raise SettingsError(
-                f"{path} has the entry '{table}'", expected=f"tables {', '.join(sorted(groups))}"
-            )
-        for name, value in content.items():
-            if name not in FIELDS or FIELDS[name].group != table:
-                options = [n for n, option in FIELDS.items() if option.group == table]
-                raise SettingsError(
-                    f"{path} sets the unknown option '{name}' in [{table}]",
-                    expected=f"one of {', '.join(options)}",
-                    remedy=did_you_mean(name, options),
-                )
-            values[name] = convert(value, FIELDS[name].hint, f"{path}: {name}", choices.get(name))
+        for name, value in (content if isinstance(content, dict) else {table: content}).items():
+            hint = find_option(name, str(path)).hint
+            values[name] = convert(value, hint, f"{path}: {name}", choices.get(name))
     return values
-
-
-def _shown(value: Any, shown: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return shown(value)
-    return [_shown(item, shown) for item in value] if isinstance(value, list) else value

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.paths import expand_home
-from bids_dtg.notices import without_secrets
 from bids_dtg.settings.option import flag
 
 if TYPE_CHECKING:
@@ -59,9 +57,6 @@ _EXCLUSIVE = (
 
 def check(settings: Settings) -> None:
     """Raise SettingsError for the first illegal value or contradiction between options."""
-    for name in settings.outputs.atlases:
-        if name.startswith("~"):
-            expand_home(name, "--atlases")
     for found, expected in (*_wrong_values(settings), *_wrong_together(settings)):
         raise SettingsError(found, expected=expected)
 
@@ -82,10 +77,6 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
     for name, (pattern, words) in _FORMS.items():
         if options[name] is not None and not re.fullmatch(pattern, options[name], re.ASCII):
             yield f"{flag(name)} is '{options[name]}'", words
-    address = settings.resources.scheduler
-    if address is not None and (shown := without_secrets(address)) != address:
-        words = "an address such as tcp://node01:8786, without user name, password or query"
-        yield f"--scheduler is {shown}", words
 
 
 def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:

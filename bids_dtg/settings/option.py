@@ -19,7 +19,7 @@ REQUIRED = dataclasses.MISSING
 
 @dataclass(frozen=True)
 class Option:
-    """An option, as the command line, the TOML file, the hash and the documentation need it."""
+    """An option, as the command line, the TOML file, the records and the documentation need it."""
 
     name: str
     part: str  # field of `Settings` that it belongs to
@@ -27,7 +27,7 @@ class Option:
     default: Any  # `REQUIRED`: it has none
     group: str  # heading in ``--help`` and table in the TOML file
     help: str  # one sentence; the overview shows it up to its first semicolon
-    # What the option changes: `MODELS`, or `RESULTS` of participants, whose hash it then enters.
+    # What the option changes: `MODELS`, or `RESULTS` of participants, whose records have it.
     shapes: tuple[str, ...]
     flags: tuple[str, ...]  # its spellings; empty for a positional argument
     metavar: str | None = None  # name of the value in ``--help``

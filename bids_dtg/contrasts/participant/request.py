@@ -27,6 +27,7 @@ from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.machine import divide, map_device, spare_gpu_note
 from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
+from bids_dtg.files.paths import expand_home
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
@@ -377,7 +378,7 @@ def _on_atlas(bundle: ModelBundle, atlases: Sequence[str]) -> ModelBundle:
         return bundle
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     try:
-        places = bundle.places.on_atlas(Path(files[0]).expanduser().absolute())
+        places = bundle.places.on_atlas(expand_home(files[0], "--atlases").absolute())
     except RunError as err:
         raise err.as_kind(SettingsError, "--atlases ") from err
     return dataclasses.replace(bundle, places=places)

@@ -191,7 +191,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
 
     def _edge_facts(self, made: AverageConnectome, left_out: Mapping[str, str]) -> dict[str, Any]:
         """Return the sidecar fields of a connectome: how it was made."""
-        request, hide = self._request, self._request.path_names.hide
+        hide = self._request.path_names.hide
         return {
             "Description": "Connectome: Fisher z of the Pearson correlation between the cleaned "
             "series of each pair of parcels over the frames kept, averaged over runs; n/a on the "
@@ -215,7 +215,6 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             MINUTES: round(made.minutes, 3),
             RESIDUAL_DOF: rounded(made.residual_dof) if made.by_dof else None,
             **self.cleaning_facts,
-            "OptionsSHA256": request.settings.result_hash,
         }
 
     def _write_behaviour(

@@ -186,7 +186,6 @@ def average_sidecar(
         "SecondsOfRest": round(estimate.seconds, 3),
         RESIDUAL_DOF: round(estimate.residual_dof, 2) if by_dof else None,
         "SegmentsWeightedBy": RESIDUAL_DOF if by_dof else "SecondsOfRest",
-        "OptionsSHA256": settings.result_hash,
         "InputType": settings.inputs.input_type,
         "DenoiseStrategy": settings.cleaning.denoise_strategy,
         "Runs": [summary.facts for summary in runs],
