@@ -148,8 +148,12 @@ class OutputError(DtgError):
     """Results cannot be written (exit code 1)."""
 
 
-def internal_error(err: Exception) -> str:
-    """Return the message for an error that is a bug, or that a lack of memory caused."""
+def in_one_line(err: Exception) -> str:
+    """Return what users read of any error; one that is neither ours nor the machine's is a bug."""
+    if isinstance(err, DtgError):
+        return str(err)
+    if isinstance(err, OSError):
+        return str(DtgError(f"{err.filename or 'a file'}: {err.strerror or err}"))
     said = visible(" ".join(str(err).split()))
     if isinstance(err, MemoryError):
         return str(

@@ -8,7 +8,6 @@ started); 70 internal error; 128 + n ended by signal n.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import signal
 import traceback
@@ -25,7 +24,7 @@ from bids_dtg.errors import (
     DtgError,
     SettingsError,
     did_you_mean,
-    internal_error,
+    in_one_line,
 )
 from bids_dtg.extras import missing_extra
 from bids_dtg.files.paths import expand_home
@@ -52,8 +51,6 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
 
     def error(self, message: str) -> NoReturn:
-        if "arguments are required" in message:
-            message += self._order()
         line = visible(f"{self.prog}: error: {message} (see {self.prog} --help)")
         self.exit(EXIT_USAGE, f"{line}\n")
 
@@ -65,15 +62,7 @@ class Parser(argparse.ArgumentParser):
         words = f"invalid choice: {value!r} (choose from {', '.join(choices)})"
         if near := did_you_mean(str(value), choices):
             words += f"; {near}"
-        elif not action.option_strings:
-            words += self._order()
         raise argparse.ArgumentError(action, words)
-
-    def _order(self) -> str:
-        """Return the order of the positional arguments, where there are several."""
-        places = [action for action in self._actions if not action.option_strings]
-        names = [str(each.metavar or f"{{{','.join(each.choices or ())}}}") for each in places]
-        return f"; the order is {' '.join(names)}" if len(names) > 1 else ""
 
 
 def _path(text: str) -> Path:
@@ -100,7 +89,6 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     _show_own_warnings(program, everything=debug)
     _end_by_signals(program, interrupted)
     try:
-        _check_working_folder()
         return action()
     except KeyboardInterrupt:
         say(f"{program}: interrupted; {interrupted}")
@@ -112,15 +100,11 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
             traceback.print_exc()
         if isinstance(err, ImportError):
             err = missing_extra(err) or err
-        if isinstance(err, OSError) and err.errno == errno.ENOSPC:
-            say(f"{program}: error: {err.filename or 'standard output'}: {err.strerror}")
-            return EXIT_FAILED
-        if isinstance(err, DtgError):
-            say(f"{program}: error: {err}")
-            usage = isinstance(err, (SettingsError, DatasetError, BundleError))
-            return EXIT_USAGE if usage else EXIT_FAILED
-        say(f"{program}: {internal_error(err)}")
-        return EXIT_FAILED if isinstance(err, MemoryError) else EXIT_INTERNAL
+        say(f"{program}: error: {in_one_line(err)}")
+        if isinstance(err, (SettingsError, DatasetError, BundleError)):
+            return EXIT_USAGE
+        known = isinstance(err, (DtgError, OSError, MemoryError))
+        return EXIT_FAILED if known else EXIT_INTERNAL
 
 
 def _show_own_warnings(program: str, *, everything: bool) -> None:
@@ -151,14 +135,3 @@ def _end_by_signals(program: str, interrupted: str) -> None:
         # A signal that is ignored, e.g. by nohup, stays ignored.
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
-
-
-def _check_working_folder() -> None:
-    try:
-        os.getcwd()  # noqa: PTH109 (this only asks whether the folder exists)
-    except OSError as err:
-        raise SettingsError(
-            f"the current folder cannot be used: {err.strerror}",
-            expected="a folder that exists",
-            remedy="change to another folder, and run the same command",
-        ) from err

@@ -23,7 +23,7 @@ from typing import Any, Self
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.machine import share_cores
-from bids_dtg.errors import DtgError, OutputError, RunError, internal_error
+from bids_dtg.errors import RunError, in_one_line
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint, sets_made_otherwise
 from bids_dtg.inputs.run import RestRun
@@ -247,7 +247,4 @@ def _failure(
     err: Exception, participant: str, stage: str, title: str = "", run: str = ""
 ) -> tuple[Failure, str]:
     """Return an error as a failure, and its traceback."""
-    if isinstance(err, OSError):
-        err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
-    line = str(err) if isinstance(err, DtgError) else internal_error(err)
-    return Failure(participant, stage, line, title, run), traceback.format_exc()
+    return Failure(participant, stage, in_one_line(err), title, run), traceback.format_exc()

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from bids_dtg.errors import DtgError, internal_error
+from bids_dtg.errors import DtgError, in_one_line
 from bids_dtg.notices import run_program
 
 _NICENESS = 10  # lower priority than the processing of the next participants
@@ -37,7 +37,7 @@ def main() -> int:
         try:
             write_participant_report(dataset, request["participant"], request["failures"])
         except Exception as err:
-            error = str(err) if isinstance(err, DtgError) else internal_error(err)
+            error = in_one_line(err)
         answer = {"participant": request["participant"], "error": error}
         print(json.dumps(answer), file=answers, flush=True)
     sys.stdout = answers

@@ -159,7 +159,7 @@ def test_an_output_that_must_not_be_is_refused(tmp_path, capsys, place):
     [
         ([], "BIDS_DIR, OUTPUT_DIR, analysis_level"),
         (["IN", "OUT", "partcipant"], "did you mean participant"),
-        (["participant", "IN", "OUT"], "the order is BIDS_DIR OUTPUT_DIR"),
+        (["participant", "IN", "OUT"], "invalid choice: 'OUT' (choose from participant, group)"),
         (["IN", "", "participant"], "OUTPUT_DIR"),
         (["IN", "OUT", "group", "--model", "demo"], "holds no results"),
         (["IN", "OUT", "group", "--analysis", "train"], "--derivatives statmaps="),

@@ -85,13 +85,13 @@ def test_names_of_any_bytes(strange, tmp_path, locale):
     assert "has a name that is not BIDS" in row["message"]
     assert len(list(out.glob("sub-01/func/*_statmap.nii.gz"))) == 3
     for path in out.rglob("*"):
-        if path.suffix in {".tsv", ".json", ".md", ".html", ".toml"}:
+        if path.suffix in {".tsv", ".json", ".md", ".html"}:
             assert not ACTING.search(path.read_text("utf-8")), path
     again = program(*strange.arguments("--participant-label", "01", out=out))
     assert b"1 already complete" in again.stderr
 
 
-# --- temporary folders, the current folder, signals
+# --- temporary folders
 
 
 def test_a_full_temporary_folder_is_one_early_line(tmp_path, monkeypatch, capsys):
@@ -113,15 +113,3 @@ def test_a_full_temporary_folder_is_one_early_line(tmp_path, monkeypatch, capsys
     assert f"'{tmp_path / 'missing'}'" in error
     assert "To do: set TMPDIR" in error
     assert not job.out.exists()
-
-
-def test_a_current_folder_that_is_gone(tmp_path):
-    job = TinyJob(tmp_path)
-    words = ["sh", "-c", 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"', tmp_path / "gone"]
-    done = subprocess.run(
-        [*words, *PROGRAM, *job.arguments()], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(
-        "bids_dtg: error: the current folder cannot be used: No such file or directory."
-    )
