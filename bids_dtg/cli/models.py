@@ -49,24 +49,6 @@ example, for the published HCP-YA model:
     --name hcp-ya --maps melodic_IC_MNI_2mm.nii.gz \\
     --brain-mask MNI_2mm_brain_mask.nii --mask MNI_2mm_GM_mask_crop.nii
 {_TERMS}"""
-# Facts of a converted model that the user does not state; the first are the published models'.
-_ASSUMED: dict[str, Any] = {
-    "space": "MNI152NLin6Asym",
-    "resolution": "2",
-    "segment_seconds": 432.0,
-    "model_version": "1",
-    **dict.fromkeys(("licence", "training_data", "training_cleaning"), "unknown"),
-    **dict.fromkeys(("citation", "description", "notice"), ""),
-    **dict.fromkeys(("training_tr", "training_participants"), None),
-}
-# Facts of a card by the options that state them.
-_STATED = {
-    **{name: name for name in ("licence", "citation", "description")},
-    "training_data": "training.data",
-    "training_tr": "training.repetition_time_s",
-    "training_cleaning": "training.cleaning",
-    "training_participants": "training.participants",
-}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -173,6 +155,14 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="mark every output as not for science; needs --notice",
     )
+    parser.set_defaults(
+        space="MNI152NLin6Asym",
+        resolution="2",
+        segment_seconds=432.0,
+        model_version="1",
+        **dict.fromkeys(("licence", "training_data", "training_cleaning"), "unknown"),
+        **dict.fromkeys(("citation", "description", "notice"), ""),
+    )
 
 
 def _list(_arguments: argparse.Namespace) -> None:
@@ -274,39 +264,31 @@ def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
     from bids_dtg.contrasts.bundle.part import MapsPart
 
-    given = {name: value for name, value in vars(arguments).items() if value is not None}
-    taken = {**_ASSUMED, **given}
     contrasts = read_contrasts(arguments.contrasts) if arguments.contrasts else ()
-    # Facts without a default that were not stated have no source.
-    sources = {fact: "stated" for option, fact in _STATED.items() if option in given}
-    for fact, options in (
-        ("grid", {"space", "resolution"}),
-        ("segment_seconds", {"segment_seconds"}),
-        ("contrasts", {"contrasts"}),
-    ):
-        sources[fact] = "stated" if options <= given.keys() else "inferred"
     card = ModelCard(
-        name=taken["name"],
-        version=taken["model_version"],
+        name=arguments.name,
+        version=arguments.model_version,
         kind=ATTENTION_UNET.name,
-        part=MapsPart(contrasts, segment_seconds=taken["segment_seconds"]),
-        licence=taken["licence"],
-        citation=taken["citation"],
-        description=taken["description"],
+        part=MapsPart(contrasts, segment_seconds=arguments.segment_seconds),
+        licence=arguments.licence,
+        citation=arguments.citation,
+        description=arguments.description,
         training=TrainingData(
-            data=taken["training_data"],
-            repetition_time_s=taken["training_tr"],
-            cleaning=taken["training_cleaning"],
-            participants=taken["training_participants"],
+            data=arguments.training_data,
+            repetition_time_s=arguments.training_tr,
+            cleaning=arguments.training_cleaning,
+            participants=arguments.training_participants,
         ),
-        for_science=not taken["not_for_science"],
-        notice=taken["notice"],
-        sources=sources,
+        for_science=not arguments.not_for_science,
+        notice=arguments.notice,
     )
     bundle = convert_checkpoint(
         *(arguments.checkpoint, arguments.out, card),
-        **{name: taken[name] for name in ("maps", "brain_mask", "mask", "space")},
-        resolution=taken["resolution"] or None,
+        maps=arguments.maps,
+        brain_mask=arguments.brain_mask,
+        mask=arguments.mask,
+        space=arguments.space,
+        resolution=arguments.resolution or None,
     )
     _print(bundle_lines(bundle))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
