@@ -182,7 +182,7 @@ class Pool(Generic[Result]):
                 time.sleep(backlog.seconds_to_next or 0.0)
                 continue
             yield 0, Happened("began", label)
-            yield 0, End(label, died=self._reason, begun=False)
+            yield 0, End(label, died=self._reason)
 
     def _end_all(self) -> None:
         end_children([member.process for member in self._members])

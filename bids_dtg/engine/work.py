@@ -48,7 +48,6 @@ class End(Generic[Result]):
     error: Exception | None = None  # can be pickled
     trace: str = ""  # where in the program it was raised
     died: str = ""  # how the process that was working on it ended
-    begun: bool = True  # False if the pool gave up, as one process after another had died
 
     @classmethod
     def by_error(cls, label: str, error: Exception) -> End[Result]:

@@ -148,18 +148,6 @@ def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixP
         return ()
 
 
-def sets_made_otherwise(
-    dataset: DerivativeDataset, participant: str, option: str, value: object
-) -> tuple[str, ...]:
-    """List a participant's completed pieces of work that were done with another option value."""
-    records = map(read_json, sorted(dataset.path(_RECORDS).glob(f"sub-{participant}_*.json")))
-    return tuple(
-        str(record["Title"])
-        for record in records
-        if isinstance(options := record.get("Options"), dict) and options.get(option) != value
-    )
-
-
 def why_incomplete(
     dataset: DerivativeDataset,
     title: str,

@@ -127,11 +127,7 @@ class Level:
             say(f"{counts['finished']} of {people} finished; run it again to do the others")
             raise
         finally:
-            try:
-                write_outcome(log, failures, clock.seconds)
-            except OutputError as err:
-                # The outcome of the participants has been printed and decides the exit code.
-                say(f"bids_dtg: warning: the log is incomplete: {err}")
+            write_outcome(log, failures, clock.seconds)
         write_methods(request)  # the averages may have changed
         _list_participants(request)
         left = len(request.participants) - counts["finished"]
@@ -157,24 +153,22 @@ class Level:
 
 def with_whole_paths(settings: Settings) -> Settings:
     """Return settings with absolute paths, for a process in any working folder."""
-    changes: dict[str, Any] = {
-        name: value.absolute()
-        for name, value in settings.options.items()
-        if isinstance(value, Path)
-    }
-    if Path(settings.inputs.model).exists():
-        changes["model"] = str(Path(settings.inputs.model).absolute())
-    for name in ("atlases", "task_file", "input_arrays"):  # these hold paths or names
-        changes[name] = tuple(
-            str(Path(value).absolute()) if Path(value).is_file() else value
-            for value in settings.options[name]
+
+    def whole(name: str, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(whole(name, one) for one in value)
+        if isinstance(value, Path):
+            return value.absolute()
+        if name == "derivatives":
+            package, path = split_named_path(value)
+            return f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
+        # These are names or paths; a folder may have the name of an atlas.
+        is_path = (name == "model" and Path(value).exists()) or (
+            name in ("atlases", "task_file", "input_arrays") and Path(value).is_file()
         )
-    parts = map(split_named_path, settings.inputs.derivatives)
-    changes["derivatives"] = tuple(
-        f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
-        for package, path in parts
-    )
-    return settings.replace(**changes)
+        return str(Path(value).absolute()) if is_path else value
+
+    return settings.replace(**{name: whole(name, own) for name, own in settings.options.items()})
 
 
 def _open_output(request: CallRequest) -> Path:
@@ -228,10 +222,8 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
     if end.error is not None:
         said = " ".join(str(end.error).split())
         message = f"the task of sub-{label} failed: {type(end.error).__name__}: {said}"
-    elif end.begun:
-        message = f"the process that worked on sub-{label} died: {end.died}"
     else:
-        message = f"the process for sub-{label} died before reading it: {end.died}"
+        message = f"the process that worked on sub-{label} died: {end.died}"
     lane.finish(f"failed: {message}")
     return Outcome({}, failures=(Failure(label, "working", message),))
 

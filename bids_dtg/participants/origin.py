@@ -13,9 +13,8 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.errors import OutputError
-from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
-from bids_dtg.files.names import bids_uri, build_path, parse_name
+from bids_dtg.files.derivatives import TEMPLATEFLOW
+from bids_dtg.files.names import bids_uri, parse_name
 from bids_dtg.files.provenance import (
     Fingerprint,
     recorded_outputs,
@@ -155,37 +154,30 @@ def complete_average(
     OutputError
         A file cannot be written.
     """
-    output, options = request.output, request.recorded_options
+    output = request.output
     # Files that earlier options wrote, e.g. maps in another space, must not remain.
     for left in set(recorded_outputs(output, planned.title)) - set(files):
-        if _is_of(output, planned, left):
+        if _is_of(planned, left):
             output.remove(left)
     # The record is written last, so that a run that is killed before repeats everything.
     write_completion(
         output,
         planned.title,
-        options=options,
+        options=request.shaping_options(),
         inputs=inputs,
         outputs=[output.path(file) for file in files],
         methods=request.methods(),
     )
 
 
-def _is_of(output: DerivativeDataset, planned: AveragedRuns, path: PurePosixPath) -> bool:
-    """Return whether a file belongs to this average and lies in the participant's own folder.
-
-    A record may have been copied with another folder, and may list files that others share.
-    """
+def _is_of(planned: AveragedRuns, path: PurePosixPath) -> bool:
+    """Return whether a file is of this average; a record that was copied may list others."""
     try:
-        name = parse_name(path.name)
-        named = dict(name.entities)
-        if path != build_path(named, name.suffix, name.extension, datatype=path.parent.name):
-            return False
-    except (ValueError, KeyError, OutputError):
+        named = dict(parse_name(path.name).entities)
+    except ValueError:
         return False
-    folder = output.path(f"sub-{planned.participant}").resolve()
-    inside = output.path(path).parent.resolve().is_relative_to(folder)
-    return inside and dict(planned.entities).items() <= named.items()
+    own = path.parts[0] == f"sub-{planned.participant}"
+    return own and dict(planned.entities).items() <= named.items()
 
 
 def first_figures(

@@ -114,15 +114,14 @@ def run_entities(run: RestRun) -> dict[str, str]:
 
 
 def _require_nameable(run: RestRun) -> None:
-    remedy = "rename or remove it"
-    # A copy in `sub-01 old` or in another participant's folder would replace the maps of sub-01.
-    if dict(run.entities).get("sub") != run.participant:
-        found = f"the name of {run.bold} is not one of sub-{run.participant}"
-        raise RunError(found, remedy=remedy)
     try:
+        # A copy in `sub-01 old` or in another's folder would replace the maps of sub-01.
+        if dict(run.entities).get("sub") != run.participant:
+            raise ValueError(f"its folder is that of sub-{run.participant}")
         build_path(run_entities(run), "qc", ".tsv")
     except (ValueError, OutputError) as err:
-        raise RunError(f"{run.bold} has a name that is not BIDS: {err}", remedy=remedy) from err
+        found = f"{run.bold} has a name that is not BIDS: {err}"
+        raise RunError(found, remedy="rename or remove it") from err
 
 
 def _shared_entities(
@@ -335,13 +334,8 @@ class CallRequest(Asked, ABC):
                 except Exception:
                     continue  # the work on the participant reports it
 
-    @cached_property
-    def recorded_options(self) -> dict[str, Any]:
-        """The options in the completion records; when one changes, averages are made again."""
-        return self.shaping_options()
-
     def shaping_options(self) -> dict[str, Any]:
-        """Return everything but the inputs that affects results."""
+        """Return everything but the inputs that affects results; it enters completion records."""
         options = {**self.settings.result_options, "version": __version__}
         if self.bundle is not None:
             options["model"] = self.bundle.identity
@@ -382,5 +376,5 @@ class CallRequest(Asked, ABC):
     ) -> str | None:
         """Return why an average must be made (again); None where it is complete."""
         return why_incomplete(
-            self.output, planned.title, options=self.recorded_options, inputs=inputs
+            self.output, planned.title, options=self.shaping_options(), inputs=inputs
         )

@@ -25,7 +25,7 @@ from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.errors import RunError, in_one_line
 from bids_dtg.files.atomic import remove_stale_temporaries
-from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint, sets_made_otherwise
+from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.progress import Clock, Reporter
@@ -219,7 +219,7 @@ class LevelWork(AheadWork[Event, Outcome]):
             notes, summary = self.make(average)
             for run, why in average.left_out.items():
                 note(f"{run} was left out. {why}")
-            for line in (*notes, *self._notes_on_others(average.planned.participant)):
+            for line in notes:
                 note(line)
         except (BrokenPipeError, ReaderDiedError):
             raise
@@ -231,16 +231,6 @@ class LevelWork(AheadWork[Event, Outcome]):
         short = f"; {left} left out, with too little left" if left else ""
         average.reporter.finish(f"{title}: {summary}{short}")
         return ()
-
-    def _notes_on_others(self, person: str) -> Iterator[str]:
-        """Name results of earlier runs with another ``--combine``, which remain beside these."""
-        combine = self.request.recorded_options.get("combine")
-        if others := sets_made_otherwise(self.request.output, person, "combine", combine):
-            yield (
-                f"sub-{person} also has {self.request.presentation.made} that were made with "
-                f"another --combine than {combine}: {', '.join(others)}. Remove them if they are "
-                "not wanted."
-            )
 
 
 def _failure(

@@ -21,7 +21,6 @@ from bids_dtg.files.provenance import (
     input_fingerprints,
     new_log,
     recorded_outputs,
-    sets_made_otherwise,
     verify_outputs,
     why_incomplete,
     write_call,
@@ -233,15 +232,6 @@ def test_the_log_of_a_call(dataset, monkeypatch):
         "sub-02\tn/a\tn/a\tfinding runs\tno runs",
     ]
     assert all_failures(dataset)[0].what == "reading sub-01_ses-a_run-1"
-
-
-def test_work_that_was_made_with_another_value_of_an_option_is_listed(dataset):
-    for title, model in {"sub-01_ses-a": "x", "sub-01_ses-b": "y", "sub-02_ses-a": "x"}.items():
-        write_completion(dataset, title, options={"model": model}, inputs={}, outputs=[])
-    for number, damage in enumerate((b"{", b"[]", b'{"Options": 1}')):
-        (dataset.root / f"logs/complete/sub-01_ses-c{number}.json").write_bytes(damage)
-    assert sets_made_otherwise(dataset, "01", "model", "y") == ("sub-01_ses-a",)
-    assert sets_made_otherwise(dataset, "01", "model", None) == ("sub-01_ses-a", "sub-01_ses-b")
 
 
 def logged(dataset, name: str, *failures: Failure) -> None:

@@ -232,7 +232,7 @@ def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
 def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
     """Return the arrays of a person's rest: for the model, then for each fold."""
     request, part = cohort.request, cohort.bundle.card.part
-    planned, known = request.averages(label), request.recorded_options
+    planned, known = request.averages(label), request.shaping_options()
     facts: dict[str, Any] = {
         "options": {
             name: known[name]
