@@ -20,13 +20,7 @@ from bids_dtg.cli.parser import (
     overview,
     with_hyphens,
 )
-from bids_dtg.engine.machine import (
-    available_cores,
-    excess,
-    limit_threads,
-    own_threads,
-    wait_asleep,
-)
+from bids_dtg.engine.machine import available_cores, excess, limit_threads, own_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program, say

@@ -23,12 +23,7 @@ from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import participant_folder
-from bids_dtg.files.provenance import (
-    Failure,
-    new_log,
-    write_call,
-    write_outcome,
-)
+from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.inputs.templateflow import TransformPlannedError

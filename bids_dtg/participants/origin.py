@@ -15,11 +15,7 @@ from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, parse_name
-from bids_dtg.files.provenance import (
-    Fingerprint,
-    recorded_outputs,
-    write_completion,
-)
+from bids_dtg.files.provenance import Fingerprint, recorded_outputs, write_completion
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import AveragedRuns, CallRequest, run_entities

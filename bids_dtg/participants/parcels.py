@@ -36,7 +36,7 @@ from bids_dtg.files.regions import (
 )
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
-from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases, find_atlas
+from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import VoxelPlaces
@@ -52,11 +52,7 @@ from bids_dtg.participants.origin import (
     rounded,
     run_sources,
 )
-from bids_dtg.participants.request import (
-    Asked,
-    CallRequest,
-    run_entities,
-)
+from bids_dtg.participants.request import CallRequest, find_asked, run_entities
 from bids_dtg.participants.run_source import (
     RunSource,
     as_run_error,
@@ -174,20 +170,6 @@ class SeriesReader:
         )
 
 
-def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None:
-    """Load the model of ``--model``; None where none was given.
-
-    Parameters
-    ----------
-    settings
-        All options of the run.
-    load
-        Loads a bundle of the workflow, by name or path.
-    """
-    wanted = settings.inputs.model
-    return None if wanted == OPTIONS["model"].default else load(wanted)
-
-
 @dataclass(frozen=True, eq=False)
 class ParcelRequest(CallRequest, Generic[Model]):
     """What the user asks for; the parcels of the first atlas are the regions."""
@@ -198,22 +180,24 @@ class ParcelRequest(CallRequest, Generic[Model]):
     second_atlas: ClassVar[str] = ""  # use of a second atlas; empty: none is allowed
 
     @classmethod
-    def shared_fields(cls, asked: Asked, bundle: Model | None) -> dict[str, Any]:
-        """Return the fields that all workflows with parcels share.
+    def shared_fields(cls, settings: Settings, load: Callable[[str], Model]) -> dict[str, Any]:
+        """Check what all workflows with parcels share, and return their fields.
 
         Parameters
         ----------
-        asked
-            Dataset, participants and output that were found.
-        bundle
-            The model; None where none was given.
+        settings
+            The options.
+        load
+            Loads a model of the workflow, by name or path.
 
         Raises
         ------
-        SettingsError, BundleError
-            The atlas cannot be found or is not the model's, or the output is the model's folder.
+        SettingsError, DatasetError, BundleError
+            Options, dataset or model cannot be used, or the atlas is not the model's.
         """
-        settings = asked.settings
+        asked = find_asked(settings)
+        settings, wanted = asked.settings, asked.settings.inputs.model
+        bundle = None if wanted == OPTIONS["model"].default else load(wanted)
         asked.require_space(standard_grid().space)
         if bundle is not None:
             refuse_model_folder(asked.output.root, bundle.path)
@@ -310,34 +294,32 @@ def read_atlases(
     SettingsError
         An atlas does not exist or is named twice, or there are too many.
     """
-    asked: Sequence[str] = settings.outputs.atlases
+    asked = settings.outputs.atlases
     if len(asked) > 1 + bool(second) or NONE in asked:
         raise SettingsError(
             f"--atlases is {' '.join(asked)}",
             expected=f"one atlas with --workflow {workflow}, whose parcels are the regions"
             + (f", or a second one for {second}" if second else ""),
         )
-    grid = standard_grid()
-    places = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
-    datasets = atlas_datasets(settings.inputs.derivatives)
-    templateflow = TemplateFlow.here(download=True, plans=settings.behaviour.dry_run)
-    if asked or not own:
-        wanted = asked or (DEFAULT,)
-        return choose_atlases(wanted, places, templateflow=templateflow, datasets=datasets)
+    grid, datasets = standard_grid(), atlas_datasets(settings.inputs.derivatives)
+    # The model's atlas by the name that --atlases takes.
+    named = next((row.name for row in KNOWN.values() if atlas_key(row.entities) == own), own)
     try:
-        return (find_atlas(_as_option(own), places, templateflow=templateflow, datasets=datasets),)
+        return choose_atlases(
+            asked or (named or DEFAULT,),
+            VoxelPlaces.within(grid, np.ones(grid.shape, bool)),
+            templateflow=TemplateFlow.here(download=True, plans=settings.behaviour.dry_run),
+            datasets=datasets,
+        )
     except SettingsError as err:
+        if asked or not own:
+            raise
         raise SettingsError(
             f"the model's atlas {own} cannot be found by its name",
             expected="its label image",
             remedy="give the image with --atlases FILE, or a dataset that has it with "
             "--derivatives atlas=PATH",
         ) from err
-
-
-def _as_option(key: str) -> str:
-    """Return the name of a model's atlas that ``--atlases`` accepts."""
-    return next((row.name for row in KNOWN.values() if atlas_key(row.entities) == key), key)
 
 
 Request = TypeVar("Request", bound=ParcelRequest[Any])

@@ -18,23 +18,14 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.imaging.bold import (
-    Stored,
-    decide_repetition_time,
-    read_bold_header,
-    stream_voxels,
-)
+from bids_dtg.imaging.bold import Stored, decide_repetition_time, read_bold_header, stream_voxels
 from bids_dtg.imaging.nifti import NiftiHeader
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.imaging.surfaces.parcel_series import (
-    SeriesHeader,
-    read_series_header,
-    stream_series,
-)
+from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header, stream_series
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.progress import Clock
@@ -168,10 +159,7 @@ class RunSource:
                     smoothing=smoothing,
                     stream=lambda watch: stream_series(header, weights),
                 )
-            if not isinstance(places, VoxelPlaces):
-                raise RunError(
-                    f"{run.bold} has voxels", expected="parcel series, a .ptseries.nii file"
-                )
+            assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
             placement = Placement.through(places, run.transforms)
             sampling, method = placement.in_file(header, cleaning.interpolation)
             in_mask, notes = _run_mask(run, placement)
@@ -267,11 +255,7 @@ def _smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing
     if (fwhm := cleaning.smoothing_fwhm) is None:
         return None
     if not isinstance(places, VoxelPlaces):
-        raise SettingsError(
-            f"--smoothing-fwhm {fwhm:g} was given for parcel series",
-            expected="no smoothing, or series that were smoothed on the surface before",
-            remedy="smooth with wb_command -cifti-smoothing before parcellation",
-        )
+        raise SettingsError("--smoothing-fwhm was given for parcels", expected="no smoothing")
     return lambda data: MaskedSmoothing(places, data, fwhm).apply
 
 
@@ -315,14 +299,13 @@ def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[
     Examples
     --------
     >>> notes_on_parcels(("V1", "V2"), np.array([True, False]))
-    ('1 of 2 parcels has no data (too little signal, constant, or NaN) and is n/a: V2.',)
+    ('No data (too little signal, constant, or NaN) in 1 of 2 parcels, which are n/a: V2.',)
     """
     if present.all():
         return ()
     lost = [name for name, there in zip(names, present, strict=True) if not there]
-    has, be = ("has", "is") if len(lost) == 1 else ("have", "are")
-    why = f"{has} no data (too little signal, constant, or NaN) and {be} n/a"
-    return (f"{len(lost)} of {len(names)} parcels {why}: {', '.join(lost)}.",)
+    where = f"in {len(lost)} of {len(names)} parcels, which are n/a: {', '.join(lost)}"
+    return (f"No data (too little signal, constant, or NaN) {where}.",)
 
 
 def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, ...]]:
@@ -331,18 +314,17 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
     Raises
     ------
     RunError
-        The model needs voxels, or the file lacks too many of its parcels, or has others.
+        The file lacks too many of its parcels, or has others.
     """
-    if not isinstance(places, ParcelPlaces):
-        raise RunError(f"{header.path} has parcels", expected="volumes of the brain")
+    assert isinstance(places, ParcelPlaces)  # as the space is that of parcels
     try:
         weights, others = header.weights_of(places)
     except ValueError as err:
         raise RunError(f"{header.path}: {err}", expected=f"{places.density}, the model's") from err
     require_parcels(header.path, places, np.diff(weights.indptr) > 0)
-    note = f"{counted(others, 'parcel')} of the file {'has' if others == 1 else 'have'} other "
-    note += (
-        "vertices or voxels than the model's. Parcels were matched by name; maps have the file's."
+    note = (
+        "Parcels were matched by name; maps have the vertices or voxels of the file, which differ "
+        f"from the model's in {counted(others, 'parcel')}."
     )
     return weights, (note,) if others else ()
 

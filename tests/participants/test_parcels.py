@@ -88,7 +88,7 @@ def test_voxels_outside_the_runs_mask_do_not_count(tmp_path):
     mask = (tiny_atlas().labels != 10).reshape(TINY_SHAPE)
     less = read(run_of(tmp_path / "less", mask=mask))
     assert less.series.present.tolist() == [False, True, True, True]
-    assert less.notes[-1].startswith("1 of 4 parcels has no data")
+    assert less.notes[-1].startswith("No data (too little signal")
     assert less.notes[-1].endswith(": Slab_10.")
 
 

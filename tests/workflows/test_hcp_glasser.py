@@ -129,7 +129,7 @@ def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, m
     )
     assert run(write_xcpd_parcels(tmp_path, series[:, order], made_axis), tmp_path / "out") == 0
     said = capsys.readouterr().err
-    assert ("360 parcels of the file have other vertices" in said) == bool(moved)
+    assert ("differ from the model's in 360 parcels" in said) == bool(moved)
     np.testing.assert_array_equal(maps_in(tmp_path / "out").get_fdata(), maps_in(made).get_fdata())
     assert_first_vertices_lack(moved, tmp_path / "out")
 
@@ -241,7 +241,7 @@ def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, c
     values = maps_in(tmp_path / "out").get_fdata()
     assert np.isnan(values[:, : lost + 2]).all()
     assert np.isfinite(values[:, lost + 2 :]).all()
-    assert "11 of 360 parcels have no data" in said.out
+    assert "in 11 of 360 parcels, which are n/a" in said.out
     (table,) = (tmp_path / "out").rglob("*_desc-parcels_statmap.tsv")
     assert read_table(table)[0]["predicted"] == "n/a"
 

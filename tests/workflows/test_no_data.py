@@ -66,7 +66,7 @@ def test_parcels_without_data_have_no_value_and_are_named(tmp_path, capsys, monk
     series[:, names.index("P05")] = 7.5
     save_series(job.add("01", 0), series, job.axis)
     assert job.run("--min-minutes", 1, "--write", "maps", "connectome") == 0
-    assert "2 of 12 parcels have no data (too little" in capsys.readouterr().err
+    assert "in 2 of 12 parcels, which are n/a" in capsys.readouterr().err
     files = [*job.out.rglob("*desc-synthetic_*.pscalar.nii")]
     files += job.out.rglob("*desc-connectome_*.pscalar.nii")
     assert len(files) == 2

@@ -27,8 +27,8 @@ from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.structural import StructuralMatrix, StructuralSource, find_structural
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest, load_asked
-from bids_dtg.participants.request import AveragedRuns, find_asked
+from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest
+from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
@@ -51,10 +51,8 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        asked = find_asked(settings)
-        bundle = load_asked(asked.settings, _load)
-        structural = find_structural(asked.settings)
-        return cls(**cls.shared_fields(asked, bundle), structural=structural)
+        fields = cls.shared_fields(settings, _load)
+        return cls(**fields, structural=find_structural(fields["settings"]))
 
     @property
     def combine(self) -> Combine:

@@ -23,8 +23,8 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.runs import list_series
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest, load_asked
-from bids_dtg.participants.request import AveragedRuns, find_asked
+from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest
+from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
@@ -72,11 +72,10 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        asked = find_asked(settings)
-        bundle = load_asked(asked.settings, _load)
-        fields = cls.shared_fields(asked, bundle)
-        events = None if bundle is None else TaskEvents.find(asked.settings, bundle)
-        return cls(**fields, events=events, tasks=_tasks(asked.settings, bundle))
+        fields = cls.shared_fields(settings, _load)
+        settings, bundle = fields["settings"], fields["bundle"]
+        events = None if bundle is None else TaskEvents.find(settings, bundle)
+        return cls(**fields, events=events, tasks=_tasks(settings, bundle))
 
     @cached_property
     def for_task_runs(self) -> TwinRequest:

@@ -172,5 +172,5 @@ def test_series_of_parcels_are_cleaned_and_correlated(tmp_path):
     assert estimate.values.shape == (2, 12)
     assert reader.measure(run).mean_frame is None
     assert reader.courses(run, 300).shape[0] == 12
-    with pytest.raises(SettingsError, match="--smoothing-fwhm 6 was given for parcel series"):
+    with pytest.raises(SettingsError, match="--smoothing-fwhm was given for parcels"):
         measure(run, bundle, CleaningOptions(smoothing_fwhm=6.0))
