@@ -140,20 +140,14 @@ class Workflow:
         wanted = {*EVERY_CALL, *own}
         return frozenset(name for name, option in FIELDS.items() if wanted & {name, option.group})
 
-    def legal(self, option: str) -> Collection[str]:
-        """Return the legal values of an option: analysis, recipe or architecture.
-
-        Parameters
-        ----------
-        option
-            ``analysis``, ``recipe`` or ``architecture``.
-        """
-        tables: Mapping[str, Collection[str]] = {
+    @property
+    def rows(self) -> Mapping[str, Collection[str]]:
+        """Legal values of the options that choose a row of its tables; empty: no such option."""
+        return {
             "analysis": self.analyses,
             "recipe": self.recipes,
             "architecture": self.architectures,
         }
-        return tables[option]
 
 
 def later(name: str) -> Callable[..., Any]:

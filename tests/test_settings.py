@@ -72,7 +72,7 @@ def test_what_makes_results_anew_follows_results_and_nothing_else():
         ({"device": "tpu"}, "--device is 'tpu'"),
         ({"combine": "all"}, "combine is 'all'. Expected: one of run, session, participant"),
         ({"participant_label": "01"}, "--participant-label is '01'. Expected: a list"),
-        ({"epochs": 10**30}, f"--epochs is {10**30}. Expected: 999,999,999 or less"),
+        ({"epochs": 10**30}, f"--epochs is {10**30}. Expected: 1 to 999,999,999"),
         ({"reports_only": True, "no_reports": True}, "--reports-only and --no-reports were given"),
         ({"verify": True, "reports_only": True}, "--verify and --reports-only were given"),
         ({"verify": True, "dry_run": True}, "--verify and --dry-run were given"),

@@ -44,8 +44,6 @@ EVERYDAY = frozenset(
         *("nprocs", "mem_gb", "dry_run"),
     )
 )
-# Options whose values are a workflow's own.
-ROWS = ("analysis", "recipe", "architecture")
 _PLACES = "BIDS_DIR OUTPUT_DIR"
 _USAGE = f"bids_dtg {_PLACES} {{participant,group}} [options]"
 _DESCRIPTION = (
@@ -373,7 +371,7 @@ def legal_values(workflow: Workflow | None = None) -> dict[str, tuple[str, ...]]
         "workflow": tuple(WORKFLOWS),
         "denoise_strategy": (AUTO_STRATEGY, *STRATEGIES),
         "write": together(row.writes for row in rows),
-        **{name: together(row.legal(name) for row in rows) for name in ROWS},
+        **{name: together(row.rows[name] for row in rows) for name in rows[0].rows},
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
 from bids_dtg.cli.parser import (
-    ROWS,
     Topic,
     add_spellings,
     build_parser,
@@ -37,8 +36,15 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
         The workflow has no such level, analysis or recipe, or the analysis lacks an option.
     """
     name, level = settings.modelling.analysis, settings.inputs.analysis_level
-    for option in ROWS:
-        _require(workflow, option, settings.options[option])
+    for option, legal in workflow.rows.items():
+        value = settings.options[option]
+        if value is not None and legal and value not in legal:
+            others = [row.name for row in all_workflows() if value in row.rows[option]]
+            raise SettingsError(
+                f"--{option} {value} was given with --workflow {workflow.name}",
+                expected=f"one of {', '.join(legal)}",
+                remedy=f"--workflow {' or '.join(others)} has --{option} {value}" if others else "",
+            )
     if level == "group" and name is None and workflow.group is None:
         raise SettingsError(
             f"--workflow {workflow.name} was given with group and no --analysis",
@@ -55,19 +61,6 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
     if settings.behaviour.verify:
         return later("participants.reports:verify_participants")
     return workflow.participants
-
-
-def _require(workflow: Workflow, option: str, name: str | None) -> None:
-    """Refuse a value that the workflow lacks, unless it does not use the option at all."""
-    legal = workflow.legal(option)
-    if name is None or name in legal or not legal:
-        return
-    others = [row.name for row in all_workflows() if name in row.legal(option)]
-    raise SettingsError(
-        f"--{option} {name} was given with --workflow {workflow.name}",
-        expected=f"one of {', '.join(legal)}",
-        remedy=f"--workflow {' or '.join(others)} has --{option} {name}" if others else "",
-    )
 
 
 def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:

@@ -5,7 +5,6 @@ Every workflow uses it through a `Level`, which finds what the user asks for and
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -84,7 +83,7 @@ class Level:
             elsewhere = with_whole_paths(settings).replace(scheduler=None)
             cluster = Cluster(settings.resources.scheduler, self, elsewhere)
         log = _open_output(request)
-        counts, failures = Counter[str](), list[Failure]()
+        outcomes, failures, hide = list[Outcome](), list[Failure](), request.path_names.hide
         people = counted(len(request.participants), "participant")
         try:
             with (
@@ -105,37 +104,29 @@ class Level:
                         clock.add(outcome.seconds)
                         locks.release(f"sub-{end.label}")
                         # Unlike the terminal, tables and pages show no full paths: others see them.
-                        own = [
-                            replace(one, message=request.path_names.hide(one.message))
-                            for one in outcome.failures
-                        ]
-                        counts.update(
-                            finished=1,
-                            done=outcome.done,
-                            skipped=outcome.skipped,
-                            failed=int(bool(own)),
-                        )
+                        own = [replace(one, message=hide(one.message)) for one in outcome.failures]
                         failures += own
+                        outcomes.append(outcome)
                         board.advance(failed=bool(own))
                         reports.request(end.label, own, changed=bool(outcome.done))
         except BaseException:
-            say(f"{counts['finished']} of {people} finished; run it again to do the others")
+            say(f"{len(outcomes)} of {people} finished; run it again to do the others")
             raise
         finally:
             write_outcome(log, failures, clock.seconds)
         write_methods(request)  # the averages may have changed
         _list_participants(request)
-        left = len(request.participants) - counts["finished"]
+        written = counted(sum(one.done for one in outcomes), "set")
+        failed = sum(bool(one.failures) for one in outcomes)
         pages = f"; all pages: {request.output.root / INDEX}"
         say(
-            f"{people}: {counted(counts['done'], 'set')} of {request.presentation.made} written, "
-            f"{counts['skipped']} already complete, {counted(counts['failed'], 'participant')} "
-            "failed"
-            + (f", {left} not started" if left else "")
+            f"{people}: {written} of {request.presentation.made} written, "
+            f"{sum(one.skipped for one in outcomes)} already complete, "
+            f"{counted(failed, 'participant')} failed"
             + (f" ({log / 'failures.tsv'})" if failures else "")
             + pages * (not settings.behaviour.no_reports)
         )
-        return counts["failed"]
+        return failed
 
     def _pool(self, request: CallRequest, board: Board, clock: Clock) -> Pool[Outcome]:
         with clock.time("start"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,19 +14,18 @@ if TYPE_CHECKING:
     from bids_dtg.settings import Settings
 
 _MOST = 10**9 - 1  # upper limit of counts
-# Limits of numbers: the least and the most of counts, and whether measures may be 0.
-_COUNTS = {
-    **dict.fromkeys(("epochs", "batch_size", "features", "states"), (1, _MOST)),
-    **dict.fromkeys(("region_parameters", "restarts", "simulations"), (1, _MOST)),
-    **dict.fromkeys(("nprocs", "omp_nthreads"), (1, math.inf)),
-    "folds": (2, _MOST),
-    "permutations": (0, 1_000_000),
-    "seed": (0, 2**63 - 1),  # the range that PyTorch and NumPy accept
-}
-_MEASURES = {
-    **dict.fromkeys(("high_pass", "low_pass", "smoothing_fwhm", "fd_threshold"), False),
-    **dict.fromkeys(("learning_rate", "mem_gb"), False),
-    "min_minutes": True,
+_MEASURE = sys.float_info.min, sys.float_info.max, "a finite number above 0"
+# Limits of numbers: the least, the most, and both in words.
+_LIMITS = {
+    **dict.fromkeys(("epochs", "batch_size", "features", "states"), (1, _MOST, f"1 to {_MOST:,}")),
+    **dict.fromkeys(("region_parameters", "restarts"), (1, _MOST, f"1 to {_MOST:,}")),
+    **dict.fromkeys(("simulations", "nprocs", "omp_nthreads"), (1, _MOST, f"1 to {_MOST:,}")),
+    "folds": (2, _MOST, "2 or more"),
+    "permutations": (0, 1_000_000, "0 to 1,000,000"),
+    "seed": (0, 2**63 - 1, "0 or more, and less than 2^63"),  # as PyTorch and NumPy accept
+    **dict.fromkeys(("high_pass", "low_pass", "smoothing_fwhm", "fd_threshold"), _MEASURE),
+    **dict.fromkeys(("learning_rate", "mem_gb"), _MEASURE),
+    "min_minutes": (0, sys.float_info.max, "0 or more, and finite"),
 }
 # Legal texts, as a pattern and in words.
 _FORMS = {
@@ -64,15 +63,9 @@ def check(settings: Settings) -> None:
 def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield what was found and what was expected, for illegal values of single options."""
     options = settings.options
-    for name, (least, most) in _COUNTS.items():
+    for name, (least, most, words) in _LIMITS.items():
         value = options[name]
-        if isinstance(value, int) and not least <= value <= most:
-            words = f"{least} or more" if value < least else f"{most:,} or less"
-            yield f"{flag(name)} is {value}", words
-    for name, zero in _MEASURES.items():
-        value = options[name]
-        if value is not None and not (0 < value < math.inf or (zero and value == 0)):
-            words = "0 or more, and finite" if zero else "a finite number above 0"
+        if isinstance(value, int | float) and not least <= value <= most:
             yield f"{flag(name)} is {value}", words
     for name, (pattern, words) in _FORMS.items():
         if options[name] is not None and not re.fullmatch(pattern, options[name], re.ASCII):

@@ -346,10 +346,10 @@ def told(tmp_path, monkeypatch, capsys):
             "--task-file is not read by --workflow contrasts, but by --workflow twin (see",
         ),
         (f"{TRAIN} --states three", "--states is 'three'. Expected: a whole number"),
-        (f"{TRAIN} --region-parameters -1", "--region-parameters is -1. Expected: 1 or more"),
+        (f"{TRAIN} --region-parameters -1", "--region-parameters is -1. Expected: 1 to"),
         (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: a finite number above 0"),
         ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
-        ("group --analysis stats --permutations -1", "--permutations is -1. Expected: 0 or more"),
+        ("group --analysis stats --permutations -1", "--permutations is -1. Expected: 0 to 1"),
         (
             "group --analysis stats --phenotype age --covariates age",
             "age is given as --phenotype and as --covariates. Expected: one of them.",
