@@ -169,16 +169,14 @@ def write_confounds(path: Path, volumes: int) -> None:
 
 def ours(
     root: Path, folder: Path, name: str, *, memory: bool = False, bundle: str = "bundle"
-) -> tuple[Finished, dict[str, float]]:
-    """Run one of `CALLS`, and return the seconds of its stages, too."""
+) -> Finished:
+    """Run one of `CALLS`."""
     out = folder / f"ours {name}"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
     program += ["--participant-label", "01"]  # throughput.py adds others to a kept folder
     options = ["--model", str(folder / bundle), *CALLS[name]]
-    finished = run(program + options, memory=memory)
-    (timing,) = out.glob("logs/*/timing.json")
-    return finished, json.loads(timing.read_text())
+    return run(program + options, memory=memory)
 
 
 def start_up() -> float:
@@ -233,10 +231,9 @@ def compare_forms(root: Path, folder: Path, rounds: int) -> None:
     names = ("bundle", "partial")
     made = [[ours(root, folder, HEADLINE, bundle=name) for name in names] for _ in range(rounds)]
     for form, runs in zip(("marginal", "partial"), zip(*made, strict=True), strict=True):
-        print(line(form, middle([finished for finished, _ in runs])))
-        print(f"  {stages([timing for _, timing in runs])}")
+        print(line(form, middle(runs)))
     for key in ("wall_s", "cpu_s"):
-        pairs = [(getattr(a, key), getattr(b, key)) for (a, _), (b, _) in made]
+        pairs = [(getattr(a, key), getattr(b, key)) for a, b in made]
         ratios = [partial / marginal for marginal, partial in pairs]
         least = [min(seconds) for seconds in zip(*pairs, strict=True)]
         print(
@@ -344,26 +341,23 @@ def recorded(mine: dict[str, Side], others: dict[str, Side]) -> dict[str, float]
 
 def compare(root: Path, folder: Path, rounds: int, against: list[str]) -> dict[str, float]:
     """Run all sides in turn, print results and ratios, and return the results to record."""
-    first, _ = ours(root, folder, HEADLINE)  # fills the caches on disk for the other runs
+    first = ours(root, folder, HEADLINE)  # fills the caches on disk for the other runs
     made: dict[str, list[Finished]] = {name: [] for name in [*CALLS, *against]}
-    times, plain_times = [], {steps: [] for steps in against}
+    plain_times = {steps: [] for steps in against}
     for _ in range(rounds):
         for name in CALLS:
-            finished, timing = ours(root, folder, name)
-            made[name].append(finished)
-            if name == HEADLINE:
-                times.append({"interpreter and arguments": start_up(), **timing})
+            made[name].append(ours(root, folder, name))
         for steps in against:
             made[steps].append(plain(root, folder, steps))
             plain_times[steps].append(json.loads(made[steps][-1].output.splitlines()[-1]))
-    mine = {name: Side(made[name], ours(root, folder, name, memory=True)[0]) for name in CALLS}
+    mine = {name: Side(made[name], ours(root, folder, name, memory=True)) for name in CALLS}
     others = {
         steps: Side(made[steps], plain(root, folder, steps, memory=True)) for steps in against
     }
     print(line("ours, first call", {"wall_s": first.wall_s, "cpu_s": first.cpu_s}))
     for name, side in mine.items():
         print(line(f"ours, {name}", side.figures))
-    print(f"  {HEADLINE}: reading and predicting overlap: {stages(times)}")
+    print(f"  interpreter and arguments alone: {start_up():.2f} s")
     print(f"  inflating the file alone: {inflate_alone(root):.2f} s")
     for steps, other in others.items():
         print(line(f"plain, {steps}", other.figures))

@@ -6,15 +6,13 @@ The participants are links to one synthetic resting-state run (2 mm, int16 .nii.
 participant.py), with a network of the published size and random weights. The variants take turns.
 The script prints the table of docs/evidence.md: wall-clock and processor time per participant,
 participants per hour for the machine and per core, and peak memory, which is the sum of the
-proportional set sizes of all processes in a separate run with half of the participants. Below the
-table are the seconds of each stage, summed over all processes. `--folder` keeps the data, and
-`--record` adds the results to history.tsv.
+proportional set sizes of all processes in a separate run with half of the participants. `--folder`
+keeps the data, and `--record` adds the results to history.tsv.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -24,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from history import record
-from participant import FUNC, Finished, kept_dataset, run, stages
+from participant import FUNC, Finished, kept_dataset, run
 
 # Name -> options; the names are processes x threads, without reports.
 CALLS = {
@@ -44,7 +42,6 @@ class Timed:
 
     wall_s: float
     cpu_s: float
-    stages: dict[str, float]  # seconds, summed over processes
 
 
 def make_people(folder: Path, people: int, volumes: int) -> Path:
@@ -70,24 +67,16 @@ def call(folder: Path, options: list[str], *, memory: bool = False) -> Finished:
     return run([*program, "participant", *model, *options], memory=memory)
 
 
-def stage_seconds(folder: Path) -> dict[str, float]:
-    (timing,) = (folder / "out").glob("logs/*/timing.json")
-    return json.loads(timing.read_text())
-
-
 def one_call(folder: Path, name: str, labels: list[str]) -> Timed:
     done = call(folder, [*CALLS[name], "--participant-label", *labels])
-    return Timed(done.wall_s, done.cpu_s, stage_seconds(folder))
+    return Timed(done.wall_s, done.cpu_s)
 
 
 def single_calls(folder: Path, labels: list[str]) -> Timed:
     """Time a run for each participant, one after the other; return the sums."""
-    done, spent = [], []
-    for label in labels:
-        done.append(call(folder, ["--no-reports", "--participant-label", label]))
-        spent.append(stage_seconds(folder))
-    sums = {name: sum(seconds[name] for seconds in spent) for name in spent[0]}
-    return Timed(sum(one.wall_s for one in done), sum(one.cpu_s for one in done), sums)
+    options = ["--no-reports", "--participant-label"]
+    done = [call(folder, [*options, label]) for label in labels]
+    return Timed(sum(one.wall_s for one in done), sum(one.cpu_s for one in done))
 
 
 def peak_mb(folder: Path, name: str, labels: list[str]) -> float:
@@ -159,7 +148,6 @@ def main() -> None:
         found = {name: figures(made[name], peaks[name], len(labels)) for name in made}
         print("\n".join(table(found, cores)))
         for name, values in found.items():
-            print(f"{name}: {stages([one.stages for one in made[name]])}")
             if name != SINGLE and SINGLE in found:
                 print(f"  {SINGLE} / {name}: {found[SINGLE]['wall_s'] / values['wall_s']:.2f}")
     if options.record:

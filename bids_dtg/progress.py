@@ -5,9 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from bids_dtg.notices import duration, say, visible
@@ -143,24 +140,3 @@ def _bars() -> Progress:
         console=Console(stderr=True, highlight=False),
         transient=True,
     )
-
-
-class Clock:
-    """Adds up the seconds that each stage takes."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def add(self, seconds: Mapping[str, float]) -> None:
-        """Add times that were measured elsewhere."""
-        for stage, value in seconds.items():
-            self.seconds[stage] += value
-
-    @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        """Add the time of the ``with`` block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - start

@@ -302,9 +302,9 @@ def write_call(log: Path, toml: str) -> None:
     write_json(log / "versions.json", {"bids_dtg": __version__, **system, **package_versions()})
 
 
-def write_outcome(log: Path, failures: Sequence[Failure], seconds: Mapping[str, float]) -> None:
-    """Write the table of failures, which may have no rows, and the seconds that each part took."""
-    write_json(log / "timing.json", {name: round(value, 3) for name, value in seconds.items()})
+def write_outcome(log: Path, failures: Sequence[Failure], seconds: float) -> None:
+    """Write the table of failures, which may have no rows, and the seconds that the run took."""
+    write_json(log / "timing.json", {"seconds": round(seconds, 3)})
     rows = [
         (f"sub-{f.participant}", f.title or None, f.run or None, f.stage, f.message)
         for f in failures

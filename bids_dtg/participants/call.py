@@ -5,6 +5,7 @@ Every workflow uses it through a `Level`, which finds what the user asks for and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ from bids_dtg.participants.reports import Reports, write_methods
 from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.participants.worker import LevelWork, Outcome
-from bids_dtg.progress import Board, Clock, Lane
+from bids_dtg.progress import Board, Lane
 from bids_dtg.report.participant import INDEX
 from bids_dtg.settings import Settings, to_toml
 
@@ -71,9 +72,8 @@ class Level:
         DtgError
             Options, dataset or model are wrong; nothing was started.
         """
-        clock = Clock()
-        with clock.time("start"):
-            request: CallRequest = self.prepare(settings)
+        start = time.perf_counter()
+        request: CallRequest = self.prepare(settings)
         if settings.behaviour.dry_run:
             return print_plan(request)
         # Before anything is written, as the network or the scheduler may be unreachable.
@@ -95,13 +95,12 @@ class Level:
             ):
                 for note in request.notes():
                     board.note(note)
-                executor = cluster or self._pool(request, board, clock)
+                executor = cluster or self._pool(request, board)
                 backlog = Backlog(request.participants, hold_up=_waiting(locks, board))
                 messages = follow(executor.run(backlog), board, lambda label: f"sub-{label}")
                 with closing(messages) as ends:
                     for lane, end in ends:
                         outcome = _outcome(end, lane)
-                        clock.add(outcome.seconds)
                         locks.release(f"sub-{end.label}")
                         # Unlike the terminal, tables and pages show no full paths: others see them.
                         own = [replace(one, message=hide(one.message)) for one in outcome.failures]
@@ -113,7 +112,7 @@ class Level:
             say(f"{len(outcomes)} of {people} finished; run it again to do the others")
             raise
         finally:
-            write_outcome(log, failures, clock.seconds)
+            write_outcome(log, failures, time.perf_counter() - start)
         write_methods(request)  # the averages may have changed
         _list_participants(request)
         written = counted(sum(one.done for one in outcomes), "set")
@@ -128,9 +127,8 @@ class Level:
         )
         return failed
 
-    def _pool(self, request: CallRequest, board: Board, clock: Clock) -> Pool[Outcome]:
-        with clock.time("start"):
-            work = self.work(request)
+    def _pool(self, request: CallRequest, board: Board) -> Pool[Outcome]:
+        work = self.work(request)
         # A forked process shares what was prepared here.
         forked = work.forks and can_fork()
         prepare = work.in_process if forked else partial(self, request.settings)
@@ -211,7 +209,7 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
     else:
         message = f"the process that worked on sub-{label} died: {end.died}"
     lane.finish(f"failed: {message}")
-    return Outcome({}, failures=(Failure(label, "working", message),))
+    return Outcome(failures=(Failure(label, "working", message),))
 
 
 def print_plan(request: CallRequest) -> int:

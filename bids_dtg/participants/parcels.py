@@ -60,7 +60,6 @@ from bids_dtg.participants.run_source import (
     require_coverage,
 )
 from bids_dtg.participants.worker import LevelWork
-from bids_dtg.progress import Clock
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import write_kept
 from bids_dtg.report.quality import parcel_figures, write_quality
@@ -121,7 +120,6 @@ class SeriesReader:
         self,
         run: RestRun,
         *,
-        clock: Clock | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredSeries:
         """Clean a run and reduce it to the parcels' series, in one pass over its file.
@@ -130,8 +128,6 @@ class SeriesReader:
         ----------
         run
             Files of the run to read.
-        clock
-            Adds up the time of the stages.
         progress
             Called with the share of the frames that have been read.
 
@@ -142,12 +138,11 @@ class SeriesReader:
         RunError
             The run's files cannot be used.
         """
-        clock = Clock() if clock is None else clock
-        source = RunSource.of(run, self.grid.space, self.places, self.cleaning, clock=clock)
+        source = RunSource.of(run, self.grid.space, self.places, self.cleaning)
         planned, design = source.planned, source.planned.design
         with as_run_error(run):
             series = parcel_series(
-                lambda: source.blocks(clock, progress),
+                lambda: source.blocks(progress),
                 design,
                 *(self.parcel, self.atlas.voxels, source.valid),
                 smoothing=source.smoothing,
@@ -344,11 +339,11 @@ class ParcelWork(LevelWork):
         return self.reader
 
     def read_run(
-        self, run: RestRun, clock: Clock, progress: Callable[[float], None]
+        self, run: RestRun, progress: Callable[[float], None]
     ) -> Iterator[tuple[MeasuredSeries, float]]:
         """Yield a run's series and the seconds that they took; refuse a run that cannot be used."""
         start = time.perf_counter()
-        measured = self.reader_of(run).measure(run, clock=clock, progress=progress)
+        measured = self.reader_of(run).measure(run, progress=progress)
         self._require_usable(measured)
         yield measured, time.perf_counter() - start
 

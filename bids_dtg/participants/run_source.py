@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +27,6 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header, stream_series
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.notices import NO_MASK, counted
-from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions
 
 Watch = Callable[[int, Stored], None]
@@ -123,8 +121,6 @@ class RunSource:
         space: str,
         places: Places,
         cleaning: CleaningOptions,
-        *,
-        clock: Clock,
         keep: NDArray[np.bool_] | None = None,
     ) -> RunSource:
         """Plan a run, and find where the wanted places lie in its file and its brain mask.
@@ -135,8 +131,6 @@ class RunSource:
             As for `plan_run`.
         places
             Voxels of a grid, or parcels of CIFTI, whose values are wanted.
-        clock
-            Adds up the time of both steps.
 
         Raises
         ------
@@ -146,41 +140,39 @@ class RunSource:
         SettingsError
             Smoothing was asked for, and the file has parcels.
         """
-        with clock.time("confounds"):
-            planned = plan_run(run, space, cleaning, keep)
-        with clock.time("sampling"):
-            header, smoothing = planned.header, _smoothing_among(places, cleaning)
-            if isinstance(header, SeriesHeader):
-                weights, of_parcels = find_parcels(header, places)
-                there = np.diff(weights.indptr) > 0
-                return cls(
-                    *(planned, there, np.ones(len(there), bool), "none"),
-                    notes=planned.notes + of_parcels,
-                    smoothing=smoothing,
-                    stream=lambda watch: stream_series(header, weights),
-                )
-            assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
-            placement = Placement.through(places, run.transforms)
-            sampling, method = placement.in_file(header, cleaning.interpolation)
-            in_mask, notes = _run_mask(run, placement)
-            if header.forms_differ_mm:
-                notes.append(
-                    "The header's sform was used; its qform, of another space, puts a voxel up to "
-                    f"{header.forms_differ_mm:.3g} mm away."
-                )
-            outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
+        planned = plan_run(run, space, cleaning, keep)
+        header, smoothing = planned.header, _smoothing_among(places, cleaning)
+        if isinstance(header, SeriesHeader):
+            weights, of_parcels = find_parcels(header, places)
+            there = np.diff(weights.indptr) > 0
+            return cls(
+                *(planned, there, np.ones(len(there), bool), "none"),
+                notes=planned.notes + of_parcels,
+                smoothing=smoothing,
+                stream=lambda watch: stream_series(header, weights),
+            )
+        assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
+        placement = Placement.through(places, run.transforms)
+        sampling, method = placement.in_file(header, cleaning.interpolation)
+        in_mask, notes = _run_mask(run, placement)
+        if header.forms_differ_mm:
+            notes.append(
+                "The header's sform was used; its qform, of another space, puts a voxel up to "
+                f"{header.forms_differ_mm:.3g} mm away."
+            )
+        outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
 
-            def stream(watch: Watch) -> Frames:
-                if outside is None:
-                    return stream_voxels(header, sampling, watch=watch)
-                around = sampling
-                if not isinstance(around, LinearSampling):
-                    around = LinearSampling(header.shape, header.affine, placement.points)
-                keep = planned.design.keep
-                return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
+        def stream(watch: Watch) -> Frames:
+            if outside is None:
+                return stream_voxels(header, sampling, watch=watch)
+            around = sampling
+            if not isinstance(around, LinearSampling):
+                around = LinearSampling(header.shape, header.affine, placement.points)
+            keep = planned.design.keep
+            return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
 
-            covered, notes = sampling.covered, [*planned.notes, *notes]
-            return cls(planned, covered, in_mask, method, tuple(notes), smoothing, stream, outside)
+        covered, notes = sampling.covered, [*planned.notes, *notes]
+        return cls(planned, covered, in_mask, method, tuple(notes), smoothing, stream, outside)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -189,7 +181,6 @@ class RunSource:
 
     def blocks(
         self,
-        clock: Clock,
         progress: Callable[[float], None] = lambda share: None,
         watch: Watch = lambda first, stored: None,
     ) -> Blocks:
@@ -197,25 +188,15 @@ class RunSource:
 
         Parameters
         ----------
-        clock
-            Adds up the time spent waiting for the file, and processing blocks.
         progress
             Called with the share of the frames that have been read.
         watch
             Called with whole frames as stored, as by `stream_voxels`; never for parcel series.
         """
         with closing(self.stream(watch)) as frames:
-            while True:
-                # Only the waiting that does not overlap with the sums.
-                with clock.time("wait for file"):
-                    item = next(frames, None)
-                if item is None:
-                    return
-                first, block = item
+            for first, block in frames:
                 progress((first + len(block)) / self.planned.header.frames)
-                start = time.perf_counter()
                 yield first, block
-                clock.seconds["sums"] += time.perf_counter() - start
 
 
 def _stream_between(

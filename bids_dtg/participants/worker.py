@@ -9,7 +9,6 @@ and writes results. The first sends tuples of a kind and its content:
 - left out: title of a run with too little time left, and why; the average goes on without it
 - read: all runs of the average have been sent
 - failed: the failure of an average or of the search for runs, and its traceback
-- seconds: time by stage, sent last
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import AveragedRuns, CallRequest
-from bids_dtg.progress import Clock, Reporter
+from bids_dtg.progress import Reporter
 
 Event = tuple[Any, ...]
 Send = Callable[[Event], None]
@@ -38,7 +37,6 @@ Send = Callable[[Event], None]
 class Outcome:
     """The outcome of a participant."""
 
-    seconds: Mapping[str, float]  # time by stage
     done: int = 0  # averages made
     skipped: int = 0  # averages that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
@@ -56,7 +54,6 @@ class Average:
     inputs: Mapping[str, Fingerprint]  # the files that it depends on
     events: Iterator[Event]  # about the participant, from the average's first run on
     reporter: Reporter
-    clock: Clock  # adds up the time of the stages
     making: str  # name of the stage that processes parts
     left_out: dict[str, str] = field(default_factory=dict)  # why runs were left out, by title
     stage: str = "reading"  # current stage
@@ -111,17 +108,13 @@ class LevelWork(AheadWork[Event, Outcome]):
         return self
 
     @abstractmethod
-    def read_run(
-        self, run: RestRun, clock: Clock, progress: Callable[[float], None]
-    ) -> Iterator[Any]:
+    def read_run(self, run: RestRun, progress: Callable[[float], None]) -> Iterator[Any]:
         """Read a run, and yield the parts that `make` receives.
 
         Parameters
         ----------
         run
             The run, from `find_runs`.
-        clock
-            Adds up the time of the stages.
         progress
             Called with the share of the run that has been read.
         """
@@ -141,28 +134,25 @@ class LevelWork(AheadWork[Event, Outcome]):
 
     def read(self, label: str, send: Send) -> None:
         """Read a participant's runs; an error affects only its own average."""
-        clock, averages = Clock(), tuple[AveragedRuns, ...]()
+        averages = tuple[AveragedRuns, ...]()
         try:
-            with clock.time("query"):
-                averages = self.request.averages(label)
+            averages = self.request.averages(label)
         except Exception as err:
             send(("failed", *_failure(err, label, "finding runs")))
         for planned in averages:
-            self._read_average(planned, clock, send)
-        send(("seconds", dict(clock.seconds)))
+            self._read_average(planned, send)
 
-    def _read_average(self, planned: AveragedRuns, clock: Clock, send: Send) -> None:
+    def _read_average(self, planned: AveragedRuns, send: Send) -> None:
         title = ""  # name of the run that is being read
         try:
-            with clock.time("query"):
-                request = self.request.of_average(planned)
-                inputs = request.fingerprints(planned)
-                reason = request.why_incomplete(planned, inputs)
+            request = self.request.of_average(planned)
+            inputs = request.fingerprints(planned)
+            reason = request.why_incomplete(planned, inputs)
             send(("average", planned, inputs, reason))
             for run in planned.runs if reason else ():
                 title = run.title
                 try:
-                    for part in self.read_run(run, clock, lambda share: send(("reading", share))):
+                    for part in self.read_run(run, lambda share: send(("reading", share))):
                         send(("part", part))
                 except TooShortError as err:
                     if len(planned.runs) == 1:
@@ -176,7 +166,7 @@ class LevelWork(AheadWork[Event, Outcome]):
             send(("failed", *found))
 
     def finish(self, label: str, events: Iterator[Event], reporter: Reporter) -> Outcome:
-        clock, failures, done, skipped = Clock(), list[Failure](), 0, 0
+        failures, done, skipped = list[Failure](), 0, 0
 
         def fail(failure: Failure, trace: str = "") -> None:
             failures.append(failure)
@@ -194,21 +184,19 @@ class LevelWork(AheadWork[Event, Outcome]):
             for kind, *content in events:  # after a failure, the rest of its average is dropped
                 if kind == "failed":
                     fail(*content)
-                elif kind == "seconds":
-                    clock.add(*content)
                 elif kind == "average" and content[-1] is None:
                     skipped += 1
                     reporter.finish(f"{content[0].title}: complete, skipped")
                 elif kind == "average":
                     planned, inputs, reason = content
-                    average = Average(planned, inputs, events, reporter, clock, self.making)
+                    average = Average(planned, inputs, events, reporter, self.making)
                     failed = self._make(average, reason)
                     if failed:
                         fail(*failed)
                     done += not failed
         except ReaderDiedError as err:
             fail(Failure(label, "reading", f"the process that read sub-{label} died: {err}"))
-        return Outcome(dict(clock.seconds), done, skipped, tuple(failures))
+        return Outcome(done, skipped, tuple(failures))
 
     def _make(self, average: Average, reason: str) -> tuple[Any, ...]:
         """Make an average, and print a summary; return the failure and its traceback, if any."""

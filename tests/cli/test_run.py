@@ -272,8 +272,7 @@ def test_logs_of_a_call(job):
     assert versions["python"] == sys.version.split()[0]
     assert {"torch", "numpy", "nilearn", "pybids", "nibabel"} <= versions.keys()
     timing = json.loads((folder / "timing.json").read_text())
-    assert {"start", "query", "confounds", "network", "write"} <= timing.keys()
-    assert all(seconds >= 0 for seconds in timing.values())
+    assert timing["seconds"] > 0
     assert (folder / "failures.tsv").read_text() == "participant_id\taverage\trun\tstage\tmessage\n"
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     for fact in (

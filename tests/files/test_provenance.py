@@ -219,13 +219,13 @@ def test_the_log_of_a_call(dataset, monkeypatch):
     monkeypatch.setenv("DTG_CONTAINER_TAG", "x")
     write_call(one, "a = 1\n")
     failed = Failure("01", "reading", "broken\tfile\nhere", "sub-01_ses-a", "sub-01_ses-a_run-1")
-    write_outcome(one, [failed, Failure("02", "finding runs", "no runs")], {"read": 1.23456})
+    write_outcome(one, [failed, Failure("02", "finding runs", "no runs")], 1.23456)
     folder = dataset.root / "logs" / one.name
     assert (folder / "config.toml").read_text() == "a = 1\n"
     versions = json.loads((folder / "versions.json").read_text())
     assert (versions["bids_dtg"], versions["container"]) == (__version__, "docker:x")
     assert {"python", "numpy", "torch", "platform"} <= set(versions)
-    assert json.loads((folder / "timing.json").read_text()) == {"read": 1.235}
+    assert json.loads((folder / "timing.json").read_text()) == {"seconds": 1.235}
     assert (folder / "failures.tsv").read_text().splitlines() == [
         "participant_id\taverage\trun\tstage\tmessage",
         "sub-01\tsub-01_ses-a\tsub-01_ses-a_run-1\treading\tbroken file here",
@@ -235,7 +235,7 @@ def test_the_log_of_a_call(dataset, monkeypatch):
 
 
 def logged(dataset, name: str, *failures: Failure) -> None:
-    write_outcome(dataset.path(f"logs/{name}"), failures, {})
+    write_outcome(dataset.path(f"logs/{name}"), failures, 0.0)
 
 
 def test_of_a_participant_s_failures_those_of_the_newest_call_stand(dataset):

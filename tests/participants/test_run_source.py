@@ -17,7 +17,6 @@ from bids_dtg.inputs.run import SPACE
 from bids_dtg.inputs.runs import run_of_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.participants.run_source import RunSource, plan_run
-from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions
 
 SERIES_OF = {
@@ -64,8 +63,8 @@ def test_the_ready_series_is_met(shared):
     places = VoxelPlaces.within(Grid(mask.shape, mask.affine, SPACE, "2"), inside)
     native = run_of_file(func / f"{stem}desc-preproc_bold.nii.gz", func.parents[1])
     cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0)
-    source = RunSource.of(native, SPACE, places, cleaning, clock=Clock())
-    found = np.concatenate([block.copy() for _, block in source.blocks(Clock())])[::5]
+    source = RunSource.of(native, SPACE, places, cleaning)
+    found = np.concatenate([block.copy() for _, block in source.blocks()])[::5]
     ready = np.asarray(nib.load(func / f"{name}preproc_bold.nii.gz").dataobj)[places.mask].T[::5]
     # Over frames, voxel by voxel.
     one, other = (data - data.mean(axis=0, dtype=np.float64) for data in (found, ready))

@@ -46,7 +46,6 @@ from bids_dtg.participants.run_source import (
     require_coverage,
     require_parcels,
 )
-from bids_dtg.progress import Clock
 from bids_dtg.settings import CleaningOptions, InputChoice
 
 # Frames averaged for the registration figure; enough to see where the brain is.
@@ -170,7 +169,6 @@ class Reader:
         *,
         keep: NDArray[np.bool_] | None = None,
         cleaning: CleaningOptions | None = None,
-        clock: Clock | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredRun:
         """Clean a run and reduce it to connectomes, in one pass over its file.
@@ -183,8 +181,6 @@ class Reader:
             (frames,), False for frames to remove in addition to those that cleaning removes.
         cleaning
             Options for this run; None: the reader's.
-        clock
-            Adds up the time of the stages.
         progress
             Receives the share of frames that have been read.
 
@@ -196,11 +192,9 @@ class Reader:
             The run's files cannot be used.
         """
         cleaning = cleaning or self.cleaning
-        clock = Clock() if clock is None else clock
-        source = RunSource.of(run, self.bundle.space, self.places, cleaning, clock=clock, keep=keep)
+        source = RunSource.of(run, self.bundle.space, self.places, cleaning, keep)
         header, design = source.planned.header, source.planned.design
-        with clock.time("sampling"):
-            mask_overlap = self._mask_overlap(run, source)
+        mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, NiftiHeader):
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
@@ -208,7 +202,7 @@ class Reader:
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         with as_run_error(run):
             moments = measure_run(
-                lambda: carpet.watching(source.blocks(clock, progress, **watch)),
+                lambda: carpet.watching(source.blocks(progress, **watch)),
                 *(design, self.of_run(source.valid)),
                 outside=source.outside,
                 segments=design.segments(self.bundle.card.part.cut_seconds),
@@ -216,7 +210,7 @@ class Reader:
                 threads=self.threads,
             )
         # Several sets need many small products, for which one thread is fastest.
-        with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
+        with one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
                 moments,
                 keep_whole=self.keep_whole,
@@ -272,10 +266,7 @@ class Reader:
         TooShortError, RunError
             As for `measure`.
         """
-        clock = Clock()
-        source = RunSource.of(
-            run, self.bundle.space, self.places, self.cleaning, clock=clock, keep=keep
-        )
+        source = RunSource.of(run, self.bundle.space, self.places, self.cleaning, keep)
         design = source.planned.design
         voxels = RunVoxels(
             np.zeros((0, self.places.number), np.float32),
@@ -286,7 +277,7 @@ class Reader:
         )
         with as_run_error(run):
             moments = measure_run(
-                lambda: source.blocks(clock),
+                source.blocks,
                 *(design, voxels),
                 segments=design.segments(math.inf),
                 smoothing=source.smoothing,

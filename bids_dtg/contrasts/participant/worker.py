@@ -23,7 +23,6 @@ from bids_dtg.participants.call import Level
 from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average, LevelWork
-from bids_dtg.progress import Clock
 from bids_dtg.report.presentation import Kept
 
 
@@ -71,7 +70,7 @@ class ParticipantWork(LevelWork):
         self.forks = request.device == "cpu"  # a GPU's driver does not allow forking
 
     def read_run(
-        self, run: RestRun, clock: Clock, progress: Callable[[float], None]
+        self, run: RestRun, progress: Callable[[float], None]
     ) -> Iterator[SegmentRead | RunRead]:
         """Reduce a run to connectomes; yield its segments first, then the other results.
 
@@ -87,18 +86,16 @@ class ParticipantWork(LevelWork):
         start = time.perf_counter()
         # Decompression and computation have threads of their own.
         with one_blas_thread():
-            measured = reader.measure(run, clock=clock, progress=progress)
+            measured = reader.measure(run, progress=progress)
             result, seconds = measured.connectomes, time.perf_counter() - start
             return_memory()  # the network needs the memory of the sums
             for number in range(len(result.segments)):
                 share = number / len(result.segments)
                 yield SegmentRead(result.segments[number], run.session, share)
-            with clock.time("range"):
-                judged = reader.judge(result.of_one_set(), measured.mask_overlap)
+            judged = reader.judge(result.of_one_set(), measured.mask_overlap)
             summary = summarise(measured, judged, reader.bundle, request.path_names)
-            with clock.time("details"):
-                data = replace(measured, source=request.dataset.name)
-                kept = request.presentation.keep(data)
+            data = replace(measured, source=request.dataset.name)
+            kept = request.presentation.keep(data)
             written = measured.connectomes if CONNECTOME in request.kinds else None
             # Free memory, because the receiver predicts maps before it takes the next result.
             del measured, result, data
@@ -115,7 +112,7 @@ class ParticipantWork(LevelWork):
         OutputError
             A file cannot be written.
         """
-        request, planned, clock = self.request, average.planned, average.clock
+        request, planned = self.request, average.planned
         runs, files, seconds = list[RunSummary](), list[PurePosixPath](), 0.0
         maps = MapAverage(by_dof=planned.by_dof)
         # For a model that joins all runs of a session; runs arrive session by session.
@@ -123,38 +120,34 @@ class ParticipantWork(LevelWork):
         session = None
         for part in average.parts():
             if isinstance(part, RunRead):
-                with clock.time("write"):
-                    files += write_run(
-                        request,
-                        part.summary,
-                        seconds=part.seconds + seconds,
-                        kept=part.kept,
-                        connectomes=part.connectomes,
-                    )
+                files += write_run(
+                    request,
+                    part.summary,
+                    seconds=part.seconds + seconds,
+                    kept=part.kept,
+                    connectomes=part.connectomes,
+                )
                 runs.append(part.summary)
                 seconds = 0.0
                 continue
             average.reporter.stage("predicting", part.share)
             start = time.perf_counter()
-            with clock.time("network"):
-                own = part.connectome
-                if not self._model.bundle.card.part.of_sessions:
-                    add_maps(maps, self._model, own)
-                elif joined is not None and part.session == session:
-                    joined = joined.joined(own)
-                else:
-                    self._end_session(joined, maps)
-                    joined, session = own, part.session
+            own = part.connectome
+            if not self._model.bundle.card.part.of_sessions:
+                add_maps(maps, self._model, own)
+            elif joined is not None and part.session == session:
+                joined = joined.joined(own)
+            else:
+                self._end_session(joined, maps)
+                joined, session = own, part.session
             seconds += time.perf_counter() - start
             for note in self._model.take_notes():
                 average.reporter.note(f"warning: {note}")
         average.reporter.stage("writing", 1.0)
-        with clock.time("network"):
-            self._end_session(joined, maps)
+        self._end_session(joined, maps)
         estimate = maps.result(request.bundle.contrasts)
-        with clock.time("write"):
-            files += write_average(request, planned, estimate, runs=runs, left_out=average.left_out)
-            complete_average(request, planned, average.inputs, files)
+        files += write_average(request, planned, estimate, runs=runs, left_out=average.left_out)
+        complete_average(request, planned, average.inputs, files)
         summary = (
             f"{in_words(len(request.contrasts), request.kinds)} from "
             f"{estimate.seconds / 60:.1f} minutes of rest "

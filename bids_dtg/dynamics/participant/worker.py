@@ -86,18 +86,16 @@ class NetworkWork(ParcelWork):
         start, planned, writer = time.perf_counter(), average.planned, self.writer
         structural = self._structural_of(planned, measured)
         average.reporter.stage("modelling", 0.0)
-        with average.clock.time("network"):
-            transitions, scores = self.describe(measured)
+        transitions, scores = self.describe(measured)
         average.reporter.stage("writing", 1.0)
         on_person = self.request.note_on_person(measured)
         notes = (*(structural.notes if structural else ()), *([on_person] * bool(on_person)))
-        with average.clock.time("write"):
-            files = writer.write(
-                *(planned, measured, structural, transitions, scores),
-                notes=notes,
-                seconds=seconds + time.perf_counter() - start,
-            )
-            complete_average(self.request, planned, average.inputs, files)
+        files = writer.write(
+            *(planned, measured, structural, transitions, scores),
+            notes=notes,
+            seconds=seconds + time.perf_counter() - start,
+        )
+        complete_average(self.request, planned, average.inputs, files)
         cleaned = writer.cleaning_note(measured)
         said = (*measured.notes, *notes, *([cleaned] if cleaned else []))
         return [f"{measured.run.title}: {note}" for note in said], self._line(measured)

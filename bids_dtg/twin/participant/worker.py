@@ -64,23 +64,20 @@ class TwinWork(ParcelWork):
         """
         if is_of_task(average.planned):
             return self._make_task_run(average)
-        planned, writer, clock, request = average.planned, self.writer, average.clock, self.request
+        planned, writer, request = average.planned, self.writer, self.request
         measured, files = list[MeasuredSeries](), list[PurePosixPath]()
         for run, seconds in average.parts():
-            with clock.time("write"):
-                files += writer.write_run(planned, run, seconds=seconds)
+            files += writer.write_run(planned, run, seconds=seconds)
             measured.append(run)
         made, behaviour = AverageConnectome(tuple(measured), planned.by_dof), None
         average.reporter.stage("performing", 0.0)
-        with clock.time("network"):
-            runs, of_events = ((), ()) if request.events is None else request.events.of(planned)
-            if request.bundle is not None and runs:
-                edges = request.as_the_model_takes(planned.participant, made.upper)
-                behaviour = behave(self.fitted, request.bundle, edges, runs, of_events)
+        runs, of_events = ((), ()) if request.events is None else request.events.of(planned)
+        if request.bundle is not None and runs:
+            edges = request.as_the_model_takes(planned.participant, made.upper)
+            behaviour = behave(self.fitted, request.bundle, edges, runs, of_events)
         average.reporter.stage("writing", 1.0)
-        with clock.time("write"):
-            files += writer.write_average(planned, made, behaviour, left_out=average.left_out)
-            complete_average(request, planned, average.inputs, files)
+        files += writer.write_average(planned, made, behaviour, left_out=average.left_out)
+        complete_average(request, planned, average.inputs, files)
         return writer.notes(planned, made, behaviour, of_events=of_events), _line(made)
 
     def _make_task_run(self, average: Average) -> tuple[Iterable[str], str]:
@@ -94,10 +91,8 @@ class TwinWork(ParcelWork):
             A file cannot be written.
         """
         ((measured, _),) = average.parts()  # a single run that is left out fails
-        with average.clock.time("write"):
-            files = [*self.task_writer.write_task_run(measured)]
-            request = self.request.for_task_runs
-            complete_average(request, average.planned, average.inputs, files)
+        files = [*self.task_writer.write_task_run(measured)]
+        complete_average(self.request.for_task_runs, average.planned, average.inputs, files)
         return (
             [f"{measured.run.title}: {note}" for note in measured.notes],
             f"series of {counted(int(measured.series.present.sum()), 'parcel')}, "
