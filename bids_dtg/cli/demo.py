@@ -105,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed",
         type=int,
+        default=0,
         metavar="N",
         help=f"seed (--workflow {', '.join(_taking('--seed'))}; default: 0)",
     )
@@ -132,17 +133,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     limit_threads(row.cores or available_cores())
 
     def action() -> int:
-        for flag, given in (
-            ("--broken-run", arguments.broken_run),
-            ("--published", arguments.published),
-            ("--seed", arguments.seed is not None),
-        ):
+        for flag in ("--seed", "--broken-run", "--published"):
+            given = vars(arguments)[flag.lstrip("-").replace("-", "_")]
             if given and arguments.workflow not in _taking(flag):
                 raise SettingsError(
                     f"{flag} was given with --workflow {arguments.workflow}",
                     expected=f"--workflow {' or '.join(_taking(flag))}",
                 )
-        arguments.seed = arguments.seed or 0
         if arguments.participants is None:
             arguments.participants = row.people
         check_people(row, arguments)

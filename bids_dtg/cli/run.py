@@ -157,20 +157,15 @@ def _parse(words: Sequence[str], topic: Topic | None, *, with_file: bool) -> dic
     return {name: value for name, value in typed.items() if value is not None}
 
 
-def _help(first: dict[str, Any], level: str) -> str:
-    """Return the help of all options, of the typed workflow or analysis, or the overview."""
-    topic = find_topic({**first, "analysis_level": level})
-    if first["help_all"] or topic is not None:
-        return build_parser(None if first["help_all"] else topic).format_help()
-    return overview()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     first = _first(words)
     if first["help"] or first["help_all"]:
-        sys.stdout.write(_help(first, "group" if "group" in words else "participant"))
+        level = "group" if "group" in words else "participant"
+        topic = None if first["help_all"] else find_topic({**first, "analysis_level": level})
+        whole = first["help_all"] or topic is not None
+        sys.stdout.write(build_parser(topic).format_help() if whole else overview())
         return 0
 
     def action() -> int:

@@ -54,7 +54,6 @@ class Average:
     inputs: Mapping[str, Fingerprint]  # the files that it depends on
     events: Iterator[Event]  # about the participant, from the average's first run on
     reporter: Reporter
-    making: str  # name of the stage that processes parts
     left_out: dict[str, str] = field(default_factory=dict)  # why runs were left out, by title
     stage: str = "reading"  # current stage
 
@@ -72,7 +71,7 @@ class Average:
             if kind == "reading":
                 self.reporter.stage(kind, *content)
             elif kind == "part":
-                self.stage = self.making
+                self.stage = "modelling"
                 yield content[0]
             elif kind == "left out":
                 self.left_out[content[0]] = content[1]
@@ -96,8 +95,6 @@ class LevelWork(AheadWork[Event, Outcome]):
     request
         What the user asks for.
     """
-
-    making = "modelling"  # name of the stage that processes parts of runs
 
     def __init__(self, request: CallRequest) -> None:
         self.request = request
@@ -189,7 +186,7 @@ class LevelWork(AheadWork[Event, Outcome]):
                     reporter.finish(f"{content[0].title}: complete, skipped")
                 elif kind == "average":
                     planned, inputs, reason = content
-                    average = Average(planned, inputs, events, reporter, self.making)
+                    average = Average(planned, inputs, events, reporter)
                     failed = self._make(average, reason)
                     if failed:
                         fail(*failed)

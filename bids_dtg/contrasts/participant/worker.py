@@ -55,7 +55,6 @@ class ParticipantWork(LevelWork):
     """
 
     request: Request
-    making = "predicting"
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
