@@ -18,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_type_hints
 
-from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
-from bids_dtg.files.foreign import read_toml
+from bids_dtg.errors import SettingsError, did_you_mean
+from bids_dtg.files.foreign import read_toml, reading
 from bids_dtg.settings.checks import check
 from bids_dtg.settings.option import (
     MODELS,
@@ -573,10 +573,8 @@ def read_options(
     SettingsError
         The file cannot be read, or has an unknown option or an illegal value.
     """
-    try:
+    with reading(path, SettingsError):
         tables = read_toml(path)
-    except ForeignFileError as err:
-        raise err.as_kind(SettingsError) from err
     values: dict[str, Any] = {}
     for table, content in tables.items():
         for name, value in (content if isinstance(content, dict) else {table: content}).items():
