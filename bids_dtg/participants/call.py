@@ -254,7 +254,7 @@ def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]
                 return True, [f"{planned.title}: would fail: {err}"]
             lines.append(f"    leaves out {run.title}: {err}")
     what, more = request.would_make(planned)
-    session = dict(planned.entities).get("ses")
+    session = planned.entities.get("ses")
     folder = request.output.root / participant_folder(planned.participant, session) / "func"
     head = f"{planned.title}: would write {what} to {folder} ({reason})"
     return False, [head, *lines, *more]

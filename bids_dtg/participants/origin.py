@@ -173,7 +173,7 @@ def _is_of(planned: AveragedRuns, path: PurePosixPath) -> bool:
     except ValueError:
         return False
     own = path.parts[0] == f"sub-{planned.participant}"
-    return own and dict(planned.entities).items() <= named.items()
+    return own and planned.entities.items() <= named.items()
 
 
 def first_figures(

@@ -52,17 +52,17 @@ class AveragedRuns:
     """The runs behind one average of results."""
 
     runs: tuple[RestRun, ...]  # in the order of their names; empty where no rest is read
-    entities: tuple[tuple[str, str], ...]  # shared by the names of its files; no space, stat, …
+    entities: Mapping[str, str]  # shared by the names of its files; no space, stat, …
 
     @property
     def participant(self) -> str:
         """Label of the participant, without sub-."""
-        return dict(self.entities)["sub"]
+        return self.entities["sub"]
 
     @property
     def title(self) -> str:
         """Name in messages and in the completion record, e.g. ``sub-01_ses-1_task-rest``."""
-        return "_".join(f"{key}-{value}" for key, value in self.entities)
+        return "_".join(f"{key}-{value}" for key, value in self.entities.items())
 
     @property
     def by_dof(self) -> bool:
@@ -110,7 +110,7 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
 
 def run_entities(run: RestRun) -> dict[str, str]:
     """Return the entities in the names of a run's output files."""
-    return dict(_shared_entities((run,), STORAGE))
+    return _shared_entities((run,), STORAGE)
 
 
 def _require_nameable(run: RestRun) -> None:
@@ -124,15 +124,13 @@ def _require_nameable(run: RestRun) -> None:
         raise RunError(found, remedy="rename or remove it") from err
 
 
-def _shared_entities(
-    runs: tuple[RestRun, ...], dropped: frozenset[str]
-) -> tuple[tuple[str, str], ...]:
+def _shared_entities(runs: tuple[RestRun, ...], dropped: frozenset[str]) -> dict[str, str]:
     first, *others = (dict(run.entities) for run in runs)
-    return tuple(
-        (name, value)
+    return {
+        name: value
         for name, value in first.items()
         if name not in dropped and all(other.get(name) == value for other in others)
-    )
+    }
 
 
 @dataclass(frozen=True, eq=False)

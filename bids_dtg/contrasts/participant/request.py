@@ -241,7 +241,7 @@ class Request(CallRequest):
         return find_surfaces(
             self.dataset,
             planned.participant,
-            dict(planned.entities).get("ses"),
+            planned.entities.get("ses"),
             model=self.bundle.grid.space,
             templateflow=self.templateflow,
         )
@@ -254,7 +254,7 @@ class Request(CallRequest):
         RunError
             The participant's transforms or T1w image are missing.
         """
-        who = planned.participant, dict(planned.entities).get("ses")
+        who = planned.participant, planned.entities.get("ses")
         return tuple(self._target(name, *who) for name in self.spaces)
 
     @cached_property

@@ -99,7 +99,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """
         if self.structural is None:
             return None
-        session = dict(planned.entities).get("ses")
+        session = planned.entities.get("ses")
         return self.structural.of(planned.participant, session, self.regions)
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:

@@ -80,7 +80,7 @@ class TaskEvents:
 
     def own_files(self, planned: AveragedRuns) -> Iterator[tuple[Task, tuple[NamedFile, ...]]]:
         """Yield each task with the participant's files, those of the average's session if any."""
-        session = dict(planned.entities).get("ses")
+        session = planned.entities.get("ses")
         for task in self.tasks:
             mine = tuple(
                 file

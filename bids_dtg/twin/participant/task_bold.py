@@ -60,7 +60,7 @@ def with_event_files(runs: Sequence[RestRun], files: Sequence[NamedFile]) -> Ite
 def each_alone(runs: Sequence[TaskRun]) -> tuple[AveragedRuns, ...]:
     """Return each run as a piece of work, with a name that no average of rest has."""
     return tuple(
-        replace(planned, entities=(*planned.entities, ("desc", "task")))
+        replace(planned, entities={**planned.entities, "desc": "task"})
         for planned in plan_averages(runs, "run")
     )
 

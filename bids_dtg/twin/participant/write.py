@@ -159,7 +159,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
 
         `left_out` gives the reason for each run that was left out of the average.
         """
-        path = RELMAT.path(self.entities(dict(planned.entities), stat=FISHER_Z))
+        path = RELMAT.path(self.entities(planned.entities, stat=FISHER_Z))
         facts = self._edge_facts(made, left_out) | relationship_facts(
             "Fisher z", "Inverse hyperbolic tangent of the Pearson correlation"
         )
@@ -221,7 +221,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
     ) -> Iterator[PurePosixPath]:
         facts = self._behaviour_facts(planned, made, behaviour)
-        entities, output = self.entities(dict(planned.entities)), self._request.output
+        entities, output = self.entities(planned.entities), self._request.output
         for suffix, words, columns, rows in (
             ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
             ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),

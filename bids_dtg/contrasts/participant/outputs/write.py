@@ -86,7 +86,7 @@ def write_average(
 ) -> list[PurePosixPath]:
     """Write the maps of an average with their sidecar and tables."""
     request = request.as_in(runs[0].run)
-    bundle, entities, maps = request.bundle, dict(planned.entities), estimate.values
+    bundle, entities, maps = request.bundle, planned.entities, estimate.values
     # Spaces come first, because an error here must leave earlier results as they are.
     surfaces = request.surfaces(planned)
     meshes = [(name, sample_mesh(bundle, name, surfaces)) for name in request.meshes]
