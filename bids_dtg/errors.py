@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 
 from bids_dtg.notices import visible
 
@@ -91,7 +92,7 @@ class DtgError(Exception):
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.found, self.expected, self.remedy))
+        return partial(type(self), expected=self.expected, remedy=self.remedy), (self.found,)
 
 
 def _sentence(part: str) -> str:
@@ -104,12 +105,6 @@ def _sentence(part: str) -> str:
     """
     plain = part.rstrip()
     return plain if plain.endswith(("...", "?")) else plain.rstrip(". ") + "."
-
-
-def _rebuild(
-    kind: type[DtgError], found: str, expected: str | None, remedy: str | None
-) -> DtgError:
-    return kind(found, expected=expected, remedy=remedy)
 
 
 class SettingsError(DtgError):

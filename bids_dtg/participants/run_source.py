@@ -154,7 +154,10 @@ class RunSource:
         assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
         placement = Placement.through(places, run.transforms)
         sampling, method = placement.in_file(header, cleaning.interpolation)
-        in_mask, notes = _run_mask(run, placement)
+        everywhere, notes = np.ones(places.number, bool), [*planned.notes]
+        in_mask = everywhere if run.mask is None else placement.mask(run.mask)
+        if run.mask is None and not run.cleaned_before:  # programs that clean runs write no mask
+            notes.append(NO_MASK)
         if header.forms_differ_mm:
             notes.append(
                 "The header's sform was used; its qform, of another space, puts a voxel up to "
@@ -171,8 +174,8 @@ class RunSource:
             keep = planned.design.keep
             return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
 
-        covered, notes = sampling.covered, [*planned.notes, *notes]
-        return cls(planned, covered, in_mask, method, tuple(notes), smoothing, stream, outside)
+        covered, found = sampling.covered, tuple(notes)
+        return cls(planned, covered, in_mask, method, found, smoothing, stream, outside)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -320,12 +323,3 @@ def require_parcels(file: Path | str, places: ParcelPlaces, present: NDArray[np.
             f"{named}",
             expected=f"at most {MOST_MISSING:.0%} missing",
         )
-
-
-def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:
-    if run.mask is None:
-        everywhere = np.ones(placement.voxels.number, dtype=bool)
-        # Programs that clean runs write no mask.
-        usual = "The run has no brain mask: every voxel with signal was used."
-        return everywhere, [usual if run.cleaned_before else NO_MASK]
-    return placement.mask(run.mask), []
