@@ -27,7 +27,6 @@ from bids_dtg.errors import (
     in_one_line,
 )
 from bids_dtg.extras import missing_extra
-from bids_dtg.files.paths import expand_home
 from bids_dtg.notices import say, visible
 from bids_dtg.version import __version__
 
@@ -35,14 +34,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports a wrong argument in one line, without the usage before it.
-
-    A path may begin with `~`, which a shell does not expand within quotes.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.register("type", Path, _path)
+    """A parser that reports a wrong argument in one line, without the usage before it."""
 
     def add_usual(self) -> None:
         """Add ``-v`` and ``--version``, for programs without the options of ``bids_dtg``."""
@@ -63,13 +55,6 @@ class Parser(argparse.ArgumentParser):
         if near := did_you_mean(str(value), choices):
             words += f"; {near}"
         raise argparse.ArgumentError(action, words)
-
-
-def _path(text: str) -> Path:
-    try:
-        return expand_home(text, "the path")
-    except SettingsError as err:
-        raise argparse.ArgumentTypeError(str(err)) from err
 
 
 def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: str) -> int:
