@@ -54,10 +54,10 @@ def without_secrets(text: str) -> str:
     return re.sub(r"\?\S*=\S*", "?***", re.sub(r"://\S*@", "://***@", text))
 
 
-def say(message: str) -> None:
-    """Print a line to standard error; do nothing if that fails."""
+def say(*lines: str) -> None:
+    """Print lines to standard error; do nothing if that fails."""
     try:
-        sys.stderr.write(visible(message) + "\n")
+        sys.stderr.writelines(f"{visible(line)}\n" for line in lines)
         sys.stderr.flush()
     except (AttributeError, ValueError):  # closed, or its encoding lacks these characters
         return
@@ -65,12 +65,13 @@ def say(message: str) -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (it stays open)
 
 
-def show(line: str) -> None:
-    """Print a line of results to standard output, made safe by `visible`.
+def show(*lines: str) -> None:
+    """Print lines of results to standard output, made safe by `visible`.
 
     If standard output fails, `run_program` reports it at the end.
     """
-    print(visible(line))
+    for line in lines:
+        print(visible(line))
 
 
 def run_program(program: str, main: Callable[[], int]) -> NoReturn:

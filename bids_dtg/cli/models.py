@@ -169,7 +169,7 @@ def _list(_arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.overview import model_lines
     from bids_dtg.bundles.store import model_folders
 
-    _print(model_lines())
+    show(*model_lines())
     show("folders searched:")
     for folder, origin in model_folders().items():
         show(f"  {folder} ({origin}{'' if folder.is_dir() else ', absent'})")
@@ -235,7 +235,7 @@ def _check(bundles: Iterable[Bundle[Any]]) -> None:
     kinds, failed = all_kinds(), []
     for bundle in bundles:
         checks = kinds[bundle.card.kind].selftest(bundle)
-        _print(selftest_lines(bundle, checks))
+        show(*selftest_lines(bundle, checks))
         failed += [(bundle, check) for check in checks if check.passed is False]
     if failed:
         bundle, check = failed[0]
@@ -253,8 +253,8 @@ def _info(arguments: argparse.Namespace) -> None:
 
     bundle = load_any_bundle(arguments.model)
     bundle.check_weights()
-    _print(bundle_lines(bundle))
-    _print(all_kinds()[bundle.card.kind].tables(bundle))
+    show(*bundle_lines(bundle))
+    show(*all_kinds()[bundle.card.kind].tables(bundle))
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -290,13 +290,8 @@ def _convert(arguments: argparse.Namespace) -> None:
         space=arguments.space,
         resolution=arguments.resolution or None,
     )
-    _print(bundle_lines(bundle))
+    show(*bundle_lines(bundle))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        show(line)
 
 
 if __name__ == "__main__":

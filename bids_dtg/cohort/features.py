@@ -201,8 +201,7 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
     for source in sources:
         contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
         show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
-    for line in lines:
-        show(line)
+    show(*lines)
     show("no map was read, and no output was written")
     return 0
 

@@ -141,8 +141,7 @@ def say_left_out(why: Mapping[str, str], more: str = "") -> None:
     more
         Ends the line on people who are not relatives.
     """
-    for line in _seen_in_words(why, more):
-        say(line)
+    say(*_seen_in_words(why, more))
 
 
 def seen_on_page(left_out: Mapping[str, str]) -> str:

@@ -335,8 +335,7 @@ def choose_measured(
     maps, of_tasks = name_targets(maps, tasks)
     preferred = [plain_label(label, "ses") for label in sessions]
     chosen = people_maps(filter(is_wanted, maps), preferred)
-    for line in filter(None, (of_space, of_tasks)):
-        say(line)
+    say(*filter(None, (of_space, of_tasks)))
     return chosen, choose_statistic(chosen)
 
 

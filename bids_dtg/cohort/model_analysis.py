@@ -108,8 +108,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         )
         if bundle is None:
             results = results.of_data(people.files, dataset.root)
-        for line in people.notes:
-            say(line)
+        say(*people.notes)
         return cls(settings, people, dataset, results, bundle)
 
     @property
@@ -137,8 +136,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
 
         `what` names the results that would be written.
         """
-        for line in self.plan(labels):
-            show(line)
+        show(*self.plan(labels))
         show(f"would process {counted(len(labels), 'participant')} ({named(labels)})")
         show(f"would write {what} to {self.results.path}")
         show("no output was written")

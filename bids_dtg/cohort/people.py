@@ -338,8 +338,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         )
         everything += of_runs if counting else files.averages
     decisions = read_inclusion(output)
-    for line in decision_lines(decisions, list(runs)):
-        say(line)
+    say(*decision_lines(decisions, list(runs)))
     included, undecided = split_by_inclusion(decisions, everything)
     chosen, unlike = choose_averages(included)
     for title, why in unlike:
@@ -364,8 +363,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     sketches = {label: _sketches(runs[label], own) for label, own in averages.items()}
     used = {title for own in sketches.values() for title in own if _is_of(title, sessions)}
     related = with_copies(related, sketches, "connectome", used=used)
-    for line in copies_in_words(related, sketches, "connectome"):
-        say(line)
+    say(*copies_in_words(related, sketches, "connectome"))
     left_out = (*undecided, *unlike)
     people = GroupPeople(settings, output, runs, averages, table, related, left_out)
     return people.of_sessions(sessions) if sessions else people

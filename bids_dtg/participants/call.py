@@ -225,8 +225,7 @@ def print_plan(request: CallRequest) -> int:
         try:
             plans = [_plan(planned, request) for planned in request.averages(participant)]
             for _, lines in plans:
-                for line in lines:
-                    show(line)
+                show(*lines)
             failed += any(fails for fails, _ in plans)
         except TransformPlannedError as err:
             show(f"sub-{participant}: would first download a transform: {err.found}")

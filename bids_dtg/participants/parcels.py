@@ -66,7 +66,6 @@ from bids_dtg.report.quality import parcel_figures, write_quality
 from bids_dtg.settings import OPTIONS, CleaningOptions, Settings
 
 COVERAGE = FileKind("bold", None, ".tsv")
-_MEAN, _COVERAGE = "mean", "coverage"  # values of stat-
 # Memory of a process that only reads series (measured: 0.47 GB for runs on the 2 mm grid, 0.72 GB
 # for others), and of a process with PyTorch.
 _BYTES_READ, _BYTES_MODELLED = 750e6, 1.1e9
@@ -407,7 +406,7 @@ class ParcelWriter(Generic[Request]):
         names, series = self._request.regions, measured.series
         made = self.how_made(measured, facts, notes)
         yield from self.write_with(
-            SERIES.path(self.of_run(measured, stat=_MEAN)),
+            SERIES.path(self.of_run(measured, stat="mean")),
             encode_series(RegionTable(names, series.values)),
             series_sidecar(names, series.tr_seconds, **made),
         )
@@ -441,7 +440,7 @@ class ParcelWriter(Generic[Request]):
         """Write the share of each parcel that has signal."""
         shares = [[f"{share:.4f}" for share in measured.series.coverage]]
         yield from self.write_with(
-            COVERAGE.path(self.of_run(measured, stat=_COVERAGE)),
+            COVERAGE.path(self.of_run(measured, stat="coverage")),
             encoded(tsv_text(list(self._request.regions), shares)),
             {
                 "Description": "Share of each parcel's voxels that have signal, 0 to 1",

@@ -189,8 +189,7 @@ def write_demo(
     section = Section("Compared with the truth", text=text, tables=tables, figures=drawn)
     page = Page(title, lead, [Flag("warning", warning)], [section], pages=pages)
     page.write(out / "index.html")
-    for line in (*text, warning, ""):
-        show(line)
+    show(*text, warning, "")
     show(f"page: {out / 'index.html'}")
 
 

@@ -126,8 +126,7 @@ def run_group(settings: Settings) -> int:
             remedy="run the participant level first",
         )
     decisions = read_inclusion(output)
-    for line in decision_lines(decisions, find_participant_labels(output)):
-        say(line)
+    say(*decision_lines(decisions, find_participant_labels(output)))
     if settings.behaviour.dry_run:
         averages = [made for files in participants for made in files.averages if _is_volume(made)]
         return _print_plan(output, rows, split_by_inclusion(decisions, averages)[0])

@@ -109,8 +109,7 @@ def sets_of(split: Split) -> dict[str, tuple[str, ...]]:
 def say_families(cohort: Cohort) -> None:
     """Report the number of families, or that none are known, and people with the same rest."""
     say(cohort.table_families.line(cohort.labels))
-    for line in copies_in_words(cohort.families, cohort.sketches):
-        say(line)
+    say(*copies_in_words(cohort.families, cohort.sketches))
 
 
 def groups_in_words(groups: Groups) -> str:
