@@ -151,12 +151,9 @@ def in_one_line(err: Exception) -> str:
         return str(DtgError(f"{err.filename or 'a file'}: {err.strerror or err}"))
     said = visible(" ".join(str(err).split()))
     if isinstance(err, MemoryError):
-        return str(
-            DtgError(
-                f"not enough memory{': ' if said else ''}{said}",
-                remedy="give the run more memory, or fewer participants at a time (--nprocs)",
-            )
-        )
+        found = f"not enough memory{': ' if said else ''}{said}"
+        remedy = "give the run more memory, or fewer participants at a time (--nprocs)"
+        return str(DtgError(found, remedy=remedy))
     return (
         f"internal error: {type(err).__name__}: {said}. This is a bug in "
         "the program: please report it with the output of the same command and -vv."
