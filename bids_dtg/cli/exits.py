@@ -8,6 +8,7 @@ started); 70 internal error; 128 + n ended by signal n.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import traceback
@@ -81,6 +82,8 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     except BrokenPipeError:  # the reader of the output has closed it
         raise
     except Exception as err:
+        if isinstance(err, OSError) and err.errno == errno.ENOSPC and not err.filename:
+            raise  # standard output is full, which `run_program` reports
         if debug:
             traceback.print_exc()
         if isinstance(err, ImportError):
