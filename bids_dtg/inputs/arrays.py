@@ -289,7 +289,8 @@ def _require_keys(
     if len(has & set(PEOPLE_BY)) != 1 or not has & set(of):
         raise DatasetError(
             f"the files have {everything}",
-            expected=" or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
+            expected="either " * (len(of) > 1)
+            + " or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
             remedy="give the key with --array-key rest=KEY",
         )
     alone: dict[str, StoredArray] = {}

@@ -311,8 +311,6 @@ def _names(table: Table) -> dict[int, str]:
     Names that several labels share, such as those of both hemispheres, get the number appended.
     """
     try:
-        if table.short:
-            raise ValueError(f"{table.short} of its lines are cut off")
         rows = [(int(row["index"]), row["name"].strip() or row["index"]) for row in table.dicts()]
         if len(dict(rows)) < len(rows):
             raise ValueError("two rows have the same index")

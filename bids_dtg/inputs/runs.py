@@ -166,8 +166,11 @@ def refuse_absent_space(
         return
 
     def keep(series: list[NamedFile], who: str) -> list[NamedFile]:
-        asked = selection.of(series, who)
-        return of_space(_usable(asked, who, dataset.input_type, rule.endings), space)
+        try:
+            usable = _usable(selection.of(series, who), who, dataset.input_type, rule.endings)
+        except RunError:
+            return []  # reported when the participant is processed
+        return of_space(usable, space)
 
     _require_one(dataset, participants, keep)
 
@@ -182,11 +185,10 @@ def _require_one(
     for participant in dict.fromkeys((*participants, *participants_of(dataset))):
         if series := list_series(dataset, participant):  # without any, another error is raised
             try:
-                keep(series, f"sub-{participant}")
+                if keep(series, f"sub-{participant}"):
+                    return
             except RunError as err:
                 error = error or err
-            else:
-                return
     if error is not None:
         raise error.as_kind(SettingsError)
 

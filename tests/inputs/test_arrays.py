@@ -135,7 +135,9 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path:
     assert people.task_bold is people.edges is None
     unread = "keys that are not used here: edges, task_bold, task_bold_runs"
     assert any(line.startswith(unread) for line in people.notes)
-    with pytest.raises(DatasetError, match=r"the files have edges, .*Expected: rest \(.*or edges"):
+    with pytest.raises(
+        DatasetError, match=r"the files have edges, .*Expected: either rest \(.*or edges"
+    ):
         read_arrays([both], tasks=True)
     alone = write(tmp_path / "edges.npz", connectomes=edges, people=ABC)
     people = read_arrays([alone], ["edges=connectomes"], tasks=True)
