@@ -19,7 +19,7 @@ from bids_dtg.cli.parser import (
     overview,
     with_hyphens,
 )
-from bids_dtg.engine.machine import available_cores, excess, limit_threads, own_threads, wait_asleep
+from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program, say
@@ -115,11 +115,7 @@ def run_workflow(settings: Settings) -> int:
     refuse_other_workflow(settings.inputs.output_dir, workflow.name)
     if run is workflow.participants:  # analyses may not need BIDS_DIR
         name_folder(settings.inputs.bids_dir)  # before imports that take a second
-    resources = settings.resources
-    if resources.scheduler is None:  # its workers' machines may be larger
-        for line in excess(resources):
-            say(f"bids_dtg: note: {line}")
-    limit_threads(own_threads(resources) or available_cores())
+    limit_threads(settings.resources.omp_nthreads or available_cores())
     check_temporary_folder()
     # A model trained in OUTPUT_DIR is used by its name, like an installed one.
     own = model_of_output(settings.inputs.model, settings.inputs.output_dir)

@@ -12,13 +12,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
-from bids_dtg.notices import counted
+from bids_dtg.notices import say
 from bids_dtg.settings import ResourceOptions
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 # Many processes with one thread each are faster than few with several: no thread waits for another,
 # and a process reads the next participant while its network computes (docs/evidence.md).
 _CORES_EACH = 1
-# Most threads or processes per core: more make nothing faster, and very many exhaust the machine.
-_MOST_A_CORE = 4
 _MOST_MEMORY = 1e18  # bytes; no machine has more
 # Device files of GPU drivers. If none exists, there is no GPU, and torch need not be imported.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
@@ -264,8 +261,7 @@ def divide(
     Parameters
     ----------
     resources
-        Values of nprocs, omp_nthreads and mem_gb that the user gave are respected, except for
-        numbers that are far too large for this machine (`excess`).
+        Values of nprocs, omp_nthreads and mem_gb that the user gave are respected.
     units
         Number of units of work, such as participants.
     bytes_each
@@ -288,7 +284,7 @@ def divide(
         One process needs more memory than the user allowed.
     """
     cores, memory = cores or available_cores(), memory or available_memory()
-    threads = own_threads(resources, cores)
+    threads = resources.omp_nthreads
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
         if memory < bytes_each:
@@ -297,45 +293,13 @@ def divide(
                 f"{bytes_each / 1e9:.2f} GB",
                 expected=f"{math.ceil(bytes_each / 1e8) / 10:g} or more, or no --mem-gb",
             )
-    if resources.nprocs is not None:
-        processes = _bounded(resources.nprocs, cores)
-    else:
-        # A given number of threads determines how many processes fit.
-        processes = max(1, cores // (threads or _CORES_EACH)) if on_cpu else 1
-    processes = min(processes, max(1, units))
+    # A given number of threads determines how many processes fit.
+    fitting = max(1, cores // (threads or _CORES_EACH)) if on_cpu else 1
+    processes = min(resources.nprocs or fitting, max(1, units))
     # An explicit --nprocs overrides this estimate of memory, unless --mem-gb is given too.
     if memory is not None and (resources.nprocs is None or resources.mem_gb is not None):
         processes = max(1, min(processes, int(memory // bytes_each)))
     return processes, threads or max(1, cores // processes)
-
-
-def own_threads(resources: ResourceOptions, cores: int | None = None) -> int | None:
-    """Return the number of threads per process that the user requested, bounded; None if none."""
-    if resources.omp_nthreads is None:
-        return None
-    return _bounded(resources.omp_nthreads, cores or available_cores())
-
-
-def excess(resources: ResourceOptions, cores: int | None = None) -> list[str]:
-    """Describe, in one sentence each, requested numbers that are far too large for the machine.
-
-    Examples
-    --------
-    >>> excess(ResourceOptions(omp_nthreads=100_000), cores=2)
-    ['--omp-nthreads 100000 is more than 4 times the 2 cores here: 8 are used']
-    """
-    cores = cores or available_cores()
-    asked = {"--nprocs": resources.nprocs, "--omp-nthreads": resources.omp_nthreads}
-    return [
-        f"{flag} {number} is more than {_MOST_A_CORE} times the {counted(cores, 'core')} "
-        f"here: {_bounded(number, cores)} are used"
-        for flag, number in asked.items()
-        if number is not None and number > _bounded(number, cores)
-    ]
-
-
-def _bounded(number: int, cores: int) -> int:
-    return min(number, _MOST_A_CORE * cores)
 
 
 # --- The device that computes
@@ -352,58 +316,34 @@ def map_device(wanted: str) -> str:
     SettingsError
         The requested device, or PyTorch, is not available.
     """
-    return "cpu" if wanted == "auto" else resolve_device(wanted)
-
-
-def spare_gpu_note(wanted: str) -> str | None:
-    """Return a note if a GPU could make maps but is not used; otherwise None."""
-    if wanted != "auto" or not _driver_is_there() or find_spec("torch") is None:
-        return None
-    return (
-        "a GPU was found and is not used, as a CPU with four or more cores makes maps at least as "
-        "fast. --device cuda uses it"
-    )
+    return "cpu" if wanted == "auto" else training_device(wanted, say)
 
 
 def training_device(wanted: str, report: Callable[[str], None]) -> str:
-    """Return the device that trains, from ``--device``; report a GPU that PyTorch cannot use.
+    """Return the device that trains, from ``--device``; auto means a CUDA GPU if there is one.
+
+    A GPU that PyTorch cannot use is reported.
 
     Raises
     ------
     SettingsError
         The requested device, or PyTorch, is not available.
     """
-    device = resolve_device(wanted)
-    if wanted == "auto" and device == "cpu" and _driver_is_there():
-        why = _why_not("cuda")
-        report(f"a GPU was found, but the CPU trains, as PyTorch says: {why}. To do: {_TO_DO}")
-    return device
-
-
-def resolve_device(wanted: str) -> str:
-    """Return an available device, from ``--device``; auto means a CUDA GPU if there is one.
-
-    Raises
-    ------
-    SettingsError
-        The requested device, or PyTorch, is not available.
-    """
-    if wanted == "cpu" or (wanted == "auto" and not _driver_is_there()):
+    auto = wanted == "auto"
+    if wanted == "cpu" or (auto and not any(map(Path.exists, _GPU_DEVICES))):
         return "cpu"
     require(f"--device {wanted}", "torch", extra="torch", otherwise="--device cpu")
-    why = _why_not("cuda" if wanted == "auto" else wanted)
-    if wanted == "auto":
-        return "cuda" if why is None else "cpu"
-    if why is not None:
+    device = "cuda" if auto else wanted
+    why = _why_not(device)
+    if why is None:
+        return device
+    if not auto:
         raise SettingsError(
             f"--device {wanted} was given, but PyTorch cannot compute on it: {why}",
             remedy=f"use --device cpu, or {_TO_DO}",
         )
-    return wanted
-
-
-def _driver_is_there() -> bool:
-    return any(map(Path.exists, _GPU_DEVICES))
+    report(f"a GPU was found, but the CPU trains, as PyTorch says: {why}. To do: {_TO_DO}")
+    return "cpu"
 
 
 def _why_not(device: str) -> str | None:

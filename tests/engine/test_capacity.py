@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.engine.machine import available_cores, divide, excess, own_threads
+from bids_dtg.engine.machine import available_cores, divide
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import ResourceOptions
 
@@ -39,8 +39,6 @@ def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
         ({"cores": 16, "nprocs": 4, "mem_gb": 2.5}, 2, 8),
         ({"cores": 16, "omp_nthreads": 4}, 4, 4),
         ({"cores": 16, "nprocs": 16, "omp_nthreads": 4}, 16, 4),
-        ({"cores": 2, "omp_nthreads": 100_000}, 1, 8),
-        ({"cores": 2, "nprocs": 100_000, "units": 100_000}, 8, 1),
     ],
 )
 def test_divided(machine, processes, threads):
@@ -54,16 +52,6 @@ def test_less_memory_than_one_process_needs_is_refused():
     ):
         divided(cores=2, mem_gb=0.2)
     assert divided(cores=2, mem_gb=1.25) == (1, 2)
-
-
-def test_what_no_machine_can_serve_is_bounded_and_told():
-    asked = ResourceOptions(omp_nthreads=100_000, nprocs=9)
-    assert excess(asked, 2) == [
-        "--nprocs 9 is more than 4 times the 2 cores here: 8 are used",
-        "--omp-nthreads 100000 is more than 4 times the 2 cores here: 8 are used",
-    ]
-    assert excess(asked, 30_000) == []
-    assert own_threads(ResourceOptions(), 2) is None
 
 
 def test_this_machine_is_divided_where_none_is_given():

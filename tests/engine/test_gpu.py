@@ -1,4 +1,4 @@
-"""Which device computes: available devices, and a note on a GPU that is not used."""
+"""Which device computes, and what is said of a GPU that cannot."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bids_dtg.engine.machine import map_device, resolve_device, spare_gpu_note, training_device
+from bids_dtg.engine.machine import map_device, training_device
 from bids_dtg.errors import SettingsError
 
 _ones = torch.ones
@@ -43,21 +43,15 @@ def device_and_lines(wanted: str) -> tuple[str, list[str]]:
 def test_auto_is_the_cpu_where_no_driver_is(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda _path: False)
     monkeypatch.setattr(torch, "ones", lambda *_, **__: pytest.fail("torch was asked"))
-    assert [resolve_device(wanted) for wanted in ("auto", "cpu")] == ["cpu", "cpu"]
-    assert device_and_lines("auto") == ("cpu", [])
-    assert spare_gpu_note("auto") is None
+    for wanted in ("auto", "cpu"):
+        assert device_and_lines(wanted) == ("cpu", [])
 
 
 def test_a_gpu_that_computes_trains_and_makes_maps_where_it_is_asked_for(driver, works):
     works("cuda", "cuda:1")
     assert device_and_lines("auto") == ("cuda", [])
     assert device_and_lines("cpu") == ("cpu", [])
-    assert resolve_device("cuda:1") == "cuda:1"
-    assert [map_device(wanted) for wanted in ("auto", "cpu", "cuda")] == ["cpu", "cpu", "cuda"]
-    notes = [spare_gpu_note(wanted) for wanted in ("auto", "cpu", "cuda")]
-    assert notes[1:] == [None, None]
-    assert notes[0] is not None
-    assert "--device cuda uses it" in notes[0]
+    assert [map_device(wanted) for wanted in ("auto", "cpu", "cuda:1")] == ["cpu", "cpu", "cuda:1"]
 
 
 def test_a_gpu_that_cannot_compute_has_its_line(driver, works):
@@ -66,4 +60,4 @@ def test_a_gpu_that_cannot_compute_has_its_line(driver, works):
     assert device == "cpu"
     assert f"as PyTorch says: {NO_CODE}. To do: check the driver" in line
     with pytest.raises(SettingsError, match=f"--device cuda:2 was given, but .*: {NO_CODE}"):
-        resolve_device("cuda:2")
+        map_device("cuda:2")

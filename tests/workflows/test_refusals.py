@@ -21,7 +21,6 @@ from fmriprep_dataset import describe_dataset, make_image
 from tiny_bundle import TINY_AFFINE, forge
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
-from bids_dtg.engine.machine import available_cores
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging import bold
@@ -185,15 +184,6 @@ def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys)
     out = capsys.readouterr().out
     assert "sub-01: would fail: sub-01 has no session B" in out
     assert out.endswith("1 participant, 1 would fail; no output was written\n")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("flag", ["--omp-nthreads", "--nprocs"])
-def test_more_than_a_machine_can_serve_is_lowered(job, capsys, flag):
-    assert job.run("--dry-run", flag, "100000") == 0
-    note = f"note: {flag} 100000 is more than 4 times the"
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if note in line]
-    assert f"{4 * available_cores()} are used" in line
 
 
 # --- one participant's data: exit 1, one line, the same in failures.tsv, no maps

@@ -24,7 +24,7 @@ from bids_dtg.contrasts.participant.outputs import (
 )
 from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
-from bids_dtg.engine.machine import divide, map_device, spare_gpu_note
+from bids_dtg.engine.machine import divide, map_device
 from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.paths import expand_home
@@ -210,13 +210,9 @@ class Request(CallRequest):
         return self.settings.outputs.write or USUAL
 
     def notes(self) -> Iterable[str]:
-        """Yield lines on the model, the device and the atlases."""
-        card, settings = self.bundle.card, self.settings
-        found = (
-            f"{card.name}: {card.notice}" if card.notice else None,
-            spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
-        )
-        return filter(None, found)
+        """Return the model's notice, if it has one."""
+        card = self.bundle.card
+        return (f"{card.name}: {card.notice}",) if card.notice else ()
 
     def dataset_words(self) -> DatasetWords:
         """Return the description of an output of maps by this model."""
