@@ -12,6 +12,7 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -25,6 +26,8 @@ from bids_dtg.progress import Reporter
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")
+
+_LOOK_SECONDS = 0.01  # between two looks of a thread whether the other one has ended
 
 
 class ReaderDiedError(Exception):
@@ -140,35 +143,25 @@ def _send_all(work: Callable[[Send[Event]], None], send: Send[Event]) -> None:
 
 
 def _in_thread(work: Callable[[Send[Event]], None]) -> Generator[Event, None, None]:
-    events: queue.Queue[tuple[Event] | BaseException | None] = queue.Queue(maxsize=1)
-    stopped = threading.Event()
+    events: queue.Queue[Event] = queue.Queue(maxsize=1)
+    closed = threading.Event()
 
     def send(event: Event) -> None:
-        if stopped.is_set():
-            raise BrokenPipeError
-        events.put((event,))
+        while not closed.is_set():
+            with suppress(queue.Full):
+                events.put(event, timeout=_LOOK_SECONDS)
+                return
+        raise BrokenPipeError
 
-    def serve() -> None:
+    with ThreadPoolExecutor(1, "reader") as thread:
+        reading = thread.submit(work, send)
         try:
-            work(send)
-            events.put(None)
-        except BaseException as err:
-            events.put(err)
-
-    thread = threading.Thread(target=serve, name="reader", daemon=True)
-    thread.start()
-    try:
-        while (event := events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event[0]
-    finally:
-        stopped.set()
-        while thread.is_alive():  # it may be waiting for room in the queue
-            try:
-                events.get(timeout=0.1)
-            except queue.Empty:
-                continue
+            while not (reading.done() and events.empty()):
+                with suppress(queue.Empty):
+                    yield events.get(timeout=_LOOK_SECONDS)
+            reading.result()
+        finally:
+            closed.set()
 
 
 def send_value(sender: Connection, value: object) -> None:

@@ -1,7 +1,7 @@
 """Child processes: how they start, which signals they handle, how they end.
 
 Most are Python workers, forked or spawned. A `Service` is a separate program that shares no threads
-with this one: it reads one JSON object per line, and answers each with another.
+with this one: it reads one request per line, as JSON, and answers each with an error or null.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from bids_dtg.engine.machine import (
     end_with_parent,
     wait_asleep,
 )
-from bids_dtg.engine.work import End
 
 # How long a process may take to end, and the time between two requests to end. The request is
 # repeated because Python drops what a signal handler raises while an object is being deleted.
@@ -179,9 +178,6 @@ def describe_end(exit_code: int | None) -> str:
 # How long the service may take to end once it has no more requests.
 _LEAVE_SECONDS = 10.0
 
-Content = Mapping[str, Any]  # of a request or an answer
-Answer = End[Content]
-
 
 class Service:
     """Sends requests to a program in the background, one at a time.
@@ -194,10 +190,10 @@ class Service:
     command
         Command line that runs the program.
     answered
-        Called with each answer, from another thread.
+        Called from another thread with the label of each request, and why it failed, or None.
     """
 
-    def __init__(self, command: Sequence[str], answered: Callable[[Answer], None]) -> None:
+    def __init__(self, command: Sequence[str], answered: Callable[[str, str | None], None]) -> None:
         self._command, self._answered = command, answered
         self._thread = ThreadPoolExecutor(1, "service")
         self._requests: list[Future[None]] = []
@@ -214,7 +210,7 @@ class Service:
         with suppress(OSError):
             self._process = self._start()
 
-    def request(self, label: str, content: Content) -> None:
+    def request(self, label: str, content: Mapping[str, Any]) -> None:
         """Queue a request; requests are answered in order."""
         self._requests.append(self._thread.submit(self._answer, label, content))
 
@@ -227,25 +223,26 @@ class Service:
         self._thread.shutdown(cancel_futures=at_once)
         self._end()
 
-    def _answer(self, label: str, content: Content) -> None:
-        answer = self._ask(label, content)
+    def _answer(self, label: str, content: Mapping[str, Any]) -> None:
+        error = self._ask(content)
         if not self._given_up:
-            self._answered(answer)
+            self._answered(label, error)
 
-    def _ask(self, label: str, content: Content) -> Answer:
+    def _ask(self, content: Mapping[str, Any]) -> str | None:
         try:
             process = self._process = self._process or self._start()
         except OSError as err:
-            return End(label, error=err)
+            return str(err)
         assert process.stdin is not None
         assert process.stdout is not None
         with suppress(BrokenPipeError):  # it has ended; the read below returns nothing
             process.stdin.write(json.dumps(content) + "\n")
             process.stdin.flush()
         if line := process.stdout.readline():
-            return End(label, json.loads(line))
+            error: str | None = json.loads(line)
+            return error
         self._end()  # the next request starts it again
-        return End(label, died=describe_end(process.returncode))
+        return f"its process died: {describe_end(process.returncode)}"
 
     def _start(self) -> subprocess.Popen[str]:
         # One thread, as the cores are busy with other work. A new session, so that Ctrl-C does

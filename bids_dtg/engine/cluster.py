@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -28,9 +28,6 @@ Result = TypeVar("Result")
 # How long to look for the scheduler, and the longest wait before units are tried again.
 _CONNECT_SECONDS, _LOOK_SECONDS = 15.0, 1.0
 _LANE = 0  # one line of progress for all tasks: dask's dashboard shows the workers
-
-# States of tasks whose scheduler was lost; requesting their result raises.
-_GONE = ("cancelled", "lost")
 
 # Two units at once in one process would share the prepared work and its threads.
 _one_at_a_time = threading.Lock()
@@ -118,26 +115,25 @@ def _connect(address: str, seconds: float) -> Client:
         ) from err
 
 
-def _messages_of(task: Any, label: str) -> Iterator[Message[Any]]:
-    """Yield the messages of a finished task; a task that failed as a whole yields its error.
+def _messages_of(task: Any, label: str) -> list[Message[Any]]:
+    """Return the messages of a finished task; a task that failed as a whole has only its error.
 
     Raises
     ------
     RunError
         The connection to the scheduler is lost.
     """
+    if task.status == "error":
+        return [Happened("began", label), End(label, error=task.exception())]
     try:
-        err = None if task.status in _GONE else task.exception()
-        messages: list[Message[Any]] = (
-            task.result() if err is None else [Happened("began", label), End(label, error=err)]
-        )
+        messages: list[Message[Any]] = task.result()
     except (OSError, CancelledError) as gone:
         raise RunError(
             "the connection to the dask scheduler was lost",
             expected="a scheduler that runs until all participants are done",
             remedy="start it again and repeat the command, which does what is left",
         ) from gone
-    yield from messages
+    return messages
 
 
 def _do(

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError, do_ahead
 from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
 from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, do_units
+from bids_dtg.errors import RunError
 
 Result = TypeVar("Result")
 
@@ -70,49 +71,48 @@ class Pool(Generic[Result]):
         self._context = process_context(forked=forked)
         self._prepare, self._processes, self._before_start = prepare, processes, before_start
         self._members: list[_Member] = []
-        self._deaths, self._reason = 0, ""  # in a row with nothing done; how the last one ended
+        self._deaths = 0  # in a row with nothing done
 
     def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
         """Work until no label is left; yield each message with the lane that it belongs to.
 
         Closing the generator ends all processes.
+
+        Raises
+        ------
+        RunError
+            One process after another ends without doing anything.
         """
         try:
             while backlog or self._members:
-                if self._deaths >= _MOST_DEATHS:
-                    yield from self._give_up(backlog)
-                    continue
                 self._start_processes(backlog)
                 if not self._members:
                     time.sleep(backlog.seconds_to_next or 0.0)
                     continue
                 yield from self._serve(backlog)
         finally:
-            self._end_all()
+            end_children([member.process for member in self._members])
+            for member in self._members:
+                for end in member.ends:
+                    end.close()
+            self._members.clear()
 
     def _start_processes(self, backlog: Backlog) -> None:
-        lanes = set(range(self._processes)) - {member.lane for member in self._members}
-        due = backlog.seconds_to_next == 0
+        free = sorted(set(range(self._processes)) - {member.lane for member in self._members})
         # A process that has no label yet will take one.
-        expected = sum(not member.taken for member in self._members)
-        for lane in sorted(lanes):
-            if not due or expected >= len(backlog):
-                return
+        left = len(backlog) - sum(not member.taken for member in self._members)
+        for lane in free[: max(0, left)] if backlog.seconds_to_next == 0 else ():
             self._before_start()
-            self._members.append(self._start(lane))
-            expected += 1
-
-    def _start(self, lane: int) -> _Member:
-        messages, far_messages = self._context.Pipe(duplex=False)
-        requests, far_requests = self._context.Pipe()
-        process = start_child(
-            self._context,
-            partial(_serve, self._prepare, far_messages, far_requests),
-            name=f"worker {lane + 1}",
-            far_ends=[far_messages, far_requests],
-            near_ends=[messages, requests, *(end for m in self._members for end in m.ends)],
-        )
-        return _Member(lane, process, messages, requests)
+            messages, far_messages = self._context.Pipe(duplex=False)
+            requests, far_requests = self._context.Pipe()
+            process = start_child(
+                self._context,
+                partial(_serve, self._prepare, far_messages, far_requests),
+                name=f"worker {lane + 1}",
+                far_ends=[far_messages, far_requests],
+                near_ends=[messages, requests, *(end for m in self._members for end in m.ends)],
+            )
+            self._members.append(_Member(lane, process, messages, requests))
 
     def _serve(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         """Wait for messages, requests or deaths, and handle them."""
@@ -132,16 +132,13 @@ class Pool(Generic[Result]):
         with suppress(EOFError, OSError):
             while member.messages.poll():
                 message: Message[Result] = member.messages.recv()
-                self._note(member, message)
+                match message:
+                    case Happened("began", label):
+                        member.begun = label
+                    case End(label):
+                        member.taken.remove(label)
+                        member.begun, self._deaths = None, 0
                 yield member.lane, message
-
-    def _note(self, member: _Member, message: Message[Result]) -> None:
-        match message:
-            case Happened("began", label):
-                member.begun = label
-            case End(label):
-                member.taken.remove(label)
-                member.begun, self._deaths = None, 0
 
     def _answer(self, member: _Member, backlog: Backlog) -> None:
         with suppress(EOFError, OSError):
@@ -151,45 +148,27 @@ class Pool(Generic[Result]):
                 member.taken.append(label)
             member.requests.send(label)
 
-    def _put_back(self, member: _Member, backlog: Backlog) -> None:
-        for label in reversed(member.taken):
-            if label != member.begun:
-                backlog.put_back(label)
-        member.taken = [label for label in member.taken if label == member.begun]
-
     def _bury(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         """Remove a process that has ended; report the unit that it was working on, if any."""
         member.process.join()
-        code = member.process.exitcode
         self._members.remove(member)
         for end in member.ends:
             end.close()
-        self._put_back(member, backlog)
-        if code:
-            self._deaths, self._reason = self._deaths + 1, describe_end(code)
+        for label in reversed(member.taken):
+            if label != member.begun:
+                backlog.put_back(label)
+        code = member.process.exitcode
         if member.begun is not None:
             self._deaths = 0
             yield member.lane, End(member.begun, died=describe_end(code))
-
-    def _give_up(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
-        """Report every remaining unit as not begun, because processes keep dying."""
-        for member in self._members:
-            self._put_back(member, backlog)
-        self._end_all()
-        while backlog:
-            label = backlog.take()
-            if label is None:
-                time.sleep(backlog.seconds_to_next or 0.0)
-                continue
-            yield 0, Happened("began", label)
-            yield 0, End(label, died=self._reason)
-
-    def _end_all(self) -> None:
-        end_children([member.process for member in self._members])
-        for member in self._members:
-            for end in member.ends:
-                end.close()
-        self._members.clear()
+        elif code:
+            self._deaths += 1
+            if self._deaths == _MOST_DEATHS:
+                raise RunError(
+                    f"{_MOST_DEATHS} processes in a row died before they did anything: "
+                    f"{describe_end(code)}",
+                    remedy="give the run more memory, or fewer participants at a time (--nprocs)",
+                )
 
 
 def _serve(prepare: Prepare[Result], messages: Connection, requests: Connection) -> None:

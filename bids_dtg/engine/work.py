@@ -6,10 +6,10 @@ one label after another. An exception in a unit of work ends only that unit.
 
 from __future__ import annotations
 
+import heapq
 import pickle
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -159,36 +159,29 @@ class Backlog:
         clock: Callable[[], float] = time.monotonic,
         hold_up: Callable[[str], float] = lambda label: 0.0,
     ) -> None:
-        self._waiting, self._clock, self._hold_up = deque(labels), clock, hold_up
-        self._later: list[tuple[float, str]] = []  # time, and participant
+        # Earliest time, place in the order, and label of each.
+        self._waiting = [(0.0, place, label) for place, label in enumerate(labels)]
+        self._first, self._clock, self._hold_up = 0, clock, hold_up
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._later)
+        return len(self._waiting)
 
     @property
     def seconds_to_next(self) -> float | None:
         """Seconds until `take` has a participant to return; None if none is left."""
-        if self._waiting:
-            return 0.0
-        if not self._later:
-            return None
-        return max(0.0, min(self._later)[0] - self._clock())
+        return max(0.0, self._waiting[0][0] - self._clock()) if self._waiting else None
 
     def take(self) -> str | None:
         """Return the next participant; None if none can be processed now."""
         while self.seconds_to_next == 0:
-            if self._waiting:
-                label = self._waiting.popleft()
-            else:
-                first = min(self._later)
-                self._later.remove(first)
-                label = first[1]
+            _, place, label = heapq.heappop(self._waiting)
             seconds = self._hold_up(label)
             if not seconds:
                 return label
-            self._later.append((self._clock() + seconds, label))
+            heapq.heappush(self._waiting, (self._clock() + seconds, place, label))
         return None
 
     def put_back(self, label: str) -> None:
         """Put back a participant whose work was not begun, to be handed out next."""
-        self._waiting.appendleft(label)
+        self._first -= 1
+        heapq.heappush(self._waiting, (0.0, self._first, label))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bids_dtg.engine.child import Answer, Service
+from bids_dtg.engine.child import Service
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import plain_label
@@ -88,17 +88,11 @@ class Reports:
         messages = {failure.what: failure.message for failure in failures}
         self._service.request(participant, {"participant": participant, "failures": messages})
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, participant: str, error: str | None) -> None:
         """Count and show a report that could not be made."""
-        if answer.result is not None:
-            reason = answer.result["error"]
-        elif answer.error is not None:
-            reason = str(answer.error)
-        else:
-            reason = f"the process that makes it died: {answer.died}"
-        if reason:
+        if error:
             self.failed += 1
-            self._note(f"sub-{answer.label}: warning: no report: {reason}")
+            self._note(f"sub-{participant}: warning: no report: {error}")
 
 
 def write_methods(request: CallRequest) -> None:

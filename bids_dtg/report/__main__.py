@@ -1,7 +1,7 @@
 """A process that makes reports of participants: ``python -m bids_dtg.report OUTPUT_DIR``.
 
 It reads requests from standard input, one JSON object per line, and answers each with a line of
-JSON: the participant, and the error or null. It ends when its input ends, so it never outlives
+JSON: the error or null. It ends when its input ends, so it never outlives
 the process that started it.
 """
 
@@ -38,8 +38,7 @@ def main() -> int:
             write_participant_report(dataset, request["participant"], request["failures"])
         except Exception as err:
             error = in_one_line(err)
-        answer = {"participant": request["participant"], "error": error}
-        print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps(error), file=answers, flush=True)
     sys.stdout = answers
     return 0
 
