@@ -18,7 +18,6 @@ from bids_dtg.files.derivatives import (
     DerivativeDataset,
     SourceDataset,
     check_output_location,
-    refuse_model_folder,
 )
 from bids_dtg.files.paths import PathNames
 from bids_dtg.inputs.dataset import name_folder
@@ -93,7 +92,6 @@ class ModelAnalysis(ABC, Generic[People, Model]):
             )
         if makes != MODEL and not by_folds:
             bundle = cls.load(settings.inputs.model)
-            refuse_model_folder(output, bundle.path)
         people = cls.gather(settings, bundle)
         folders = {
             "bids": dataset.root,

@@ -1,16 +1,13 @@
-"""The output dataset: where it may be, and how many processes can write to it at once."""
+"""The output dataset: where it may be, and how processes write to it at the same time."""
 
 from __future__ import annotations
 
-import json
 import os
-import random
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from bids_dtg.errors import (
     DatasetError,
@@ -22,7 +19,7 @@ from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, reading
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.paths import expand_home
-from bids_dtg.files.text import encoded, read_json, write_json, write_text, write_tsv
+from bids_dtg.files.text import encoded, json_text, read_json, write_json, write_text, write_tsv
 from bids_dtg.version import __version__
 
 BIDS_VERSION = "1.11.1"
@@ -47,10 +44,9 @@ IGNORED = {
     "*_trials.*": "trials of a twin",
     "desc-inclusion_participants.*": "which participants were included",
 }
-# Every try reads the folders anew. Pauses of random length, a few seconds in total, let the jobs
-# of an array that end at the same time write one after another.
-_TRIES, _LONGEST_PAUSE = 20, 0.5  # seconds
-# Path of the input on this machine, for the next run; kept in the logs, which are private.
+# Many jobs of an array may end at the same time; each lists the folders, one after another.
+_PATIENCE = 60.0  # seconds
+# Paths from the output to the input, for the next run; kept in the logs, which are private.
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # name of TemplateFlow in BIDS URIs
 RAW = "raw"  # name of the raw dataset in BIDS URIs
@@ -163,18 +159,15 @@ class DerivativeDataset:
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": [_this_program(words.workflow)],
-            **({"SourceDatasets": sources} if (sources := _sources(source, links)) else {}),
+            **_sources(source, links[source.name]),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
             **_cited(source, words),
             **{key: found[key] for key in _EDITABLE if found.get(key)},
         }
-        places = {
-            name: quote(os.fsencode(place)) if ":" in links[name] else links[name]
-            for name, place in _places(source).items()
-        }
-        for name, content in ((_DESCRIPTION, description), (_INPUT, places)):
-            text = json.dumps(content, indent=2, ensure_ascii=False)
-            self.write_if_changed(name, text + "\n")
+        places = _places(source).items()
+        ways = {name: os.path.relpath(place, self.root) for name, place in places}
+        self.write_if_changed(_DESCRIPTION, json_text(description))
+        self.write_if_changed(_INPUT, json_text(ways))
         path = self.root / ".bidsignore"
         with reading(path, OutputError):
             lines = read_text(path).splitlines() if path.exists() else []
@@ -193,16 +186,19 @@ class DerivativeDataset:
     def update_participants(self) -> tuple[str, ...]:
         """Update participants.tsv from the `sub-*` folders; many processes may do so at once.
 
-        After each replacement the table is compared with the folders again. The process that
-        replaces it last has seen every folder, so no participant is lost. Further columns are
-        kept; rows without a folder are removed, and their names are returned.
+        Further columns are kept; rows without a folder are removed, and their names are returned.
+
+        Raises
+        ------
+        OutputError
+            The table cannot be read or written, or others write it all the time.
         """
         if not (self.root / "participants.json").exists():
             write_json(self.path("participants.json"), _PARTICIPANTS)
-        path, gone = self.path("participants.tsv"), tuple[str, ...]()
-        for number in range(_TRIES):
-            if number > 1:  # the first repetition only finds that nothing has changed since
-                time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2**number)))
+        path = self.path("participants.tsv")
+        with self.locks() as locks:
+            if owner := locks.take("participants", wait=_PATIENCE):
+                raise OutputError(f"{path} is in use by {owner}", remedy="run the command again")
             with reading(path, OutputError):
                 table = read_table(path) if path.exists() else Table(path, (), ())
             columns, rows = table.header, {row[0]: row for row in table.rows}
@@ -210,15 +206,10 @@ class DerivativeDataset:
                 columns, rows = ("participant_id",), {}
             # A dictionary keeps the order, and looks up names faster than a list.
             wanted = dict.fromkeys(f"sub-{label}" for label in participants_in(self.root))
-            if columns == table.header and wanted.keys() == rows.keys():
-                return gone
-            gone = tuple(name for name in rows if name not in wanted) or gone
-            absent = [None] * (len(columns) - 1)
-            write_tsv(path, columns, [rows.get(name, (name, *absent)) for name in wanted])
-        raise OutputError(
-            f"{path} was changed by other processes in {_TRIES} attempts to write it",
-            remedy="run again when fewer processes write there",
-        )
+            if columns != table.header or wanted.keys() != rows.keys():
+                absent = [None] * (len(columns) - 1)
+                write_tsv(path, columns, [rows.get(name, (name, *absent)) for name in wanted])
+        return tuple(name for name in rows if name not in wanted)
 
 
 def participants_in(root: Path) -> tuple[str, ...]:
@@ -257,7 +248,7 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     description = read_json(output / _DESCRIPTION)
     made_by = _generator(description).get("Name")
     place = read_json(output / _INPUT).get(dataset.name)
-    earlier = (output / unquote(place)).resolve() if isinstance(place, str) else source
+    earlier = (output / place).resolve() if isinstance(place, str) else source
     wrong = {
         "is the input dataset itself": output in (bids_dir, source),
         f"is inside the dataset {source}": source in output.parents,
@@ -302,29 +293,6 @@ def refuse_other_workflow(output_dir: Path, workflow: str) -> None:
         raise SettingsError(
             f"OUTPUT_DIR {output} holds results of --workflow {made_by}",
             expected=f"an empty folder, or one that --workflow {workflow} made",
-            remedy="choose another OUTPUT_DIR",
-        )
-
-
-def refuse_model_folder(output: Path, model: Path) -> None:
-    """Refuse an OUTPUT_DIR that is or lies in a model's folder, which results would damage.
-
-    Parameters
-    ----------
-    output
-        Output folder, from `check_output_location`.
-    model
-        Folder of the model's bundle.
-
-    Raises
-    ------
-    SettingsError
-        OUTPUT_DIR is or lies in the model's folder.
-    """
-    model = model.resolve()
-    if model in (output, *output.parents):
-        raise SettingsError(
-            f"OUTPUT_DIR {output} is in the model's folder {model}",
             remedy="choose another OUTPUT_DIR",
         )
 
@@ -389,24 +357,13 @@ def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
     return {key: value for key, value in cited.items() if value}
 
 
-def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
-    url = links[source.name]
-    itself = {} if url.startswith(_NO_ADDRESS) else {"URL": url}
+def _sources(source: SourceDataset, url: str) -> dict[str, Any]:
+    """Return what the description says of the input; nothing if it has no address."""
+    entry = {} if url.startswith(_NO_ADDRESS) else {"URL": url}
     for key in ("DatasetDOI", "Version"):
         if isinstance(value := source.description.get(key), str):
-            itself[key.removeprefix("Dataset")] = value
-    given = source.description.get("SourceDatasets")
-    earlier = [
-        {key: text for key, text in entry.items() if not _is_local(text)}
-        for entry in (given if isinstance(given, list) else [])
-        if isinstance(entry, dict)
-    ]
-    return [entry for entry in (itself, *earlier) if entry]
-
-
-def _is_local(text: object) -> bool:
-    """Return whether a value in the input's SourceDatasets is a local path."""
-    return not isinstance(text, str) or text.startswith(("/", "file:", "~", "\\\\"))
+            entry[key.removeprefix("Dataset")] = value
+    return {"SourceDatasets": [entry]} if entry else {}
 
 
 def _places(source: SourceDataset) -> dict[str, Path]:

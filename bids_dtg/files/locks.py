@@ -51,8 +51,15 @@ class Locks:
         for name in list(self._held):
             self.release(name)
 
-    def take(self, name: str) -> str | None:
+    def take(self, name: str, *, wait: float = 0.0) -> str | None:
         """Take a lock; return None on success, or else a description of its holder.
+
+        Parameters
+        ----------
+        name
+            Name of the lock and of its file.
+        wait
+            How many seconds to wait for another run to release it.
 
         Raises
         ------
@@ -68,7 +75,7 @@ class Locks:
         lock: BaseFileLock = FileLock(path, mode=0o666, thread_local=False)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=wait)
             # A SoftFileLock, used on systems without locks, has its own content in the file.
             if not isinstance(lock, SoftFileLock):
                 path.write_text(_this_process())

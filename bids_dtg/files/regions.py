@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_table, reading
 from bids_dtg.files.names import FileKind, bids_uri, build_name
-from bids_dtg.files.text import tsv_text
+from bids_dtg.files.text import json_text, tsv_text
 from bids_dtg.notices import visible
 
 # Nine digits represent every float32 exactly.
@@ -272,8 +271,7 @@ class NodeFile:
             "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{self.space}",
         }
         output.write_if_changed(self.path, tsv_text(["index", "name"], [*self.names.items()]))
-        text = json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n"
-        output.write_if_changed(self.path.with_suffix(".json"), text)
+        output.write_if_changed(self.path.with_suffix(".json"), json_text(sidecar))
 
 
 def segment_label(*words: str) -> str:

@@ -43,7 +43,12 @@ def read_packaged(package: str, name: str) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write indented JSON atomically; NaN raises a ValueError, as BIDS readers reject it."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return indented JSON; NaN raises a ValueError, as BIDS readers reject it."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

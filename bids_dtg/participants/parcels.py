@@ -23,7 +23,7 @@ from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.parcels import ParcelSeries, parcel_series
 from bids_dtg.engine.machine import divide
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
+from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import (
     SERIES,
@@ -193,8 +193,6 @@ class ParcelRequest(CallRequest, Generic[Model]):
         settings, wanted = asked.settings, asked.settings.inputs.model
         bundle = None if wanted == OPTIONS["model"].default else load(wanted)
         asked.require_space(standard_grid().space)
-        if bundle is not None:
-            refuse_model_folder(asked.output.root, bundle.path)
         own = "" if bundle is None else bundle.part.atlas
         atlases = read_atlases(settings, cls.presentation.name, own, second=cls.second_atlas)
         atlas = atlases[0]

@@ -26,7 +26,7 @@ from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_sp
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.machine import divide, map_device
 from bids_dtg.errors import BundleError, RunError, SettingsError
-from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
+from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.paths import expand_home
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
@@ -100,7 +100,6 @@ class Request(CallRequest):
                 remedy = f"use --model {OF_PARCELS}, which reads the parcels of this dataset"
                 raise err.as_kind(BundleError, remedy=remedy) from err
             bundle.space  # noqa: B018 (refuses a model of numbered places, which reads no images)
-            refuse_model_folder(asked.output.root, bundle.path)
             bundle.require_finite()  # else each participant would fail
         asked.require_space(bundle.space)
         if settings.outputs.combine == "run" and bundle.card.part.of_sessions:

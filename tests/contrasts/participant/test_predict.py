@@ -279,10 +279,11 @@ def resolve(out: Path, uri: str) -> Path:
     assert kind == "bids"
     link = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"][dataset]
     if link == f"urn:dataset:{dataset}":  # in another place of this machine: only the logs know it
-        link = json.loads((out / "logs/input.json").read_text())[dataset]
-    parts = urlsplit(link)
-    assert parts.scheme in ("", "file")
-    path = (out / unquote(parts.path) / relative).resolve()
+        way = json.loads((out / "logs/input.json").read_text())[dataset]
+    else:
+        assert not urlsplit(link).scheme
+        way = unquote(link)
+    path = (out / way / relative).resolve()
     assert path.is_file(), uri
     return path
 
