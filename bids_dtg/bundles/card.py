@@ -21,7 +21,7 @@ import numpy as np
 
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.errors import BundleError
-from bids_dtg.files.foreign import as_text, parse_json, read_bytes, reading
+from bids_dtg.files.foreign import as_text, parse_json_object, read_bytes, reading
 
 CARD_FILE = "model.json"
 FORMAT_VERSION = 1  # of this file, and of people.json
@@ -56,10 +56,7 @@ class JsonFields:
     def parse(cls, text: str, source: str) -> JsonFields:
         """Parse the text of a file, which must hold one object; else raise BundleError."""
         with reading(source, BundleError):
-            values = parse_json(text, source)
-        if not isinstance(values, dict):
-            raise BundleError(f"{source} holds a {type(values).__name__}", expected="an object")
-        return cls(values, source)
+            return cls(parse_json_object(text, source), source)
 
     def require_version(self) -> None:
         """Raise BundleError if the file has another format version."""

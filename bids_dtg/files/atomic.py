@@ -24,16 +24,14 @@ _TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-.*\.tmp")
 _FLUSHES = 8  # files flushed to disk at the same time
 # Errors of file systems that cannot flush, such as some FUSE ones.
 _CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
+_FULL = "free space (or quota) there, then run again; finished results are kept"
 _PERMISSIONS = "choose a folder that you may write to, or change its permissions"
-_NAME_TAKEN = "remove or rename the file that has the name of one of these folders"
 _REMEDIES = {
-    errno.ENOSPC: "free space on that disk, then run again; finished results are kept",
-    errno.EDQUOT: "free some of your quota, then run again; finished results are kept",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
     errno.EROFS: "choose another OUTPUT_DIR, or mount this one writable",
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
-    errno.EEXIST: _NAME_TAKEN,
-    errno.ENOTDIR: _NAME_TAKEN,
 }
 
 
@@ -100,40 +98,26 @@ def temporary_name() -> str:
     return f".dtg-{this_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
-def remove_stale_temporaries(folder: Path) -> list[Path]:
+def remove_stale_temporaries(folder: Path) -> None:
     """Remove temporary files below a participant's folder whose writers have ended.
 
     A temporary file stays while its writer may be alive: the writer runs on this host, or the
     file is less than an hour old and its writer cannot be checked. That is so if the writer ran
     on another host (or container), or had the process number of this process, which containers
-    often reuse. Returns the removed paths; a missing folder is treated as empty.
+    often reuse.
     """
-    return [path for parent, _, _ in os.walk(folder) for path in remove_stale_in(Path(parent))]
+    for parent, _, _ in os.walk(folder):
+        remove_stale_in(Path(parent))
 
 
-def remove_stale_in(folder: Path) -> list[Path]:
+def remove_stale_in(folder: Path) -> None:
     """Remove such files in one folder only, as a shared folder may have 100,000 folders below."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.name.startswith(".dtg-")]
-    except OSError:
-        return []  # missing, or not readable
-    return [path for name in names if _is_stale(path := folder / name) and _removed(path)]
-
-
-def process_exists(pid: int) -> bool:
-    """Return whether a process of this host is running; a zombie is not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # it exists and belongs to another user
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return True  # not Linux, so the state is unknown
-    return state != "Z"  # a zombie: ended, but not yet waited for by its parent
+    for path in filter(_is_stale, folder.glob(".dtg-*.tmp")):
+        with suppress(OSError):  # another process removed it first, or it cannot be removed
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)  # a half-written bundle
+            else:
+                path.unlink()
 
 
 def this_host() -> str:
@@ -171,18 +155,11 @@ def _is_stale(path: Path) -> bool:
     pid = int(match["pid"])
     if match["host"] == this_host() and pid != os.getpid():
         # Check the process, not the file's age, as a clock may jump by years.
-        return not process_exists(pid)
+        try:
+            os.kill(pid, 0)
+        except OSError as err:
+            return isinstance(err, ProcessLookupError)  # others: it belongs to another user
+        return False
     with suppress(OSError):
         return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
     return False
-
-
-def _removed(path: Path) -> bool:
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)  # a half-written bundle
-        else:
-            path.unlink()
-    except OSError:
-        return False  # another process removed it first, or it cannot be removed
-    return True

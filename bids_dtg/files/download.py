@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bids_dtg.errors import DownloadError, OutputError, SettingsError
+from bids_dtg.files.locks import Locks
 from bids_dtg.notices import without_secrets
 from bids_dtg.progress import Reporter
 from bids_dtg.version import __version__
@@ -31,13 +31,6 @@ class PinnedFile:
     location: str  # path below a host's base URL
     digest: str  # algorithm:hexadecimal; git: SHA-1 of b"blob <size>\0" and the content
     size: int | None = None  # bytes, if known
-
-    @classmethod
-    def in_repository(
-        cls, repository: str, commit: str, path: str, *, blob_id: str, size: int | None = None
-    ) -> PinnedFile:
-        """Pin a file of a GitHub repository (owner/name) by its commit and git blob id."""
-        return cls(f"{repository}/{commit}/{path}", f"git:{blob_id}", size)
 
     @property
     def name(self) -> str:
@@ -116,29 +109,20 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
     OutputError
         The folder cannot be written to.
     """
-    from filelock import FileLock, Timeout
-
     work = folder / WORK_FOLDER
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / "lock")
+    with Locks(work) as locks:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            reporter.note(f"waiting for another process that is downloading into {folder}")
-            lock.acquire()
-    except (OSError, NotImplementedError) as err:
-        reason = getattr(err, "strerror", None) or err
-        raise OutputError(f"{folder} cannot be written: {reason}", remedy=remedy) from err
-    try:
+            if owner := locks.take("download"):
+                reporter.note(f"waiting for {owner}, which is downloading into {folder}")
+                locks.take("download", wait=-1)  # for as long as it takes
+        except OutputError as err:
+            raise err.as_kind(OutputError, remedy=remedy) from err
         for left in work.iterdir():
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             elif left.name.startswith("tmp"):  # pooch's
                 left.unlink(missing_ok=True)
         yield work
-    finally:
-        lock.release()
 
 
 def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: Reporter) -> Path:
@@ -192,7 +176,7 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
                     # pooch lets only the owner read it, but the folder may be shared.
                     path.chmod(folder.stat().st_mode & 0o666)
                     return path
-                reason = f"wrong content, {path.stat().st_size} bytes"
+                reason = f"wrong content, {path.stat().st_size} bytes, not {file.digest}"
                 path.unlink()
             except (requests.RequestException, ValueError) as err:
                 reason = _reason(err)
@@ -202,10 +186,8 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
             f"{file.name} cannot be saved in {folder}: {err.strerror or err}",
             remedy="free space, or choose another folder; files fetched so far will be used",
         ) from err
-    wrong = any("wrong content" in answer for answer in answers)
     raise DownloadError(
         f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
-        expected=f"the file with digest {file.digest}" if wrong else None,
         remedy="check the network, HTTPS_PROXY or DTG_MODEL_MIRROR",
     )
 
@@ -233,10 +215,6 @@ def _reason(err: Exception) -> str:
     response = getattr(err, "response", None)
     if response is not None:
         return f"HTTP {response.status_code} {response.reason or ''}".strip()
-    cause: Any = err
-    while isinstance(
-        inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__, Exception
-    ):
-        cause = inner
-    words = getattr(cause, "strerror", None) or str(cause)  # without the error's number
-    return " ".join(words.split())[:_LONGEST] or type(cause).__name__
+    while isinstance(inner := getattr(err, "reason", None) or err.__context__, Exception):
+        err = inner
+    return " ".join(str(err).split())[:_LONGEST] or type(err).__name__

@@ -15,32 +15,26 @@ import math
 import os
 import re
 import shlex
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError, RunError
 
 # Folders that network drives and operating systems create among users' files. They hold copies,
-# thumbnails or deleted files, often under the same names: Synology's @eaDir and #recycle, QNAP's
-# @Recycle, NetApp's .snapshot and ~snapshot, Apple's .AppleDouble and __MACOSX, Windows'
-# $RECYCLE.BIN.
-_OF_DRIVES = re.compile(
-    r"[.@#$~][^/]*|lost\+found|System Volume Information|Network Trash Folder|Temporary Items|"
-    "__MACOSX"
-)
+# thumbnails or deleted files, often under the same names: Synology's @eaDir and #recycle, NetApp's
+# .snapshot and ~snapshot, Windows' $RECYCLE.BIN.
+_OF_DRIVES = re.compile(r"[.@#$~][^/]*|lost\+found|__MACOSX")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # git-annex does not accept a pointer of more than 32 KiB.
 _LONGEST_POINTER, _POINTER_START = 32_768, 1024
 _ANNEX, _LFS = b"/annex/objects/", b"version https://git-lfs"
 _NO_CONTENT = "has no content here: it is a broken link, or a git-annex or git-LFS pointer"
 _LONGEST = 200  # characters of a library's message; some quote all columns of a table
-_LONG_AGO = 2_000_000_000  # ns; file systems may round times to 2 s
-_hashed: dict[tuple[int, ...], str] = {}  # state of a file -> its SHA-256
 
 
 @dataclass(frozen=True)
@@ -232,14 +226,13 @@ def sha256_of_file(path: Path) -> str:
         As for `open_foreign`.
     """
     with reading(path), open_foreign(path) as file:
-        before, state = time.time_ns(), file_state(os.fstat(file.fileno()))
-        if state in _hashed:
-            return _hashed[state]
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    # If a file has just changed, a further change may not alter its times; do not remember it.
-    if before - max(state[-2:]) > _LONG_AGO:
-        _hashed[state] = found
-    return found
+        return _sha256(path, file_state(os.fstat(file.fileno())))
+
+
+@lru_cache(1000)
+def _sha256(path: Path, _state: tuple[int, ...]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- Reading
@@ -328,35 +321,21 @@ def as_text(content: bytes, path: Path) -> str:
     )
 
 
-def read_json(path: Path) -> Any:
-    """Read the content of a JSON file.
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object, as those of BIDS do.
 
     NaN and Infinity are accepted, as by Python's own reader; callers that need a number check it.
 
     Raises
     ------
     MissingFileError, ForeignFileError
-        As for `read_text`; also if it is not JSON.
+        As for `read_text`; also if it is not JSON, or holds something else.
     """
-    return parse_json(read_text(path), str(path))
+    return parse_json_object(read_text(path), str(path))
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds one object, as those of BIDS do.
-
-    Raises
-    ------
-    MissingFileError, ForeignFileError
-        As for `read_json`; also if it holds something else.
-    """
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise ForeignFileError(f"{path} holds no JSON object", expected='e.g. {"Name": "value"}')
-    return content
-
-
-def parse_json(text: str, source: str) -> Any:
-    """Parse JSON.
+def parse_json_object(text: str, source: str) -> dict[str, Any]:
+    """Parse JSON that holds one object.
 
     Parameters
     ----------
@@ -368,15 +347,18 @@ def parse_json(text: str, source: str) -> Any:
     Raises
     ------
     ForeignFileError
-        The text is not JSON.
+        The text is not JSON, or holds something else.
 
     Examples
     --------
-    >>> parse_json('{"RepetitionTime": 0.72}', "a sidecar")
+    >>> parse_json_object('{"RepetitionTime": 0.72}', "a sidecar")
     {'RepetitionTime': 0.72}
     """
     with reading(source, as_what=" as JSON"):
-        return json.loads(text)
+        content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ForeignFileError(f"{source} holds no JSON object", expected='e.g. {"Name": "value"}')
+    return content
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Locks:
         name
             Name of the lock and of its file.
         wait
-            How many seconds to wait for another run to release it.
+            How many seconds to wait for another run to release it; -1: for as long as it takes.
 
         Raises
         ------

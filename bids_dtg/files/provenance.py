@@ -236,11 +236,7 @@ def _whole_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     path = _record_path(dataset, title)
     record = read_json_object(path)
     with reading(path, as_what=" as a completion record"):
-        dict(record["Options"])
-        for one in record["Inputs"].values():
-            _ = one["size"], one["mtime_ns"], one["ends_sha256"]
-        for name, one in record["Outputs"].items():
-            _ = dataset.path(name), one["size"], one["mtime_ns"], one["sha256"]
+        _ = {**record["Options"], **record["Inputs"]}, [*map(dataset.path, record["Outputs"])]
     return record
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -208,13 +208,12 @@ def applies_to(sidecar: BidsName, file: BidsName) -> bool:
     )
 
 
-def sidecars_of(bold: Path, root: Path) -> list[Path]:
-    """List the JSON files that apply to a BOLD file of a dataset, nearest first."""
+def sidecars_of(bold: Path, root: Path) -> Iterator[Path]:
+    """Yield the JSON files that apply to a BOLD file of a dataset, nearest first."""
     name = replace(parse_name(bold.name), suffix="bold")
-    folders = [bold.parent, *bold.parent.parents]
-    above = folders[1 : folders.index(root) + 1] if root in folders else []
     beside = bold.with_name(bold.name.removesuffix(name.extension) + ".json")
-    found = [beside] if beside.exists() or beside.is_symlink() else []
-    for folder in [bold.parent, *above]:
-        found += [path for path in _applying(folder, name) if path != beside]
-    return found
+    if beside.exists() or beside.is_symlink():
+        yield beside
+    folders = [bold.parent, *bold.parent.parents]
+    for folder in folders[: folders.index(root) + 1 if root in folders else 1]:
+        yield from (path for path in _applying(folder, name) if path != beside)

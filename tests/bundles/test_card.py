@@ -181,7 +181,7 @@ def test_no_field_may_be_missing(key):
     [
         ("", "cannot be read as JSON"),
         ("{", "cannot be read as JSON"),
-        ("[1]", "holds a list. Expected: an object"),
+        ("[1]", "holds no JSON object"),
         ("[" * 100_000, "cannot be read as JSON"),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     np.testing.assert_array_equal(again.places.mask, mask)
     np.testing.assert_array_equal(again.brain.mask, brain_mask)
     # Nothing but the bundle and the lock is kept.
-    assert left(models / WORK_FOLDER) == ["lock"]
+    assert left(models / WORK_FOLDER) == []
     assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]
     assert any(model.card.notice in note for note in notes.notes)
 

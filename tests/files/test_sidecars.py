@@ -68,4 +68,4 @@ def test_sidecars_of_a_run_are_those_with_bids_names_the_nearest_first(tmp_path)
     write(tmp_path / "task_rest_bold.json")
     write(tmp_path / "task-other_bold.json")
     write(tmp_path / "notbold.json")
-    assert sidecars_of(bold, tmp_path) == [beside, above, everything]
+    assert [*sidecars_of(bold, tmp_path)] == [beside, above, everything]

@@ -67,7 +67,14 @@ class PublishedMaps(PublishedModel):
             **facts["card"],
         )
         pinned = _KNOWN["files"] | {"checkpoint": facts["checkpoint"]}
-        files = {part: PinnedFile.in_repository(**file) for part, file in pinned.items()}
+        files = {
+            part: PinnedFile(
+                f"{file['repository']}/{file['commit']}/{file['path']}",
+                f"git:{file['blob_id']}",
+                file.get("size"),
+            )
+            for part, file in pinned.items()
+        }
         return cls(
             card=card,
             checkpoint=files["checkpoint"],
