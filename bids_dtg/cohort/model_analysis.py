@@ -102,7 +102,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         for number, path in enumerate(settings.modelling.input_arrays, 1):
             folders[f"arrays{number}"] = Path(path).expanduser().absolute().parent
         results = ResultFolder.of_model(
-            settings, DerivativeDataset(output), makes, bundle, can_write, PathNames.of(folders)
+            settings, DerivativeDataset(output), makes, bundle, can_write, PathNames().plus(folders)
         )
         if bundle is None:
             results = results.of_data(people.files, dataset.root)

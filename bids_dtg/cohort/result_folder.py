@@ -88,7 +88,7 @@ class ResultFolder:
     # Names that the analysis can write, without extension; * matches anything, and a name that
     # ends in a slash is a folder that belongs to the analysis. Only such files are ever removed.
     can_write: Sequence[str]
-    path_names: PathNames = field(default_factory=lambda: PathNames(()))  # replace folders in text
+    path_names: PathNames = field(default_factory=PathNames)  # replace folders in text
     # What the results are made with, see `_MADE_WITH`; empty: existing results are overwritten.
     made_with: Mapping[str, str] = field(default_factory=dict)
     _written: set[str] = field(default_factory=set)  # files of this run, relative to the folder

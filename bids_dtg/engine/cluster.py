@@ -45,8 +45,6 @@ class Cluster(Generic[Given, Result]):
         function, or equal its unpickled copy.
     given
         Value that is pickled with each task.
-    connect_seconds
-        How long to look for the scheduler.
 
     Raises
     ------
@@ -55,15 +53,10 @@ class Cluster(Generic[Given, Result]):
     """
 
     def __init__(
-        self,
-        address: str,
-        prepare: Callable[[Given], Work[Result]],
-        given: Given,
-        *,
-        connect_seconds: float = _CONNECT_SECONDS,
+        self, address: str, prepare: Callable[[Given], Work[Result]], given: Given
     ) -> None:
         self._task = partial(_do, prepare, given)
-        self._client = _connect(address, connect_seconds)
+        self._client = _connect(address)
 
     def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
         """Work until no label is left; yield what happens.
@@ -94,7 +87,7 @@ class Cluster(Generic[Given, Result]):
             self._client.close()
 
 
-def _connect(address: str, seconds: float) -> Client:
+def _connect(address: str) -> Client:
     try:
         from distributed import Client
     except ImportError as err:
@@ -106,7 +99,7 @@ def _connect(address: str, seconds: float) -> Client:
     for name in ("distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return Client(address, timeout=seconds, set_as_default=False)
+        return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as err:
         place, cause = without_secrets(address), without_secrets(str(err))
         raise SettingsError(

@@ -18,8 +18,6 @@ from bids_dtg.files.atomic import atomic_file, output_error
 from bids_dtg.files.foreign import reading, sha256_of_file
 from bids_dtg.files.text import read_json, write_json
 
-_PIECE = 1 << 26  # bytes copied at a time
-
 
 @dataclass(frozen=True)
 class ArrayStore:
@@ -190,9 +188,8 @@ class MappedRows:
         if len(columns) == len(self._known):
             return values
         found = new_array(self._path.with_suffix(".kept.npy"), (self._count, len(columns)))
-        step = max(1, _PIECE // (4 * len(self._known)))
-        for start in range(0, self._count, step):
-            found[start : start + step] = values[start : start + step, columns]
+        for row, own in zip(found, values, strict=True):
+            row[:] = own[columns]
         return found
 
 

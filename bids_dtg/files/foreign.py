@@ -95,18 +95,11 @@ def reading(
 # --- Files of a folder
 
 
-def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
     """Yield the files below a folder in a fixed order, except those that begin with a dot.
 
-    Special folders of network drives are skipped. Each folder, identified by device and inode, is
-    entered only once, so that circular links end.
-
-    Parameters
-    ----------
-    root
-        Folder to walk through.
-    follow_links
-        Whether links to folders are followed.
+    Special folders of network drives are skipped. Links to folders are followed, but each folder,
+    identified by device and inode, is entered only once, so that circular links end.
 
     Raises
     ------
@@ -115,7 +108,7 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
     """
     entered: set[tuple[int, int]] = set()
     with reading(root):
-        for folder, folders, names in os.walk(root, followlinks=follow_links):
+        for folder, folders, names in os.walk(root, followlinks=True):
             status = Path(folder).stat()
             if (status.st_dev, status.st_ino) in entered:
                 folders.clear()

@@ -114,7 +114,7 @@ def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) 
     Raises
     ------
     OutputError
-        A label, the suffix or the extension has characters that BIDS does not allow.
+        A label or the suffix has characters that BIDS does not allow.
     ValueError
         An entity is not in `ENTITY_ORDER`.
 
@@ -131,8 +131,6 @@ def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) 
         for key in ENTITY_ORDER
         if (value := entities.get(key)) is not None
     ]
-    if extension and not re.fullmatch(r"(\.[0-9A-Za-z]+)+", extension):
-        raise OutputError(f"{extension!r} is not a file extension", expected="e.g. .nii.gz")
     return "_".join([*pairs, _checked(suffix, "suffix")]) + extension
 
 

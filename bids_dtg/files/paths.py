@@ -102,27 +102,16 @@ class PathNames:
     '<input>/sub-01 is empty, <home>/x and <elsewhere> are not'
     """
 
-    folders: tuple[tuple[str, str], ...]  # absolute folder, name; longest folder first
+    folders: tuple[tuple[str, str], ...] = ()  # absolute folder, name; longest folder first
 
-    @classmethod
-    def of(cls, folders: Mapping[str, Path | None]) -> PathNames:
-        """Name folders; the targets of links and file:// spellings are included.
+    def plus(self, folders: Mapping[str, Path | None]) -> PathNames:
+        """Name further folders; the targets of links and file:// spellings are included.
 
         Parameters
         ----------
         folders
             Folders by name. None and the root of a file system are ignored. If a folder has two
             names, the first counts.
-        """
-        return cls(()).plus(folders)
-
-    def plus(self, folders: Mapping[str, Path | None]) -> PathNames:
-        """Name further folders; folders that already have a name keep it.
-
-        Parameters
-        ----------
-        folders
-            Folders by name, as for `of`.
         """
         named = dict(self.folders)
         for name, folder in folders.items():
@@ -138,14 +127,11 @@ class PathNames:
         text
             Text for people; relative paths in it are kept.
         """
-        if "/" not in text:
-            return text
         names = dict(self.folders)
-        known = [re.escape(folder) for folder, _ in self.folders]
-        kinds = [*([f"(?P<known>{'|'.join(known)}){_END}"] if known else []), _QUOTED, _UNKNOWN]
+        known = "|".join(map(re.escape, names)) or "(?!)"  # matches nothing
         return re.sub(
-            f"{_BEGIN}(?:{'|'.join(kinds)})",
-            lambda found: f"<{names[found['known']]}>" if known and found["known"] else ELSEWHERE,
+            f"{_BEGIN}(?:(?P<known>{known}){_END}|{_QUOTED}|{_UNKNOWN})",
+            lambda found: f"<{names[found['known']]}>" if found["known"] else ELSEWHERE,
             text,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.metadata
 import json
@@ -10,6 +9,7 @@ import os
 import platform
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -301,25 +301,17 @@ def write_call(log: Path, toml: str) -> None:
 def write_outcome(log: Path, failures: Sequence[Failure], seconds: float) -> None:
     """Write the table of failures, which may have no rows, and the seconds that the run took."""
     write_json(log / "timing.json", {"seconds": round(seconds, 3)})
-    rows = [
-        (f"sub-{f.participant}", f.title or None, f.run or None, f.stage, f.message)
-        for f in failures
-    ]
+    rows = [(f"sub-{f.participant}", f.title, f.run, f.stage, f.message) for f in failures]
     write_tsv(log / "failures.tsv", _FAILURE_COLUMNS, rows)
 
 
 def package_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
-    packages = {name: version for name in _PACKAGES if (version := _version(name))}
-    return {"python": platform.python_version(), **packages}
-
-
-@functools.cache  # each run needs it three times
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:

@@ -100,11 +100,8 @@ class RegionTable:
 
     def __post_init__(self) -> None:
         """Check the names and the shape of the values."""
-        if not self.names or not all(name and name == name.strip() for name in self.names):
-            raise ValueError("regions need names without spaces around them")
-        if len(set(self.names)) < len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise ValueError(f"two regions are called {twice}")
+        if len({name.strip() for name in self.names} - {""}) < max(1, len(self.names)):
+            raise ValueError("regions need names that differ")
         if self.values.ndim != 2 or len(self.values) != len(self.names):
             raise ValueError(f"{len(self.names)} regions have values {self.values.shape}")
 

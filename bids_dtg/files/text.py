@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,6 @@ from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
 from bids_dtg.notices import visible
-
-# Number of cells whose text is cached, as tables of rounded numbers repeat the same few values.
-_CELLS = 4096
 
 
 def write_text(path: Path, text: str) -> None:
@@ -90,10 +86,5 @@ def read_json(path: Path) -> dict[str, Any]:
 def _cell(value: object) -> str:
     if value is None or value != value:  # NaN is the only value that differs from itself
         return "n/a"
-    return _written(str(value))
-
-
-@lru_cache(_CELLS)
-def _written(text: str) -> str:
     # A tab or line break inside a cell would shift the following cells.
-    return visible(" ".join(text.split())) or "n/a"
+    return visible(" ".join(str(value).split())) or "n/a"

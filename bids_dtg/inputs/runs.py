@@ -259,7 +259,7 @@ def _derivative_runs(
 def _functional_paths(folder: Path) -> Iterable[Path]:
     """Yield the files in the `func` folders of one participant, including subfolders."""
     for place in (folder, *folder.glob("ses-*")):
-        yield from files_below(place / "func", follow_links=False)
+        yield from files_below(place / "func")
 
 
 def _series(files: list[NamedFile]) -> list[NamedFile]:

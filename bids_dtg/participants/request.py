@@ -357,7 +357,7 @@ class CallRequest(Asked, ABC):
             for name, value in self.settings.options.items()
             if isinstance(value, Path)
         }
-        return PathNames.of(folders).plus(options).plus(machine_folders())
+        return PathNames().plus(folders).plus(options).plus(machine_folders())
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
         """Yield the files that an average depends on."""

@@ -68,13 +68,14 @@ def test_what_has_not_begun_is_called_off(dask):
 
 
 @pytest.mark.slow
-def test_no_scheduler_is_an_error():
+def test_no_scheduler_is_an_error(monkeypatch):
+    monkeypatch.setattr("bids_dtg.engine.cluster._CONNECT_SECONDS", 0.5)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         told = f"--scheduler {address}: no dask scheduler answers there"
         with pytest.raises(SettingsError, match=told):
-            Cluster(address, prepare, "x", connect_seconds=0.5)
+            Cluster(address, prepare, "x")
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ WORDS = st.text("xyz ,:()'", max_size=8)
     text=st.lists(st.tuples(WORDS, st.integers(0, 3), st.sampled_from(["", "/", "/f.txt"]))),
 )
 def test_no_folder_stays_whatever_lies_in_which(folders, text):
-    names = PathNames.of(folders)
+    names = PathNames().plus(folders)
     message = ""
     for words, number, below in text:
         folder = list(folders.values())[number % len(folders)] if folders else "sub-01"
@@ -37,7 +37,7 @@ def test_no_folder_stays_whatever_lies_in_which(folders, text):
 @given(WORDS, FOLDERS, FOLDERS)
 def test_the_longest_folder_counts(words, outer, inner):
     inner = outer / inner.relative_to("/")
-    names = PathNames.of({"outer": outer, "inner": inner})
+    names = PathNames().plus({"outer": outer, "inner": inner})
     assert names.hide(f"{words} {inner}/z {outer}/z") == f"{words} <inner>/z <outer>/z"
 
 
@@ -63,5 +63,5 @@ def test_the_longest_folder_counts(words, outer, inner):
     ],
 )
 def test_what_is_hidden_and_what_stays(text, hidden):
-    names = PathNames.of({"input": Path("/d/in")})
+    names = PathNames().plus({"input": Path("/d/in")})
     assert names.hide(text) == (text if hidden is None else hidden)

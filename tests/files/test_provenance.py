@@ -47,7 +47,7 @@ def bold(tmp_path):
 
 
 def inputs_of(bold):
-    return input_fingerprints([bold], bold.parent.parent, PathNames(()))
+    return input_fingerprints([bold], bold.parent.parent, PathNames())
 
 
 @pytest.fixture

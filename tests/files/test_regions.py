@@ -82,8 +82,8 @@ def test_frames_and_regions_without_a_value_are_known():
         ("", "not a complete table of time series: it has 0 rows"),
         ("a\tb\n1\n", "1 of them cut off"),
         ("a\tb\n1\tx\n", "cannot be read as numbers: .*'x'"),
-        ("a\ta\n1\t2\n", "two regions are called a"),
-        ("a\t \tb\n1\t2\t3\n", "regions need names"),
+        ("a\ta\n1\t2\n", "regions need names that differ"),
+        ("a\t \tb\n1\t2\t3\n", "regions need names that differ"),
     ],
 )
 def test_a_damaged_table_of_series_is_refused(tmp_path, text, words):

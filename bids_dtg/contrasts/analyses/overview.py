@@ -185,7 +185,7 @@ def _gather(
         messages: dict[str, dict[str, str]] = {}
         for failure in failures:
             messages.setdefault(failure.participant, {})[failure.what] = failure.message
-        hidden = PathNames.of({"output": output.root}).plus(machine_folders())
+        hidden = PathNames().plus({"output": output.root}).plus(machine_folders())
         page = write_group_page(
             output,
             rows,
