@@ -302,7 +302,7 @@ def fetch_models(
     OutputError
         The folder cannot be written.
     SettingsError
-        A mirror is not a URL, or a package that converts a model is missing.
+        A package that converts a model is missing.
 
     Notes
     -----

@@ -34,7 +34,7 @@ from bids_dtg.engine.machine import (
 # repeated because Python drops what a signal handler raises while an object is being deleted.
 _END_SECONDS, _ASK_SECONDS = 10.0, 1.0
 # Signals whose handlers raise.
-_ENDING = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM))
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def can_fork() -> bool:
@@ -117,7 +117,9 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
         wait_asleep()
         for end in inherited:
             end.close()
-        leave_to_first()
+        # A terminal sends these to all processes; the main process handles them.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _end)
         if can_fork():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
@@ -132,13 +134,6 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
             sys.stderr.flush()
         # Leave without the interpreter, which would wait for threads: one may never end.
         os._exit(code if isinstance(code, int) else 1)
-
-
-def leave_to_first() -> None:
-    """Ignore signals that a terminal sends to all processes; the main process handles them."""
-    for name in ("SIGINT", "SIGHUP"):  # SIGHUP: not on Windows
-        if number := getattr(signal, name, None):
-            signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

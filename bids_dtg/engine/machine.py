@@ -253,8 +253,6 @@ def divide(
     units: int,
     bytes_each: float,
     on_cpu: bool,
-    cores: int | None = None,
-    memory: int | None = None,
 ) -> tuple[int, int]:
     """Divide the machine's cores and memory among units of work.
 
@@ -268,8 +266,6 @@ def divide(
         Memory that one process needs, in bytes.
     on_cpu
         Whether the CPU computes; otherwise one process uses the GPU.
-    cores, memory
-        What is divided, memory in bytes; None for what this machine has available.
 
     Returns
     -------
@@ -283,7 +279,7 @@ def divide(
     SettingsError
         One process needs more memory than the user allowed.
     """
-    cores, memory = cores or available_cores(), memory or available_memory()
+    cores, memory = available_cores(), available_memory()
     threads = resources.omp_nthreads
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import pickle
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -46,18 +45,7 @@ class End(Generic[Result]):
     label: str
     result: Result | None = None
     error: Exception | None = None  # can be pickled
-    trace: str = ""  # where in the program it was raised
     died: str = ""  # how the process that was working on it ended
-
-    @classmethod
-    def by_error(cls, label: str, error: Exception) -> End[Result]:
-        """Describe the exception that is being handled, with its traceback."""
-        trace = traceback.format_exc()
-        try:
-            pickle.loads(pickle.dumps(error))  # noqa: S301 (of our own making)
-        except Exception:
-            error = RuntimeError(f"{type(error).__name__}: {error}")
-        return cls(label, error=error, trace=trace)
 
 
 Message = Happened | End[Result]
@@ -128,7 +116,11 @@ def do_unit(label: str, do: Callable[[], Result], send: Send[Message[Result]]) -
     except BrokenPipeError:
         raise
     except Exception as err:
-        end = End.by_error(label, err)
+        end = End(label, error=err)
+        try:
+            pickle.loads(pickle.dumps(err))  # noqa: S301 (of our own making)
+        except Exception:
+            end = End(label, error=RuntimeError(f"{type(err).__name__}: {err}"))
     send(end)
 
 

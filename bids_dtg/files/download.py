@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bids_dtg.errors import DownloadError, OutputError, SettingsError
+from bids_dtg.errors import DownloadError, OutputError
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import without_secrets
 from bids_dtg.progress import Reporter
@@ -65,11 +65,6 @@ def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
     public
         Base URL of the public host.
 
-    Raises
-    ------
-    SettingsError
-        A mirror is not a URL.
-
     Examples
     --------
     >>> download_hosts({"DTG_MODEL_MIRROR": "http://mirror/x/"}, "https://example.org")
@@ -79,14 +74,7 @@ def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
     """
     if env.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
         return []
-    mirrors = env.get(MIRROR_VARIABLE, "").split()
-    for mirror in mirrors:
-        if not mirror.startswith(("https://", "http://")):
-            raise SettingsError(
-                f"{MIRROR_VARIABLE} has {without_secrets(mirror)!r}",
-                expected="addresses that begin with https:// or http://, separated by spaces",
-            )
-    return [*(mirror.rstrip("/") for mirror in mirrors), public]
+    return [*(mirror.rstrip("/") for mirror in env.get(MIRROR_VARIABLE, "").split()), public]
 
 
 @contextmanager

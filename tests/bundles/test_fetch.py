@@ -28,7 +28,7 @@ from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.errors import BundleError, OutputError, SettingsError
+from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.download import WORK_FOLDER, download_hosts
 
 
@@ -202,8 +202,6 @@ def test_hosts_are_mirrors_then_github_or_none():
     assert download_hosts(both, PUBLIC_HOST) == ["http://a/x", "https://b", PUBLIC_HOST]
     assert download_hosts({"DTG_OFFLINE": "0"}, PUBLIC_HOST) == [PUBLIC_HOST]
     assert download_hosts(both | {"DTG_OFFLINE": "1"}, PUBLIC_HOST) == []
-    with pytest.raises(SettingsError, match="DTG_MODEL_MIRROR has '/data/mirror'"):
-        download_hosts({"DTG_MODEL_MIRROR": "/data/mirror"}, PUBLIC_HOST)
 
 
 def test_offline_nothing_is_asked(host, address, models, monkeypatch):

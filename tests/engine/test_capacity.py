@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.engine.machine import available_cores, divide
+from bids_dtg.engine import machine
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import ResourceOptions
 
 GB = 10**9
 
 
-def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
-    return divide(
-        ResourceOptions(**options),
-        units=units,
-        bytes_each=1.25 * GB,
-        on_cpu=on_cpu,
-        cores=cores,
-        memory=memory,
-    )
+@pytest.fixture
+def divided(monkeypatch):
+    def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
+        monkeypatch.setattr(machine, "available_cores", lambda: cores)
+        monkeypatch.setattr(machine, "available_memory", lambda: memory)
+        asked = ResourceOptions(**options)
+        return machine.divide(asked, units=units, bytes_each=1.25 * GB, on_cpu=on_cpu)
+
+    return divided
 
 
 @pytest.mark.parametrize(
-    ("machine", "processes", "threads"),
+    ("given", "processes", "threads"),
     [
         ({"cores": 1}, 1, 1),
         ({"cores": 2}, 2, 1),
@@ -41,19 +41,14 @@ def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
         ({"cores": 16, "nprocs": 16, "omp_nthreads": 4}, 16, 4),
     ],
 )
-def test_divided(machine, processes, threads):
-    assert divided(**machine) == (processes, threads)
+def test_divided(divided, given, processes, threads):
+    assert divided(**given) == (processes, threads)
 
 
-def test_less_memory_than_one_process_needs_is_refused():
+def test_less_memory_than_one_process_needs_is_refused(divided):
     with pytest.raises(
         SettingsError,
         match=r"--mem-gb is 0\.2, but one process of this run may take 1\.25 GB\. Expected: 1\.3",
     ):
         divided(cores=2, mem_gb=0.2)
     assert divided(cores=2, mem_gb=1.25) == (1, 2)
-
-
-def test_this_machine_is_divided_where_none_is_given():
-    found = divide(ResourceOptions(), units=1, bytes_each=1.0, on_cpu=True)
-    assert found == (1, available_cores())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from bids_dtg.engine.work import End, Happened, MessageReporter
+from bids_dtg.engine.work import Happened, MessageReporter, do_unit
 
 
 def test_a_stage_is_not_repeated_too_often():
@@ -21,9 +21,11 @@ def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
     class LocalError(Exception):
         pass
 
-    try:
+    def fail() -> None:
         raise LocalError("only here")
-    except LocalError as err:
-        message = End.by_error("01", err)
-    assert str(pickle.loads(pickle.dumps(message)).error) == "LocalError: only here"
-    assert "raise LocalError" in message.trace
+
+    sent = []
+    do_unit("01", fail, sent.append)
+    began, end = pickle.loads(pickle.dumps(sent))
+    assert began == Happened("began", "01")
+    assert str(end.error) == "LocalError: only here"
