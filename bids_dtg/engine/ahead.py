@@ -114,13 +114,12 @@ def run_ahead(
 def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, None]:
     context = process_context(forked=True)
     receiver, sender = context.Pipe(duplex=False)
-    process = start_child(
-        context,
-        partial(_send_all, work, partial(send_value, sender)),
-        name="reader",
-        far_ends=[sender],
-        near_ends=[receiver],
-    )
+
+    def read() -> None:
+        with suppress(BrokenPipeError):  # the receiving process has ended
+            work(partial(send_value, sender))
+
+    process = start_child(context, read, name="reader", far_ends=[sender], near_ends=[receiver])
     try:
         while True:
             try:
@@ -135,11 +134,6 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
     finally:
         receiver.close()
         end_children([process], at_once=True)
-
-
-def _send_all(work: Callable[[Send[Event]], None], send: Send[Event]) -> None:
-    with suppress(BrokenPipeError):  # the receiving process has ended
-        work(send)
 
 
 def _in_thread(work: Callable[[Send[Event]], None]) -> Generator[Event, None, None]:

@@ -64,10 +64,8 @@ def available_memory(root: Path = _ROOT) -> int | None:
         Folder that holds ``proc`` and ``sys``.
     """
     limits = [*_memory_left(root)]
-    with suppress(OSError, ValueError):
-        for line in (root / "proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                limits.append(int(line.split()[1]) * 1024)
+    if found := _found(r"MemAvailable: +(\d+) kB", root / "proc/meminfo"):
+        limits.append(1024 * found)
     return max(0, min(limits)) if limits else None
 
 
@@ -193,16 +191,15 @@ def _memory_left(root: Path) -> Iterator[int]:
         for limit, used in names.items():
             with suppress(OSError, ValueError):  # "max" is not a number
                 left = int((folder / limit).read_text()) - int((folder / used).read_text())
-                yield left + _file_cache(folder)
+                # The system frees the cache of files when memory is needed.
+                yield left + _found(r"(?:total_)?inactive_file (\d+)", folder / "memory.stat")
 
 
-def _file_cache(folder: Path) -> int:
-    """Return the bytes of a cgroup's file cache that the system frees when memory is needed."""
-    with suppress(OSError, ValueError):
-        for line in (folder / "memory.stat").read_text().splitlines():
-            name, _, value = line.partition(" ")
-            if name in ("inactive_file", "total_inactive_file"):
-                return int(value)
+def _found(pattern: str, path: Path) -> int:
+    """Return the number in the line of a file that begins with a pattern; 0 if there is none."""
+    with suppress(OSError):
+        if found := re.search(f"^{pattern}", path.read_text(), re.MULTILINE):
+            return int(found[1])
     return 0
 
 
@@ -219,9 +216,7 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
         top = root / "sys/fs/cgroup" / ("" if number == "0" else controllers)
         # Inside a container, its own cgroup may appear as the top one.
         inner = top / place.strip("/")
-        yield from (
-            folder for folder in (inner, *inner.parents) if folder == top or top in folder.parents
-        )
+        yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(top))
 
 
 def one_blas_thread() -> AbstractContextManager[object]:

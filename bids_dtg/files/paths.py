@@ -179,5 +179,5 @@ def _spellings(folder: Path | None) -> Iterator[str]:
         if place == Path(place.anchor):
             continue
         text = place.as_posix()
-        shown = (visible(text), visible(" ".join(text.split())))  # as in notes and in errors
-        yield from dict.fromkeys((text, quote(os.fsencode(text)), *shown))
+        # As it is, in addresses, in notes and in errors.
+        yield from (text, quote(os.fsencode(text)), visible(text), visible(" ".join(text.split())))

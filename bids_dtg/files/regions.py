@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.foreign import read_table, reading
+from bids_dtg.files.foreign import plain_number, read_table, reading
 from bids_dtg.files.names import FileKind, bids_uri, build_name
 from bids_dtg.files.text import json_text, tsv_text
 from bids_dtg.notices import visible
@@ -80,11 +80,7 @@ def is_number(cell: str) -> bool:
     >>> is_number("0.5"), is_number("n/a"), is_number("Node")
     (True, True, False)
     """
-    try:
-        float(cell)
-    except ValueError:
-        return cell.strip() in _MISSING
-    return True
+    return cell.strip() in _MISSING or plain_number(cell.strip()) is not None
 
 
 SERIES = FileKind("timeseries", None, ".tsv")
