@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
-from bids_dtg.files.foreign import read_json, reading
+from bids_dtg.files.foreign import read_json_object, reading
 from bids_dtg.files.names import ENTITY_ORDER, plain_label, same_label
 from bids_dtg.inputs.run import NamedFile, is_rest
 
@@ -130,8 +130,8 @@ def read_filter_file(path: Path) -> dict[str, Any]:
     """
     option, example = f"--bids-filter-file {path}", 'e.g. {"bold": {"acquisition": "mb"}}'
     with reading(path, SettingsError):
-        content = read_json(path)
-    bold = content.get("bold", None if content else {}) if isinstance(content, dict) else None
+        content = read_json_object(path)
+    bold = content.get("bold", None if content else {})
     if not isinstance(bold, dict):
         raise SettingsError(f"{option} has no filters for 'bold'", expected=example)
     for key, value in bold.items():

@@ -218,6 +218,6 @@ def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypat
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(OutputError, match=f"{models} cannot be written: Read-only"):
+    with pytest.raises(OutputError, match=f"{models}/.*lock cannot be written: Read-only.*--into"):
         fetch_models([add_model(host)], models, Notes())
     assert host.asked == []
