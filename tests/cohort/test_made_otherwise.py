@@ -36,7 +36,7 @@ def folder(root: Path, **options: object) -> ResultFolder:
     given = {"bids_dir": root, "output_dir": root.parent / "out", "analysis_level": "group"}
     settings = Settings.of(**given, analysis="train", **options)
     output = DerivativeDataset(root.parent / "out")
-    found = ResultFolder.of_model(settings, output, MODEL, None, ("bundle/",), PathNames.of({}))
+    found = ResultFolder.of_model(settings, output, MODEL, None, ("bundle/",), PathNames().plus({}))
     return found.of_data(sorted(root.iterdir()), root)
 
 

@@ -141,7 +141,7 @@ def test_filter_file(tmp_path):
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "has no filters"),
+        ("[]", "holds no JSON object"),
         ('{"bold": 3}', "has no filters"),
         ('{"bold": {"acq": {"a": 1}}}', "acq is {'a': 1}"),
         ('{"bold": {"run": [true, 2]}}', "run is True"),

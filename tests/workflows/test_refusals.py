@@ -137,11 +137,11 @@ def test_wrong_folders_are_refused(job, capsys, mistake):
     "place",
     [
         *("fmriprep", "fmriprep/dtg", "fmriprep/sub-01/dtg", "detour/out", ".", ".."),
-        *("tiny", "tiny/maps", "file", "file/out", "other"),
+        *("file", "file/out", "other"),
     ],
 )
 def test_an_output_that_must_not_be_is_refused(tmp_path, capsys, place):
-    """In the input, above it, in the model, below a file, in another program's data set."""
+    """In the input, above it, below a file, in another program's data set."""
     job = TinyJob(tmp_path / "study")
     (job.folder / "file").touch()
     (job.folder / "detour").symlink_to(job.bids / "sub-01")
@@ -279,7 +279,7 @@ def test_a_participant_who_cannot_be_used_fails(job, capsys, monkeypatch, fault)
     (table,) = job.out.glob("logs/*/failures.tsv")
     (failure,) = read_table(table)
     assert failure["participant_id"] == "sub-01"
-    names = PathNames.of({"input": job.bids}).plus(machine_folders())
+    names = PathNames().plus({"input": job.bids}).plus(machine_folders())
     assert failure["message"] in names.hide(line)
     assert not (job.out / "sub-01").exists()
 
