@@ -155,11 +155,16 @@ def _is_stale(path: Path) -> bool:
     pid = int(match["pid"])
     if match["host"] == this_host() and pid != os.getpid():
         # Check the process, not the file's age, as a clock may jump by years.
-        try:
-            os.kill(pid, 0)
-        except OSError as err:
-            return isinstance(err, ProcessLookupError)  # others: it belongs to another user
-        return False
+        return _has_ended(pid)
     with suppress(OSError):
         return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
     return False
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether no process of this host has this number, except a zombie."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError as err:
+        return isinstance(err, ProcessLookupError)  # others: of another user, or not Linux
