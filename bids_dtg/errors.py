@@ -25,8 +25,8 @@ def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
 
     Examples
     --------
-    >>> did_you_mean("stat", ["train", "stats"])
-    'did you mean stats?'
+    >>> did_you_mean("stat", ["train", "stats"]), did_you_mean("faces", ["cue", "emotionFaces"])
+    ('did you mean stats?', 'did you mean emotionFaces?')
     >>> did_you_mean("mni152nlin6asym", ["T1w", "MNI152NLin6Asym"])
     'did you mean MNI152NLin6Asym? Upper and lower case count'
     """
@@ -34,8 +34,8 @@ def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
     for name in names:
         if name != asked and name.casefold() == asked.casefold():
             return f"did you mean {name}? Upper and lower case count"
-    begun = [name for name in names if asked and name.startswith(asked)]
-    near = begun or difflib.get_close_matches(asked, names, n=1)
+    longer = [name for name in names if asked and asked.casefold() in name.casefold()]
+    near = sorted(longer, key=len) or difflib.get_close_matches(asked, names, n=1)
     return f"did you mean {near[0]}?" if near else None
 
 

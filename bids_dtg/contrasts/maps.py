@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import segment_weight
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
+from bids_dtg.errors import RunError, SettingsError, did_you_mean
+from bids_dtg.inputs.statmaps import plain_contrast
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +48,10 @@ class Estimate:
         """
         rows = {plain_contrast(row.label): number for number, row in enumerate(self.contrasts)}
         if plain_contrast(label) not in rows:
-            near = nearest_contrast(label, [row.label for row in self.contrasts])
             raise SettingsError(
                 f"there is no contrast {label!r}",
                 expected=f"one of the {len(self.contrasts)} labels in contrasts",
-                remedy=f"did you mean {near}?" if near else None,
+                remedy=did_you_mean(label, [row.label for row in self.contrasts]),
             )
         found: NDArray[np.float32] = self.values[rows[plain_contrast(label)]]
         return found

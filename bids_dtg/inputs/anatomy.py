@@ -12,9 +12,10 @@ the template.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -254,24 +255,9 @@ def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
     return named_files(folder.glob(f"sub-{participant}_*{pattern}"))
 
 
-@dataclass(frozen=True)
-class SurfaceSide:
-    """The files of one hemisphere."""
-
-    midthickness: Path  # surface halfway between white matter and pia
-    # Sphere registered to fsLR with the same vertices; None if the surface is on the fsLR mesh.
-    sphere: Path | None = None
-    # The sphere registered to fsaverage, if there is one; in intact data it differs from `sphere`.
-    fsaverage_sphere: Path | None = None
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """All files that are read."""
-        named = (self.midthickness, self.sphere, self.fsaverage_sphere)
-        return tuple(path for path in named if path)
-
-
-Sides = dict[Side, SurfaceSide]
+# Of each hemisphere: the surface halfway between white matter and pia, and, if it is not on the
+# fsLR mesh, the sphere registered to fsLR with the same vertices.
+Sides = dict[Side, tuple[Path, ...]]
 
 
 @dataclass(frozen=True)
@@ -280,15 +266,15 @@ class SurfaceFiles:
 
     reason: str  # one clause
     # Empty if the participant has no usable surfaces, and a template's surface is used instead.
-    sides: Mapping[Side, SurfaceSide] = field(default_factory=dict)
+    sides: Sides = field(default_factory=dict)
     # Their composition maps points of the surfaces to points of the model's space.
     transforms: tuple[TransformFile, ...] = ()
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """All files that values at the vertices depend on."""
-        surfaces = tuple(path for side in self.sides.values() for path in side.paths)
-        return (*surfaces, *(transform.path for transform in self.transforms))
+        transforms = (transform.path for transform in self.transforms)
+        return (*chain.from_iterable(self.sides.values()), *transforms)
 
 
 def find_surfaces(
@@ -363,7 +349,7 @@ def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]
             yield (
                 f"{kind} of {folder.relative_to(anatomy.root)}",
                 {
-                    side: SurfaceSide(paths[0])
+                    side: (paths[0],)
                     for side in _SIDES
                     if (paths := matching(folder, f"*.{side}.{kind}.32k_fs_LR.surf.gii"))
                 },
@@ -379,13 +365,11 @@ def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Si
         for side in _SIDES:
             own = partial(having, files, extension=".surf.gii", hemi=side)
             if ready := own(suffix="midthickness", space="fsLR", den="32k", desc=descs):
-                on_fslr[side] = SurfaceSide(ready[0].path)
+                on_fslr[side] = (ready[0].path,)
             middle = own(suffix="midthickness", space=None, den=None, desc=descs)
             sphere = own(suffix="sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
             if middle and sphere:
-                other = own(suffix="sphere", space=("fsaverage", None), den=None, desc="reg")
-                paths = (file.path for file in (middle[0], sphere[0], *other[:1]))
-                native[side] = SurfaceSide(*paths)
+                native[side] = (middle[0].path, sphere[0].path)
         place = folder.relative_to(anatomy.root)
         yield f"midthickness on fsLR's mesh of {place}", on_fslr
         yield f"midthickness of {place}, moved to fsLR's mesh", native

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
+from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, reading
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import expand_home
@@ -83,23 +82,6 @@ def plain_contrast(label: str) -> str:
     return re.sub("^(wm.*(?:face|place|tool))s(?=$|vs)", r"\1", plain)
 
 
-def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
-    """Return the known label that contains, or is most similar to, an unknown one; else None.
-
-    Examples
-    --------
-    >>> nearest_contrast("language-mth", ["languageMath", "languageStory"])
-    'languageMath'
-    >>> nearest_contrast("faces", ["wmFace", "emotionFaces", "emotionFacesVsShapes"])
-    'emotionFaces'
-    """
-    by_plain = {plain_contrast(name): name for name in known}
-    asked = plain_contrast(label)
-    near = sorted((name for name in by_plain if asked in name), key=len) if asked else []
-    near = near or difflib.get_close_matches(asked, by_plain, n=1)
-    return by_plain[near[0]] if near else None
-
-
 def chosen_contrasts(
     asked: Iterable[str], tasks: Mapping[str, str], *, lack: str = "no map is of"
 ) -> tuple[str, ...]:
@@ -133,12 +115,11 @@ def chosen_contrasts(
     found: list[str] = []
     for name in asked:
         if plain_contrast(name) not in labels:
-            near = nearest_contrast(name, [*families, *tasks])
             raise SettingsError(
                 f"--contrast names {name}, which {lack}",
                 expected=f"one of {named(list(tasks))}"
                 + (f", or tasks: {', '.join(families)}" if families else ""),
-                remedy=f"did you mean {near}?" if near else None,
+                remedy=did_you_mean(name, [*families, *tasks]),
             )
         found += labels[plain_contrast(name)]
     return tuple(dict.fromkeys(found))

@@ -29,7 +29,7 @@ def _find(dataset, participant="01", session=None, home=None):
 
 
 def _names(files):
-    return {side: [path.name for path in own.paths] for side, own in files.sides.items()}
+    return {side: [path.name for path in own] for side, own in files.sides.items()}
 
 
 def _touch(folder, *names):
@@ -47,7 +47,6 @@ def test_fslr_mesh_is_taken_before_the_native_one(tmp_path):
     assert _names(native)["R"] == [
         "sub-01_hemi-R_midthickness.surf.gii",
         "sub-01_hemi-R_space-fsLR_desc-msmsulc_sphere.surf.gii",
-        "sub-01_hemi-R_desc-reg_sphere.surf.gii",
     ]
     add_fmriprep_surfaces(tmp_path, "01")
     files = _find(dataset)
@@ -66,7 +65,7 @@ def test_anatomy_of_the_session_of_the_person_or_of_the_only_session(tmp_path, f
     names = [f"sub-01_hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii" for side in "LR"]
     _touch(anat, *names)
     add_transform(anat, "01")
-    assert _find(_dataset(tmp_path), session=session).sides["L"].midthickness == anat / names[0]
+    assert _find(_dataset(tmp_path), session=session).sides["L"] == (anat / names[0],)
 
 
 def test_registration_spheres_of_older_and_newer_names(tmp_path):
@@ -76,10 +75,8 @@ def test_registration_spheres_of_older_and_newer_names(tmp_path):
     dataset = _dataset(tmp_path)
     assert not _find(dataset).sides  # fMRIPrep before 23.1
     _touch(anat, *[f"sub-01_hemi-{side}_space-fsLR_desc-reg_sphere.surf.gii" for side in "LR"])
-    _touch(anat, *[f"sub-01_hemi-{s}_space-fsaverage_desc-reg_sphere.surf.gii" for s in "LR"])
     assert _names(_find(dataset))["L"][1:] == [
         "sub-01_hemi-L_space-fsLR_desc-reg_sphere.surf.gii",
-        "sub-01_hemi-L_space-fsaverage_desc-reg_sphere.surf.gii",
     ]
 
 
@@ -134,7 +131,7 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     assert files.reason == "midthickness of 100307/MNINonLinear/fsaverage_LR32k"
     add_hcp_surfaces(tmp_path / "100307")
     files = _find(dataset, "100307")
-    assert files.sides["L"].midthickness == mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii"
+    assert files.sides["L"] == (mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii",)
     assert not files.transforms
     for path in mesh.glob("1*"):
         path.with_name(f"._{path.name}").touch()  # Apple's, beside each file on a network drive

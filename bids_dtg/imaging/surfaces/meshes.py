@@ -23,7 +23,7 @@ from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import Indices, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
-from bids_dtg.inputs.anatomy import SurfaceFiles, SurfaceSide
+from bids_dtg.inputs.anatomy import SurfaceFiles
 
 Hemisphere = Literal["L", "R"]
 MeshName = Literal["fsLR", "fsaverage"]
@@ -39,8 +39,6 @@ _MIRRORED = [0, 2, 1]
 # Least fraction of a surface's vertices in the brain mask, if it is in the stated space. Surfaces
 # in another space and inflated ones have at most 98 %.
 _LEAST_IN_BRAIN = 0.99
-# Spheres that differ by less, in mm, are copies.
-_SAME_MM = 0.01
 # Number of triangles with the nearest centres that are tried for a point; more for the few points
 # that lie in none of these, where triangles are long.
 _NEAR, _FAR = 8, 96
@@ -191,8 +189,7 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
     ------
     RunError
         A file is damaged or has a wrong number of vertices; fewer than 99 % of the vertices lie in
-        the brain mask, so that the surface is in another space than its name says; or the fsLR
-        sphere is a copy of fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote it.
+        the brain mask, so that the surface is in another space than its name says.
     """
     transforms = read_transforms(files.transforms)
     found: dict[Hemisphere, Points] = {}
@@ -201,7 +198,7 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
         found[side] = map_points(_on_fs_lr(own, side), transforms)
         if (inside := share_inside(found[side], brain)) < _LEAST_IN_BRAIN:
             raise RunError(
-                f"{own.midthickness} has {inside:.1%} of its vertices in the brain mask of "
+                f"{own[0]} has {inside:.1%} of its vertices in the brain mask of "
                 f"{brain.grid.space}",
                 expected=f"at least {_LEAST_IN_BRAIN:.0%}; it may be in another space than its "
                 "name says, or inflated",
@@ -225,22 +222,13 @@ def share_inside(points: Points, places: VoxelPlaces) -> float:
     return float(at.apply(places.mask.reshape(1, -1, order="F"), 1.0, 0.0).mean())
 
 
-def _on_fs_lr(own: SurfaceSide, side: Hemisphere) -> Points:
+def _on_fs_lr(own: Sequence[Path], side: Hemisphere) -> Points:
     """Return the positions of fsLR's vertices in the space of the files."""
-    wanted = fs_lr_sphere(side)
-    points, faces = read_surface(own.midthickness)
-    if own.sphere is None:
-        return _of_size(points, len(wanted), own.midthickness)
-    sphere = _of_size(read_surface(own.sphere)[0], len(points), own.sphere)
-    if own.fsaverage_sphere is not None:
-        other = read_surface(own.fsaverage_sphere)[0]
-        other = _of_size(other, len(points), own.fsaverage_sphere)
-        if np.abs(sphere - other).max() < _SAME_MM:
-            raise RunError(
-                f"{own.sphere} is a copy of {own.fsaverage_sphere.name}, which is registered to "
-                "fsaverage, not to fsLR",
-                remedy="run fMRIPrep 23.1.2 or later, or use --surfaces fsaverage alone",
-            )
+    wanted, (surface, *registered) = fs_lr_sphere(side), own
+    points, faces = read_surface(surface)
+    if not registered:
+        return _of_size(points, len(wanted), surface)
+    sphere = _of_size(read_surface(registered[0])[0], len(points), registered[0])
     moved: Points = sphere_weights(sphere, faces, wanted) @ points
     return moved
 
