@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.foreign import files_below, require_contents
@@ -17,6 +18,7 @@ from bids_dtg.inputs.run import (
     IMAGES,
     PARCELS,
     SPACE,
+    STORAGE,
     SURFACE,
     NamedFile,
     RestRun,
@@ -251,7 +253,7 @@ def _derivative_runs(
     found = _by_run(usable, who, is_echo_chosen="echo" in selection.filters)
     if input_type == "xcpd":
         found = without_joins(found, lambda versions: versions[0])
-    _require_measured_once([versions[0] for versions in found], who)
+    _require_measured_once([file for versions in found for file in versions], who)
     chosen = _choices(found, rule, root)
     return [_rest_run(choice, files, participant, rule, root, input_type) for choice in chosen]
 
@@ -322,18 +324,21 @@ def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[l
 
 
 def _require_measured_once(files: list[NamedFile], who: str) -> None:
-    """Refuse two runs that are one measurement.
+    """Refuse two runs that are one measurement, and two files of the same version of a run.
 
-    Their names differ only in zeros before a number, upper and lower case, or the entities of
-    reconstructions, configurations and parts.
+    Names mean the same if they differ only in `.nii` and `.nii.gz`, zeros before a number, or upper
+    and lower case. One measurement may have several reconstructions, configurations and parts.
     """
-    known: dict[tuple[tuple[str, str], ...], Path] = {}
+    runs, names = dict[Any, NamedFile](), dict[Any, NamedFile]()
     for file in files:
-        entities = ((key, own) for key, own in file.measured if key not in _MADE)
+        entities = ((key, own) for key, own in file.name.entities if key not in _MADE)
         plain = tuple((key, plain_index(key, own)) for key, own in entities)
-        if (other := known.setdefault(plain, file.path)) != file.path:
+        run = tuple(pair for pair in plain if pair[0] not in STORAGE)
+        first, same = runs.setdefault(run, file), names.setdefault(plain, file)
+        if same is not file or first.measured != file.measured:
+            other = first if same is file else same
             raise RunError(
-                f"{who} has two files of one measurement, {other} and {file.path}",
+                f"{who} has two files of one measurement, {other.path} and {file.path}",
                 expected="one of them, as each would count as a run",
                 remedy="remove or rename one, or choose with --bids-filter-file, as in "
                 '{"bold": {"reconstruction": "A"}}',

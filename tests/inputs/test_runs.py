@@ -397,7 +397,15 @@ def test_one_measurement_in_two_files_is_refused_with_both_names(root, one, othe
     )
 
 
-def test_a_series_with_and_without_compression_is_one_run(root):
-    for extension in (".nii", ".nii.gz"):
-        add_run(root, extension=extension)
-    assert titles(find_runs(root, "01")) == ["sub-01_task-rest"]
+def test_a_copy_of_a_series_is_refused_wherever_it_lies(root):
+    bold = add_run(root)
+    for copy in (bold.with_suffix(""), bold.parent / "old" / bold.name):
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(b"x")
+        with pytest.raises(RunError, match="has two files of one measurement") as caught:
+            find_runs(root, "01")
+        assert str(copy) in str(caught.value)
+        copy.unlink()
+    add_run(root, entities="rec-a", space="T1w", res=None)
+    with pytest.raises(RunError, match="has two files of one measurement"):
+        find_runs(root, "01")
