@@ -83,7 +83,7 @@ def find_without_details(
         return {key: own for key, own in facts.items() if key in _KEPT}
 
     def average(made: AverageFiles) -> AverageFiles:
-        maps = (replace(one, sidecar=kept(one.sidecar), overlays={}) for one in made.maps)
+        maps = (replace(one, sidecar=kept(one.sidecar)) for one in made.maps)
         record = {"Options": made.record.get("Options")}
         return replace(made, record=record, maps=tuple(maps), common=kept(made.common))
 
@@ -91,7 +91,6 @@ def find_without_details(
     return replace(
         found,
         averages=tuple(average(made) for made in found.averages if made.title.startswith(own)),
-        without_maps=tuple(map(average, found.without_maps)),
         runs=tuple(
             replace(run, facts=kept(run.facts)) for run in found.runs if run.title.startswith(own)
         ),

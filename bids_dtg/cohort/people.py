@@ -322,12 +322,14 @@ def gather_people(settings: Settings) -> GroupPeople:
     runs, everything, unwanted = {}, list[AverageFiles](), False
     for label in participants_asked(settings, output):
         files = find_without_details(output, label, [*run_files, RELMAT], counting)
-        runs[label], unwanted = files.runs, unwanted or bool(files.without_maps)
+        runs[label] = files.runs
+        with_maps = [made for made in files.averages if made.maps]
+        unwanted = unwanted or len(with_maps) < len(files.averages)
         # In workflows without maps, runs with results count as averages.
         of_runs = (
             AverageFiles(
                 run.title,
-                (MapFile("", run.files[kind], run.facts, {}),),
+                (MapFile("", run.files[kind], run.facts),),
                 (run.title,),
                 {"Options": completion_record(output, run.title).get("Options")},
                 run.facts,
@@ -336,7 +338,7 @@ def gather_people(settings: Settings) -> GroupPeople:
             for kind in counting
             if kind in run.files
         )
-        everything += of_runs if counting else files.averages
+        everything += of_runs if counting else with_maps
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, list(runs)))
     included, undecided = split_by_inclusion(decisions, everything)

@@ -8,14 +8,20 @@ with none in a block.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.files.names import build_name
 from bids_dtg.imaging.places import Lattice
+from bids_dtg.report.contents import OF_FILES
 
+LEVEL = 90  # nominal coverage of the intervals, in percent of voxels
+HALF_WIDTH = "halfwidth"  # desc- of maps of half-widths
 LEAST_PEOPLE = 10  # people in a block, not in the fit that predicts them
 _TAIL = 0.95  # one-sided quantile of t
 
@@ -48,6 +54,28 @@ class HalfWidths:
         widths[~there[:, self.lattice.block_of]] = np.nan
         widths.flags.writeable = False
         return widths
+
+
+def half_width_path(entities: Mapping[str, str | None], extension: str) -> PurePosixPath:
+    """Return the path of a map of half-widths, in the template's folder of the output.
+
+    Parameters
+    ----------
+    entities
+        Entities of the map that it belongs to; those of the person are ignored.
+    extension
+        Extension of the file, with its dot.
+
+    Examples
+    --------
+    >>> entities = {"space": "MNI152NLin6Asym", "res": "2", "contrast": "languageMath"}
+    >>> half_width_path(entities, ".nii.gz").name
+    'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth_statmap.nii.gz'
+    """
+    template = entities["space"]
+    named = {key: value for key, value in entities.items() if key in OF_FILES and key != "space"}
+    name = build_name({**named, "tpl": template, "desc": HALF_WIDTH}, "statmap", extension)
+    return PurePosixPath(f"tpl-{template}") / name
 
 
 class LeftOutErrors:

@@ -40,26 +40,23 @@ def level_of(figure: str, value: float) -> Level | None:
     return None if limit is None else _BY_STEPS[limit.steps(value)]
 
 
-def flags_of(
-    files: ParticipantFiles, failures: Mapping[str, str], words: Presentation
-) -> tuple[Flag, ...]:
+def flags_of(files: ParticipantFiles, own: Iterable[Flag], words: Presentation) -> tuple[Flag, ...]:
     """Collect the flags of a participant, the worst first.
 
     Parameters
     ----------
     files
         Files of the participant in the output.
-    failures
-        Message of each failure, by average or stage.
+    own
+        Flags of the participant's own runs, from `own_flags`.
     words
-        The workflow's presentation, with its quality columns and its own flags.
+        The workflow's presentation, with its own flags.
     """
-    flags = [*own_flags(files, failures, words.quality_columns)]
-    for made in files.every_average:
+    flags = [*own, *words.notes(files)]
+    for made in files.averages:
         flags += _of_average(made)
-    flags += words.notes(files)
-    anything = bool(files.every_average) or any(run.facts for run in files.runs)
-    if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
+    anything = bool(files.averages) or any(run.facts for run in files.runs)
+    if not any(flag.level in LEVELS[:2] for flag in flags) and anything:
         flags.append(Flag("good", "All quality metrics are within their usual ranges"))
     return sorted_flags(flags)
 
@@ -79,14 +76,14 @@ def own_flags(
         Columns of the quality tables.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
-    for made in files.every_average:
-        flags += left_out(made.common.get("ExcludedRuns"), made.title)
+    for made in files.averages:
+        flags += left_out(made.common, made.title)
     return sorted_flags([*flags, *(flag for run in files.runs for flag in _of_run(run, columns))])
 
 
-def left_out(runs: object, title: str) -> Iterator[Flag]:
+def left_out(sidecar: Mapping[str, Any], title: str) -> Iterator[Flag]:
     """Yield a warning on each run that an average leaves out, with the reason."""
-    for run, reason in runs.items() if isinstance(runs, Mapping) else ():
+    for run, reason in sidecar.get("ExcludedRuns", {}).items():
         yield Flag("warning", f"{run} was left out. {reason}", title)
 
 
@@ -116,7 +113,7 @@ def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
 def model_notice(files: ParticipantFiles) -> str:
     """Return why the model behind a participant's results is not for science; empty if it is."""
     facts = (
-        *(made.common for made in files.every_average),
+        *(made.common for made in files.averages),
         *(found.facts for found in (*files.combined, *files.runs)),
     )
     return next((_not_for_science(of) for of in facts if of.get("NotForScience")), "")
@@ -146,9 +143,8 @@ def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
 
 def trained_on(sidecar: Mapping[str, Any]) -> int | None:
     """Return the number of people on whom a result's model was trained; None if unknown."""
-    training = sidecar.get("ModelTraining")
-    people = training.get("Participants") if isinstance(training, dict) else None
-    return people if isinstance(people, int) else None
+    people: int | None = sidecar.get("ModelTraining", {}).get("Participants")
+    return people
 
 
 def stands_on(facts: Mapping[str, Any]) -> str:
@@ -191,9 +187,8 @@ def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
 
 
 def _notes(facts: Mapping[str, Any], title: str) -> Iterator[Flag]:
-    notes = facts.get("Notes")
-    for note in notes if isinstance(notes, list) else ():
-        yield Flag("note", str(note), title)
+    for note in facts.get("Notes", ()):
+        yield Flag("note", note, title)
 
 
 def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
@@ -203,7 +198,7 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         judged = column.name in CHECKS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
-    if any(note.text == NO_MASK for note in _notes(run.facts, run.title)):
+    if NO_MASK in run.facts.get("Notes", ()):
         yield Flag("warning", NO_MASK, run.title)
     verdict = run.quality.get("training_distribution") or ""
     if verdict in VERDICTS:
@@ -227,4 +222,4 @@ def _of_average(made: AverageFiles) -> Iterator[Flag]:
         if note := sidecar.get(key):
             yield Flag("note", str(note), made.title)
     for run in sidecar.get("Runs", ()):
-        yield from _notes(run, str(run.get("Run") or ""))
+        yield from _notes(run, run["Run"])

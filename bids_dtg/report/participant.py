@@ -111,7 +111,8 @@ def write_participant_report(
         of_averages=presentation.of_averages,
     )
     folder = dataset.root / f"sub-{label}" / "figures"
-    flags = flags_of(files, failures, presentation)
+    own = own_flags(files, failures, presentation.quality_columns)
+    flags = flags_of(files, own, presentation)
     quality = {
         "figures": _key_figures(files.runs, presentation.quality_columns),
         "flags": flags[1:],
@@ -126,7 +127,6 @@ def write_participant_report(
     methods = find_methods(dataset, [record for *_, record in made]) if made else ""
     laid_out = lay_out(sections)
     ends = {"decision": made, "methods": methods, "provenance": made}
-    own = own_flags(files, failures, presentation.quality_columns)
     try:
         decisions = read_inclusion(dataset)
     except DatasetError:  # the group level reports it
@@ -186,7 +186,7 @@ def _made(
     dataset: DerivativeDataset, files: ParticipantFiles
 ) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Return title, sidecar and completion record of averages, else of single runs."""
-    made = [(own.title, own.common, own.record) for own in files.every_average]
+    made = [(own.title, own.common, own.record) for own in files.averages]
     for own in () if made else files.combined or files.runs:
         made.append((own.title, own.facts, completion_record(dataset, own.title)))
     return [(title, facts, record) for title, facts, record in made if facts or record]

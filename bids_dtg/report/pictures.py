@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import nibabel as nib
 import numpy as np
-from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.grid import Grid
@@ -116,78 +115,61 @@ class Volume:
         return box_around(Grid((i, j, k), self.affine))
 
     def cut(self, box: Box, view: View, *, order: int = 1) -> NDArray[np.float32]:
-        """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume."""
+        """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume.
+
+        The volume's axes must be those of space, in any order and direction.
+        """
         # Positions of pixels on x, y and z; the lower of the two in-plane axes runs along columns.
         sides = [np.arange(low, high + 0.5) for low, high in box.T]
         sides[view[0]] = np.array([view[1]], float)
-        part = np.asarray(self.values, np.float32)
-        # The axis of space that is closest to each axis of the array.
+        # The axis of space of each axis of the array.
         toward = np.abs(self.affine[:3, :3]).argmax(axis=0)
-        if np.count_nonzero(self.affine[:3, :3]) == len(set(toward)) == 3:
-            # The slice's own axis comes first, so that the others need only one plane.
-            for axis in sorted(range(3), key=lambda axis: toward[axis] != view[0]):
-                of = toward[axis]
-                places = (sides[of] - self.affine[of, 3]) / self.affine[of, axis]
-                part = _along(part, axis, places, order)
-            part = part.transpose(np.argsort(toward))
-        else:  # the volume is oblique, so each point is interpolated
-            from scipy.ndimage import map_coordinates
-
-            points = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
-            indices = apply_affine(np.linalg.inv(self.affine), points)  # type: ignore[no-untyped-call]
-            part = map_coordinates(part, np.moveaxis(indices, -1, 0), order=order, prefilter=False)
+        weights, used = [], []
+        for axis, of in enumerate(toward):
+            places = (sides[of] - self.affine[of, 3]) / self.affine[of, axis]
+            own = _weights(places, self.values.shape[axis], order)
+            used.append(np.flatnonzero(own.any(axis=0)))
+            weights.append(own[:, used[-1]])
+        part = self.values[np.ix_(*used)]
+        sampled = np.einsum("ijk,ai,bj,ck->abc", part, *weights, optimize=True)
+        plane = sampled.transpose(np.argsort(toward)).squeeze(view[0])
         # (columns, rows), rows upward -> top row first
-        return np.ascontiguousarray(part.squeeze(view[0]).T[::-1])
-
-    def within(self, box: Box) -> Volume:
-        """Return the part within a box, with voxels stored along x, y and z."""
-        image: Any = nib.Nifti1Image(self.values, self.affine)  # type: ignore[no-untyped-call]
-        image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
-        corners = apply_affine(np.linalg.inv(image.affine), box)  # type: ignore[no-untyped-call]
-        first, last = np.rint(corners).astype(int).clip(0)
-        part = image.slicer[tuple(slice(*ends) for ends in zip(first, last + 1, strict=True))]
-        return Volume(np.ascontiguousarray(part.dataobj), part.affine)
+        return np.ascontiguousarray(plane.T[::-1])
 
     def row(self, box: Box, views: Sequence[View], *, order: int = 1) -> NDArray[np.float32]:
         """Return slices of one axis side by side."""
         return _beside([self.cut(box, view, order=order) for view in views])
 
 
-def _along(
-    values: NDArray[np.float32], axis: int, places: NDArray[np.float64], order: int
-) -> NDArray[np.float32]:
-    """Sample values at positions along an axis, in voxels; 0 beyond the outermost centres."""
-    last = values.shape[axis] - 1
+def _weights(places: NDArray[np.float64], size: int, order: int) -> NDArray[np.float32]:
+    """Return weights (places, voxels) for positions in voxels; 0 beyond the outermost centres."""
     places = places.round(6)  # so that ties between two voxels always have the same outcome
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    inside = ((places >= 0) & (places <= last)).reshape(shape)
-    low = np.floor(places if order else places + 0.5).astype(np.intp).clip(0, last)
-    # Not by `take`, which would copy a volume in Fortran order.
-    before: tuple[Any, ...] = (slice(None),) * axis
-    taken: NDArray[np.float32] = values[(*before, low)]
-    share = (places - low).astype(np.float32).reshape(shape)
-    if order and share.any():
-        taken = taken * (1 - share) + values[(*before, (low + 1).clip(0, last))] * share
-    taken *= inside
-    return taken
+    near = places if order else np.floor(places + 0.5)
+    weights = np.clip(1 - np.abs(near[:, None] - np.arange(size)), 0, None)
+    weights[(places < 0) | (places > size - 1)] = 0
+    return weights.astype(np.float32)
+
+
+def together(parts: Sequence[NDArray[Any]], axis: int, before: int, after: int) -> NDArray[Any]:
+    """Put pictures (rows, columns, ...) below (axis 0) or beside (1) each other, centred.
+
+    Each has some pixels of 0 before and after it.
+    """
+    most, padded = max(part.shape[1 - axis] for part in parts), []
+    for part in parts:
+        widths, left = [(0, 0)] * part.ndim, (most - part.shape[1 - axis]) // 2
+        widths[1 - axis] = (left, most - part.shape[1 - axis] - left)
+        widths[axis] = (before, after)
+        padded.append(np.pad(part, widths))
+    return np.concatenate(padded, axis)
 
 
 def _beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Put slices (rows, columns) side by side with a gap of zeros."""
-    gap = np.zeros((slices[0].shape[0], _GAP), np.float32)
-    parts = [part for cut in slices for part in (gap, cut)][1:]
-    return np.concatenate(parts, axis=1)
+    return together(slices, 1, 0, _GAP)[:, :-_GAP]
 
 
-def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Put rows of slices below each other, centred."""
-    width = max(row.shape[1] for row in rows)
-    padded = []
-    for row in rows:
-        left = (width - row.shape[1]) // 2
-        padded.append(np.pad(row, ((3, 3), (left, width - row.shape[1] - left))))
-    return np.concatenate(padded)
+def _in_rows(rows: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:
+    return together([_beside(slices) for slices in rows], 0, 3, 3)
 
 
 # The 99.5th percentile within the template's brain; computing it takes as long as reading the file.
@@ -272,11 +254,7 @@ class Backdrop:
         -------
         (rows, columns, 4) pixels.
         """
-        cut = np.clip(volume.row(self._box, self._views) / max(limit, 1e-12), -1, 1)
-        level = np.rint(255 * cut).astype(np.intp)
-        both = np.concatenate([NEGATIVE.table[::-1], POSITIVE.table])
-        colours = both.take(level + np.where(cut > 0, 256, 255), axis=0)
-        return self._blend(colours, np.clip(np.abs(cut) / _FADE, 0, 1) ** 2)
+        return self._blend(*_paint(volume.row(self._box, self._views) / max(limit, 1e-12)))
 
     def draw_labels(self, labels: Volume, colours: Mapping[int, Colour]) -> Pixels:
         """Tint the voxels of labels; (rows, columns, 4)."""
@@ -288,19 +266,38 @@ class Backdrop:
 
     def _blend(self, colours: Pixels, opacity: NDArray[np.floating]) -> Pixels:
         # Anatomy in middle greys, so that bright colours stand out on any page.
-        faded = (40 + 165 * np.clip(self._grey, 0, 1)) * (1 - opacity)
-        pixels = np.empty((*self._grey.shape, 4), np.uint8)
-        for channel in range(3):
-            pixels[..., channel] = faded + colours[..., channel] * opacity
-        pixels[..., 3] = np.maximum(self._inside, opacity) * 255
-        return pixels
+        grey = 40 + 165 * np.clip(self._grey, 0, 1)
+        return _mix(grey, colours, opacity, 255 * np.maximum(self._inside, opacity))
+
+
+def _paint(values: NDArray[np.floating]) -> tuple[Pixels, NDArray[np.floating]]:
+    """Return colours (..., 3) and opacity of values, whose limits are -1 and 1."""
+    values = np.clip(values, -1, 1)
+    both = np.concatenate([NEGATIVE.table[::-1], POSITIVE.table])
+    level = np.rint(255 * values).astype(np.intp) + np.where(values > 0, 256, 255)
+    return both.take(level, axis=0), np.clip(np.abs(values) / _FADE, 0, 1) ** 2
+
+
+def _mix(
+    grey: NDArray[np.floating],
+    colours: NDArray[Any],
+    opacity: NDArray[np.floating],
+    alpha: NDArray[Any],
+) -> Pixels:
+    """Lay colours (rows, columns, 3) over greys; (rows, columns, 4)."""
+    pixels, faded = np.empty((*grey.shape, 4), np.uint8), grey * (1 - opacity)
+    for channel in range(3):
+        pixels[..., channel] = faded + colours[..., channel] * opacity
+    pixels[..., 3] = alpha
+    return pixels
 
 
 def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> Pixels:
     """Draw a volume in greys from 0 to its 99th percentile; (rows, columns, 3)."""
     bright = volume.values[volume.values > 0]
     top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
-    cut = np.clip(_stack([volume.row(box, views) for views in rows]) / top, 0, 1)
+    cut = _in_rows([[volume.cut(box, view) for view in views] for views in rows])
+    cut = np.clip(cut / top, 0, 1)
     return np.repeat((cut[..., None] ** 0.9 * 255).astype(np.uint8), 3, axis=2)
 
 
@@ -315,12 +312,12 @@ def draw_outlines(
 
     Returns (rows, columns, 4) pixels.
     """
-    drawn = []
-    for volume, colour in regions:
-        lines = [_beside([_outline(volume.cut(box, view)) for view in views]) for views in rows]
-        drawn.append((_stack(lines), colour))
-    pixels = np.zeros((*drawn[0][0].shape, 4), np.uint8)
-    for line, colour in drawn:
+    lines = [
+        _in_rows([[_outline(volume.cut(box, view)) for view in views] for views in rows])
+        for volume, _ in regions
+    ]
+    pixels = np.zeros((*lines[0].shape, 4), np.uint8)
+    for line, (_, colour) in zip(lines, regions, strict=True):
         pixels[line > 0, :3] = colour
         pixels[..., 3] = np.maximum(pixels[..., 3], 255 * line)
     return pixels
@@ -342,7 +339,7 @@ def _outline(region: NDArray[np.float32], *, width: float = 1.6) -> NDArray[np.f
 # Views of the template's fsLR midthickness surface, for all participants: hemisphere, and whether
 # the view is lateral.
 _SIDES: tuple[tuple[Hemisphere, bool], ...] = (("L", True), ("L", False), ("R", False), ("R", True))
-_PIXELS_A_MM, _RIM, _SIDES_APART = 1.25, 3, 10  # pixels
+_PIXELS_A_MM, _RIM, _BESIDE = 1.25, 3, 5  # pixels
 _STEPS = 4  # points along an edge of a triangle
 _DARKEST, _LIGHT = 70.0, 120.0  # grey of triangles that face away, and range to those in front
 
@@ -366,21 +363,11 @@ def draw_surfaces(
     drawn = []
     for (side, _), (vertex, light) in zip(_SIDES, surface_views(), strict=True):
         share = np.where(vertex >= 0, values[side][vertex], np.nan) / max(limit, 1e-12)
-        share = np.where(np.isfinite(share), share, 0.0)
-        warm, cold = POSITIVE.paint(np.abs(share)), NEGATIVE.paint(np.abs(share))
-        opacity = np.clip(np.abs(share) / _FADE, 0, 1)[..., None] ** 2
-        grey = (_DARKEST + _LIGHT * light)[..., None]
+        colours, opacity = _paint(np.where(np.isfinite(share), share, 0.0))
         # Shading stays visible under the colours.
-        tinted = np.where((share > 0)[..., None], warm, cold) * (0.55 + 0.45 * light[..., None])
-        mixed = grey * (1 - opacity) + tinted * opacity
-        alpha = np.where(vertex >= 0, 255, 0)[..., None]
-        drawn.append(np.concatenate([mixed, alpha], axis=2).astype(np.uint8))
-    rows, padded = max(map(len, drawn)), []
-    for part in drawn:
-        above = (rows - len(part)) // 2
-        apart = (_SIDES_APART // 2, _SIDES_APART // 2)
-        padded.append(np.pad(part, ((above, rows - len(part) - above), apart, (0, 0))))
-    return np.concatenate(padded, axis=1)
+        shaded = colours * (0.55 + 0.45 * light[..., None])
+        drawn.append(_mix(_DARKEST + _LIGHT * light, shaded, opacity, 255 * (vertex >= 0)))
+    return together(drawn, 1, _BESIDE, _BESIDE)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import from_matvec
 from numpy.typing import NDArray
 
 from bids_dtg.files.atomic import write_atomic
@@ -80,12 +81,15 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
     for name, sources in ((_LIBRARY, ["niivue.umd.js"]), (_LICENCE, ["LICENSE", "NOTICES"])):
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
-    part = standard_anatomy().within(box_around(grid))
-    stored = np.rint(255 * part.values).astype(np.uint8)
-    i, j, k = stored.shape
+    anatomy = standard_anatomy()  # its voxels are of 1 mm, along RAS+
+    first, last = np.rint(box_around(grid) - anatomy.affine[:3, 3]).astype(int).clip(0)
+    part = anatomy.values[tuple(map(slice, first, last + 1))]
+    affine = anatomy.affine @ from_matvec(np.eye(3), first)
+    i, j, k = part.shape
     name = f"figures/tpl-{grid.space}_size-{i}x{j}x{k}_anatomy.js"
     if not dataset.path(name).exists():
-        own = Grid((i, j, k), part.affine, grid.space, None)
+        own = Grid((i, j, k), affine, grid.space, None)
+        stored = np.rint(255 * part).astype(np.uint8)
         image = encode_integers(stored, own, description="anatomy behind maps")
         write_script(dataset, dataset.root / name, {"anatomy": image})
     return name

@@ -28,14 +28,14 @@ GOOD = {
 
 def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> ParticipantFiles:
     run = RunFiles("sub-01_task-rest", quality, {})
-    overlays = {"halfwidth": Path("s")}
-    one = MapFile("motorT", Path("m"), sidecar or {}, overlays)
+    one = MapFile("motorT", Path("m"), sidecar or {})
     made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, one.sidecar)
     return ParticipantFiles("01", (made,), (run,))
 
 
 def flagged(files: ParticipantFiles, failures: dict[str, str]) -> tuple[Flag, ...]:
-    return flags_of(files, failures, PRESENTATION)
+    own = own_flags(files, failures, PRESENTATION.quality_columns)
+    return flags_of(files, own, PRESENTATION)
 
 
 def levels(found) -> list[str]:

@@ -20,7 +20,7 @@ from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bu
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS, MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.half_width import LEAST_PEOPLE, HalfWidths, LeftOutErrors
+from bids_dtg.contrasts.half_width import LEAST_PEOPLE, LEVEL, HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps, mean_segments
@@ -29,7 +29,6 @@ from bids_dtg.contrasts.recentring import recentre
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted, say
-from bids_dtg.report.contents import LEVEL
 from bids_dtg.stats.splits import Split
 
 

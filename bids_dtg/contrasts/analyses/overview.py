@@ -84,15 +84,13 @@ _COMMON = (
 )
 Row = Mapping[str, str]  # of the quality table: one run
 Values = NDArray[np.float64]
-# The viewer shows the spread over people as an overlay of the mean.
 _SPREAD = "groupSd"
-# In the form of `contents.OVERLAYS`.
-GROUP_SPREAD = {
-    _SPREAD: {
-        "title": "Spread over participants",
-        "factor": 2.0,
-        "rule": "exceeds 2 standard deviations",
-    }
+# The viewer shows the spread over people as an overlay of the mean.
+_OVERLAY = {
+    "desc": _SPREAD,
+    "title": "Spread over participants",
+    "factor": 2.0,
+    "rule": "exceeds 2 standard deviations",
 }
 # The page shows at most this many runs; the TSV file has all of them.
 _MOST_ROWS = 2000
@@ -149,7 +147,7 @@ def _gather(
     """Write the tables, the mean maps and the pages; return 0 failures."""
     presentation, labels = presentation_of(output), [files.label for files in participants]
     everything, decided = split_by_inclusion(
-        decisions, (made for files in participants for made in files.every_average)
+        decisions, (made for files in participants for made in files.averages)
     )
     averages = [made for made in everything if _is_volume(made)]
     if dense := sum(bool(made.maps) for made in everything) - len(averages):
@@ -159,7 +157,7 @@ def _gather(
         maps = mean_of_averages(output, averages)
     left_out = maps.left_out if maps else ()
     _report_left_out(left_out)
-    means = tuple(_write_means(output, maps)) if maps else ()
+    means = [*_write_means(output, maps)] if maps else []
     compared = _compare_with_measured(settings, maps) if maps else None
     if compared is not None:
         compared.write(output.path(_COMPARED))
@@ -305,7 +303,7 @@ def _add_to_runs(
     to_mean = dict(zip(maps.averages, maps.to_mean, strict=True)) if maps else {}
     strategy: dict[str, str] = {}
     similarity: dict[str, str] = {}
-    for made in (made for files in participants for made in files.every_average):
+    for made in (made for files in participants for made in files.averages):
         strategy |= dict.fromkeys(made.runs, str(made.common.get("DenoiseStrategy") or "n/a"))
         if np.isfinite(r := to_mean.get(made.title, np.nan)):
             similarity |= dict.fromkeys(made.runs, f"{r:.4f}")
@@ -317,7 +315,9 @@ def _add_to_runs(
         say(f"runs are compared only within their cleaning strategy ({', '.join(names)})")
 
 
-def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
+def _write_means(
+    output: DerivativeDataset, maps: GroupMaps
+) -> Iterator[tuple[MapFile, Path | None]]:
     """Write the mean and the spread of each contrast; yield them for the page."""
     places, number = maps.places, counted(len(maps.averages), "average")
     kinds = {_MEAN: ("Mean", maps.mean), _SPREAD: ("Standard deviation", maps.sd)}
@@ -342,8 +342,8 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
                 "NSets": len(maps.averages),
             }
             write_json(sidecar_of(path), content)
-        mean = paths.pop(_MEAN)
-        yield MapFile(first.label, mean, {**first.sidecar, "Description": description}, paths)
+        sidecar = {**first.sidecar, "Description": description}
+        yield MapFile(first.label, paths[_MEAN], sidecar), paths.get(_SPREAD)
 
 
 def robust_z(values: Values) -> Values:
@@ -387,7 +387,7 @@ def write_group_page(
     rows: Sequence[Row],
     flags: Mapping[str, Sequence[Flag]],
     failures: Sequence[tuple[str, str, str]] = (),
-    means: Sequence[MapFile] = (),
+    means: Sequence[tuple[MapFile, Path | None]] = (),
     decisions: Decisions | None = None,
     *,
     compared: Table | None = None,
@@ -406,7 +406,7 @@ def write_group_page(
     failures
         Participant, what failed, and the message.
     means
-        Files of mean maps, with the spread as an overlay.
+        Mean maps, and the image of each one's spread over people, if there are several.
     decisions
         On participants; None: none.
     compared
@@ -434,11 +434,13 @@ def write_group_page(
         order.sort(key=lambda n: (levels[n] != "problem", levels[n] != "warning", -marks[n]))
     counts = {label: flag_counts(own) for label, own in flags.items()}
     people = sorted(counts.items(), key=lambda own: (-own[1]["problems"], -own[1]["warnings"]))
-    first = means[0].sidecar if means else {}
+    maps = [mean for mean, _ in means]
+    first = maps[0].sidecar if maps else {}
     notice = str(first.get("ModelNotice") or "") if first.get("NotForScience") else ""
     folder, gallery = dataset.root / "group" / "figures", None
-    if means:
-        gallery = draw_gallery(dataset, folder, "group", means, GROUP_SPREAD)
+    if maps:
+        spread = {mean.label: image for mean, image in means if image is not None}
+        gallery = draw_gallery(*(dataset, folder, "group", maps), overlay=_OVERLAY, images=spread)
     seen = data_of_viewer([gallery] if gallery else [])  # numbers the cards
     page = render(
         "group.html",
@@ -455,7 +457,7 @@ def write_group_page(
         levels=levels,
         problems=sum(count["level"] == "problem" for count in counts.values()),
         warnings=sum(count["level"] == "warning" for count in counts.values()),
-        notices=[*filter(None, (notice, few_people(first))), *same_for_all(means)],
+        notices=[*filter(None, (notice, few_people(first))), *same_for_all(maps)],
         rows=rows,
         shown=order[:_MOST_ROWS],
         most=_MOST_ROWS,

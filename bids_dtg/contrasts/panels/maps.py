@@ -14,24 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.half_width import HALF_WIDTH, LEVEL, half_width_path
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.regions import read_numbers
+from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.sampling import voxel_positions
 from bids_dtg.imaging.surfaces.cifti import CORTEX, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
-from bids_dtg.report.contents import (
-    HALF_WIDTH,
-    NOT_MEASURED,
-    OVERLAYS,
-    SYNTHETIC,
-    MapFile,
-    ParticipantFiles,
-)
+from bids_dtg.report.contents import NOT_MEASURED, SYNTHETIC, MapFile, ParticipantFiles
 from bids_dtg.report.page import Section, link
 from bids_dtg.report.pictures import (
     AXIAL,
@@ -43,6 +38,7 @@ from bids_dtg.report.pictures import (
     draw_surfaces,
     encode,
     standard_anatomy,
+    together,
 )
 from bids_dtg.report.viewer import (
     SCRIPT,
@@ -62,7 +58,7 @@ _THREADS = 2
 _SAME = "The same for everybody, because the model predicts no differences in this contrast"
 # Slices through subcortical structures.
 BELOW = tuple((AXIAL, mm) for mm in (-24, -8, 2, 12))
-_GAP = 8  # rows of pixels
+_STACKED = (0, 0, 8)  # pictures below each other, with 8 rows of pixels after each
 # A participant's page begins with these contrasts, or with another one of the same task.
 _FIRST = {
     "motor": "motorAvg",
@@ -70,6 +66,13 @@ _FIRST = {
     "wm": "wm2bkVs0bk",
     "emotion": "emotionFacesVsShapes",
     "social": "socialTomVsRandom",
+}
+# The overlay that the viewer offers with a person's maps.
+_HALF_WIDTHS = {
+    "desc": HALF_WIDTH,
+    "title": f"Half-width of the {LEVEL} % interval for a new scan",
+    "factor": 1.0,  # the map differs from 0 where it exceeds this multiple of the overlay
+    "rule": f"exceeds the half-width of its {LEVEL} % interval for a new scan",  # in words
 }
 _EXPECTED = "maps of parcels (.pscalar.nii)"
 
@@ -113,7 +116,15 @@ def draw_averages(
     OutputError
         A file cannot be written.
     """
-    galleries = [draw_gallery(dataset, folder, own.title, own.maps) for own in files.averages]
+    averages = [made for made in files.averages if made.maps]
+    galleries = [
+        draw_gallery(
+            *(dataset, folder, own.title, own.maps),
+            overlay=_HALF_WIDTHS,
+            images=_half_widths(dataset, own.maps),
+        )
+        for own in averages
+    ]
     several, seen = len(galleries) > 1, data_of_viewer(galleries)
     first = [
         Section(
@@ -128,7 +139,7 @@ def draw_averages(
                 "of_parcels": made.maps[0].of_parcels,
                 "sliced": gallery.sliced,
                 "own": any(card["own"] for task in gallery.tasks for card in task["cards"]),
-                "half_widths": any(HALF_WIDTH in shown.overlays for shown in made.maps),
+                "half_widths": HALF_WIDTH in gallery.scripts,
                 "slices": slice_text(),
                 "below": slice_text(BELOW),
             },
@@ -136,7 +147,7 @@ def draw_averages(
             links=[("maps-1", "Contrasts")] if position == 1 else [],
             viewer=seen if position == 1 else None,
         )
-        for position, (made, gallery) in enumerate(zip(files.averages, galleries, strict=True), 1)
+        for position, (made, gallery) in enumerate(zip(averages, galleries, strict=True), 1)
     ]
     every = [
         Section(
@@ -149,6 +160,22 @@ def draw_averages(
         for position, gallery in enumerate(galleries, 1)
     ]
     return [*first, *every]
+
+
+def _half_widths(dataset: DerivativeDataset, maps: Sequence[MapFile]) -> dict[str, Path]:
+    """Return the images of the maps' half-widths, by contrast, if they are of the same model."""
+    entities = dict(parse_name(maps[0].path.name).entities)
+    if maps[0].of_parcels or "space" not in entities:
+        return {}
+
+    def path(contrast: str | None, extension: str) -> Path:
+        return dataset.root / half_width_path({**entities, "contrast": contrast}, extension)
+
+    of_model = read_json(path(None, ".json")).get("ModelSHA256")
+    if of_model is None or of_model != maps[0].sidecar.get("ModelSHA256"):
+        return {}
+    images = {shown.label: path(shown.label, ".nii.gz") for shown in maps}
+    return {label: image for label, image in images.items() if image.is_file()}
 
 
 def _choose(maps: Sequence[MapFile]) -> tuple[str, ...]:
@@ -193,7 +220,9 @@ def draw_gallery(
     folder: Path,
     title: str,
     maps: Sequence[MapFile],
-    overlays: Mapping[str, Mapping[str, Any]] = OVERLAYS,
+    *,
+    overlay: Mapping[str, Any],
+    images: Mapping[str, Path],
 ) -> Gallery:
     """Draw maps, pack them for the viewer, and write both.
 
@@ -207,8 +236,9 @@ def draw_gallery(
         Title of the average; file names begin with it.
     maps
         Ordered by task.
-    overlays
-        Overlays that the viewer offers if a map has files for them, by desc-, as in `OVERLAYS`.
+    overlay, images
+        What the viewer offers to show of the maps' uncertainty, as in `_HALF_WIDTHS`, and its
+        images by contrast.
 
     Raises
     ------
@@ -222,7 +252,7 @@ def draw_gallery(
         """Draw a map; return its card for the page and the viewer."""
         pixels = source.draw(values, limit)
         if isinstance(source, _Volumes) and shown.label in first:
-            pixels = _below(source.draw_surfaces(values, limit), pixels)
+            pixels = together([source.draw_surfaces(values, limit), pixels], *_STACKED)
         what = f"contrast-{shown.label}"
         value, place, where = source.peak(values)
         peak = f"{value:+.2f}".replace("-", _MINUS) + place
@@ -260,11 +290,7 @@ def draw_gallery(
                 "scale": shown.task,
                 "peak": where,
                 "file": link(shown.path, dataset),
-                "overlays": [
-                    {"desc": desc, **own}
-                    for desc, own in overlays.items()
-                    if desc in shown.overlays
-                ],
+                "overlays": [overlay] if shown.label in images else [],
             },
         }
 
@@ -287,10 +313,9 @@ def draw_gallery(
     # The name that the viewer always gives its first image.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
     write_script(dataset, scripts[SYNTHETIC], packed)
-    for desc in overlays:
-        images = {one.label: path for one in maps if (path := one.overlays.get(desc))}
-        if images:
-            scripts[desc] = _write_overlays(dataset, folder, title, images, source.grid)
+    if images:
+        script = _write_overlays(dataset, folder, title, images, source.grid)
+        scripts[overlay["desc"]] = script
     return Gallery(
         title,
         tuple(tasks),
@@ -420,16 +445,8 @@ class ParcelMaps:
             return above
         volume = np.zeros(self._grid.shape, np.float32)
         volume[tuple(self._voxels.T)] = values[self._of_voxel]
-        return _below(above, self._backdrop.draw_map(Volume(volume, self._grid.affine), limit))
-
-
-def _below(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Stack two images, both centred."""
-    columns, rows = max(above.shape[1], below.shape[1]), []
-    for part in (above, below):
-        left = (columns - part.shape[1]) // 2
-        rows.append(np.pad(part, ((0, _GAP), (left, columns - part.shape[1] - left), (0, 0))))
-    return np.concatenate(rows)
+        below = self._backdrop.draw_map(Volume(volume, self._grid.affine), limit)
+        return together([above, below], *_STACKED)
 
 
 def _volume(path: Path, grid: Grid) -> Array:

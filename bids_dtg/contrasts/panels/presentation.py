@@ -12,16 +12,13 @@ from bids_dtg.connectome.form import PENALTY
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
+from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.contrasts.panels.maps import draw_averages
 from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
-from bids_dtg.report.contents import (
-    LEVEL,
-    ParticipantFiles,
-    RunFiles,
-)
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.page import sentences
@@ -139,15 +136,15 @@ def missing(run: RunFiles) -> str | None:
 
 def subtitle(files: ParticipantFiles) -> str:
     """Summarise a participant's results in one sentence."""
-    if not files.every_average:
+    if not files.averages:
         return "No maps."
-    common = files.every_average[0].common
+    common = files.averages[0].common
     kind = str(common.get("ModelKind") or "")
     return sentences(
         "maps_subtitle.html",
         line="results",
         maps=sum(len(made.maps) for made in files.averages),
-        averages=len(files.averages),
+        averages=sum(bool(made.maps) for made in files.averages),
         model=f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}",
         kind=KINDS[kind].title if kind in KINDS else kind,
         runs=len(files.runs),
@@ -156,15 +153,15 @@ def subtitle(files: ParticipantFiles) -> str:
 
 def model_line(files: ParticipantFiles) -> str:
     """Say how many people the model was trained on."""
-    if not files.every_average:
+    if not files.averages:
         return ""
-    people = trained_on(files.every_average[0].common)
+    people = trained_on(files.averages[0].common)
     return sentences("maps_subtitle.html", line="", people=people)
 
 
 def notes_on_averages(files: ParticipantFiles) -> Iterator[Flag]:
     """Yield flags on the uncertainty of maps."""
-    for made in files.every_average:
+    for made in files.averages:
         if few := few_people(made.common):
             yield Flag("warning", few)
         if made.common.get("Intervals") is False:

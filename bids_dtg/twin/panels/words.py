@@ -143,7 +143,7 @@ def notes(files: ParticipantFiles) -> Iterator[Flag]:
     for made in files.combined:
         if made.facts.get("NotForScience"):
             yield Flag("warning", "The model is not for science", made.title)
-        yield from left_out(made.facts.get("ExcludedRuns"), made.title)
+        yield from left_out(made.facts, made.title)
         yield from notes_in_sidecars(made)
 
 

@@ -60,7 +60,7 @@ def one_a_place(*voxels_mm: tuple[float, float, float]) -> ParcelPlaces:
 def map_of(path, places: ParcelPlaces, *values: float) -> tuple[ParcelMaps, np.ndarray]:
     """Write a map of parcels; return it opened, and its values."""
     path.write_bytes(places.encode_maps(np.array([values], np.float32), ["a"]))
-    shown = MapFile("a", path, {}, {})
+    shown = MapFile("a", path, {})
     held = ParcelMaps(shown, anatomy())
     return held, held.read(shown)
 
@@ -94,12 +94,12 @@ def pixel_of(cut: np.ndarray, x: float, y: float) -> np.ndarray:
 def test_maps_are_found_by_the_names_of_their_contrasts(path):
     values = np.array([[1.5, np.nan, -2.0], [1, 2, 3]], np.float32)
     path.write_bytes(parcels().encode_maps(values, ["faces", "shapes"]))
-    faces = MapFile("faces", path, {}, {})
+    faces = MapFile("faces", path, {})
     held = ParcelMaps(faces, anatomy())
     np.testing.assert_array_equal(held.read(faces), [1.5, 0, -2])
     assert held.peak(held.read(faces)) == (-2, " in below", None)
     with pytest.raises(RunError, match=r"a\.pscalar\.nii has no map gone\. Expected: the maps of"):
-        held.read(MapFile("gone", path, {}, {}))
+        held.read(MapFile("gone", path, {}))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no CIFTI at all"])
@@ -107,7 +107,7 @@ def test_files_that_are_no_maps_are_refused_by_name(path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(RunError, match=r"a\.pscalar\.nii"):
-        ParcelMaps(MapFile("a", path, {}, {}), anatomy())
+        ParcelMaps(MapFile("a", path, {}), anatomy())
 
 
 def test_each_vertex_and_voxel_has_the_value_of_its_parcel(path):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.half_width import LEVEL, half_width_path
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import FileKind, build_path
@@ -31,7 +32,7 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.notices import counted
 from bids_dtg.participants.origin import atlas_facts, model_facts, rounded, run_sources
-from bids_dtg.report.contents import DETAILS, LEVEL, NOT_MEASURED, SYNTHETIC, half_width_path
+from bids_dtg.report.contents import DETAILS, NOT_MEASURED, SYNTHETIC
 from bids_dtg.version import __version__
 
 if TYPE_CHECKING:

@@ -82,5 +82,3 @@ def test_half_widths_of_another_model_take_the_place_of_the_first_ones(tmp_path)
         assert {
             json.loads(nib.load(path).header.extensions[0].text)["ModelSHA256"] for path in images
         } == {made.identity}
-        (average,) = find_participant(DerivativeDataset(job.out), "01").averages
-        assert all(shown.overlays for shown in average.maps)
