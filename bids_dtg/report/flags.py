@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bids_dtg.connectome.checks import CHECKS, LIMITS
 from bids_dtg.notices import NO_MASK, counted
-from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.quality import QualityColumn, number
-from bids_dtg.stats.verdict import FEWEST
 
 if TYPE_CHECKING:
     from bids_dtg.report.presentation import Presentation
@@ -53,8 +52,6 @@ def flags_of(files: ParticipantFiles, own: Iterable[Flag], words: Presentation) 
         The workflow's presentation, with its own flags.
     """
     flags = [*own, *words.notes(files)]
-    for made in files.averages:
-        flags += _of_average(made)
     anything = bool(files.averages) or any(run.facts for run in files.runs)
     if not any(flag.level in LEVELS[:2] for flag in flags) and anything:
         flags.append(Flag("good", "All quality metrics are within their usual ranges"))
@@ -116,10 +113,11 @@ def model_notice(files: ParticipantFiles) -> str:
         *(made.common for made in files.averages),
         *(found.facts for found in (*files.combined, *files.runs)),
     )
-    return next((_not_for_science(of) for of in facts if of.get("NotForScience")), "")
+    return next((not_for_science(of) for of in facts if of.get("NotForScience")), "")
 
 
-def _not_for_science(sidecar: Mapping[str, Any]) -> str:
+def not_for_science(sidecar: Mapping[str, Any]) -> str:
+    """Return why the model or the data behind results are not for science."""
     return str(sidecar.get("ModelNotice") or sidecar.get("DataNotice") or _NOT_FOR_SCIENCE)
 
 
@@ -129,16 +127,6 @@ def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
     for flag in sorted(flags, key=lambda flag: LEVELS.index(flag.level)):
         found.setdefault((flag.text, flag.of), flag)
     return tuple(found.values())
-
-
-def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
-    """Yield a sentence that names the maps that are the same for everybody, if there are any."""
-    same = [shown.label for shown in maps if shown.sidecar.get("Individual") is False]
-    if same:
-        yield (
-            f"{len(same)} of {counted(len(maps), 'map')} are the same for everybody, as rest did "
-            f"not predict individual differences in these contrasts: {', '.join(same)}"
-        )
 
 
 def trained_on(sidecar: Mapping[str, Any]) -> int | None:
@@ -158,37 +146,14 @@ def model_name(facts: Mapping[str, Any]) -> str:
     return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
 
 
-def few_people(sidecar: Mapping[str, Any]) -> str:
-    """Return a sentence if a map's model was trained on too few people to be judged, else "".
-
-    Examples
-    --------
-    >>> few_people({"ModelTraining": {"Participants": 5}}).partition(",")[0]
-    'No verdict: the model was trained on 5 participants'
-    >>> few_people({"ModelTraining": {"Participants": 958}})
-    ''
-    """
-    people = trained_on(sidecar)
-    if people is None or people >= FEWEST:
-        return ""
-    return (
-        f"No verdict: the model was trained on {counted(people, 'participant')}, too few to hold "
-        "some out and judge it on them"
-    )
-
-
 def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
     """Yield the notices and notes in the sidecars of the results of a run or an average."""
     levels: dict[str, Level] = {"ModelNotice": "note", "CleaningNote": "warning"}
     for key, level in levels.items():
         if note := run.facts.get(key):
             yield Flag(level, str(note), run.title)
-    yield from _notes(run.facts, run.title)
-
-
-def _notes(facts: Mapping[str, Any], title: str) -> Iterator[Flag]:
-    for note in facts.get("Notes", ()):
-        yield Flag("note", note, title)
+    for note in run.facts.get("Notes", ()):
+        yield Flag("note", note, run.title)
 
 
 def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
@@ -208,18 +173,3 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
     if frames and kept is not None and (level := level_of("kept_share", kept / frames)):
         yield Flag(level, f"{kept / frames:.0%} of the frames were kept", run.title)
-
-
-def _of_average(made: AverageFiles) -> Iterator[Flag]:
-    sidecar = made.common
-    if sidecar.get("NotForScience"):
-        yield Flag("warning", _not_for_science(sidecar))
-    elif notice := sidecar.get("ModelNotice"):
-        yield Flag("note", str(notice))
-    for text in same_for_all(made.maps):
-        yield Flag("warning", text, made.title)
-    for key in ("CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote"):
-        if note := sidecar.get(key):
-            yield Flag("note", str(note), made.title)
-    for run in sidecar.get("Runs", ()):
-        yield from _notes(run, run["Run"])

@@ -291,12 +291,9 @@ def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
 
 
 def parcels_in_words(files: ParticipantFiles) -> str:
-    """Return the number of parcels of the first run with series, in words; empty if none has."""
-    run = next((run for run in files.runs if SERIES in run.files), None)
-    if run is None:
-        return ""
-    table = read_of(run, SERIES, read_table)
-    return counted(len(table.header), "parcel") if table else "parcels"
+    """Return the number of parcels of a participant's runs, in words."""
+    known = (number(run.quality.get("parcels")) for run in files.runs)
+    return next((counted(int(parcels), "parcel") for parcels in known if parcels), "parcels")
 
 
 CARPET = Panel("Series of the parcels", SERIES, _draw_series_of_parcels)

@@ -44,8 +44,6 @@ _OTHERS = ("logs/CITATION.md", "README", "logs")  # linked, with words in the te
 _TRIES = 5
 # With more reports than this, their flags are not read; the group page has them.
 _MOST_READ = 2000
-# Most participants that are listed; other reports can be opened by their names.
-_MOST_LISTED = 10_000
 # Metrics of runs that are shown with those of the training runs, by column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
 _TEMPLATE = "participant.html"
@@ -243,15 +241,12 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             title=presentation.title,
             about=presentation.about,
             links=[],
-            listed=listed[:_MOST_LISTED],
-            number=len(listed),
+            listed=listed,
             flags=[count for *_, count in listed if count is not None],
             group=GROUP if (root / GROUP).is_file() else None,
             analyses=[
                 (page.parent.name, link(page, dataset), page.name == MODEL_PAGE)
-                for name in (MODEL_PAGE, presentation.analysis_page, STATISTICS_PAGE)
-                for page in sorted(root.glob(f"group/*/{name}"))
-                if name
+                for page in sorted(root.glob("group/*/*report.html"), key=_statistics_last)
             ],
             unfinished=[mark.parent.name for mark in sorted(root.glob(f"group/*/{UNFINISHED}"))],
             others=[name for name in _OTHERS if (root / name).exists()],
@@ -259,6 +254,10 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
         write_text(dataset.path(INDEX), page)
         if _list(dataset) == listed:
             return
+
+
+def _statistics_last(page: Path) -> tuple[bool, Path]:
+    return page.name == STATISTICS_PAGE, page
 
 
 def _list(dataset: DerivativeDataset) -> list[Listed]:

@@ -19,7 +19,6 @@ from bids_dtg.imaging.nifti import read_nilearn_template, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.meshes import Hemisphere, read_template
 
-Colour: TypeAlias = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
 
 
@@ -138,7 +137,7 @@ class Volume:
 
     def row(self, box: Box, views: Sequence[View], *, order: int = 1) -> NDArray[np.float32]:
         """Return slices of one axis side by side."""
-        return _beside([self.cut(box, view, order=order) for view in views])
+        return beside([self.cut(box, view, order=order) for view in views])
 
 
 def _weights(places: NDArray[np.float64], size: int, order: int) -> NDArray[np.float32]:
@@ -164,12 +163,9 @@ def together(parts: Sequence[NDArray[Any]], axis: int, before: int, after: int) 
     return np.concatenate(padded, axis)
 
 
-def _beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Put slices (rows, columns) side by side, with gaps between them."""
     return together(slices, 1, 0, _GAP)[:, :-_GAP]
-
-
-def _in_rows(rows: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:
-    return together([_beside(slices) for slices in rows], 0, 3, 3)
 
 
 # The 99.5th percentile within the template's brain; computing it takes as long as reading the file.
@@ -256,7 +252,7 @@ class Backdrop:
         """
         return self._blend(*_paint(volume.row(self._box, self._views) / max(limit, 1e-12)))
 
-    def draw_labels(self, labels: Volume, colours: Mapping[int, Colour]) -> Pixels:
+    def draw_labels(self, labels: Volume, colours: Mapping[int, tuple[int, int, int]]) -> Pixels:
         """Tint the voxels of labels; (rows, columns, 4)."""
         cut = labels.row(self._box, self._views, order=0)
         painted = np.zeros((*cut.shape, 3), np.uint8)
@@ -290,50 +286,6 @@ def _mix(
         pixels[..., channel] = faded + colours[..., channel] * opacity
     pixels[..., 3] = alpha
     return pixels
-
-
-def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> Pixels:
-    """Draw a volume in greys from 0 to its 99th percentile; (rows, columns, 3)."""
-    bright = volume.values[volume.values > 0]
-    top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
-    cut = _in_rows([[volume.cut(box, view) for view in views] for views in rows])
-    cut = np.clip(cut / top, 0, 1)
-    return np.repeat((cut[..., None] ** 0.9 * 255).astype(np.uint8), 3, axis=2)
-
-
-_EDGE = 1.4  # sd of smoothing in pixels, without which outlines show the steps of voxels
-_FLAT = 0.02  # change per pixel below which there is no edge
-
-
-def draw_outlines(
-    regions: Sequence[tuple[Volume, Colour]], box: Box, rows: Sequence[Sequence[View]]
-) -> Pixels:
-    """Draw outlines of regions (0 to 1) as coloured lines, transparent elsewhere.
-
-    Returns (rows, columns, 4) pixels.
-    """
-    lines = [
-        _in_rows([[_outline(volume.cut(box, view)) for view in views] for views in rows])
-        for volume, _ in regions
-    ]
-    pixels = np.zeros((*lines[0].shape, 4), np.uint8)
-    for line, (_, colour) in zip(lines, regions, strict=True):
-        pixels[line > 0, :3] = colour
-        pixels[..., 3] = np.maximum(pixels[..., 3], 255 * line)
-    return pixels
-
-
-def _outline(region: NDArray[np.float32], *, width: float = 1.6) -> NDArray[np.float32]:
-    """Draw the edge of a region as a line with smooth edges, from 0 to 1."""
-    from PIL import Image, ImageFilter
-
-    image = Image.fromarray(np.rint(255 * region).astype(np.uint8))
-    level = np.asarray(image.filter(ImageFilter.GaussianBlur(_EDGE)), np.float32) / 255
-    slope = np.hypot(*np.gradient(level))
-    # Distance to the contour in pixels, from the slope of the values; flat parts are far from it.
-    distance = np.abs(level - 0.5) / np.maximum(slope, 1e-3)
-    line: NDArray[np.float32] = np.clip(width / 2 + 0.5 - distance, 0, 1) * (slope > _FLAT)
-    return line
 
 
 # Views of the template's fsLR midthickness surface, for all participants: hemisphere, and whether

@@ -115,7 +115,6 @@ class Presentation:
     results: tuple[FileKind, ...] = ()
     of_averages: tuple[FileKind, ...] = ()  # files of averages whose results are not maps
     made: str = "maps"  # the results of a participant, in a word
-    analysis_page: str = ""  # file name of the page of an analysis; empty: none of its own
 
     @property
     def quality_columns(self) -> tuple[QualityColumn, ...]:

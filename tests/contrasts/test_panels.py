@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_job import TinyJob, add_rest, tiny_bold
 
-from bids_dtg.contrasts.panels.run import COVERAGE_FILE, PANELS
+from bids_dtg.contrasts.panels.run import COVERAGE_FILE, PANELS, outline
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.text import read_json, read_rows
@@ -52,6 +52,14 @@ def test_what_is_kept_is_found_and_drawn_and_nothing_without_it(panel, job, run,
     assert all((job.out / part.content).is_file() for part in figure.parts if part.content)
     others = {kind: path for kind, path in run.files.items() if kind != panel.kind}
     assert panel.draw(RunFiles(run.title, {}, others), canvas) is None
+
+
+def test_an_outline_is_a_thin_line_at_the_edge():
+    region = np.zeros((40, 40), np.float32)
+    region[:, :20] = 1
+    line = outline(region)
+    assert line[:, 19:21].min() > 0.7
+    assert line[:, :18].max() == line[:, 22:].max() == 0
 
 
 def test_images_and_frames_come_back_with_their_values(job, run):

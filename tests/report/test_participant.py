@@ -2,27 +2,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.flags import flag_counts
 from bids_dtg.report.participant import write_index
 
 PAGE = "network_report.html"
-
-
-@pytest.mark.slow
-def test_of_very_many_participants_the_first_are_listed(tmp_path):
-    (tmp_path / "dataset_description.json").write_text("{}")
-    for number in range(10_001):
-        (tmp_path / f"sub-{number:05d}").mkdir()
-    write_index(DerivativeDataset(tmp_path))
-    page = (tmp_path / "index.html").read_text("utf-8")
-    listed = [f"sub-{number:05d}" in page for number in (0, 9_999, 10_000)]
-    assert listed == [True, True, False]
-    assert "10001 participants." in page
-    assert "The first 10000 of 10001 participants are listed" in page
-    assert "This page loads nothing from the internet." in page
 
 
 def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_path):

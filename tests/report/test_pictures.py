@@ -30,7 +30,6 @@ from bids_dtg.report.pictures import (
     draw_glass_brain,
     draw_maps,
     draw_matrix,
-    draw_outlines,
     draw_surfaces,
     encode,
     standard_anatomy,
@@ -82,18 +81,6 @@ def test_values_are_those_of_interpolation_by_scipy(mm, order):
     between = np.isclose(indices % 1, 0.5).any(axis=0) & (order == 0)
     np.testing.assert_allclose(cut[~between], expected[~between], atol=1e-5)
     assert (mm == 40) == (not cut.any())
-
-
-def test_an_outline_is_a_thin_line_at_the_edge():
-    values = np.zeros(GRID.shape, np.float32)
-    values[9:] = 1  # left of the middle
-    box, red = box_around(GRID), (255, 0, 0)
-    drawn = draw_outlines([(Volume(values, AFFINE), red)], box, [[(AXIAL, 0)]])
-    line = drawn[3:-3, :, 3]  # opacity
-    edge = int(-box[0][0]) + 1  # half a voxel beyond the outermost centre
-    assert line[5:-5, edge].min() > 250
-    assert line[5:-5, : edge - 2].max() == line[5:-5, edge + 3 :].max() == 0
-    assert (drawn[drawn[..., 3] > 0][:, :3] == red).all()
 
 
 def test_maps_are_warm_above_zero_and_cold_below():

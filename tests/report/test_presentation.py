@@ -60,7 +60,6 @@ PULSES = Presentation(
     subtitle=lambda files: f"{len(files.runs)} pulse",
     columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
     panels=(MOTION, Panel("The pulse", PULSE, draw, keep)),
-    analysis_page="pulse_report.html",
 )
 
 
@@ -138,13 +137,11 @@ def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
     assert "maps" not in page.split("<main")[1].split("</main>")[0]
     (output.root / "group/a").mkdir(parents=True)
     (output.root / "group/a/pulse_report.html").write_text("")
-    (output.root / "group/a/network_report.html").write_text("")
     write_index(output)
     index = (output.root / "index.html").read_text()
     assert "<h1>Pulses</h1>" in index
     assert "Made up. 1 participant." in index
     assert '<a href="group/a/pulse_report.html">a</a>' in index
-    assert "network_report" not in index
 
 
 def test_the_group_page_shows_its_columns(output):

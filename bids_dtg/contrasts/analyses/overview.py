@@ -22,6 +22,7 @@ from bids_dtg.cohort.people import require_own_dataset
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.contrast import hcp_tasks
 from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, first_cards, slice_text
+from bids_dtg.contrasts.panels.presentation import few_people, same_for_all
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -40,14 +41,7 @@ from bids_dtg.report.contents import (
     find_participant_labels,
     sidecar_of,
 )
-from bids_dtg.report.flags import (
-    VERDICTS,
-    Flag,
-    few_people,
-    flag_counts,
-    own_flags,
-    same_for_all,
-)
+from bids_dtg.report.flags import VERDICTS, Flag, flag_counts, own_flags
 from bids_dtg.report.inclusion import (
     Decisions,
     decision_lines,

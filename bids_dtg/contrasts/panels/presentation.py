@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
@@ -18,13 +18,14 @@ from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
-from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, few_people, trained_on
+from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles
+from bids_dtg.report.flags import Flag, not_for_science, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.page import sentences
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.report.quality import packaged_columns
 from bids_dtg.settings import OutputOptions
+from bids_dtg.stats.verdict import FEWEST
 from bids_dtg.version import AUTHORS
 
 _COLUMNS = tomllib.loads(read_packaged(__package__, "columns.toml"))
@@ -35,6 +36,8 @@ _NO_VOLUME = (
     "The run was read as parcels. It holds no brain volume, so there are no figures of its "
     "registration and coverage."
 )
+# Keys of sentences in sidecars.
+_NOTES = ("IntervalNote", "CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote")
 _NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
 _SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 CITATION: str = _SAID["citation"].lstrip().format(authors=", ".join(AUTHORS), paper=SERIN)
@@ -159,15 +162,55 @@ def model_line(files: ParticipantFiles) -> str:
     return sentences("maps_subtitle.html", line="", people=people)
 
 
+def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
+    """Yield a sentence that names the maps that are the same for everybody, if there are any."""
+    same = [shown.label for shown in maps if shown.sidecar.get("Individual") is False]
+    if same:
+        yield (
+            f"{len(same)} of {counted(len(maps), 'map')} are the same for everybody, as rest did "
+            f"not predict individual differences in these contrasts: {', '.join(same)}"
+        )
+
+
+def few_people(sidecar: Mapping[str, Any]) -> str:
+    """Return a sentence if a map's model was trained on too few people to be judged, else "".
+
+    Examples
+    --------
+    >>> few_people({"ModelTraining": {"Participants": 5}}).partition(",")[0]
+    'No verdict: the model was trained on 5 participants'
+    >>> few_people({"ModelTraining": {"Participants": 958}})
+    ''
+    """
+    people = trained_on(sidecar)
+    if people is None or people >= FEWEST:
+        return ""
+    return (
+        f"No verdict: the model was trained on {counted(people, 'participant')}, too few to hold "
+        "some out and judge it on them"
+    )
+
+
 def notes_on_averages(files: ParticipantFiles) -> Iterator[Flag]:
-    """Yield flags on the uncertainty of maps."""
+    """Yield flags on the model, on the cleaning of the runs and on the uncertainty of maps."""
     for made in files.averages:
-        if few := few_people(made.common):
+        sidecar = made.common
+        if sidecar.get("NotForScience"):
+            yield Flag("warning", not_for_science(sidecar))
+        elif notice := sidecar.get("ModelNotice"):
+            yield Flag("note", notice)
+        for text in same_for_all(made.maps):
+            yield Flag("warning", text, made.title)
+        if few := few_people(sidecar):
             yield Flag("warning", few)
-        if made.common.get("Intervals") is False:
+        if sidecar.get("Intervals") is False:
             yield Flag("note", _NO_INTERVALS, made.title)
-        if note := made.common.get("IntervalNote"):
-            yield Flag("note", str(note), made.title)
+        for key in _NOTES:
+            if note := sidecar.get(key):
+                yield Flag("note", note, made.title)
+        for run in sidecar.get("Runs", ()):
+            for note in run.get("Notes", ()):
+                yield Flag("note", note, run["Run"])
 
 
 PRESENTATION = Presentation(

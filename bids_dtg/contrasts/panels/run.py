@@ -7,7 +7,7 @@ files of a run are written, which are looked for, and what the page shows.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,23 +40,28 @@ from bids_dtg.report.pictures import (
     SAGITTAL,
     SIGNED,
     Backdrop,
+    Box,
     Volume,
-    draw_grey,
+    beside,
     draw_matrix,
-    draw_outlines,
     encode,
     standard_anatomy,
+    together,
 )
 from bids_dtg.report.presentation import Canvas, Kept, Panel
 from bids_dtg.report.quality import number
 from bids_dtg.settings import Interpolation
 
+Floats = NDArray[np.float32]
 REGISTRATION_FILE = FileKind("boldref", None, ".nii.gz")
 _VIEWS = (
     tuple((AXIAL, mm) for mm in (-40, -20, 0, 20, 40, 60)),
     tuple((SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
     tuple((CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
 )
+_EDGE = 1.4  # sd of smoothing in pixels, without which outlines show the steps of voxels
+_FLAT = 0.02  # change per pixel below which there is no edge
+_LINE = 1.6  # width of outlines in pixels
 _BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
 _OUTLINE_KEYS = (("#ff5a4d", "brain mask of the model"), ("#52d6ff", "its grey matter"))
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
@@ -155,16 +160,18 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     if mean is None or tissue is None:
         return None
     bold, labels = Volume.read(mean), Volume.read(tissue)
-    box = bold.box
-    below = canvas("registration", encode(draw_grey(bold, box, _VIEWS)))
-    regions = [
-        (Volume(inside.astype(np.float32), labels.affine), colour)
-        for inside, colour in (
-            (np.isin(labels.values, (1, 2)), _GREY_LINE),
-            (labels.values > 0, _BRAIN_LINE),
-        )
-    ]
-    above = canvas("outlines", encode(draw_outlines(regions, box, _VIEWS), lossless=True))
+    bright = bold.values[bold.values > 0]
+    top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
+    grey = 255 * np.clip(_slices(bold, bold.box) / top, 0, 1) ** 0.9
+    below = canvas("registration", encode(np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)))
+    regions = {_GREY_LINE: np.isin(labels.values, (1, 2)), _BRAIN_LINE: labels.values > 0}
+    lines = np.zeros((*grey.shape, 4), np.uint8)
+    for colour, inside in regions.items():
+        region = Volume(inside.astype(np.float32), labels.affine)
+        line = _slices(region, bold.box, outline)
+        lines[line > 0, :3] = colour
+        lines[..., 3] = np.maximum(lines[..., 3], 255 * line)
+    above = canvas("outlines", encode(lines, lossless=True))
     slices = "; ".join(
         f"{'xyz'[views[0][0]]} = " + ", ".join(f"{mm:g}" for _, mm in views) for views in _VIEWS
     ).replace("-", "\N{MINUS SIGN}")
@@ -172,6 +179,27 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     words = f"Mean BOLD in {sum(map(len, _VIEWS))} slices"
     caption = _caption("registration", slices=slices)
     return Figure(caption=caption, parts=[Picture(below, words, over=over)], keys=_OUTLINE_KEYS)
+
+
+def _slices(
+    volume: Volume, box: Box, drawn: Callable[[Floats], Floats] = lambda cut: cut
+) -> Floats:
+    """Return slices in all directions, a row each, as `drawn` makes them of cuts."""
+    rows = [beside([drawn(volume.cut(box, view)) for view in views]) for views in _VIEWS]
+    return together(rows, 0, 3, 3)
+
+
+def outline(region: Floats) -> Floats:
+    """Draw the edge of a region (0 to 1) as a line with smooth edges, from 0 to 1."""
+    from PIL import Image, ImageFilter
+
+    image = Image.fromarray(np.rint(255 * region).astype(np.uint8))
+    level = np.asarray(image.filter(ImageFilter.GaussianBlur(_EDGE)), np.float32) / 255
+    slope = np.hypot(*np.gradient(level))
+    # Distance to the contour in pixels, from the slope of the values; flat parts are far from it.
+    distance = np.abs(level - 0.5) / np.maximum(slope, 1e-3)
+    line: Floats = np.clip(_LINE / 2 + 0.5 - distance, 0, 1) * (slope > _FLAT)
+    return line
 
 
 def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:

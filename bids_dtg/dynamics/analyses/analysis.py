@@ -16,7 +16,6 @@ from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETW
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.panels import PRESENTATION
 from bids_dtg.dynamics.panels.words import dataset_words
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
@@ -33,7 +32,7 @@ Some = TypeVar("Some", bound=PeopleSeries)
 class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     """One run of an analysis of a linear core or a network; a training reads no model."""
 
-    page_name: ClassVar[str] = PRESENTATION.analysis_page
+    page_name: ClassVar[str] = "network_report.html"
 
     @classmethod
     def load(cls, name: str) -> Bundle:

@@ -42,5 +42,4 @@ PRESENTATION = Presentation(
     missing=words.missing,
     results=(CARPET.kind, EFFECTIVE.kind),
     made="results",
-    analysis_page="network_report.html",
 )

@@ -32,7 +32,7 @@ _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate
 class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
     """One run of an analysis of digital twins."""
 
-    page_name: ClassVar[str] = PRESENTATION.analysis_page
+    page_name: ClassVar[str] = "twin_report.html"
 
     @classmethod
     def load(cls, name: str) -> TwinBundle:

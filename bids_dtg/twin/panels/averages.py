@@ -142,5 +142,4 @@ PRESENTATION = Presentation(
     results=(CARPET.kind,),
     of_averages=OF_SETS,
     made="results",
-    analysis_page="twin_report.html",
 )

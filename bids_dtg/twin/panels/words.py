@@ -120,7 +120,7 @@ def subtitle(files: ParticipantFiles) -> str:
         return "No connectome."
     several = len(files.combined)
     what = "Connectome" if several == 1 else f"{several} connectomes"
-    text = f"{what} of {parcels_in_words(files) or 'parcels'} from "
+    text = f"{what} of {parcels_in_words(files)} from "
     text += f"{counted(len(files.runs), 'run')} of rest"
     if not any(map(is_predicted, files.combined)):
         return text
