@@ -144,15 +144,10 @@ class SmoothField:
         )
         return cls((i, j, k))
 
-    @property
-    def lattice(self) -> tuple[int, int, int]:
-        """Nodes along i, j, k."""
-        a, b, c = (w.shape[1] for w in self.weights)
-        return (a, b, c)
-
     def noise(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
-        """Draw white noise for n fields, (n, *lattice)."""
-        return rng.standard_normal((n, *self.lattice), dtype=np.float32)
+        """Draw white noise for n fields, (n, *lattice), the nodes along i, j and k."""
+        lattice = (weights.shape[1] for weights in self.weights)
+        return rng.standard_normal((n, *lattice), dtype=np.float32)
 
     def spread(self, noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn noise (n, *lattice) into fields (n, i, j, k)."""

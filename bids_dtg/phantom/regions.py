@@ -18,7 +18,6 @@ from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.phantom.anatomy import Anatomy, SmoothField
 from bids_dtg.phantom.run import (
     DESCRIP,
-    STEADY_FRAMES,
     WARNING,
     BoldRun,
     correlated,
@@ -215,7 +214,6 @@ def draw_region_run(
     return BoldRun(
         repetition_time_s=repetition_time_s,
         motion=motion[0],
-        non_steady=STEADY_FRAMES,
         anatomy=anatomy,
         field=field,
         network_maps=parcels.maps,
@@ -269,17 +267,13 @@ class RegionPhantom(ABC):
 
     plan: RegionPlan
     parcels: Parcels
+    labels: Sequence[str]  # of the people
 
     title: ClassVar[str]  # what is simulated, plural
     model: ClassVar[str]  # how series or people are simulated, in words
     contents: ClassVar[Mapping[str, str]]  # further datasets, by their folders
     ignored: ClassVar[str]  # patterns of files that the validator does not know, one per line
     truth: ClassVar[str]  # content of the folder `TRUTH`, in words
-
-    @property
-    @abstractmethod
-    def labels(self) -> Sequence[str]:
-        """Labels of the people."""
 
     @abstractmethod
     def draw_run(self, person: int) -> BoldRun:

@@ -69,7 +69,6 @@ class BoldRun:
     repetition_time_s: float  # seconds per frame
     # (frames, 6): translations along x, y, z in mm, rotations about x, y, z in radians
     motion: Column
-    non_steady: int  # frames at the start before the steady state
     anatomy: Anatomy
     field: SmoothField  # makes the voxels' noise smooth
     network_maps: Array  # (networks, grey voxels)
@@ -214,24 +213,22 @@ def draw_nuisance(
     parameters, jerking = motion
     frames = len(parameters)
     mean = _mean_image(anatomy, field, rng)
-    maps: list[NDArray[np.floating[Any]]] = [mean[anatomy.brain][None]]
-    courses: list[NDArray[np.floating[Any]]] = [_saturation(frames)[:, None]]
-    maps.append(_MOTION_LEAK * _motion_maps(mean, anatomy))
-    courses.append(parameters - parameters.mean(axis=0))
-
+    tissues = np.stack([getattr(anatomy, tissue)[anatomy.brain] for tissue in _PULSATION])
     fields = field.draw(rng, 6)[:, anatomy.brain]
-    maps.append(fields[:3])
-    courses.append(_DRIFT * _drifts(frames, rng))
-    jerks = np.zeros((frames, 3))
+    drifts, jerks = _drifts(frames, rng), np.zeros((frames, 3))
     jerks[jerking] = jerk * rng.standard_normal((len(jerking), 3))
-    maps.append(fields[3:])
-    courses.append(jerks)
-
-    for tissue, sd in _PULSATION.items():
-        maps.append(getattr(anatomy, tissue)[anatomy.brain].astype(np.float32)[None])
-        courses.append(sd * correlated(rng.standard_normal((frames, 1)), persistence))
-    courses_together = np.concatenate(courses, axis=1)
-    return np.concatenate(maps).astype(np.float32), courses_together.astype(np.float32)
+    pulses = [
+        sd * correlated(rng.standard_normal((frames, 1)), persistence) for sd in _PULSATION.values()
+    ]
+    parts = (
+        (mean[anatomy.brain][None], _saturation(frames)[:, None]),
+        (_MOTION_LEAK * _motion_maps(mean, anatomy), parameters - parameters.mean(axis=0)),
+        (fields[:3], _DRIFT * drifts),
+        (fields[3:], jerks),
+        (tissues.astype(np.float32), np.concatenate(pulses, axis=1)),
+    )
+    maps, courses = zip(*parts, strict=True)
+    return np.concatenate(maps).astype(np.float32), np.hstack(courses).astype(np.float32)
 
 
 def _mean_image(anatomy: Anatomy, field: SmoothField, rng: np.random.Generator) -> Array:
@@ -345,7 +342,7 @@ def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
     bold = {**entities, **grid.entities, "desc": "preproc"}
     mask = {**entities, **grid.entities, "desc": "brain"}
     table = {**entities, "desc": "confounds"}
-    columns, details = confounds_table(run.motion, signals, run.non_steady, seconds)
+    columns, details = confounds_table(run.motion, signals, seconds)
     cells = ([round(cell, _FRACTION_DIGITS) for cell in own.tolist()] for own in columns.values())
     rows, path = zip(*cells, strict=True), build_path(table, "timeseries", ".tsv")
     write_tsv(root / path, list(columns), rows)
@@ -418,7 +415,7 @@ def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]
 
 
 def confounds_table(
-    motion: Column, signals: Mapping[str, list[Array]], non_steady: int, repetition_time_s: float
+    motion: Column, signals: Mapping[str, list[Array]], repetition_time_s: float
 ) -> tuple[dict[str, Column], dict[str, Any]]:
     """Make the confounds table and its sidecar.
 
@@ -428,8 +425,6 @@ def confounds_table(
         (frames, 6) parameters of the head's motion.
     signals
         Signals of the run, from `recorded`.
-    non_steady
-        Frames at the start before the steady state.
     repetition_time_s
         Time between frames, in seconds.
 
@@ -453,12 +448,12 @@ def confounds_table(
     columns[FD] = fd
     for name, column in zip(MOTION, motion.T, strict=True):
         columns |= _expanded(name, column)
-    steady = stop_band(frames - non_steady, repetition_time_s, high_pass_hz=1 / _HIGH_PASS_S)
-    cosines = np.vstack([np.zeros((non_steady, steady.shape[1])), steady])
-    components, sidecar = _components(whole["voxels"], cosines, non_steady)
+    steady = stop_band(frames - STEADY_FRAMES, repetition_time_s, high_pass_hz=1 / _HIGH_PASS_S)
+    cosines = np.pad(steady, ((STEADY_FRAMES, 0), (0, 0)))
+    components, sidecar = _components(whole["voxels"], steady)
     columns |= components
     columns |= {f"cosine{n:02d}": column for n, column in enumerate(cosines.T)}
-    columns |= _one_hot("non_steady_state_outlier", np.arange(non_steady), frames)
+    columns |= _one_hot("non_steady_state_outlier", np.arange(STEADY_FRAMES), frames)
     moved = (fd > _OUTLIER_FD_MM) | (columns[STD_DVARS] > _OUTLIER_STD_DVARS)
     columns |= _one_hot("motion_outlier", np.flatnonzero(moved), frames)
     return columns, sidecar
@@ -472,11 +467,11 @@ def _expanded(name: str, column: Column) -> dict[str, Column]:
 
 
 def _components(
-    voxels: NDArray[np.float64], cosines: NDArray[np.float64], non_steady: int
+    voxels: NDArray[np.float64], cosines: NDArray[np.float64]
 ) -> tuple[dict[str, Column], dict[str, Any]]:
     """Return the principal components of white matter and fluid (aCompCor) and their metadata."""
-    steady = voxels[non_steady:]
-    slow = np.concatenate([np.ones((len(steady), 1)), cosines[non_steady:]], axis=1)
+    steady = voxels[STEADY_FRAMES:]
+    slow = np.concatenate([np.ones((len(steady), 1)), cosines], axis=1)
     steady = steady - slow @ np.linalg.lstsq(slow, steady, rcond=None)[0]
     steady /= np.maximum(steady.std(axis=0), 1e-6)
     courses, singular, _ = np.linalg.svd(steady, full_matrices=False)
@@ -484,7 +479,7 @@ def _components(
     columns, sidecar = {}, {}
     for n in range(min(_COMPONENTS, courses.shape[1])):
         name = f"a_comp_cor_{n:02d}"
-        columns[name] = np.concatenate([np.zeros(non_steady), courses[:, n]])
+        columns[name] = np.pad(courses[:, n], (STEADY_FRAMES, 0))
         sidecar[name] = {
             "Method": "aCompCor",
             "Mask": "combined",

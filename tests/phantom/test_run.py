@@ -76,7 +76,7 @@ def table(phantom):
     frames = rng.normal(1000, 10, (FRAMES, phantom.anatomy.brain.sum())).astype(np.float32)
     signals = signals_of([frames], phantom.anatomy)
     motion, _ = draw_motion(rng, FRAMES)
-    return motion, *confounds_table(motion, signals, 2, 1.5)
+    return motion, *confounds_table(motion, signals, 1.5)
 
 
 def signals_of(blocks, anatomy):

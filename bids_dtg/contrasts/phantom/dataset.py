@@ -15,7 +15,6 @@ from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.files.text import read_packaged, write_json, write_text, write_tsv
 from bids_dtg.phantom.run import (
     DESCRIP,
-    STEADY_FRAMES,
     BoldRun,
     correlated,
     describe_dataset,
@@ -251,7 +250,6 @@ def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0
     return BoldRun(
         repetition_time_s=repetition_time_s,
         motion=motion[0],
-        non_steady=STEADY_FRAMES,
         anatomy=phantom.anatomy,
         field=phantom.voxel_noise,
         network_maps=person.network_maps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -115,12 +115,7 @@ class NetworkPhantom(RegionPhantom):
         people = simulate_hopf_people(weights, seed=plan.seed, regions=names, recipe=plan.hopf)
         distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
         parcels = Parcels.around(positions, names, load_anatomy(block))
-        return cls(plan, parcels, people, distances)
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Labels of the people."""
-        return self.people.networks.people
+        return cls(plan, parcels, people.networks.people, people, distances)
 
     def draw_run(self, person: int) -> BoldRun:
         """Draw a person's run, see `region_run.draw_region_run`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -107,12 +107,8 @@ class TwinPhantom(RegionPhantom):
         )
         people = replace(drawn, connectomes=possible_edges(drawn.connectomes, plan.regions))
         places = draw_positions(plan.regions // 2, stream(plan.seed, Purpose.TWIN_PLACES))
-        return cls(plan, Parcels.around(places, names, load_anatomy(block)), people)
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Labels of the people."""
-        return self.people.labels
+        parcels = Parcels.around(places, names, load_anatomy(block))
+        return cls(plan, parcels, people.labels, people)
 
     def draw_run(self, person: int) -> BoldRun:
         """Draw a person's rest: series with the connectome's correlations, noise, nuisance."""

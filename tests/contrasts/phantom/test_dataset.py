@@ -120,7 +120,7 @@ def recorded(run):
     """Return the run's frames, and its columns of confounds with 0 for n/a."""
     signals = defaultdict(list)
     frames = np.concatenate([*watched(run.blocks(), run.anatomy, signals)])
-    columns, _ = confounds_table(run.motion, signals, run.non_steady, run.repetition_time_s)
+    columns, _ = confounds_table(run.motion, signals, run.repetition_time_s)
     return frames, {name: np.nan_to_num(c) for name, c in columns.items()}
 
 
