@@ -41,9 +41,7 @@ class Table:
     columns: Sequence[str]  # headings; the first is that of the rows' names
     rows: Sequence[Sequence[Cell]]  # the first cell of each is its name; shown in this order
     notes: Sequence[str] = ()  # sentences below it
-    # Names of rows that the model is compared with: baselines, ceilings, ablations.
-    highlight: Sequence[str] = ()
-    model: str = ""  # name of the model's row; empty: the first that is not highlighted
+    model: str = ""  # name of the model's row, with which the others are compared
     # Row name and heading of cells where the row is judged better than the model
     # (`bids_dtg.stats.verdict`); a mark in the cell says so.
     better: Collection[tuple[str, str]] = ()
@@ -66,15 +64,13 @@ class Table:
         ValueError
             A row is not as long as the headings.
         """
-        compared = (row[0] for row in self.rows if row[0] not in self.highlight)
-        kinds = {str(self.model or next(compared, "")): "model"} if self.highlight else {}
-        kinds |= dict.fromkeys(self.highlight, "beside")
+        other = "beside" if self.model else ""
         columns = [
             self._column(cells, heading)
             for heading, cells in zip(self.columns, zip(*self.rows, strict=True), strict=True)
         ]
         return [
-            (name := str(row[0]), kinds.get(name, ""), [*cells])
+            (name := str(row[0]), "model" if name == self.model else other, [*cells])
             for row, *cells in zip(self.rows, *columns[1:], strict=True)
         ]
 

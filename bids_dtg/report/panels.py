@@ -101,9 +101,8 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the columns that have values, over the minutes of the run."""
     rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
     kept = np.array([row.get("kept") == "1" for row in rows], bool)
-    facts = run.facts.get("Confounds")
-    censored = facts.get("FdThreshold") if isinstance(facts, dict) else None
-    limit = censored if isinstance(censored, int | float) else LIMITS["fd_mean"].unusual
+    censored = run.facts.get("Confounds", {}).get("FdThreshold")
+    limit = censored or LIMITS["fd_mean"].unusual
     lanes = [
         _over_run(title, values, limit if column == "framewise_displacement" else None)
         for column, title in _TITLES.items()

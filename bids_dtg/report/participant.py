@@ -275,7 +275,7 @@ def _flag_count(page: Path) -> Mapping[str, Any] | None:
     try:
         with open_foreign(page) as file:
             found = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))
-        counts: dict[str, Any] = json.loads(found.group(1)) if found else {}
-    except (ForeignFileError, OSError, ValueError):
+    except (ForeignFileError, OSError):
         return None
-    return counts if counts.keys() >= flag_counts(()).keys() else None
+    counts: dict[str, Any] | None = json.loads(found.group(1)) if found else None
+    return counts

@@ -205,7 +205,6 @@ def encode(pixels: Pixels, *, lossless: bool = False) -> bytes:
         alpha_quality=100 if lossless else _OPACITY_QUALITY,
         method=_METHOD,
         lossless=lossless,
-        exact=False,
     )
     return buffer.getvalue()
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.affines import from_matvec
 from numpy.typing import NDArray
 
 from bids_dtg.files.atomic import write_atomic
@@ -84,8 +83,8 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
     anatomy = standard_anatomy()  # its voxels are of 1 mm, along RAS+
     first, last = np.rint(box_around(grid) - anatomy.affine[:3, 3]).astype(int).clip(0)
     part = anatomy.values[tuple(map(slice, first, last + 1))]
-    affine = anatomy.affine @ from_matvec(np.eye(3), first)
-    i, j, k = part.shape
+    affine, (i, j, k) = anatomy.affine.copy(), part.shape
+    affine[:3, 3] += first
     name = f"figures/tpl-{grid.space}_size-{i}x{j}x{k}_anatomy.js"
     if not dataset.path(name).exists():
         own = Grid((i, j, k), affine, grid.space, None)

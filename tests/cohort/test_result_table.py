@@ -39,11 +39,11 @@ def test_a_table_without_rows_has_its_header():
 
 
 def test_a_page_has_the_same_numbers_under_headings():
-    table = ResultTable(COLUMNS, ROWS).on_page("Scores", highlight=["mean"], better=[("mean", "r")])
+    table = ResultTable(COLUMNS, ROWS).on_page("Scores", model="model", better=[("mean", "r")])
     assert list(table.columns) == ["prediction", "r, 95 % interval", "people", "sure"]
     assert table.rows[0] == ["twin", (1 / 3, 0.1, 0.5), 9, "yes"]
     assert table.rows[1] == ["mean", None, 9, None]
-    assert (table.highlight, table.better) == (["mean"], [("mean", "r, 95 % interval")])
+    assert (table.model, table.better) == ("model", [("mean", "r, 95 % interval")])
     few = ResultTable(COLUMNS, ROWS).on_page("Scores", ["people", "r"])
     assert (list(few.columns), few.rows[1]) == (["people", "r, 95 % interval"], [9, None])
 

@@ -22,7 +22,7 @@ def fc_table(better=BETTER) -> Table:
         ("Simulation", "REST1", "REST2", "participants"),
         [(name, (r, r - 0.012, r + 0.012), (r, r, r), 40) for name, r in means.items()],
         notes=("VAR(1) has the FC of its own session by construction.",),
-        highlight=[*means][1:],
+        model=next(iter(means)),
         better=[(name, "REST1") for name in better],
     )
 

@@ -298,7 +298,6 @@ def score_section(table: ResultTable, judge: Judge, *text: str) -> Section:
             ResultTable(table.columns, rows).on_page(
                 f"{judge.name} of the same people",
                 [name for name in _ON_PAGE if name in known],
-                highlight=[str(row["words"]) for row in rows if row["name"] != MODEL],
                 model=model,
                 better=[
                     (str(row["words"]), "fit") for row in rows if row.get("verdict_fit") == WORSE

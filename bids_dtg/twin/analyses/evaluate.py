@@ -562,7 +562,6 @@ def _table(found: Evaluation, task: str) -> Table:
         f"{task}: r over people, or mean over people, with 95 % intervals",
         ("prediction", *headings.values()),
         [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in (*names, _CEILING)],
-        highlight=[_words(name) for name in (*names, _CEILING) if name != TWIN],
         model=_words(TWIN),
         better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if s.is_worse],
     )
