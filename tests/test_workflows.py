@@ -37,7 +37,7 @@ def test_a_row_has_the_name_that_it_is_found_by(name):
     assert row.name == name
     presentation = row.presentation()
     assert isinstance(presentation, Presentation)
-    assert presentation.name == name
+    assert presentation.dataset.workflow == name
 
 
 @pytest.mark.parametrize("name", sorted(set(named_later())))

@@ -194,7 +194,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         bundle = None if wanted == OPTIONS["model"].default else load(wanted)
         asked.require_space(standard_grid().space)
         own = "" if bundle is None else bundle.part.atlas
-        atlases = read_atlases(settings, cls.presentation.name, own, second=cls.second_atlas)
+        atlases = read_atlases(settings, own, second=cls.second_atlas)
         atlas = atlases[0]
         if bundle is not None:
             bundle.require_regions(
@@ -245,7 +245,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
 
     def dataset_words(self) -> DatasetWords:
         """Return the description of the workflow's output."""
-        return self.presentation.dataset_words()
+        return self.presentation.dataset
 
     def methods_words(self) -> MethodsWords:
         """Return what the workflow says in the methods text."""
@@ -260,17 +260,13 @@ class ParcelRequest(CallRequest, Generic[Model]):
         return {**super().shaping_options(), "atlases": {self.atlas.key: self.atlas.identity}}
 
 
-def read_atlases(
-    settings: Settings, workflow: str, own: str = "", *, second: str = ""
-) -> tuple[Atlas, ...]:
+def read_atlases(settings: Settings, own: str = "", *, second: str = "") -> tuple[Atlas, ...]:
     """Read the atlases of ``--atlases``, the model's atlas, or the default one.
 
     Parameters
     ----------
     settings
         All options of the run.
-    workflow
-        Name of the workflow, for the error message.
     own
         Key of the model's atlas; empty: it has none, or there is no model.
     second

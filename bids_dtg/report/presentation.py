@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-from bids_dtg.bundles.card import ModelCard
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
@@ -25,7 +24,6 @@ from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.page import Section
 from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
-from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, find_workflow
 
 # Writes a picture of a run under a name; returns its address from the page.
@@ -90,12 +88,9 @@ def write_kept(
 class Presentation:
     """What a workflow writes about itself, and what pages show of its results."""
 
-    name: str  # of the workflow
-    dataset_name: str  # in dataset_description.json
+    dataset: DatasetWords  # of an output without a model
     title: str  # of the output's first page
     about: str  # what the results are, in a sentence
-    citation: str  # as in `DatasetWords`; {version} stands for the program's version
-    readme: Callable[[Any], str] | str  # the dataset's README, or a function of the model's card
     # Its part of the methods text, from the model or from facts of the run.
     methods: Callable[[Any, OutputOptions], MethodsWords]
     subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
@@ -131,15 +126,6 @@ class Presentation:
         """Return the files that panels keep of a run, from the workflow's results of it."""
         kept = (panel.keep(data) for panel in self.panels)
         return tuple(file for file in kept if file is not None)
-
-    def dataset_words(self, card: ModelCard[Any] | None = None) -> DatasetWords:
-        """Return the description of an output; `card` is the model's, for the README."""
-        return DatasetWords(
-            name=self.dataset_name,
-            citation=self.citation.format(version=__version__),
-            readme=self.readme if isinstance(self.readme, str) else self.readme(card),
-            workflow=self.name,
-        )
 
 
 def presentation_of(dataset: DerivativeDataset) -> Presentation:

@@ -39,8 +39,7 @@ def dataset(tmp_path) -> DerivativeDataset:
 
 
 def words(readme: str) -> DatasetWords:
-    citation = PRESENTATION.citation.format(version="1.2")
-    return DatasetWords(PRESENTATION.dataset_name, citation, readme, "contrasts")
+    return replace(PRESENTATION.dataset, readme=readme)
 
 
 @pytest.mark.parametrize("relative", ["../x", "sub-01/../../x", "/etc/x", "link/x", "..", ""])

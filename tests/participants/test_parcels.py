@@ -140,7 +140,7 @@ def test_a_models_atlas_that_has_no_known_name_is_asked_for(tmp_path):
     inputs = InputOptions(tmp_path, tmp_path / "out", "participant")
     settings = Settings(inputs=inputs)
     with pytest.raises(SettingsError, match="model's atlas Mine cannot be found") as caught:
-        read_atlases(settings, "twin", "Mine")
+        read_atlases(settings, "Mine")
     assert "--atlases FILE" in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from bids_dtg import workflows
 from bids_dtg.contrasts.analyses.overview import write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION as MAPS
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
+from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, SourceDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_json, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
@@ -50,12 +50,9 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 PULSES = Presentation(
-    name="toy",
-    dataset_name="Pulses at rest",
+    dataset=DatasetWords("Pulses at rest", "Cite the program.\n\nprogram\n", "Pulses\n", "toy"),
     title="Pulses",
     about="Made up.",
-    citation="Cite the program.\n\nprogram, version {version}\n",
-    readme=lambda card: f"Pulses by {card.name}\n",
     methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
     subtitle=lambda files: f"{len(files.runs)} pulse",
     columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
@@ -90,7 +87,7 @@ def described(folder, presentation) -> DerivativeDataset:
     """Describe an output of a workflow."""
     job = TinyJob(folder)
     dataset, source = DerivativeDataset(job.out), SourceDataset(job.bids, "fmriprep", {}, job.bids)
-    dataset.describe(source, presentation.dataset_words(job.bundle.card))
+    dataset.describe(source, presentation.dataset)
     return dataset
 
 
@@ -113,7 +110,7 @@ def test_an_output_says_which_workflow_made_it(output, toy):
     assert description["Name"] == "Pulses at rest"
     assert description["GeneratedBy"][0]["Workflow"] == "toy"
     assert presentation_of(output) is toy
-    assert (output.root / "README").read_text().startswith("Pulses by ")
+    assert (output.root / "README").read_text().startswith("Pulses")
     assert "program" in description["HowToAcknowledge"]
 
 

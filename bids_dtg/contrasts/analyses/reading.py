@@ -29,7 +29,7 @@ from bids_dtg.contrasts import group_ica
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, WORK, Cohort
 from bids_dtg.contrasts.analyses.roi_maps import with_roi_maps
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels.presentation import PRESENTATION
+from bids_dtg.contrasts.panels.presentation import dataset_words
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import bytes_needed
 from bids_dtg.contrasts.people import Person
@@ -336,7 +336,7 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
         except DtgError as err:
             failures[label] = str(err)
     remove_stale_temporaries(root)
-    words = PRESENTATION.dataset_words(cohort.bundle.card)
+    words = dataset_words(cohort.bundle.card)
     cohort.results.output.describe(cohort.request.dataset, words)
     if not missing:
         return failures

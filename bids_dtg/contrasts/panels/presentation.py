@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
@@ -15,6 +16,7 @@ from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.contrasts.panels.maps import draw_averages
 from bids_dtg.contrasts.panels.run import PANELS
+from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
@@ -26,7 +28,7 @@ from bids_dtg.report.presentation import Presentation
 from bids_dtg.report.quality import packaged_columns
 from bids_dtg.settings import OutputOptions
 from bids_dtg.stats.verdict import FEWEST
-from bids_dtg.version import AUTHORS
+from bids_dtg.version import AUTHORS, __version__
 
 _COLUMNS = tomllib.loads(read_packaged(__package__, "columns.toml"))
 COLUMNS = packaged_columns(_COLUMNS, "columns")
@@ -40,18 +42,24 @@ _NO_VOLUME = (
 _NOTES = ("IntervalNote", "CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote")
 _NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
 _SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
-CITATION: str = _SAID["citation"].lstrip().format(authors=", ".join(AUTHORS), paper=SERIN)
+_DATASET = DatasetWords(
+    name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
+    citation=_SAID["citation"].format(authors=", ".join(AUTHORS), version=__version__, paper=SERIN),
+    readme="",
+    workflow="contrasts",
+)
 
 
-def readme_text(card: ModelCard[Any]) -> str:
-    """Write the README of the dataset."""
+def dataset_words(card: ModelCard[Any]) -> DatasetWords:
+    """Return the description of an output of maps by a model, with its README."""
     warnings = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
-    return read_packaged(__package__, "readme.txt").format(
+    readme = read_packaged(__package__, "readme.txt").format(
         model=f"{card.name} {card.version}",
         kind=KINDS[card.kind].title,
         warnings=warnings + (f"\n{card.notice}\n" if card.notice else ""),
         files=_SAID["files_of_parcels" if card.part.parcels else "map_files"],
     )
+    return replace(_DATASET, readme=readme)
 
 
 def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
@@ -214,12 +222,9 @@ def notes_on_averages(files: ParticipantFiles) -> Iterator[Flag]:
 
 
 PRESENTATION = Presentation(
-    name="contrasts",
-    dataset_name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
+    dataset=_DATASET,
     title="Synthetic task-activation maps",
     about="Predicted from resting-state fMRI, not measured.",
-    citation=CITATION,
-    readme=readme_text,
     methods=methods_of,
     subtitle=subtitle,
     columns=COLUMNS,

@@ -14,7 +14,7 @@ import numpy as np
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.panels.presentation import PRESENTATION
+from bids_dtg.contrasts.panels.presentation import PRESENTATION, dataset_words
 from bids_dtg.contrasts.participant.model import bytes_needed, obtain_bundle
 from bids_dtg.contrasts.participant.outputs import (
     REGIONS,
@@ -215,7 +215,7 @@ class Request(CallRequest):
 
     def dataset_words(self) -> DatasetWords:
         """Return the description of an output of maps by this model."""
-        return self.presentation.dataset_words(self.bundle.card)
+        return dataset_words(self.bundle.card)
 
     def trained(self, form: Form, seconds: float) -> Request:
         """Return a copy with another form of connectome and another length of segments."""

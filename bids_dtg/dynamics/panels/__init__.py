@@ -25,14 +25,10 @@ EFFECTIVE = Panel(
 FEATURES = Panel("Features for statistics", figures.COMPONENTS, figures.list_components)
 # In the order of the page.
 PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, EFFECTIVE, FEATURES)
-_WORDS = words.dataset_words()  # without a model
 PRESENTATION = Presentation(
-    name="dynamics",
-    dataset_name=_WORDS.name,
+    dataset=words.dataset_words(),
     title=words.TITLE,
     about="Regional time series and models of them; a model's results are estimates.",
-    citation=_WORDS.citation,
-    readme=_WORDS.readme,
     methods=words.methods_of,
     subtitle=words.subtitle,
     columns=PARCELS,

@@ -22,7 +22,7 @@ from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.judging.predictions import Cohort
-from bids_dtg.twin.panels.averages import PRESENTATION
+from bids_dtg.twin.panels.words import DATASET
 from bids_dtg.twin.participant.events import Behaviour
 from bids_dtg.twin.participant.people import TwinPeople, read_covariates
 
@@ -52,7 +52,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     def words(self) -> DatasetWords:
         """Return the words of the output's dataset description."""
-        return PRESENTATION.dataset_words()
+        return DATASET
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:

@@ -613,7 +613,7 @@ def _brains(
     if not part.atlas or not regions:
         return None
     try:
-        (atlas,) = read_atlases(analysis.settings, "twin", part.atlas)
+        (atlas,) = read_atlases(analysis.settings, part.atlas)
     except SettingsError:
         return None
     if part.atlas_digest not in ("", atlas.digest) or len(atlas.parcels) != part.regions:

@@ -125,12 +125,9 @@ OF_SETS = (RELMAT, behaviour.FILE, behaviour.SERIES)
 # Of a run, in the order of the page.
 PANELS = (MOTION, CARPET, COVERAGE)
 PRESENTATION = Presentation(
-    name="twin",
-    dataset_name="Digital twins that perform people's tasks (bids_dtg)",
-    title="Digital twins that perform people's tasks",
+    dataset=words.DATASET,
+    title=words.TITLE,
     about="Fitted to connectomes and responses; twins' answers are predictions.",
-    citation=words.CITATION,
-    readme=words.README,
     methods=words.methods_of,
     subtitle=words.subtitle,
     columns=PARCELS,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
@@ -18,15 +19,17 @@ from bids_dtg.twin.bundle.bundle import CITATION as PAPER
 from bids_dtg.twin.bundle.part import TwinPart
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
 from bids_dtg.twin.panels.behaviour import PREDICTED, behaviour_of, has
-from bids_dtg.version import AUTHORS
+from bids_dtg.version import AUTHORS, __version__
 
-README = read_packaged("bids_dtg.twin.panels", "readme.txt").format(no_evidence=NO_EVIDENCE)
-CITATION = f"""\
+TITLE = "Digital twins that perform people's tasks"
+_CITATION = f"""\
 If you use these models, please cite the method and the program that made them.
 
-{", ".join(AUTHORS)}. bids_dtg, version {{version}}
+{", ".join(AUTHORS)}. bids_dtg, version {__version__}
 {PAPER}
 """
+_README = read_packaged("bids_dtg.twin.panels", "readme.txt").format(no_evidence=NO_EVIDENCE)
+DATASET = DatasetWords(f"{TITLE} (bids_dtg)", _CITATION, _README, workflow="twin")
 
 
 @dataclass(frozen=True)
