@@ -220,7 +220,7 @@ def draw_nuisance(
     pulses = [
         sd * correlated(rng.standard_normal((frames, 1)), persistence) for sd in _PULSATION.values()
     ]
-    parts = (
+    parts: tuple[tuple[NDArray[Any], NDArray[Any]], ...] = (
         (mean[anatomy.brain][None], _saturation(frames)[:, None]),
         (_MOTION_LEAK * _motion_maps(mean, anatomy), parameters - parameters.mean(axis=0)),
         (fields[:3], _DRIFT * drifts),

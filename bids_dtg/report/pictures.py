@@ -144,7 +144,7 @@ def _weights(places: NDArray[np.float64], size: int, order: int) -> NDArray[np.f
     """Return weights (places, voxels) for positions in voxels; 0 beyond the outermost centres."""
     places = places.round(6)  # so that ties between two voxels always have the same outcome
     near = places if order else np.floor(places + 0.5)
-    weights = np.clip(1 - np.abs(near[:, None] - np.arange(size)), 0, None)
+    weights: NDArray[np.float64] = np.clip(1 - np.abs(near[:, None] - np.arange(size)), 0, None)
     weights[(places < 0) | (places > size - 1)] = 0
     return weights.astype(np.float32)
 
