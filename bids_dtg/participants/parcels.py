@@ -282,7 +282,7 @@ def read_atlases(settings: Settings, own: str = "", *, second: str = "") -> tupl
     SettingsError
         An atlas does not exist or is named twice, or there are too many.
     """
-    asked = settings.outputs.atlases
+    asked, workflow = settings.outputs.atlases, settings.inputs.workflow
     if len(asked) > 1 + bool(second) or NONE in asked:
         raise SettingsError(
             f"--atlases is {' '.join(asked)}",

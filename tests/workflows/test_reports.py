@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 
@@ -10,12 +9,9 @@ import psutil
 import pytest
 from tiny_job import TinyJob, add_rest, tree
 
-from bids_dtg.cohort.maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.participants.reports import Reports
-from bids_dtg.report.contents import find_participant
-from bids_dtg.report.participant import write_participant_report
 
 pytestmark = pytest.mark.slow
 
@@ -146,28 +142,6 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
     assert "sub-01: warning: no report:" in error
     assert broken.name in error
     assert (job.out / "sub-02.html").is_file()
-
-
-@pytest.mark.parametrize(
-    ("pattern", "key", "value"),
-    [
-        ("sub-01_task-rest_statmap.json", "Runs", [5]),
-        ("sub-01_task-rest_statmap.json", "ExcludedRuns", ["x"]),
-    ],
-)
-def test_values_of_another_kind_in_a_sidecar_count_as_absent(mapped, pattern, key, value):
-    dataset = DerivativeDataset(mapped.out)
-    before = {path: path.read_text() for path in mapped.out.rglob(pattern)}
-    try:
-        for path, text in before.items():
-            path.write_text(json.dumps(json.loads(text) | {key: value}))
-        page = write_participant_report(dataset, "01", {}).read_text()
-        sets = find_participant(dataset, "01").averages
-    finally:
-        for path, text in before.items():
-            path.write_text(text)
-    assert len(mean_of_averages(dataset, sets).averages) == 1
-    assert "1 run of rest" in page  # as if the sidecar had no such value
 
 
 def test_a_stop_does_not_wait_for_reports(tmp_path):
