@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -224,16 +224,21 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
         workflow, shown = topic.workflow, topic.options
         names = tuple(filter(None, (topic.analysis, workflow.name)))
         unsaid = ("workflow", "analysis")  # they are typed
-    choices, words = legal_values(workflow), _explained(workflow)
+    values = values_of(workflow)
+    explained = {"workflow", "write"}
+    if workflow is not None:  # the others are long
+        explained |= {"architecture", "denoise_strategy"}
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
         for name, option in shown.items():
             if option.group == group:
                 default = default_shown(option, names)
-                said = "; ".join([option.help, *words.get(name, ())])
+                words = values[name] if name in explained else {}
+                parts = [f"{value}: {meaning}" for value, meaning in words.items() if meaning]
+                said = "; ".join([option.help, *parts])
                 said += f" (default: {default})" if default else ""
                 help_text = argparse.SUPPRESS if name in unsaid else said
-                _add_option(section, option, help_text, option.flags, choices.get(name))
+                _add_option(section, option, help_text, option.flags, tuple(values.get(name, ())))
     section.add_argument(
         "--config-file",
         metavar="FILE",
@@ -262,7 +267,7 @@ def overview() -> str:
     ]
     epilog = f"more help:\n{_columns(more)}\n\n{_EXAMPLES}"
     parser = _with_places(_USAGE, _DESCRIPTION, epilog, brief=True)
-    section, choices = parser.add_argument_group("options that most runs need"), legal_values()
+    section, choices = parser.add_argument_group("options that most runs need"), values_of()
     for name, option in OPTIONS.items():
         if name in EVERYDAY:
             default = default_shown(option, (DEFAULT,))
@@ -301,7 +306,7 @@ def _add_option(
     option: Option,
     help_text: str,
     flags: Sequence[str],
-    choices: Sequence[str] | None = None,
+    choices: Sequence[str] = (),
 ) -> None:
     hint = option.hint
     if help_text != argparse.SUPPRESS:
@@ -313,7 +318,7 @@ def _add_option(
         arguments["action"] = "store_true"
     elif option.name == "verbose":
         arguments["action"] = "count"
-    elif choices is not None or get_origin(hint) is Literal:
+    elif choices or get_origin(hint) is Literal:
         arguments["choices"] = choices or get_args(hint)
     else:
         arguments["metavar"] = option.metavar or {int: "N", Path: "FILE"}.get(hint, "NAME")
@@ -354,8 +359,8 @@ def default_shown(option: Option, names: Sequence[str] = ()) -> str:
     return "; ".join(parts)
 
 
-def legal_values(workflow: Workflow | None = None) -> dict[str, tuple[str, ...]]:
-    """Return the legal values of the options that choose a row of a table, by name.
+def values_of(workflow: Workflow | None = None) -> dict[str, dict[str, str]]:
+    """Return the values of the options that choose a row of a table, with explanations or "".
 
     Parameters
     ----------
@@ -363,31 +368,14 @@ def legal_values(workflow: Workflow | None = None) -> dict[str, tuple[str, ...]]
         The workflow whose values are wanted; None: all workflows.
     """
     rows = tuple(all_workflows()) if workflow is None else (workflow,)
-
-    def together(tables: Iterable[Iterable[str]]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for table in tables for name in table))
-
+    strategies = {row.name: row.help for row in STRATEGIES.values()}
     return {
-        "workflow": tuple(WORKFLOWS),
-        "denoise_strategy": (AUTO_STRATEGY, *STRATEGIES),
-        "write": together(row.writes for row in rows),
-        **{name: together(row.rows[name] for row in rows) for name in rows[0].rows},
-    }
-
-
-def _explained(workflow: Workflow | None) -> dict[str, tuple[str, ...]]:
-    """Return explanations of an option's values, by option; the longest only for one workflow."""
-    rows = tuple(all_workflows()) if workflow is None else (workflow,)
-    words: dict[str, Mapping[str, str]] = {
-        "workflow": {row.name: row.help.partition(";")[0] for row in rows},
-        "write": {name: help_text for row in rows for name, help_text in row.writes.items()},
-    }
-    if workflow is not None:
-        words["architecture"] = workflow.architectures
-        words["denoise_strategy"] = {row.name: row.help for row in STRATEGIES.values()}
-    return {
-        name: tuple(f"{value}: {meaning}" for value, meaning in row.items() if meaning)
-        for name, row in words.items()
+        "workflow": {row.name: row.help.partition(";")[0] for row in all_workflows()},
+        "denoise_strategy": {AUTO_STRATEGY: "", **strategies},
+        "write": {name: words for row in rows for name, words in row.writes.items()},
+        "architecture": {name: words for row in rows for name, words in row.architectures.items()},
+        "recipe": {name: "" for row in rows for name in row.recipes},
+        "analysis": {name: "" for row in rows for name in row.analyses},
     }
 
 

@@ -15,8 +15,8 @@ from bids_dtg.cli.parser import (
     add_spellings,
     build_parser,
     find_topic,
-    legal_values,
     overview,
+    values_of,
     with_hyphens,
 )
 from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def action() -> int:
         file = first.get("config_file")
-        configured = read_options(file, legal_values()) if file else {}
+        configured = read_options(file, values_of()) if file else {}
         topic = find_topic({"workflow": DEFAULT, **configured, **first})
         typed = _parse(words, topic, with_file=file is not None)
         ignored = [*typed.pop("ignored", ())]

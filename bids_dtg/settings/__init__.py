@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -551,7 +551,7 @@ def to_toml(settings: Settings) -> str:
 
 
 def read_options(
-    path: Path, choices: Mapping[str, Sequence[str]] = MappingProxyType({})
+    path: Path, choices: Mapping[str, Collection[str]] = MappingProxyType({})
 ) -> dict[str, Any]:
     """Read the options that a TOML file gives.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -100,7 +100,7 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def convert(value: Any, hint: Any, source: str, choices: Sequence[str] | None = None) -> Any:
+def convert(value: Any, hint: Any, source: str, choices: Collection[str] | None = None) -> Any:
     """Convert a plain value to the type of an option.
 
     Parameters
@@ -136,7 +136,7 @@ def convert(value: Any, hint: Any, source: str, choices: Sequence[str] | None = 
         raise SettingsError(f"{source} is {value!r}", expected=expected, remedy=near) from None
 
 
-def _converted(value: Any, kind: Any, source: str, legal: Sequence[str] | None) -> Any:
+def _converted(value: Any, kind: Any, source: str, legal: Collection[str] | None) -> Any:
     """Convert a value to a type; raise ValueError or TypeError where it does not fit."""
     if get_origin(kind) is tuple:
         if isinstance(value, str) or not all(legal is None or item in legal for item in value):
