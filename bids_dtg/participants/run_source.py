@@ -26,7 +26,7 @@ from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header, stream_series
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
-from bids_dtg.notices import NO_MASK, counted
+from bids_dtg.notices import NO_MASK, counted, named
 from bids_dtg.settings import CleaningOptions
 
 Watch = Callable[[int, Stored], None]
@@ -80,11 +80,6 @@ def plan_run(
         )
     is_series = run.bold.name.endswith(PARCEL_SERIES)
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
-    if keep is not None and keep.shape != (header.frames,):
-        raise RunError(
-            f"the mask of frames to keep has {len(keep)} values for {run.bold}",
-            expected=f"{header.frames}, one per frame of the file",
-        )
     tr_seconds, notes = decide_repetition_time(
         *(run.bold, header.time, run.time_sidecar, run.tr_seconds), root=run.root
     )
@@ -317,9 +312,8 @@ def require_parcels(file: Path | str, places: ParcelPlaces, present: NDArray[np.
     """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them."""
     missing = [name for name, there in zip(places.names, present, strict=True) if not there]
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
-        named = f"{', '.join(missing[:5])}{' …' if missing[5:] else ''}"
         raise RunError(
             f"{file} lacks {len(missing)} of the model's {places.number} parcels, or their data: "
-            f"{named}",
+            f"{named(missing)}",
             expected=f"at most {MOST_MISSING:.0%} missing",
         )

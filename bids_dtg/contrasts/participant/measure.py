@@ -243,9 +243,7 @@ class Reader:
             notes=(*source.notes, *of_parcels),
         )
 
-    def courses(
-        self, run: RestRun, most: int, keep: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.float32]:
+    def courses(self, run: RestRun, most: int) -> NDArray[np.float32]:
         """Clean a run and return its time series at the model's voxels, in one pass.
 
         Parameters
@@ -254,8 +252,6 @@ class Reader:
             The run, from `find_runs`.
         most
             Largest number of frames; in a longer run, consecutive frames are averaged.
-        keep
-            As for `measure`.
 
         Returns
         -------
@@ -266,7 +262,7 @@ class Reader:
         TooShortError, RunError
             As for `measure`.
         """
-        source = RunSource.of(run, self.bundle.space, self.places, self.cleaning, keep)
+        source = RunSource.of(run, self.bundle.space, self.places, self.cleaning)
         design = source.planned.design
         voxels = RunVoxels(
             np.zeros((0, self.places.number), np.float32),

@@ -409,13 +409,11 @@ def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
 
 def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
     """Return which frames to keep, from indices or a boolean array."""
-    given = np.asarray(sample_mask)
-    if given.dtype == np.bool_:
-        return given
-    frames = read_bold_header(run.bold).frames
+    given, frames = np.asarray(sample_mask), read_bold_header(run.bold).frames
     keep = np.zeros(frames, bool)
     try:
-        keep[given.astype(np.intp, casting="same_kind")] = True
+        index = given if given.dtype == np.bool_ else given.astype(np.intp, casting="same_kind")
+        keep[index] = True
     except (IndexError, TypeError) as err:
         raise ValueError(f"sample_mask has invalid indices of {frames} frames: {err}") from err
     return keep
