@@ -10,15 +10,7 @@ from bids_dtg.contrasts.participant.outputs import WRITES
 from bids_dtg.contrasts.plan import RECIPES
 from bids_dtg.settings import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
-from bids_dtg.workflows import (
-    OF_RUNS,
-    Analysis,
-    FeatureKind,
-    Simulation,
-    Workflow,
-    constant,
-    later,
-)
+from bids_dtg.workflows import OF_RUNS, Analysis, FeatureKind, Simulation, Workflow, constant, later
 
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.
 FEATURES = (

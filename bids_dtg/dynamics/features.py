@@ -12,11 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.measures import (
-    connectivity,
-    low_power,
-    zero_crossings,
-)
+from bids_dtg.dynamics.measures import connectivity, low_power, zero_crossings
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.stats.correlation import correlation
 

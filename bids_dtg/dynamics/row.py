@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING
 from bids_dtg.dynamics.bundle.kind import LINEAR, NETWORK
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.statistics.analyses import ANALYSES
-from bids_dtg.workflows import (
-    OF_RUNS,
-    Analysis,
-    FeatureKind,
-    Simulation,
-    Workflow,
-    constant,
-    later,
-)
+from bids_dtg.workflows import OF_RUNS, Analysis, FeatureKind, Simulation, Workflow, constant, later
 
 if TYPE_CHECKING:
     import argparse

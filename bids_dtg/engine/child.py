@@ -23,12 +23,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, NoReturn
 
-from bids_dtg.engine.machine import (
-    THREAD_VARIABLES,
-    WAIT_VARIABLES,
-    end_with_parent,
-    wait_asleep,
-)
+from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES, end_with_parent, wait_asleep
 
 # How long a process may take to end, and the time between two requests to end. The request is
 # repeated because Python drops what a signal handler raises while an object is being deleted.

@@ -9,12 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from bids_dtg.errors import (
-    DatasetError,
-    ForeignFileError,
-    OutputError,
-    SettingsError,
-)
+from bids_dtg.errors import DatasetError, ForeignFileError, OutputError, SettingsError
 from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, reading
 from bids_dtg.files.locks import Locks

@@ -11,13 +11,7 @@ from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import is_stub, read_json_object
-from bids_dtg.files.names import (
-    BidsName,
-    build_name,
-    parse_name,
-    participant_folder,
-    same_label,
-)
+from bids_dtg.files.names import BidsName, build_name, parse_name, participant_folder, same_label
 from bids_dtg.files.text import read_json
 
 # A longer time was not given in seconds.

@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import (
-    NiftiHeader,
-    read_header,
-    read_single,
-    require_one_form,
-)
+from bids_dtg.imaging.nifti import NiftiHeader, read_header, read_single, require_one_form
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
     LatticeSampling,

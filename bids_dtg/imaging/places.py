@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, UnusableMapError
 from bids_dtg.imaging.grid import Grid, apply_affine
-from bids_dtg.imaging.nifti import (
-    encode,
-    encode_integers,
-    make_header,
-    reading_image,
-)
+from bids_dtg.imaging.nifti import encode, encode_integers, make_header, reading_image
 from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling
 
 _NONE = -1

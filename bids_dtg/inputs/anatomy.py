@@ -24,11 +24,7 @@ from bids_dtg.files.foreign import matching, require_contents
 from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import IMAGES, T1W, NamedFile, TransformFile, having, named_files
 from bids_dtg.inputs.studies import Study, person_folders
-from bids_dtg.inputs.templateflow import (
-    TemplateFlow,
-    TransformMissingError,
-    TransformPlannedError,
-)
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
 
 USUAL_TEMPLATE = "MNI152NLin2009cAsym"  # fMRIPrep's default output space
 _TRANSFORMS = (".h5", ".txt", ".tfm")

@@ -29,12 +29,7 @@ from bids_dtg.inputs.run import (
     without_joins,
 )
 from bids_dtg.inputs.selection import Selection, narrow
-from bids_dtg.inputs.space_choice import (
-    Choice,
-    SpaceRule,
-    choose_version,
-    of_space,
-)
+from bids_dtg.inputs.space_choice import Choice, SpaceRule, choose_version, of_space
 from bids_dtg.inputs.studies import STUDIES, Study, person_folders
 from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType

@@ -22,11 +22,7 @@ from bids_dtg.inputs.run import (
     belongs_to,
     having,
 )
-from bids_dtg.inputs.templateflow import (
-    TemplateFlow,
-    TransformMissingError,
-    TransformPlannedError,
-)
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
 
 # Entities by which `--space` names CIFTI parcels.
 _NAMING = ("seg", "atlas")

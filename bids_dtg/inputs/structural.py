@@ -17,13 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.files.foreign import (
-    matching,
-    open_foreign,
-    parse_table,
-    read_text,
-    reading,
-)
+from bids_dtg.files.foreign import matching, open_foreign, parse_table, read_text, reading
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.regions import is_number, read_numbers
 from bids_dtg.inputs.dataset import MOUNT_REMINDER

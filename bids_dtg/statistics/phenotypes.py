@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bids_dtg.cohort.features import (
-    FeatureSource,
-    find_features,
-    print_plan,
-)
+from bids_dtg.cohort.features import FeatureSource, find_features, print_plan
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable, interval_of

@@ -14,10 +14,7 @@ from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.cohort.known_people import EXCLUDED, with_copies
 from bids_dtg.cohort.result_folder import BUNDLE, MODEL, ResultFolder
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.analyses.roi_maps import (
-    maps_in_words,
-    parcel_template,
-)
+from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, parcel_template
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
@@ -25,12 +22,7 @@ from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import CHECKPOINTS
-from bids_dtg.errors import (
-    DatasetError,
-    DtgError,
-    RunError,
-    SettingsError,
-)
+from bids_dtg.errors import DatasetError, DtgError, RunError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import Families, read_families

@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.fit import (
-    check_fit,
-    mean_prediction,
-    recentred,
-    write_fitted,
-)
+from bids_dtg.contrasts.analyses.fit import check_fit, mean_prediction, recentred, write_fitted
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read

@@ -16,11 +16,7 @@ from bids_dtg.bundles.people import (
 from bids_dtg.cohort.known_people import RELATED, TRAINED, TUNED, labels_alone, say_left_out
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.registry import (
-    canonical_name,
-    published_id,
-    published_names,
-)
+from bids_dtg.contrasts.bundle.registry import canonical_name, published_id, published_names
 from bids_dtg.errors import DtgError
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.dataset import own_name

@@ -16,12 +16,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.panels.presentation import PRESENTATION, dataset_words
 from bids_dtg.contrasts.participant.model import bytes_needed, obtain_bundle
-from bids_dtg.contrasts.participant.outputs import (
-    REGIONS,
-    USUAL,
-    WRITES,
-    in_words,
-)
+from bids_dtg.contrasts.participant.outputs import REGIONS, USUAL, WRITES, in_words
 from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.machine import divide, map_device
@@ -32,11 +27,7 @@ from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
-from bids_dtg.imaging.surfaces.parcel_series import (
-    SeriesHeader,
-    read_frame,
-    read_series_header,
-)
+from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_frame, read_series_header
 from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import atlas_datasets
 from bids_dtg.inputs.run import PARCELS, RestRun

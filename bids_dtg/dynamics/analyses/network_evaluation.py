@@ -38,13 +38,7 @@ from bids_dtg.dynamics.judging.predictions import (
     score_row,
 )
 from bids_dtg.dynamics.judging.predictive import CHECKS, OUTSIDE_P, check_person, summarise
-from bids_dtg.dynamics.linear import (
-    FIXED,
-    GroupSums,
-    LinearModel,
-    Shrinkage,
-    covariances_of,
-)
+from bids_dtg.dynamics.linear import FIXED, GroupSums, LinearModel, Shrinkage, covariances_of
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate

@@ -21,13 +21,7 @@ from bids_dtg.files.regions import SERIES
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import (
-    Flag,
-    model_name,
-    model_notice,
-    notes_in_sidecars,
-    stands_on,
-)
+from bids_dtg.report.flags import Flag, model_name, model_notice, notes_in_sidecars, stands_on
 from bids_dtg.report.methods import MethodsWords, averaged_within, fitted_to, parcel_methods
 from bids_dtg.report.panels import notes_on_lost, parcels_in_words
 from bids_dtg.settings import OutputOptions
