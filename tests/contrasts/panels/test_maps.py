@@ -54,12 +54,12 @@ def cards_of(made) -> list[dict]:
     return [card for task in made.facts["tasks"] for card in task["cards"]]
 
 
-def write_half_widths(output) -> None:
+def write_half_widths(output, model: str = MODEL) -> None:
     stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
     name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth_statmap.nii.gz"
     shared = output.root / f"{stem}_stat-z_desc-halfwidth_statmap.json"
     shared.parent.mkdir(exist_ok=True)
-    write_json(shared, {"ModelSHA256": MODEL})
+    write_json(shared, {"ModelSHA256": model})
     for label in LABELS:
         output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
         write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL)
@@ -67,6 +67,8 @@ def write_half_widths(output) -> None:
 
 @pytest.mark.slow
 def test_half_widths_are_offered_by_the_viewer_and_explained_on_the_page(output):
+    assert "half-width of" not in write_participant_report(output, "01", {}).read_text()
+    write_half_widths(output, model="cd" * 32)  # of another model
     assert "half-width of" not in write_participant_report(output, "01", {}).read_text()
     write_half_widths(output)
     made = section(output)
