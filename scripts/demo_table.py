@@ -35,12 +35,7 @@ from bids_dtg.contrasts.judging.scores import (
     score_maps,
     with_derived,
 )
-from bids_dtg.contrasts.judging.tables import (
-    MODEL_COLUMNS,
-    comparison_rows,
-    records,
-    summary_row,
-)
+from bids_dtg.contrasts.judging.tables import MODEL_COLUMNS, comparison_rows, records, summary_row
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import safetensors.numpy
-from tiny_bundle import (
-    TINY_AFFINE,
-    TINY_SHAPE,
-    forge,
-    maps_card,
-    tiny_masks,
-    tiny_network,
-)
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, forge, maps_card, tiny_masks, tiny_network
 
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR

@@ -10,12 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.parcels import (
-    ParcelSeries,
-    fisher_z,
-    mean_edges,
-    parcel_series,
-)
+from bids_dtg.connectome.parcels import ParcelSeries, fisher_z, mean_edges, parcel_series
 
 FRAMES, VOXELS, PARCELS = 80, 60, 5
 PARCEL = np.sort(np.arange(VOXELS) % PARCELS)

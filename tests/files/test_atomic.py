@@ -13,11 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.errors import OutputError
-from bids_dtg.files.atomic import (
-    remove_stale_temporaries,
-    temporary_name,
-    write_atomic,
-)
+from bids_dtg.files.atomic import remove_stale_temporaries, temporary_name, write_atomic
 from bids_dtg.files.text import write_json, write_tsv
 
 

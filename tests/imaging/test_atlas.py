@@ -11,12 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.imaging.atlas import (
-    Atlas,
-    find_atlas,
-    region_means,
-    region_voxels,
-)
+from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces

@@ -10,10 +10,7 @@ from scipy.ndimage import map_coordinates
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.sampling import (
-    LatticeSampling,
-    LinearSampling,
-)
+from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling
 from bids_dtg.imaging.splines import CubicSampling
 
 AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])

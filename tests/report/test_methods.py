@@ -15,12 +15,7 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.panels.presentation import methods_of
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
-from bids_dtg.report.methods import (
-    LAST_METHODS,
-    find_methods,
-    methods_text,
-    write_all_methods,
-)
+from bids_dtg.report.methods import LAST_METHODS, find_methods, methods_text, write_all_methods
 from bids_dtg.settings import CleaningOptions, OutputOptions
 from bids_dtg.version import __version__
 

@@ -20,14 +20,7 @@ from bids_dtg.files.regions import (
     read_series,
 )
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels import (
-    CARPET,
-    COVERAGE,
-    arrange,
-    draw_between,
-    notes_on_lost,
-    read_of,
-)
+from bids_dtg.report.panels import CARPET, COVERAGE, arrange, draw_between, notes_on_lost, read_of
 from bids_dtg.report.pictures import SIGNED
 
 NAMES = ("LH_Default_1", "LH_Vis_1", "RH_Vis_1")

@@ -7,11 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 
-from bids_dtg.stats.embedding import (
-    distances,
-    principal_components,
-    silhouettes,
-)
+from bids_dtg.stats.embedding import distances, principal_components, silhouettes
 from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.stats.prediction import products
 

@@ -7,12 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.stats.map_checks import (
-    LEAST_PEOPLE,
-    check_maps,
-    judge_person,
-    own_figures,
-)
+from bids_dtg.stats.map_checks import LEAST_PEOPLE, check_maps, judge_person, own_figures
 
 PEOPLE = 8
 

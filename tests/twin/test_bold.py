@@ -8,13 +8,7 @@ import torch
 from nilearn.glm.first_level.hemodynamic_models import compute_regressor, glover_hrf
 from twin_runs import a_run, a_task, answered_by
 
-from bids_dtg.twin.bold import (
-    bold_targets,
-    fit_bold,
-    performed_responses,
-    predict_bold,
-    responses,
-)
+from bids_dtg.twin.bold import bold_targets, fit_bold, performed_responses, predict_bold, responses
 from bids_dtg.twin.bold_runs import BoldRun, convolved
 from bids_dtg.twin.network import HyperNetwork, LowRank, Sizes, perform, states
 from bids_dtg.twin.trial_series import STEP_SECONDS, stack_people

@@ -8,15 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_job import (
-    FRAMES,
-    REGIONS,
-    NetworkJob,
-    network_bold,
-    slabs,
-    weights,
-    write_core,
-)
+from network_job import FRAMES, REGIONS, NetworkJob, network_bold, slabs, weights, write_core
 from tiny_job import read_table, tree
 from tiny_network import write_tiny_network
 

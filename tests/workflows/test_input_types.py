@@ -10,12 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset, make_image
-from study_folders import (
-    add_hcp_run,
-    add_ukb_run,
-    add_xcpd_run,
-    write_outliers,
-)
+from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run, write_outliers
 from tiny_bundle import TINY_AFFINE, write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest, read_table, tiny_bold
 

@@ -6,13 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from bids_check import validate
-from cifti_people import (
-    CONTRASTS,
-    LABELS,
-    ParcelCohort,
-    parcels_axis,
-    save_series,
-)
+from cifti_people import CONTRASTS, LABELS, ParcelCohort, parcels_axis, save_series
 from given import sets
 from study_folders import write_outliers
 from tiny_job import read_table, tree

@@ -16,11 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fmriprep_dataset import (
-    confound_columns,
-    make_image,
-    write_confounds,
-)
+from fmriprep_dataset import confound_columns, make_image, write_confounds
 
 import bids_dtg
 from bids_dtg.cleaning.noise_components import find_component_files

@@ -11,10 +11,7 @@ import pytest
 import safetensors.numpy
 from tiny_bundle import extend_bundle, forge, tiny_masks, write_tiny_bundle
 
-from bids_dtg.contrasts.bundle.arrays import (
-    from_steps,
-    to_steps,
-)
+from bids_dtg.contrasts.bundle.arrays import from_steps, to_steps
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.part import HALF_WIDTH_FILE, MEAN_FILE, OFFSET_FILE, Recentring
 from bids_dtg.contrasts.half_width import HalfWidths

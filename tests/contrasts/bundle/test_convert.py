@@ -7,10 +7,7 @@ import torch
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.contrasts.bundle.convert import (
-    convert_checkpoint,
-    read_contrasts,
-)
+from bids_dtg.contrasts.bundle.convert import convert_checkpoint, read_contrasts
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError

@@ -17,11 +17,7 @@ from tiny_kinds import (
 )
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.kinds import (
-    ATTENTION_UNET,
-    LINEAR,
-    find_kind,
-)
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR, find_kind
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.errors import BundleError, SettingsError

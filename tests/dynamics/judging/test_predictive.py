@@ -6,20 +6,9 @@ import numpy as np
 import pytest
 from tiny_network import chance_networks
 
-from bids_dtg.dynamics.judging.predictive import (
-    CHECKS,
-    check_person,
-    predictive_p,
-    summarise,
-)
+from bids_dtg.dynamics.judging.predictive import CHECKS, check_person, predictive_p, summarise
 from bids_dtg.dynamics.linear import LagCovariances, yule_walker
-from bids_dtg.dynamics.measures import (
-    connectivity,
-    fc_fit,
-    fcd_shares,
-    ks_distance,
-    zero_crossings,
-)
+from bids_dtg.dynamics.measures import connectivity, fc_fit, fcd_shares, ks_distance, zero_crossings
 
 PROCESS = yule_walker(LagCovariances.of(chance_networks().series[0]).values, 1)
 

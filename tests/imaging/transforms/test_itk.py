@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from itk_files import (
-    affine_part,
-    field_part,
-    itk_text,
-    write_composite,
-    write_text,
-)
+from itk_files import affine_part, field_part, itk_text, write_composite, write_text
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.transforms import DisplacementField, map_points, read_transforms

@@ -10,12 +10,7 @@ from scipy.integrate import quad
 from sklearn.metrics import brier_score_loss
 from twin_runs import a_run, slow_and_quick, stack_people
 
-from bids_dtg.twin.judging.scores import (
-    choice_agreement,
-    outcome_brier,
-    outcome_shares,
-    rt_crps,
-)
+from bids_dtg.twin.judging.scores import choice_agreement, outcome_brier, outcome_shares, rt_crps
 
 SECONDS = 0.03 + 0.08 * np.arange(25)  # of steps since the onset
 FEW = settings(max_examples=20)

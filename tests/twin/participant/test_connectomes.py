@@ -8,15 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from given import split
-from tiny_twins import (
-    LABELS,
-    PARCELS,
-    arguments,
-    edges,
-    write_average,
-    write_sets,
-    write_twins,
-)
+from tiny_twins import LABELS, PARCELS, arguments, edges, write_average, write_sets, write_twins
 
 from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError

@@ -26,11 +26,7 @@ from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.people import TwinPeople
-from bids_dtg.twin.participant.task_bold import (
-    encode_task_bold,
-    read_task_bold,
-    task_bold_sidecar,
-)
+from bids_dtg.twin.participant.task_bold import encode_task_bold, read_task_bold, task_bold_sidecar
 
 TASKS = ("hammerAP", "stroopAP")
 NAMES = ("amygdala", "motor")

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.contrasts.analyses.overview import (
-    OUTLIER_Z,
-    measured,
-    robust_z,
-    write_group_page,
-)
+from bids_dtg.contrasts.analyses.overview import OUTLIER_Z, measured, robust_z, write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 

@@ -15,9 +15,7 @@ from tiny_bundle import extend_bundle, write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest
 
 from bids_dtg.contrasts.half_width import HalfWidths
-from bids_dtg.contrasts.participant.outputs.surfaces import (
-    check_surfaces,
-)
+from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.surfaces.cifti import CORTEX, standard_grayordinates
