@@ -9,8 +9,7 @@ Running work:
 
 Processes and resources:
 
-- `child`: how child processes start, handle signals and end; a service that answers requests
-  in the background
+- `child`: how child processes start, handle signals and end
 - `machine`: cores and memory that a container or scheduler leaves this process; the number of
   parallel processes and threads; the device that computes (CPU, or a GPU that PyTorch can use)
 """

@@ -1,29 +1,22 @@
-"""Child processes: how they start, which signals they handle, how they end.
-
-Most are Python workers, forked or spawned. A `Service` is a separate program that shares no threads
-with this one: it reads one request per line, as JSON, and answers each with an error or null.
-"""
+"""Child processes: how they start, which signals they handle, how they end."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES, end_with_parent, wait_asleep
+from bids_dtg.engine.machine import end_with_parent, wait_asleep
 
 # How long a process may take to end, and the time between two requests to end. The request is
 # repeated because Python drops what a signal handler raises while an object is being deleted.
@@ -163,96 +156,3 @@ def describe_end(exit_code: int | None) -> str:
         return f"it ended with exit code {exit_code}"
     name = signal.Signals(-exit_code).name
     return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-
-
-# How long the service may take to end once it has no more requests.
-_LEAVE_SECONDS = 10.0
-
-
-class Service:
-    """Sends requests to a program in the background, one at a time.
-
-    `begin` starts the program, so that it is ready for the first request. It is started again if
-    it dies.
-
-    Parameters
-    ----------
-    command
-        Command line that runs the program.
-    answered
-        Called from another thread with the label of each request, and why it failed, or None.
-    """
-
-    def __init__(self, command: Sequence[str], answered: Callable[[str, str | None], None]) -> None:
-        self._command, self._answered = command, answered
-        self._thread = ThreadPoolExecutor(1, "service")
-        self._requests: list[Future[None]] = []
-        self._given_up = False
-        self._process: subprocess.Popen[str] | None = None
-
-    @property
-    def waiting(self) -> int:
-        """Number of requests that have not yet been sent to the program."""
-        return sum(not (request.running() or request.done()) for request in self._requests)
-
-    def begin(self) -> None:
-        """Start the program; if that fails, the answer to the first request reports it."""
-        with suppress(OSError):
-            self._process = self._start()
-
-    def request(self, label: str, content: Mapping[str, Any]) -> None:
-        """Queue a request; requests are answered in order."""
-        self._requests.append(self._thread.submit(self._answer, label, content))
-
-    def close(self, *, at_once: bool = False) -> None:
-        """Wait for the answers, or discard them if `at_once`; end the program."""
-        self._given_up = at_once
-        # A program that never got a request would first finish its preparation.
-        if self._process is not None and (at_once or not self._requests):
-            self._process.kill()
-        self._thread.shutdown(cancel_futures=at_once)
-        self._end()
-
-    def _answer(self, label: str, content: Mapping[str, Any]) -> None:
-        error = self._ask(content)
-        if not self._given_up:
-            self._answered(label, error)
-
-    def _ask(self, content: Mapping[str, Any]) -> str | None:
-        try:
-            process = self._process = self._process or self._start()
-        except OSError as err:
-            return str(err)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(BrokenPipeError):  # it has ended; the read below returns nothing
-            process.stdin.write(json.dumps(content) + "\n")
-            process.stdin.flush()
-        if line := process.stdout.readline():
-            error: str | None = json.loads(line)
-            return error
-        self._end()  # the next request starts it again
-        return f"its process died: {describe_end(process.returncode)}"
-
-    def _start(self) -> subprocess.Popen[str]:
-        # One thread, as the cores are busy with other work. A new session, so that Ctrl-C does
-        # not reach it: this process decides when it ends.
-        threads = dict.fromkeys(THREAD_VARIABLES, "1")
-        return subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            env={**WAIT_VARIABLES, **os.environ, **threads, "PYTHONUTF8": "1"},
-            start_new_session=True,
-        )
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(OSError, ValueError, subprocess.TimeoutExpired):
-                process.communicate(timeout=_LEAVE_SECONDS)
-            process.kill()
-            process.wait()

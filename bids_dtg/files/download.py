@@ -45,12 +45,9 @@ class PinnedFile:
     def is_at(self, path: Path) -> bool:
         """Return whether a file has the pinned content."""
         algorithm, _, expected = self.digest.partition(":")
+        blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
         with path.open("rb") as file:
-            if algorithm == "git":
-                begun = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-                found = hashlib.file_digest(file, lambda: begun)
-            else:
-                found = hashlib.file_digest(file, algorithm)
+            found = hashlib.file_digest(file, (lambda: blob) if algorithm == "git" else algorithm)
         return found.hexdigest() == expected
 
 

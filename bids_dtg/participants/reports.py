@@ -5,11 +5,18 @@ While participants are processed, reports are made one at a time by a process of
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from bids_dtg.engine.child import Service
+from bids_dtg.engine.child import describe_end
+from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import plain_label
@@ -23,12 +30,15 @@ from bids_dtg.report.participant import report_path, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 
+_LEAVE_SECONDS = 10.0  # how long the process may take to end once it has no more requests
+
 
 class Reports:
     """Makes the reports of participants while others are processed.
 
-    Nothing here raises an error once processing has begun; where a report cannot be made,
-    a warning is printed and the results are kept.
+    The process (`bids_dtg.report`) starts at once, so that it is ready for the first request, and
+    again if it dies. Nothing here raises an error once processing has begun; where a report cannot
+    be made, a warning is printed and the results are kept.
 
     Parameters
     ----------
@@ -43,25 +53,32 @@ class Reports:
     def __init__(
         self, output: DerivativeDataset, *, wanted: bool, note: Callable[[str], None]
     ) -> None:
-        self._output, self._note = output, note
+        self._output, self._wanted, self._note = output, wanted, note
         self.failed = 0  # reports that could not be made
-        self._wanted = wanted
-        command = [sys.executable, "-m", "bids_dtg.report", str(output.root)]
-        self._service = Service(command, self._take)
+        self._thread = ThreadPoolExecutor(1, "reports")
+        self._asked: list[Future[None]] = []
+        self._given_up = False
+        self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Reports:
         if self._wanted:
-            self._service.begin()
+            with suppress(OSError):  # the first report fails with it
+                self._process = self._start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for the requested reports and update the index; after an error, give them up."""
-        if kind is not None:
-            self._service.close(at_once=True)
+        self._given_up = kind is not None
+        # A process that was never asked would first finish its preparation.
+        if self._process is not None and (self._given_up or not self._asked):
+            self._process.kill()
+        waiting = sum(not (report.running() or report.done()) for report in self._asked)
+        if waiting and not self._given_up:
+            self._note(f"waiting for {waiting + 1} reports")
+        self._thread.shutdown(cancel_futures=self._given_up)
+        self._end()
+        if self._given_up:
             return
-        if self._service.waiting:
-            self._note(f"waiting for {self._service.waiting + 1} reports")
-        self._service.close(at_once=False)
         try:
             write_index(self._output, wanted=self._wanted)
         except DtgError as err:
@@ -86,13 +103,53 @@ class Reports:
         if not (changed or failures) and report_path(self._output, participant).is_file():
             return
         messages = {failure.what: failure.message for failure in failures}
-        self._service.request(participant, {"participant": participant, "failures": messages})
+        self._asked.append(self._thread.submit(self._make, participant, messages))
 
-    def _take(self, participant: str, error: str | None) -> None:
-        """Count and show a report that could not be made."""
-        if error:
+    def _make(self, participant: str, failures: Mapping[str, str]) -> None:
+        """Have a report made; count and show one that could not be made."""
+        error = self._ask({"participant": participant, "failures": failures})
+        if error and not self._given_up:
             self.failed += 1
             self._note(f"sub-{participant}: warning: no report: {error}")
+
+    def _ask(self, request: Mapping[str, Any]) -> str | None:
+        try:
+            process = self._process = self._process or self._start()
+        except OSError as err:
+            return str(err)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended; the read below returns nothing
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+        if line := process.stdout.readline():
+            error: str | None = json.loads(line)
+            return error
+        self._end()  # the next request starts it again
+        return f"its process died: {describe_end(process.returncode)}"
+
+    def _start(self) -> subprocess.Popen[str]:
+        # One thread, as the cores are busy with other work. A new session, so that Ctrl-C does
+        # not reach it: this process decides when it ends.
+        threads = dict.fromkeys(THREAD_VARIABLES, "1")
+        return subprocess.Popen(
+            [sys.executable, "-m", "bids_dtg.report", str(self._output.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env={**WAIT_VARIABLES, **os.environ, **threads, "PYTHONUTF8": "1"},
+            start_new_session=True,
+        )
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(OSError, ValueError, subprocess.TimeoutExpired):
+                process.communicate(timeout=_LEAVE_SECONDS)
+            process.kill()
+            process.wait()
 
 
 def write_methods(request: CallRequest) -> None:
