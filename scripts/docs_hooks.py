@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.cleaning.strategies import STRATEGIES
+from bids_dtg.cleaning.strategies import SCRUBBING_STD_DVARS, SHORTEST_STRETCH, STRATEGIES
 from bids_dtg.cli.parser import ALIASES, build_parser
 from bids_dtg.settings import OPTIONS
 
@@ -140,7 +140,13 @@ def options_markdown() -> str:
 def strategies_markdown() -> str:
     """Return the table of denoising strategies."""
     lines = ["| `--denoise-strategy` | columns removed | frames removed |", "|---|---|---|"]
-    lines += [f"| `{row.name}` | {row.removes} | {row.drops} |" for row in STRATEGIES.values()]
+    dropped = (
+        f"also frames with FD above `--fd-threshold` or DVARS above {SCRUBBING_STD_DVARS:g}, and "
+        f"stretches of fewer than {SHORTEST_STRETCH} frames between such frames"
+    )
+    for row in STRATEGIES.values():
+        frames = dropped if row.censors else "not in steady state"
+        lines.append(f"| `{row.name}` | {row.removes} | {frames} |")
     return "\n".join(lines)
 
 

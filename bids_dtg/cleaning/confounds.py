@@ -7,7 +7,7 @@ used, as importing it takes longer than all the work done here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.noise_components import find_component_files, read_components
 from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, Strategy, find_strategy
 from bids_dtg.cleaning.table import (
-    EXPANSIONS,
     FD,
     GLOBAL,
     MOTION,
@@ -36,7 +35,7 @@ from bids_dtg.cleaning.table import (
     read_confounds,
 )
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
+from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 
@@ -51,7 +50,7 @@ _ENDS: Mapping[str, tuple[str, ...]] = {
     "basic": ("",),
     "derivatives": ("", "_derivative1"),
     "power2": ("", "_power2"),
-    "full": EXPANSIONS,
+    "full": ("", "_derivative1", "_power2", "_derivative1_power2"),
 }
 # Parts whose columns may be missing: how the names begin, and the note if none exists.
 _MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -75,7 +74,7 @@ class Confounds:
     # fMRIPrep at the start; dummy: by --dummy-scans; fd, dvars: above a threshold; interpolated:
     # filled by XCP-D; isolated: in a short stretch between high-motion frames.
     dropped: Mapping[str, int]
-    decisions: Mapping[str, Any]  # for the sidecar: options as applied, columns with n/a
+    decisions: Mapping[str, Any]  # for the sidecar: options as applied
     notes: tuple[str, ...] = ()  # sentences on anything unusual
     # Time courses (frames, components) of an ICA, and which components (components,) are noise;
     # these are removed first, non-aggressively.
@@ -120,7 +119,6 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     columns = {name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)}
     _require_numbers(columns, (*names, *((FD, STD_DVARS) if row.censors else ())), where)
     values = np.array([columns[name] for name in names], np.float64).reshape(len(names), n_frames).T
-    with_na = _with_gaps(values, names)
     # The first value of a derivative is n/a; it gets the second value.
     values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
     dummy = np.arange(n_frames) < (n_dummy or 0)
@@ -134,7 +132,6 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         path = find_custom_table(options.custom_confounds, run)
         own, own_names = read_custom_table(path, run, n_frames)
         values, names = np.hstack([values, own]), (*names, *own_names)
-        with_na += _with_gaps(own, own_names)
         facts["custom_confounds"] = path.name
     fd, dvars, thresholds = columns[FD], columns[STD_DVARS], row.thresholds(options)
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
@@ -164,7 +161,6 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             "dummy_scans": options.dummy_scans,
             **thresholds,
             **facts,
-            "columns_with_na": with_na,
         },
         notes=tuple(notes),
         mixing=mixing,
@@ -193,18 +189,13 @@ def _names(
     facts: dict[str, Any],
     notes: list[str],
 ) -> tuple[str, ...]:
-    """Choose the columns that a strategy removes, in nilearn's order; add facts and notes.
-
-    Derivatives and squares that the table lacks can be computed from their column.
-    """
+    """Choose the columns that a strategy removes, in nilearn's order; add facts and notes."""
     remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
     if run.confounds is None:
-        by_xcpd = run.bold.name.endswith(PARCEL_SERIES[:2]) or "_desc-denoised" in run.bold.name
         raise RunError(
             f"{run.title} has no confounds table next to {run.bold}",
             expected="…_desc-confounds_timeseries.tsv",
-            remedy="use --input-type xcpd if XCP-D made the series; otherwise " * by_xcpd
-            + f"copy it there, or {remedy}",
+            remedy=f"copy it there, or {remedy}",
         )
     components = compcor_columns(cells, run) if "compcor" in row.parts else ()
     arguments = row.nilearn_arguments(options)
@@ -214,15 +205,15 @@ def _names(
         if part in arguments["strategy"] and not any(name.startswith(beginnings) for name in cells)
     ]
     parts = set(arguments["strategy"]) - (set(lacking) & set(row.optional))
-    bases = {
-        base + end: base
+    own = [
+        base + end
         for part in _BASES
         if part in parts
         for base in _BASES[part]
         for end in _ENDS[arguments[part]]
-    }
-    needed = bases | ({FD: FD, STD_DVARS: STD_DVARS} if row.censors else {})
-    if missing := [name for name, base in needed.items() if not {name, base} & cells.keys()]:
+    ]
+    needed = [*own, *((FD, STD_DVARS) if row.censors else ())]
+    if missing := [name for name in needed if name not in cells]:
         some = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if missing[8:] else "")
         raise RunError(
             f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
@@ -231,17 +222,13 @@ def _names(
         )
     cosines = [name for name in cells if "high_pass" in parts and name.startswith("cosine")]
     facts["gsr"] = options.gsr
-    if lacking:
-        facts["not_in_table"] = lacking
-    if computed := sorted(bases.keys() - cells.keys()):
-        facts["columns_computed"] = computed
     notes += [
         f"The confounds table has {_MAY_LACK[part][1].format(row.name)}"
         for part in lacking
         # With --high-pass, our own cosines replace the table's.
         if part != "high_pass" or options.high_pass is None
     ]
-    return tuple(sorted({*bases, *components, *cosines}))
+    return tuple(sorted({*own, *components, *cosines}))
 
 
 def _require_numbers(
@@ -254,10 +241,6 @@ def _require_numbers(
                 expected="numbers, and n/a in single rows",
                 remedy="rerun fMRIPrep, or choose a --denoise-strategy without it",
             )
-
-
-def _with_gaps(values: NDArray[np.float64], names: Sequence[str]) -> list[str]:
-    return [names[column] for column in np.flatnonzero(np.isnan(values).any(axis=0)).tolist()]
 
 
 def _above(

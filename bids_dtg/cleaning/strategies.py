@@ -55,17 +55,6 @@ class Strategy:
         return "scrub" in self.parts
 
     @property
-    def drops(self) -> str:
-        """The frames that it drops, for the documentation."""
-        if not self.censors:
-            return "not in steady state"
-        return (
-            "also frames with FD above `--fd-threshold` or DVARS above "
-            f"{SCRUBBING_STD_DVARS:g}, and stretches of fewer than {SHORTEST_STRETCH} frames "
-            "between such frames"
-        )
-
-    @property
     def help(self) -> str:
         """What it does, for ``--help``."""
         return self.removes + (", and censoring by FD and DVARS" if self.censors else "")

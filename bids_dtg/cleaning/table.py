@@ -1,4 +1,4 @@
-"""The confounds table and its JSON file, as fMRIPrep has written them since 1.2."""
+"""The confounds table and its JSON file, as fMRIPrep has written them since 1.4."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ _NOT_KNOWN = ("", "n/a", "na", "nan")
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
 GLOBAL = "global_signal"
-# Endings of the columns that fMRIPrep has derived from each column since 1.4.
-EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
 
 
 def read_cells(
@@ -106,11 +104,7 @@ def read_confounds(path: Path, run: RestRun, n_frames: int, *, components: bool 
 
 
 def read_column(cells: Cells, name: str, where: str) -> Column | None:
-    """Return the numbers of a column; None if the table lacks it.
-
-    fMRIPrep before 1.4 wrote neither derivatives nor squares, so they are computed: a derivative is
-    the difference from the previous frame (n/a in the first one), and a power is the square of the
-    column or of its derivative.
+    """Return the numbers of a column, NaN for n/a; None if the table lacks it.
 
     Parameters
     ----------
@@ -126,28 +120,25 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
 
     Examples
     --------
-    >>> read_column({"csf": ("n/a", "1.5", "3")}, "csf_derivative1_power2", "")
-    array([ nan,  nan, 2.25])
+    >>> read_column({"csf": ("n/a", "1.5", "3")}, "csf", "")
+    array([nan, 1.5, 3. ])
     """
-    base = name if name in cells else re.sub(r"(_derivative1)?(_power2)?$", "", name)
-    if base not in cells:
+    if name not in cells:
         return None
-    values = np.full(len(cells[base]), np.nan)
-    for row, cell in enumerate(word.strip() for word in cells[base]):
+    values = np.full(len(cells[name]), np.nan)
+    for row, cell in enumerate(word.strip() for word in cells[name]):
         if cell.lower() in _NOT_KNOWN:
             continue
         number = plain_number(cell)
         if number is None or not abs(number) <= _LARGEST:
             shown = cell if len(cell) <= _LONGEST_CELL else f"{cell[:_LONGEST_CELL]}…"
             raise RunError(
-                f"{where} has {shown!r} in row {row + 1} of column {base}",
+                f"{where} has {shown!r} in row {row + 1} of column {name}",
                 expected=f"numbers up to {_LARGEST:g}, or n/a",
                 remedy="copy the table again, rerun fMRIPrep, or correct the column",
             )
         values[row] = number
-    if base != name and "_derivative1" in name:
-        values = np.concatenate([[np.nan], np.diff(values)])
-    return values**2 if base != name and name.endswith("_power2") else values
+    return values
 
 
 def flagged_frames(cells: Cells, n_frames: int, where: str) -> NDArray[np.bool_]:
@@ -196,8 +187,7 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
     """Return the names of the components of anatomical CompCor in the combined mask.
 
     fMRIPrep 1.4 to 20.2 numbers the components of three masks consecutively, and its JSON file
-    gives the mask of each. Since 21.0, components of single masks have different names. Before
-    1.4, which can be recognised by the lack of derivatives, there was only one mask.
+    gives the mask of each. Since 21.0, components of single masks have different names.
 
     Raises
     ------
@@ -212,7 +202,7 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
     if all(masks.get(name) for name in names):
         combined = tuple(name for name in names if masks[name] == _COMBINED)
     else:
-        combined = names if apart or not any(n.endswith(EXPANSIONS[1:]) for n in cells) else ()
+        combined = names if apart else ()
     if not combined:
         raise RunError(
             f"sub-{run.participant}: {run.confounds} has {len(names)} columns of anatomical "
