@@ -108,7 +108,12 @@ class TemporalDesign:
             kept = np.asarray(mixing, np.float64)[keep]
             kept = kept - kept.mean(axis=0)
             courses, weights = kept[:, noise], np.linalg.pinv(kept)[noise]
-        _require_dof(frames_kept, basis.shape[1], filtering.shape[1], courses.shape[1])
+        removed = basis.shape[1] + courses.shape[1]
+        if frames_kept < (least := removed + 1 + LEAST_DOF):
+            raise ValueError(
+                f"{frames_kept} frames are kept, too few for {removed} columns and an intercept: "
+                f"at least {least}"
+            )
         intercept = np.full((frames_kept, 1), frames_kept**-0.5)
         label = np.asarray(names, dtype=object)
         columns = {
@@ -349,20 +354,6 @@ def _fill_and_centre(
     norms = np.linalg.norm(scaled, axis=0)
     filled: NDArray[np.bool_] = ~np.all(finite, axis=0)
     return scaled / np.where(constant, 1.0, norms), filled, constant
-
-
-def _require_dof(frames: int, columns: int, filtering: int, noise: int) -> None:
-    least = columns + noise + 1 + LEAST_DOF
-    if frames >= least:
-        return
-    parts = {
-        "confound columns": columns - filtering,
-        "columns of frequencies to remove": filtering,
-        "noise components": noise,
-    }
-    columns_of = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
-    needed = f"{columns_of} and an intercept" if columns_of else "an intercept"
-    raise ValueError(f"{frames} frames are kept, too few for {needed}: at least {least}")
 
 
 def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:

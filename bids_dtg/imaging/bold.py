@@ -22,14 +22,11 @@ from bids_dtg.imaging.nifti import (
     read_header,
 )
 from bids_dtg.imaging.sampling import Sampling
-from bids_dtg.inputs.dataset import writes_wrong_times
 
 # Seconds per unit of a header; a number without a unit may be in any of them.
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 # A sidecar and a header that differ by more than this fraction do not describe the same run.
-_LARGEST_DIFFERENCE = 0.05
-# A larger difference is more than rounding, and is noted.
-_ROUNDING_SECONDS = 1e-3
+_LARGEST_DIFFERENCE = 0.05 * (1 + 1e-6)  # as header values are rounded
 
 # The reader runs ahead by eleven blocks of this size (about 45 frames of int16 at 2 mm), so that it
 # continues while 64 frames are summed. Memory is bounded for any size and type of frame.
@@ -50,8 +47,7 @@ def read_bold_header(path: Path) -> NiftiHeader:
     Raises
     ------
     RunError
-        As for `read_header`; also if its sizes are not those of a run, or an uncompressed file is
-        shorter than its header says.
+        As for `read_header`; also if its sizes are not those of a run.
     """
     header = read_header(path)
     if len(header.shape) != 4 or header.shape[3] < 2:
@@ -59,10 +55,6 @@ def read_bold_header(path: Path) -> NiftiHeader:
             f"{path} has sizes {' x '.join(map(str, header.shape))}",
             expected="a 4-D BOLD run of at least two frames",
         )
-    if not path.name.endswith(".gz"):
-        held = max(0, path.stat().st_size - header.offset)
-        if held < header.frames * header.frame_bytes:
-            raise _truncated(header, held)
     return header
 
 
@@ -71,7 +63,6 @@ def decide_repetition_time(
     time: tuple[float, str | None],
     sidecar: Path | None,
     stated: float | None,
-    root: Path | None = None,
 ) -> tuple[float, tuple[str, ...]]:
     """Decide the repetition time of a run from its sidecar and the header of its file.
 
@@ -85,8 +76,6 @@ def decide_repetition_time(
         The sidecar that states the time, for messages; None if there is none.
     stated
         RepetitionTime of that sidecar, in seconds; None if there is none.
-    root
-        The dataset of the file, from which the program that wrote it is known; None if unknown.
 
     Returns
     -------
@@ -98,8 +87,8 @@ def decide_repetition_time(
     Raises
     ------
     RunError
-        Neither states it, it is longer than 20 s, or the two differ by more than 5 % and the
-        program that wrote the header is not known for this mistake.
+        Neither states it, it is longer than 20 s, or the two differ by more than 5 % and not by a
+        mistake that releases of fMRIPrep, NiBabies, XCP-D and fMRIPost are known for.
 
     Examples
     --------
@@ -109,15 +98,15 @@ def decide_repetition_time(
     value, unit = time
     words = f"{value:g} {unit or 'without a unit'}"
     # Header values are float32, so 0.72 reads as 0.7200000286.
-    header = round(value * _SECONDS.get(unit or "s", math.nan), 6)
+    readings = [round(value * each, 6) for name, each in _SECONDS.items() if unit in (None, name)]
     # Programs that do not know the time write 0, or 1 without a unit.
-    is_known = 0 < header < math.inf and time != (1, None)
-    if stated is None and not is_known:
+    known = [seconds for seconds in readings if 0 < seconds < math.inf and time != (1, None)]
+    if stated is None and not known:
         raise RunError(
             f"{bold} has no repetition time, neither in sidecars nor in its header ({words})",
             expected="RepetitionTime (seconds) in its JSON sidecar",
         )
-    tr_seconds = header if stated is None else stated
+    tr_seconds = known[0] if stated is None else stated
     if not 0 < tr_seconds <= LONGEST_TR_SECONDS:
         found = f"{sidecar or bold}: RepetitionTime is {tr_seconds:g}"
         if stated is None:
@@ -127,28 +116,23 @@ def decide_repetition_time(
     if stated is None:
         as_seconds = "" if unit else ", which names no unit and was taken as seconds"
         return tr_seconds, (f"No sidecar has a RepetitionTime: the header's {used}{as_seconds}.",)
-    if not is_known:
+    if not known:
         return stated, (f"The header states no repetition time ({words}): the sidecar's {used}.",)
-    readings = [header] if unit else [round(value * factor, 6) for factor in _SECONDS.values()]
-    stored = min(readings, key=lambda seconds: abs(seconds - stated))
-    # The header's value is float32, so the limit needs a small tolerance.
-    if abs(stored - stated) > _LARGEST_DIFFERENCE * stated * (1 + 1e-6):
-        # Known mistakes: a new header states 1 s, or milliseconds are labelled as seconds.
-        is_usual = header == 1 or math.isclose(header, 1e3 * stated, rel_tol=1e-3)
-        if is_usual and root is not None and writes_wrong_times(root):
-            return stated, (
-                f"The sidecar's RepetitionTime {used}; the header has {words}: "
-                "some releases of fMRIPrep, XCP-D and fMRIPost wrote wrong headers.",
-            )
-        raise RunError(
-            f"{sidecar or bold} states a RepetitionTime of {stated:g} s, but the header of "
-            f"{bold} states {words}",
-            expected="the same time between frames, within 5 %",
-            remedy="find out which is right and correct the other",
+    stored = min(known, key=lambda seconds: abs(seconds - stated))
+    if abs(stored - stated) <= _LARGEST_DIFFERENCE * stated:
+        return stated, ()
+    # Known mistakes: a new header states 1 s, or milliseconds are labelled as seconds.
+    if stored == 1 or math.isclose(stored, 1e3 * stated, rel_tol=1e-3):
+        return stated, (
+            f"The sidecar's RepetitionTime {used}; the header has {words}: "
+            "some releases of fMRIPrep, XCP-D and fMRIPost wrote wrong headers.",
         )
-    if abs(stored - stated) > _ROUNDING_SECONDS:
-        return stated, (f"The sidecar's RepetitionTime {used}; the header has {stored:g} s.",)
-    return stated, ()
+    raise RunError(
+        f"{sidecar or bold} states a RepetitionTime of {stated:g} s, but the header of "
+        f"{bold} states {words}",
+        expected="the same time between frames, within 5 %",
+        remedy="find out which is right and correct the other",
+    )
 
 
 def stream_blocks(
@@ -220,7 +204,12 @@ def _fill(
                 block = buffer[: header.frames - done]
                 held = read_exactly(file, block.reshape(-1).view(np.uint8).data)
                 if held < block.nbytes:
-                    raise _truncated(header, done * header.frame_bytes + held)
+                    complete = done + held // header.frame_bytes
+                    raise RunError(
+                        f"{header.path} ends at frame {complete} of {header.frames}",
+                        expected="the whole run",
+                        remedy="fetch or make the file again",
+                    )
                 done += len(block)
                 if done == header.frames:
                     file.read(1)  # reaches the gzip trailer, so that its checksum is verified
@@ -228,14 +217,6 @@ def _fill(
         ready.put(None)
     except BaseException as err:
         ready.put(err)
-
-
-def _truncated(header: NiftiHeader, held: int) -> RunError:
-    return RunError(
-        f"{header.path} ends at frame {held // header.frame_bytes} of {header.frames}",
-        expected="the whole run",
-        remedy="fetch or make the file again",
-    )
 
 
 def stream_voxels(

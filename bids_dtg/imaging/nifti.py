@@ -163,7 +163,7 @@ def read_header(path: Path) -> NiftiHeader:
         header: Any = image.header
         values: Any = image.dataobj
         affine = np.asarray(image.affine, np.float64)
-        qform = header.get_qform() if header["qform_code"] else None
+        forms_differ_mm = _forms_differ(path, header)
     shape, dtype = tuple(map(int, values.shape)), header.get_data_dtype()
     found, expected = "", ""
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
@@ -185,7 +185,7 @@ def read_header(path: Path) -> NiftiHeader:
         inter=float(values.inter),
         offset=int(values.offset),
         time=(float(header["pixdim"][4]), unit),
-        forms_differ_mm=_forms_differ(path, header, qform),
+        forms_differ_mm=forms_differ_mm,
     )
 
 
@@ -207,7 +207,7 @@ def require_one_form(header: NiftiHeader) -> None:
         )
 
 
-def _forms_differ(path: Path, header: Any, qform: NDArray[np.float64] | None) -> float:
+def _forms_differ(path: Path, header: Any) -> float:
     """Return how far sform and qform differ (mm); 0 if they agree or there is only one.
 
     Raises
@@ -216,13 +216,13 @@ def _forms_differ(path: Path, header: Any, qform: NDArray[np.float64] | None) ->
         There is neither, or they contradict each other: they swap left and right, or have the
         same code but put voxels at different positions.
     """
-    sform, s_code = header.get_sform(), int(header["sform_code"])
-    if not s_code and qform is None:
+    (sform, s_code), (qform, q_code) = header.get_sform(coded=True), header.get_qform(coded=True)
+    if sform is None and qform is None:
         raise RunError(
             f"{path} does not state the positions of its voxels (its qform and sform codes are 0)",
             expected="an sform or a qform, without which left and right are unknown",
         )
-    if not s_code or qform is None:
+    if sform is None or qform is None or not np.isfinite(sform).all():
         return 0.0
     shape = np.resize((*header.get_data_shape(), 1), 3)
     corners = apply_affine(sform - qform, np.indices((2, 2, 2)).reshape(3, -1).T * (shape - 1))
@@ -230,11 +230,9 @@ def _forms_differ(path: Path, header: Any, qform: NDArray[np.float64] | None) ->
     if far <= _SHARE_OF_VOXEL * float(np.linalg.norm(sform[:3, :3], axis=0).min()):
         return 0.0
     mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
-    if mirrored or s_code == int(header["qform_code"]):
-        what = "swap left and right" if mirrored else "name the same space"
+    if mirrored or s_code == q_code:
         raise RunError(
-            f"{path} contradicts itself: its sform and qform {what} and put a voxel {far:.3g} mm "
-            "apart",
+            f"{path} contradicts itself: its sform and qform put a voxel {far:.3g} mm apart",
             expected="two forms that agree, or one",
             remedy="find out which is right and set the code of the other to 0",
         )

@@ -36,8 +36,6 @@ _USUAL: Mapping[InputType, tuple[str, ...]] = {
     "xcpd": ("xcp_d", "xcpd", "xcp-d"),
 }
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
-# Reported in `fmriprep` issues 1725 and 3216, `xcp_d` issue 967 and `fmripost-aroma` issue 119.
-_WRONG_TIMES = ("fmriprep", "nibabies", "xcpd", "fmripost")
 _DESCRIPTION = "dataset_description.json"
 _UNREADABLE = {FileNotFoundError: "does not exist", NotADirectoryError: "is not a folder"}
 
@@ -116,15 +114,6 @@ def made_by(description: Mapping[str, Any]) -> InputType | None:
     'xcpd'
     """
     return _package(next(iter(_generators(description)), ""))
-
-
-def writes_wrong_times(root: Path) -> bool:
-    """Return whether the dataset's program is known for wrong repetition times in image headers.
-
-    Some releases wrote them; the repetition times in their sidecars were right.
-    """
-    made = _generators(read_json(root / _DESCRIPTION))
-    return any(_letters(name).startswith(_WRONG_TIMES) for name in made)
 
 
 def own_name(dataset: InputDataset) -> str | None:

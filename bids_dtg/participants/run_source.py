@@ -81,7 +81,7 @@ def plan_run(
     is_series = run.bold.name.endswith(PARCEL_SERIES)
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
-        *(run.bold, header.time, run.time_sidecar, run.tr_seconds), root=run.root
+        run.bold, header.time, run.time_sidecar, run.tr_seconds
     )
     cleaning = resolve(cleaning, "xcpd" if run.cleaned_before else "fmriprep")
     confounds = load_confounds(run, cleaning, n_frames=header.frames)

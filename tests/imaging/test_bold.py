@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import threading
 import zlib
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
@@ -185,11 +184,9 @@ def test_files_that_are_no_images_are_told(tmp_path, content, told):
         (42, np.array([-5], "<i2"), "sizes|cannot be read as NIfTI"),
         (70, np.array([9999], "<i2"), "cannot be read as NIfTI"),
         (70, np.array([32], "<i2"), "values of type complex64.*real numbers"),
-        (108, np.array([1e30], "<f4"), "ends at frame 0"),
         (280, np.full(4, np.nan, "<f4"), "affine"),
         (40, np.array([3, 5, 6, 4], "<i2"), "sizes 5 x 6 x 4.*at least two frames"),
         (40, np.array([4, 5, 6, 4, 1], "<i2"), "sizes 5 x 6 x 4 x 1.*at least two frames"),
-        (40, np.array([4, 5, 6, 4, 24], "<i2"), "ends at frame 23 of 24"),
     ],
 )
 def test_headers_of_no_run_are_told(tmp_path, at, value, told):
@@ -217,9 +214,8 @@ PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6}
 times, units = st.floats(0.05, 20.0), st.sampled_from(list(PER_SECOND))
 
 
-def decide(header: tuple, stated: float | None, root: Path | None = None):
-    sidecar = None if stated is None else SIDECAR
-    return decide_repetition_time(BOLD, header, sidecar, stated, root)
+def decide(header: tuple, stated: float | None):
+    return decide_repetition_time(BOLD, header, None if stated is None else SIDECAR, stated)
 
 
 def words(header: tuple) -> str:
@@ -258,14 +254,13 @@ def test_a_header_alone_is_converted_by_its_unit(tmp_path, tr, unit, seconds):
 @given(seconds=times, unit=units, share=st.floats(-0.049, 0.049))
 def test_sidecar_wins_within_5_percent(seconds, unit, share):
     header = seconds * (1 + share) * PER_SECOND[unit], unit
-    found, notes = decide(header, seconds)
-    assert found == seconds
-    assert bool(notes) == (abs(round(header[0] / PER_SECOND[unit], 6) - seconds) > 1e-3)
+    assert decide(header, seconds) == (seconds, ())
 
 
 @given(seconds=times, unit=units, factor=st.floats(1e-3, 0.949) | st.floats(1.051, 1e4))
 def test_other_times_are_refused_with_both_values_and_files(seconds, unit, factor):
     header = max(seconds * factor, 1e-4) * PER_SECOND[unit], unit
+    assume(abs(factor - 1000) > 2 and round(seconds * factor, 6) != 1)
     with pytest.raises(RunError) as caught:
         decide(header, seconds)
     for part in (f"{SIDECAR} states a RepetitionTime of {seconds:g} s", str(BOLD), words(header)):
@@ -275,29 +270,18 @@ def test_other_times_are_refused_with_both_values_and_files(seconds, unit, facto
 # fmriprep 1725 (until March 2022), fmriprep 3216, xcp_d 967, fmripost-aroma 119; NiBabies shares
 # the code of the first two.
 @pytest.mark.parametrize(
-    "made",
+    ("header", "stated"),
     [
-        {"GeneratedBy": [{"Name": "fMRIPrep", "Version": "20.2.7"}]},
-        {"GeneratedBy": [{"Name": "wrapper"}, {"Name": "NiBabies"}]},
-        {"GeneratedBy": [{"Name": "fMRIPost-AROMA"}]},
-        {"PipelineDescription": {"Name": "fMRIPrep"}},
-    ],
-    ids=str,
-)
-def test_headers_that_a_program_wrote_wrong_give_way_to_the_sidecar(tmp_path, made):
-    (tmp_path / "dataset_description.json").write_text(json.dumps(made))
-    for header, stated in (
         ((1000.0, "s"), 1.0),
         ((float(np.float32(735.0)), "s"), 0.735),
         ((1.0, "s"), 2.0),
         ((1000.0, "ms"), 2.0),
-    ):
-        found, (note,) = decide(header, stated, tmp_path)
-        assert found == stated
-        assert f"({stated:g} s) was used; the header has {words(header)}: some releases" in note
-    for header in ((3.0, "s"), (1.001, "s"), (1950.0, "s")):
-        with pytest.raises(RunError, match="the same time between frames, within 5 %"):
-            decide(header, 2.0, tmp_path)
+    ],
+)
+def test_headers_that_programs_wrote_wrong_give_way_to_the_sidecar(header, stated):
+    found, (note,) = decide(header, stated)
+    assert found == stated
+    assert f"({stated:g} s) was used; the header has {words(header)}: some releases" in note
 
 
 @given(seconds=times, unit=units)

@@ -66,9 +66,9 @@ def test_the_sform_is_used_where_it_has_a_code(
 @pytest.mark.parametrize(
     ("sform", "s_code", "qform", "q_code", "fact"),
     [
-        (AFFINE, 4, MIRRORED, 4, "swap left and right"),
-        (AFFINE, 4, MIRRORED, 1, "swap left and right"),
-        (AFFINE, 1, moved(30), 1, r"name the same space and put a voxel 30 mm apart"),
+        (AFFINE, 4, MIRRORED, 4, "contradicts itself"),
+        (AFFINE, 4, MIRRORED, 1, "contradicts itself"),
+        (AFFINE, 1, moved(30), 1, "its sform and qform put a voxel 30 mm apart"),
         (AFFINE, 0, AFFINE, 0, "does not state the positions of its voxels"),
     ],
 )

@@ -163,8 +163,8 @@ def test_aroma_is_nilearn_s_preset_on_an_image_denoised_non_aggressively(spoilt)
     [
         (
             "--denoise-strategy scrubbing --low-pass 0.05 --fd-threshold 0.12",
-            r"cannot be cleaned: 144 frames are kept, too few for 143 columns of frequencies to "
-            r"remove and an intercept: at least 147\. .*a wider band or less censoring",
+            r"cannot be cleaned: 144 frames are kept, too few for 143 columns and "
+            r"an intercept: at least 147\. .*a wider band or less censoring",
         ),
     ],
 )

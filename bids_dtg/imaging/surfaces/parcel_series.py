@@ -19,6 +19,7 @@ from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
 
 _cifti: Any = nib.cifti2  # nibabel has no types
 DENSE, TABLE = ".dtseries.nii", ".tsv"
+_FRAMES = 64  # number of frames in a block
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,29 +75,27 @@ def read_series_header(path: Path) -> SeriesHeader:
     if path.name.endswith(TABLE):
         with reading(path, RunError):
             series = read_series(path)
-        frames, found = series.values.shape[1], "a table"
+        frames = series.values.shape[1]
         header = SeriesHeader(path, frames, (0.0, None), ParcelPlaces(series.names))
     else:
         with reading_image(path, as_what=" as a series of parcels or grayordinates (CIFTI)"):
             time, axis, _ = read_cifti(path)
-            is_series = isinstance(time, _cifti.SeriesAxis)
-            frames, found = len(time) if is_series else 0, f"a {type(time).__name__}"
-            step = (
-                (float(time.step), "s" if time.unit == "SECOND" else "Hz")
-                if is_series
-                else (0, None)
-            )
-            if path.name.endswith(DENSE):
-                header = SeriesHeader(path, frames, step, None, _dense(axis))
-            else:
+            if not isinstance(time, _cifti.SeriesAxis):
+                raise ValueError(f"it has a {type(time).__name__}, not frames")
+            frames, step = len(time), (float(time.step), "s" if time.unit == "SECOND" else "Hz")
+            if not path.name.endswith(DENSE):
                 header = SeriesHeader(path, frames, step, ParcelPlaces.of_axis(axis))
+            elif isinstance(axis, _cifti.BrainModelAxis):
+                header = SeriesHeader(path, frames, step, None, axis)
+            else:
+                raise ValueError(f"it has a {type(axis).__name__}, not grayordinates")
     if frames < 2:
-        raise RunError(f"{path} has {found} of {frames} frames", expected="two frames or more")
+        raise RunError(f"{path} has {frames} frames", expected="two frames or more")
     return header
 
 
 def stream_series(
-    header: SeriesHeader, weights: Any, frames_per_block: int = 64
+    header: SeriesHeader, weights: Any
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Read a run's frames at the wanted parcels; yield the first frame's index and the block.
 
@@ -106,8 +105,6 @@ def stream_series(
         Header of the file.
     weights
         From `SeriesHeader.weights_of`.
-    frames_per_block
-        Largest number of frames in a block (frames, parcels); the consumer may change it.
 
     Raises
     ------
@@ -116,8 +113,8 @@ def stream_series(
     """
     values = _frames(header, slice(None))
     series = np.ascontiguousarray((weights @ values.T).T, np.float32)
-    for first in range(0, len(series), frames_per_block):
-        yield first, series[first : first + frames_per_block].copy()
+    for first in range(0, len(series), _FRAMES):
+        yield first, series[first : first + _FRAMES].copy()
 
 
 def read_frame(header: SeriesHeader, weights: Any, frame: int) -> NDArray[np.float32]:
@@ -134,13 +131,6 @@ def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
             return np.asarray(read_series(header.path).values.T[which], np.float32)
         with np.errstate(over="ignore"):
             return np.asarray(read_cifti(header.path)[2][which], np.float32)
-
-
-def _dense(axis: Any) -> Any:
-    """Return nibabel's axis after checking that it has grayordinates; else raise ValueError."""
-    if not isinstance(axis, _cifti.BrainModelAxis):
-        raise ValueError(f"it has a {type(axis).__name__}, not grayordinates")
-    return axis
 
 
 def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[NDArray[np.intp]]:

@@ -104,9 +104,9 @@ def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
         path.write_bytes(content[:length])
         with pytest.raises(RunError, match=r"a\.ptseries\.nii cannot be read"):
             read_series_header(path)
-    with pytest.raises(RunError, match="has a SeriesAxis of 1 frames"):
+    with pytest.raises(RunError, match="has 1 frames"):
         read_series_header(save_series(path, np.ones((1, 12), "f4"), axis))
-    with pytest.raises(RunError, match="has a ScalarAxis of 0 frames"):
+    with pytest.raises(RunError, match="it has a ScalarAxis, not frames"):
         read_series_header(save_maps(path, np.ones((1, 12)), axis))
     models = brain_models()
     with pytest.raises(RunError, match="it has a BrainModelAxis, not parcels"):
