@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.noise_components import find_component_files, read_components
 from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, Strategy, find_strategy
 from bids_dtg.cleaning.table import (
+    EXPANSIONS,
     FD,
     GLOBAL,
     MOTION,
@@ -50,7 +51,7 @@ _ENDS: Mapping[str, tuple[str, ...]] = {
     "basic": ("",),
     "derivatives": ("", "_derivative1"),
     "power2": ("", "_power2"),
-    "full": ("", "_derivative1", "_power2", "_derivative1_power2"),
+    "full": EXPANSIONS,
 }
 # Parts whose columns may be missing: how the names begin, and the note if none exists.
 _MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {

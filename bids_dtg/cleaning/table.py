@@ -32,6 +32,8 @@ _NOT_KNOWN = ("", "n/a", "na", "nan")
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
 GLOBAL = "global_signal"
+# Endings of the columns that fMRIPrep derives from each column.
+EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
 
 
 def read_cells(
