@@ -40,12 +40,6 @@ _LEAST_EVIDENCE = 2.3
 Verdict = Literal["inside", "unusual", "outside"]
 _ORDER: tuple[Verdict, ...] = ("inside", "unusual", "outside")
 
-# First reason given for such a model, as the run itself may be fine.
-OF_SIMULATED_PEOPLE = (
-    "the model was trained on simulated people: real runs may be outside the limits, however good "
-    "they are"
-)
-
 
 @dataclass(frozen=True)
 class Limit:
@@ -98,8 +92,6 @@ def judge_run(
     mask_overlap: float | None,
     maps: Array,
     mirror: Indices,
-    *,
-    simulated: bool = False,
 ) -> RunCheck:
     """Judge a run from the connectomes of its segments.
 
@@ -113,8 +105,6 @@ def judge_run(
         (rois, places), the model's ROI maps.
     mirror
         (places,), the mirror place in the other hemisphere; -1 if there is none.
-    simulated
-        Whether the model was trained on simulated people.
     """
     connectomes = [segment.marginal for segment in run.segments]
     pairs = pairs_of_sides(mirror, run.covered)
@@ -137,8 +127,6 @@ def judge_run(
         for figure, text in CHECKS.items()
     ]
     found.sort(key=lambda finding: -_ORDER.index(finding[0]))
-    if simulated and found[0][0] != "inside":
-        found.insert(0, (found[0][0], OF_SIMULATED_PEOPLE))
     reasons = tuple(text for verdict, text in found if verdict != "inside")
     return RunCheck(found[0][0], {key: float(value) for key, value in figures.items()}, reasons)
 

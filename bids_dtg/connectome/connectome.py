@@ -61,11 +61,6 @@ class Connectome:
         if self.r.ndim != 2:
             raise ValueError(f"a connectome is (rois, voxels), not {self.r.shape}")
 
-    def of_one_set(self) -> Connectome:
-        """Return the connectome of the set nearest to 50 ROIs; itself if it has only one set."""
-        rows = self.form.one_set(len(self.r))
-        return self if not self.form.sets else self.of_rows(rows)
-
     def of_rows(self, rows: slice) -> Connectome:
         """Return the connectome of the ROIs of one set."""
         of_rois = None if self.roi_r is None else self.roi_r[rows, rows]

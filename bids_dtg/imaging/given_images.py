@@ -95,8 +95,12 @@ def as_run(
         if isinstance(confounds, str | Path):
             changed["confounds"] = Path(confounds).expanduser().absolute()
         elif confounds is not None:
+            import pandas as pd
+
             is_table = hasattr(confounds, "columns")
-            frame: Any = confounds if is_table else _frame(confounds)
+            frame: Any = confounds
+            if not is_table:  # with column names that no strategy uses
+                frame = pd.DataFrame(np.asarray(confounds, np.float64)).add_prefix("column")
             save = partial(frame.to_csv, sep="\t", index=False, na_rep="n/a")
             table = _written(save, folder / f"{run.title}_desc-confounds_timeseries.tsv")
             if is_table:
@@ -160,17 +164,6 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
     # Without an explicit type, the header of a scaled file would round the values.
     written = _nib.Nifti1Image(data.astype(stored), image.affine, image.header, dtype=stored)
     return _written(partial(_nib.save, written), path)
-
-
-def _frame(values: ArrayLike) -> pd.DataFrame:
-    """Return an array as a table, with column names that no strategy uses."""
-    import pandas as pd
-
-    columns = np.asarray(values, np.float64)
-    columns = columns[:, None] if columns.ndim == 1 else columns
-    if columns.ndim != 2:
-        raise TypeError(f"confounds are (frames, columns), not {columns.shape}")
-    return pd.DataFrame(columns).add_prefix("column")
 
 
 def _written(save: Callable[[Path], object], path: Path) -> Path:

@@ -40,6 +40,7 @@ def confound_columns(n_frames: int, seed: int = 0, n_non_steady: int = 0) -> dic
     rng = np.random.default_rng(seed)
     names = [f"{base}{end}" for base in ("csf", "white_matter", *MOTION) for end in EXPANSIONS]
     names += ["global_signal", "framewise_displacement", "std_dvars", "cosine00", "cosine01"]
+    names += [f"global_signal{end}" for end in EXPANSIONS[1:]]
     table = {name: [f"{x:.6f}" for x in 0.1 * rng.random(n_frames)] for name in names}
     for name in names:
         if "derivative1" in name or name in {"framewise_displacement", "std_dvars"}:

@@ -155,8 +155,7 @@ class Reader:
         maps = self.maps[:, : len(self.order)]
         maps = maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
         maps = maps[:, np.argsort(self.order)]  # in the model's order
-        simulated = self.bundle.card.training.simulated
-        return judge_run(run, mask_overlap, maps, self.mirror, simulated=simulated)
+        return judge_run(run, mask_overlap, maps, self.mirror)
 
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
