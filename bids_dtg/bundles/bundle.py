@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -235,20 +236,15 @@ def _same_bundle(
     folder: Path, card: ModelCard[Any], load: Callable[[Path], AnyBundle]
 ) -> AnyBundle:
     """Load the bundle in a folder; refuse it if it is not the one to be written."""
-    remedy = "choose another folder, or remove it"
-    try:
+    with suppress(BundleError):
         found = load(folder)
-    except BundleError as err:
-        raise BundleError(
-            f"{folder} exists and is not a complete bundle: {err.found}", remedy=remedy
-        ) from err
-    if len({replace(each, evaluation=None).to_json() for each in (found.card, card)}) > 1:
-        raise BundleError(
-            f"{folder} holds another bundle, {found.card.name} {found.card.version}",
-            expected="a folder that does not exist yet, or this same bundle",
-            remedy=remedy,
-        )
-    return found
+        if len({replace(each, evaluation=None).to_json() for each in (found.card, card)}) == 1:
+            return found
+    raise BundleError(
+        f"{folder} exists and is not this bundle",
+        expected="a folder that does not exist yet, or the same bundle, complete",
+        remedy="choose another folder, or remove it",
+    )
 
 
 def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:

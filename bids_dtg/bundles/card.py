@@ -6,14 +6,12 @@ A card has fields that every model has, and a part for its kind (`bids_dtg.bundl
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -97,18 +95,15 @@ class JsonFields:
         """Return true or false."""
         return bool(self._checked(key, lambda found: isinstance(found, bool), "true or false"))
 
-    def whole(self, key: str, least: int = 1) -> int:
-        """Return a whole number of at least `least`."""
-        expected = f"a whole number of {least} or more"
-        return int(self._checked(key, lambda v: type(v) is int and v >= least, expected))
+    def whole(self, key: str) -> int:
+        """Return a whole number of 0 or more."""
+        expected = "a whole number of 0 or more"
+        return int(self._checked(key, lambda v: type(v) is int and v >= 0, expected))
 
-    def number(self, key: str, *, zero: bool = False) -> float:
-        """Return a finite number above 0, or with `zero` also 0."""
-        expected = "a finite number, 0 or more" if zero else "a number above 0"
-        right = self._checked(
-            key, lambda v: _are_numbers(v, ()) and (v > 0 or (zero and v == 0)), expected
-        )
-        return float(right)
+    def number(self, key: str) -> float:
+        """Return a finite number of 0 or more."""
+        expected = "a number of 0 or more"
+        return float(self._checked(key, lambda v: _are_numbers(v, ()) and v >= 0, expected))
 
     def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
         """Return finite numbers as nested lists of the given shape."""
@@ -128,26 +123,22 @@ class JsonFields:
         found = self._checked(key, lambda found: isinstance(found, list), "a list")
         return [self._wrap(key, item, f"{key}[{n}]") for n, item in enumerate(found)]
 
-    def record(self, kind: type[Record], *, zero: bool = False) -> Record:
+    def record(self, kind: type[Record]) -> Record:
         """Read an object whose keys are the fields of a flat dataclass, as `scalars` does."""
-        values = self.scalars(kind, zero=zero)
+        values = self.scalars(kind)
         self.refuse_unknown()
         return kind(**values)
 
-    def scalars(self, kind: type[Any], *, zero: bool = False) -> dict[str, Any]:
-        """Read the texts, numbers and flags of a dataclass, by their types.
-
-        Numbers are above 0; those whose default is 0, and all with `zero`, may be 0.
-        """
+    def scalars(self, kind: type[Any]) -> dict[str, Any]:
+        """Read the texts, numbers and flags of a dataclass, by their types."""
+        readers: dict[str, Callable[[str], Any]] = {
+            "str": self.text,
+            "bool": self.flag,
+            "int": self.whole,
+            "float": self.number,
+        }
         values: dict[str, Any] = {}
         for own in fields(kind):
-            zeros = zero or own.default == 0
-            readers: dict[str, Callable[[str], Any]] = {
-                "str": self.text,
-                "bool": self.flag,
-                "int": partial(self.whole, least=0 if zeros else 1),
-                "float": partial(self.number, zero=zeros),
-            }
             plain = str(own.type).removesuffix(" | None")
             if plain in readers:
                 empty = plain != own.type and self.absent(own.name)
@@ -163,18 +154,15 @@ class JsonFields:
         """Raise BundleError for a field that was not read, as ignoring it might change the maps."""
         for key in self._values:
             if key not in self._read:
-                near = difflib.get_close_matches(key, self._read, n=1)
                 raise BundleError(
                     f"{self.source} has an unknown field {self._prefix}{key}",
-                    expected=f"{self._prefix}{near[0]}" if near else None,
                     remedy="correct it, or install a newer bids_dtg if the bundle needs one",
                 )
 
     def wrong(self, key: str, found: Any, expected: str) -> BundleError:
         """Return the error for a field with a wrong value."""
         shown = json.dumps(found, default=str)
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        return BundleError(f"{self.source}: {self._prefix}{key} is {shown}", expected=expected)
+        return BundleError(f"{self.source}: {self._prefix}{key} is {shown:.60}", expected=expected)
 
     def _wrap(self, key: str, found: Any, name: str) -> JsonFields:
         if not isinstance(found, dict):

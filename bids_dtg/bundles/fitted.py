@@ -8,7 +8,6 @@ someone who tries all ids.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -106,27 +105,19 @@ class FittedBundle(Bundle[FittedTo]):
         Raises
         ------
         BundleError
-            There is no such bundle, it is of another kind, a file is missing, damaged or not the
-            one that the card lists (SHA-256), or names and people do not fit the card.
+            There is no such bundle, it is of another kind, or a file is missing, damaged or not the
+            one that the card lists (SHA-256).
         """
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
         with reading(folder / FITTED_FILE, BundleError):
             people, names, arrays = read_fitted(folder / FITTED_FILE)
             more = cls.of_fitted(names, arrays, card.part)
-        regions = names.get(REGIONS, ())
-        for name, listed in (("people", people), ("regions", regions)):
-            if listed and len(listed) != (number := getattr(card.part, name)):
-                raise BundleError(
-                    f"{folder / FITTED_FILE} lists {len(listed)} {name}",
-                    expected=f"{number}, as the card says",
-                    remedy="fetch or make the bundle again",
-                )
         return cls(
             path=folder,
             card=card,
             identity=identity,
-            regions=regions,
+            regions=names.get(REGIONS, ()),
             fitted_people=people,
             people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
             **more,
@@ -358,21 +349,7 @@ def encode_fitted(
         Lists of names, e.g. of regions, by tensor.
     arrays
         Further arrays, by name.
-
-    Raises
-    ------
-    BundleError
-        A person occurs twice, or a region's name is empty, repeated or not printable.
     """
-    if len(set(people)) < len(people):
-        raise BundleError("the model was not written: a training participant occurs twice")
-    for listed in names.values():
-        for name, number in Counter(listed).items():
-            if number > 1 or not name.strip() or not name.isprintable():
-                raise BundleError(
-                    f"a region is called {name!r}",
-                    expected="printable names, each for one region",
-                )
     letters = {own: np.frombuffer("\n".join(names[own]).encode(), np.uint8) for own in names}
     rows = np.frombuffer(bytes.fromhex("".join(people)), np.uint8).reshape(-1, _HASH_BYTES)
     return encode_arrays({_PEOPLE: rows, **letters, **arrays})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from bids_dtg.bundles.card import CARD_FILE
@@ -33,14 +32,7 @@ def find_bundle(name_or_path: str | Path) -> Path:
     ------
     BundleError
         There is no such bundle; the message names the folders searched and the names found.
-    TypeError
-        The argument is neither a text nor a path.
     """
-    if not isinstance(name_or_path, str | os.PathLike):
-        raise TypeError(
-            f"a model is found by its name or its folder, not by a {type(name_or_path).__name__}; "
-            "a loaded bundle can be used directly"
-        )
     text = os.fspath(name_or_path)
     is_path = isinstance(name_or_path, Path) or _is_path(text)
     for installed in () if is_path else installed_models():
@@ -108,28 +100,12 @@ def model_folders() -> dict[Path, str]:
     listed = os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep)
     folders = {_expanded(part): f"${MODEL_DIR_VARIABLE}" for part in listed if part}
     folders[IMAGE_FOLDER] = "the image's models"
-    with suppress(BundleError):
-        folders[user_cache()] = "the user's cache"
-    return folders | {PACKAGE_FOLDER: "the package"}
+    return folders | {user_cache(): "the user's cache", PACKAGE_FOLDER: "the package"}
 
 
 def user_cache() -> Path:
-    """Return the user's own model folder (XDG base directories).
-
-    Raises
-    ------
-    BundleError
-        The environment names no such folder.
-    """
-    base, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
-    if not os.path.isabs(base):  # XDG says that relative paths are ignored  # noqa: PTH117
-        if not home:
-            raise BundleError(
-                "there is no folder for models: neither HOME nor XDG_CACHE_HOME is set",
-                remedy="set one of them, or name a folder",
-            )
-        base = f"{home}/.cache"
-    return Path(base) / "bids_dtg" / "models"
+    """Return the user's own model folder (XDG base directories)."""
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "bids_dtg" / "models"
 
 
 def _is_bundle(path: Path) -> bool:

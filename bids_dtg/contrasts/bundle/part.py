@@ -211,7 +211,7 @@ def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
     contrasts, texts = [], ("label", "task", "name", "description")
     try:
         for item in fields.list_of_nested("contrasts"):
-            contrasts.append(Contrast(item.whole("index", least=0), *map(item.text, texts)))
+            contrasts.append(Contrast(item.whole("index"), *map(item.text, texts)))
             item.refuse_unknown()
         return check_contrasts(contrasts)
     except ValueError as err:

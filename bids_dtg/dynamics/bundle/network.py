@@ -111,7 +111,7 @@ class NetworkPart(FittedPart):
 
 def _recipe(given: JsonFields) -> Recipe:
     try:
-        return given.record(Recipe, zero=True)
+        return given.record(Recipe)
     except ValueError as err:
         raise BundleError(f"{given.source}: recipe: {err}") from err
 

@@ -117,7 +117,7 @@ class TwinPart(FittedPart):
         known = fields.scalars(cls)
         fields.one_of("architecture", ARCHITECTURES)
         part = cls(
-            recipe=fields.nested("recipe").record(Recipe, zero=True),
+            recipe=fields.nested("recipe").record(Recipe),
             tasks=_read_tasks(fields),
             **known,
         )

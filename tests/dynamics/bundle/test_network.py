@@ -51,15 +51,12 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"people": 4, "training": 4}, "lists 3 people. Expected: 4"),
+        ({"people": 4}, r"person_table is .*\(3, 1, 2\)"),
         ({"frames": 21}, r"external_table is .*\(3, 20, 2\)"),
-        ({"regions": 5}, "lists 4 regions. Expected: 5"),
     ],
 )
 def test_a_card_of_others_is_refused(bundle, changes, fact):
     card = json.loads((bundle.path / "model.json").read_text())
-    if "training" in changes:
-        card["training"]["participants"] = changes.pop("training")
     (bundle.path / "model.json").write_text(json.dumps(card | changes))
     with pytest.raises(BundleError, match=fact):
         load_network_bundle(bundle.path).check_weights()
