@@ -39,7 +39,6 @@ Files = Callable[[str, str], Sequence[Path]]  # of a person and contrast
 
 _DECIDE = 9  # number of first people, whose most common names are expected of everybody
 _FEWEST_VALUES = 20  # of a map; with fewer values, its scale is not checked
-_AGAIN = "run the participant level again for this participant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,11 +220,8 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
         def read_parcels(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
             found = [read_once(path) for path in files(label, contrast)]
-            names = found[0][0].names
-            if any(own.names != names or contrast not in maps for own, maps, _ in found):
-                words = f"files of sub-{label} have other parcels, or no map of {contrast}"
-                raise RunError(words, remedy=_AGAIN)
-            return names, _mean([values[maps.index(contrast)] for _, maps, values in found])
+            values = _mean([values[maps.index(contrast)] for _, maps, values in found])
+            return found[0][0].names, values
 
         return _of_names(kind, people.labels, read_parcels, contrasts)
 
@@ -416,8 +412,6 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
     def read(label: str, _: str) -> tuple[tuple[str, ...], Row]:
         rows = [read_edges(path) for path in paths[label]]
-        if len({len(row) for row in rows}) > 1:
-            raise RunError(f"the runs of sub-{label} have matrices of other sizes", remedy=_AGAIN)
         return _edge_names(len(rows[0])), _mean(rows)
 
     return _of_names(kind, tuple(paths), read)
@@ -500,16 +494,13 @@ def _of_names(
     contrasts
         Labels of the contrasts; one empty label where there are none.
     """
-    first, damaged = list[tuple[str, ...]](), list[DtgError]()
+    first = list[tuple[str, ...]]()
     for label in labels:
-        try:
-            first.append(read(label, contrasts[0])[0])
-        except DtgError as err:  # reported later, where the participant is left out
-            damaged.append(err)
-        if len(first) == _DECIDE:
-            break
+        if len(first) < _DECIDE:
+            with suppress(DtgError):  # reported later, where the participant is left out
+                first.append(read(label, contrasts[0])[0])
     if not first:
-        raise damaged[0]
+        raise DatasetError(f"no participant's {kind.words} can be read")
     names = most_common(first)
 
     def row(label: str, contrast: str) -> Row:
@@ -518,7 +509,7 @@ def _of_names(
             raise RunError(
                 f"sub-{label} has other {kind.words} than most people",
                 expected=named(names),
-                remedy=_AGAIN,
+                remedy="run the participant level again for this participant",
             )
         return values
 

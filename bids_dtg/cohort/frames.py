@@ -123,13 +123,7 @@ def _read_regions(path: Path) -> pd.DataFrame:
     with reading(path, DatasetError):
         text = dict.fromkeys(("contrast", "name"), str)  # a region may be called NA
         table = pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
-    if lacking := [name for name in ("contrast", "index", "name") if name not in table]:
-        raise DatasetError(
-            f"{path} cannot be read: it has no column {lacking[0]}",
-            expected="a table of regions as the program writes it",
-            remedy="remove it and run the participant level again",
-        )
-    return table
+        return table.astype(text)  # which refuses a table without these columns
 
 
 def _key_of(name: BidsName) -> str:
@@ -139,7 +133,7 @@ def _key_of(name: BidsName) -> str:
 
 
 def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
-    """Find the key of an atlas from its name or file as in ``--atlases``, or from the key itself.
+    """Find the key of an atlas from its name as in ``--atlases``, or from the key itself.
 
     Raises
     ------
@@ -149,8 +143,6 @@ def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
     names = {own.name: atlas_key(own.entities) for own in KNOWN.values()}
     names = {name: key for name, key in names.items() if key in keys} | {key: key for key in keys}
     by_plain = {_plain(name): key for name, key in names.items()}
-    if atlas.endswith((".nii", ".nii.gz")):
-        atlas = _key_of(parse_name(Path(atlas).name)) or atlas
     if (found := by_plain.get(_plain(atlas).removeprefix("atlas"))) is not None:
         return found
     raise SettingsError(

@@ -79,9 +79,9 @@ def with_copies(
             same[one] += same[other]
             same |= dict.fromkeys(same[other], same[one])
     if twice:
-        people = f" ({counted(len(twice), 'participant')})" if len(twice) > 1 else ""
+        people = counted(len(twice), "participant")
         raise DatasetError(
-            f"the same {what} occurs twice{people}: {named([*twice.values()])}",
+            f"the same {what} occurs twice ({people}): {named([*twice.values()])}",
             expected="sessions and runs that were scanned separately",
             remedy="remove the copy" + (f", or exclude it ({options})" if options else ""),
         )

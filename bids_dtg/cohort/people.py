@@ -109,10 +109,9 @@ class GroupPeople:
     def site_column(self) -> Column | None:
         """The table's column of sites, if these people are from two sites or more."""
         found = None if self.table is None else self.table.first_of(SITE_COLUMNS)
-        if self.table is None or found is None:
+        if found is None or len({found.texts.get(label) for label in self.labels}) < 2:
             return None
-        self.table.require_labels(self.labels)
-        return found if len({found.texts.get(label) for label in self.labels}) > 1 else None
+        return found
 
     @cached_property
     def sites(self) -> NDArray[np.intp] | None:
@@ -135,8 +134,7 @@ class GroupPeople:
         Raises
         ------
         SettingsError
-            There is no such variable, some cells are text where most are numbers, or the table
-            writes labels differently.
+            There is no such variable, or some cells are text where most are numbers.
         """
         found = None if self.table is None else self.table.columns.get(name)
         found = found or self._of_runs(name)
@@ -147,8 +145,6 @@ class GroupPeople:
             )
         if self.table is not None:
             found = found or self.table.find(name)
-            if found.name in self.table.columns:
-                self.table.require_labels(self.labels)
         assert found is not None
         if (own := found.of(self.labels)).stray:
             raise SettingsError(
@@ -283,22 +279,18 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
         It is not a folder, not a dataset, or has none of the participants.
     """
     bids_dir = inputs.bids_dir.absolute()
-    if bids_dir.is_dir() and bids_dir.resolve() == output.root.resolve():
-        return
-    remedy = f"give the dataset of these results, or {output.root} itself if that is gone"
+    why = f"BIDS_DIR {bids_dir} has none of the participants in {output.root}"
     try:
         dataset = find_dataset(bids_dir, statmaps_place(inputs.derivatives)[1], inputs.input_type)
         present: Sequence[str] = select_participants(dataset)
     except DatasetError as err:
-        present = participants_in(bids_dir) if bids_dir.is_dir() else ()
-        if not present:
-            raise DatasetError(err.found, remedy=remedy) from err
+        present, why = participants_in(bids_dir) if bids_dir.is_dir() else (), err.found
     known = find_participant_labels(output)
     if known and not set(present) & set(known):  # a folder without participants is reported below
         raise DatasetError(
-            f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
-            expected=f"one of {named(known)}",
-            remedy=remedy,
+            why,
+            expected=f"one of the participants {named(known)}",
+            remedy=f"give the dataset of these results, or {output.root} itself if that is gone",
         )
 
 
@@ -312,7 +304,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     ------
     DatasetError, SettingsError
         The output folder holds no maps, or maps of another dataset than BIDS_DIR, or the table of
-        participants cannot be read.
+        participants cannot be read or writes labels differently.
     """
     output = existing_output(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
@@ -356,8 +348,10 @@ def gather_people(settings: Settings) -> GroupPeople:
     averages = dict(sorted(averages.items()))
     path = table_path(settings)
     table = None if path is None else read_participants(path)
-    if table is not None and (note := table.note_on_labels(averages)):
-        say(note)
+    if table is not None:
+        table.require_labels(averages)
+        if note := table.note_on_labels(averages):
+            say(note)
     related = _families(settings, path, list(averages))
     related.require_known()
     say(related.line(list(averages), "participants count as unrelated"))

@@ -25,7 +25,6 @@ from bids_dtg.stats.splits import SETS, Split, fold_people
 UNKNOWN_CLEANING = "unknown"
 Value = TypeVar("Value")
 Array = NDArray[np.float64]
-_SHOWN = 5  # people named in an error
 
 
 @dataclass(frozen=True)
@@ -220,10 +219,9 @@ def read_rows(
     found = {label: faults(row) for label, row in zip(labels, rows, strict=True)}
     wrong = [f"sub-{label}: {named(own)}" for label, own in found.items() if own]
     if wrong:
-        more = ["..."] if len(wrong) > _SHOWN else []
         raise DatasetError(
             f"{array.title} cannot be used for {counted(len(wrong), 'participant')}: "
-            + "; ".join([*wrong[:_SHOWN], *more]),
+            f"{named(wrong)}",
             expected=expected,
             remedy="remove the region for all participants, or name the other participants with "
             "--participant-label",

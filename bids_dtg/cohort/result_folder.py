@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.atomic import remove_stale_temporaries
+from bids_dtg.files.atomic import remove_stale_temporaries, write_atomic
 from bids_dtg.files.derivatives import (
     DerivativeDataset,
     SourceDataset,
@@ -146,8 +146,8 @@ class ResultFolder:
 
     @property
     def path(self) -> Path:
-        """The folder; it may not exist yet."""
-        return self.output.path("group") / self.name
+        """The folder; it may not exist yet. OutputError if a link leads out of the dataset."""
+        return self.output.path(PurePosixPath("group") / self.name)
 
     @property
     def title(self) -> str:
@@ -162,23 +162,15 @@ class ResultFolder:
         return self.path / BUNDLE
 
     def refuse_others(self) -> None:
-        """Refuse a folder that is a link, or that holds results of another model or other options.
+        """Refuse a folder that holds results of another model or other options.
 
         The same version, options and data make the same model, so a command can be repeated.
 
         Raises
         ------
         SettingsError
-            The message names the link, or what differs: model, options, files or version.
+            The message names what differs: model, options, files or version.
         """
-        own = (self.path / name for name in self.can_write if name.endswith("/"))
-        for folder in (self.path.parent, self.path, *own):
-            if folder.is_symlink():
-                raise SettingsError(
-                    f"{folder} is a link to {folder.readlink()}",
-                    expected="a folder in OUTPUT_DIR",
-                    remedy="remove the link, or choose another OUTPUT_DIR",
-                )
         # A run that was killed at its start leaves nothing but temporary files.
         results = MODEL in self.made_with and self.path.exists() and self._all_files()
         if results or (self.made_with and self.bundle.exists()):
@@ -298,8 +290,8 @@ class ResultFolder:
         name = build_name({**entities, **places.entities}, "statmap", "")
         text = f"bids_dtg {__version__} {self.name}"
         data = places.encode(np.asarray(values, np.float32), description=text)
-        self.add(f"{name}.nii.gz")
-        path = self.output.write(self._relative(f"{name}.nii.gz"), data)
+        path = self.add(f"{name}.nii.gz")
+        write_atomic(path, data)
         space = {"SpatialReference": places.grid.space} if places.grid.space else {}
         self.json(name, {"Description": description, **space, "SkullStripped": True, **facts})
         return path
@@ -322,7 +314,7 @@ class ResultFolder:
         name
             Relative to the folder; the name of a folder of the analysis's own ends in a slash.
         """
-        path = DerivativeDataset(self.path).path(name)
+        path = self.output.path(self._relative(name))
         if not self._written:
             self._mark()
         self._written.add(name)
@@ -355,10 +347,6 @@ class ResultFolder:
                     (self.path / folder).rmdir()
         (self.path / UNFINISHED).unlink(missing_ok=True)
         write_index(self.output, wanted=self.has_pages)
-        own = [name for name in (*self.can_write, *self._written) if name.endswith("/")]
-        others = set(self._all_files()) - self._written
-        if others := {name for name in others if not name.startswith(tuple(own))}:
-            say(f"{self.path}: kept, as this analysis did not write them: {named(sorted(others))}")
         for name in sorted(self._written):
             if name.endswith(".html") and (self.path / name).is_file():
                 say(f"{self.path / name}; all pages: {self.output.root / INDEX}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,14 +127,6 @@ class ResultTable:
     columns: Sequence[Column]  # in the order of the file
     rows: Sequence[Row]
     description: str = ""  # description of a row
-    _named: dict[str, Column] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Refuse names that occur twice."""
-        names = [name for column in self.columns for name in column.names]
-        if len(set(names)) < len(names):
-            raise ValueError(f"columns of the same name: {sorted(names)}")
-        object.__setattr__(self, "_named", {column.name: column for column in self.columns})
 
     @property
     def text(self) -> str:
@@ -149,7 +141,7 @@ class ResultTable:
         return tsv_text(names, map(self._cells, self.rows))
 
     def _cells(self, row: Row) -> list[object]:
-        if unknown := row.keys() - self._named.keys():
+        if unknown := row.keys() - {column.name for column in self.columns}:
             raise ValueError(f"no columns are declared for {', '.join(sorted(unknown))}")
         return [cell for column in self.columns for cell in column.cells(row.get(column.name))]
 
@@ -187,7 +179,8 @@ class ResultTable:
         words
             Further arguments of `Table`: notes, and the rows and columns (by name) that are better.
         """
-        columns = [self._named[key] for key in shown] if shown else list(self.columns)
+        by_name = {column.name: column for column in self.columns}
+        columns = [by_name[key] for key in shown or by_name]
         titles = {column.name: column.title for column in columns}
         if "better" in words:
             words["better"] = [(row, titles[column]) for row, column in words["better"]]

@@ -209,7 +209,9 @@ def test_a_copied_session_is_refused_only_where_it_is_asked_for(written, tmp_pat
             except UnicodeDecodeError:
                 shutil.copy(path, copy)
         path.unlink()
-    with pytest.raises(DatasetError, match=r"twice: sub-P000 in sub-P000_ses-1_.*\(--session-lab"):
+    with pytest.raises(
+        DatasetError, match=r"\(1 participant\): sub-P000 in sub-P000_ses-1_.*--session-lab"
+    ):
         gathered(written, out)
     assert gathered(written, out, session_label=("1",)).related.copies[0] == ("P000", "P022")
 

@@ -96,7 +96,7 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
     assert str(cohort.folder) not in (made.path / "configuration.toml").read_text()
 
 
-def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(cohort, capsys):
+def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(cohort):
     made = results(cohort, *MINE, "arrays/", model_name="mine")
     assert made.path.name == "stats-mine"
     write(made, "old.tsv", "below/it/old.tsv", "kept.tsv")
@@ -106,14 +106,10 @@ def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(coho
     for path in kept:
         write_text(path, "own")
     (made.path / "linked").symlink_to(cohort.folder / "outside")
-    capsys.readouterr()
     write(results(cohort, *MINE, "arrays/", model_name="mine"), "kept.tsv")
     assert [path for path in kept if not path.exists()] == []
     assert files(made) == sorted(["configuration.toml", "kept.tsv", *here])
     assert not (made.path / "below").exists()
-    assert "kept, as this analysis did not write them: mine/old.tsv, notes.txt" in (
-        capsys.readouterr().err
-    )
 
 
 def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
@@ -165,21 +161,19 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
     assert "stats-cut <span" not in (cohort.out / "index.html").read_text()
 
 
-@pytest.mark.parametrize("link", ["group", "group/a", "group/a/arrays", "group/a/below"])
-@pytest.mark.parametrize("inside", [True, False])
-def test_what_a_link_leads_to_is_never_written(tmp_path, link, inside):
+@pytest.mark.parametrize("link", ["group", "group/a", "group/a/below"])
+def test_what_a_link_leads_to_is_never_written(tmp_path, link):
     settings = Settings.of(
         bids_dir=tmp_path, output_dir=tmp_path / "out", analysis_level="group", analysis="stats"
     )
     made = ResultFolder(settings, DerivativeDataset(tmp_path / "out"), "a", (*MINE, "arrays/"))
-    target = tmp_path / ("out/sub-01" if inside else "elsewhere")
+    target = tmp_path / "elsewhere"
     write_text(target / "a/old.tsv", "own")
     write_text(target / "old.tsv", "own")
     path = tmp_path / "out" / link
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(target)
-    expected = OutputError if link.endswith("below") else SettingsError
-    with pytest.raises(expected, match=r"is a link to|leads outside") as refused:
+    with pytest.raises(OutputError, match="leads outside") as refused:
         write(made, "below/new.tsv")
     assert "\n" not in str(refused.value)
     assert sorted(p.name for p in target.rglob("*")) == ["a", "old.tsv", "old.tsv"]

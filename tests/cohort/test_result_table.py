@@ -51,8 +51,6 @@ def test_a_page_has_the_same_numbers_under_headings():
 def test_a_column_that_nobody_declared_is_refused():
     with pytest.raises(ValueError, match="no columns are declared for q"):
         _ = ResultTable(COLUMNS, [{"q": 1}]).text
-    with pytest.raises(ValueError, match="same name"):
-        ResultTable((*COLUMNS, Column("r_low", "Lower")), [])
 
 
 def test_a_family_has_a_column_a_member_in_their_order():
