@@ -313,13 +313,7 @@ def _of_maps(
         return FeatureSource(kind, contrasts, has, read_usable, places=people.places)
     atlas = _atlas_of(people)
     store = ArrayStore(people.output.path("group") / "cache" / "regions" / kind.name)
-    places, grid = people.places.positions.astype("<i8"), people.places.grid
-    content = np.array(grid.shape, "<i8").tobytes() + np.asarray(grid.affine, "<f8").tobytes()
-    facts = {
-        "atlas": atlas.digest,
-        "places": hashlib.sha256(content + places.tobytes()).hexdigest(),
-        "coverage": MIN_COVERAGE,
-    }
+    facts = {"atlas": atlas.digest, "coverage": MIN_COVERAGE}  # at the voxels of the maps
 
     @cache
     def means(label: str) -> Mapping[str, Row | DtgError]:

@@ -6,8 +6,7 @@ and fold. A model's training participants are named, and left out of its evaluat
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from bids_dtg.cohort.result_table import Column, ResultTable
@@ -114,21 +113,15 @@ def copies_in_words(families: Families, sketches: Sketches, what: str = "rest") 
     return tuple(found)
 
 
-def _seen_in_words(why: Mapping[str, str], more: str = "") -> list[str]:
-    counts, found = Counter(why.values()), []
-    how = " and ".join(
-        f"{word} on {counts[reason]}"
-        for word, reason in (("trained", TRAINED), ("tuned", TUNED))
-        if counts[reason]
-    )
-    for reasons, words in (
-        ((TRAINED, TUNED), f"{how} of them ({{}}){more}"),
-        ((RELATED,), "trained or tuned on relatives of them ({})"),
+def _seen_in_words(why: Mapping[str, str], more: str = "") -> Iterator[str]:
+    for reason, words, end in (
+        (TRAINED, "trained on them", more),
+        (TUNED, "tuned on them", more),
+        (RELATED, "trained or tuned on relatives of them", ""),
     ):
-        if who := [label for label, reason in why.items() if reason in reasons]:
+        if who := [label for label, own in why.items() if own == reason]:
             people = counted(len(who), "participant")
-            found.append(f"left out: {people}; the model was {words.format(named(who))}")
-    return found
+            yield f"left out: {people}: the model was {words} ({named(who)}){end}"
 
 
 def say_left_out(why: Mapping[str, str], more: str = "") -> None:
@@ -155,9 +148,7 @@ def seen_on_page(left_out: Mapping[str, str]) -> str:
     Examples
     --------
     >>> seen_on_page({"01": TRAINED})
-    ' Left out: 1 participant; the model was trained on 1 of them (01).'
-    >>> seen_on_page({"02": RELATED})
-    ' Left out: 1 participant; the model was trained or tuned on relatives of them (02).'
+    ' Left out: 1 participant: the model was trained on them (01).'
     """
     return "".join(f" L{line[1:]}." for line in _seen_in_words(left_out))
 

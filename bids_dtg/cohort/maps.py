@@ -243,23 +243,17 @@ def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlac
     RunError
         No average can be read; the message says why for the first one.
     """
-    damaged = RunError("there is no set of maps")
-    for number, made in enumerate(averages):
+    damaged = list[RunError]()
+    for made in averages:
         try:
             return made, _places(made.maps)
         except RunError as err:
-            damaged = err if number == 0 else damaged
-    raise damaged
+            damaged.append(err)
+    raise damaged[0]
 
 
 def _places(maps: Sequence[MapFile]) -> VoxelPlaces:
     path = maps[0].path
-    if maps[0].of_parcels:
-        raise RunError(
-            f"{path} has parcel maps",
-            expected="voxel maps",
-            remedy="analyse parcel maps with PALM or wb_command",
-        )
     values, affine = read_volume(path)
     if values.ndim != 3:
         raise RunError(f"{path} has the shape {values.shape}", expected="three dimensions")

@@ -270,18 +270,23 @@ def _is_of(title: str, sessions: Sequence[str]) -> bool:
     return not wanted or any(session in f"{title}_" for session in wanted)
 
 
-def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
-    """Refuse a BIDS_DIR that is not the dataset behind the results; read nothing from it.
+def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> list[Path]:
+    """Refuse a BIDS_DIR that is not the dataset behind the results.
+
+    Returns
+    -------
+    The folders that may have a table of participants: BIDS_DIR, its derivatives, measured maps.
 
     Raises
     ------
     DatasetError
         It is not a folder, not a dataset, or has none of the participants.
     """
-    bids_dir = inputs.bids_dir.absolute()
-    why = f"BIDS_DIR {bids_dir} has none of the participants in {output.root}"
+    bids_dir, (place, others) = inputs.bids_dir.absolute(), statmaps_place(inputs.derivatives)
+    roots, why = [bids_dir], f"BIDS_DIR {bids_dir} has none of the participants in {output.root}"
     try:
-        dataset = find_dataset(bids_dir, statmaps_place(inputs.derivatives)[1], inputs.input_type)
+        dataset = find_dataset(bids_dir, others, inputs.input_type)
+        roots.append(dataset.root)
         present: Sequence[str] = select_participants(dataset)
     except DatasetError as err:
         present, why = participants_in(bids_dir) if bids_dir.is_dir() else (), err.found
@@ -292,6 +297,7 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
             expected=f"one of the participants {named(known)}",
             remedy=f"give the dataset of these results, or {output.root} itself if that is gone",
         )
+    return [*roots, *([place] if place else [])]
 
 
 def gather_people(settings: Settings) -> GroupPeople:
@@ -307,7 +313,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         participants cannot be read or writes labels differently.
     """
     output = existing_output(settings.inputs.output_dir)
-    require_own_dataset(settings.inputs, output)
+    roots = require_own_dataset(settings.inputs, output)
     kinds = find_workflow(settings.inputs.workflow).features.values()
     run_files = [kind.run_file() for kind in kinds if kind.run_file]
     counting = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
@@ -352,7 +358,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         table.require_labels(averages)
         if note := table.note_on_labels(averages):
             say(note)
-    related = _families(settings, path, list(averages))
+    related = read_families(roots, tables=[path] if path else [], labels=averages)
     related.require_known()
     say(related.line(list(averages), "participants count as unrelated"))
     sessions = settings.inputs.session_label
@@ -402,13 +408,3 @@ def table_path(settings: Settings) -> Path | None:
         return given.expanduser().absolute()
     path = settings.inputs.bids_dir.absolute() / "participants.tsv"
     return path if path.is_file() else None
-
-
-def _families(settings: Settings, table: Path | None, labels: Sequence[str]) -> Families:
-    """Read families from the table, else from the dataset and the measured maps."""
-    place, others = statmaps_place(settings.inputs.derivatives)
-    roots = [settings.inputs.bids_dir.absolute()]
-    with contextlib.suppress(DatasetError):  # the input dataset may have been removed
-        roots.append(find_dataset(roots[0], others, settings.inputs.input_type).root)
-    places = [*roots, *([place] if place else [])]
-    return read_families(places, tables=[table] if table else [], labels=labels)

@@ -19,7 +19,7 @@ from bids_dtg.cli.run import main
 
 EXCLUDED = "desc-participants_excluded.tsv"
 RELATIVE = "the model was trained or tuned on a relative of the participant"
-SAID = "left out: {}; the model was trained or tuned on relatives of them ({})\n"
+SAID = "left out: {}: the model was trained or tuned on relatives of them ({})\n"
 
 
 def families(labels: tuple[str, ...], relative: str) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
     scores = read_table(folder / "desc-evaluation_scores.tsv")
     assert {row["people"] for row in scores} == {"1"}
     page = " ".join((folder / "network_report.html").read_text().split())
-    assert "Left out: 2 participants; the model was trained or tuned on relatives of them" in page
+    assert "Left out: 2 participants: the model was trained or tuned on relatives of them" in page
 
 
 @pytest.mark.slow

@@ -454,7 +454,7 @@ class TestNetwork:
         words = ("--model", network.path, "--contrast", CONTRASTS[0], "--model-name", "leak")
         assert cohort.analyse("finetune", *words, *NETWORK, "--split-file", split) == 0
         reported = capsys.readouterr().err
-        assert "left out: 2 participants; the model was trained on 2 of them" in reported
+        assert "left out: 2 participants: the model was trained on them" in reported
         assert "no test participants" in reported
 
     @pytest.mark.slow

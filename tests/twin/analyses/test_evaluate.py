@@ -13,7 +13,7 @@ from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.notices import named
 
-LEFT_OUT = "left out: 3 participants; the model was trained on 3 of them ({}); baselines are"
+LEFT_OUT = "left out: 3 participants: the model was trained on them ({}); baselines are"
 TABLES = {"desc-people_predicted", "desc-scores_models", "desc-twins_matched"}
 
 
