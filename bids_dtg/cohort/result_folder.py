@@ -15,13 +15,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.atomic import remove_stale_temporaries, write_atomic
+from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
     DerivativeDataset,
     SourceDataset,
@@ -29,11 +26,9 @@ from bids_dtg.files.derivatives import (
 )
 from bids_dtg.files.foreign import reading, sha256_of_file
 from bids_dtg.files.locks import Locks
-from bids_dtg.files.names import build_name
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import file_fingerprint, named_files
 from bids_dtg.files.text import read_json, write_json, write_text
-from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import named, say
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.report.page import Page
@@ -263,38 +258,6 @@ class ResultFolder:
     def json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file; `name` is without its extension."""
         write_json(self.add(f"{name}.json"), content)
-
-    def map(
-        self,
-        entities: Mapping[str, str],
-        values: NDArray[np.floating[Any]],
-        places: VoxelPlaces,
-        description: str,
-        **facts: object,
-    ) -> Path:
-        """Write a map (voxels,) and its sidecar, and return its path.
-
-        Parameters
-        ----------
-        entities
-            Entities of the name besides space and resolution: contrast, stat, desc.
-        values
-            Values of the voxels, (voxels,).
-        places
-            Voxels at which the map has values.
-        description
-            Description of the map, for its sidecar.
-        facts
-            Further fields of the sidecar.
-        """
-        name = build_name({**entities, **places.entities}, "statmap", "")
-        text = f"bids_dtg {__version__} {self.name}"
-        data = places.encode(np.asarray(values, np.float32), description=text)
-        path = self.add(f"{name}.nii.gz")
-        write_atomic(path, data)
-        space = {"SpatialReference": places.grid.space} if places.grid.space else {}
-        self.json(name, {"Description": description, **space, "SkullStripped": True, **facts})
-        return path
 
     def page(self, page: Page, name: str = STATISTICS_PAGE) -> None:
         """Write the page, where reports are made."""

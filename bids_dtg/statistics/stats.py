@@ -22,8 +22,10 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_name
 from bids_dtg.files.paths import temporary_folder
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.participants import Column as Variable
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
@@ -52,6 +54,7 @@ from bids_dtg.stats.permutation import (
     sizes_p,
 )
 from bids_dtg.stats.verdict import FEWEST
+from bids_dtg.version import __version__
 
 ALPHA = 0.05
 _ROWS = 12  # contrasts on the page
@@ -466,8 +469,12 @@ class _Answer:
         maps = {"effect": one.tests.effect, "t": one.tests.t}
         if one.corrected is not None:
             maps["logp"] = -np.log10(one.corrected.p)
-        source = one.table.source
+        source, places = one.table.source, one.table.source.places
+        assert places is not None
+        grid = places.grid.space
         facts: Mapping[str, object] = {
+            **({"SpatialReference": grid} if grid else {}),
+            "SkullStripped": True,
             "Participants": len(one.table.labels),
             "DegreesOfFreedom": one.tests.design.dof,
             "Covariates": list(self.question.covariates.get(source.kind.name, ())),
@@ -476,19 +483,15 @@ class _Answer:
         for stat, values in maps.items():
             volume = one.table.volume(values)
             assert volume is not None
-            assert source.places is not None
             what = "-log10 of the corrected p" if stat == "logp" else stat
             about = f"{self.words}, {self.question.title}: {what}"
-            values = np.nan_to_num(volume)
-            results.map(self._entities(one, stat), values, source.places, about, **facts)
-
-    def _entities(self, one: _Tested, stat: str) -> dict[str, str]:
-        """Return the entities of a statistic's map."""
-        return {
-            "contrast": one.table.contrast,
-            "stat": stat,
-            "desc": one.table.source.kind.name,
-        }
+            name = _map_name(one.table, places, stat)
+            data = places.encode(
+                np.nan_to_num(volume).astype(np.float32),
+                description=f"bids_dtg {__version__} {results.name}",
+            )
+            write_atomic(results.add(f"{name}.nii.gz"), data)
+            results.json(name, {"Description": about, **facts})
 
     def on_page(self) -> Table:
         """Return a table of all tests if there are few, else of each contrast's largest t."""
@@ -546,9 +549,7 @@ class _Answer:
         volumes = {best.table.contrast: pack(places.volume(values), places.grid)}
         address = write_script(results.output, script, volumes)
         x, y, z = places.points[np.abs(values).argmax()]
-        name = build_name(
-            {**self._entities(best, statistic), **places.entities}, "statmap", ".nii.gz"
-        )
+        name = f"{_map_name(best.table, places, statistic)}.nii.gz"
         shown = {
             "average": number,
             "label": best.table.contrast,
@@ -562,6 +563,12 @@ class _Answer:
             "overlays": (),
         }
         return {"title": self.words, "scripts": {SYNTHETIC: address}}, shown
+
+
+def _map_name(table: FeatureTable, places: VoxelPlaces, stat: str) -> str:
+    """Return the name of a statistic's map, without an extension."""
+    entities = {"contrast": table.contrast, "stat": stat, "desc": table.source.kind.name}
+    return build_name({**entities, **places.entities}, "statmap", "")
 
 
 def _write(

@@ -3,7 +3,6 @@
 import contextlib
 import json
 
-import nibabel as nib
 import numpy as np
 import pytest
 from tiny_cohort import TinyCohort
@@ -17,17 +16,11 @@ from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import write_text
-from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.figures import pictures
 from bids_dtg.report.page import Page, Section
 from bids_dtg.report.participant import UNFINISHED, write_index
 from bids_dtg.settings import Settings
 
-PLACES = VoxelPlaces.within(
-    Grid((2, 2, 1), np.eye(4), "MNI152NLin6Asym", "2"),
-    np.array([[[True], [False]], [[True], [True]]]),
-)
 PNG = b"\x89PNG\r\n\x1a\nrest"
 COLUMNS = (
     Column("contrast", "Label"),
@@ -61,13 +54,11 @@ def files(made):
     return sorted(p.relative_to(made.path).as_posix() for p in made.path.rglob("*") if p.is_file())
 
 
-def test_tables_maps_and_page_are_written_with_their_words(cohort):
+def test_tables_and_page_are_written_with_their_words(cohort):
     made = results(cohort)
     with made.begun():
         rows = [{"contrast": "a", "r": 1 / 3, "found": np.bool_(True)}, {"r": np.nan}]
         table = made.table("desc-some_scores", ResultTable(COLUMNS, rows, "One row per contrast"))
-        entities = {"contrast": "a", "stat": "t", "desc": "mean"}
-        path = made.map(entities, np.array([1.5, 2, 3]), PLACES, "A mean", Units="t", N=4)
         section = Section("Brains", figures=[pictures("Views", {"one <b>": PNG})])
         made.page(Page("Title", "Lead.", [], [section]))
     assert table == cohort.out / "group/stats/desc-some_scores.tsv"
@@ -78,16 +69,6 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
     words = json.loads(table.with_suffix(".json").read_text())
     assert words["Description"] == "One row per contrast"
     assert words["r"] == {"Description": "Correlation"}
-    assert path.name == "space-MNI152NLin6Asym_res-2_contrast-a_stat-t_desc-mean_statmap.nii.gz"
-    assert nib.load(path).get_fdata()[PLACES.mask].tolist() == [1.5, 2, 3]
-    sidecar = json.loads((path.parent / path.name.replace(".nii.gz", ".json")).read_text())
-    assert sidecar == {
-        "Description": "A mean",
-        "SpatialReference": "MNI152NLin6Asym",
-        "SkullStripped": True,
-        "Units": "t",
-        "N": 4,
-    }
     page = (made.path / "statistics_report.html").read_text()
     assert "data:image/png;base64," in page
     assert "one &lt;b&gt;" in page

@@ -110,6 +110,7 @@ def test_voxels_have_maps_of_what_was_found(cohort):
     row = row_of(cohort, "voxels", "maps")
     assert 10 ** -found["logp"].max() == pytest.approx(float(row["p_fwe"]), rel=1e-4)
     facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert facts["SpatialReference"] == "MNI152NLin6Asym"
     assert facts["Covariates"][0] == "age"
     assert facts["Synthetic"] is True
     assert not list(where.glob("*Maps_tests.tsv"))
