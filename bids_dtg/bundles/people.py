@@ -18,6 +18,7 @@ from bids_dtg.bundles.card import FORMAT_VERSION, JsonFields
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import read_text, reading
 from bids_dtg.files.text import encoded
+from bids_dtg.inputs.participants import plain_column
 from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.stats.splits import SETS
 
@@ -169,23 +170,19 @@ def hash_person(data_set: str, label: str) -> str:
     >>> hash_person("HCP-YA", "100000") == hash_person("hcp ya", "100000")
     True
     """
-    return _hash("data set", _plain(data_set), label)
+    return _hash("data set", plain_column(data_set), label)
 
 
 def hash_family(data_set: str, family: str) -> str:
     """Return the hash of a dataset's name and a family; empty if either is empty."""
     if not data_set or not family:
         return ""
-    return _hash("family", _plain(data_set), family, digits=_OF_FAMILY)
+    return _hash("family", plain_column(data_set), family, digits=_OF_FAMILY)
 
 
 def hash_rest(content: str) -> str:
     """Return the hash of the text that identifies the content of a resting file."""
     return _hash("rest", content, "")
-
-
-def _plain(data_set: str) -> str:
-    return "".join(letter for letter in data_set.casefold() if letter.isalnum())
 
 
 def _hash(*parts: str, digits: int = _OF_PERSON) -> str:

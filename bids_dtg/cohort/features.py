@@ -157,20 +157,15 @@ class FeatureSource:
 
 def _odd_maps(labels: Sequence[str], values: NDArray[np.float32]) -> Iterator[str]:
     """Yield sentences on maps with an unusual scale, and on people with identical maps."""
-    sds = np.array([row.std(dtype=np.float64) for row in values])
-    usual = np.median(sds[sds > 0]) if (sds > 0).any() else np.nan
     same: dict[bytes, list[str]] = {}
-    for label, row, sd in zip(labels, values, sds, strict=True):
+    for label, row in zip(labels, values, strict=True):
         same.setdefault(hashlib.sha256(row.tobytes()).digest(), []).append(f"sub-{label}")
-        scale = sd / usual
-        usual_scale = not sd > 0 or 1 / SCALE_FACTOR <= scale <= SCALE_FACTOR
-        if min(len(labels) / LEAST_PEOPLE, len(row) / _FEWEST_VALUES) >= 1 and not usual_scale:
-            yield f"the scale of the map of sub-{label} is {scale:.3g} times the median"
-    for who in same.values():
-        if len(who) > 1:
-            everybody = len(who) == len(labels)
-            people = counted(len(who), "participant") if everybody else named(who)
-            yield f"{people} have the same map"
+    yield from (f"{named(who)} have the same map" for who in same.values() if len(who) > 1)
+    if len(labels) >= LEAST_PEOPLE and values.shape[1] >= _FEWEST_VALUES:
+        sds = np.array([row.std(dtype=np.float64) for row in values])
+        for label, scale in zip(labels, sds / np.median(sds), strict=True):
+            if not 1 / SCALE_FACTOR <= scale <= SCALE_FACTOR:
+                yield f"the scale of the map of sub-{label} is {scale:.3g} times the median"
 
 
 def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:

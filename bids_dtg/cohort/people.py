@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,10 +84,10 @@ class GroupPeople:
             Nobody has results of these sessions.
         """
         averages = {
-            label: tuple(made for made in own if _is_of(made.title, sessions))
+            label: kept
             for label, own in self.averages.items()
+            if (kept := tuple(made for made in own if _is_of(made.title, sessions)))
         }
-        averages = {label: own for label, own in averages.items() if own}
         if not averages:
             raise DatasetError(
                 f"no participant has results of session {' or '.join(sessions)}",
@@ -136,16 +137,13 @@ class GroupPeople:
         SettingsError
             There is no such variable, or some cells are text where most are numbers.
         """
-        found = None if self.table is None else self.table.columns.get(name)
-        found = found or self._of_runs(name)
-        if found is None and self.table is None:
+        table = self.table
+        found = (table and table.columns.get(name)) or self._of_runs(name)
+        if not (found := found or (table and table.find(name))):
             raise SettingsError(
                 f"there is no table of participants with a column {name}",
                 expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             )
-        if self.table is not None:
-            found = found or self.table.find(name)
-        assert found is not None
         if (own := found.of(self.labels)).stray:
             raise SettingsError(
                 f"{own.name} has {own.stray}, and numbers for the others",
@@ -176,13 +174,12 @@ class GroupPeople:
         columns = [self.column(name) for name in names]
         gone = [own for own in self.labels if any(own not in column.texts for column in columns)]
         if gone:
-            lacking = {one.name for one in columns if any(own not in one.texts for own in gone)}
             who = named([f"sub-{label}" for label in gone])
             people = counted(len(gone), "participant")
-            say(f"left out: {people} without a value of {named(sorted(lacking))} ({who})")
+            say(f"left out: {people} without a value of {named(names)} ({who})")
         if len(gone) == len(self):
             raise DatasetError(
-                f"no participant with maps has a value of {named(list(names))}",
+                f"no participant with maps has a value of {named(names)}",
                 expected=f"labels such as sub-{self.labels[0]} in the table",
             )
         return self.of([label for label in self.labels if label not in gone])
@@ -196,15 +193,12 @@ class GroupPeople:
             A column does not exist, is constant or has missing values, or the columns are linearly
             dependent.
         """
-        columns: dict[str, list[float] | list[str]] = {}
+        columns: dict[str, list[Any]] = {}
         for column in map(self.column, names):
             # Sites are categorical, even if they are numbers.
             is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS
-            columns[column.name] = (
-                [column.numbers[label] for label in self.labels]
-                if is_number
-                else [column.texts[label] for label in self.labels]
-            )
+            values: Mapping[str, Any] = column.numbers if is_number else column.texts
+            columns[column.name] = [values[label] for label in self.labels]
         try:
             coded = code(columns, len(self))
         except ValueError as err:
@@ -247,10 +241,9 @@ class GroupPeople:
         """Flags of the model, and of the maps that have been read."""
         common = self.example.common
         notice, warns = str(common.get("ModelNotice") or ""), bool(common.get("NotForScience"))
-        words = notice or ("The model is not for science" if warns else "")
         failed = f"{counted(len(self.failed), 'participant')} could not be read"
         return [
-            *([Flag("warning" if warns else "note", words)] if words else []),
+            *([Flag("warning" if warns else "note", notice)] if notice else []),
             *(
                 Flag("warning", f"{words[:1].upper()}{words[1:]}: {named(contrasts)}")
                 for words, contrasts in self.findings.items()
