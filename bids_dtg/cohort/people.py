@@ -137,9 +137,10 @@ class GroupPeople:
         SettingsError
             There is no such variable, or some cells are text where most are numbers.
         """
-        table = self.table
-        found = (table and table.columns.get(name)) or self._of_runs(name)
-        if not (found := found or (table and table.find(name))):
+        found = (self.table.columns.get(name) if self.table else None) or self._of_runs(name)
+        if found is None and self.table:
+            found = self.table.find(name)
+        if found is None:
             raise SettingsError(
                 f"there is no table of participants with a column {name}",
                 expected="--participants-file TSV, or participants.tsv in BIDS_DIR",

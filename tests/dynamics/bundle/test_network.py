@@ -51,7 +51,7 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"people": 4}, r"person_table is .*\(3, 1, 2\)"),
+        ({"people": 4}, r"external_table is .*\(4, 20, 2\)"),
         ({"frames": 21}, r"external_table is .*\(3, 20, 2\)"),
     ],
 )
