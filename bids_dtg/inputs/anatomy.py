@@ -252,7 +252,7 @@ def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
 
 
 # Of each hemisphere: the surface halfway between white matter and pia, and, if it is not on the
-# fsLR mesh, the sphere registered to fsLR with the same vertices.
+# fsLR mesh, the spheres with the same vertices that are registered to fsLR and to fsaverage.
 Sides = dict[Side, tuple[Path, ...]]
 
 
@@ -365,7 +365,8 @@ def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Si
             middle = own(suffix="midthickness", space=None, den=None, desc=descs)
             sphere = own(suffix="sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
             if middle and sphere:
-                native[side] = (middle[0].path, sphere[0].path)
+                other = own(suffix="sphere", space=("fsaverage", None), den=None, desc="reg")
+                native[side] = tuple(f.path for f in (middle[0], sphere[0], *other[:1]))
         place = folder.relative_to(anatomy.root)
         yield f"midthickness on fsLR's mesh of {place}", on_fslr
         yield f"midthickness of {place}, moved to fsLR's mesh", native

@@ -47,6 +47,7 @@ def test_fslr_mesh_is_taken_before_the_native_one(tmp_path):
     assert _names(native)["R"] == [
         "sub-01_hemi-R_midthickness.surf.gii",
         "sub-01_hemi-R_space-fsLR_desc-msmsulc_sphere.surf.gii",
+        "sub-01_hemi-R_desc-reg_sphere.surf.gii",
     ]
     add_fmriprep_surfaces(tmp_path, "01")
     files = _find(dataset)

@@ -39,6 +39,8 @@ _MIRRORED = [0, 2, 1]
 # Least fraction of a surface's vertices in the brain mask, if it is in the stated space. Surfaces
 # in another space and inflated ones have at most 98 %.
 _LEAST_IN_BRAIN = 0.99
+# Spheres that differ by less, in mm, are copies.
+_SAME_MM = 0.01
 # Number of triangles with the nearest centres that are tried for a point; more for the few points
 # that lie in none of these, where triangles are long.
 _NEAR, _FAR = 8, 96
@@ -189,7 +191,8 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
     ------
     RunError
         A file is damaged or has a wrong number of vertices; fewer than 99 % of the vertices lie in
-        the brain mask, so that the surface is in another space than its name says.
+        the brain mask, so that the surface is in another space than its name says; or the fsLR
+        sphere is a copy of fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote it.
     """
     transforms = read_transforms(files.transforms)
     found: dict[Hemisphere, Points] = {}
@@ -228,7 +231,13 @@ def _on_fs_lr(own: Sequence[Path], side: Hemisphere) -> Points:
     points, faces = read_surface(surface)
     if not registered:
         return _of_size(points, len(wanted), surface)
-    sphere = _of_size(read_surface(registered[0])[0], len(points), registered[0])
+    sphere, *others = (_of_size(read_surface(path)[0], len(points), path) for path in registered)
+    if any(np.allclose(sphere, other, atol=_SAME_MM) for other in others):
+        raise RunError(
+            f"{registered[0]} is a copy of {registered[1].name}, which is registered to "
+            "fsaverage, not to fsLR",
+            remedy="run fMRIPrep 23.1.2 or later, or use --surfaces fsaverage alone",
+        )
     moved: Points = sphere_weights(sphere, faces, wanted) @ points
     return moved
 

@@ -149,7 +149,7 @@ def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed,
         ),
         (
             {"one": {"rest": with_value(with_value(series(), (0, 1, 7), np.nan), (2, 0), 0.0)}},
-            r"for 2 participants: sub-01: lh-b has NaN or infinite values; sub-03: lh-a is c",
+            r"for 2 participants: sub-01: lh-b has NaN or infinite values, sub-03: lh-a is c",
         ),
         (
             {"links": {"structural": with_value(weights(), (0, 1, 3), np.inf)}},
@@ -165,7 +165,7 @@ def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed,
         ),
         (
             {"links": {"structural": weights() * np.eye(4)}},
-            r"for 3 participants: sub-01: no connection between two regions; sub-02: no connection",
+            r"for 3 participants: sub-01: no connection between two regions, sub-02: no connection",
         ),
     ],
 )

@@ -123,7 +123,8 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, why):
 def _files(anat, *, native=False):
     stem = "sub-01_hemi-{}"
     mesh = "" if native else "_space-fsLR_den-32k"
-    names = [f"{mesh}_midthickness", *["_space-fsLR_desc-msmsulc_sphere"] * native]
+    spheres = ["_space-fsLR_desc-msmsulc_sphere", "_desc-reg_sphere"]
+    names = [f"{mesh}_midthickness", *(spheres if native else [])]
     return SurfaceFiles(
         "a test",
         {
@@ -164,9 +165,12 @@ def test_another_mesh_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sphere_of_another_mesh_is_refused(tmp_path):
+def test_a_sphere_of_another_mesh_or_template_is_refused(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
-    _, sphere = _files(anat, native=True).sides["L"]
+    _, sphere, other = _files(anat, native=True).sides["L"]
+    sphere.write_bytes(other.read_bytes())
+    with pytest.raises(RunError, match=r"msmsulc_sphere.* is a copy of .*desc-reg_sphere"):
+        read_midthickness(_files(anat, native=True), BRAIN)
     write_surface(sphere, fs_lr_sphere("L")[:50], np.array([[0, 1, 2]]))
     with pytest.raises(RunError, match=r"has 50 vertices\. Expected: 32492"):
         read_midthickness(_files(anat, native=True), BRAIN)
