@@ -108,13 +108,10 @@ def judge_run(
     """
     connectomes = [segment.marginal for segment in run.segments]
     pairs = pairs_of_sides(mirror, run.covered)
-    own = np.zeros_like(maps)
-    for row, given in zip(own, maps, strict=True):  # one by one, as copies of all are large
-        row[run.covered] = standardised(given[None, run.covered])[0]
     sd = run.series.std(axis=0)
     sd = sd[sd > 0]
     figures = {
-        "roi_map_identity": np.mean([map_identity(r, own) for r in connectomes]),
+        "roi_map_identity": np.mean([map_identity(r, maps, run.covered) for r in connectomes]),
         "hemispheric_similarity": np.mean([symmetry(r, pairs) for r in connectomes]),
         "coverage": run.coverage,
         "roi_coverage_min": run.roi_coverage.min(),
@@ -151,7 +148,7 @@ def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> Indices:
     return np.stack([here, mirror[here]])
 
 
-def map_identity(rows: Array, maps: Array) -> float:
+def map_identity(rows: Array, maps: Array, covered: NDArray[np.bool_]) -> float:
     """Return the share of ROIs whose row resembles their own map more than any other map.
 
     Parameters
@@ -159,13 +156,20 @@ def map_identity(rows: Array, maps: Array) -> float:
     rows
         (rois, places) Pearson correlations.
     maps
-        (rois, places), `standardised`; 0 at places that do not count.
+        (rois, places), the model's ROI maps.
+    covered
+        (places,), whether they have data; others do not count.
 
     Returns
     -------
     The share; NaN if no row varies.
     """
-    matches = rows @ maps.T  # mean and norm of a row do not change which map it resembles most
+    # Mean and norm of a row do not change which map it resembles most. One map at a time, as copies
+    # of all are large.
+    matches, own = np.zeros((len(rows), len(maps)), maps.dtype), np.zeros(len(covered), maps.dtype)
+    for number, one in enumerate(maps):
+        own[covered] = standardised(one[None, covered])[0]
+        matches[:, number] = rows @ own
     defined = np.isfinite(np.diagonal(matches)) & (np.ptp(rows, axis=1) > 0)
     best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
     own = (best == np.arange(len(best)))[defined]
