@@ -277,6 +277,8 @@ def read_half_widths(
     fields = JsonFields(facts, str(folder / CARD_FILE), "half_width.")
     people, segments = fields.whole("participants"), fields.whole("segments")
     edge, in_turn = fields.whole("block"), fields.flag("left_out_in_turn")
+    if not edge:
+        raise fields.wrong("block", edge, "a whole number of 1 or more")
     fields.refuse_unknown()
     lattice = places.lattice(edge)
     values = _read_steps(folder / HALF_WIDTH_FILE, _HALF_WIDTH, (contrasts, *lattice.shape))
