@@ -91,6 +91,7 @@ def judge_run(
     run: RunConnectomes,
     mask_overlap: float | None,
     maps: Array,
+    columns: Indices,
     mirror: Indices,
 ) -> RunCheck:
     """Judge a run from the connectomes of its segments.
@@ -102,7 +103,9 @@ def judge_run(
     mask_overlap
         Dice overlap of the run's brain mask and the model's; None if unknown.
     maps
-        (rois, places), the model's ROI maps.
+        (rois, columns), the model's ROI maps.
+    columns
+        (places,), the maps' column of each place.
     mirror
         (places,), the mirror place in the other hemisphere; -1 if there is none.
     """
@@ -111,13 +114,15 @@ def judge_run(
     sd = run.series.std(axis=0)
     sd = sd[sd > 0]
     figures = {
-        "roi_map_identity": np.mean([map_identity(r, maps, run.covered) for r in connectomes]),
+        "roi_map_identity": np.mean(
+            [map_identity(r, maps, columns, run.covered) for r in connectomes]
+        ),
         "hemispheric_similarity": np.mean([symmetry(r, pairs) for r in connectomes]),
         "coverage": run.coverage,
         "roi_coverage_min": run.roi_coverage.min(),
         "mask_overlap": np.nan if mask_overlap is None else mask_overlap,
         "roi_sd_ratio": sd.max() / sd.min() if len(sd) else np.nan,
-        "mirrored_gain": mirrored_gain(connectomes, run.roi_r, maps, pairs),
+        "mirrored_gain": mirrored_gain(connectomes, run.roi_r, maps, columns, pairs),
     }
     found = [
         (_ORDER[LIMITS[figure].steps(float(figures[figure]))], text.format(value=figures[figure]))
@@ -148,7 +153,7 @@ def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> Indices:
     return np.stack([here, mirror[here]])
 
 
-def map_identity(rows: Array, maps: Array, covered: NDArray[np.bool_]) -> float:
+def map_identity(rows: Array, maps: Array, columns: Indices, covered: NDArray[np.bool_]) -> float:
     """Return the share of ROIs whose row resembles their own map more than any other map.
 
     Parameters
@@ -156,7 +161,9 @@ def map_identity(rows: Array, maps: Array, covered: NDArray[np.bool_]) -> float:
     rows
         (rois, places) Pearson correlations.
     maps
-        (rois, places), the model's ROI maps.
+        (rois, columns), the model's ROI maps.
+    columns
+        (places,), the maps' column of each place.
     covered
         (places,), whether they have data; others do not count.
 
@@ -168,7 +175,7 @@ def map_identity(rows: Array, maps: Array, covered: NDArray[np.bool_]) -> float:
     # of all are large.
     matches, own = np.zeros((len(rows), len(maps)), maps.dtype), np.zeros(len(covered), maps.dtype)
     for number, one in enumerate(maps):
-        own[covered] = standardised(one[None, covered])[0]
+        own[covered] = standardised(one[None, columns[covered]])[0]
         matches[:, number] = rows @ own
     defined = np.isfinite(np.diagonal(matches)) & (np.ptp(rows, axis=1) > 0)
     best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
@@ -197,7 +204,9 @@ def symmetry(r: Array, pairs: Indices) -> float:
     return float(alike.mean()) if len(alike) else float("nan")
 
 
-def mirrored_gain(connectomes: Sequence[Array], roi_r: Float, maps: Array, pairs: Indices) -> float:
+def mirrored_gain(
+    connectomes: Sequence[Array], roi_r: Float, maps: Array, columns: Indices, pairs: Indices
+) -> float:
     """Return the relative gain in mean correlation of ROIs' rows and maps if maps are mirrored.
 
     Parameters
@@ -207,7 +216,9 @@ def mirrored_gain(connectomes: Sequence[Array], roi_r: Float, maps: Array, pairs
     roi_r
         (rois, rois), Pearson r of the ROI series.
     maps
-        (rois, places), the model's ROI maps.
+        (rois, columns), the model's ROI maps.
+    columns
+        (places,), the maps' column of each place.
     pairs
         Places in one hemisphere and the other, from `pairs_of_sides`.
 
@@ -221,7 +232,7 @@ def mirrored_gain(connectomes: Sequence[Array], roi_r: Float, maps: Array, pairs
     if len(both) <= 2 * len(roi_r) or varying.sum() < 3:
         return float("nan")
     rows = np.stack([r[:, both][varying] for r in connectomes]).mean(axis=0, dtype=np.float64)
-    of_maps = maps[:, both][varying].astype(np.float64)
+    of_maps = maps[:, columns[both]][varying].astype(np.float64)
     match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], of_maps)
     gains = mirrored - match
     gains = gains[np.isfinite(gains)]

@@ -28,6 +28,7 @@ AFFINE = np.array([[-2.0, 0, 0, 11], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]]
 PLACES = VoxelPlaces.within(Grid(SHAPE, AFFINE), np.ones(SHAPE, bool))
 ROIS, FRAMES = 8, 400
 COVERED = np.ones(PLACES.number, bool)
+COLUMNS = np.arange(PLACES.number)
 PAIRS = pairs_of_sides(PLACES.mirror(), COVERED)
 
 
@@ -47,9 +48,9 @@ def flipped(rows: np.ndarray) -> np.ndarray:
 
 def test_a_connectome_that_is_its_maps_is_told_by_them_and_its_mirror_image_less():
     maps = blobs()
-    assert map_identity(2 * maps + 0.1, maps, COVERED) == 1
-    assert map_identity(flipped(maps), maps, COVERED) < 1
-    assert np.isnan(map_identity(np.zeros_like(maps), maps, COVERED))
+    assert map_identity(2 * maps + 0.1, maps, COLUMNS, COVERED) == 1
+    assert map_identity(flipped(maps), maps, COLUMNS, COVERED) < 1
+    assert np.isnan(map_identity(np.zeros_like(maps), maps, COLUMNS, COVERED))
     assert symmetry(maps + flipped(maps), PAIRS) == pytest.approx(1)
 
 
@@ -67,7 +68,7 @@ def test_figures_are_those_of_plain_formulas(share):
         np.mean([np.corrcoef(a, b)[0, 1] for a, b in sides]),
     )
     found = (
-        map_identity(r, maps, covered),
+        map_identity(r, maps, COLUMNS, covered),
         symmetry(r, pairs_of_sides(mirror, covered)),
     )
     assert found == pytest.approx(expected, abs=1e-5)
@@ -101,7 +102,7 @@ def read(brain: np.ndarray, maps: np.ndarray, seed: int, *, mirrored: bool = Fal
     series = frames @ np.linalg.pinv(centred.astype(np.float64))
     both = np.corrcoef(series.T, frames.T)
     r = both[:ROIS, ROIS:].astype(np.float32)
-    return mirrored_gain([r], both[:ROIS, :ROIS], maps, PAIRS)
+    return mirrored_gain([r], both[:ROIS, :ROIS], maps, COLUMNS, PAIRS)
 
 
 def test_the_other_reading_follows_from_the_connectome():
@@ -128,7 +129,7 @@ def test_maps_without_another_side_tell_nothing():
     places = VoxelPlaces.within(Grid(SHAPE, AFFINE), half)
     maps = blobs(0, 0.4)[:, half.ravel()]
     pairs = pairs_of_sides(places.mirror(), np.ones(places.number, bool))
-    assert np.isnan(mirrored_gain([maps], np.eye(ROIS), maps, pairs))
+    assert np.isnan(mirrored_gain([maps], np.eye(ROIS), maps, COLUMNS, pairs))
 
 
 @pytest.mark.slow

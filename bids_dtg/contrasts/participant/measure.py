@@ -154,8 +154,7 @@ class Reader:
         combine, rows = self.bundle.combine, self.form.one_set(self.bundle.rois)
         maps = self.maps[:, : len(self.order)]
         maps = maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
-        maps = maps[:, np.argsort(self.order)]  # in the model's order
-        return judge_run(run, mask_overlap, maps, self.mirror)
+        return judge_run(run, mask_overlap, maps, np.argsort(self.order), self.mirror)
 
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
