@@ -16,13 +16,14 @@ NAMES = sorted(
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
-# Examples of a participant's level measure and predict.
-SLOW = [name for name in NAMES if ".contrasts.participant." in name]
+# Examples that read a run and predict its maps are slow.
+ROWS = [
+    pytest.param(name, marks=pytest.mark.slow) if ".contrasts.participant." in name else name
+    for name in NAMES
+]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in NAMES]
-)
+@pytest.mark.parametrize("name", ROWS)
 def test_examples_print_what_they_say(name):
     module = importlib.import_module(name)
     results = doctest.testmod(module, optionflags=doctest.ELLIPSIS)

@@ -173,10 +173,11 @@ def map_identity(rows: Array, maps: Array, columns: Indices, covered: NDArray[np
     """
     # Mean and norm of a row do not change which map it resembles most. One map at a time, as copies
     # of all are large.
-    matches, own = np.zeros((len(rows), len(maps)), maps.dtype), np.zeros(len(covered), maps.dtype)
+    matches = np.zeros((len(rows), len(maps)), maps.dtype)
+    scaled = np.zeros(len(covered), maps.dtype)
     for number, one in enumerate(maps):
-        own[covered] = standardised(one[None, columns[covered]])[0]
-        matches[:, number] = rows @ own
+        scaled[covered] = standardised(one[None, columns[covered]])[0]
+        matches[:, number] = rows @ scaled
     defined = np.isfinite(np.diagonal(matches)) & (np.ptp(rows, axis=1) > 0)
     best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
     own = (best == np.arange(len(best)))[defined]
