@@ -107,3 +107,13 @@ def test_a_value_that_chooses_a_row_is_one_of_the_table(tmp_path):
     file.write_text('[cleaning]\ndenoise_strategy = "other"\n')
     with pytest.raises(SettingsError, match=r"toml: denoise_strategy is 'other'.*: one of auto, m"):
         read_options(file, choices)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://bobby:s3cret@node01:8786", "tls://node01:8786?token=s3cret", "bobby@node01"]
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(address):
+    with pytest.raises(SettingsError, match="--scheduler is ") as caught:
+        Settings.of(**REQUIRED, scheduler=address)
+    assert "s3cret" not in str(caught.value)
+    assert "bobby" not in str(caught.value)

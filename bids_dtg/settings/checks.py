@@ -70,6 +70,9 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
     for name, (pattern, words) in _FORMS.items():
         if options[name] is not None and not re.fullmatch(pattern, options[name], re.ASCII):
             yield f"{flag(name)} is '{options[name]}'", words
+    if re.search("[@?]", settings.resources.scheduler or ""):  # logs keep the options
+        found = "--scheduler is an address with a user name, password or query"
+        yield found, "one such as tcp://node01:8786"
 
 
 def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
