@@ -230,8 +230,6 @@ def _columns(tasks: TaskSet, task: int) -> slice:
 
 def _measured(bold: People, segments: Segments) -> Iterator[tuple[int, _Layout, BoldRun]]:
     """Yield person, layout and BOLD of each run that has BOLD."""
-    if len(bold) != len(segments.run):
-        raise ValueError(f"BOLD is of {len(bold)} people, expected {len(segments.run)}")
     for person, runs in enumerate(bold):
         for layout in _layouts(segments, person):
             run = runs[layout.number] if layout.number < len(runs) else None
@@ -286,11 +284,6 @@ def responses(bold: People, segments: Segments) -> Array:
     numpy.ndarray
         (people, regions, conditions), in the units of BOLD, for a stimulus that stays on. The
         conditions are those of `conditions_of`; NaN: unknown.
-
-    Raises
-    ------
-    ValueError
-        BOLD and segments have different numbers of people.
     """
 
     def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
@@ -419,15 +412,8 @@ def fit_bold(
         Names of the regions.
     covariates, families
         As in `bids_dtg.twin.times.left_out_z`.
-
-    Raises
-    ------
-    ValueError
-        There is no BOLD, or BOLD and segments have different numbers of people.
     """
     runs = [run for person in bold for run in person if run is not None]
-    if not runs:
-        raise ValueError("no training person has BOLD")
     mean, sd = _constants([run.values for run in runs])
     scaled = _scaled(bold, mean, sd)
     own, contrast = responses(scaled, segments), contrasts(scaled, segments)

@@ -193,17 +193,11 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
         The trials of `segments.trials`, in that order; padding rows and trials whose window has no
         step have no response time and no button.
 
-    Raises
-    ------
-    ValueError
-        The outputs' shape is not that of the segments.
-
     Examples
     --------
     `bids_dtg.twin.trial_series.stack_people` shows a run of two trials: one response after 0.64 s,
     and a miss.
     """
-    _check(outputs, segments)
     windows = Windows.of(segments)
     curves = windows.curves(torch.from_numpy(np.ascontiguousarray(outputs)))
     answered = answered_of(curves)
@@ -224,15 +218,6 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
 def _each(shown: NDArray[Any]) -> NDArray[Any]:
     """Drop the axis of people if its length is 1, that is, if all saw the same."""
     return shown[0] if shown.ndim == 2 and len(shown) == 1 else shown
-
-
-def _check(outputs: Values, segments: Segments) -> None:
-    expected, seen = segments.action.shape[-3:], segments.inputs.shape[:-3]
-    several = seen not in ((), (1,))
-    shape = (*outputs.shape[:-1], min(outputs.shape[-1], expected[-1]))
-    if shape[-3:] != expected or (several and shape[:-3] != seen):
-        wanted = ", ".join(map(str, (*(seen if several else ("...",)), *expected)))
-        raise ValueError(f"outputs are ({wanted}), found {outputs.shape}")
 
 
 def _crossing(rising: Values, seconds: Values, level: float) -> Values:

@@ -29,20 +29,9 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class TaskSet:
-    """Tasks that one network performs; their order decides what its inputs and outputs are.
-
-    Raises
-    ------
-    ValueError
-        There is no task, or two tasks have the same name.
-    """
+    """Tasks that one network performs; their order decides what its inputs and outputs are."""
 
     tasks: tuple[Task, ...]
-
-    def __post_init__(self) -> None:
-        names = self.names
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"a network needs tasks of different names, found {names}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,15 +66,7 @@ class TaskSet:
         return own
 
     def number(self, task: Task) -> int:
-        """Return the index of a task, found by its name.
-
-        Raises
-        ------
-        ValueError
-            No task has this name.
-        """
-        if task.name not in self.names:
-            raise ValueError(f"the tasks are {', '.join(self.names)}; found {task.name}")
+        """Return the index of a task, found by its name."""
         return self.names.index(task.name)
 
 

@@ -27,11 +27,9 @@ from bids_dtg.bundles.fitted import (
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
-from bids_dtg.twin.tasks import make_task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -126,14 +124,6 @@ class TwinBundle(FittedBundle[TwinPart]):
             else None,
         )
 
-    def tensors(self) -> dict[str, Values]:
-        """Read the weights, whose shapes are first compared with the card's."""
-        tensors = super().tensors()
-        if _EDGE_SD in tensors and not (tensors[_EDGE_SD] > 0).all():
-            fault = f" has values of 0 or less in {_EDGE_SD}"
-            raise self.weights().error(fault, "standard deviations")
-        return tensors
-
 
 def load_twin_bundle(name_or_path: str | Path) -> TwinBundle:
     """Find, verify and load the bundle of a digital twin, without torch.
@@ -190,12 +180,6 @@ def write_twin_bundle(
     OutputError
         If the folder cannot be written.
     """
-    for task in fitted.tasks.tasks:
-        if not task.content or make_task(task.content, task.name) != task:
-            raise BundleError(
-                f"the model was not written: no task file describes the task {task.name}",
-                expected="tasks that find_task returns, or make_task",
-            )
     edges, bold = len(fitted.twin.edge_mean), fitted.bold
     names: dict[str, Sequence[str]] = {REGIONS: regions} if regions else {}
     arrays: dict[str, NDArray[Any]] = {}
@@ -205,7 +189,7 @@ def write_twin_bundle(
         "tasks": fitted.tasks.tasks,
         "edges": edges,
         "people": len(fitted.people),
-        "regions": _number_of_regions(edges, regions),
+        "regions": _number_of_regions(edges),
         "seed": fitted.seed,
     }
     if adjustment is not None:
@@ -236,19 +220,7 @@ def record_of(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _number_of_regions(edges: int, names: Sequence[str]) -> int:
-    """Return the number of regions whose pairs are the edges; 0: there is no such number.
-
-    Raises
-    ------
-    BundleError
-        The names do not have as many pairs as there are edges.
-    """
-    if names and pairs_of(len(names)) != edges:
-        raise BundleError(
-            f"{counted(len(names), 'region')} are named, and connectomes have "
-            f"{counted(edges, 'edge')}",
-            expected=f"{counted(pairs_of(len(names)), 'edge')}, one for each pair",
-        )
+def _number_of_regions(edges: int) -> int:
+    """Return the number of regions whose pairs are the edges; 0: there is no such number."""
     number = int((1 + np.sqrt(1 + 8 * edges)) / 2)
     return number if edges and pairs_of(number) == edges else 0

@@ -324,11 +324,6 @@ def match(
         Ranks compare all twins on one person's data, so that people who are hard to predict do not
         count as a mismatch. p is (1 + number of mean losses as low) / (1 + permutations).
 
-    Raises
-    ------
-    ValueError
-        If the matrix is not square, a group has fewer than two people, or a loss is not finite.
-
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -336,7 +331,7 @@ def match(
     >>> found["p"] < 0.001, found["identified"].mean
     (True, 1.0)
     """
-    loss = _checked(losses, _blocks(len(np.asarray(losses)), groups))
+    loss = np.asarray(losses, np.float64)
     if families is not None and len(np.unique(families)) < len(families):
         loss, groups = _of_families(loss, groups, families)
     blocks, people = _blocks(len(loss), groups), len(loss)
@@ -413,22 +408,6 @@ def _blocks(people: int, groups: NDArray[np.integer[Any]] | None) -> list[NDArra
     if groups is None:
         return [np.arange(people)]
     return [np.flatnonzero(groups == group) for group in np.unique(groups)]
-
-
-def _checked(
-    losses: NDArray[np.floating[Any]], blocks: list[NDArray[np.intp]]
-) -> NDArray[np.float64]:
-    loss = np.asarray(losses, np.float64)
-    if loss.ndim != 2 or loss.shape[0] != loss.shape[1] or min(map(len, blocks)) < 2:
-        raise ValueError(f"losses are (people, people) of 2 people or more, found {loss.shape}")
-    unknown = sum(int((~np.isfinite(loss[np.ix_(block, block)])).sum()) for block in blocks)
-    if unknown:
-        raise ValueError(
-            f"{unknown} of {loss.size} losses are not finite: the comparison needs the loss of "
-            "every twin on every person; run each twin on each person's own sequence, or leave out "
-            "people with another sequence"
-        )
-    return loss
 
 
 def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Array]:

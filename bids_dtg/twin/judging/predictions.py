@@ -32,13 +32,7 @@ _PAIRS_AT_ONCE = 40  # people whose twins are run on each other's sequences
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """People with their responses, connectomes, covariates and BOLD.
-
-    Raises
-    ------
-    ValueError
-        Numbers of people differ, or a label is given twice.
-    """
+    """People with their responses, connectomes, covariates and BOLD."""
 
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
@@ -50,10 +44,6 @@ class Cohort:
     def __post_init__(self) -> None:
         if self.bold is not None and all(run is None for runs in self.bold for run in runs):
             object.__setattr__(self, "bold", None)
-        people = len(self.labels)
-        sizes = {len(self.segments.action), len(self.connectomes)}
-        if sizes != {people} or len(set(self.labels)) < people:
-            raise ValueError(f"{people} labels, each once, and {sorted(sizes)} people with values")
 
     @cached_property
     def kin(self) -> NDArray[np.intp]:

@@ -215,25 +215,14 @@ def behave(
     Raises
     ------
     RunError
-        There is no trial, a response window does not fit into a segment, an edge has no value, or
-        an output of the twin is not finite.
+        An output of the twin is not finite.
     """
     from bids_dtg.twin.decoding import decode
     from bids_dtg.twin.trial_series import stack_people
 
     # Responses of other participants are not used.
     trials = [run.trials if run.own else without_responses(run.trials) for run in runs]
-    try:
-        segments = stack_people([trials], tasks=fitted.tasks)
-    except ValueError as err:
-        names = ", ".join(run.file.path.name for run in runs)
-        raise RunError(f"the trials of {names} cannot be performed: {err}") from err
-    if not np.isfinite(edges).all():
-        raise RunError(
-            f"{int((~np.isfinite(edges)).sum())} of {len(edges)} edges have no value",
-            expected=f"values of all edges, which {bundle.card.name} needs",
-            remedy="use another atlas, or leave out --model",
-        )
+    segments = stack_people([trials], tasks=fitted.tasks)
     twin = fitted.perform(edges[None], segments)
     if not np.isfinite(twin).all():
         raise RunError(

@@ -386,7 +386,7 @@ def _edges(matrix: RegionTable) -> NDArray[np.float64]:
     Raises
     ------
     RunError
-        A region has no series, values are not finite, or the matrix is not symmetric.
+        A region has no series, or values are not finite.
     """
     values = matrix.values
     off = np.where(np.eye(len(values), dtype=bool), np.nan, values)
@@ -395,8 +395,6 @@ def _edges(matrix: RegionTable) -> NDArray[np.float64]:
     edges = upper_edges(values)
     if faults := edge_faults(edges):
         raise RunError(faults[0])
-    if not np.allclose(off, off.T, equal_nan=True):
-        raise RunError("the matrix is not symmetric")
     return edges
 
 

@@ -140,11 +140,6 @@ def decision_quantiles(shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike)
     numpy.ndarray
         (rows, n): times in seconds.
 
-    Raises
-    ------
-    ValueError
-        A share is outside of 0 to 1, or a boundary is not positive.
-
     Examples
     --------
     >>> decision_quantiles([0.1, 0.5, 0.9], [1.0, 2.5], 1.6).round(3)
@@ -155,8 +150,6 @@ def decision_quantiles(shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike)
         np.atleast_1d(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
     )
     shares = np.asarray(shares, np.float64)
-    if not ((shares >= 0.0) & (shares <= 1.0)).all() or not (boundary > 0.0).all():
-        raise ValueError("shares are from 0 to 1, and boundaries are positive")
     shares = np.broadcast_to(shares, (len(drift), shares.shape[-1]))
     grid = _grid(np.abs(drift) * boundary)
     decided = share_decided(grid, (drift * boundary)[:, None], 1.0)

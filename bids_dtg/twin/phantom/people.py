@@ -87,11 +87,6 @@ class TwinPeople:
         delta_edges
             Change of the connectome, Fisher z: (edges,) for everybody, or (people, edges).
 
-        Raises
-        ------
-        ValueError
-            The change has another number of edges than the connectome.
-
         Examples
         --------
         >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
@@ -271,11 +266,6 @@ def respond(
     -------
     list of Trials
         The sequence's trials with the responses of each person.
-
-    Raises
-    ------
-    ValueError
-        The sequence's task is not simulated.
     """
     trials = sequence.trials
     rt_seconds, correct = _decisions(trials, parameters, uniforms)
