@@ -68,7 +68,6 @@ class Bundle(Generic[Part]):
         BundleError
             They have changed since the bundle was loaded, are damaged, or do not fit the card.
         """
-        raise NotImplementedError
 
 
 def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:

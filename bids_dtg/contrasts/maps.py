@@ -152,15 +152,8 @@ class MapAverage:
 
     @property
     def mean(self) -> NDArray[np.float32]:
-        """(contrasts, voxels), the mean of the segments added so far; NaN where none has data.
-
-        Raises
-        ------
-        ValueError
-            Nothing was added.
-        """
-        if self._mean is None:
-            raise ValueError("no segment was added")
+        """(contrasts, voxels), the mean of the segments added so far; NaN where none has data."""
+        assert self._mean is not None  # a segment was added
         if self.data.all():
             return self._mean
         return np.where(self.data, self._mean, np.float32("nan"))
@@ -176,7 +169,7 @@ class MapAverage:
         Raises
         ------
         ValueError
-            Nothing was added, or shapes do not fit.
+            Shapes do not fit.
         """
         return Estimate(
             contrasts=tuple(contrasts),

@@ -19,7 +19,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar, Timer
+from lightning.pytorch.callbacks import Callback, Checkpoint, Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
@@ -156,8 +156,6 @@ def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: 
     if schedule.minutes is not None:
         limit = timedelta(minutes=schedule.minutes)
         callbacks.append(Timer(limit, interval="epoch", verbose=False))
-    if workplace.progress:
-        callbacks.append(RichProgressBar())
     trainer = lightning.Trainer(
         accelerator="gpu" if kind == "cuda" else "cpu",
         devices=[int(number)] if number else 1,

@@ -94,8 +94,7 @@ class _Inert:
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def __setstate__(self, _: object) -> None:
-        pass
+    __setstate__ = __init__
 
 
 def _stand_ins(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:

@@ -420,8 +420,6 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
                 both["difference"] = np.nan
             differences.append(_wide(both["difference"]))
             tables.append(found.reindex(contrasts).assign(score=score, against=name))
-    if not tables:
-        return []
     p = sign_flip_test(_spread(own, np.concatenate(differences)))
     tests = zip(records(pd.concat(tables).reset_index()), p, false_discovery_rate(p), strict=True)
     return [{**row, "p": number(p, 5), "q": number(q, 5)} for row, p, q in tests]

@@ -74,7 +74,6 @@ _HALF_WIDTHS = {
     "factor": 1.0,  # the map differs from 0 where it exceeds this multiple of the overlay
     "rule": f"exceeds the half-width of its {LEVEL} % interval for a new scan",  # in words
 }
-_EXPECTED = "maps of parcels (.pscalar.nii)"
 
 
 @dataclass(frozen=True)
@@ -335,7 +334,7 @@ class _Volumes:
         self._backdrop = Backdrop(anatomy, box_around(self.grid), MAP_VIEWS)
 
     def read(self, shown: MapFile) -> Array:
-        return np.nan_to_num(_volume(shown.path, self.grid), copy=False)
+        return np.nan_to_num(_volume(shown.path), copy=False)
 
     def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
         return self._backdrop.draw_map(Volume(values, self.grid.affine), limit)
@@ -375,9 +374,6 @@ class ParcelMaps:
 
     def __init__(self, first: MapFile, anatomy: Volume) -> None:
         self._parcels, names, values = read_parcel_maps(first.path)
-        if len(names) != len(values):
-            what = f"{first.path} has {len(names)} names for {len(values)} maps of parcels"
-            raise RunError(what, expected=_EXPECTED)
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))
         table = first.path.with_name(first.path.name.replace(SYNTHETIC, "parcels"))
         table = table.with_name(table.name.replace(".pscalar.nii", ".tsv"))
@@ -449,11 +445,8 @@ class ParcelMaps:
         return together([above, below], *_STACKED)
 
 
-def _volume(path: Path, grid: Grid) -> Array:
-    values = np.asarray(read_volume(path)[0], np.float32)
-    if values.shape != grid.shape:
-        raise RunError(f"{path} has sizes {values.shape}", expected=f"{grid.shape}, as the others")
-    return values
+def _volume(path: Path) -> Array:
+    return np.asarray(read_volume(path)[0], np.float32)
 
 
 def _write_overlays(
@@ -468,7 +461,7 @@ def _write_overlays(
         newest = max(path.stat().st_mtime for path in images.values())
         if script.is_file() and script.stat().st_mtime >= newest:
             return script
-    copies = {label: pack(_volume(path, grid), grid) for label, path in images.items()}
+    copies = {label: pack(_volume(path), grid) for label, path in images.items()}
     write_script(dataset, script, copies)
     return script
 

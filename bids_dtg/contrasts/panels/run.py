@@ -19,7 +19,6 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import NodeFile, relationship_facts, segment_label
 from bids_dtg.files.text import encoded, read_json, read_packaged, read_rows, tsv_text
@@ -208,11 +207,8 @@ def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
         return None
     grid, mean = data.bundle.grid, data.mean_frame
     everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
-    try:
-        placement = Placement.through(everywhere, data.run.transforms)
-        sampling, _ = placement.in_file(mean.header, data.interpolation)
-    except RunError:
-        return None  # it is only a figure, and errors in the files have been reported
+    placement = Placement.through(everywhere, data.run.transforms)
+    sampling, _ = placement.in_file(mean.header, data.interpolation)
     return mean.at(sampling).reshape(grid.shape)
 
 

@@ -465,8 +465,6 @@ def _spaced(points: Float, n: int, distance: float) -> Float:
         point = points[np.argmax(free)]
         taken.append(point)
         free &= np.linalg.norm(points - point, axis=1) >= distance
-    if len(taken) < n:
-        raise ValueError(f"only {len(taken)} of {n} foci fit at {distance:g} mm from each other")
     return np.array(taken)
 
 
