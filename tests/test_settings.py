@@ -76,6 +76,9 @@ def test_what_makes_results_anew_follows_results_and_nothing_else():
         ({"reports_only": True, "no_reports": True}, "--reports-only and --no-reports were given"),
         ({"verify": True, "reports_only": True}, "--verify and --reports-only were given"),
         ({"verify": True, "dry_run": True}, "--verify and --dry-run were given"),
+        ({"folds": "halves", "workflow": "twin"}, "--folds is halves. Expected: a number, or"),
+        ({"array_key": ["rest=bold"]}, "--array-key was given. Expected: --input-arrays"),
+        ({"array_key": ["rest=b"], "structural_connectivity": "x"}, "--array-key is 'rest=b'"),
         *(({"space": space}, "--space is ") for space in ("", "a b", "MNI:2", "../x", "a:res-")),
     ],
 )

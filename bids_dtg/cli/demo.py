@@ -154,7 +154,3 @@ def run() -> NoReturn:
     """Run ``dtg-demo`` as a program: end the process with its exit code."""
     wait_asleep()
     run_program("dtg-demo", main)
-
-
-if __name__ == "__main__":
-    run()

@@ -191,7 +191,3 @@ def run() -> NoReturn:
     """Run ``bids_dtg`` as a program: end the process with its exit code."""
     wait_asleep()
     run_program("bids_dtg", main)
-
-
-if __name__ == "__main__":
-    run()

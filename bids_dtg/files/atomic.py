@@ -123,10 +123,9 @@ def remove_stale_in(folder: Path) -> None:
 def this_host() -> str:
     """Return an 8-character name of this host or container, in which process numbers are unique."""
     # Containers may share a host name, and each counts its processes from 1.
-    try:
+    namespace = ""
+    with suppress(OSError):  # not Linux
         namespace = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        namespace = ""  # not Linux
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
 
 

@@ -170,10 +170,7 @@ def read_inherited(file: Path) -> dict[str, Any]:
     Sidecars next to the file override those one folder above; in a folder, those that share more
     entities with the file override the others. Damaged or missing sidecars count as empty.
     """
-    try:
-        name = parse_name(file.name)
-    except ValueError:
-        return {}
+    name = parse_name(file.name)
     found: dict[str, Any] = {}
     for folder in (file.parent.parent, file.parent):
         for path in reversed(_applying(folder, name)):

@@ -150,6 +150,10 @@ def test_what_is_no_memory(capsys, text):
     assert line in refused(capsys, f"--mem={text}")
 
 
+def test_what_is_no_time(capsys):
+    assert "'long' is not a number of seconds" in refused(capsys, "--min-time", "long")
+
+
 # --- a saved configuration
 
 

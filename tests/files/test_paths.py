@@ -65,3 +65,9 @@ def test_the_longest_folder_counts(words, outer, inner):
 def test_what_is_hidden_and_what_stays(text, hidden):
     names = PathNames().plus({"input": Path("/d/in")})
     assert names.hide(text) == (text if hidden is None else hidden)
+
+
+def test_a_pattern_is_hidden_up_to_its_braces_and_the_root_never():
+    names = PathNames().plus({"output": Path("/"), "masks": Path("/d/m/{sub}/x.nii")})
+    assert names.hide("/d/m/01/x.nii of mm/s / r") == "<masks>/01/x.nii of mm/s / r"
+    assert PathNames().name(Path("/d/x.tsv")) == "<elsewhere>/x.tsv"

@@ -207,6 +207,12 @@ def test_the_middle_of_a_large_plain_file_counts_by_its_time(dataset, name, size
     assert reason == (f"input changed: {name}" if changed else None)
 
 
+def test_inputs_elsewhere_of_one_name_are_numbered(tmp_path, bold):
+    (tmp_path / bold.name).write_bytes(b"other")
+    found = input_fingerprints([bold, tmp_path / bold.name], tmp_path / "x", PathNames())
+    assert list(found) == ["<elsewhere>/bold.nii.gz", "<elsewhere>/bold.nii.gz (2)"]
+
+
 def test_unreadable_input(tmp_path):
     with pytest.raises(RunError, match=r"gone\.nii cannot be read: No such file"):
         file_fingerprint(tmp_path / "gone.nii")

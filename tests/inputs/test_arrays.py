@@ -85,6 +85,10 @@ def test_sessions_are_files_of_their_own(tmp_path: Path) -> None:
     assert found == [("one", 40, 2.0), ("two", 20, 2.0)]
     with pytest.raises(DatasetError, match=r"rest is in .*1\.npz and in .*again\.npz"):
         read_arrays([first, write(tmp_path / "again.npz", rest=REST, session="one", **names)])
+    given = {"rest": REST, **names}
+    paths = [write(tmp_path / f"{n}.npz", places=[*"abcd", n], session=n, **given) for n in "xy"]
+    with pytest.raises(DatasetError, match=r"x\.npz: places and .*y\.npz: places differ"):
+        read_arrays(paths)
 
 
 ODD = np.array([{"a": 1}], object)

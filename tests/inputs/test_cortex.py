@@ -45,6 +45,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, found: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match=found):
         read_region_maps(path, ["A", "B"])
+    with pytest.raises(SettingsError, match=r"maps\.csv cannot be read|maps\.csv does not exist"):
+        read_region_maps(path.with_suffix(".csv"), ["A", "B"])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from bids_dtg.files.derivatives import (
 )
 from bids_dtg.files.text import write_json
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
+from bids_dtg.inputs.studies import HCP, person_folders
 
 WORDS = DatasetWords(name="maps", citation="cff-version: 1.2.0", readme="x", workflow="toy")
 
@@ -141,6 +143,9 @@ def test_participants(tmp_path):
         select_participants(dataset_at(tmp_path), ["1", "03"])
     with pytest.raises(SettingsError, match=r"\.\./01"):
         select_participants(dataset_at(tmp_path), ["../01"])
+    for read in (participants_in, partial(person_folders, HCP)):
+        with pytest.raises(DatasetError, match="gone cannot be listed: No such file"):
+            read(tmp_path / "gone")
 
 
 def test_dataset_without_participants(tmp_path):

@@ -14,7 +14,7 @@ from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.inputs.dataset import find_dataset, select_participants
 from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.studies import CLEANINGS
@@ -208,6 +208,9 @@ def test_ukb_native_with_the_warp_of_fsl(tmp_path):
     assert run.transforms == (TransformFile(warp, warped=path),)
     assert run.mask == path.parent / "mask.nii.gz"
     assert warp in run.inputs
+    path.unlink()
+    with pytest.raises(RunError, match=r"1234567 has no filtered_func_data_clean\.nii\.gz\."):
+        runs_of(tmp_path, "1234567")
 
 
 def test_ukb_two_folders_of_one_session(tmp_path):
@@ -239,6 +242,17 @@ def test_studies_are_in_one_space(tmp_path, option, told):
     with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE}, {told}"):
         runs_of(tmp_path, "100307", **option)
     assert len(runs_of(tmp_path, "100307", asked=f"{SPACE}:res-2")) == 1
+
+
+def test_what_nobody_of_a_study_has_is_refused_from_names(tmp_path):
+    add_hcp_run(tmp_path, bold=BOLD)
+    dataset, rule = find_dataset(tmp_path), SpaceRule(asked="T1w")
+    with pytest.raises(SettingsError, match="has no run of task nback; it has task-rest"):
+        refuse_absent(dataset, ["100307"], Selection(tasks=["nback"]))
+    with pytest.raises(SettingsError, match=f"an HCP folder is read in {SPACE}, not in T1w"):
+        refuse_absent_space(dataset, ["100307"], Selection(), rule)
+    with pytest.raises(RunError, match="sub-100308 is not in"):
+        runs_of(tmp_path, "100308")
 
 
 def test_filters_are_for_bids_names(tmp_path):

@@ -11,7 +11,7 @@ from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, add_transfo
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.anatomy import find_surfaces
 from bids_dtg.inputs.dataset import InputDataset
-from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformPlannedError
 
 SPACE = "MNI152NLin6Asym"
 
@@ -89,13 +89,16 @@ def test_one_side_alone_is_none(tmp_path):
     assert "sub-01 has no midthickness surfaces on the fsLR mesh" in files.reason
 
 
-def test_transforms_of_the_other_template_are_composed(tmp_path):
+def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):
     anat = add_fmriprep_surfaces(tmp_path, "01")
     next(anat.glob("*xfm*")).unlink()
     dataset = _dataset(tmp_path)
     assert "has no sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5" in _find(dataset).reason
     own = add_transform(anat, "01", "MNI152NLin2009cAsym")
     home = tmp_path / "templateflow"
+    monkeypatch.delenv("DTG_OFFLINE", raising=False)
+    with pytest.raises(TransformPlannedError, match="is missing or empty: TemplateFlow's transfor"):
+        find_surfaces(dataset, "01", None, model=SPACE, templateflow=TemplateFlow(home, True, True))
     files = _find(dataset, home=home)
     assert not files.sides
     assert "cannot be brought to MNI152NLin6Asym" in files.reason
@@ -137,6 +140,7 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     for path in mesh.glob("1*"):
         path.with_name(f"._{path.name}").touch()  # Apple's, beside each file on a network drive
     assert _find(dataset, "100307") == files
+    assert not _find(dataset, "100307", session="V1").sides
     for path in mesh.iterdir():
         path.unlink()
     files = _find(dataset, "100307")

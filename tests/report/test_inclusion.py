@@ -79,6 +79,12 @@ def test_another_table_is_refused(output, columns):
         read_inclusion(output)
 
 
+def test_a_damaged_table_is_refused(output):
+    (output.root / FILE).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DatasetError, match=rf"{FILE} cannot be read.*download it again"):
+        read_inclusion(output)
+
+
 def test_nobody_left_is_refused(output):
     found = write(output, ["sub-01", "false", None])
     with pytest.raises(DatasetError, match="leaves out everybody"):
