@@ -57,8 +57,6 @@ class Components:
         ((5, 6), True)
         """
         values = np.asarray(edges, np.float64)
-        if values.ndim != 2 or len(values) < 3 or not values.shape[1]:
-            raise ValueError(f"edges is (3 people or more, edges), found {values.shape}")
         mean = values.mean(axis=0)
         centred = values - mean
         # With thousands of edges, the matrix (people, people) is the smaller one.

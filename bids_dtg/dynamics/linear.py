@@ -41,25 +41,11 @@ WHITE = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class LagCovariances:
-    """Covariances of a person's session.
-
-    Raises
-    ------
-    ValueError
-        Shapes do not belong together.
-    """
+    """Covariances of a person's session."""
 
     values: Array  # (lags + 1, regions, regions), lag by lag; the row's region is the later one
     frames: int  # number of kept frames
     dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
-
-    def __post_init__(self) -> None:
-        shape = self.values.shape
-        if len(shape) != 3 or shape[1] != shape[2] or self.frames < 1:
-            raise ValueError(
-                f"values is (lags + 1, regions, regions) over 1 frame or more, found {shape} over "
-                f"{self.frames}"
-            )
 
     @property
     def independent(self) -> float:
@@ -102,10 +88,8 @@ class LagCovariances:
         if frames <= LAGS:
             raise ValueError(f"covariances need more than {LAGS} kept frames, found {frames}")
         own = values[:, keep]
-        if not np.isfinite(own).all():
-            raise ValueError("a series has values that are not finite")
-        if (np.ptp(own, axis=1) == 0).any():
-            raise ValueError("a series is constant")
+        if not (np.isfinite(own).all() and np.ptp(own, axis=1).all()):
+            raise ValueError("a series is constant or has values that are not finite")
         own = own - own.mean(axis=1, keepdims=True)
         whole = np.zeros_like(values)
         whole[:, keep] = own / own.std(axis=1, keepdims=True)
@@ -197,7 +181,7 @@ class LinearProcess:
             mean[:, order:] += transition @ series[:, order - lag : frames - lag]
         return mean
 
-    def density(self, series: Values, judged: Kept | None = None) -> float:
+    def density(self, series: Values, judged: Kept) -> float:
         """Return the negative log density of a session's frames, each given the frames before it.
 
         Parameters
@@ -205,19 +189,15 @@ class LinearProcess:
         series
             (regions, frames), each region with mean 0 and variance 1.
         judged
-            (frames,), which frames count; None: all that have enough frames before them.
+            (frames,), which frames count: some that have enough frames before them.
 
         Returns
         -------
         float
             Nats per region and frame, from the joint density of all regions. White noise of
-            variance 1 has 1.42. NaN if no frame counts.
+            variance 1 has 1.42.
         """
-        late = np.arange(series.shape[1]) >= len(self.transitions)
-        chosen = late if judged is None else late & judged
-        if not chosen.any():
-            return float("nan")
-        missed = (series - self.predict(series))[:, chosen]
+        missed = (series - self.predict(series))[:, judged]
         return _gaussian(self.noise, missed @ missed.T / missed.shape[1])
 
     def simulate(
@@ -348,18 +328,11 @@ def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel
     Parameters
     ----------
     people
-        Training people; iterated over twice.
+        Training people, 5 or more; iterated over twice.
     tr_seconds
         Time between frames in seconds.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than 5 people.
     """
     sums = GroupSums.over(own.session for own in people)
-    if sums.people < FEWEST_PEOPLE:
-        raise ValueError(f"a linear core needs {FEWEST_PEOPLE} people, found {sums.people}")
     return LinearModel.of(sums, _choose(people, sums, tr_seconds))
 
 

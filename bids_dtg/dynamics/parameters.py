@@ -134,11 +134,6 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
         ICC(A,1) over people in each region, averaged over regions: the reliability of individual
         differences.
 
-    Raises
-    ------
-    ValueError
-        Shapes differ.
-
     Examples
     --------
     >>> first = np.random.default_rng(0).standard_normal((10, 5, 2))
@@ -146,10 +141,6 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
     >>> of_pairs.round(3), of_people.round(3)
     (array([1., 1.]), array([1., 1.]))
     """
-    if first.shape != second.shape or first.ndim != 3:
-        raise ValueError(
-            f"both sessions are (people, regions, values), found {first.shape} and {second.shape}"
-        )
     both = np.stack([first, second], axis=-1).transpose(2, 1, 0, 3)  # values regions people two
     of_people = np.nanmean(agreement(both).absolute, axis=1)
     return agreement(both.reshape(len(both), -1, 2)).absolute, of_people

@@ -57,12 +57,7 @@ def recover(
     mean, sd
         Means and sds of the posteriors, independent Gaussians, (points, parameters).
     people
-        Person of each point, (points,).
-
-    Raises
-    ------
-    ValueError
-        Shapes do not belong together, values are not finite, or all points belong to one person.
+        Person of each point, (points,); 2 people or more.
 
     Examples
     --------
@@ -73,16 +68,6 @@ def recover(
     """
     values, means, sds = (np.asarray(each, np.float64) for each in (truth, mean, sd))
     whose = np.asarray(people)
-    shape = (*values.shape, means.shape[-1])
-    if values.ndim != 1 or whose.shape != values.shape or {means.shape, sds.shape} != {shape}:
-        raise ValueError(
-            "truth and people are (points,), mean and sd are (points, parameters), found "
-            f"{values.shape}, {whose.shape}, {means.shape} and {sds.shape}"
-        )
-    if not all(np.isfinite(each).all() for each in (values, means, sds)):
-        raise ValueError("truth, mean and sd must be finite: leave out points that are not")
-    if len(np.unique(whose)) < 2:
-        raise ValueError("all points belong to one person. Expected: points of 2 people or more")
     design = np.column_stack([np.ones(len(means)), means])
     value, projected = np.empty_like(values), np.empty_like(values)
     for person in np.unique(whose):

@@ -124,11 +124,6 @@ def simulate_hopf(network: Hopf, initial: Array, noise: Iterable[Array]) -> Arra
 
     `initial` and `noise` are those of `Hopf.states`.
 
-    Raises
-    ------
-    ValueError
-        The noise ends too early.
-
     Examples
     --------
     >>> weights = np.array([[[0.0, 1.0], [1.0, 0.0]]])
@@ -139,9 +134,9 @@ def simulate_hopf(network: Hopf, initial: Array, noise: Iterable[Array]) -> Arra
     ((1, 1, 2, 180), 0.7)
     """
     recipe = network.recipe
-    steps, frames = recipe.steps_a_frame, recipe.frames
-    states = islice(network.states(initial, noise), 0, steps * frames, steps)
-    return _stacked(states, frames)[:, :, 0, :, -recipe.kept :]
+    steps = recipe.steps_a_frame
+    states = islice(network.states(initial, noise), 0, steps * recipe.frames, steps)
+    return np.stack(list(states), axis=-1)[:, :, 0, :, -recipe.kept :]
 
 
 @dataclass(frozen=True)
@@ -233,11 +228,6 @@ def simulate_wong_wang(network: WongWang, initial: Array, noise: Iterable[Array]
 
     `initial` and `noise` are those of `WongWang.states`.
 
-    Raises
-    ------
-    ValueError
-        The noise ends too early.
-
     Examples
     --------
     >>> weights = np.array([[[0.0, 1.0], [1.0, 0.0]]])
@@ -249,8 +239,7 @@ def simulate_wong_wang(network: WongWang, initial: Array, noise: Iterable[Array]
     """
     recipe, states = network.recipe, network.states(initial, noise)
     blocks = (list(islice(states, recipe.steps_a_frame)) for _ in range(recipe.frames))
-    means = (np.mean(block, axis=0) for block in blocks if len(block) == recipe.steps_a_frame)
-    return _stacked(means, recipe.frames)[..., -recipe.kept :]
+    return np.stack([np.mean(block, axis=0) for block in blocks], axis=-1)[..., -recipe.kept :]
 
 
 def unit_noise(
@@ -279,11 +268,3 @@ def unit_noise(
     while True:
         drawn = [[rng.standard_normal((_DRAWN_AT_ONCE, *shape)) for rng in row] for row in rngs]
         yield from np.moveaxis(np.array(drawn), 2, 0)
-
-
-def _stacked(states: Iterable[Array], frames: int) -> Array:
-    """Return states with frames as the last axis; refuse too few frames."""
-    kept = list(states)
-    if len(kept) < frames:
-        raise ValueError(f"the noise ends after {len(kept)} frames. Expected: {frames}")
-    return np.stack(kept, axis=-1)

@@ -77,25 +77,21 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
     @property
     def model(self) -> Bundle:
-        """The model of ``--model``; ValueError if the analysis reads none."""
-        if self.bundle is None:
-            raise ValueError("this analysis reads no model")
-        own: Bundle = self.bundle
-        return own
+        """The model of ``--model``, in an analysis that reads one."""
+        assert isinstance(self.bundle, Bundle)
+        return self.bundle
 
     @property
     def core(self) -> LinearBundle:
-        """The linear core of ``--model``; ValueError if it is a network."""
-        if not isinstance(self.model, LinearBundle):
-            raise ValueError(f"{self.model.card.name} is not a linear core")
-        return self.model
+        """The linear core of ``--model``; `dispatch` has refused a network."""
+        assert isinstance(self.bundle, LinearBundle)
+        return self.bundle
 
     @property
     def network(self) -> NetworkBundle:
-        """The network of ``--model``; ValueError if it is a linear core."""
-        if not isinstance(self.model, NetworkBundle):
-            raise ValueError(f"{self.model.card.name} is not a network")
-        return self.model
+        """The network of ``--model``; `dispatch` has refused a linear core."""
+        assert isinstance(self.bundle, NetworkBundle)
+        return self.bundle
 
     @property
     def notice(self) -> str:

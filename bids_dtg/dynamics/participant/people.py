@@ -148,8 +148,7 @@ class NetworkPeople:
             names people and regions.
         """
         own, weights = self.series(session, labels), self._rest(session).weights
-        if weights is None:
-            raise ValueError("people were prepared without structural connectomes")
+        assert weights is not None  # `connected` was asked for
         counts = weights.read(own.people, self._weight_faults, "symmetric weights of 0 or more")
         self._note_connectomes(own, counts)
         return Networks(**vars(own), weights=normalised(np.stack(counts)))
