@@ -140,6 +140,7 @@ def test_recentring_needs_its_file():
         ("grid.shape", [76, 93, 0], "grid.shape .* three whole numbers"),
         ("grid.shape", [76, 93, True], "grid.shape .* three whole numbers"),
         ("grid.affine", [[0.0] * 4] * 4, "grid.affine .* can be inverted"),
+        ("grid.affine", [[1.0], [1.0, 0.0]], "grid.affine .* 4 x 4 finite numbers"),
         ("grid.affine.0.0", float("nan"), "grid.affine .* 4 x 4 finite numbers"),
         ("grid.space", "MNI 152", "grid.space is .*letters and digits"),
         ("grid.resolution", "2/../", "grid.resolution is .*letters and digits"),

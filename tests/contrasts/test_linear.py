@@ -180,7 +180,8 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
         assert away < 0.8 * np.square(average - maps[person]).sum()
     again = bids_dtg.fit_linear(list(rest[:12]), maps[:12], tr_seconds=2.0, sets=(2, 3))
     np.testing.assert_array_equal(again.predict(rest[12]), model.predict(rest[12]))
-    saved = model.save(tmp_path / "own")
+    saved = model.save(tmp_path / "own", [f"p{n}" for n in range(12)])
+    assert saved.people.count("training") == 12
     assert (saved.card.kind, saved.rois, len(saved.contrasts)) == ("linear", 5, 2)
     assert bids_dtg.load_bundle(tmp_path / "own").identity == saved.identity
     assert model.half_widths.shape == maps[0].shape

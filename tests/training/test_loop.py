@@ -103,6 +103,12 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
         fit(tmp_path, [])
 
 
+def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
+    fit(tmp_path, [])
+    with pytest.raises(RunError, match=r"holds a training of 4 epochs, and 3 are asked for"):
+        run_epochs(partial(Lowering, None), Schedule(3, "loss", "min"), Workplace(tmp_path), print)
+
+
 @pytest.mark.slow
 def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     fit(tmp_path, [], end=None)

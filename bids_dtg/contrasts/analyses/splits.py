@@ -146,6 +146,8 @@ def draw_groups(people: Sequence[str], families: Mapping[str, str], *, seed: int
     >>> labels = [f"{n:02d}" for n in range(39)]
     >>> [[len(group) for group in draw_groups(labels[:n], {}, seed=0)] for n in (7, 8, 20, 39)]
     [[], [2, 2, 2, 2], [5, 5, 5, 5], [6, 6, 6, 6, 5, 5, 5]]
+    >>> draw_groups(labels, dict.fromkeys(labels, "one family"), seed=0)
+    ()
     """
     most = min(len(people) // _FEWEST, max(_GROUPS, len(people) // _PEOPLE))
     for number in range(most, 1, -1):

@@ -50,7 +50,8 @@ def found(tmp_path_factory):
         contrasts=[SimpleNamespace(label=str(q)) for q in range(CONTRASTS)],
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "tissues_of", lambda places: HERE)
+        nowhere = {"subcortex": np.zeros(VOXELS, bool)}
+        patch.setattr(judge, "tissues_of", lambda places: HERE | nowhere)
         return score_models(analysis, simple, models, people, "model", lambda line: None)
 
 
@@ -72,6 +73,7 @@ def test_tissues_have_scores_of_their_own_places(found):
     expected = [np.corrcoef(MEAN[0, 300:], maps[0, 300:])[0, 1] for maps in MAPS]
     np.testing.assert_allclose(group, expected, atol=1e-5)
     assert found.of("half", "cerebellum").empty
+    assert found.of("model", "subcortex").empty
     places = {"cortex": 250, "cerebellum": 100}
     rows = {row["part"]: row for row in part_rows(found, "model", places, {})}
     assert {name: row["places"] for name, row in rows.items()} == {"all places": None, **places}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from cifti_people import parcels_axis, write_parcel_bundle
 from tiny_bundle import (
     TINY_AFFINE,
     TINY_SHAPE,
@@ -23,10 +25,12 @@ from tiny_bundle import (
 import bids_dtg
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
+from bids_dtg.contrasts.bundle.facts import maps_facts
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.places import ListedPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
 FILES = ("weights.safetensors", "maps.nii.gz", "brain_mask.nii.gz", "mask.nii.gz")
 
@@ -206,6 +210,7 @@ def listed(tmp_path):
 def test_a_model_without_a_grid_is_written_and_loaded(listed):
     bundle = load_bundle(listed.path)
     assert bundle.identity == listed.identity
+    assert ("grid", "none, it reads arrays of named places") in maps_facts(bundle)
     assert bundle.places.number == 5
     np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
     assert bundle.prepare().predict(np.ones((3, 5), np.float32)).shape == (2, 5)
@@ -238,3 +243,15 @@ def test_damaged_maps_are_refused(listed, tensors, message):
     forge(listed, "maps.safetensors", safetensors.numpy.save(tensors))
     with pytest.raises(BundleError, match=message):
         load_bundle(listed.path)
+
+
+def test_parcels_and_sets_that_do_not_fit_are_refused(tmp_path):
+    bundle = write_parcel_bundle(tmp_path / "parcels")
+    other = ParcelPlaces.of_axis(parcels_axis(11)).to_xml()
+    for xml, fact in ((b"none", "cannot be read"), (other, "has 11 parcels. Expected: 12")):
+        with pytest.raises(BundleError, match=rf"parcels\.xml.*{fact}"):
+            load_bundle(forge(bundle, "parcels.xml", xml))
+    sets = Path(shutil.copytree(load_bundle("hcp-glasser").path, tmp_path / "sets"))
+    edit_card(sets, rois=[15, 25, 50, 75, 101])
+    with pytest.raises(BundleError, match=r"266 ROI maps under rois\. Expected: 265"):
+        load_bundle(sets)

@@ -3,9 +3,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from cifti_people import write_parcel_bundle
 from tiny_bundle import write_tiny_bundle
 
-from bids_dtg.contrasts.bundle.facts import maps_tables
+from bids_dtg.contrasts.bundle.facts import maps_facts, maps_tables
 
 
 @pytest.mark.slow
@@ -26,3 +27,15 @@ def test_a_row_a_model(tmp_path):
     assert first == "group average  0.526 [0.510, 0.540]"
     assert second.split() == ["network", "0.500", "0.021"]
     assert conventions == "r: of maps"
+    card = dataclasses.replace(bundle.card, evaluation={**evaluation, "cross_validation": 5})
+    said = maps_tables(dataclasses.replace(bundle, card=card))
+    assert "scores on 7 people by cross-validation, each predicted by a fit to others" in said
+
+
+@pytest.mark.slow
+def test_facts_say_what_a_model_reads(tmp_path):
+    facts = dict(maps_facts(write_tiny_bundle(tmp_path / "joined", sample="session")))
+    assert facts["segment"] == "none, runs of a session are joined (432 s in training)"
+    facts = dict(maps_facts(write_parcel_bundle(tmp_path / "parcels")))
+    assert facts["grid"] == "none, it reads CIFTI series of parcels"
+    assert facts["places"] == "12 places"

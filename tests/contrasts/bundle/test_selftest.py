@@ -53,6 +53,12 @@ def test_the_demo_model_passes():
     assert checks[SIGN].words.startswith("12 of 12")
 
 
+def test_a_model_of_parcels_passes_what_applies_to_it():
+    checks = found(load_bundle("hcp-glasser"))
+    assert {name for name, check in checks.items() if check.passed} >= {FINITE}
+    assert not [name for name, check in checks.items() if check.passed is False]
+
+
 @pytest.mark.parametrize("kind", sorted(TENSORS))
 def test_each_kind_is_checked(kind, tmp_path):
     bundle = write_tiny_kind(tmp_path / "model", kind, TENSORS[kind]())

@@ -24,6 +24,7 @@ from tiny_job import TR, TinyJob, add_rest
 import bids_dtg
 from bids_dtg import TaskMaps
 from bids_dtg.connectome.connectome import Connectome
+from bids_dtg.connectome.form import Form
 from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.settings import CleaningOptions
 
@@ -220,6 +221,7 @@ def test_several_images_give_a_list(job, maps):
     found = maps.transform(paths)
     assert [bits(image) for image in found] == [bits(maps.transform(path)) for path in paths]
     assert bits(found[0]) != bits(found[1])
+    assert [bits(image) for image in maps.transform(paths, [None, None])] == list(map(bits, found))
     with pytest.raises(ValueError, match=r"confounds must be a list, .* 2 images, not 1"):
         maps.transform(paths, [None])
 
@@ -234,6 +236,8 @@ def test_a_connectome_at_hand_gives_its_maps(job, maps):
     np.testing.assert_array_equal(image.get_fdata()[bundle.voxels.mask].T, found.values)
     with pytest.raises(SettingsError, match=r"\(3, 9\). Expected: \(4, "):
         bids_dtg.predict_maps(Connectome(np.zeros((3, 9), np.float32), 100, 200.0), bundle)
+    with pytest.raises(SettingsError, match=r"partial.*Expected: .*which tiny reads"):
+        bids_dtg.predict_maps(Connectome(found.values, 100, 200.0, form=Form("partial")), bundle)
 
 
 @pytest.mark.slow
@@ -323,6 +327,8 @@ def test_clones_and_parameters(maps):
     assert other.set_params(denoise_strategy="none", gsr=False).denoise_strategy == "none"
     with pytest.raises(ValueError, match="Invalid parameter 'denoise_stategy'"):
         other.set_params(denoise_stategy="none")
+    chosen = other.set_output(transform="pandas")
+    assert clone(chosen.set_output())._sklearn_output_config == {"transform": "pandas"}
     with pytest.raises(sklearn.exceptions.NotFittedError):
         other.transform("nowhere.nii.gz")
     assert repr(TaskMaps("demo")) == "TaskMaps(model='demo')"
