@@ -190,8 +190,6 @@ def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     """Find a run's file by its name's ending; only entities of storage may precede it."""
     between = r"_(?:(?:space|res|cohort)-[0-9A-Za-z+]+_|bold_)*"
     patterns = [re.compile(re.escape(title) + between + re.escape(name)) for name in names]
-    if not folder.is_dir():
-        return None
     found = sorted(path.name for path in folder.glob(f"{title}_*"))
     matching = (name for pattern in patterns for name in found if pattern.fullmatch(name))
     return next((folder / name for name in matching), None)

@@ -322,21 +322,12 @@ def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> floa
         Whether the residual degrees of freedom of all segments of the average are known, and are
         the weights; otherwise the durations are.
 
-    Raises
-    ------
-    ValueError
-        `by_dof` is set, but they are unknown for this segment.
-
     Examples
     --------
     >>> segment_weight(432.0, 61.5, by_dof=True), segment_weight(432.0, 61.5, by_dof=False)
     (61.5, 432.0)
     """
-    if not by_dof:
-        return seconds
-    if not residual_dof >= 0:
-        raise ValueError(f"a segment's degrees of freedom are {residual_dof}")
-    return max(residual_dof, _LEAST_WEIGHT)
+    return max(residual_dof, _LEAST_WEIGHT) if by_dof else seconds
 
 
 def _fill_and_centre(

@@ -134,7 +134,7 @@ def add_up(
     Raises
     ------
     ValueError
-        No frame is kept, frames are missing, or values cannot be summed.
+        Frames are missing, or values cannot be summed.
     """
     for _ in range(2):
         zeros = PartlyZero(valid)
@@ -147,7 +147,7 @@ def add_up(
         if np.array_equal(usable, valid):
             break
         valid = usable
-    if not whole:
+    if sums is None or not whole:
         raise ValueError("the frames hold values beyond the range of float32, or are not all there")
     return sums, lost
 
@@ -159,7 +159,7 @@ def _once(
     valid: NDArray[np.bool_],
     smoothing: MakeSmoothing | None,
     zeros: PartlyZero | None,
-) -> tuple[S, NDArray[np.bool_], bool]:
+) -> tuple[S | None, NDArray[np.bool_], bool]:
     """Read the run once; return the sums, which voxels are finite, and whether sums are complete.
 
     After a first block with values that are not finite, the rest is only searched for more.
@@ -201,8 +201,6 @@ def _once(
                     smooth(frame)
             sums.add(kept, added)
             added += len(kept)
-    if sums is None:
-        raise ValueError("no frame is kept")
     return sums, finite, added == design.frames_kept
 
 

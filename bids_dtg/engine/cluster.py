@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bids_dtg.engine.work import Backlog, End, Happened, Message, MessageReporter, Work, do_unit
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.extras import install_line
+from bids_dtg.extras import require
 from bids_dtg.notices import without_secrets
 
 if TYPE_CHECKING:
@@ -88,13 +88,9 @@ class Cluster(Generic[Given, Result]):
 
 
 def _connect(address: str) -> Client:
-    try:
-        from distributed import Client
-    except ImportError as err:
-        raise SettingsError(
-            "--scheduler was given, but dask is not installed",
-            remedy=install_line("cluster"),
-        ) from err
+    require("--scheduler", "distributed", extra="cluster")
+    from distributed import Client
+
     # dask logs errors, such as a lost scheduler, with tracebacks; here they are reported briefly.
     for name in ("distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -23,6 +23,8 @@ def figure(value: float, digits: int = _DIGITS) -> str:
     --------
     >>> figure(0.25), figure(-0.0001), figure(28841.2, 0), figure(6491928499999.996)
     ('0.250', '0.000', '28,841', '6.49e+12')
+    >>> figure(float("nan")), figure(float("inf")), figure(float("-inf"))
+    ('n/a', '∞', '−∞')
     """
     if not np.isfinite(value):
         return NOT_KNOWN if np.isnan(value) else ("" if value > 0 else _MINUS) + "\N{INFINITY}"

@@ -143,6 +143,14 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert lines[-1] == "2 participants, 1 would fail; no output was written"
 
 
+def test_a_model_trained_in_the_output_is_used_by_its_name(job, capsys):
+    shutil.copytree(job.model, job.out / "group/model-own/bundle")
+    words = [str(job.bids), str(job.out), "participant", "--dry-run", "--model"]
+    assert main([*words, "own"]) == 0
+    assert "sub-01_task-rest: would write 3 maps to " in capsys.readouterr().out
+    assert main([*words, "other"]) == 2
+
+
 @pytest.mark.slow
 def test_a_dry_run_notes_a_missing_mask(pair, capsys):
     (mask,) = pair.bids.glob("sub-02/func/*_desc-brain_mask.nii.gz")

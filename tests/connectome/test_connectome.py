@@ -305,6 +305,7 @@ def test_reliability_is_the_median_over_covered_voxels_and_knows_its_limits(form
     np.testing.assert_allclose(result.agreement, agreement, atol=1e-5)
     assert result.reliability == pytest.approx(np.median(agreement[40:]), abs=1e-5)
     if form is MARGINAL:
+        assert result.whole.marginal is result.whole.r
         assert np.isnan(one_pass(bold, maps[:2], none).reliability)
         assert np.isnan(one_pass(np.zeros_like(bold), maps, none).reliability)
 
@@ -384,10 +385,14 @@ def test_frames_in_a_file_give_the_bytes_that_those_in_memory_give(band, monkeyp
         np.testing.assert_array_equal(memory, file)
 
 
-@pytest.mark.parametrize("name", ["posix_fallocate", "pwrite"])
-def test_without_room_for_frames_it_is_said_what_to_do(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "written"), [("posix_fallocate", None), ("pwrite", None), ("pwrite", 9)]
+)
+def test_without_room_for_frames_it_is_said_what_to_do(name, written, monkeypatch):
     def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        if written is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written
 
     monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", 0)
     monkeypatch.setattr(os, name, full)

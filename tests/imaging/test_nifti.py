@@ -12,7 +12,13 @@ import pytest
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_integers, read_header, read_mask, read_volume
+from bids_dtg.imaging.nifti import (
+    encode_integers,
+    lies_on_lattice,
+    read_header,
+    read_mask,
+    read_volume,
+)
 from bids_dtg.imaging.places import VoxelPlaces
 
 AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])
@@ -75,6 +81,14 @@ def test_the_sform_is_used_where_it_has_a_code(
 def test_contradictions_are_refused(tmp_path, sform, s_code, qform, q_code, fact):
     with pytest.raises(RunError, match=rf"a\.nii\.gz.*{fact}"):
         read_header(write_forms(tmp_path / "a.nii.gz", sform, s_code, qform, q_code))
+
+
+def test_only_voxels_that_coincide_lie_on_the_grid(tmp_path):
+    path, other = tmp_path / "a.nii", Grid((3, 3, 3), moved(0.5))
+    nib.save(nib.Nifti1Image(np.zeros((10, 12, 9, 5), np.int16), AFFINE), path)
+    assert (lies_on_lattice(path, GRID), lies_on_lattice(path, other)) == (True, False)
+    path.write_bytes(b"damaged")
+    assert not lies_on_lattice(path, GRID)
 
 
 # --- out

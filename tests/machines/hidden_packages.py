@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-EXTRAS = ("torch", "lightning", "bids", "templateflow")  # what the core does without
+EXTRAS = ("torch", "lightning", "bids", "templateflow", "distributed")  # what the core does without
 # Python imports a module of this name as it starts, in every process.
 _SITE = """
 import sys

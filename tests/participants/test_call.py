@@ -121,8 +121,8 @@ def newest_failures(folder: Path) -> list[dict[str, str]]:
 def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     job = TinyJob(tmp_path, ("01", "02", "03"))
     next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
-    assert job.run(out=job.folder / "whole") == 1
-    capsys.readouterr()
+    assert job.run("-vv", out=job.folder / "whole") == 1
+    assert "Traceback" in capsys.readouterr().err
     assert job.run("--scheduler", dask) == 1
     told = capsys.readouterr().err
     assert tree(job.out) == tree(job.folder / "whole")

@@ -88,6 +88,10 @@ def test_who_is_not_complete_and_who_is_not_there(job, capsys):
     ]
     assert job.run("--verify", "--participant-label", "07") == 2
     assert "has no participant 07" in capsys.readouterr().err
+    for folder in ("logs/complete", "sub-01"):
+        shutil.rmtree(job.out / folder)
+    assert job.run("--verify") == 2
+    assert "has no results of any participant" in capsys.readouterr().err
 
 
 def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):

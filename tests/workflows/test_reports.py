@@ -12,6 +12,7 @@ from tiny_job import TinyJob, add_rest, tree
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.participants.reports import Reports
+from bids_dtg.report.inclusion import FILE as INCLUSION
 
 pytestmark = pytest.mark.slow
 
@@ -87,8 +88,11 @@ def test_reports_of_some(job, capsys):
     assert job.run() == 0
     assert not list(job.out.glob("*.html"))
     job.reports = True
+    (job.out / INCLUSION).write_bytes(b"\xff\xfe\x00")
+    next(job.out.glob("sub-02/func/*carpet*")).unlink()
     assert job.run("--reports-only", "--participant-label", "02") == 0
     assert [path.name for path in job.out.glob("sub-*.html")] == ["sub-02.html"]
+    assert "Some figures are missing" in text_of(job, "sub-02.html")
     assert job.run("--reports-only", "--participant-label", "07") == 2
     err = capsys.readouterr().err
     assert "07" in err
