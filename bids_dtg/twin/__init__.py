@@ -79,7 +79,3 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'bids_dtg.twin' has no attribute {name!r}")
     return getattr(importlib.import_module(f"bids_dtg.twin.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

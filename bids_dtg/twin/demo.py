@@ -111,8 +111,6 @@ def run_twin_demo(
         f"Connectomes explain {share} of the differences between these people. Predictions are for "
         "people who were left out of the fit. Changes are calibrated, except by selective moves."
     ]
-    if not any("lower" in name for name in rows):
-        text.append("No connectome was moved; the page of interventions says why.")
     show("")
     for name, (predicted, true) in rows.items():
         show(f"  {name:42}{predicted:10.3f}{true:10.3f}")

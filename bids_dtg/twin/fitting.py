@@ -168,7 +168,7 @@ def fit(
     Raises
     ------
     ValueError
-        Connectomes or covariates are not finite, or not of the same people as the segments.
+        Connectomes are not finite, or not of the same people as the segments.
     RunError
         The folder holds a training with other people, another recipe or another seed.
     """
@@ -179,8 +179,6 @@ def fit(
     recipe = recipe or find_recipe(architecture)
     values = _checked(connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
-    if covariates is not None:
-        _require_numbers(covariates, len(values))
     numbers = family_numbers(labels, families)
     with borrowed_chance():
         torch.manual_seed(_drawn(seed))
@@ -404,12 +402,6 @@ def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[n
         wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
         raise ValueError(f"connectomes have values that are not finite, in rows {wrong.tolist()}")
     return values
-
-
-def _require_numbers(covariates: Array, people: int) -> None:
-    shape = np.shape(covariates)
-    if len(shape) != 2 or shape[0] != people or not np.isfinite(covariates).all():
-        raise ValueError(f"covariates are not ({people}, columns) of finite numbers: {shape}")
 
 
 def _identity(

@@ -247,11 +247,6 @@ def along(gradient: Array, connectomes: Floats) -> Array:
     connectomes
         (people, edges), of people outside the training set, whose covariance is the metric.
 
-    Raises
-    ------
-    ValueError
-        People do not differ along the gradient.
-
     Examples
     --------
     >>> people = np.array([[0.0, 1.0], [2.0, 1.0]])
@@ -260,10 +255,7 @@ def along(gradient: Array, connectomes: Floats) -> Array:
     """
     centred = np.asarray(connectomes, np.float64) - np.mean(connectomes, axis=0)
     direction = centred.T @ (centred @ gradient) / (len(centred) - 1)
-    variance = float(gradient @ direction)
-    if not variance > 0:
-        raise ValueError("people do not differ along the gradient")
-    return np.asarray(direction / np.sqrt(variance))
+    return np.asarray(direction / np.sqrt(gradient @ direction))
 
 
 def selective(gradients: Array, target: int, held: Sequence[int], connectomes: Floats) -> Array:
@@ -277,11 +269,6 @@ def selective(gradients: Array, target: int, held: Sequence[int], connectomes: F
         Rows of the function to move, and of the functions to hold.
     connectomes
         As in `along`.
-
-    Raises
-    ------
-    ValueError
-        No difference between people moves the target alone.
 
     Examples
     --------

@@ -32,6 +32,15 @@ def test_a_finished_training_serves_the_same_people_alone(tmp_path):
             fit(*given, recipe=SMALL, workplace=place)
 
 
+def test_connectomes_of_other_people_or_with_unknown_values_are_refused():
+    edges, segments = people()
+    with pytest.raises(ValueError, match=r"shape \(7, 45\), expected \(8, edges\)"):
+        fit(edges[:7], segments, recipe=SMALL)
+    edges[2, 5] = np.nan
+    with pytest.raises(ValueError, match=r"values that are not finite, in rows \[2\]"):
+        fit(edges, segments, recipe=SMALL)
+
+
 @pytest.mark.slow
 def test_connectomes_predict_slow_and_quick_people():
     fitted, *_ = fitted_quickly()

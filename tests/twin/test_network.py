@@ -54,6 +54,13 @@ def test_states_and_outputs_are_those_of_torchs_layers(seen):
         torch.testing.assert_close(own.grad[person], torch.cat(theirs), rtol=1e-3, atol=1e-4)
 
 
+def test_one_network_performs_for_each_person_what_they_saw():
+    weights = MainWeights.of_flat(0.4 * drawn(1, SIZES.weights), SIZES)
+    inputs = drawn(3, 2, 9, 3, seed=1)
+    each = [perform(weights, own[None])[0] for own in inputs]
+    torch.testing.assert_close(perform(weights, inputs), torch.stack(each))
+
+
 def a_network(rank=2):
     torch.manual_seed(0)
     network = ModulatedNetwork(SIZES, rank=rank)

@@ -93,6 +93,12 @@ def test_a_file_of_ones_own_is_found_by_its_path(tmp_path):
         ("inputs", [{"kind": "sound"}], r"inputs\[1\].kind is 'sound'. .*one-hot, image, cue"),
         ("inputs", [IMAGE, IMAGE], r"inputs\[2\].channel needs channel 2. .*inputs\[1\]"),
         ("images.exact", {"a.bmp": [1]}, r"images.exact is {'a.bmp': \[1\]}. .*2 numbers"),
+        ("images.exact", {"a": [1, 99]}, r"is {'a': \[1, 99\]}. .*2 numbers from -10 to 10"),
+        ("images", {k: {"a": [1, 0]} for k in ("exact", "near")}, r"near has 'a', as images.exac"),
+        ("name", " ", r"name is ' '. Expected: a text"),
+        ("channels", 0, r"channels is 0. Expected: a whole number from 1"),
+        ("inputs", ["side"], r"inputs is \['side'\]. Expected: a list of tables"),
+        ("condition.values", {f"c{n}": f"{n}" for n in range(101)}, r"has 101 conditions. .*100"),
     ],
 )
 def test_wrong_files_are_refused_by_one_line(path, value, fact):

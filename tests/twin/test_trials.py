@@ -176,11 +176,21 @@ def test_values_that_stand_for_no_condition_are_listed_with_counts():
         ({"stimulus_color": "n/a"}, r"'n/a' under stimulus_color .*the correct button; .*no-go"),
         ({"stimulus_color": "x" * 999}, r"'x{59}…' under stimulus_color"),
         ({"response_time": "fast"}, r"'fast' under response_time"),
+        ({"onset": "n/a"}, r"no trial of the task stroop"),
     ],
 )
 def test_wrong_cells_are_refused(changes, fact):
     with pytest.raises(RunError, match=f"sub-01_events.tsv has {fact}"):
         read_trials(find_task("stroop"), [stroop_row(**changes)], "sub-01_events.tsv")
+
+
+def test_times_that_no_trial_can_have_are_refused():
+    task = keys(timing={"window_seconds": 1.5})
+    with pytest.raises(RunError, match=r"'n/a' under duration in line 2\. Expected: above 0, or "):
+        read_trials(task, [keys_row(1, "left", 500)])
+    rows = [faces_row(5.0, cueStartTime=3, cueEndTime=2)]
+    with pytest.raises(RunError, match=r"'2' under cueEndTime .* later than cueStartTime"):
+        read_trials(find_task("faces"), rows)
 
 
 def test_halves_of_a_run_have_its_trials_once():

@@ -246,13 +246,8 @@ def _studied(
         if held := held_with(functions, row):
             ways[_SELECTIVE] = held
         for way, others in ways.items():
-            try:
-                delta = selective(gradients, row, others, edges)
-            except ValueError as err:
-                refused.setdefault(function.name, str(err))
-                continue
             say(f"{_named(function)} ({way}) …")
-            delta = sign_of(function) * delta
+            delta = sign_of(function) * selective(gradients, row, others, edges)
             after = tuple(
                 predicted_functions(fitted, edges + size * delta, people.segments)
                 for size in STEP_SIZES

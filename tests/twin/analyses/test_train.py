@@ -59,6 +59,8 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
     assert "stroop: 6 runs, 108 scored trials" in shown
     assert "would process 6 participants" in shown
     assert "the model dry (lowrank, at most" in shown
+    assert call("evaluate", "--folds", "3", "--dry-run") == 0
+    assert "scores of 3 folds of 6 participants, tables and a page" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

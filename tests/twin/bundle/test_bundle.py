@@ -79,8 +79,17 @@ def test_bold_comes_back(tmp_path, architecture):
     assert np.isfinite(found[-9:]).any(axis=0).tolist() == [True, False, True]
 
 
-def test_a_card_of_others_is_refused(bundle):
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"architecture": "hypernetwork"}, r"weights\.safetensors: .*missing"),
+        ({"edges": 7}, "edges is 7. Expected: 6, the pairs of 4 regions"),
+        ({"tasks": [{"name": "stroop"}] * 2}, r"tasks is .*100 tasks of different names"),
+        ({"tasks": [{"name": "stroop"}]}, r"tasks\[0\]: buttons is missing"),
+    ],
+)
+def test_a_card_of_others_is_refused(bundle, changed, message):
     card = json.loads((bundle.path / "model.json").read_text())
-    (bundle.path / "model.json").write_text(json.dumps(card | {"architecture": "hypernetwork"}))
-    with pytest.raises(BundleError, match=r"weights\.safetensors: .*missing"):
+    (bundle.path / "model.json").write_text(json.dumps(card | changed))
+    with pytest.raises(BundleError, match=message):
         load_twin_bundle(bundle.path).check_weights()

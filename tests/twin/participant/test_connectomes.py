@@ -77,6 +77,17 @@ def test_connectomes_of_tasks_count_only_where_they_are_asked_for(tmp_path):
     assert np.allclose(asked.connectomes(["a"])[0], TWO)
 
 
+def test_connectomes_of_sessions_that_were_not_asked_for_are_left_out(tmp_path):
+    write_average(tmp_path, "a", ONE, session="1")
+    write_average(tmp_path, "a", TWO, session="2")
+    write_average(tmp_path, "b", THREE, Runs=[{"Run": "sub-b_ses-1_task-rest"}])
+    found = find(tmp_path, session_label=("ses-1",))
+    assert np.allclose(found.connectomes(["a", "b"]), [ONE, THREE], atol=1e-6)
+    assert found.notes == ("left out: 1 connectome: another session (sub-a_ses-2_task-rest)",)
+    with pytest.raises(DatasetError, match=r"has no usable connectome for a twin: .*another sess"):
+        find(tmp_path, session_label=("3",))
+
+
 def test_no_run_counts_twice(tmp_path):
     write_average(tmp_path, "a", ONE, session="1", run="1", Runs=[{"Run": "one"}])
     write_average(tmp_path, "a", TWO, session="1", Runs=[{"Run": "one"}, {"Run": "two"}])

@@ -39,6 +39,8 @@ def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
     alone = people.stacked(people.runs([LABELS[1]]))
     assert np.array_equal(segments.action[1], alone.action[0])
     assert people.notes == ()
+    with pytest.raises(DatasetError, match="the trials cannot be used: there is no trial"):
+        people.stacked([[]])
 
 
 def test_series_become_fisher_z(folder):
@@ -120,14 +122,18 @@ def change(folder: Path, label: str, column: str, values: list[str]) -> None:
     path.write_text("\n".join("\t".join(row) for row in [head, *rows]) + "\n")
 
 
-def test_somebody_without_a_response_is_left_out_by_name(folder):
-    change(folder, LABELS[4], "response_time", ["n/a"] * TRIALS)
+@pytest.mark.parametrize(
+    ("rt", "fact"),
+    [("n/a", f"has no response in {TRIALS} trials"), ("0.01", "has no trial that can be scored")],
+)
+def test_somebody_without_a_response_is_left_out_by_name(folder, rt, fact):
+    change(folder, LABELS[4], "response_time", [rt] * TRIALS)
     change(folder, LABELS[4], "accuracy_binarized", ["n/a"] * TRIALS)
     people = people_of(folder)
     assert people.left_out == {LABELS[4]: "no event file that can be used"}
     (note,) = (line for line in people.notes if "1 run of" in line)
     assert f"({LABELS[4]})" in note
-    assert f"has no response in {TRIALS} trials" in note
+    assert fact in note
 
 
 def wrong(values: np.ndarray, where: object, value: float) -> np.ndarray:
@@ -184,6 +190,7 @@ def test_large_edges_and_people_with_one_connectome_are_named(folder):
         ({"edges": edges()["edges"][:, :14]}, "has 14 edges, and there are 8 places"),
         ({"edges": edges()["edges"][:4]}, "edges has 4 people, and .*people has 6"),
         ({"people": np.array([f"x{n}" for n in range(6)])}, "nobody has both a connectome and eve"),
+        ({**of_rest(np.ones((6, 2830, 2))), "places": None}, "4003035 edges.*regions, not voxels"),
     ],
 )
 def test_arrays_that_are_no_connectomes_are_refused_before_values_are_read(
@@ -209,11 +216,12 @@ def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
         people_of(folder, task_file=("stroop", "stroop"))
 
 
-TABLE = """participant_id\tage\tsex\tsite\tempty
-sub-01\t20\tF\t1\tn/a
-sub-02\t31.5\tM\t2\tn/a
-sub-03\tn/a\tF\t2\tn/a
-sub-04\t40\tn/a\t1\tn/a
+TABLE = """participant_id\tage\tsex\tsite\tempty\tIQ
+sub-01\t20\tF\t1\tn/a\t99
+sub-02\t31.5\tM\t2\tn/a\t101
+sub-03\tn/a\tF\t2\tn/a\thigh
+sub-04\t40\tn/a\t1\tn/a\t98
+sub-05\t50\tF\t1\tn/a\t90
 """
 COVERED = ("02", "01", "04", "03")
 
@@ -245,3 +253,12 @@ def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys)
     said = capsys.readouterr().err
     assert "age: 1 participant without a value (sub-03)" in said
     assert "sex: 1 participant without a value (sub-04)" in said
+
+
+def test_covariates_that_cannot_be_used_are_refused(settings, tmp_path):
+    for name, line in (("empty", "empty: none of 5"), ("IQ", "IQ has 'high' of sub-03, and numb")):
+        with pytest.raises(SettingsError, match=line):
+            read_covariates(settings(name), (*COVERED, "05"))
+    (tmp_path / "participants.tsv").unlink()
+    with pytest.raises(SettingsError, match="there is no table of participants with a column age"):
+        read_covariates(settings("age"), COVERED)

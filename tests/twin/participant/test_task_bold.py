@@ -105,6 +105,9 @@ def test_series_of_other_parcels_are_refused_by_name(folder):
     people = people_of(folder)
     with pytest.raises(DatasetError, match=f"{other.name} has 3 parcels, and they are not those"):
         people.bold(LABELS[:2])
+    other.with_suffix(".json").write_text('{"StartTime": 0}')
+    with pytest.raises(DatasetError, match=f"the sidecar of .*{other.name} lacks times"):
+        people.bold(LABELS[:2])
 
 
 @pytest.mark.slow
