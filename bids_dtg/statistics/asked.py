@@ -38,26 +38,22 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
     options = people.settings.statistics
     if options.phenotype:
         return tuple(dict.fromkeys(people.column(name).name for name in options.phenotype))
-    if people.table is None:
-        raise SettingsError(
-            "there is no table of participants with phenotypes",
-            expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
-        )
     addresses = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
     taken = {people.column(name).name for name in options.covariates}
     found = []
-    for name in people.table.columns:
+    for name, whole in people.table.columns.items() if people.table else ():
         if name in taken or plain_column(name) in addresses:
             continue
-        column = people.table.columns[name].of(people.labels)
+        column = whole.of(people.labels)
         if column.stray:
             say(f"{name} is not a phenotype: it has {column.stray}, and numbers for the others")
         elif is_phenotype(column):
             found.append(name)
     if not found:
         raise SettingsError(
-            f"{people.table.path} has no numeric or two-level column besides families, sites and "
-            "covariates",
+            "there is no table of participants with a numeric or two-level column besides "
+            "families, sites and covariates",
+            expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             remedy="name a phenotype with --phenotype",
         )
     return tuple(found)

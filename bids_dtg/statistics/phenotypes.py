@@ -261,11 +261,6 @@ def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeo
     if gone := [f"sub-{label}" for label in people.labels if label not in kept]:
         kinds = named([source.kind.words for source in sources])
         say(f"left out: {counted(len(gone), 'participant')} without {kinds} ({named(gone)})")
-    if not kept:
-        raise DatasetError(
-            "no participant has features of all kinds",
-            expected="participants with the same kinds of results",
-        )
     return people.of(kept)
 
 

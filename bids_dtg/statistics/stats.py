@@ -344,8 +344,6 @@ def _differences(question: Question, source: FeatureSource, folder: Path) -> Ite
     groups = [question.people.of_sessions([session]) for session in question.sessions]
     sources = [source.kind.find(source.kind, people) for people in groups]
     for contrast in source.contrasts:
-        if any(contrast not in own.contrasts for own in sources):
-            continue
         pair = []
         for place, (own, people) in enumerate(zip(sources, groups, strict=True)):
             only = dataclasses.replace(own, contrasts=(contrast,))
@@ -358,9 +356,6 @@ def _differences(question: Question, source: FeatureSource, folder: Path) -> Ite
         labels = tuple(label for label in first.labels if label in set(second.labels))
         ids = [t.kept if t.places is None else t.places.positions for t in pair]
         _, here, there = np.intersect1d(*ids, return_indices=True)
-        if not labels or not len(here):
-            say(f"{first.title}: nobody has it in both sessions")
-            continue
         rows = [[t.labels.index(label) for label in labels] for t in pair]
         values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
         yield FeatureTable(first.source, contrast, labels, values, first.kept[here])

@@ -64,21 +64,15 @@ def umap_layout(scores: Array, seed: int) -> Array:
     Parameters
     ----------
     scores
-        (points, components), principal component scores; the first 50 are used.
+        (points, components), principal component scores of `FEWEST_FOR_UMAP` points or more, in
+        two components or more; the first 50 are used.
     seed
         The same seed gives the same layout, on one thread.
 
     Returns
     -------
     (points, 2), without a unit; with 15 neighbours (fewer for few points) and min_dist 0.1.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than eight points, or fewer than two components.
     """
-    if len(scores) < FEWEST_FOR_UMAP or scores.shape[1] < 2:
-        raise ValueError(f"UMAP needs {FEWEST_FOR_UMAP} points and 2 components: {scores.shape}")
     from umap import UMAP
 
     used = np.ascontiguousarray(scores[:, :_COMPONENTS], np.float32)
@@ -158,8 +152,6 @@ def variance_shares(values: NDArray[Any]) -> tuple[float, float, float]:
     contrasts, people, _ = values.shape
     grand = values.mean(axis=(0, 1), dtype=np.float64)
     total = float(np.square(values - grand).sum())
-    if total <= 0:
-        return float("nan"), float("nan"), float("nan")
     of_contrasts = people * float(np.square(values.mean(axis=1) - grand).sum()) / total
     of_people = contrasts * float(np.square(values.mean(axis=0) - grand).sum()) / total
     return of_contrasts, of_people, max(0.0, 1 - of_contrasts - of_people)

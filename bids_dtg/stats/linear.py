@@ -130,8 +130,6 @@ class _RegionBaseline:
         """
         coefficients = self._coefficients()
         rois = coefficients.shape[2] - 1
-        if not len(X):
-            raise ValueError("X has no people")
         maps = []
         for n in range(len(X)):
             connectome = _checked_connectome(X[n], n)
@@ -334,7 +332,7 @@ def fit_maps(
     Examples
     --------
     >>> import numpy as np
-    >>> features = np.array([[-1.0, 0.0, 1.0, 0.0]])
+    >>> features = np.tile([[-1.0, 0.0, 1.0, 0.0]], 100)
     >>> fits, fitted = fit_maps(features, 3 + 2 * features)
     >>> fits.round(6).tolist(), fitted.tolist()
     ([[3.0, 2.0]], [True])

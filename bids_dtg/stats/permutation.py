@@ -100,8 +100,6 @@ def _alike(families: ArrayLike, sites: ArrayLike | None) -> list[Integers]:
     """Return groups of exchangeable families, each (families, members) of row numbers."""
     family = np.asarray(families)
     site = np.zeros(len(family), np.intp) if sites is None else np.asarray(sites)
-    if family.ndim != 1 or site.shape != family.shape:
-        raise ValueError(f"families {family.shape} and sites {site.shape} are not (people,)")
     groups: dict[tuple[object, ...], list[Integers]] = {}
     order = np.argsort(family, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(family[order])) + 1):

@@ -1,5 +1,7 @@
 """Which participants' maps are analysed together, and their values as one table."""
 
+import dataclasses
+import re
 import shutil
 from contextlib import contextmanager
 
@@ -12,7 +14,7 @@ from tiny_job import read_table
 
 from bids_dtg.cohort.features import find_features, with_subcortex
 from bids_dtg.cohort.people import gather_people
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -99,6 +101,10 @@ def test_who_lacks_a_value_is_left_out_with_a_line(cohort, tmp_path, capsys):
         people.complete(["age"]).covariates(["one"])
     with pytest.raises(SettingsError, match=r"no column agee.*did you mean age"):
         people.column("agee")
+    with pytest.raises(SettingsError, match="there is no table of participants with a column age"):
+        dataclasses.replace(people, table=None).column("age")
+    with pytest.raises(DatasetError, match="no participant with maps has a value of age"):
+        people.of(["02", "04"]).complete(["age"])
 
 
 def test_columns_that_depend_on_each_other_are_refused(cohort):
@@ -170,11 +176,14 @@ def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys):
-    people = people_of(cohort)
-    path = people.averages["02"][0].maps[0].path
-    with changed(path, change=lambda values: 0 * values):
-        first, second, *_ = (table for table, _ in tables(cohort, "maps", tmp_path)[1])
+@pytest.mark.parametrize("change", [lambda values: 0 * values, lambda values: 0 * values + 1])
+@pytest.mark.parametrize("voxels", [True, False])
+def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys, change, voxels):
+    atlases = tuple(map(str, cohort.folder.glob("atlas-Own*")))
+    path = people_of(cohort).averages["02"][0].maps[0].path
+    with changed(path, change=change):
+        _, found = tables(cohort, "maps", tmp_path, voxels=voxels, atlases=atlases)
+    first, second, *_ = (table for table, _ in found)
     said = [line for line in capsys.readouterr().err.splitlines() if "is left out" in line]
     assert len(said) == 1
     assert said[0].startswith("sub-02 is left out: ")
@@ -192,7 +201,15 @@ def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [lambda text: "", lambda text: text[: len(text) // 2]])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: re.sub(r"-?\d\.\d+", "n/a", text),
+        lambda text: "\n".join(line.rpartition("\t")[0] for line in text.splitlines()[:-1]),
+    ],
+)
 def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
     with changed(next(cohort.out.glob("sub-01/func/*_relmat.tsv")), change=change):
         people, ((table, _),) = tables(cohort, "edges", tmp_path)
@@ -251,6 +268,8 @@ def test_subcortical_structures_are_behind_the_cortex():
     row = [*below.parcels.values()].index("HIPPOCAMPUS_LEFT")
     own = (below.columns == row) & (cortex.labels == 0)
     assert means[400 + row] == pytest.approx(values[own].mean())
+    top = VoxelPlaces(places.grid, places.positions[places.points[:, 2] > 60])
+    assert with_subcortex(cortex, top) is cortex
 
 
 def find_one(name: str, places: VoxelPlaces):
@@ -275,11 +294,28 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_contrast_whose_maps_share_no_voxel_is_left_out(cohort, tmp_path, capsys):
+    people = people_of(cohort)
+    paths = [people.averages[label][0].maps[0].path for label in ("01", "02")]
+    odd = people.places.mask & (people.places.mask.cumsum().reshape(TINY_SHAPE) % 2 == 1)
+    gone = iter((odd, people.places.mask & ~odd))
+    with changed(*paths, change=lambda values: np.where(next(gone), np.nan, values)):
+        people, found = tables(cohort, "maps", tmp_path)
+        assert "the contrast is left out: there is no location" in capsys.readouterr().err
+        assert [t.contrast for t, _ in found] == [own.label for own in people.example.maps[1:]]
+        with pytest.raises(DatasetError, match="no location where all of 5 participants have"):
+            tables(cohort, "maps", tmp_path, contrast=(people.example.maps[0].label,))
+
+
+@pytest.mark.slow
 def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
     found = find_features(people)
     assert [source.kind.name for source in found] == ["maps", "edges"]
     assert "left out: measured maps, as no folder of them was given" in capsys.readouterr().err
+    with changed(*cohort.out.glob("sub-*/func/*_relmat.tsv"), change=lambda text: ""):
+        assert [source.kind.name for source in find_features(people)] == ["maps"]
+    assert "no participant's edges of the connectome can be read" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
         find_features(people_of(cohort, contrast=("nonsense",)))
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_job import read_table
 
@@ -68,6 +71,24 @@ def test_umap_lays_people_out_by_what_they_share(cohort, folder):
 
 
 @pytest.mark.slow
-def test_three_people_are_too_few(cohort, capsys):
+def test_umap_begins_at_the_components_of_those_who_are_drawn(cohort, monkeypatch, capsys):
+    def umap(init, **_):
+        return SimpleNamespace(fit_transform=lambda scores: init)
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=umap, __spec__="umap"))
+    monkeypatch.setattr("bids_dtg.statistics.embed._MOST_PEOPLE", 20)
+    assert cohort.analyse("embed", "--name", "umap", "--voxels") == 0
+    assert "laid out: 20 of 48 participants, drawn with seed 0" in capsys.readouterr().err
+    rows = pd.read_csv(cohort.out / "group/embed-umap/desc-people_coordinates.tsv", sep="\t")
+    rows = rows[rows["features"] == "edges"]
+    assert len(rows) == 20
+    scores, found = rows[["pc1", "pc2"]].to_numpy(), rows[["umap1", "umap2"]].to_numpy()
+    np.testing.assert_allclose(found, 10 * scores / np.abs(scores).max(), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_three_people_and_many_levels_are_refused(cohort, capsys):
     assert cohort.analyse("embed", "--participant-label", *cohort.labels[:3]) == 2
     assert "too few participants to lay out" in capsys.readouterr().err
+    assert cohort.analyse("embed", "--phenotype", "age") == 2
+    assert " levels. Expected: 2 to 10" in capsys.readouterr().err

@@ -112,10 +112,20 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     other = moved(cohort, tmp_path, columns, out=out)
     broken = next(out.glob(f"sub-{cohort.labels[-1]}/**/*_relmat.tsv"))
     broken.write_text(broken.read_text().replace("1.000000", "one"))
+    next(out.glob(f"sub-{cohort.labels[-2]}/**/*_relmat.tsv")).unlink()
     assert other.analyse("phenotypes", "--phenotype", "score", *FEW) == 1
-    assert f"sub-{cohort.labels[-1]} is left out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"sub-{cohort.labels[-1]} is left out" in said
+    assert f"(sub-{cohort.labels[-2]})" in said
     rows = read_table(out / "group/phenotypes/desc-phenotypes_scores.tsv")
-    assert row(rows)["people"] == 46
+    assert row(rows)["people"] == 45
+
+
+def test_two_levels_are_scored_by_their_auc(cohort):
+    found = row(results(cohort, "sex", "--phenotype", "sex", *FEW))
+    assert found["auc_low"] < found["auc"] < found["auc_high"]
+    assert found["auc"] > 0.8
+    assert found["balanced_accuracy"] > 0.7
 
 
 @pytest.mark.parametrize(
@@ -124,6 +134,7 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
         ("eyes", lambda table: table["eyes"], "it has 3 levels"),
         ("huge", lambda table: 1e300 * np.array(table["score"]), "its values exceed 1e+100"),
         ("same", lambda table: 0 * np.array(table["score"]), "it has the same value for everybody"),
+        ("rare", lambda table: [1] + 47 * [0], "all training people of a fold have the same"),
     ],
 )
 def test_columns_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, of, line):
@@ -132,7 +143,19 @@ def test_columns_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, 
     table.write_text("\n".join([f"participant_id\t{name}", *lines, ""]))
     words = ("--phenotype", name, "-p", table, "--name", "none", *FEW)
     assert cohort.analyse("phenotypes", *words) == 2
-    assert f"{name} is not predicted: {line}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{name} is not predicted" in said
+    assert f": {line}" in said
+
+
+def test_a_table_without_phenotypes_is_refused(cohort, tmp_path, capsys):
+    table = tmp_path / "own.tsv"
+    lines = [f"{label}\t{'few' if n == 7 else n}" for n, label in enumerate(cohort.labels)]
+    table.write_text("\n".join(["participant_id\tdrinks", *lines, ""]))
+    assert cohort.analyse("phenotypes", "-p", table) == 2
+    said = capsys.readouterr().err
+    assert "drinks is not a phenotype" in said
+    assert "no table of participants with a numeric or two-level column" in said
 
 
 def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):

@@ -16,6 +16,7 @@ from tiny_job import add_rest, read_table
 pytestmark = pytest.mark.slow
 
 MATH = "languageMath"
+THREE = ("--participant-label", "P000", "P003", "P004")
 
 
 def folder(cohort, name):
@@ -148,6 +149,11 @@ def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
         (("--session-label", "a", "b", "c"), "has results of session a or b or c"),
         (("--phenotype", "scor"), "did you mean score"),
         (("--phenotype", "score", "--atlases", "none.nii.gz"), "none.nii.gz"),
+        (("--phenotype", "age", *THREE[:3]), "nothing can be tested"),
+        (
+            ("--phenotype", "score", "--covariates", "age", *THREE),
+            "score cannot be tested: 3 parti",
+        ),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused(cohort, capsys, words, line):
@@ -167,24 +173,42 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     assert "The largest effect of each contrast; without p, none is a finding" in shown
     assert ">t of " not in shown
     table = tmp_path / "own.tsv"
-    rows = [f"{label}\t{int(n < 4)}\n" for n, label in enumerate(cohort.labels[:16:2])]
-    table.write_text("participant_id\tpatient\n" + "".join(rows))
-    eight = ("--phenotype", "patient", "-p", table)
-    assert call(cohort, "eight", *eight) == 0
-    assert (
-        "can be permuted over these families and sites in only 70 ways" in capsys.readouterr().err
-    )
-    row = row_of(cohort, "eight")
-    assert row["p_fwe"] == "n/a"
-    assert row["t"] != "n/a"
+    rows = [f"{label}\t{n // 4}\t{n // 4}\n" for n, label in enumerate(cohort.labels[:16:2])]
+    for column, ways in (("arm", "70 ways"), ("site", "1 way")):
+        table.write_text(f"participant_id\tpatient\t{column}\n" + "".join(rows))
+        assert call(cohort, "eight", "--phenotype", "patient", "-p", table) == 0
+        said = capsys.readouterr().err
+        assert f"can be permuted over these families and sites in only {ways}" in said
+        row = row_of(cohort, "eight")
+        assert row["p_fwe"] == "n/a"
+        assert row["t"] != "n/a"
 
 
-def test_a_dry_run_writes_nothing(cohort, capsys):
-    assert call(cohort, "dry", "--phenotype", "score", "--dry-run") == 0
+def test_people_whose_maps_differ_in_size_have_no_corrected_p(cohort, tmp_path):
+    sizes = np.square(cohort.truth.maps).sum(axis=(1, 2))
+    table = tmp_path / "own.tsv"
+    lines = [f"{label}\t{size:.6f}" for label, size in zip(cohort.labels, sizes, strict=True)]
+    table.write_text("\n".join(["participant_id\tsize", *lines, ""]))
+    assert call(cohort, "size", "--phenotype", "size", "-p", table) == 0
+    of_maps = [row for row in summary(cohort, "size").values() if row["features"] == "maps"]
+    assert {row["p_fwe"] for row in of_maps} == {"n/a"}
+    assert "the overall size of maps is associated with it" in page(cohort, "size")
+
+
+@pytest.mark.parametrize(
+    ("analysis", "words", "line"),
+    [
+        ("stats", ("--phenotype", "score"), "would test score of 48"),
+        ("phenotypes", ("--covariates", "age"), "would predict score, luck, of_family, of_site"),
+        ("embed", (), "would lay out 48"),
+    ],
+)
+def test_a_dry_run_writes_nothing(cohort, capsys, analysis, words, line):
+    assert cohort.analyse(analysis, "--name", "dry", *words, "--dry-run") == 0
     shown = capsys.readouterr().out
-    assert "would test score of 48 participants" in shown
+    assert line in shown
     assert "predicted maps of 48 participants, 3 contrasts" in shown
-    assert not folder(cohort, "dry").exists()
+    assert not (cohort.out / f"group/{analysis}-dry").exists()
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +254,11 @@ def test_two_sessions_of_the_same_people_are_compared(sessions):
     t = ttest_rel(several[1], several[0]).statistic[inside]
     np.testing.assert_allclose(nib.load(path).get_fdata()[inside], t, rtol=1e-3)
     assert "session b minus session a" in (where / "statistics_report.html").read_text()
+
+
+def test_a_third_session_and_few_families_have_no_p(sessions, capsys):
+    words = ("stats", "--voxels", "--participant-label", "01", "02", "03", "--session-label")
+    assert sessions.analyse(*words, "a", "b", "c") == 2
+    assert "stats was given 3 sessions" in capsys.readouterr().err
+    assert sessions.analyse(*words, "a", "b") == 0
+    assert "no permutations: signs of 3 families are too few" in capsys.readouterr().err
