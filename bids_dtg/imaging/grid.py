@@ -23,12 +23,6 @@ class Grid:
     resolution: str | None = "2"  # label of the BIDS entity res-
     form_code: int = TEMPLATE_FORM  # NIfTI code of the space
 
-    def __post_init__(self) -> None:
-        if len(self.shape) != 3 or min(self.shape) < 1:
-            raise ValueError(f"a grid has three positive sizes, not {self.shape}")
-        if np.shape(self.affine) != (4, 4):
-            raise ValueError(f"an affine is (4, 4), not {np.shape(self.affine)}")
-
     @property
     def voxel_sizes_mm(self) -> tuple[float, float, float]:
         """Voxel size along i, j, k."""

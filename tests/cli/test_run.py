@@ -143,20 +143,13 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert lines[-1] == "2 participants, 1 would fail; no output was written"
 
 
-def test_a_model_trained_in_the_output_is_used_by_its_name(job, capsys):
-    shutil.copytree(job.model, job.out / "group/model-own/bundle")
-    words = [str(job.bids), str(job.out), "participant", "--dry-run", "--model"]
-    assert main([*words, "own"]) == 0
-    assert "sub-01_task-rest: would write 3 maps to " in capsys.readouterr().out
-    assert main([*words, "other"]) == 2
-
-
 @pytest.mark.slow
 def test_a_dry_run_notes_a_missing_mask(pair, capsys):
     (mask,) = pair.bids.glob("sub-02/func/*_desc-brain_mask.nii.gz")
     mask.unlink()
-    assert pair.run("--dry-run") == 0
+    assert pair.run("--dry-run", "--high-pass", "1e-4") == 0
     first, _, second = capsys.readouterr().out.partition("sub-02_task-rest: ")
+    assert "note: The run is too short for 0.0001 Hz, so --high-pass removed nothing." in first
     assert "note: without a brain mask" in second
     assert "brain mask" not in first
 

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("distributed")
 
 from dask_cluster import dask_cluster, fail, prepare, prepare_slow
+from distributed import LocalCluster
 
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.work import Backlog, End, Happened
@@ -17,20 +18,23 @@ from bids_dtg.errors import RunError, SettingsError
 
 
 @pytest.fixture(scope="module")
-def dask(tmp_path_factory):
-    with dask_cluster(tmp_path_factory.mktemp("dask") / "cluster") as (_, address):
-        yield address
+def dask():
+    with LocalCluster(n_workers=2, processes=False, dashboard_address=None) as local:
+        yield local.scheduler_address
 
 
 def run(cluster: Cluster, labels) -> list:
-    with closing(cluster.run(Backlog(labels))) as messages:
+    waits = dict.fromkeys(labels, 0.1)  # each label is held up once
+    backlog = Backlog(labels, hold_up=lambda label: waits.pop(label, 0.0))
+    with closing(cluster.run(backlog)) as messages:
         return list(messages)
 
 
 @pytest.mark.slow
-def test_each_unit_is_done_once_and_prepared_once_in_each_process(dask):
+def test_each_unit_is_done_once_and_prepared_once_in_each_process(tmp_path):
     labels = [f"{number:02d}" for number in range(12)]
-    messages = [message for _, message in run(Cluster(dask, prepare, "care"), labels)]
+    with dask_cluster(tmp_path / "cluster") as (_, address):
+        messages = [message for _, message in run(Cluster(address, prepare, "care"), labels)]
     messages = [m for m in messages if getattr(m, "kind", "") != "note"]
     results = {m.label: m.result for m in messages if isinstance(m, End)}
     assert sorted(results) == labels

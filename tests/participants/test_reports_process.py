@@ -11,6 +11,7 @@ import pytest
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.participants import reports as module
 from bids_dtg.participants.reports import Reports
+from bids_dtg.report.participant import write_index
 
 PROGRAM = """#!{python}
 import json, os, sys, time
@@ -71,6 +72,14 @@ def test_a_program_that_cannot_be_started_fails_each_report(scene):
     with scene.reports as reports:
         reports.request("a")
     assert "No such file" in scene.errors["a"]
+
+
+def test_an_index_that_cannot_be_written_is_a_warning(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "write_index", write_index)
+    (tmp_path / "index.html" / "x").mkdir(parents=True)
+    with scene.reports:
+        pass
+    assert f"warning: no index page: {tmp_path}/index.html cannot be written" in scene.notes[-1]
 
 
 def test_a_process_without_requests_is_ended_and_not_waited_for(scene):

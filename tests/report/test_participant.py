@@ -26,21 +26,12 @@ def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_
     assert "articipant" not in page
 
 
-def test_what_an_analysis_that_is_gone_has_written_stays_listed(tmp_path):
-    description = {"Name": "x", "BIDSVersion": "1.9.0", "GeneratedBy": [{"Name": "bids_dtg"}]}
-    (tmp_path / "dataset_description.json").write_text(json.dumps(description))
-    (tmp_path / "group" / "normative").mkdir(parents=True)
-    (tmp_path / "group" / "normative" / "statistics_report.html").write_text("")
-    write_index(DerivativeDataset(tmp_path))
-    page = (tmp_path / "index.html").read_text("utf-8")
-    assert '<a href="group/normative/statistics_report.html">normative</a>' in page
-
-
 def test_the_index_repeats_that_a_model_is_not_for_science(tmp_path):
     (tmp_path / "dataset_description.json").write_text("{}")
     head = "<meta name=\"bids-dtg-flags\" content='{}'>"
     counts = flag_counts(())
     report = tmp_path / "sub-01.html"
+    (tmp_path / "sub-02.html").mkdir()  # it cannot be read
     report.write_text(head.format(json.dumps(counts)))
     write_index(DerivativeDataset(tmp_path))
     page = (tmp_path / "index.html").read_text("utf-8")

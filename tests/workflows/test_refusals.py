@@ -54,7 +54,6 @@ def code_of(call: Callable[[], int]) -> int:
 
 # Words after those of a sound call, and what the line must name.
 WORDS = {
-    "an option misspelt": (["--participant_lable", "01"], "--participant-label"),
     "an unknown participant": (["--participant-label", "09"], r"participant 09.* 01"),
     "participants with a comma": (["--participant-label", "sub-01,sub-02"], "is not a label"),
     "an unknown task": (["-t", "rset"], "no run of task rset; it has task-rest"),
@@ -70,7 +69,6 @@ WORDS = {
     "an unknown output space": (["--output-spaces", "MNI152NLin6"], "MNI152NLin6Asym"),
     "a mesh as an output space": (["--output-spaces", "fsaverage5"], "--surfaces"),
     "an unknown contrast": (["--contrast", "faces"], "faces"),
-    "minutes in words": (["--min-minutes", "five"], "'five'"),
     "a band turned round": (["--high-pass", "0.1", "--low-pass", "0.01"], "--low-pass 0.01"),
     "a threshold without scrubbing": (["--fd-threshold", "0.3"], "--fd-threshold"),
     "an option of another workflow": (["--structural-connectivity", "x"], "--workflow dynamics"),

@@ -104,3 +104,16 @@ def test_maps_and_parcels_come_back(tmp_path):
     file.write_bytes(content.replace(b"<MatrixIndicesMap", b"<<atrixIndicesMap", 1))
     with pytest.raises(RunError, match=r"cannot be read: not well-formed .* a file of parcels"):
         read_parcel_maps(file)
+
+
+def test_what_is_no_map_of_the_parcels_is_refused(tmp_path):
+    path, other = tmp_path / "map.pscalar.nii", two_parcels()
+    other.name = other.name[::-1]
+    for axis, values, fact in (
+        (two_parcels(), np.ones((2, 2)), "has 2 maps. Expected: one map per file"),
+        (two_parcels(), np.zeros((1, 2)), "has no value at the model's parcels"),
+        (other, np.ones((1, 2)), "its parcel one has other vertices or voxels than the model's"),
+    ):
+        path.write_bytes(ParcelPlaces.of_axis(axis).encode_maps(values, "ab"[: len(values)]))
+        with pytest.raises(RunError, match=fact):
+            ParcelPlaces.of_axis(two_parcels()).read(path)
