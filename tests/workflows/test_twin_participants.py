@@ -201,9 +201,11 @@ def test_changed_events_or_covariates_have_their_participants_made_again(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["lowrank", "hypernetwork"])
-def test_twins_with_bold_have_series_of_each_run(job, architecture):
+def test_twins_with_bold_have_series_of_each_run(job, architecture, capsys):
     out, name = job.folder / f"series-{architecture}", f"bold-{architecture}"
     model = job.model(name, architecture=architecture, bold=True)
+    assert job.run("--model", model, "--dry-run", out=out) == 0
+    assert "faces: performs the trials of" in capsys.readouterr().out
     assert job.run("--model", model, out=out) == 0
     found = rows(out, "01", "desc-predicted_timeseries")
     assert [*found.columns] == ["events_file", "seconds", "a", "b", "c"]

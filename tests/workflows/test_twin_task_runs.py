@@ -117,6 +117,10 @@ def test_runs_of_trials_get_their_bold_back(job, out, capsys):
 def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
     atlases = ("--atlases", job.atlas, second_atlas(job))
     other = job.folder / "second"
+    assert job.run(*CLEANED, *atlases, "--dry-run", out=other) == 0
+    plan = capsys.readouterr().out
+    assert "a connectome of 6 parcels" in plan
+    assert f"on the clock of {job.raw}/sub-01/func/sub-01_task-{STROOP}_events.tsv" in plan
     assert job.run(*CLEANED, *atlases, "--task-file", "stroop", out=other) == 0
     assert "task BOLD in the 2 parcels of Halves" in capsys.readouterr().err
     (path,) = other.rglob("*_desc-task_timeseries.tsv")

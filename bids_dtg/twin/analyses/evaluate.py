@@ -14,7 +14,7 @@ import numpy as np
 from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.figures import round_up
@@ -291,12 +291,6 @@ def _judged(
 def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
     whole = analysis.people.runs(people.labels)
     halves = [[half_of(run, number) for run in own] for own in whole]
-    if not any(len(run.onset_seconds) for own in halves for run in own):
-        raise DatasetError(
-            f"nobody has trials in the {('first', 'second')[number]} half of the runs",
-            expected="trials in both halves",
-            remedy="use --folds N, which keeps runs whole",
-        )
     segments = analysis.people.stacked(halves)
     bold = None
     if people.bold is not None:

@@ -118,9 +118,16 @@ def test_edges_are_ranked_by_their_gradient_and_named(written):
 
 
 @pytest.mark.slow
-def test_hypernetworks_have_no_null(folder, tmp_path):
+def test_hypernetworks_have_no_null(folder, tmp_path, capsys):
     model = quick_model(folder, UNSEEN, "hypernetwork")
-    assert main(arguments(folder, tmp_path, "intervene", "--model", str(model.path))) == 0
+    unnamed = {k: v for k, v in np.load(folder / "connectomes.npz").items() if k != "places"}
+    path = str(write(tmp_path / "unnamed.npz", **unnamed))
+    call = arguments(folder, tmp_path, "intervene", "--model", str(model.path), arrays=path)
+    assert main([*call, "--dry-run"]) == 0
+    assert "edges here have no names of regions" in capsys.readouterr().err
+    assert main(call) == 0
+    (directions,) = tmp_path.rglob("desc-directions_edges.npz")
+    assert tuple(np.load(directions)["places"]) == model.regions
     (page,) = tmp_path.rglob("twin_report.html")
     assert "each permutation of a hypernetwork would need a training" in page.read_text()
 
