@@ -21,11 +21,6 @@ def demo():
     return load_bundle(store.PACKAGE_FOLDER / "demo")
 
 
-def test_it_is_found_by_its_name_alone(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    assert store.find_bundle("demo") == store.PACKAGE_FOLDER / "demo"
-
-
 def test_it_has_the_published_geometry_and_says_what_it_is(demo):
     assert demo.grid.shape == (76, 93, 78)
     assert demo.roi_maps.shape[0] == 50

@@ -100,6 +100,21 @@ def test_what_needs_volumes_is_refused_at_once(cohort, words, option, capsys):
     assert f"{option} was given with own, a model of parcels, whose maps are CIFTI" in said
 
 
+@pytest.mark.parametrize("words", [SPACE, ("--model", "OWN")])
+def test_a_network_of_parcels_is_refused(cohort, words, capsys):
+    given = [cohort.model if word == "OWN" else word for word in words]
+    words = ("--architecture", "attention-unet", *given, "--model-name", "none")
+    assert cohort.analyse("train", *words) == 2
+    assert "needs voxels on a grid, and this model has none" in capsys.readouterr().err
+
+
+def test_series_that_are_all_damaged_give_no_parcels(tmp_path, capsys):
+    people = ParcelCohort(tmp_path, ("01",))
+    people.add("01", 0).write_bytes(b"")
+    assert people.analyse("train", *SPACE) == 2
+    assert "nobody in" in capsys.readouterr().err
+
+
 def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(cohort):
     cohort.reports = True
     assert cohort.run("--participant-label", "01", "--reports-only") == 0

@@ -17,7 +17,7 @@ from bids_dtg.contrasts.bundle.arrays import geometry_files
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.errors import DatasetError, DtgError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, DtgError, RunError
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.inputs.runs import find_runs
@@ -69,8 +69,6 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
     ------
     DatasetError
         Nobody has a series that can be read.
-    SettingsError
-        The kind does not make ROI maps.
     """
     failures: list[DtgError] = []
     rule = SpaceRule(model=PARCELS, asked=asked.settings.inputs.space)
@@ -94,11 +92,6 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
             f"nobody in {asked.dataset.root} has a series in {rule.asked}: {failures[0].found}",
             expected=failures[0].expected,
             remedy=failures[0].remedy,
-        )
-    if not kind.sets:
-        raise SettingsError(
-            f"a {kind.name} model of {places.density} has no ROI maps",
-            expected="--architecture linear, or a --model of these parcels with ROI maps",
         )
     sets = sets_that_fit(kind.sets, places.number)
     form = Form(kind.connectome, sets if len(sets) > 1 else ())

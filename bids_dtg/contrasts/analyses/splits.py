@@ -91,9 +91,6 @@ def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: b
 
 def plan_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     """Return the split, assuming that everybody's data can be used; report the families."""
-    kept = cohort.results.path / SPLIT_FILE
-    if cohort.settings.modelling.split_file is None and kept.is_file():
-        say(f"the split of an earlier run is used: {kept}")
     say_families(cohort)
     split = draw_split(cohort, needs_validation=needs_validation)
     if others := sorted(set(cohort.labels) - set(split.everybody)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from given import sets
 from isal import igzip
 from itk_files import affine_part, write_composite
 from tiny_cohort import LABELS, TinyCohort
+from tiny_job import add_rest
 
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.reading import read_maps
@@ -113,6 +115,29 @@ def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, 
     lines = capsys.readouterr().err
     assert "[1/1] sub-02" in lines
     assert "sub-03" not in lines
+
+
+@pytest.mark.slow
+def test_what_cannot_be_read_costs_one_participant(tmp_path, capsys):
+    cohort = TinyCohort(tmp_path)
+    add_rest(cohort.bids, "02", frames=6)
+    shutil.rmtree(cohort.bids / "sub-03/func")
+    assert train(cohort, tmp_path / "out", "--dry-run") == 0
+    said = capsys.readouterr().err
+    assert "sub-02 would be left out: " in said
+    assert "sub-03 would be left out: sub-03 has no BOLD series" in said
+    assert train(cohort, tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "sub-02 is left out: sub-02 has no resting-state run with enough data left" in said
+    assert "sub-03 is left out: sub-03 has no BOLD series" in said
+    path = tmp_path / "out/group/cache/sub-04/target_maps.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"1")
+    for label in set(LABELS) - {"04"}:
+        add_rest(cohort.bids, label, frames=6)
+    assert train(cohort, tmp_path / "out", "--model-name", "next") == 2
+    said = capsys.readouterr().err
+    assert "target_maps.npy has changed since it was written" in said
+    assert f"nobody in {cohort.bids} has usable rest and maps" in said
 
 
 @pytest.fixture

@@ -72,11 +72,6 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     assert "Tavor, I., et al. (2016)" in text
 
 
-def test_the_published_recipe_is_refused(cohort, six, capsys):
-    assert cohort.analyse("train", *LINEAR, "--recipe", "published", "--model-name", "p") == 2
-    assert "--recipe published was given with --architecture linear" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
     """A quarter of an hour of rest is one connectome for linear models, and two for networks."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from given import NARROW, sets
-from tiny_bundle import without_people
+from tiny_bundle import without_people, write_tiny_bundle
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
-from tiny_job import TR, read_table, tree
+from tiny_job import TR, add_rest, read_table, tree
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.files.array_store import ArrayStore
@@ -140,6 +140,10 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
             "1 participant without all contrasts, which the CR-R loss needs: 03",
         ),
         ("train", LINEAR, TWICE, "two values of set for sub-01, training and test"),
+        ("train", LINEAR, {"01": "training"}, "1 training participant: too few for a linear mod"),
+        ("train", (*LINEAR, "--recipe", "published"), {}, "--recipe published was given with --ar"),
+        ("train", LINEAR, {"01": "test"}, "has no training participant with usable data"),
+        ("evaluate", (), {}, "no measured map has a contrast of the model"),
         ("evaluate", ("--model", "OWN"), TWICE, "two values of set for sub-01, training and test"),
         (
             "evaluate",
@@ -252,18 +256,6 @@ def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
     assert tree(cohort.out, but=()) == before
     assert cohort.analyse(analysis, *given, "--dry-run", out=tmp_path / "new") in (0, 2)
     assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.slow
-def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys):
-    cohort = TinyCohort(tmp_path, labels=LABELS[:4])
-    for label in ("03", "04"):
-        shutil.rmtree(cohort.bids / f"sub-{label}/func")
-    assert cohort.analyse("train", *LINEAR, "--dry-run") == 2
-    lines = capsys.readouterr().err
-    assert "sub-03 would be left out" in lines
-    assert "1 training participant: too few for a linear model" in lines
-    assert not cohort.out.exists()
 
 
 @pytest.mark.slow
@@ -495,3 +487,23 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     assert epochs("net", 3) == ["epoch 3/3"]
     shutil.rmtree(cohort.out / "group/model-net/bundle")
     assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3
+
+
+@pytest.mark.slow
+def test_a_model_of_sessions_is_tuned_on_joined_runs(tmp_path):
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    labels, contrasts = tuple(f"{n:02d}" for n in range(1, 15)), ("languageMath", "languageStory")
+    cohort = TinyCohort(tmp_path, labels, contrasts=contrasts)
+    for seed, label in enumerate(labels, 50):
+        add_rest(cohort.bids, label, entities="run-2", seed=seed)
+    shutil.rmtree(cohort.model)
+    write_tiny_bundle(cohort.model, sample="session")
+    words = ("--contrast", contrasts[1], *sets(labels, 0.72, 0), "--epochs", 1, "--batch-size", 2)
+    assert cohort.analyse("finetune", *words) == 0
+    tuned = load_bundle(cohort.out / "group/model-own/bundle")
+    assert (
+        ArrayStore(cohort.out / "group/cache").read("sub-01/connectomes_of_sessions").shape[0] == 1
+    )
+    assert tuned.card.part.segment_seconds == 2 * 600
+    assert tuned.half_widths.people == 10
+    assert [bool(one.any()) for one in tuned.half_widths.values] == [False, True, False]

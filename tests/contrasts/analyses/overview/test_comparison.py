@@ -19,14 +19,18 @@ def test_group_maps_are_compared_where_measured_ones_are_given(tmp_path, capsys)
     assert job.run() == 0
     name, rng, measured = "languageMath", np.random.default_rng(0), []
     first = nib.load(next(job.out.glob(f"sub-01/func/*_contrast-{name}_*synthetic_statmap.nii.gz")))
-    for label in PEOPLE[:2]:  # 03 was not measured
+    for label in PEOPLE[:2]:
         values = rng.normal(size=first.shape).astype(np.float32) + first.get_fdata()
         path = tmp_path / f"statmaps/sub-{label}/sub-{label}_contrast-{name}_stat-z_statmap.nii.gz"
         path.parent.mkdir(parents=True)
         nib.save(nib.Nifti1Image(values.astype(np.float32), first.affine), path)
         measured.append(values)
+    damaged = path.parents[1] / "sub-03" / path.name.replace("sub-02", "sub-03")
+    damaged.parent.mkdir()
+    damaged.touch()
     call = [str(job.bids), str(job.out), "group"]
     assert main([*call, "-d", f"statmaps={tmp_path / 'statmaps'}"]) == 0
+    assert f"sub-03 is not in the measured mean of {name}: " in capsys.readouterr().err
     table = job.out / "group/desc-measured_comparison.tsv"
     (row,) = read_table(table)
     mean = next(job.out.glob(f"group/*_contrast-{name}_*desc-groupMean_statmap.nii.gz"))
