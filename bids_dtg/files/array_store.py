@@ -117,8 +117,6 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32)
         The disk has no room. Space is reserved now, as running out later would end the process
         (SIGBUS).
     """
-    if 0 in shape:
-        return np.zeros(shape, dtype)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)

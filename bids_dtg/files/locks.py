@@ -80,9 +80,10 @@ class Locks:
             if not isinstance(lock, SoftFileLock):
                 path.write_text(_this_process())
         except Timeout:
+            owner = "another run of the program"
             with suppress(OSError, ValueError):
-                return " ".join(path.read_text().split()) or "a run that has just begun"
-            return "another run of the program"
+                owner = " ".join(path.read_text().split()) or "a run that has just begun"
+            return owner
         except OSError as err:
             lock.release()
             raise output_error(path, err) from err

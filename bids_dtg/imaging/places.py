@@ -143,7 +143,7 @@ class VoxelPlaces:
         Several maps are stacked along a fourth axis. Other voxels are 0, and equal input gives
         equal bytes. `said` are arguments of `make_header`: intent, description and facts.
         """
-        rows = self._rows(values)
+        rows = np.atleast_2d(values)
         shape = self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
         return encode(make_header(shape, self.grid, **said), map(self.volume, rows))
 
@@ -166,18 +166,12 @@ class VoxelPlaces:
 
         Values and header are the same as in `encode`.
         """
-        rows = self._rows(values)
+        rows = np.atleast_2d(values)
         # (n, k, j, i) in memory, seen as (i, j, k, n) with i fastest, as in files.
         volumes = np.zeros((len(rows), *self.grid.shape[::-1]), np.float32).T
         volumes[tuple(self.index.T)] = rows.T
         header = make_header(volumes.shape, self.grid, **said)
         return _nib.Nifti1Image(volumes, header.get_best_affine(), header)
-
-    def _rows(self, values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        rows = np.atleast_2d(values)
-        if rows.shape[1:] != (self.number,) or not len(rows):
-            raise ValueError(f"{self.number} voxels and maps of {np.shape(values)} values")
-        return rows
 
     def read(self, path: Path) -> NDArray[np.float32]:
         """Read a NIfTI or Analyze map on any grid of the space, by linear interpolation.
