@@ -188,9 +188,8 @@ def test_times_that_no_trial_can_have_are_refused():
     task = keys(timing={"window_seconds": 1.5})
     with pytest.raises(RunError, match=r"'n/a' under duration in line 2\. Expected: above 0, or "):
         read_trials(task, [keys_row(1, "left", 500)])
-    rows = [faces_row(5.0, cueStartTime=3, cueEndTime=2)]
     with pytest.raises(RunError, match=r"'2' under cueEndTime .* later than cueStartTime"):
-        read_trials(find_task("faces"), rows)
+        read_trials(find_task("faces"), [faces_row(5.0, cueStartTime=3, cueEndTime=2)])
 
 
 def test_halves_of_a_run_have_its_trials_once():
