@@ -226,6 +226,8 @@ def test_other_spaces_only(root):
         r"To do: curl .* \(bids_dtg fetches it, unless DTG_OFFLINE is set\)\.$",
     ):
         find_runs(root, "01")
+    with pytest.raises(RunError, match=r"has no parcel time series\. It has \S+_bold\.nii\.gz"):
+        find_runs(root, "01", rule=SpaceRule(model="fsLR parcels"))
 
 
 @pytest.mark.parametrize("pointer", [True, False], ids=["pointer", "link"])
