@@ -42,7 +42,6 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(trained_twin, tmp_path):
         assert np.isfinite(float(row["twin_t"]))
         assert (row["predicted_by_connectomes"], row["ridge_r_people"]) == ("true", "n/a")
     assert "output of the networks" in (judged / "twin_report.html").read_text()
-    halves = ("--folds", "halves", "--epochs", "1")
-    assert main([*arguments(folder, out, "evaluate", *halves), *more]) == 0
+    assert main([*arguments(folder, out, "evaluate", "--folds=halves", "--epochs=1"), *more]) == 0
     row, *_ = read_rows(out / "group/folds-own/desc-regions_responses.tsv")
     assert abs(float(row["own_first_half_r_people"])) < 1
