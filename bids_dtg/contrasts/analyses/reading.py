@@ -44,6 +44,7 @@ from bids_dtg.errors import (
     RunError,
     SettingsError,
     UnusableMapError,
+    in_one_line,
 )
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.atomic import remove_stale_temporaries
@@ -387,9 +388,7 @@ def _failure(end: End[None]) -> str | None:
         return f"the process that worked on this participant died: {end.died}"
     if isinstance(end.error, OutputError | SettingsError):
         raise end.error
-    if end.error is None or isinstance(end.error, DtgError):
-        return str(end.error) if end.error else None
-    return f"internal error: {type(end.error).__name__}: {end.error}"
+    return in_one_line(end.error) if end.error else None
 
 
 def _make_person(

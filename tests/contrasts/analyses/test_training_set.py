@@ -133,7 +133,7 @@ class TestPublishedLists:
             return tuple((hash_person("HCP-YA", IDS[n]),) for n in numbers)
 
         sets = {"training": listed(0, 1, 2), "validation": listed(3), UNCERTAIN: listed(4)}
-        seen = ModelPeople(sets, ("5 of the 39 test people of HCP-YA",))
+        seen = ModelPeople(sets, ("5 of the 39 test people of HCP-YA",), by_content=False)
         return extend_bundle(own, tmp_path / "hcp", people=seen).path
 
     @pytest.mark.slow
@@ -144,6 +144,7 @@ class TestPublishedLists:
         assert "IDs from the published lists of HCP-YA" in reported
         assert f"may have been trained on 1 participant ({IDS[4]})" in reported
         assert "not listed (5 of the 39 test people of HCP-YA)" in reported
+        assert "own lists its training participants only by label" in reported
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", ["HCP-YA", "hcp ya", "HCP Young Adult"])

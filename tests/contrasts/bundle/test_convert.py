@@ -23,7 +23,7 @@ def inputs(tmp_path):
     checkpoint = tmp_path / "model.ckpt"
     torch.save({"state_dict": tiny_network().state_dict()}, checkpoint)
     paths = {"checkpoint": checkpoint, "out": tmp_path / "out", "name": "converted"}
-    for name, values in (("maps", maps), ("brain_mask", brain_mask), ("mask", mask)):
+    for name, values in (("maps", maps), ("brain_mask", brain_mask), ("mask", mask[..., None])):
         paths[name] = save(tmp_path / f"{name}.nii.gz", values)
     return paths | {"contrasts": hcp_contrasts()[:3]}
 
