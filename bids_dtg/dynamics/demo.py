@@ -6,6 +6,7 @@ people but one, and the core is applied to the last person.
 
 from __future__ import annotations
 
+import argparse
 import time
 from functools import partial
 from pathlib import Path
@@ -34,28 +35,22 @@ _NAME = "demo"  # of the core
 _WARNING = "Everything here is SIMULATED and not for science: it says nothing about brains."
 
 
-def run_core_demo(
-    out: Path, *, participants: int = 10, seed: int = 0, regions: int = 20, frames: int = 300
-) -> int:
+def run_core_demo(arguments: argparse.Namespace) -> int:
     """Simulate images, train a core on all people but one, and apply it to the last person.
 
     Parameters
     ----------
-    out
-        Output folder; it must be new or empty.
-    participants
-        Number of people to simulate; the last one is not used for training.
-    seed
-        Seed of all random numbers.
-    regions, frames
-        Sizes of the simulated data; with the defaults, the demo takes less than a minute.
+    arguments
+        `out`, a new or empty folder; the number of `participants`, of whom the last one is not used
+        for training; and the `seed` of all random numbers.
 
     Returns
     -------
     The number of people who failed.
     """
+    out, participants, seed = arguments.out, arguments.participants, arguments.seed
     start, folder = time.perf_counter(), out / SIMULATED
-    plan = NetworkPlan(people=participants, regions=regions, frames=frames, seed=seed)
+    plan = NetworkPlan(people=participants, frames=300, seed=seed)
     phantom = NetworkPhantom.of(plan)
     generator = {"Name": "bids_dtg dtg-demo", "Version": __version__}
     atlas = phantom.write(folder, generator=generator, report=say)

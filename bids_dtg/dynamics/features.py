@@ -108,11 +108,6 @@ def regress(feature: Values, theta: Values) -> tuple[int, float]:
     adjusted_r2
         Adjusted R² of the regression.
 
-    Raises
-    ------
-    ValueError
-        Fewer pairs than parameters and two more are left.
-
     Notes
     -----
     This is table 2 of Sip et al. 2023 (doi 10.1126/sciadv.abq7547). It has no p value, because the
@@ -127,7 +122,7 @@ def regress(feature: Values, theta: Values) -> tuple[int, float]:
     """
     y = np.broadcast_to(feature, theta.shape[:2]).ravel()
     x = theta.reshape(-1, theta.shape[-1])
-    known = _known(x, y)
+    known = np.isfinite(x).all(axis=1) & np.isfinite(y)
     return int(known.sum()), float(_explained(x[known], y[known][None])[0])
 
 
@@ -154,11 +149,6 @@ def regress_regions(
         correlation with each parameter alone, (parameters,); two-sided p of this correlation, NaN
         for a parameter that is the same everywhere.
 
-    Raises
-    ------
-    ValueError
-        Fewer regions than parameters and two more are left.
-
     Notes
     -----
     Smooth maps are correlated by chance (Alexander-Bloch et al. 2018, NeuroImage 178: 540).
@@ -175,7 +165,7 @@ def regress_regions(
     """
     y = feature.mean(axis=0) if feature.ndim == 2 else feature
     x = np.asarray(theta.mean(axis=0), np.float64)
-    known = _known(x, y)
+    known = np.isfinite(x).all(axis=1) & np.isfinite(y)
     x, maps = x[known], np.concatenate([y[None], surrogates])[:, known].astype(np.float64)
     explained = _explained(x, maps)
     r = correlation(x.T, maps[:, None])
@@ -193,16 +183,6 @@ def _p(statistics: Values) -> Values:
     """
     reached = statistics >= statistics[0] - _ROUNDING * np.abs(statistics[0])
     return np.asarray(reached.mean(axis=0))
-
-
-def _known(x: Values, y: Values) -> NDArray[np.bool_]:
-    """Return which values can be compared; refuse too few."""
-    known: NDArray[np.bool_] = np.isfinite(x).all(axis=1) & np.isfinite(y)
-    if known.sum() < x.shape[1] + 2:
-        raise ValueError(
-            f"a feature has {known.sum()} finite values. Expected: {x.shape[1] + 2} or more"
-        )
-    return known
 
 
 def _explained(x: Values, maps: Values) -> Values:

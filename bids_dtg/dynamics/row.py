@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     import argparse
 
 
-def _demo(arguments: argparse.Namespace) -> int:
-    from bids_dtg.dynamics.demo import run_core_demo
-
-    people, seed = arguments.participants, arguments.seed
-    return run_core_demo(arguments.out, participants=people, seed=seed)
-
-
 def _published_demo(arguments: argparse.Namespace) -> None:
     from bids_dtg.dynamics.demo_recovery import run_network_demo
 
@@ -112,7 +105,7 @@ ROW = Workflow(
         NETWORK: "the network model of Sip et al., 2023, for the people it is fitted to, in hours",
     },
     demo=Simulation(
-        _demo,
+        later("dynamics.demo:run_core_demo"),
         help="a linear core from simulated images, and a new person",
         files="""\
 OUT/index.html  begin here: predictions for the new person, and the truth

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 
 import pytest
 
-from bids_dtg.dynamics.demo import run_core_demo
+from bids_dtg.dynamics.row import ROW
 from bids_dtg.files.text import read_rows
 
 
 @pytest.mark.slow
 def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(tmp_path, capsys):
     out = tmp_path / "demo"
-    failed = run_core_demo(out, participants=6, regions=4, frames=180)
+    failed = ROW.demo.run(Namespace(out=out, participants=6, seed=0))
     assert not failed, capsys.readouterr().err
     folder = out / "study" / "group" / "model-demo"
     card = json.loads((folder / "bundle" / "model.json").read_text())
-    assert (card["kind"], card["people"], card["regions"]) == ("linear-dynamics", 5, 4)
+    assert (card["kind"], card["people"], card["regions"]) == ("linear-dynamics", 5, 20)
     assert (card["for_science"], card["notice"]) == (False, "SIMULATED people: not for science")
     assert "Mejia" in card["citation"]
     # The last person is described by a core that has not seen it.
@@ -37,5 +38,5 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(tmp_path, cap
     assert all(-1 <= float(row["r"]) <= 1 for row in rows)
     assert "SIMULATED sub-sim06" in capsys.readouterr().out
     page = (out / "index.html").read_text()
-    assert f"{float(rows[0]['r']):.2f}" in page
+    assert f"{float(rows[1]['r']):.2f}" in page
     assert 'href="new/sub-sim06.html"' in page

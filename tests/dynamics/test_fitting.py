@@ -9,6 +9,7 @@ import pytest
 import torch
 from sip_reference import Reference
 
+from bids_dtg.dynamics import make_networks
 from bids_dtg.dynamics.fitting import Restart, choose_restart, choose_trained, fit
 from bids_dtg.dynamics.networks import Networks, normalised, standardised
 from bids_dtg.dynamics.objective import loss_of, terms_of
@@ -30,6 +31,21 @@ def networks() -> Networks:
         weights=normalised(rng.random((2, 5, 5))),
         tr_seconds=2.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"series": np.ones((2, 5))}, r"series is \(people, regions, frames\) and weights"),
+        ({"series": np.ones((2, 5, 40))}, "a series is constant or has values"),
+        ({"weights": -np.ones((2, 5, 5))}, "structural connectome of p01 has weights below 0"),
+        ({"people": ["a"]}, r"series is \(1, 5, frames\), found \(2, 5, 40\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(networks, changes, fault):
+    given = {"series": networks.series, "weights": np.ones((2, 5, 5)), **changes}
+    with pytest.raises(ValueError, match=fault):
+        make_networks(**given, tr_seconds=2.0)
 
 
 @pytest.mark.parametrize("prefix", ["AB", "AN"])

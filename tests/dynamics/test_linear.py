@@ -199,6 +199,12 @@ def test_what_stands_in_left_out_frames_changes_nothing():
     )
 
 
+@pytest.mark.parametrize("series", [np.eye(2), np.zeros((2, 9)), np.full((2, 9), np.nan)])
+def test_series_without_covariances_are_refused(series):
+    with pytest.raises(ValueError, match=r"more than 2 kept frames|is constant or has values that"):
+        LagCovariances.of(series)
+
+
 def test_a_person_can_be_left_out_of_sums():
     rng = np.random.default_rng(1)
     people = [LagCovariances.of(rng.standard_normal((6, 40 + 9 * n))) for n in range(7)]

@@ -154,8 +154,10 @@ def test_who_cannot_be_modelled_fails_alone(tmp_path, capsys):
     assert "asymmetric weights" in told
     assert "3 participants failed" in told
     assert list(job.out.glob("sub-01/func/*_parameters.tsv"))
-    assert job.run(*given, "--dry-run") == 1
-    assert "3 would fail" in capsys.readouterr().out
+    assert job.run(*given, "--dry-run", out=tmp_path / "new") == 1
+    told = capsys.readouterr().out
+    assert "would write series of 6 parcels and a process by core to " in told
+    assert "3 would fail" in told
 
 
 @pytest.mark.parametrize("workflow", ["dynamics", "twin"])

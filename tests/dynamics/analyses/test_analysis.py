@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_networks import PEOPLE, arguments, write_networks
+from tiny_linear import write_tiny_linear
+from tiny_networks import PEOPLE, TRAIN, arguments, write_networks
+from tiny_series import REGIONS, write_series
 
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 
@@ -74,3 +77,41 @@ def test_other_times_between_frames_are_refused(bundle, out, tmp_path, capsys):
     arrays = write_networks(tmp_path, tr_seconds=1.6)
     assert main(arguments(arrays, out, "simulate", "--model", str(bundle))) == 2
     assert "1.6 seconds between frames and the model own has 0.8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "plan"),
+    [
+        (("train", *TRAIN), "the model dry of session REST1 (2 epochs, 2 restarts)"),
+        (("evaluate", "--model", "{bundle}"), "scores, tables and a page"),
+        (("fixed-points", "--model", "{bundle}"), "fixed points"),
+    ],
+)
+def test_a_dry_run_says_what_a_network_would_write(words, plan, bundle, call, out, capsys):
+    given = [word.format(bundle=bundle) for word in words]
+    assert call(*given, "--model-name", "dry", "--dry-run") == 0
+    assert f"would write {plan} to {out / 'group'}" in capsys.readouterr().out
+    assert not list((out / "group").glob("*-dry"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({}, "would write scores and a page"),
+        ({}, "tiny lists its training participants only by label, so those who"),
+        ({"labels": [f"{n:02}" for n in range(6)]}, "Tiny study with the same labels (01, 02, 03"),
+        ({"people": ModelPeople({}, ("ten more",))}, "whose IDs are unknown (ten more)"),
+        ({"session": "DAY1"}, "trained on session DAY1, which is missing here; session REST1 is"),
+        (
+            {"regions": "abcd"},
+            "(lh_insula, lh_cuneus, rh_insula, rh_cuneus) and the model tiny has",
+        ),
+    ],
+)
+def test_people_are_compared_with_those_of_a_core(facts, line, tmp_path, capsys):
+    core = write_tiny_linear(tmp_path / "core", **{"regions": REGIONS, **facts})
+    arrays, out = write_series(tmp_path / "arrays"), tmp_path / "out"
+    code = main(arguments(arrays, out, "evaluate", "--model", str(core.path), "--dry-run"))
+    said = capsys.readouterr()
+    assert line in " ".join((said.out + said.err).split())
+    assert code == (2 if "regions" in facts else 0)

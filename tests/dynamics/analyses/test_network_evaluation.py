@@ -9,7 +9,10 @@ import pytest
 from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.dynamics.analyses.network_evaluation import outside_simulations, same_by_another
 from bids_dtg.files.text import read_rows
+from bids_dtg.stats.paired import Interval
 
 
 @pytest.mark.slow
@@ -75,3 +78,11 @@ def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_
     }
     assert read_rows(folder / "desc-features_regressions.tsv") == []
     assert "icc_pairs_REST2" not in read_rows(folder / "desc-parameters_scores.tsv")[0]
+
+
+def test_a_network_that_says_little_of_people_has_flags():
+    other = {"name": "other_connectome", "session": "REST2", "verdict_fit": "worse"}
+    (flag,) = same_by_another(ResultTable((), [other]))
+    assert "another person's structural connectome fit REST2 equally well" in flag.text
+    (flag,) = outside_simulations([{"measure": "fc_fit", "outside": Interval(0.4, 0.2, 0.6)}])
+    assert "1 of 1 predictive check fails" in flag.text

@@ -27,6 +27,7 @@ def test_a_loaded_model_infers_what_the_written_one_does(tmp_path):
         components.scores(edges_of(own)), expected_of.scores(edges_of(own)), atol=1e-4
     )
     assert bundle.regions == TINY_REGIONS
+    assert bundle.part.outputs == "4 regions by 6 participants"
     assert bundle.in_training_set(["p1", "nobody"], "Tiny study") == ("p1",)
     words = " ".join(bundle_lines(bundle))
     assert (

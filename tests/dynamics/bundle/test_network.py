@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -35,6 +35,7 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
     bundle, fitted = load_network_bundle(tmp_path / "tiny"), tiny_fitted(recipe)
     assert bundle.identity == written.identity
     assert bundle.part.recipe == recipe
+    assert bundle.part.outputs == "4 regions of 3 participants"
     assert (bundle.part.people, bundle.part.regions, bundle.part.frames) == (3, 4, 20)
     assert bundle.regions == fitted.regions == TINY_REGIONS
     np.testing.assert_array_equal(bundle.trained, fitted.trained)
@@ -53,6 +54,8 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
     [
         ({"people": 4}, r"external_table is .*\(4, 20, 2\)"),
         ({"frames": 21}, r"external_table is .*\(3, 20, 2\)"),
+        ({"recipe": {**asdict(TINY_RECIPE), "hidden": 0}}, "hidden is 1 or more, not 0"),
+        ({"recipe": {**asdict(TINY_RECIPE), "external_inputs": 2}}, "is 1 or 0, not 2"),
     ],
 )
 def test_a_card_of_others_is_refused(bundle, changes, fact):
