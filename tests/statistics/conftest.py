@@ -40,6 +40,8 @@ class Truth:
             "luck": rng.normal(size=PEOPLE).round(4).tolist(),
             "of_family": (families + 0.05 * rng.normal(size=PEOPLE)).round(4).tolist(),
             "of_site": (of_site + rng.normal(size=PEOPLE)).round(4).tolist(),
+            "size": np.square(maps).sum(axis=1).round(6).tolist(),
+            "drinks": ["few", *range(1, PEOPLE)],
             "sex": np.where(own > 0, "F", "M").tolist(),
             "eyes": [("blue", "brown", "green")[n % 3] for n in range(PEOPLE)],
         }

@@ -131,10 +131,14 @@ def test_two_levels_are_scored_by_their_auc(cohort):
 @pytest.mark.parametrize(
     ("name", "of", "line"),
     [
-        ("eyes", lambda table: table["eyes"], "it has 3 levels"),
-        ("huge", lambda table: 1e300 * np.array(table["score"]), "its values exceed 1e+100"),
-        ("same", lambda table: 0 * np.array(table["score"]), "it has the same value for everybody"),
-        ("rare", lambda table: [1] + 47 * [0], "all training people of a fold have the same"),
+        ("eyes", lambda table: table["eyes"], ": it has 3 levels"),
+        ("huge", lambda table: 1e300 * np.array(table["score"]), ": its values exceed 1e+100"),
+        (
+            "same",
+            lambda table: 0 * np.array(table["score"]),
+            ": it has the same value for everybody",
+        ),
+        ("rare", lambda table: [1] + 47 * [0], " from predicted maps: all training people"),
     ],
 )
 def test_columns_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, of, line):
@@ -143,19 +147,14 @@ def test_columns_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, 
     table.write_text("\n".join([f"participant_id\t{name}", *lines, ""]))
     words = ("--phenotype", name, "-p", table, "--name", "none", *FEW)
     assert cohort.analyse("phenotypes", *words) == 2
-    said = capsys.readouterr().err
-    assert f"{name} is not predicted" in said
-    assert f": {line}" in said
+    assert f"{name} is not predicted{line}" in capsys.readouterr().err
 
 
 def test_a_table_without_phenotypes_is_refused(cohort, tmp_path, capsys):
     table = tmp_path / "own.tsv"
-    lines = [f"{label}\t{'few' if n == 7 else n}" for n, label in enumerate(cohort.labels)]
-    table.write_text("\n".join(["participant_id\tdrinks", *lines, ""]))
+    table.write_text("participant_id\tsite\nP000\tA\nP001\tB\n")
     assert cohort.analyse("phenotypes", "-p", table) == 2
-    said = capsys.readouterr().err
-    assert "drinks is not a phenotype" in said
-    assert "no table of participants with a numeric or two-level column" in said
+    assert "no table of participants with a numeric or two-level column" in capsys.readouterr().err
 
 
 def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):

@@ -138,6 +138,8 @@ def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
     effect = np.linalg.lstsq(np.column_stack([male, sites]), truth.edges)[0][0]
     np.testing.assert_allclose([float(row["effect"]) for row in rows], effect, rtol=1e-4)
     assert "sex (M against F)" in page(cohort, "sex")
+    assert call(cohort, "size", "--phenotype", "size") == 0
+    assert "Predicted maps, size: no corrected p, as the overall size" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,7 @@ def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
         (("--phenotype", "score", "luck"), "stats was given 2 phenotypes"),
         (("--covariates", "age"), "--covariates was given without --phenotype"),
         (("--session-label", "a", "b", "c"), "has results of session a or b or c"),
+        (("--phenotype", "drinks"), "drinks has 'few' of sub-P000, and numbers for the others"),
         (("--phenotype", "scor"), "did you mean score"),
         (("--phenotype", "score", "--atlases", "none.nii.gz"), "none.nii.gz"),
         (("--phenotype", "age", *THREE[:3]), "nothing can be tested"),
@@ -184,28 +187,18 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
         assert row["t"] != "n/a"
 
 
-def test_people_whose_maps_differ_in_size_have_no_corrected_p(cohort, tmp_path):
-    sizes = np.square(cohort.truth.maps).sum(axis=(1, 2))
-    table = tmp_path / "own.tsv"
-    lines = [f"{label}\t{size:.6f}" for label, size in zip(cohort.labels, sizes, strict=True)]
-    table.write_text("\n".join(["participant_id\tsize", *lines, ""]))
-    assert call(cohort, "size", "--phenotype", "size", "-p", table) == 0
-    of_maps = [row for row in summary(cohort, "size").values() if row["features"] == "maps"]
-    assert {row["p_fwe"] for row in of_maps} == {"n/a"}
-    assert "the overall size of maps is associated with it" in page(cohort, "size")
-
-
 @pytest.mark.parametrize(
     ("analysis", "words", "line"),
     [
         ("stats", ("--phenotype", "score"), "would test score of 48"),
         ("phenotypes", ("--covariates", "age"), "would predict score, luck, of_family, of_site"),
+        ("phenotypes", (), "drinks is not a phenotype: it has 'few' of sub-P000"),
         ("embed", (), "would lay out 48"),
     ],
 )
 def test_a_dry_run_writes_nothing(cohort, capsys, analysis, words, line):
     assert cohort.analyse(analysis, "--name", "dry", *words, "--dry-run") == 0
-    shown = capsys.readouterr().out
+    shown = "".join(capsys.readouterr())
     assert line in shown
     assert "predicted maps of 48 participants, 3 contrasts" in shown
     assert not (cohort.out / f"group/{analysis}-dry").exists()
@@ -231,7 +224,7 @@ def sessions(tmp_path_factory):
     return cohort
 
 
-def test_two_sessions_of_the_same_people_are_compared(sessions):
+def test_two_sessions_of_the_same_people_are_compared(sessions, capsys):
     words = ("--session-label", "a", "b", "--voxels", "--contrast", MATH)
     assert sessions.analyse("stats", *words, "--permutations", "99") == 0
     where = sessions.out / "group/stats"
@@ -254,11 +247,7 @@ def test_two_sessions_of_the_same_people_are_compared(sessions):
     t = ttest_rel(several[1], several[0]).statistic[inside]
     np.testing.assert_allclose(nib.load(path).get_fdata()[inside], t, rtol=1e-3)
     assert "session b minus session a" in (where / "statistics_report.html").read_text()
-
-
-def test_a_third_session_and_few_families_have_no_p(sessions, capsys):
-    words = ("stats", "--voxels", "--participant-label", "01", "02", "03", "--session-label")
-    assert sessions.analyse(*words, "a", "b", "c") == 2
-    assert "stats was given 3 sessions" in capsys.readouterr().err
-    assert sessions.analyse(*words, "a", "b") == 0
+    assert sessions.analyse("stats", *words, "--participant-label", "01", "02", "03") == 0
     assert "no permutations: signs of 3 families are too few" in capsys.readouterr().err
+    assert sessions.analyse("stats", "--session-label", "a", "b", "c") == 2
+    assert "stats was given 3 sessions" in capsys.readouterr().err
