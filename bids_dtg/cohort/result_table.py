@@ -199,6 +199,5 @@ def _on_page(column: Column, value: object) -> Cell:
         return "yes" if value else "no"
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    raise TypeError(f"{column.name}: {value!r} cannot be a cell of a table")
+    assert value is None or isinstance(value, (str, int, float)), column.name
+    return value

@@ -349,16 +349,15 @@ def _differences(question: Question, source: FeatureSource, folder: Path) -> Ite
             only = dataclasses.replace(own, contrasts=(contrast,))
             inside = folder / f"session{place}"
             inside.mkdir(exist_ok=True)
-            pair += only.tables(people.of(own.has), inside)
-        if len(pair) < 2:
-            continue
-        first, second = pair
-        labels = tuple(label for label in first.labels if label in set(second.labels))
-        ids = [t.kept if t.places is None else t.places.positions for t in pair]
-        _, here, there = np.intersect1d(*ids, return_indices=True)
-        rows = [[t.labels.index(label) for label in labels] for t in pair]
-        values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
-        yield FeatureTable(first.source, contrast, labels, values, first.kept[here])
+            pair.append(only.tables(people.of(own.has), inside))
+        for first, second in zip(*pair, strict=False):  # none where a session lacks the contrast
+            labels = tuple(label for label in first.labels if label in set(second.labels))
+            both = first, second
+            ids = [t.kept if t.places is None else t.places.positions for t in both]
+            _, here, there = np.intersect1d(*ids, return_indices=True)
+            rows = [[t.labels.index(label) for label in labels] for t in both]
+            values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
+            yield FeatureTable(first.source, contrast, labels, values, first.kept[here])
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,11 +62,6 @@ def correlation_interval(
         Its `mean` is the r of all people. The ends are NaN with fewer than three people, or
         where r is not defined.
 
-    Raises
-    ------
-    ValueError
-        If the values are not of the same people.
-
     Notes
     -----
     Percentiles (Efron 1979, Ann. Stat. 7: 1). Samples in which one side is constant have no r
@@ -80,8 +75,6 @@ def correlation_interval(
     True
     """
     x, y = np.asarray(values, np.float64), np.asarray(others, np.float64)
-    if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"r needs two arrays (people,), found {x.shape} and {y.shape}")
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     r = float(correlation(x, y)) if len(x) else float("nan")

@@ -220,8 +220,6 @@ def cliffs_delta(one: Values, other: Values) -> float:
     1.0
     """
     a, b = (np.sort(x[np.isfinite(x)]) for x in (np.asarray(one, float), np.asarray(other, float)))
-    if not len(a) or not len(b):
-        return float("nan")
     below = np.searchsorted(b, a, side="left").sum()
     above = (len(b) - np.searchsorted(b, a, side="right")).sum()
     return float(int(below) - int(above)) / (len(a) * len(b))

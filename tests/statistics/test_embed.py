@@ -72,10 +72,9 @@ def test_umap_lays_people_out_by_what_they_share(cohort, folder):
 
 @pytest.mark.slow
 def test_umap_begins_at_the_components_of_those_who_are_drawn(cohort, monkeypatch, capsys):
-    def umap(init, **_):
-        return SimpleNamespace(fit_transform=lambda scores: init)
-
-    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=umap, __spec__="umap"))
+    umap = SimpleNamespace(UMAP=lambda init, **_: SimpleNamespace(fit_transform=lambda _: init))
+    umap.__spec__ = umap
+    monkeypatch.setitem(sys.modules, "umap", umap)
     monkeypatch.setattr("bids_dtg.statistics.embed._MOST_PEOPLE", 20)
     assert cohort.analyse("embed", "--name", "umap", "--voxels") == 0
     assert "laid out: 20 of 48 participants, drawn with seed 0" in capsys.readouterr().err
