@@ -73,13 +73,10 @@ def test_a_decision_on_somebody_who_is_written_otherwise_is_refused(output, writ
 
 
 @pytest.mark.parametrize("columns", [["participant", "include"], ["participant_id"], []])
-def test_another_table_is_refused(output, columns):
+def test_another_table_and_a_damaged_one_are_refused(output, columns):
     (output.root / FILE).write_text("\t".join(columns) + "\n")
     with pytest.raises(DatasetError, match="participant_id, each once, and include"):
         read_inclusion(output)
-
-
-def test_a_damaged_table_is_refused(output):
     (output.root / FILE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DatasetError, match=rf"{FILE} cannot be read.*download it again"):
         read_inclusion(output)
