@@ -73,7 +73,7 @@ def test_people_are_found_by_their_data_after_their_labels(tmp_path: Path, write
     labels = {"ann": "a", "bob": "b", "cy": "c"}
     seen = ModelPeople.of_training("Tiny study", {own: [data[k]] for own, k in labels.items()})
     bundle = write(tmp_path / "tiny", people=seen)
-    assert bundle.by_content
+    assert (bundle.by_content, bundle.how_known) == (True, "as hashes")
     others = {"new": [data["b"]], "ann": [], "bob": ["", sketch(rest_of(4)[3])]}
     assert bundle.in_training_set(list(others), "Elsewhere", others) == ("new",)
     assert bundle.hashes(["new"], "Elsewhere", others) == [hash_person("Tiny study", "bob")]

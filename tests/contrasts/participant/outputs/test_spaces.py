@@ -151,10 +151,10 @@ def test_a_participant_without_the_space_fails_alone_before_a_run_is_read(job, c
         f"{job.bids}/sub-02/anat has no sub-02_from-{SPACE}_to-"
         f"T1w_mode-image_xfm.h5. To do: fmriprep --output-spaces {SPACE}:res-2."
     )
-    assert job.run("--output-spaces", "T1w", "--dry-run") == 1
+    assert job.run("--output-spaces", "T1w", "--surfaces", "fsLR", "--dry-run") == 1
     said = capsys.readouterr().out
     assert f"sub-02: would fail: {line}\n2 participants, 1 would fail" in said
-    assert "also written in T1w, through sub-01_from-" in said
+    assert "    on surfaces: " in said.partition("also written in T1w, through sub-01_from-")[2]
     assert job.run("--output-spaces", "T1w") == 1
     said = capsys.readouterr().err
     assert f"sub-02: failed: {line}\n" in said
