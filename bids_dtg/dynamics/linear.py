@@ -349,8 +349,7 @@ def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
     for person in people if sums.people > FEWEST_PEOPLE else ():
         row = int(person.again is None)
         pair = person.halves if person.again is None else (person.session, person.again)
-        if pair is None:
-            continue
+        assert pair is not None  # `of` has made halves where there is no other session
         own, other = pair
         others = LinearModel.of(sums.without(person.session), Shrinkage(*FIXED))
         edges = upper_edges(other.values[0])

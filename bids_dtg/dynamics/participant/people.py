@@ -225,10 +225,14 @@ class NetworkPeople:
     def _series_faults(self, values: Array) -> list[str]:
         """Return the faults of a person's series (regions, frames)."""
         finite = np.isfinite(values).all(axis=1)
-        constant = finite & (values == values[:, :1]).all(axis=1)
+        halves = np.array_split(values, 2, axis=1)  # each needs covariances
+        constant = finite & np.any([(own == own[:, :1]).all(1) for own in halves], axis=0)
         return [
             *(f"{self.regions[n]} has NaN or infinite values" for n in np.flatnonzero(~finite)),
-            *(f"{self.regions[n]} is constant" for n in np.flatnonzero(constant)),
+            *(
+                f"{self.regions[n]} is constant in half of the session or more"
+                for n in np.flatnonzero(constant)
+            ),
         ]
 
 

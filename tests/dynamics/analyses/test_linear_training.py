@@ -19,7 +19,7 @@ def arrays(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_core_is_trained_of_series_alone(arrays, tmp_path):
+def test_a_core_is_trained_of_series_alone(arrays, tmp_path, capsys):
     words = ("--participant-label", *PEOPLE[:10])
     assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
     folder = tmp_path / "out" / "group" / "model-own"
@@ -36,6 +36,8 @@ def test_a_core_is_trained_of_series_alone(arrays, tmp_path):
     assert [row["name"] for row in features] == [f"component{n}" for n in range(1, 6)]
     assert [float(row["icc"]) for row in features] == pytest.approx(card["component_icc"])
     before = (folder / "bundle" / "model.json").read_bytes()
+    assert main(arguments(arrays, tmp_path / "new", "train", *words, "--dry-run")) == 0
+    assert "would write the model own of session REST1 to " in capsys.readouterr().out
     assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
     assert (folder / "bundle" / "model.json").read_bytes() == before
 
@@ -66,6 +68,7 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(arrays, tmp_p
     ("change", "found"),
     [
         (lambda rest: np.where(np.arange(4)[:, None] == 1, 3.0, rest), "lh_cuneus is constant"),
+        (lambda rest: np.where(np.arange(120) < 60, 0.0, rest), "rh_cuneus is constant in half of"),
         (lambda rest: rest[..., :40], "has 40 frames. Expected: 60 or more"),
     ],
 )

@@ -145,7 +145,7 @@ def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed,
     [
         (
             {"one": {"rest": with_value(series(), (1, 2), 5.0)}},
-            r"for 1 participant: sub-02: rh-a is constant\. Expected: series that vary",
+            r"for 1 participant: sub-02: rh-a is constant in half .*\. Expected: series that vary",
         ),
         (
             {"one": {"rest": with_value(with_value(series(), (0, 1, 7), np.nan), (2, 0), 0.0)}},
