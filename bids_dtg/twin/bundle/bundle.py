@@ -34,13 +34,11 @@ from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
 
-Values = NDArray[np.float32]
 
 # Tensors of `FITTED_FILE`; all may be absent.
 _COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
 _BOLD = "bold_"  # first part of the names of the read-out's arrays
 _BOLD_REGIONS = "bold_regions"
-_EDGE_SD = "edge_sd"
 CITATION = (
     "Takahashi Y, Soda T, Tomita H, Yamashita Y (2026). Digital Twin Brain: Generating Multitask "
     "Behavior from Connectomes for Personalized Therapy. BME Frontiers 7, 0231. "
