@@ -68,6 +68,11 @@ class SourceDataset:
     # Absolute; the raw dataset that it names or lies in, if that is not BIDS_DIR.
     raw: Path | None = field(default=None, kw_only=True)
 
+    @property
+    def notice(self) -> str:
+        """A warning about its participants; empty: none."""
+        return "SIMULATED people: not for science" if self.description.get("Simulated") else ""
+
 
 @dataclass(frozen=True)
 class DatasetWords:

@@ -191,8 +191,8 @@ def write_fitted(
             cleaning=f"{request.dataset.title}, {request.settings.cleaning.denoise_strategy}",
             participants=len(training),
         ),
-        for_science=base.card.for_science,
-        notice=base.card.notice,
+        for_science=base.card.for_science and not request.dataset.notice,
+        notice=base.card.notice or request.dataset.notice,
         record=without_times({**fitted.record, **made}),
         evaluation=evaluation or ({"ceilings": limits} if limits else None),
     )

@@ -12,7 +12,7 @@ from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
 from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETWORK_MODEL, SIMULATED
+from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETWORK_MODEL
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import PeopleSeries
@@ -98,7 +98,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         """A warning about the model, or about the people to train on; may be empty."""
         if self.bundle is not None:
             return str(self.bundle.card.notice)
-        return SIMULATED if self.dataset.description.get("Simulated") else ""
+        return self.dataset.notice
 
     @property
     def card_facts(self) -> dict[str, Any]:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.network import NetworkBundle
 
 LINEAR, NETWORK = "linear", "network"  # values of --architecture
-# Notice on models and series of simulated people.
-SIMULATED = "SIMULATED people: not for science"
 # Works to cite, by kind of model.
 REFERENCES_OF_CORES = (
     "Lütkepohl H (2005). New Introduction to Multiple Time Series Analysis. Springer, Berlin. "

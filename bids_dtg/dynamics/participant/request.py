@@ -14,7 +14,7 @@ from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.known_people import labels_alone
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, SIMULATED
+from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
@@ -59,15 +59,10 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Each run has its own results; series are not averaged."""
         return "run"
 
-    @property
-    def data_notice(self) -> str:
-        """A warning about the participants; empty: none."""
-        return SIMULATED if self.dataset.description.get("Simulated") else ""
-
     def dataset_words(self) -> DatasetWords:
         """Return the description of the output, given the model."""
         card = None if self.bundle is None else self.bundle.card
-        notice = self.data_notice if card is None else card.notice
+        notice = self.dataset.notice if card is None else card.notice
         return dataset_words(None if card is None else card.kind, notice)
 
     def notes(self) -> Iterable[str]:

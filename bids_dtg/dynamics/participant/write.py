@@ -67,7 +67,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
     def _write_series(
         self, measured: MeasuredSeries, notes: Sequence[str]
     ) -> Iterator[PurePosixPath]:
-        notice = self._request.data_notice
+        notice = self._request.dataset.notice
         facts = {"NotForScience": True, "DataNotice": notice} if notice else {}
         yield from self.write_series(measured, facts, notes)
         yield from self.write_matrix(

@@ -474,7 +474,7 @@ def _page(
         text = f"Connectomes are not shown to predict left-out people{where}, so all twins there "
         flags.append(Flag("warning", f"{text}are the group's network"))
     if card is not None and not card.for_science:
-        flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
+        flags.append(Flag("problem", card.notice))
     facts = {
         "winners": best,
         "rule": RULE,

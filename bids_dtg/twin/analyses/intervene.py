@@ -491,7 +491,7 @@ def _page(
         for name, why in found.refused.items()
     ]
     if not card.for_science:
-        flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
+        flags.append(Flag("problem", card.notice))
     facts = {
         "step": _AT,
         "without_null": found.without_null,

@@ -35,7 +35,7 @@ from bids_dtg.twin.bundle.bundle import write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.participant.people import TwinPeople, trial_notes
+from bids_dtg.twin.participant.people import trial_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.twin.times import LEAST_Z
 
@@ -230,6 +230,8 @@ def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:
         "description": f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "
         f"performed {', '.join(people.tasks.names)}: {fitted.architecture}, "
         f"{counted(epochs, 'epoch')}",
+        "for_science": not analysis.dataset.notice,
+        "notice": analysis.dataset.notice,
     }
 
 
@@ -240,7 +242,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Page:
         lead=f"A digital twin ({fitted.architecture}) of "
         f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
         f"{counted(people.source.edges, 'edge')} per connectome. {_CAUTION}",
-        flags=_flags(people, fitted, odd),
+        flags=_flags(analysis, fitted, odd),
         sections=(
             Section(title="Trials", tables=(trials_on_page(people, fitted.people),)),
             Section(
@@ -253,9 +255,11 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Page:
     )
 
 
-def _flags(people: TwinPeople, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag, ...]:
-    """Return warnings on participants who were left out, and on trials and connectomes."""
+def _flags(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag, ...]:
+    """Return warnings on the data, on left-out participants, and on trials and connectomes."""
+    people = analysis.people
     found = [
+        *([analysis.dataset.notice] if analysis.dataset.notice else []),
         *([] if fitted.twin.differ else [_ALL_THE_SAME]),
         *odd,
         *trial_notes(people.tasks.tasks, people.behaviour, people.labels),

@@ -68,7 +68,12 @@ def write_twin_people(
     write_arrays(folder / "connectomes.npz", people, names, edges=people.connectomes)
     write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
-    content = {"Name": "Simulated twins", "BIDSVersion": "1.8.0", "DatasetType": "raw"}
+    content = {
+        "Name": "Simulated twins",
+        "BIDSVersion": "1.8.0",
+        "DatasetType": "raw",
+        "Simulated": True,
+    }
     write_json(bids / "dataset_description.json", content)
     write_events(bids, people, sequences, runs)
 
