@@ -41,11 +41,22 @@ WHITE = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class LagCovariances:
-    """Covariances of a person's session."""
+    """Covariances of a person's session.
+
+    Raises
+    ------
+    ValueError
+        The values have another shape.
+    """
 
     values: Array  # (lags + 1, regions, regions), lag by lag; the row's region is the later one
     frames: int  # number of kept frames
     dof: float = float("nan")  # degrees of freedom left after cleaning; NaN: not known
+
+    def __post_init__(self) -> None:
+        shape = self.values.shape
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise ValueError(f"values is (lags + 1, regions, regions), found {shape}")
 
     @property
     def independent(self) -> float:

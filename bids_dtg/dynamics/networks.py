@@ -48,6 +48,8 @@ class PeopleSeries:
         count, regions = len(self.people), len(self.regions)
         if self.series.ndim != 3 or self.series.shape[:2] != (count, regions):
             raise ValueError(f"series is ({count}, {regions}, frames), found {self.series.shape}")
+        if self.kept is not None and self.kept.shape != (count, self.frames):
+            raise ValueError(f"kept is ({count}, {self.frames}), found {self.kept.shape}")
 
     @property
     def frames(self) -> int:
@@ -81,10 +83,22 @@ class PeopleSeries:
 
 @dataclass(frozen=True, eq=False)
 class Networks(PeopleSeries):
-    """Series and structural connectomes of the same regions in several people."""
+    """Series and structural connectomes of the same regions in several people.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not belong together.
+    """
 
     # (people, regions, regions), as `normalised` returns them
     weights: Array = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape = (len(self.people), len(self.regions), len(self.regions))
+        if self.weights.shape != shape:
+            raise ValueError(f"weights is {shape}, found {self.weights.shape}")
 
     @cached_property
     def network_input(self) -> Array:

@@ -23,6 +23,11 @@ class Grid:
     resolution: str | None = "2"  # label of the BIDS entity res-
     form_code: int = TEMPLATE_FORM  # NIfTI code of the space
 
+    def __post_init__(self) -> None:
+        affine = np.shape(self.affine)
+        if len(self.shape) != 3 or min(self.shape) < 1 or affine != (4, 4):
+            raise ValueError(f"a grid has 3 sizes and an affine (4, 4), not {self.shape}, {affine}")
+
     @property
     def voxel_sizes_mm(self) -> tuple[float, float, float]:
         """Voxel size along i, j, k."""

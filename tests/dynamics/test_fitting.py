@@ -48,6 +48,12 @@ def test_arrays_that_do_not_fit_together_are_refused(networks, changes, fault):
         make_networks(**given, tr_seconds=2.0)
 
 
+@pytest.mark.parametrize("changes", [{"weights": np.ones((2, 4, 4))}, {"kept": np.ones((2, 3))}])
+def test_arrays_of_other_sizes_are_refused(networks, changes):
+    with pytest.raises(ValueError, match=r"is \(2, 5, 5\), found|is \(2, 40\), found"):
+        replace(networks, **changes)
+
+
 @pytest.mark.parametrize("prefix", ["AB", "AN"])
 def test_first_step_of_the_optimiser_is_the_originals(prefix, shared):
     reference = Reference.read(shared, prefix)

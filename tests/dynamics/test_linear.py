@@ -203,6 +203,8 @@ def test_what_stands_in_left_out_frames_changes_nothing():
 def test_series_without_covariances_are_refused(series):
     with pytest.raises(ValueError, match=r"more than 2 kept frames|is constant or has values that"):
         LagCovariances.of(series)
+    with pytest.raises(ValueError, match=r"lags \+ 1, regions, regions"):
+        LagCovariances(series, frames=9)
 
 
 def test_a_person_can_be_left_out_of_sums():

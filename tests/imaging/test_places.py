@@ -28,6 +28,12 @@ def voxels(shape=(6, 5, 4), seed=0, flips=(-1, 1, 1), origin=(5.0, -8.0, 3.0)) -
 PLACES = voxels()
 
 
+@pytest.mark.parametrize(("shape", "affine"), [((4, 3), np.eye(4)), ((4, 3, 2), np.eye(3))])
+def test_a_grid_has_three_sizes_and_an_affine(shape, affine):
+    with pytest.raises(ValueError, match="3 sizes and an affine"):
+        Grid(shape, affine)
+
+
 @given(st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
 def test_a_map_comes_back_from_its_file(tmp_path_factory, seed):
