@@ -179,7 +179,7 @@ def _whole_people(
         for line in behaviour[label].troubles
     ]
     if damaged:
-        more = f"; {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        more = f" ({len(damaged) - 1} more)" if len(damaged) > 1 else ""
         notes.append(
             f"left out: {counted(len(damaged), 'run')} of "
             f"{counted(len({label for label, _ in damaged}), 'participant')} "
