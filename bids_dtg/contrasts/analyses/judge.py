@@ -358,6 +358,7 @@ def write_scores(
             "tables": (f"{TARGETS_TABLE}.tsv", f"{QUALITY_TABLE}.tsv"),
         }
         models, shown = tables["models"], [column.name for column in MODEL_COLUMNS]
+        individual = [row for row in models.rows if "product" in row]  # others have no more scores
         of_all = counted(len(labels), "contrast")
         # Parcels are of no tissue: there is one row, which the scores have too.
         by_tissue = [tables["parts"].on_page("The model by tissue")] if len(parts) > 1 else []
@@ -371,7 +372,9 @@ def write_scores(
                         "Means over participants and contrasts, with 95 % intervals", shown[:_MAIN]
                     ),
                     compared.on_page("The model compared with others", _OF_COMPARISONS),
-                    models.on_page("More scores", [shown[0], *shown[_MAIN:]]),
+                    dataclasses.replace(models, rows=individual).on_page(
+                        "More scores", [shown[0], *shown[_MAIN:]]
+                    ),
                 ],
             ),
             Section(
