@@ -233,7 +233,7 @@ def mirrored_gain(
     if len(both) <= 2 * len(roi_r) or varying.sum() < 3:
         return float("nan")
     those = np.flatnonzero(varying)[:, None]
-    rows = np.mean([r[those, both] for r in connectomes], axis=0, dtype=np.float64)
+    rows = np.stack([r[those, both] for r in connectomes]).mean(axis=0, dtype=np.float64)
     of_maps = maps[those, columns[both]].astype(np.float64)
     match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], of_maps)
     gains = mirrored - match
