@@ -26,7 +26,7 @@ Values = NDArray[np.float64]
 GROUP_AVERAGE, LINEAR, RETEST = "group average", "linear (Tavor)", "retest"
 BEFORE = "before tuning"
 OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
-ALL_PLACES = "all places"
+ALL_PLACES = "all"
 _KEYS = ["contrast", "person"]
 # Scores that compare a person with others; not defined if each person has a model of their own,
 # fitted on all the others.

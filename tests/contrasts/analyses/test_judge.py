@@ -76,7 +76,7 @@ def test_tissues_have_scores_of_their_own_places(found):
     assert found.of("model", "subcortex").empty
     places = {"cortex": 250, "cerebellum": 100}
     rows = {row["part"]: row for row in part_rows(found, "model", places, {})}
-    assert {name: row["places"] for name, row in rows.items()} == {"all places": None, **places}
+    assert {name: row["places"] for name, row in rows.items()} == {"all": None, **places}
     above = 1 - found.of(GROUP_AVERAGE, "cerebellum")["r"].mean()
     assert rows["cerebellum"]["r_minus_group_average"][0] == pytest.approx(above, abs=1e-4)
 
