@@ -22,9 +22,9 @@ for line in sys.stdin:
     if label == "die":
         os.kill(os.getpid(), 9)
     if label == "wait":
-        time.sleep(60)
+        time.sleep(10**6)
     print(json.dumps(None if label == "made" else f"by {{os.getpid()}}"), flush=True)
-time.sleep(0 if "label" in globals() else 60)
+time.sleep(0 if "label" in globals() else 10**6)
 """
 
 
@@ -83,11 +83,9 @@ def test_an_index_that_cannot_be_written_is_a_warning(scene, tmp_path, monkeypat
 
 
 def test_a_process_without_requests_is_ended_and_not_waited_for(scene):
-    start = time.monotonic()
-    with scene.reports:
+    with scene.reports:  # waiting for it would end in this test's timeout
         while not scene.started.exists():
             time.sleep(0.01)
-    assert time.monotonic() - start < 8  # it would take a minute
     assert not scene.errors
 
 
@@ -101,9 +99,7 @@ def test_after_an_error_they_are_given_up(scene):
                 time.sleep(0.01)
             raise KeyboardInterrupt
 
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert time.monotonic() - start < 50  # it would answer in 60
     assert [*scene.errors] == ["a"]
     assert not Path(f"/proc/{scene.errors['a'].removeprefix('by ')}").exists()
