@@ -152,6 +152,11 @@ def _gather(
     left_out = maps.left_out if maps else ()
     _report_left_out(left_out)
     means = [*_write_means(output, maps)] if maps else []
+    current = {path for mean, spread in means for path in (mean.path, spread)}
+    for path in output.path("group").glob("*_desc-group*_statmap.nii.gz"):
+        if path not in current:  # of an earlier run, of other people
+            path.unlink()
+            sidecar_of(path).unlink(missing_ok=True)
     compared = _compare_with_measured(settings, maps) if maps else None
     if compared is not None:
         compared.write(output.path(_COMPARED))

@@ -230,6 +230,8 @@ def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
     assert ": 1 run of 1 participant\n" in capsys.readouterr().err
     rows = read_table(out / "group/desc-runs_qc.tsv")
     assert [row["participant_id"] for row in rows] == ["sub-02"]
+    assert [*out.glob("group/*groupMean*")]
+    assert not [*out.glob("group/*groupSd*")]  # that of all participants is gone
     # The failure of sub-07 is not theirs.
     page = (out / "group.html").read_text()
     assert "sub-07" not in page
