@@ -32,7 +32,13 @@ _PAIRS_AT_ONCE = 40  # people whose twins are run on each other's sequences
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """People with their responses, connectomes, covariates and BOLD."""
+    """People with their responses, connectomes, covariates and BOLD.
+
+    Raises
+    ------
+    ValueError
+        Numbers of people differ.
+    """
 
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
@@ -44,6 +50,9 @@ class Cohort:
     def __post_init__(self) -> None:
         if self.bold is not None and all(run is None for runs in self.bold for run in runs):
             object.__setattr__(self, "bold", None)
+        sizes = {len(self.labels), len(self.segments.action), len(self.connectomes)}
+        if len(sizes) > 1:
+            raise ValueError(f"labels, segments and connectomes are of {sorted(sizes)} people")
 
     @cached_property
     def kin(self) -> NDArray[np.intp]:

@@ -60,6 +60,8 @@ def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
     twins = halves(people)
     np.testing.assert_allclose(predict_people(twins, people).losses, np.log(2), rtol=1e-5)
     assert twins.seen == 5
+    with pytest.raises(ValueError, match=r"of \[3, 4\] people"):
+        replace(people, labels=("a", "b", "c"))
 
 
 def test_the_ridge_is_scikit_learns_and_the_mean_the_training_people_s():
