@@ -114,9 +114,7 @@ def judge_run(
     sd = run.series.std(axis=0)
     sd = sd[sd > 0]
     figures = {
-        "roi_map_identity": np.mean(
-            [map_identity(r, maps, columns, run.covered) for r in connectomes]
-        ),
+        "roi_map_identity": map_identity(connectomes, maps, columns, run.covered),
         "hemispheric_similarity": np.mean([symmetry(r, pairs) for r in connectomes]),
         "coverage": run.coverage,
         "roi_coverage_min": run.roi_coverage.min(),
@@ -153,13 +151,15 @@ def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> Indices:
     return np.stack([here, mirror[here]])
 
 
-def map_identity(rows: Array, maps: Array, columns: Indices, covered: NDArray[np.bool_]) -> float:
+def map_identity(
+    connectomes: Sequence[Array], maps: Array, columns: Indices, covered: NDArray[np.bool_]
+) -> float:
     """Return the share of ROIs whose row resembles their own map more than any other map.
 
     Parameters
     ----------
-    rows
-        (rois, places) Pearson correlations.
+    connectomes
+        Pearson correlations in the run's segments, each (rois, places).
     maps
         (rois, columns), the model's ROI maps.
     columns
@@ -169,19 +169,23 @@ def map_identity(rows: Array, maps: Array, columns: Indices, covered: NDArray[np
 
     Returns
     -------
-    The share; NaN if no row varies.
+    The share, mean over segments; NaN if no row of a segment varies.
     """
     # Mean and norm of a row do not change which map it resembles most. One map at a time, as copies
     # of all are large.
-    matches = np.zeros((len(rows), len(maps)), maps.dtype)
+    matches = np.zeros((len(connectomes), len(maps), len(maps)), maps.dtype)
     scaled = np.zeros(len(covered), maps.dtype)
     for number, one in enumerate(maps):
         scaled[covered] = standardised(one[None, columns[covered]])[0]
-        matches[:, number] = rows @ scaled
-    defined = np.isfinite(np.diagonal(matches)) & (np.ptp(rows, axis=1) > 0)
-    best = np.where(np.isfinite(matches), matches, -np.inf).argmax(axis=1)
-    own = (best == np.arange(len(best)))[defined]
-    return float(own.mean()) if len(own) else float("nan")
+        for match, rows in zip(matches, connectomes, strict=True):
+            match[:, number] = rows @ scaled
+    shares = []
+    for match, rows in zip(matches, connectomes, strict=True):
+        defined = np.isfinite(np.diagonal(match)) & (np.ptp(rows, axis=1) > 0)
+        best = np.where(np.isfinite(match), match, -np.inf).argmax(axis=1)
+        own = (best == np.arange(len(best)))[defined]
+        shares.append(own.mean() if len(own) else np.nan)
+    return float(np.mean(shares))
 
 
 def symmetry(r: Array, pairs: Indices) -> float:

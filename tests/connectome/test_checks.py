@@ -48,9 +48,9 @@ def flipped(rows: np.ndarray) -> np.ndarray:
 
 def test_a_connectome_that_is_its_maps_is_told_by_them_and_its_mirror_image_less():
     maps = blobs()
-    assert map_identity(2 * maps + 0.1, maps, COLUMNS, COVERED) == 1
-    assert map_identity(flipped(maps), maps, COLUMNS, COVERED) < 1
-    assert np.isnan(map_identity(np.zeros_like(maps), maps, COLUMNS, COVERED))
+    assert map_identity([2 * maps + 0.1], maps, COLUMNS, COVERED) == 1
+    assert map_identity([flipped(maps)], maps, COLUMNS, COVERED) < 1
+    assert np.isnan(map_identity([np.zeros_like(maps)], maps, COLUMNS, COVERED))
     assert symmetry(maps + flipped(maps), PAIRS) == pytest.approx(1)
 
 
@@ -68,7 +68,7 @@ def test_figures_are_those_of_plain_formulas(share):
         np.mean([np.corrcoef(a, b)[0, 1] for a, b in sides]),
     )
     found = (
-        map_identity(r, maps, COLUMNS, covered),
+        map_identity([r], maps, COLUMNS, covered),
         symmetry(r, pairs_of_sides(mirror, covered)),
     )
     assert found == pytest.approx(expected, abs=1e-5)
