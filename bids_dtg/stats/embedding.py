@@ -148,10 +148,14 @@ def variance_shares(values: NDArray[Any]) -> tuple[float, float, float]:
     >>> found = variance_shares(np.array([[[0.0], [2.0]], [[4.0], [6.0]]]))
     >>> [round(share, 6) for share in found]
     [0.8, 0.2, 0.0]
+    >>> variance_shares(np.ones((1, 4, 3)))  # maps that are the same for everybody
+    (nan, nan, nan)
     """
     contrasts, people, _ = values.shape
     grand = values.mean(axis=(0, 1), dtype=np.float64)
     total = float(np.square(values - grand).sum())
+    if total <= 0:
+        return float("nan"), float("nan"), float("nan")
     of_contrasts = people * float(np.square(values.mean(axis=1) - grand).sum()) / total
     of_people = contrasts * float(np.square(values.mean(axis=0) - grand).sum()) / total
     return of_contrasts, of_people, max(0.0, 1 - of_contrasts - of_people)

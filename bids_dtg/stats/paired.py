@@ -218,8 +218,12 @@ def cliffs_delta(one: Values, other: Values) -> float:
     >>> import numpy as np
     >>> cliffs_delta(np.array([3.0, 4.0]), np.array([1.0, 2.0]))
     1.0
+    >>> cliffs_delta(np.array([3.0, 4.0]), np.array([np.nan]))
+    nan
     """
     a, b = (np.sort(x[np.isfinite(x)]) for x in (np.asarray(one, float), np.asarray(other, float)))
+    if not len(a) or not len(b):
+        return float("nan")
     below = np.searchsorted(b, a, side="left").sum()
     above = (len(b) - np.searchsorted(b, a, side="right")).sum()
     return float(int(below) - int(above)) / (len(a) * len(b))

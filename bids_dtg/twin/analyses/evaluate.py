@@ -314,6 +314,8 @@ def _finish(
 ) -> None:
     """Score, and write tables and page."""
     say(f"evaluating {counted(len(people.labels), 'participant')}")
+    if people.bold is not None and judged.bold is None:
+        say("task BOLD is not evaluated, as the training set, or a fold, has none")
     found = evaluate(judged, people, seed=analysis.settings.modelling.seed)
     tables = evaluation_tables(found, judged, people)
     if fits:
