@@ -332,6 +332,7 @@ def fitted_card(
             participants=of_part.people,
         ),
         record=without_times(record),
+        for_science=not facts.get("notice"),
         **{name: fact for name, fact in facts.items() if name not in names | {"cleaning"}},
     )
 

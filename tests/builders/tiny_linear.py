@@ -41,7 +41,6 @@ def write_tiny_linear(
         "name": "tiny",
         "data_set": "Tiny study",
         "session": "REST1",
-        "for_science": False,
         "notice": "series made by chance, for tests",
         **facts,
     }

@@ -23,7 +23,6 @@ TINY_FACTS: dict[str, Any] = {
     "name": "tiny",
     "data_set": "Tiny study",
     "session": "REST1",
-    "for_science": False,
     "notice": "random weights, for tests",
 }
 

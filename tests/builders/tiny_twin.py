@@ -24,7 +24,6 @@ TINY_TWIN_FACTS: dict[str, Any] = {
     "connectome": "Pearson's r, Fisher z",
     "regions": TINY_TWIN_REGIONS,
     "data_set": "Tiny study",
-    "for_science": False,
     "notice": "random weights, for tests",
 }
 

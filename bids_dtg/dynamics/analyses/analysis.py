@@ -111,7 +111,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
             "cleaning": source.cleaning,
             "atlas": source.atlas,
             "atlas_digest": source.atlas_digest,
-            "for_science": not self.notice,
             "notice": self.notice,
         }
 

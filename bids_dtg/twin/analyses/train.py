@@ -230,7 +230,6 @@ def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:
         "description": f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "
         f"performed {', '.join(people.tasks.names)}: {fitted.architecture}, "
         f"{counted(epochs, 'epoch')}",
-        "for_science": not analysis.dataset.notice,
         "notice": analysis.dataset.notice,
     }
 
