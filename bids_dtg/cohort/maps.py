@@ -29,12 +29,7 @@ from bids_dtg.inputs.statmaps import (
     people_maps,
 )
 from bids_dtg.notices import say
-from bids_dtg.report.contents import (
-    AverageFiles,
-    MapFile,
-    ParticipantFiles,
-    find_participant,
-)
+from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, find_participant
 from bids_dtg.settings import OPTIONS
 from bids_dtg.settings.option import flag
 from bids_dtg.stats.correlation import correlation

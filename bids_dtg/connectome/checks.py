@@ -34,6 +34,7 @@ Indices = NDArray[np.intp]
 # Ridge, relative to the size of the matrix, as ROI series and maps are collinear.
 _RIDGE = 0.01
 _MOST_PAIRS = 10_000  # of voxels; more hardly change the result
+_PLACES = 8192  # of maps that are compared at once
 # z value over ROIs that fewer than one run in a hundred reaches by chance.
 _LEAST_EVIDENCE = 2.3
 
@@ -111,6 +112,8 @@ def judge_run(
     """
     connectomes = [segment.marginal for segment in run.segments]
     pairs = pairs_of_sides(mirror, run.covered)
+    # First, as it takes most memory: the network needs more later.
+    gain = mirrored_gain(connectomes, run.roi_r, maps, columns, pairs)
     sd = run.series.std(axis=0)
     sd = sd[sd > 0]
     figures = {
@@ -120,7 +123,7 @@ def judge_run(
         "roi_coverage_min": run.roi_coverage.min(),
         "mask_overlap": np.nan if mask_overlap is None else mask_overlap,
         "roi_sd_ratio": sd.max() / sd.min() if len(sd) else np.nan,
-        "mirrored_gain": mirrored_gain(connectomes, run.roi_r, maps, columns, pairs),
+        "mirrored_gain": gain,
     }
     found = [
         (_ORDER[LIMITS[figure].steps(float(figures[figure]))], text.format(value=figures[figure]))
@@ -171,14 +174,20 @@ def map_identity(
     -------
     The share, mean over segments; NaN if no row of a segment varies.
     """
-    # Mean and norm of a row do not change which map it resembles most. One map at a time, as copies
-    # of all are large.
-    matches = np.zeros((len(connectomes), len(maps), len(maps)), maps.dtype)
-    scaled = np.zeros(len(covered), maps.dtype)
-    for number, one in enumerate(maps):
-        scaled[covered] = standardised(one[None, columns[covered]])[0]
+    # Mean and norm of a row do not change which map it resembles most. Some places at a time, as
+    # copies of all maps are large.
+    here = np.flatnonzero(covered)
+    parts = [here[first : first + _PLACES] for first in range(0, len(here), _PLACES)]
+    means = sum(maps[:, columns[part]].sum(axis=1, dtype=np.float64) for part in parts)
+    means = means / max(1, len(here))
+    matches = np.zeros((len(connectomes), len(maps), len(maps)))
+    squares = np.zeros(len(maps))
+    for part in parts:
+        scaled = maps[:, columns[part]] - means[:, None].astype(maps.dtype)
+        squares += np.square(scaled).sum(axis=1)
         for match, rows in zip(matches, connectomes, strict=True):
-            match[:, number] = rows @ scaled
+            match += rows[:, part] @ scaled.T
+    matches /= np.sqrt(np.where(squares > 0, squares, np.nan))
     shares = []
     for match, rows in zip(matches, connectomes, strict=True):
         defined = np.isfinite(np.diagonal(match)) & (np.ptp(rows, axis=1) > 0)
