@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-import queue
+import mmap
 import threading
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from multiprocessing import Pipe
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.engine.child import can_fork, end_children, process_context, start_child
+from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.imaging.nifti import (
-    NiftiHeader,
-    open_values,
-    read_exactly,
-    read_header,
-)
+from bids_dtg.imaging.nifti import NiftiHeader, open_values, read_exactly, read_header
 from bids_dtg.imaging.sampling import Sampling
 
 # Seconds per unit of a header; a number without a unit may be in any of them.
@@ -28,10 +27,13 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 # A sidecar and a header that differ by more than this fraction do not describe the same run.
 _LARGEST_DIFFERENCE = 0.05 * (1 + 1e-6)  # as header values are rounded
 
-# The reader runs ahead by eleven blocks of this size (about 45 frames of int16 at 2 mm), so that it
-# continues while 64 frames are summed. Memory is bounded for any size and type of frame.
-_BUFFERS = 12
+# The reader runs ahead by nine blocks of this size (about 36 frames of int16 at 2 mm), so that it
+# continues while frames are summed. Memory is bounded for any size and type of frame.
+_BUFFERS = 10
 _BLOCK_BYTES = 8 * 2**20
+_FRAMES = 32  # of a block at most, unless the consumer asks for others
+# Blocks that a head start fills before the first is asked for; then `_BUFFERS` are enough.
+_BEGUN_BUFFERS = 20
 # Most bytes of all buffers, if single frames are larger than a block; there are at least two.
 _MOST_BYTES = 2**28
 # Most bytes of a block of frames that are processed together, as for cubic splines. Interpolating
@@ -136,12 +138,13 @@ def decide_repetition_time(
 
 
 def stream_blocks(
-    header: NiftiHeader, frames_per_block: int = 32, *, together: int = 1
+    header: NiftiHeader, frames_per_block: int = _FRAMES, *, together: int = 1
 ) -> Generator[Stored, None, None]:
     """Read a run's frames in order, at most `frames_per_block` at a time.
 
-    A thread reads and decompresses the file, and runs ahead by a few blocks. It ends when the
-    iteration ends for any reason. Memory does not depend on the length of the run.
+    A thread reads and decompresses the file, and runs ahead by a few blocks; or a process, where
+    the file has a `head_start`. It ends when the iteration ends for any reason. Memory does not
+    depend on the length of the run.
 
     Parameters
     ----------
@@ -162,61 +165,138 @@ def stream_blocks(
     RunError
         The file ends early, is damaged, or cannot be read.
     """
+    if (begun := _head_start) is not None and begun.is_for(header):
+        yield from begun.taken()
+        return
     fit = _BLOCK_BYTES // header.frame_bytes
     fit = max(fit, min(together, _MOST_TOGETHER_BYTES // header.frame_bytes))
-    per_block = max(1, min(frames_per_block, header.frames, fit))
-    free: queue.SimpleQueue[Stored | None] = queue.SimpleQueue()
-    ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None] = queue.SimpleQueue()
-    most = min(_MOST_BYTES, _BUFFERS * max(_BLOCK_BYTES, header.frame_bytes))
-    count = max(2, min(_BUFFERS, most // (header.frame_bytes * per_block)))
-    # Allocated as one array, which is returned to the system; smaller ones would not be.
-    for buffer in np.empty((count, per_block, header.file_voxels), header.dtype):
-        free.put(buffer)
-    reader = threading.Thread(
-        target=_fill, args=(header, free, ready), name=f"read {header.path.name}", daemon=True
-    )
+    blocks = _Blocks(header, max(1, min(frames_per_block, header.frames, fit)), _BUFFERS)
+    reader = threading.Thread(target=blocks.fill, name=f"read {header.path.name}", daemon=True)
     reader.start()
     try:
-        while (filled := ready.get()) is not None:
-            if isinstance(filled, BaseException):
-                raise filled
-            buffer, frames = filled
-            yield buffer[:frames]
-            free.put(buffer)
+        yield from blocks.taken()
     finally:
-        free.put(None)
         reader.join()
 
 
-def _fill(
-    header: NiftiHeader,
-    free: queue.SimpleQueue[Stored | None],
-    ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None],
-) -> None:
-    """Fill free buffers in turn; None ends either side; errors are passed to the consumer."""
-    try:
-        with reading(header.path, RunError), open_values(header) as file:
-            done = 0
-            while done < header.frames:
-                buffer = free.get()
-                if buffer is None:
-                    return
-                block = buffer[: header.frames - done]
-                held = read_exactly(file, block.reshape(-1).view(np.uint8).data)
-                if held < block.nbytes:
-                    complete = done + held // header.frame_bytes
-                    raise RunError(
-                        f"{header.path} ends at frame {complete} of {header.frames}",
-                        expected="the whole run",
-                        remedy="fetch or make the file again",
-                    )
-                done += len(block)
-                if done == header.frames:
-                    file.read(1)  # reaches the gzip trailer, so that its checksum is verified
-                ready.put((buffer, len(block)))
-        ready.put(None)
-    except BaseException as err:
-        ready.put(err)
+class _Blocks:
+    """Blocks of a file's frames, which a thread or a forked process fills ahead of its consumer."""
+
+    def __init__(self, header: NiftiHeader, per_block: int, most: int) -> None:
+        self.header = header
+        size = header.frame_bytes * per_block
+        allowed = min(_MOST_BYTES, most * max(_BLOCK_BYTES, header.frame_bytes))
+        # Shared with the processes that are forked from here.
+        self._memory = [mmap.mmap(-1, size) for _ in range(max(2, min(most, allowed // size)))]
+        values = (np.frombuffer(one, header.dtype) for one in self._memory)
+        self._blocks = [block.reshape(per_block, -1) for block in values]
+        self._is_taken = mmap.mmap(-1, 1)
+        self.near, self.far = Pipe()  # the consumer's end, and that of who fills
+        for number in range(len(self._blocks)):
+            self.near.send(number)
+
+    def fill(self) -> None:
+        """Fill free blocks in turn; None ends either side; errors are passed to the consumer."""
+        header, done = self.header, 0
+        try:
+            with reading(header.path, RunError), open_values(header) as file:
+                while done < header.frames:
+                    if (number := self.far.recv()) is None:
+                        return
+                    block = self._blocks[number][: header.frames - done]
+                    held = read_exactly(file, block.reshape(-1).view(np.uint8).data)
+                    if held < block.nbytes:
+                        complete = done + held // header.frame_bytes
+                        raise RunError(
+                            f"{header.path} ends at frame {complete} of {header.frames}",
+                            expected="the whole run",
+                            remedy="fetch or make the file again",
+                        )
+                    done += len(block)
+                    if done == header.frames:
+                        file.read(1)  # reaches the gzip trailer, so that its checksum is verified
+                    self.far.send((number, len(block)))
+            self.far.send(None)
+        except Exception as err:
+            self.far.send(err)
+        finally:
+            self.far.close()
+
+    def is_for(self, header: NiftiHeader) -> bool:
+        """Return whether these are blocks of a file, and were not taken by any process."""
+        return header.path == self.header.path and not self._is_taken[0]
+
+    def taken(self) -> Generator[Stored, None, None]:
+        """Yield the blocks in order; a block is filled again when the next one is requested."""
+        self._is_taken[0] = 1
+        try:
+            while (filled := self._next()) is not None:
+                if isinstance(filled, Exception):
+                    raise filled
+                number, frames = filled
+                yield self._blocks[number][:frames]
+                if number < _BUFFERS:
+                    self._give(number)
+                else:  # only before the first was asked for, so many were needed
+                    self._memory[number].madvise(mmap.MADV_REMOVE)
+        finally:
+            self._give(None)
+            if self is _head_start:
+                self.free()
+
+    def _give(self, number: int | None) -> None:
+        with suppress(OSError):  # the process has read everything, and ended
+            self.near.send(number)
+
+    def _next(self) -> Any:
+        try:
+            return self.near.recv()
+        except (EOFError, OSError):  # of a process that was killed
+            return RunError(f"the process that read {self.header.path} died", remedy="run it again")
+
+    def free(self) -> None:
+        """Free memory that other processes hold, too; the blocks cannot be taken any more."""
+        self._is_taken[0] = 1
+        for one in self._memory:
+            one.madvise(mmap.MADV_REMOVE)
+
+
+_head_start: _Blocks | None = None  # of this process and of those forked from it
+
+
+@contextmanager
+def head_start(path: Path | None) -> Iterator[Callable[[], None]]:
+    """Have a process begin to read a BOLD file before `stream_blocks` asks for its frames.
+
+    This saves the time in which a program prepares. The first `stream_blocks` of the file in this
+    process, or in one forked from it, takes the frames.
+
+    Parameters
+    ----------
+    path
+        The file; None: nothing is read. If it is damaged, `stream_blocks` says so.
+
+    Yields
+    ------
+    A function that ends it.
+    """
+    global _head_start
+    with ExitStack() as to_end:
+        if path is not None and can_fork() and available_cores() > 1:
+            with suppress(RunError, OSError):
+                header = read_bold_header(path)
+                per_block = max(1, min(_FRAMES, header.frames, _BLOCK_BYTES // header.frame_bytes))
+                _head_start = blocks = _Blocks(header, per_block, _BEGUN_BUFFERS)
+                process = start_child(
+                    process_context(forked=True),
+                    blocks.fill,
+                    name="head start",
+                    far_ends=[blocks.far],
+                    near_ends=[blocks.near],
+                )
+                to_end.callback(blocks.free)
+                to_end.callback(end_children, [process], at_once=True)
+        yield to_end.close
 
 
 def stream_voxels(

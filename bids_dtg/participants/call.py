@@ -24,6 +24,7 @@ from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.names import participant_folder
 from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
+from bids_dtg.imaging.bold import head_start
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.inputs.templateflow import TransformPlannedError
@@ -50,6 +51,8 @@ class Level:
 
     prepare: Callable[[Settings], Any]  # finds and checks what is asked for, a `CallRequest`
     work: Callable[[Any], LevelWork]  # makes the work from that
+    # Returns the file that is read first, which may be read before; None: it is not known.
+    first_file: Callable[[Settings], Path | None] | None = None
 
     def __call__(self, settings: Settings) -> LevelWork:
         """Make the work in a process that shares nothing with this one."""
@@ -72,6 +75,10 @@ class Level:
         DtgError
             Options, dataset or model are wrong; nothing was started.
         """
+        with head_start(self.first_file and self.first_file(settings)) as end_head_start:
+            return self._run(settings, end_head_start)
+
+    def _run(self, settings: Settings, end_head_start: Callable[[], None]) -> int:
         start = time.perf_counter()
         request: CallRequest = self.prepare(settings)
         if settings.behaviour.dry_run:
@@ -102,6 +109,8 @@ class Level:
                     for lane, end in ends:
                         outcome = _outcome(end, lane)
                         locks.release(f"sub-{end.label}")
+                        if end.label == request.participants[0]:
+                            end_head_start()
                         # Unlike the terminal, tables and pages show no full paths: others see them.
                         own = [replace(one, message=hide(one.message)) for one in outcome.failures]
                         failures += own

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import multiprocessing
+import sys
 import threading
 import zlib
 from pathlib import Path
@@ -17,6 +19,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import (
     MeanFrame,
     decide_repetition_time,
+    head_start,
     read_bold_header,
     stream_blocks,
     stream_voxels,
@@ -132,11 +135,48 @@ def test_the_reader_ends_when_the_consumer_stops_early(tmp_path, stop):
     assert not readers()
 
 
+needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+
+
+@pytest.fixture
+def begun(monkeypatch, tmp_path):
+    """A file whose blocks have one frame each, more than a head start fills."""
+    monkeypatch.setattr("bids_dtg.imaging.bold.available_cores", lambda: 2)
+    monkeypatch.setattr("bids_dtg.imaging.bold._FRAMES", 1)
+    return write(tmp_path / "bold.nii.gz", stored_values())
+
+
+@needs_fork
+def test_frames_of_a_head_start_are_taken_once(begun):
+    wanted = frames_of(begun, 1)
+    with head_start(begun) as end:
+        blocks = stream_blocks(read_bold_header(begun))
+        found = [next(blocks).copy()]
+        assert not readers()  # a process reads
+        found += [block.copy() for block in blocks]
+        np.testing.assert_array_equal(np.concatenate(found), wanted)
+        np.testing.assert_array_equal(frames_of(begun), wanted)
+    with head_start(begun) as end:
+        end()
+        np.testing.assert_array_equal(frames_of(begun), wanted)
+
+
+@needs_fork
+def test_a_head_start_that_was_killed_is_an_error(begun):
+    with head_start(begun):
+        (child,) = multiprocessing.active_children()
+        child.kill()
+        with pytest.raises(RunError, match=r"the process that read .*bold\.nii\.gz died"):
+            frames_of(begun, 1)
+
+
 # --- files that are refused
 
 
+@pytest.mark.parametrize("ahead", [False, pytest.param(True, marks=needs_fork)])
 @pytest.mark.parametrize("frame", [7, 22])
-def test_a_truncated_gzip_is_told_by_its_frame(tmp_path, frame):
+def test_a_truncated_gzip_is_told_by_its_frame(tmp_path, monkeypatch, frame, ahead):
+    monkeypatch.setattr("bids_dtg.imaging.bold._FRAMES", 7)
     raw = write(tmp_path / "bold.nii", stored_values(largest=30000)).read_bytes()
     deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
     head = deflate.compress(raw[: 352 + frame * 240 + 10]) + deflate.flush(zlib.Z_FULL_FLUSH)
@@ -144,8 +184,9 @@ def test_a_truncated_gzip_is_told_by_its_frame(tmp_path, frame):
     path.write_bytes(head)
     # What inflates last, less than a frame of a real run, may be lost at the cut.
     told = rf"cut\.nii\.gz ends at frame ({frame}|{frame - 1}) of 23"
-    with pytest.raises(RunError, match=told):
+    with head_start(path if ahead else None), pytest.raises(RunError, match=told) as refused:
         frames_of(path)
+    assert refused.value.remedy == "fetch or make the file again"
     assert not readers()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bids_dtg.bundles.card import read_card
+from bids_dtg.bundles.store import find_bundle
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -25,6 +29,7 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.paths import expand_home
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import lies_on_lattice
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_frame, read_series_header
@@ -32,8 +37,16 @@ from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import atlas_datasets
 from bids_dtg.inputs.run import PARCELS, RestRun
 from bids_dtg.inputs.runs import OF_PARCELS, list_series
+from bids_dtg.inputs.runs import find_runs as list_runs
+from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.statmaps import chosen_contrasts
-from bids_dtg.participants.request import Asked, AveragedRuns, CallRequest, find_asked
+from bids_dtg.participants.request import (
+    Asked,
+    AveragedRuns,
+    CallRequest,
+    find_asked,
+    plan_averages,
+)
 from bids_dtg.participants.run_source import (
     PlannedRun,
     find_parcels,
@@ -305,6 +318,39 @@ class Request(CallRequest):
         if surfaces := self.surfaces(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
         return in_words(len(self.contrasts), self.kinds), lines
+
+
+def first_file(settings: Settings) -> Path | None:
+    """Return the image that is read first, if its voxels are on the model's grid; None: not known.
+
+    It is found before the model is loaded; nothing is fetched or indexed for it.
+    """
+    behaviour, inputs, resources = settings.behaviour, settings.inputs, settings.resources
+    elsewhere = resources.scheduler or resources.device not in ("auto", "cpu")
+    if behaviour.dry_run or elsewhere or inputs.bids_filter_file:
+        return None
+    # `Request.prepare` repeats errors and warnings.
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        asked = find_asked(settings.replace(dry_run=True))
+        label, (card, _) = asked.participants[0], read_card(find_bundle(inputs.model))
+        grid = card.part.grid
+        if grid is None or (asked.output.root / f"sub-{label}").exists():  # perhaps nothing is read
+            return None
+        rule = SpaceRule(
+            model=grid.space,
+            asked=inputs.space,
+            on_lattice=partial(lies_on_lattice, grid=grid),
+            templateflow=asked.templateflow,
+        )
+        runs = list_runs(
+            *(asked.dataset.root, label, asked.selection),
+            rule=rule,
+            input_type=asked.dataset.input_type,
+        )
+        first = plan_averages(runs, settings.outputs.combine)[0].runs[0]
+        return first.bold if lies_on_lattice(first.bold, grid) else None
+    return None
 
 
 def find_runs(settings: Settings) -> list[RestRun]:

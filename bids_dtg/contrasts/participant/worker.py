@@ -15,7 +15,7 @@ from bids_dtg.contrasts.participant.outputs import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import write_average, write_run
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
-from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.participant.request import Request, first_file
 from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
@@ -175,4 +175,4 @@ class ParticipantWork(LevelWork):
         yield from notes_on_average(self.request.bundle.card, runs, self.request.settings).values()
 
 
-LEVEL = Level(Request.prepare, ParticipantWork)
+LEVEL = Level(Request.prepare, ParticipantWork, first_file)
