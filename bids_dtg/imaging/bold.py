@@ -238,7 +238,7 @@ class _Blocks:
                 if number < _BUFFERS:
                     self._give(number)
                 else:  # only before the first was asked for, so many were needed
-                    self._memory[number].madvise(mmap.MADV_REMOVE)
+                    self.free(slice(number, number + 1))
         finally:
             self._give(None)
             if self is _head_start:
@@ -254,11 +254,12 @@ class _Blocks:
         except (EOFError, OSError):  # of a process that was killed
             return RunError(f"the process that read {self.header.path} died", remedy="run it again")
 
-    def free(self) -> None:
-        """Free memory that other processes hold, too; the blocks cannot be taken any more."""
+    def free(self, which: slice = slice(None)) -> None:
+        """Free memory that other processes hold, too; the file cannot be taken any more."""
         self._is_taken[0] = 1
-        for one in self._memory:
-            one.madvise(mmap.MADV_REMOVE)
+        with suppress(OSError):  # not every system can
+            for one in self._memory[which]:
+                one.madvise(mmap.MADV_REMOVE)
 
 
 _head_start: _Blocks | None = None  # of this process and of those forked from it
