@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tiny_job import TinyJob, add_rest
 
-from bids_dtg.contrasts.participant.request import find_runs
+from bids_dtg.contrasts.participant.request import find_runs, first_file
 from bids_dtg.errors import DatasetError, RunError
 
 
@@ -51,3 +51,9 @@ def test_who_has_no_run_is_named(job):
         find_runs(job.settings())
     with pytest.raises(DatasetError, match="no participant 03"):
         find_runs(job.settings(participant_label=("03",)))
+
+
+def test_the_first_file_is_that_of_the_first_run_unless_there_are_results(job):
+    assert first_file(job.settings()) == find_runs(job.settings())[0].bold
+    (job.out / "sub-01").mkdir(parents=True)
+    assert first_file(job.settings()) is None
