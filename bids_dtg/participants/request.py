@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -154,6 +154,11 @@ class Asked:
         """TemplateFlow's folder; ``--dry-run`` downloads nothing."""
         return TemplateFlow.here(download=True, plans=self.settings.behaviour.dry_run)
 
+    def space_rule(self, model: str, on_lattice: Callable[[Path], bool]) -> SpaceRule:
+        """Return how a version of each run is chosen for a model's space and lattice."""
+        asked, flow = self.settings.inputs.space, self.templateflow
+        return SpaceRule(model=model, asked=asked, on_lattice=on_lattice, templateflow=flow)
+
     def require_space(self, model: str) -> None:
         """Refuse a value of ``--space`` in which no run can be read.
 
@@ -287,12 +292,7 @@ class CallRequest(Asked, ABC):
             self.dataset.root,
             participant,
             selection or self.selection,
-            rule=SpaceRule(
-                model=self.space,
-                asked=self.settings.inputs.space,
-                on_lattice=self.has_places,
-                templateflow=self.templateflow,
-            ),
+            rule=self.space_rule(self.space, self.has_places),
             input_type=self.dataset.input_type,
         )
 

@@ -149,7 +149,7 @@ def begun(monkeypatch, tmp_path):
 @needs_fork
 def test_frames_of_a_head_start_are_taken_once(begun):
     wanted = frames_of(begun, 1)
-    with head_start(begun) as end:
+    with head_start(begun):
         blocks = stream_blocks(read_bold_header(begun))
         found = [next(blocks).copy()]
         assert not readers()  # a process reads

@@ -38,7 +38,6 @@ from bids_dtg.inputs.atlases import atlas_datasets
 from bids_dtg.inputs.run import PARCELS, RestRun
 from bids_dtg.inputs.runs import OF_PARCELS, list_series
 from bids_dtg.inputs.runs import find_runs as list_runs
-from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.participants.request import (
     Asked,
@@ -337,12 +336,7 @@ def first_file(settings: Settings) -> Path | None:
         grid = card.part.grid
         if grid is None or (asked.output.root / f"sub-{label}").exists():  # perhaps nothing is read
             return None
-        rule = SpaceRule(
-            model=grid.space,
-            asked=inputs.space,
-            on_lattice=partial(lies_on_lattice, grid=grid),
-            templateflow=asked.templateflow,
-        )
+        rule = asked.space_rule(grid.space, partial(lies_on_lattice, grid=grid))
         runs = list_runs(
             *(asked.dataset.root, label, asked.selection),
             rule=rule,
