@@ -125,6 +125,57 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+# --- denormal numbers
+
+
+class Decaying(Task):
+    """Has a gradient that decays to denormal numbers along a series, as in an LSTM."""
+
+    def __init__(self, report) -> None:
+        super().__init__()
+        self.weight, self.flushed = torch.nn.Parameter(torch.full((8,), 0.5)), []
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(torch.ones(4, 200), batch_size=1)
+
+    def training_step(self, series, _):
+        self.flushed.append(is_flushed())
+        state = torch.zeros(8)
+        for value in series[0]:
+            state = torch.tanh(self.weight * state) * 0.6 + value
+        return state.square().sum()
+
+    def on_train_epoch_end(self):
+        loss = float(self.weight.detach().double().sum())
+        self.history.append({"epoch": self.current_epoch + 1, "loss": loss})
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+def is_flushed() -> bool:
+    return torch.tensor(torch.finfo(torch.float32).tiny).div(2.0).item() == 0.0
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_denormal_numbers_are_flushed_in_training_only(tmp_path, monkeypatch, one_thread, before):
+    def train(folder):
+        task = Decaying(print)
+        best = run_epochs(lambda report: task, Schedule(2, "loss", "min"), Workplace(folder), print)
+        return task.flushed, best.history
+
+    torch.set_flush_denormal(before)
+    try:
+        flushed, history = train(tmp_path / "flushed")
+        assert is_flushed() == before
+    finally:
+        torch.set_flush_denormal(False)
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)
+    plain, same_history = train(tmp_path / "plain")
+    assert (flushed, plain) == ([True] * 8, [False] * 8)
+    assert history == same_history
+
+
 # --- random numbers that are borrowed come back, and no GPU is touched that nobody computes on
 
 
