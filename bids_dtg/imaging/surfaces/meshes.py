@@ -39,6 +39,11 @@ _MIRRORED = [0, 2, 1]
 # Least fraction of a surface's vertices in the brain mask, if it is in the stated space. Surfaces
 # in another space and inflated ones have at most 98 %.
 _LEAST_IN_BRAIN = 0.99
+# Least fraction of a surface's vertices on the side that its name says, and near the template's
+# vertices of the same numbers; medial vertices may cross the midline, and people differ.
+_LEAST_ON_SIDE, _LEAST_NEAR, _NEAR_MM = 0.95, 0.95, 30.0
+# Radii of a sphere around 0 differ by rounding only; largest by so much.
+_RADII_DIFFER = 1.05
 # Spheres that differ by less, in mm, are copies.
 _SAME_MM = 0.01
 # Number of triangles with the nearest centres that are tried for a point; more for the few points
@@ -46,6 +51,10 @@ _SAME_MM = 0.01
 _NEAR, _FAR = 8, 96
 # How far outside a triangle a point may lie due to rounding, as a fraction of the triangle.
 _ROUNDING = 1e-9
+_REMEDY = (
+    "remove it from the dataset, so that a template's surface is used, or use --surfaces fsaverage "
+    "alone"
+)
 _gifti: Any = nib.gifti  # nibabel has no types
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
@@ -137,7 +146,7 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     Raises
     ------
     RunError
-        It is missing, damaged or not a surface.
+        It is missing, damaged or not a surface, or has vertices that are not finite.
     """
     with reading_image(path, expected="a GIFTI file"):
         image = _gifti.GiftiImage.from_filename(path)
@@ -146,6 +155,8 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         points, faces = image.agg_data(("pointset", "triangle"))
     if np.shape(points)[1:] != (3,) or np.shape(faces)[1:] != (3,):
         raise RunError(f"{path} has no points and triangles", expected="a .surf.gii file")
+    if lacking := int(np.count_nonzero(~np.isfinite(points).all(axis=1))):
+        raise RunError(f"{path} has {lacking} vertices that are not finite", expected="none")
     return np.asarray(points, np.float64), np.asarray(faces, np.intp)
 
 
@@ -191,8 +202,9 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
     ------
     RunError
         A file is damaged or has a wrong number of vertices; fewer than 99 % of the vertices lie in
-        the brain mask, so that the surface is in another space than its name says; or the fsLR
-        sphere is a copy of fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote it.
+        the brain mask, so that the surface is in another space than its name says; they lie on the
+        other side, or far from the template's; a sphere is none; or the fsLR sphere is a copy of
+        fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote it.
     """
     transforms = read_transforms(files.transforms)
     found: dict[Hemisphere, Points] = {}
@@ -205,10 +217,29 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
                 f"{brain.grid.space}",
                 expected=f"at least {_LEAST_IN_BRAIN:.0%}; it may be in another space than its "
                 "name says, or inflated",
-                remedy="remove it from the dataset, so that a template's surface is used, or use "
-                "--surfaces fsaverage alone",
+                remedy=_REMEDY,
             )
+        _require_position(found[side], side, own[0])
     return found
+
+
+def _require_position(points: Points, side: Hemisphere, path: Path) -> None:
+    """Refuse fsLR's vertices, in the template's space, that are not where the template has them."""
+    sign = -1 if side == "L" else 1
+    if (on_side := np.mean(sign * points[:, 0] > 0)) < _LEAST_ON_SIDE:
+        raise RunError(
+            f"{path} has {on_side:.1%} of its vertices on the side that its name says",
+            expected=f"at least {_LEAST_ON_SIDE:.0%}; the hemispheres may be exchanged",
+            remedy=_REMEDY,
+        )
+    away = np.linalg.norm(points - read_template("fsLR").points[side], axis=1)
+    if (near := np.mean(away <= _NEAR_MM)) < _LEAST_NEAR:
+        raise RunError(
+            f"{path} has {near:.1%} of its vertices within {_NEAR_MM:.0f} mm of the template's",
+            expected=f"at least {_LEAST_NEAR:.0%}; they may be in another order than fsLR's, or "
+            "the sphere registered to another mesh",
+            remedy=_REMEDY,
+        )
 
 
 def share_inside(points: Points, places: VoxelPlaces) -> float:
@@ -231,7 +262,13 @@ def _on_fs_lr(own: Sequence[Path], side: Hemisphere) -> Points:
     points, faces = read_surface(surface)
     if not registered:
         return _of_size(points, len(wanted), surface)
-    sphere, *others = (_of_size(read_surface(path)[0], len(points), path) for path in registered)
+    if len(faces) != 2 * len(points) - 4:
+        raise RunError(
+            f"{surface} has {len(faces)} triangles",
+            expected=f"{2 * len(points) - 4}, which close a surface of {len(points)} vertices",
+            remedy=_REMEDY,
+        )
+    sphere, *others = (_read_sphere(path, len(points)) for path in registered)
     if any(np.allclose(sphere, other, atol=_SAME_MM) for other in others):
         raise RunError(
             f"{registered[0]} is a copy of {registered[1].name}, which is registered to "
@@ -240,6 +277,18 @@ def _on_fs_lr(own: Sequence[Path], side: Hemisphere) -> Points:
         )
     moved: Points = sphere_weights(sphere, faces, wanted) @ points
     return moved
+
+
+def _read_sphere(path: Path, vertices: int) -> Points:
+    points = _of_size(read_surface(path)[0], vertices, path)
+    radii = np.linalg.norm(points, axis=1)
+    if not 0 < radii.max() <= radii.min() * _RADII_DIFFER:
+        raise RunError(
+            f"{path} has vertices {radii.min():.4g} to {radii.max():.4g} mm from 0",
+            expected="a sphere around 0",
+            remedy=_REMEDY,
+        )
+    return points
 
 
 def _of_size(points: Points, vertices: int, path: Path) -> Points:

@@ -176,6 +176,68 @@ def test_a_sphere_of_another_mesh_or_template_is_refused(tmp_path):
         read_midthickness(_files(anat, native=True), BRAIN)
 
 
+def _rewrite(path, change):
+    write_surface(path, *change(*read_surface(path)))
+
+
+def _shuffled(points, faces):
+    return np.random.default_rng(0).permutation(points), faces
+
+
+def _exchanged(anat):
+    left, right = (_files(anat).sides[side][0] for side in SIDES)
+    content = left.read_bytes()
+    left.write_bytes(right.read_bytes())
+    right.write_bytes(content)
+
+
+def _both_left(anat):
+    left, right = (_files(anat).sides[side][0] for side in SIDES)
+    right.write_bytes(left.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (_exchanged, r"hemi-L.* of its vertices on the side that its name says\. Expected: at lea"),
+        (_both_left, r"hemi-R.* has [0-9.]+% of its vertices on the side"),
+        (_shuffled, r"hemi-L.* of its vertices within 30 mm of the template's\. Expected: at le"),
+        (lambda points, faces: (points[::-1], faces), r"within 30 mm of the template's"),
+        (lambda points, faces: (np.where(points > 60, np.nan, points), faces), "are not finite"),
+    ],
+    ids=["exchanged", "both left", "shuffled", "backwards", "NaN"],
+)
+def test_vertices_that_are_not_where_the_template_has_them_are_refused(tmp_path, damage, why):
+    anat = add_fmriprep_surfaces(tmp_path, "01")
+    if damage in (_exchanged, _both_left):
+        damage(anat)
+    else:
+        _rewrite(_files(anat).sides["L"][0], damage)
+    with pytest.raises(RunError, match=why):
+        read_midthickness(_files(anat), BRAIN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("which", "change", "why"),
+    [
+        (0, _shuffled, "within 30 mm of the template's"),
+        (0, lambda points, faces: (points, faces[::3]), r"has \d+ triangles\. Expected: 64980, "),
+        (1, _shuffled, "within 30 mm of the template's"),
+        (1, lambda sphere, faces: (sphere * [-1, 1, 1], faces), "within 30 mm of the template's"),
+        (1, lambda sphere, faces: (sphere + np.array([30, 0, 0]), faces), "vertices 70 to 130 mm"),
+        (1, lambda sphere, faces: (0 * sphere, faces), "has vertices 0 to 0 mm from 0"),
+        (1, lambda sphere, faces: (sphere * np.nan, faces), "are not finite"),
+    ],
+    ids=["shuffled", "third", "shuffled sphere", "other side", "off centre", "a point", "NaN"],
+)
+def test_meshes_that_lead_elsewhere_are_refused(tmp_path, which, change, why):
+    anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
+    _rewrite(_files(anat, native=True).sides["L"][which], change)
+    with pytest.raises(RunError, match=why):
+        read_midthickness(_files(anat, native=True), BRAIN)
+
+
 def test_a_real_transform(shared):
     real = shared / "data/real"
     anat = real / "surfaces/sub-HAPPYTEST/anat"
