@@ -339,7 +339,8 @@ def gather_people(settings: Settings) -> GroupPeople:
         say(f"{title} is left out: {why}")
     if not chosen:
         what = "results of participants with --model" if counting else "maps of participants"
-        remedy = "run the participant level " + ("with --write maps" if unwanted else "first")
+        how = "with --model" if counting else "with --write maps" if unwanted else "first"
+        remedy = f"run the participant level {how}"
         raise DatasetError(f"{output.root} has no {what}", remedy=remedy)
     averages: dict[str, tuple[AverageFiles, ...]] = {}
     for made in chosen:

@@ -232,7 +232,7 @@ class ModellingOptions:
     )
     epochs: int | None = option(
         None,
-        "maximum number of training epochs",
+        "maximum number of training epochs; twins: of each stage",
         shown={
             "": f"{NETWORK_EPOCHS}",
             "finetune": f"{NETWORK_EPOCHS}, or 50 with --recipe published",

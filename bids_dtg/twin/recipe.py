@@ -53,12 +53,29 @@ class Architecture:
     name: str  # a value of ``--architecture``
     help: str  # for ``--help``
     recipes: Mapping[str, Recipe]  # by the names of ``--recipe``
-    stage: str  # first part of the recipe's fields that --epochs and --learning-rate change
+    stages: tuple[str, ...]  # of training, the first parts of names of the recipe's fields
+    rate: str  # the recipe's field that --learning-rate changes
 
     @property
     def generates_all(self) -> bool:
         """Whether connectomes make all weights; then there is no network of the group."""
-        return self.stage == "hyper"
+        return "hyper" in self.stages
+
+    def epochs(self, recipe: Recipe, most: int | None = None) -> dict[str, int]:
+        """Return the largest number of epochs of each stage, by the recipe's field.
+
+        `most` is that of ``--epochs``: of the longest stage, and the bound of the others.
+
+        Examples
+        --------
+        >>> find_architecture("lowrank").epochs(Recipe(), 40)
+        {'group_epochs': 40, 'times_epochs': 6}
+        """
+        epochs = {f"{stage}_epochs": getattr(recipe, f"{stage}_epochs") for stage in self.stages}
+        if most is None:
+            return epochs
+        longest = max(epochs, key=lambda field: epochs[field])
+        return {field: min(own, most) for field, own in epochs.items()} | {longest: most}
 
 
 _HYPER = Recipe(batch_people=10, batch_segments=6, action_weight=10.0)
@@ -71,7 +88,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "a network of the group, modulated so that its mean response times are those that "
                 "ridges predict from the connectome",
                 {"default": Recipe()},
-                "group",
+                ("group", "times"),
+                "group_rate",
             ),
             Architecture(
                 "hypernetwork",
@@ -96,7 +114,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                         hyper_updates=82,
                     ),
                 },
-                "hyper",
+                ("hyper",),
+                "hyper_rate",
             ),
         )
     }

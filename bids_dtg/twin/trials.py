@@ -19,7 +19,8 @@ from bids_dtg.twin.tasks import ResponseRule, Task
 
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
-_FEWEST = 5  # responses, to judge their unit
+_FEWEST = 5  # responses or trials, to judge the unit of their times
+_LONGEST_SECONDS = 120.0  # from trial to trial, and of a display; no task of a scanner is so slow
 _LISTED, _LONGEST = 10, 40  # values in a note, and characters of each
 # Values of the accuracy column that mean an error, unless the task file names the correct ones.
 _WRONG = ("0", "false", "incorrect", "wrong", "error")
@@ -126,6 +127,7 @@ def read_trials(
     cues, has_cue = _cues(task, events)
     correct_button = _correct_buttons(task, events)
     rt, button, correct, halved = _responses(task, events, correct_button)
+    _require_seconds(task, events, onset, duration)
     _require_window(task, events, rt)
     unscored, reasons = _unscored(task, onset, rt, halved)
     answered = np.isfinite(rt) & ~unscored
@@ -378,6 +380,28 @@ def _responses(
     wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
     halved = np.where(answered, events.cells[rule.accuracy] == "", right)
     return rt, np.where(right, correct_button, wrong), right, halved
+
+
+def _require_seconds(
+    task: Task, events: Events, onset: NDArray[np.float64], duration: NDArray[np.float64]
+) -> None:
+    """Refuse a file whose times of stimuli are far too long for seconds, as if in milliseconds."""
+    spans = {"onset": ("between trials", np.diff(onset)), "duration": ("of display", duration)}
+    for part in task.inputs:
+        for column in (part.start, part.end):
+            if column is not None:
+                spans[column] = "from the onset", np.abs(events.numbers(column) - onset)
+    if task.run_end is not None:
+        spans[task.run_end] = "after the last trial", events.numbers(task.run_end) - onset[-1]
+    for column, (words, seconds) in spans.items():
+        known = seconds[np.isfinite(seconds)]
+        if len(onset) < _FEWEST or not len(known) or np.median(known) <= _LONGEST_SECONDS:
+            continue
+        raise RunError(
+            f"{events.source}: the column {column} gives {np.median(known):g} s {words} (median)",
+            expected=f"seconds, at most {_LONGEST_SECONDS:g}",
+            remedy="BIDS has times of events in seconds: divide milliseconds by 1,000",
+        )
 
 
 def _require_window(task: Task, events: Events, rt: NDArray[np.float64]) -> None:

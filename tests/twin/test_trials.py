@@ -147,6 +147,22 @@ def test_rows_that_are_no_trial_are_left_out_and_counted(onsets, kept, note):
     assert trials.notes == (note,)
 
 
+@pytest.mark.parametrize("column", ["onset", "duration", "cueStartTime", "runEndTime"])
+def test_times_of_stimuli_in_milliseconds_are_refused(column):
+    """Response times are in seconds."""
+    rows = [
+        faces_row(4.0 * n, cueStartTime=4.0 * n - 3, cueEndTime=4.0 * n - 1, runEndTime=30)
+        for n in range(1, 7)
+    ]
+    read_trials(find_task("faces"), rows)
+    for row in rows:
+        row[column] = str(1000 * float(row[column]))
+    if column == "cueStartTime":
+        rows = [{**row, "cueEndTime": str(1000 * float(row["cueEndTime"]))} for row in rows]
+    with pytest.raises(RunError, match=f"a.tsv: the column {column} gives .* divide milliseconds"):
+        read_trials(find_task("faces"), rows, "a.tsv")
+
+
 def test_of_two_trials_at_once_the_first_is_not_seen_and_not_scored():
     rows = [stroop_row(2), stroop_row(2, stimulus_text="red"), stroop_row(5)]
     trials = read_trials(find_task("stroop"), rows)

@@ -96,7 +96,9 @@ def test_results_without_a_model_have_no_features(cores, capsys, tmp_path):
     bare = tmp_path / "bare"
     shutil.copytree(cores, bare, ignore=shutil.ignore_patterns("*_parameters.*", "group"))
     assert call(bare, "dynamics", "stats") == 2
-    assert "has no results of participants with --model" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "has no results of participants with --model" in said
+    assert "run the participant level with --model" in said
 
 
 def test_predicted_times_and_changes_of_twins_go_with_age(tmp_path):

@@ -83,8 +83,12 @@ def run_training(settings: Settings) -> int:
             expected=f"{_FEWEST} or more with a connectome and events (in the set training, if "
             "--split-file is given)",
         )
-    epochs: int = getattr(recipe, f"{find_architecture(architecture).stage}_epochs")
-    schedule = f"{architecture}, at most {counted(epochs, 'epoch')}"
+    epochs = find_architecture(architecture).epochs(recipe)
+    stages = [
+        f"{counted(number, 'epoch')} of the stage {field.removesuffix('_epochs')}"
+        for field, number in epochs.items()
+    ]
+    schedule = f"{architecture}, at most {' and '.join(stages)}"
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
     training = analysis.cohort(labels)
@@ -202,15 +206,15 @@ def chosen_recipe(settings: Settings) -> Recipe:
     SettingsError
         No architecture or recipe has this name.
     """
-    modelling, architecture = settings.modelling, chosen_architecture(settings)
-    stage = find_architecture(architecture).stage
+    modelling, architecture = settings.modelling, find_architecture(chosen_architecture(settings))
+    recipe = find_recipe(architecture.name, modelling.recipe)
     changes: dict[str, Any] = {
-        f"{stage}_epochs": modelling.epochs,
-        f"{stage}_rate": modelling.learning_rate,
+        **architecture.epochs(recipe, modelling.epochs),
+        architecture.rate: modelling.learning_rate,
         **dict.fromkeys(("batch_people", "times_people"), modelling.batch_size),
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    return dataclasses.replace(find_recipe(architecture, modelling.recipe), **given)
+    return dataclasses.replace(recipe, **given)
 
 
 def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:

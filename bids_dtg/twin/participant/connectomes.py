@@ -28,7 +28,7 @@ from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.files.regions import RELMAT, RegionTable, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, StoredArray, read_arrays
-from bids_dtg.inputs.participants import Families, read_families
+from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.run import is_rest
 from bids_dtg.notices import counted, named
@@ -56,7 +56,7 @@ class ConnectomeSource:
     edges: int  # number of edges of a connectome
     words: str  # how connectomes were made
     expected: str  # for errors: files from which people have both a connectome and events
-    families: Families  # related people
+    families: Families = Families({}, "")  # related people, as arrays name them
     notes: tuple[str, ...] = ()  # sentences on assumptions, and on what was left out
     atlas: str = ""  # key of the atlas of the regions; empty: not known
     atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
@@ -320,7 +320,6 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
         edges=len(averages[0].edges),
         words=OF_PARCELS,
         expected=_OF_OUTPUT,
-        families=read_families([settings.inputs.bids_dir, root], labels=values),
         notes=left_out.lines(),
         atlas=averages[0].table.atlas,
         atlas_digest=averages[0].table.atlas_digest,

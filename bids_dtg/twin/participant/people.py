@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,7 @@ from bids_dtg.inputs.participants import (
     Column,
     Families,
     plain_column,
+    read_families,
     read_participants,
 )
 from bids_dtg.notices import counted, named, say
@@ -93,6 +94,7 @@ class TwinPeople:
         elif with_bold:
             bold = find_output_bold(settings, own)
         known = source.sketches(labels)
+        source = replace(source, families=_families(settings, source))
         families = with_copies(source.families, known, "connectome", "--participant-label")
         split, others = given_split(settings.modelling.split_file, labels, families)
         return cls(
@@ -152,6 +154,25 @@ class TwinPeople:
         if self.task_bold is None:
             return [(None,) * len(self.behaviour[label].runs) for label in labels]
         return [self.task_bold.read(label) for label in labels]
+
+
+def _families(settings: Settings, source: ConnectomeSource) -> Families:
+    """Return the families of ``--participants-file``, of the arrays, or of another table.
+
+    The other tables are those of BIDS_DIR and OUTPUT_DIR.
+
+    Raises
+    ------
+    SettingsError
+        A table cannot be used, and no other has families.
+    """
+    if source.families.by_label and settings.statistics.participants_file is None:
+        return source.families
+    table = table_path(settings)
+    roots = [settings.inputs.bids_dir, settings.inputs.output_dir.absolute()]
+    families = read_families(roots, tables=[table] if table else [], labels=source.labels)
+    families.require_known()
+    return families if families.by_label else source.families
 
 
 def _whole_people(

@@ -58,7 +58,7 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
     shown = capsys.readouterr().out
     assert "stroop: 6 runs, 108 scored trials" in shown
     assert "would process 6 participants" in shown
-    assert "the model dry (lowrank, at most" in shown
+    assert "the model dry (lowrank, at most 100 epochs of the stage group and 6" in shown
     assert call("evaluate", "--folds", "3", "--dry-run") == 0
     assert "scores of 3 folds of 6 participants, tables and a page" in capsys.readouterr().out
 
@@ -97,6 +97,8 @@ def test_options_change_the_recipe_of_the_stage_that_is_trained():
     assert changed == (*generated[:2], 7, 0.5)
     assert recipe(recipe="published", architecture="hypernetwork")[2:] == (800, 1e-6)
     settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="group", workflow="twin")
+    both = [chosen_recipe(settings.replace(epochs=number)) for number in (4, 150)]
+    assert [(own.group_epochs, own.times_epochs) for own in both] == [(4, 4), (150, 6)]
     batches = chosen_recipe(settings.replace(batch_size=3))
     assert (batches.batch_people, batches.times_people) == (3, 3)
     assert chosen_architecture(settings) == "lowrank"

@@ -43,6 +43,27 @@ def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
         people.stacked([[]])
 
 
+def test_families_are_those_of_the_table_that_is_given_else_of_the_arrays(folder, tmp_path):
+    def write_table(path: Path, families: str) -> Path:
+        rows = [f"sub-{label}\t{name}" for label, name in zip(LABELS, families, strict=True)]
+        path.write_text("\n".join(["participant_id\tfamily_id", *rows]))
+        return path
+
+    given = write_table(tmp_path / "people.tsv", "aabbcd")
+    known = people_of(folder, participants_file=given).families.by_label
+    assert [known[label] for label in LABELS] == [*"aabbcd"]
+    write_table(folder / "bids/participants.tsv", "xyyzzz")
+    assert people_of(folder).families.by_label[LABELS[1]] == "y"
+    rewrite(folder, families=np.array([*"kkkkmm"]))
+    assert people_of(folder).families.by_label[LABELS[1]] == "k"
+    assert people_of(folder, participants_file=given).families.by_label[LABELS[1]] == "a"
+    given.write_text("age\n20\n")
+    (folder / "bids/participants.tsv").unlink()
+    rewrite(folder)
+    with pytest.raises(SettingsError, match="the families are not known: .*people.tsv"):
+        people_of(folder, participants_file=given)
+
+
 def test_series_become_fisher_z(folder):
     rest = np.random.default_rng(0).normal(size=(len(LABELS), REGIONS, 50)).cumsum(axis=-1)
     rewrite(folder, edges=None, rest=rest, tr_seconds=np.array(0.8))
