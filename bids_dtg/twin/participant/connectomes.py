@@ -56,7 +56,7 @@ class ConnectomeSource:
     edges: int  # number of edges of a connectome
     words: str  # how connectomes were made
     expected: str  # for errors: files from which people have both a connectome and events
-    families: Families = Families({}, "")  # related people, as arrays name them
+    families: Families  # related people, as arrays name them
     notes: tuple[str, ...] = ()  # sentences on assumptions, and on what was left out
     atlas: str = ""  # key of the atlas of the regions; empty: not known
     atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
@@ -320,6 +320,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
         edges=len(averages[0].edges),
         words=OF_PARCELS,
         expected=_OF_OUTPUT,
+        families=Families({}, ""),
         notes=left_out.lines(),
         atlas=averages[0].table.atlas,
         atlas_digest=averages[0].table.atlas_digest,

@@ -60,7 +60,7 @@ def test_families_are_those_of_the_table_that_is_given_else_of_the_arrays(folder
     given.write_text("age\n20\n")
     (folder / "bids/participants.tsv").unlink()
     rewrite(folder)
-    with pytest.raises(SettingsError, match="the families are not known: .*people.tsv"):
+    with pytest.raises(SettingsError, match=r"the families are not known: .*people\.tsv"):
         people_of(folder, participants_file=given)
 
 
