@@ -48,6 +48,11 @@ class Bundle(Generic[Part]):
     card: ModelCard[Part]  # the model card
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
 
+    @property
+    def record(self) -> str:
+        """Name, version and digest, as records of results hold them."""
+        return f"{self.card.name} {self.card.version} {self.identity}"
+
     def weights(self) -> TensorFile:
         """Return the file of weights, verified but not loaded into memory.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
-from bids_dtg.bundles.card import CARD_FILE
+from bids_dtg.bundles.card import CARD_FILE, read_card
 from bids_dtg.bundles.kinds import all_published
-from bids_dtg.errors import BundleError, did_you_mean
+from bids_dtg.errors import BundleError, SettingsError, did_you_mean
+from bids_dtg.files.paths import expand_home
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Models of a container image, put there when it is built.
@@ -21,7 +24,8 @@ def find_bundle(name_or_path: str | Path) -> Path:
 
     A text with a path separator, or one that begins with `.` or `~`, is a path. A name is
     searched in `model_folders`, in their order, and last in the current folder, so that a
-    folder that happens to be called `demo` does not replace the installed model.
+    folder that happens to be called `demo` does not replace the installed model; a warning says
+    which of the two is used.
 
     Parameters
     ----------
@@ -35,11 +39,14 @@ def find_bundle(name_or_path: str | Path) -> Path:
     """
     text = os.fspath(name_or_path)
     is_path = isinstance(name_or_path, Path) or _is_path(text)
-    for installed in () if is_path else installed_models():
-        if installed.name == text:
-            return installed
+    installed = None if is_path else _installed(text)
     path = _expanded(text)
-    if text and _is_bundle(path):
+    there = bool(text) and _is_bundle(path)
+    if installed is not None:
+        if there and not path.samefile(installed):
+            _warn(text, installed, f"{path.absolute()}, which is ./{text}")
+        return installed
+    if there:
         return path
     if not is_path:
         raise _unknown_name(text)
@@ -61,7 +68,18 @@ def how_to_get(name: str) -> str:
 
 def is_installed(name: str) -> bool:
     """Return whether `find_bundle` finds a bundle by this name."""
-    return any(path.name == name for path in installed_models()) or _is_bundle(Path(name))
+    return _installed(name) is not None or _is_bundle(Path(name))
+
+
+def whole_name(name_or_path: str) -> str:
+    """Return the name of an installed bundle unchanged, and the path of another as absolute.
+
+    Other texts, which `find_bundle` would refuse, are unchanged.
+    """
+    path = _expanded(name_or_path)
+    if not name_or_path or _installed(name_or_path) is not None or not _is_bundle(path):
+        return name_or_path
+    return str(path.absolute())
 
 
 def model_of_output(name: str, output: Path) -> Path | None:
@@ -76,10 +94,34 @@ def model_of_output(name: str, output: Path) -> Path | None:
     output
         OUTPUT_DIR of the run.
     """
-    if not name or _is_path(name) or is_installed(name):
-        return None
     folder = output / "group" / f"model-{name}" / "bundle"
-    return folder if _is_bundle(folder) else None
+    if not name or _is_path(name) or not _is_bundle(folder):
+        return None
+    if is_installed(name):
+        _warn(name, find_bundle(name), str(folder))
+        return None
+    return folder
+
+
+def refuse_model_folder(output_dir: Path) -> None:
+    """Refuse an OUTPUT_DIR that is the folder of a bundle, or lies in one.
+
+    Raises
+    ------
+    SettingsError
+        The message names both folders.
+    """
+    output = expand_home(output_dir, "OUTPUT_DIR").resolve()
+    for folder in (output, *output.parents):
+        if not _is_bundle(folder):
+            continue
+        with suppress(BundleError):  # another program's model.json
+            read_card(folder)
+            raise SettingsError(
+                f"OUTPUT_DIR {output} is in {folder}, the folder of a model",
+                expected="a folder outside it",
+                remedy="choose another OUTPUT_DIR",
+            )
 
 
 def installed_models() -> list[Path]:
@@ -106,6 +148,17 @@ def model_folders() -> dict[Path, str]:
 def user_cache() -> Path:
     """Return the user's own model folder (XDG base directories)."""
     return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "bids_dtg" / "models"
+
+
+def _installed(text: str) -> Path | None:
+    """Return the installed bundle of a name; None for a path, or where there is none."""
+    models = () if _is_path(text) else installed_models()
+    return next((folder for folder in models if folder.name == text), None)
+
+
+def _warn(name: str, used: Path, other: str) -> None:
+    """Say which of two bundles with one name is used."""
+    warnings.warn(f"the model {name} is {used.absolute()}, not {other}", stacklevel=3)
 
 
 def _is_bundle(path: Path) -> bool:

@@ -105,7 +105,7 @@ def run_workflow(settings: Settings) -> int:
     ...     print(err.found.rpartition("/")[2])
     nowhere does not exist
     """
-    from bids_dtg.bundles.store import model_of_output
+    from bids_dtg.bundles.store import model_of_output, refuse_model_folder
     from bids_dtg.files.derivatives import refuse_other_workflow
     from bids_dtg.inputs.dataset import name_folder
 
@@ -113,6 +113,7 @@ def run_workflow(settings: Settings) -> int:
     run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses contradictions
     refuse_other_workflow(settings.inputs.output_dir, workflow.name)
+    refuse_model_folder(settings.inputs.output_dir)
     if run is workflow.participants:  # analyses may not need BIDS_DIR
         name_folder(settings.inputs.bids_dir)  # before imports that take a second
     limit_threads(settings.resources.omp_nthreads or available_cores())

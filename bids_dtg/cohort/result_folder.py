@@ -133,7 +133,7 @@ class ResultFolder:
         name, made_with = settings.modelling.model_name, {}
         if bundle is not None:
             name = name or bundle.card.name
-            made_with = {MODEL: f"{bundle.card.name} {bundle.card.version} {bundle.identity}"}
+            made_with = {MODEL: bundle.record}
         folder = f"{makes}-{name or DEFAULT_NAME}"
         found = cls(settings, output, folder, can_write, path_names, made_with)
         found.refuse_others()
@@ -177,7 +177,9 @@ class ResultFolder:
                     remedy=f"choose another --model-name, or remove {self.path}",
                 )
 
-    def of_data(self, paths: Iterable[Path], root: Path) -> ResultFolder:
+    def of_data(
+        self, paths: Iterable[Path], root: Path, base: Bundle[Any] | None = None
+    ) -> ResultFolder:
         """Return the folder with a record of the options and data that a new model is made from.
 
         Parameters
@@ -186,6 +188,8 @@ class ResultFolder:
             Files of data, besides those that options name (arrays, splits, ROIs, tasks).
         root
             Root folder of the dataset; files below it are recorded relative to it.
+        base
+            The bundle of ``--model``, from which the new model is made; None: no bundle is used.
 
         Raises
         ------
@@ -196,6 +200,8 @@ class ResultFolder:
         usual = find_workflow(self.settings.inputs.workflow).defaults
         values |= {name: value for name, value in usual.items() if values[name] is None}
         shaping = {name: values[name] for name, own in FIELDS.items() if MODELS in own.shapes}
+        if base is not None:  # a name or a path may hold another bundle later
+            shaping["model"] = base.record
         made_with = {"version of bids_dtg": __version__} | {
             flag(name): hashlib.sha256(json.dumps(plain(value)).encode()).hexdigest()
             for name, value in shaping.items()

@@ -291,11 +291,13 @@ def new_log(dataset: DerivativeDataset) -> Path:
     return dataset.path(f"logs/{datetime.now(UTC):{_TIME}}Z-{secrets.token_hex(3)}")
 
 
-def write_call(log: Path, toml: str) -> None:
-    """Write a run's configuration, and the versions of program, packages and platform."""
+def write_call(log: Path, toml: str, *, model: str | None = None) -> None:
+    """Write a run's configuration, and the versions of program, model, packages and platform."""
     write_text(log / "config.toml", toml)
     system = {"platform": platform.platform(), "container": running_container()}
-    write_json(log / "versions.json", {"bids_dtg": __version__, **system, **package_versions()})
+    used = {} if model is None else {"model": model}
+    versions = {"bids_dtg": __version__, **used, **system, **package_versions()}
+    write_json(log / "versions.json", versions)
 
 
 def write_outcome(log: Path, failures: Sequence[Failure], seconds: float) -> None:

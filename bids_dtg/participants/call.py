@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bids_dtg.bundles.store import whole_name
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.engine.child import can_fork
@@ -87,7 +88,7 @@ class Level:
         request.fetch_ahead()
         cluster = None
         if settings.resources.scheduler:
-            elsewhere = with_whole_paths(settings).replace(scheduler=None)
+            elsewhere = _with_model(request, with_whole_paths(settings)).replace(scheduler=None)
             cluster = Cluster(settings.resources.scheduler, self, elsewhere)
         log = _open_output(request)
         outcomes, failures, hide = list[Outcome](), list[Failure](), request.path_names.hide
@@ -140,7 +141,9 @@ class Level:
         work = self.work(request)
         # A forked process shares what was prepared here.
         forked = work.forks and can_fork()
-        prepare = work.in_process if forked else partial(self, request.settings)
+        prepare = (
+            work.in_process if forked else partial(self, _with_model(request, request.settings))
+        )
         return Pool(prepare, request.processes, forked=forked, before_start=board.before_fork)
 
 
@@ -155,13 +158,20 @@ def with_whole_paths(settings: Settings) -> Settings:
         if name == "derivatives":
             package, path = split_named_path(value)
             return f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
-        # These are names or paths; a folder may have the name of an atlas.
-        is_path = (name == "model" and Path(value).exists()) or (
-            name in ("atlases", "task_file", "input_arrays") and Path(value).is_file()
-        )
-        return str(Path(value).absolute()) if is_path else value
+        if name == "model":
+            return whole_name(value)
+        # A file may have the name of an atlas or a task, which has neither a slash nor a dot.
+        may_be_name = name in ("atlases", "task_file") and not ("/" in value or Path(value).suffix)
+        is_path = name in ("atlases", "task_file", "input_arrays") and not may_be_name
+        return str(Path(value).absolute()) if is_path and Path(value).is_file() else value
 
     return settings.replace(**{name: whole(name, own) for name, own in settings.options.items()})
+
+
+def _with_model(request: CallRequest, settings: Settings) -> Settings:
+    """Return settings with the folder of the model that was found, for another process."""
+    bundle = request.bundle
+    return settings if bundle is None else settings.replace(model=str(bundle.path.absolute()))
 
 
 def _open_output(request: CallRequest) -> Path:
@@ -171,7 +181,8 @@ def _open_output(request: CallRequest) -> Path:
     write_methods(request)
     log = new_log(request.output)
     # With absolute paths, the file can be used from any folder.
-    write_call(log, to_toml(with_whole_paths(request.settings)))
+    toml = to_toml(with_whole_paths(request.settings))
+    write_call(log, toml, model=None if request.bundle is None else request.bundle.record)
     return log
 
 

@@ -271,6 +271,7 @@ def test_logs_of_a_call(job):
     versions = json.loads((folder / "versions.json").read_text())
     assert versions["bids_dtg"] == __version__
     assert versions["python"] == sys.version.split()[0]
+    assert versions["model"] == f"tiny 0 {job.bundle.identity}"
     assert {"torch", "numpy", "nilearn", "pybids", "nibabel"} <= versions.keys()
     timing = json.loads((folder / "timing.json").read_text())
     assert timing["seconds"] > 0

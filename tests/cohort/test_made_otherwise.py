@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.cohort.result_folder import MODEL, ResultFolder
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.paths import PathNames
@@ -31,13 +34,13 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
-def folder(root: Path, **options: object) -> ResultFolder:
+def folder(root: Path, base: ModelBundle | None = None, **options: object) -> ResultFolder:
     """Return the folder of a model that is made of these data, which nothing refuses."""
     given = {"bids_dir": root, "output_dir": root.parent / "out", "analysis_level": "group"}
     settings = Settings.of(**given, analysis="train", **options)
     output = DerivativeDataset(root.parent / "out")
     found = ResultFolder.of_model(settings, output, MODEL, None, ("bundle/",), PathNames().plus({}))
-    return found.of_data(sorted(root.iterdir()), root)
+    return found.of_data(sorted(root.iterdir()), root, base)
 
 
 @pytest.fixture
@@ -62,6 +65,19 @@ def test_other_options_and_another_version_are_named(data, made):
     write_json(record, read_json(record) | {"version of bids_dtg": "0.0.1"})
     with pytest.raises(SettingsError, match="made with another version of bids_dtg"):
         folder(data)
+
+
+def test_another_model_of_the_same_name_is_named(data):
+    first, second = (
+        write_tiny_bundle(data.parent / f"{seed}" / "tiny", seed=seed) for seed in (0, 1)
+    )
+    found = folder(data, first, model="tiny")
+    with found.begun():
+        write_text(found.add("bundle/") / "model.json", "{}")
+    shutil.copytree(first.path, data.parent / "copy")
+    assert folder(data, first, model=str(data.parent / "copy")).path == found.path
+    with pytest.raises(SettingsError, match="made with another --model"):
+        folder(data, second, model="tiny")
 
 
 @pytest.mark.parametrize("name", ["plain.h5", "bold.nii.gz", "rest.npz", "table.tsv"])

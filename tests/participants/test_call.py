@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from dask_cluster import dask_cluster
+from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.contrasts.participant.request import Request
@@ -118,13 +119,17 @@ def newest_failures(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
+def test_tasks_make_what_processes_make(tmp_path, dask, capsys, monkeypatch):
     job = TinyJob(tmp_path, ("01", "02", "03"))
+    other = write_tiny_bundle(tmp_path / "here" / "tiny", seed=1).path
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path))
     next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
     assert job.run("-vv", out=job.folder / "whole") == 1
     assert "Traceback" in capsys.readouterr().err
-    assert job.run("--scheduler", dask) == 1
+    assert job.run("--scheduler", dask, "--model", "tiny") == 1
     told = capsys.readouterr().err
+    assert f"warning: the model tiny is {job.model}, not {other}, which is ./tiny" in told
     assert tree(job.out) == tree(job.folder / "whole")
     assert newest_failures(job.out) == newest_failures(job.folder / "whole")
     assert (
@@ -153,6 +158,9 @@ def test_no_scheduler_is_one_line(crowd, tmp_path):
 def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model.json").write_text("{}")
+    (tmp_path / "HCP").write_text("")
+    (tmp_path / "faces").write_text("")
     (tmp_path / "own.toml").write_text("")
     given = Settings.of(
         bids_dir=Path("in"),
@@ -161,7 +169,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         model="mine",
         derivatives=("fmriprep=d/f", "e", "fmriprep=day=1/f", "/day=1/f"),
         scheduler="tcp://here:1",
-        atlases=("Schaefer400", "own.toml", "mine"),
+        atlases=("HCP", "own.toml", "mine"),
     )
     whole = with_whole_paths(given)
     assert whole.inputs.bids_dir == tmp_path / "in"
@@ -172,9 +180,12 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         *(f"fmriprep={tmp_path}/day=1/f", "/day=1/f"),
     )
     own = str(tmp_path / "own.toml")
-    assert whole.outputs.atlases == ("Schaefer400", own, "mine")
+    assert whole.outputs.atlases == ("HCP", own, "mine")
     default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
     assert with_whole_paths(default).inputs.model == "hcp-ya"
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "model.json").write_text("{}")
+    assert with_whole_paths(default.replace(model="demo")).inputs.model == "demo"  # installed
     twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
     assert with_whole_paths(twins).modelling.task_file == (own, "faces")
 

@@ -132,11 +132,11 @@ def test_wrong_folders_are_refused(job, capsys, mistake):
     "place",
     [
         *("fmriprep", "fmriprep/dtg", "fmriprep/sub-01/dtg", "detour/out", ".", ".."),
-        *("file", "file/out", "other"),
+        *("file", "file/out", "other", "tiny", "tiny/out"),
     ],
 )
 def test_an_output_that_must_not_be_is_refused(tmp_path, capsys, place):
-    """In the input, above it, below a file, in another program's data set."""
+    """In the input, above it, below a file, in another program's data set, in a model."""
     job = TinyJob(tmp_path / "study")
     (job.folder / "file").touch()
     (job.folder / "detour").symlink_to(job.bids / "sub-01")

@@ -331,7 +331,8 @@ class Cohort:
                     files += run.inputs
             for statmap in (*maps.target.values(), *maps.retest.values()):
                 files += statmap.files.values()
-        results = self.results.of_data(files, self.request.dataset.root)
+        base = None if self.sets else self.bundle
+        results = self.results.of_data(files, self.request.dataset.root, base)
         return dataclasses.replace(self, results=results)
 
     def planned(self, label: str, side: str) -> Mapping[str, StatMap]:
