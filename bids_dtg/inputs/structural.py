@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.files.foreign import matching, open_foreign, parse_table, read_text, reading
+from bids_dtg.files.foreign import (
+    matching,
+    open_foreign,
+    parse_table,
+    plain_number,
+    read_text,
+    reading,
+)
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.regions import is_number, read_numbers
 from bids_dtg.inputs.dataset import MOUNT_REMINDER
@@ -139,12 +146,14 @@ class StructuralSource:
         """Return the files of a participant, or of all participants for ``*``."""
         further = (folder for below in _FOLDERS for folder in matching(self.path, below))
         folders = self.path, *(one for one in further if not one.name.startswith("sub-"))
+        # A participant's folder may hold a copy of somebody else's file, and files without sub-.
+        whose = re.compile("" if participant == "*" else rf"sub-{re.escape(participant)}_|(?!sub-)")
         return [
             path
             for folder in folders
             for pattern in (f"sub-{participant}_*", f"sub-{participant}/**/*")
             for path in matching(folder, pattern)
-            if _NAMES.fullmatch(path.name)
+            if _NAMES.fullmatch(path.name) and whose.match(path.name)
         ]
 
     def _the_one(
@@ -344,7 +353,7 @@ def _read_text(path: Path) -> StructuralMatrix:
     header, column = int(both or beyond == 1), int(both or beyond == -1)
     values = read_numbers([row[column:] for row in rows[header:]], path)
     names = rows[0][column:] if header else [row[0] for row in rows] if column else []
-    return StructuralMatrix(path, values, _words(names))
+    return StructuralMatrix(path, values, _words(names, path))
 
 
 def _read_mat(path: Path) -> list[StructuralMatrix]:
@@ -359,11 +368,19 @@ def _read_mat(path: Path) -> list[StructuralMatrix]:
         if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
             beside = (n for n in held if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)]))
             names = [str(name).strip() for name in np.ravel(held.get(next(beside, ""), ()))]
-            fitting = _words(names) if len(names) == len(values) else ()
+            fitting = _words(names, path) if len(names) == len(values) else ()
             found.append(StructuralMatrix(path, np.array(values, np.float64), fitting, key))
     return found
 
 
-def _words(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of regions; empty if they are only numbers."""
-    return () if all(map(is_number, names)) else tuple(names)
+def _words(names: Sequence[str], path: Path) -> tuple[str, ...]:
+    """Return names of regions; empty if they are only numbers, which must be ascending."""
+    if not all(map(is_number, names)):
+        return tuple(names)
+    numbers = [number for name in names if (number := plain_number(name)) is not None]
+    if numbers != sorted(numbers):
+        raise RunError(
+            f"{path} has regions numbered {named(names)}",
+            expected="names of the regions, or ascending numbers",
+        )
+    return ()

@@ -80,6 +80,7 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
         (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas lacks: LH_Vis_3"),
         (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions with the same name"),
         (np.eye(4), (), r"has 4 regions\. Expected: one matrix of the 3 regions"),
+        (WEIGHTS, ("2", "1", "3"), "numbered 2, 1, 3.*names of the regions, or ascending"),
         (np.ones((2, 4)), (), r"sizes 2 x 4\. Expected: one row and one column"),
         (WEIGHTS - 3, REGIONS, "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1"),
         (WEIGHTS * [1, 1, np.nan], REGIONS, "has NaN or infinite weights"),
@@ -100,15 +101,20 @@ def test_the_file_of_a_person_and_session_is_found(tmp_path):
     table(tmp_path / "sub-02" / "ses-b" / "sub-02_ses-b_relmat.tsv", WEIGHTS * 7)
     table(tmp_path / "sub-03_connectivity.csv", WEIGHTS * 11)
     table(tmp_path / "qsirecon" / "sub-04" / "dwi" / "sub-04_connectivity.tsv", WEIGHTS * 13)
+    table(tmp_path / "sub-05" / "connectome.csv", WEIGHTS * 17)
+    for person in ("01", "05", "06"):  # a copy gone wrong
+        table(tmp_path / f"sub-{person}" / "dwi" / "sub-09_relmat.tsv", WEIGHTS * 19)
     found = {
         (person, session): of(tmp_path, person=person, session=session)
         for person, session in [
             *(("01", "b"), ("01", "a"), ("01", None), ("011", None), ("02", "a"), ("02", "b")),
-            *(("03", None), ("04", "a")),
+            *(("03", None), ("04", "a"), ("05", None)),
         ]
     }
     factors = {key: one.weights[0, 1] / WEIGHTS[0, 1] for key, one in found.items()}
-    assert list(factors.values()) == [3, 2, 2, 5, 7, 7, 11, 13]
+    assert list(factors.values()) == [3, 2, 2, 5, 7, 7, 11, 13, 17]
+    with pytest.raises(RunError, match=r"no structural connectome of sub-06\. Expected: sub-06_"):
+        of(tmp_path, person="06")
     noted = {key: one.notes for key, one in found.items() if one.notes}
     assert noted == {("02", "a"): ("the structural connectome of sub-02 is of session b",)}
 
