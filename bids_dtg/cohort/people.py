@@ -135,7 +135,7 @@ class GroupPeople:
         Raises
         ------
         SettingsError
-            There is no such variable, or some cells are text where most are numbers.
+            There is no such variable, or it is unclear whether it holds numbers.
         """
         found = (self.table.columns.get(name) if self.table else None) or self._of_runs(name)
         if found is None and self.table:
@@ -145,13 +145,7 @@ class GroupPeople:
                 f"there is no table of participants with a column {name}",
                 expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             )
-        if (own := found.of(self.labels)).stray:
-            raise SettingsError(
-                f"{own.name} has {own.stray}, and numbers for the others",
-                expected="numbers, or n/a where the value is unknown",
-                remedy=f"if {own.name} is categorical, list its Levels in the table's JSON file",
-            )
-        return own
+        return found.of(self.labels).require_usable()
 
     def _of_runs(self, name: str) -> Column | None:
         """Return a quality metric, averaged over each person's runs; None if it is not one."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
-from bids_dtg.files.foreign import Table, plain_number, read_table
+from bids_dtg.errors import ForeignFileError, MissingFileError, SettingsError, did_you_mean
+from bids_dtg.files.foreign import Table, plain_number, read_json_object, read_table
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, named, visible
 
@@ -21,6 +22,8 @@ NONE = ("", "n/a", "na", "nan")
 # Columns whose values are names, even if some look like numbers.
 _NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
 _FEWEST_CELLS = 5  # with this many cells, mostly numbers, other text is taken for a mistake
+# A decimal comma or commas between thousands: spreadsheets write these in many countries.
+_WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*\d([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,34 +32,74 @@ class Column:
 
     name: str  # as in the table
     texts: Mapping[str, str]  # by label without sub-; participants without a value are absent
+    # Levels of a category in the data dictionary; empty: none, or Units say that it has numbers.
+    listed_levels: tuple[str, ...] = ()
 
     @cached_property
+    def _cells_as_numbers(self) -> Mapping[str, float]:
+        """The cells as finite numbers, by label; empty if any cell is not one."""
+        numbers = {label: plain_number(text) for label, text in self.texts.items()}
+        finite = {label: value for label, value in numbers.items() if value is not None}
+        return finite if len(finite) == len(numbers) else {}
+
+    @property
     def numbers(self) -> Mapping[str, float]:
-        """The values as finite numbers, by label; empty if any value is not one."""
-        found = {label: plain_number(text) for label, text in self.texts.items()}
-        whole = {label: value for label, value in found.items() if value is not None}
-        return whole if len(whole) == len(found) else {}
+        """The values as finite numbers, by label; empty if any is not one, or for a category."""
+        return {} if self.listed_levels else self._cells_as_numbers
 
     @property
     def stray(self) -> str | None:
-        """Description of cells that are not numbers in a mostly numeric column; None if none.
+        """Description of cells that seem to be meant as numbers, but are none; None if none.
 
-        Columns of sites, families and sessions may hold any text.
+        These are numbers with a comma, and any text in a mostly numeric column. Columns of sites,
+        families and sessions may hold any text, and so may categories with listed levels.
 
         Examples
         --------
         >>> Column("age", {"01": "9", "02": "8", "03": "7", "04": "8", "05": "?"}).stray
         "'?' of sub-05"
+        >>> Column("age", {"01": "27,5", "02": "31"}).stray
+        "'27,5' of sub-01"
         """
-        words = [label for label, text in self.texts.items() if plain_number(text) is None]
-        mostly = len(self.texts) >= _FEWEST_CELLS and 2 * len(words) < len(self.texts)
-        if not words or not mostly or plain_column(self.name) in _NAMES:
+        if self.listed_levels or plain_column(self.name) in _NAMES:
             return None
-        return named([f"'{visible(self.texts[label])}' of sub-{label}" for label in sorted(words)])
+        words = {label: text for label, text in self.texts.items() if plain_number(text) is None}
+        with_comma = any(_WITH_COMMA.fullmatch(text) for text in words.values())
+        mostly = len(self.texts) >= _FEWEST_CELLS and 2 * len(words) < len(self.texts)
+        if not words or not (with_comma or mostly):
+            return None
+        return named([f"'{visible(words[label])}' of sub-{label}" for label in sorted(words)])
+
+    def require_usable(self) -> Column:
+        """Return the column, unless some cells leave open whether it holds numbers.
+
+        Raises
+        ------
+        SettingsError
+            Cells look like misspelt numbers, or are numbers that are missing in listed levels.
+        """
+        if self.stray:
+            others = len(self.texts) > sum(plain_number(own) is None for own in self.texts.values())
+            raise SettingsError(
+                f"{self.name} has {self.stray}" + ", and numbers for the others" * others,
+                expected="numbers with a decimal point, or n/a where the value is unknown",
+                remedy=f"if {self.name} is categorical, list its Levels, without Units, in the "
+                "table's JSON file",
+            )
+        listed = {plain_number(level) for level in self.listed_levels}
+        values = self._cells_as_numbers if self.listed_levels else {}
+        unlisted = sorted(set(values.values()) - listed)
+        if unlisted and plain_column(self.name) not in _NAMES:
+            raise SettingsError(
+                f"the table's JSON file lists Levels of {self.name}, but not "
+                f"{named([f'{value:g}' for value in unlisted])}",
+                expected=f"all Levels, or Units if {self.name} holds numbers",
+            )
+        return self
 
     @property
     def is_number(self) -> bool:
-        """Whether all values are finite numbers."""
+        """Whether all values are finite numbers, and the column is not a category."""
         return bool(self.numbers)
 
     def of(self, labels: Iterable[str]) -> Column:
@@ -68,15 +111,19 @@ class Column:
         ('1',)
         """
         texts = {label: self.texts[label] for label in labels if label in self.texts}
-        own, first = Column(self.name, texts), dict[float, str]()
-        alike = {who: first.setdefault(one, texts[who]) for who, one in own.numbers.items()}
-        return Column(self.name, alike or texts)
+        some = dataclasses.replace(self, texts=texts)
+        spelling = dict[float, str]()
+        one_spelling = {
+            label: spelling.setdefault(value, texts[label])
+            for label, value in some._cells_as_numbers.items()
+        }
+        return dataclasses.replace(self, texts=one_spelling or texts)
 
     @property
     def levels(self) -> tuple[str, ...]:
         """The different values, sorted; numbers in numerical order."""
         levels = set(self.texts.values())
-        return tuple(sorted(levels, key=float) if self.is_number else sorted(levels))
+        return tuple(sorted(levels, key=float) if self._cells_as_numbers else sorted(levels))
 
 
 @dataclass(frozen=True)
@@ -139,19 +186,55 @@ class ParticipantsTable:
 
 
 def read_participants(path: Path) -> ParticipantsTable:
-    """Read a table of participants, with tabs or commas.
+    """Read a table of participants, with tabs or commas, and the data dictionary beside it.
 
     Parameters
     ----------
     path
-        ``participants.tsv`` of a dataset, or any table with the column participant_id.
+        ``participants.tsv`` of a dataset, or any table with the column participant_id. A JSON file
+        of the same name may list ``Levels``, which make a column a category, and ``Units``, which
+        make it a column of numbers even so.
 
     Raises
     ------
     SettingsError
         It cannot be read, has no column of labels, has two columns of the same name, or has a
-        participant twice with different values.
+        participant twice with different values; or the JSON file cannot be read.
     """
+    table, dictionary = _read_table_of_people(path), path.with_suffix(".json")
+    try:
+        descriptions = read_json_object(dictionary)
+    except MissingFileError:
+        return table
+    except ForeignFileError as err:
+        raise err.as_kind(SettingsError, remedy="repair or remove it") from err
+    columns = {
+        name: dataclasses.replace(column, listed_levels=_levels_in(descriptions.get(name)))
+        for name, column in table.columns.items()
+    }
+    return dataclasses.replace(table, columns=columns)
+
+
+def _levels_in(description: object) -> tuple[str, ...]:
+    """Return the levels of a column's description in a data dictionary, unless it has units.
+
+    Examples
+    --------
+    >>> _levels_in({"Levels": {"1": "control", "2": "patient"}})
+    ('1', '2')
+    >>> _levels_in({"Levels": {"999": "unknown"}, "Units": "years"})
+    ()
+    """
+    if not isinstance(description, Mapping):
+        return ()
+    levels, units = description.get("Levels"), str(description.get("Units") or "")
+    if units.strip().casefold() not in NONE or not isinstance(levels, Mapping | list):
+        return ()
+    return tuple(map(str, levels))
+
+
+def _read_table_of_people(path: Path) -> ParticipantsTable:
+    """Read a table of participants without its data dictionary."""
     expected = "a table with the column participant_id and one row per participant"
     try:
         table = read_table(path, None)
@@ -283,7 +366,7 @@ def read_families(
         if not path.exists():
             continue
         try:
-            table = read_participants(path)
+            table = _read_table_of_people(path)
         except SettingsError as err:
             trouble = trouble or err.found
             continue
@@ -305,7 +388,7 @@ def read_sets(
         It cannot be read, has an unknown set, has a participant in two sets, or has another
         spelling of one of `labels`, the participants to be split.
     """
-    table = read_participants(path)
+    table = _read_table_of_people(path)
     column = table.find("set")
     chosen = {label: column.texts.get(label, "") for label in table.labels}
     if other := sorted(set(chosen.values()) - set(sets)):

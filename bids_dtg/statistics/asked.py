@@ -44,10 +44,12 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
     for name, whole in people.table.columns.items() if people.table else ():
         if name in taken or plain_column(name) in addresses:
             continue
-        column = whole.of(people.labels)
-        if column.stray:
-            say(f"{name} is not a phenotype: it has {column.stray}, and numbers for the others")
-        elif is_phenotype(column):
+        try:
+            column = whole.of(people.labels).require_usable()
+        except SettingsError as err:
+            say(f"not a phenotype: {err.found}")
+            continue
+        if is_phenotype(column):
             found.append(name)
     if not found:
         raise SettingsError(

@@ -127,6 +127,13 @@ class Adjustment:
         """Names of the columns of the participants table, each once."""
         return tuple(dict.fromkeys(name.partition(_LEVEL)[0] for name in self.names))
 
+    @property
+    def categories(self) -> frozenset[str]:
+        """Names of the categorical columns of the participants table."""
+        return frozenset(
+            column for column, sign, _ in (name.partition(_LEVEL) for name in self.names) if sign
+        )
+
     @classmethod
     def fit(cls, connectomes: NDArray[np.floating[Any]], covariates: Covariates) -> Adjustment:
         """Estimate the effect by least squares, with minimum norm where columns are collinear.

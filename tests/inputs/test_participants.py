@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bids_dtg.errors import SettingsError
@@ -60,6 +62,58 @@ def test_a_cell_that_is_no_number_among_numbers_is_named(tmp_path, cell):
     assert not table.find("age").is_number
     assert table.find("age").stray == f"'{cell}' of sub-06"
     assert table.find("site").stray is None  # a name
+
+
+@pytest.mark.parametrize("cells", [["27,5", "31,0", "28,25"], ["1.234,5", "7"], ["20", "-1,5e3"]])
+def test_numbers_with_a_comma_are_no_categories_however_few_they_are(tmp_path, cells):
+    rows = "".join(f"{number:02d}\t{cell}\t{cell}\n" for number, cell in enumerate(cells, 1))
+    table = read_participants(write(tmp_path, f"participant_id\tage\tfamily_id\n{rows}"))
+    with pytest.raises(SettingsError, match=r"age has '.*,.*with a decimal point"):
+        table.find("age").require_usable()
+    assert table.find("family_id").require_usable().texts["01"] == cells[0]  # a name
+
+
+# The data dictionary's words on a column, its cells, and its numbers, its levels or its fault.
+UNITS = {"Levels": {"999": "unknown"}, "Units": "years"}
+DESCRIBED = {
+    "a group": ({"Levels": {"1": "patient", "2": "control"}}, ["2", "1", "1.0"], ("1", "2")),
+    "a list": ({"Levels": ["9", "10"]}, ["10", "9", "10"], ("9", "10")),
+    "bands": ({"Levels": {"65+": "old"}}, ["20", "21", "22", "23", "65+"], 5),
+    "a comma": ({"Levels": {"1,2": "both"}}, ["1,2", "1"], 2),
+    "units": (UNITS, ["20", "21", "999"], [20, 21, 999]),
+    "no units": (UNITS | {"Units": "n/a"}, ["20", "999"], r"lists Levels of own, but not 20\. E"),
+    "a stray with units": (UNITS, ["1", "2", "3", "4", "old"], r"'old' of sub-04, and numbers"),
+    "a comma with units": (UNITS, ["1,5", "2"], r"own has '1,5' of sub-00.*without Units"),
+    "no levels": ({"Description": "a score"}, ["1", "2"], [1, 2]),
+    "text": ("a score", ["1", "2"], [1, 2]),
+}
+
+
+@pytest.mark.parametrize("what", DESCRIBED)
+def test_levels_of_the_data_dictionary_make_a_category(tmp_path, what):
+    description, cells, expected = DESCRIBED[what]
+    rows = "".join(f"{number:02d}\t{cell}\n" for number, cell in enumerate(cells))
+    path = write(tmp_path, f"participant_id\town\n{rows}")
+    path.with_suffix(".json").write_text(json.dumps({"own": description}))
+    column = read_participants(path).find("own").of([f"{n:02d}" for n in range(len(cells))])
+    if isinstance(expected, str):
+        with pytest.raises(SettingsError, match=expected):
+            column.require_usable()
+        return
+    assert column.require_usable().is_number == isinstance(expected, list)
+    if isinstance(expected, list):
+        assert [*column.numbers.values()] == expected
+    else:
+        assert expected in (column.levels, len(column.levels))
+
+
+def test_a_damaged_data_dictionary_is_refused_but_families_and_sets_do_not_need_it(tmp_path):
+    path = write(tmp_path, "participant_id\tfamily_id\tset\n01\tA\ttest\n")
+    path.with_suffix(".json").write_text('{"family_id": ')
+    with pytest.raises(SettingsError, match=r"participants\.json cannot be read as JSON"):
+        read_participants(path)
+    assert read_families([tmp_path]).by_label == {"01": "A"}
+    assert read_sets(path, SETS)["test"] == ("01",)
 
 
 # Spreadsheets make numbers of labels; people write them as they like.

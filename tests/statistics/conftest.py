@@ -43,6 +43,7 @@ class Truth:
             "size": np.square(maps).sum(axis=1).round(6).tolist(),
             "drinks": ["few", *range(1, PEOPLE)],
             "sex": np.where(own > 0, "F", "M").tolist(),
+            "weight": [f"{60 + n},5" for n in range(PEOPLE)],
             "eyes": [("blue", "brown", "green")[n % 3] for n in range(PEOPLE)],
         }
 

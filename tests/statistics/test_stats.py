@@ -150,6 +150,8 @@ def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
         (("--covariates", "age"), "--covariates was given without --phenotype"),
         (("--session-label", "a", "b", "c"), "has results of session a or b or c"),
         (("--phenotype", "drinks"), "drinks has 'few' of sub-P000, and numbers for the others"),
+        (("--phenotype", "weight"), "weight has '60,5' of sub-P000, '61,5' of sub-P001"),
+        (("--phenotype", "score", "--covariates", "weight"), "with a decimal point"),
         (("--phenotype", "scor"), "did you mean score"),
         (("--phenotype", "score", "--atlases", "none.nii.gz"), "none.nii.gz"),
         (("--phenotype", "age", *THREE[:3]), "nothing can be tested"),
@@ -187,12 +189,27 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
         assert row["t"] != "n/a"
 
 
+def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(cohort, tmp_path):
+    """A group coded 1, 2, 3 is no slope: two columns, as `Levels` of the JSON file say."""
+    table = tmp_path / "own.tsv"
+    rows = [f"{label}\t{n}\t{n % 3 + 1}\n" for n, label in enumerate(cohort.labels)]
+    table.write_text("participant_id\tscore\tgroup\n" + "".join(rows))
+    words = ("--phenotype", "score", "--covariates", "group", "-p", table, "--contrast", MATH)
+    degrees = []
+    for levels in ({}, {"1": "control", "2": "patient", "3": "relative"}):
+        table.with_suffix(".json").write_text(json.dumps({"group": {"Levels": levels}}))
+        assert call(cohort, "levels", *words, "--permutations", 0) == 0
+        degrees.append(row_of(cohort, "levels")["dof"])
+    assert degrees == ["45", "44"]
+
+
 @pytest.mark.parametrize(
     ("analysis", "words", "line"),
     [
         ("stats", ("--phenotype", "score"), "would test score of 48"),
         ("phenotypes", ("--covariates", "age"), "would predict score, luck, of_family, of_site"),
-        ("phenotypes", (), "drinks is not a phenotype: it has 'few' of sub-P000"),
+        ("phenotypes", (), "not a phenotype: drinks has 'few' of sub-P000, and numbers for"),
+        ("phenotypes", (), "not a phenotype: weight has '60,5' of sub-P000"),
         ("embed", (), "would lay out 48"),
     ],
 )

@@ -136,12 +136,11 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             Values cannot be used, or the table of participants has no column that is needed.
         """
         adjustment = None if self.bundle is None else self.bundle.adjustment
-        asked = None if adjustment is None else adjustment.asked
         return Cohort(
             tuple(labels),
             self.people.stacked(self.people.runs(labels)),
             self.people.source.connectomes(labels),
-            read_covariates(self.settings, labels, asked),
+            read_covariates(self.settings, labels, adjustment),
             self.people.families.by_label,
             self._bold(labels),
         )

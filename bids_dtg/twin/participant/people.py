@@ -27,7 +27,7 @@ from bids_dtg.inputs.participants import (
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
-from bids_dtg.twin.adjustment import Covariates
+from bids_dtg.twin.adjustment import Adjustment, Covariates
 from bids_dtg.twin.participant.connectomes import (
     ConnectomeSource,
     find_array_connectomes,
@@ -273,7 +273,7 @@ def _on_task(
 
 
 def read_covariates(
-    settings: Settings, labels: Sequence[str], names: Sequence[str] | None = None
+    settings: Settings, labels: Sequence[str], adjustment: Adjustment | None = None
 ) -> Covariates:
     """Read columns of the participants table; sites are categories, even if they are numbers.
 
@@ -285,16 +285,17 @@ def read_covariates(
         Options of the run.
     labels
         Labels of the people, in this order.
-    names
-        Names of the columns; None: those of ``--covariates``.
+    adjustment
+        That of a model, whose columns are read, categories as categories; None: those of
+        ``--covariates``.
 
     Raises
     ------
     SettingsError
-        There is no table or no such column, nobody has a value, or a cell is no number where most
-        are.
+        There is no table or no such column, nobody has a value, it is unclear whether a column
+        holds numbers, or a column of the model's numbers holds none.
     """
-    asked = settings.statistics.covariates if names is None else names
+    asked = settings.statistics.covariates if adjustment is None else adjustment.asked
     if not asked:
         return Covariates()
     path = table_path(settings)
@@ -305,15 +306,20 @@ def read_covariates(
         )
     table = read_participants(path)
     table.require_labels(labels)
-    columns = [_checked(table.find(name).of(labels), labels) for name in asked]
     values: dict[str, NDArray[Any]] = {}
-    for column in columns:
-        if column.is_number and plain_column(column.name) not in SITE_COLUMNS:
-            numbers = [column.numbers.get(label, np.nan) for label in labels]
-            values[column.name] = np.array(numbers)
+    for name in asked:
+        column = _checked(table.find(name).of(labels), labels)
+        is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS
+        if adjustment is not None and name not in adjustment.categories and not is_number:
+            raise SettingsError(
+                f"{path}: {column.name} is categorical, and the model adjusts for its numbers",
+                expected="the same kind of column as in training",
+            )
+        if is_number and (adjustment is None or name not in adjustment.categories):
+            covariate = np.array([column.numbers.get(label, np.nan) for label in labels])
         else:
-            texts = [column.texts.get(label, "") for label in labels]
-            values[column.name] = np.array(texts, np.str_)
+            covariate = np.array([column.texts.get(label, "") for label in labels], np.str_)
+        values[column.name if adjustment is None else name] = covariate
     return Covariates(values)
 
 
@@ -325,12 +331,7 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
             "value",
             expected=f"labels such as sub-{labels[0]} in the table",
         )
-    if column.stray:
-        raise SettingsError(
-            f"{column.name} has {column.stray}, and numbers for the others",
-            expected="numbers, or n/a where they are unknown",
-            remedy=f"if {column.name} is categorical, list its Levels in the table's JSON file",
-        )
+    column.require_usable()
     lacking = [f"sub-{label}" for label in labels if label not in column.texts]
     if lacking:
         say(

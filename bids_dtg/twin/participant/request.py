@@ -59,7 +59,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         adjustment = None if self.bundle is None else self.bundle.adjustment
         if adjustment is None:
             return edges
-        known = read_covariates(self.settings, (participant,), adjustment.asked)
+        known = read_covariates(self.settings, (participant,), adjustment)
         (found,) = adjustment.apply(edges[None], known)
         return np.asarray(found, np.float32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, people_of, wri
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.participants import Families
 from bids_dtg.settings import Settings
+from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import read_covariates
 
@@ -280,6 +282,29 @@ def test_covariates_that_cannot_be_used_are_refused(settings, tmp_path):
     for name, line in (("empty", "empty: none of 5"), ("IQ", "IQ has 'high' of sub-03, and numb")):
         with pytest.raises(SettingsError, match=line):
             read_covariates(settings(name), (*COVERED, "05"))
-    (tmp_path / "participants.tsv").unlink()
+    table = tmp_path / "participants.tsv"
+    table.write_text(TABLE.replace("31.5", "31,5"))
+    with pytest.raises(SettingsError, match=r"age has '31,5' of sub-02.*decimal point"):
+        read_covariates(settings("age"), COVERED)
+    table.unlink()
     with pytest.raises(SettingsError, match="there is no table of participants with a column age"):
         read_covariates(settings("age"), COVERED)
+
+
+def test_a_column_with_levels_is_a_category_in_training_and_for_one_person(settings, tmp_path):
+    levels = {"20": "twenty", "31.5": "more", "40": "old"}
+    (tmp_path / "participants.json").write_text(json.dumps({"age": {"Levels": levels}}))
+    found = read_covariates(settings("age"), COVERED)
+    assert found.values["age"].tolist() == ["31.5", "20", "40", ""]
+    connectomes = np.array([[3.0, 1], [0, 2], [5, 1], [4, 4]])
+    adjustment = Adjustment.fit(connectomes, found)
+    # Without the file the column is one of numbers, which the model does not take for unknown.
+    (tmp_path / "participants.json").unlink()
+    alone = read_covariates(settings(), COVERED[:1], adjustment)
+    np.testing.assert_allclose(
+        adjustment.apply(connectomes[:1], alone), adjustment.apply(connectomes, found)[:1]
+    )
+    of_numbers = Adjustment.fit(connectomes, read_covariates(settings("age"), COVERED))
+    (tmp_path / "participants.json").write_text(json.dumps({"age": {"Levels": levels}}))
+    with pytest.raises(SettingsError, match="age is categorical, and the model adjusts for its"):
+        read_covariates(settings(), COVERED[:1], of_numbers)
