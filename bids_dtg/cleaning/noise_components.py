@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import parse_table, read_text, reading, require_contents
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import RestRun, require_one
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,29 @@ def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | Non
     Returns
     -------
     Both paths, or None unless both exist.
+
+    Raises
+    ------
+    SeveralFilesError
+        Several neighbouring datasets, or several files of a folder, fit equally well.
     """
     program, func = _PROGRAMS[strategy], run.bold.parent
-    folders = [func]
-    if func.is_relative_to(run.root):
-        near = sorted(p for p in run.root.parent.glob("*") if program.word in p.name.casefold())
-        folders += [path / func.relative_to(run.root) for path in near if path != run.root]
-    for folder in folders:
-        mixing, noise = (_first(folder, run.title, of) for of in (program.mixing, program.noise))
-        if mixing and noise:
-            return mixing, noise
-    return None
+    if beside := _pair(program, func, run.title):
+        return beside
+    if not func.is_relative_to(run.root):
+        return None
+    near = sorted(p for p in run.root.parent.glob("*") if program.word in p.name.casefold())
+    folders = (path / func.relative_to(run.root) for path in near if path != run.root)
+    pairs = [pair for folder in folders if (pair := _pair(program, folder, run.title))]
+    mixings = [mixing for mixing, _ in pairs]
+    require_one(mixings, f"the components of {program.name} of {run.title}")
+    return pairs[0] if pairs else None
+
+
+def _pair(program: _Program, folder: Path, title: str) -> tuple[Path, Path] | None:
+    """Return a run's time courses and their classification in a folder, unless one is missing."""
+    mixing, noise = (_first(folder, title, names) for names in (program.mixing, program.noise))
+    return (mixing, noise) if mixing and noise else None
 
 
 def read_components(
@@ -190,6 +202,9 @@ def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     """Find a run's file by its name's ending; only entities of storage may precede it."""
     between = r"_(?:(?:space|res|cohort)-[0-9A-Za-z+]+_|bold_)*"
     patterns = [re.compile(re.escape(title) + between + re.escape(name)) for name in names]
-    found = sorted(path.name for path in folder.glob(f"{title}_*"))
-    matching = (name for pattern in patterns for name in found if pattern.fullmatch(name))
-    return next((folder / name for name in matching), None)
+    there = sorted(folder.glob(f"{title}_*"))
+    for pattern in patterns:
+        if matching := [path for path in there if pattern.fullmatch(path.name)]:
+            require_one(matching, f"the components of {title}")
+            return matching[0]
+    return None

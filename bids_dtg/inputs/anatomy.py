@@ -12,7 +12,7 @@ the template.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
@@ -21,13 +21,35 @@ from typing import Literal
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import matching, require_contents
+from bids_dtg.files.names import BidsName
+from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import InputDataset, made_by
-from bids_dtg.inputs.run import IMAGES, T1W, NamedFile, TransformFile, having, named_files
+from bids_dtg.inputs.run import (
+    IMAGES,
+    T1W,
+    NamedFile,
+    SeveralFilesError,
+    TransformFile,
+    Wanted,
+    best,
+    having,
+    named_files,
+    require_one,
+)
 from bids_dtg.inputs.studies import Study, person_folders
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
 
 USUAL_TEMPLATE = "MNI152NLin2009cAsym"  # fMRIPrep's default output space
 _TRANSFORMS = (".h5", ".txt", ".tfm")
+_MESH = ".surf.gii"
+# Criteria of a transform that resamples images.
+_XFM: Mapping[str, Wanted] = {
+    "suffix": "xfm",
+    "extension": _TRANSFORMS,
+    "mode": ("image", None),
+}
+# Entities by which T1w images of one session differ.
+_OF_IMAGE = frozenset({"acq", "ce", "rec", "run"})
 
 Side = Literal["L", "R"]
 _SIDES: tuple[Side, Side] = ("L", "R")
@@ -54,6 +76,8 @@ class Anatomy:
     participant: str  # label without sub-
     session: str | None = None  # label without ses-; None for the anatomy of all sessions
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
+    # Sidecars of runs. The T1w image that they name decides between files of several images.
+    sidecars: tuple[Path, ...] = ()
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:
@@ -61,12 +85,17 @@ class Anatomy:
         participant = self.root / f"sub-{self.participant}"
         own = [participant / f"ses-{self.session}" / "anat"] if self.session is not None else []
         folders = [*own, participant / "anat"]
-        if not any(folder.is_dir() for folder in folders):
-            # A single session with an anat folder has the T1w image of all sessions. With several
-            # such folders it is unclear which one applies, so none is used.
-            others = [path for path in participant.glob("ses-*/anat") if path.is_dir()]
+        if not any(self._holds_files(folder) for folder in folders):
+            # A single session with anatomical files has the T1w image of all sessions. With several
+            # such sessions it is unclear which one applies, so none is used.
+            others = [path for path in participant.glob("ses-*/anat") if self._holds_files(path)]
             folders += others if len(others) == 1 else []
         return tuple(folders)
+
+    def _holds_files(self, folder: Path) -> bool:
+        """Return whether a folder holds images, transforms or surfaces of the participant."""
+        names = folder.glob(f"sub-{self.participant}_*")
+        return any(path.name.endswith((*IMAGES, *_TRANSFORMS, _MESH)) for path in names)
 
     @cached_property
     def t1w(self) -> Path:
@@ -75,14 +104,14 @@ class Anatomy:
         Raises
         ------
         RunError
-            The image is missing.
+            The image is missing, or there are several.
         """
+        wanted: dict[str, Wanted] = {"suffix": T1W, "extension": IMAGES, "desc": "preproc"}
+        wanted["space"] = (None, T1W)
         for folder in self.folders:
-            files = _files_of(self.participant, folder, "_T1w.nii*")
-            if found := having(
-                files, suffix=T1W, extension=IMAGES, desc="preproc", space=(None, T1W)
-            ):
-                return found[0].path
+            files = self.files_in(folder, "_T1w.nii*", **wanted)
+            if image := best(files, f"the T1w image of sub-{self.participant}", **wanted):
+                return image.path
         raise self._lacks(
             "desc-preproc_T1w.nii.gz",
             expected="the T1w image of fMRIPrep in its own space",
@@ -111,7 +140,7 @@ class Anatomy:
         TransformMissingError
             TemplateFlow's transform is needed, but is not on this machine.
         RunError
-            There is no suitable transform.
+            There is no suitable transform, or there are several.
 
         Examples
         --------
@@ -133,7 +162,7 @@ class Anatomy:
         Raises
         ------
         RunError
-            There is no such file.
+            There is no such file, or there are several.
         """
         if own := self._own(origin, to):
             return own
@@ -187,11 +216,41 @@ class Anatomy:
         raise missing or self._no_transform(origin, to)
 
     def _own(self, origin: str, to: str) -> TransformFile | None:
+        wanted = {**_XFM, "from": origin, "to": to}
+        what = f"the transform from {origin} to {to} of sub-{self.participant}"
         for folder in self.folders:
-            ends = {"from": origin, "to": to}
-            if found := transform_files(folder, self.participant, **ends):
-                return TransformFile(found[0].path)
+            if file := best(self.files_in(folder, "_xfm.*", **wanted), what, **wanted):
+                return TransformFile(file.path)
         return None
+
+    def files_in(self, folder: Path, pattern: str, **wanted: Wanted) -> list[NamedFile]:
+        """List files of this anatomy in one of its folders, by the criteria of `having`.
+
+        Where there are files of several T1w images, those of the image that a sidecar of the runs
+        names are kept. Entities such as `acq-` do not decide, as those of a BOLD run say nothing
+        about the T1w image.
+
+        Raises
+        ------
+        RunError
+            A file is of another session than its folder.
+        """
+        files = having(_files_of(self.participant, folder, pattern), **wanted)
+        of_folder = folder.parent.name.partition("ses-")[2]
+        for file in files:
+            if of_folder and file.session not in (None, of_folder):
+                raise RunError(
+                    f"{file.path} is named after session {file.session}, but lies in the folder of "
+                    f"session {of_folder}",
+                    remedy="move or rename it",
+                )
+        if not of_folder and self.session is not None:
+            of_session = [file for file in files if file.session == self.session]
+            files = of_session or [file for file in files if file.session is None]
+        if len({_image_of(file.name) for file in files}) < 2:
+            return files
+        images = {_image_of(name) for name in stated_t1w(self.sidecars)}
+        return [file for file in files if _image_of(file.name) in images] or files
 
     def _no_transform(self, origin: str, to: str) -> RunError:
         template = to if origin == T1W else origin
@@ -206,8 +265,35 @@ class Anatomy:
         return RunError(found, expected=expected, remedy=remedy)
 
 
+def stated_t1w(sidecars: Iterable[Path]) -> list[BidsName]:
+    """Return the names of the preprocessed T1w images among the `Sources` of some JSON files.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> sidecar = Path(mkdtemp()) / "sub-01_task-rest_desc-preproc_bold.json"
+    >>> text = '{"Sources": ["bids::sub-01/anat/sub-01_acq-b_desc-preproc_T1w.nii.gz"]}'
+    >>> _ = sidecar.write_text(text)
+    >>> [name.get("acq") for name in stated_t1w([sidecar])]
+    ['b']
+    """
+    sources = (read_json(path).get("Sources") for path in sidecars)
+    paths = [Path(str(uri)) for uris in sources if isinstance(uris, list) for uri in uris]
+    return [file.name for file in having(named_files(paths), suffix=T1W, desc="preproc")]
+
+
+def _image_of(name: BidsName) -> frozenset[tuple[str, str]]:
+    """Return the entities that tell T1w images of a session apart."""
+    return frozenset(pair for pair in name.entities if pair[0] in _OF_IMAGE)
+
+
 def find_anatomy(
-    dataset: InputDataset, participant: str, session: str | None, *, templateflow: TemplateFlow
+    dataset: InputDataset,
+    participant: str,
+    session: str | None,
+    *,
+    templateflow: TemplateFlow,
+    sidecars: Sequence[Path] = (),
 ) -> Anatomy:
     """Return the anatomy of a participant or one of their sessions; no file is searched for yet.
 
@@ -219,6 +305,8 @@ def find_anatomy(
         Labels without `sub-` and `ses-`; no session means the anatomy of all sessions.
     templateflow
         TemplateFlow's folder, for transforms between templates.
+    sidecars
+        Sidecars of the runs, which may name their T1w image.
 
     Raises
     ------
@@ -231,10 +319,12 @@ def find_anatomy(
             expected="from-TEMPLATE_to-T1w_mode-image_xfm.h5 in fMRIPrep's anat folder",
             remedy="do not request outputs in the participant's own space",
         )
-    return Anatomy(dataset.root.absolute(), participant, session, templateflow)
+    return Anatomy(
+        dataset.root.absolute(), participant, session, templateflow, sidecars=tuple(sidecars)
+    )
 
 
-def transform_files(folder: Path, participant: str, **wanted: str) -> list[NamedFile]:
+def transform_files(folder: Path, participant: str, **wanted: Wanted) -> list[NamedFile]:
     """List a participant's transforms by their entities, such as `from` and `to`.
 
     Examples
@@ -242,8 +332,7 @@ def transform_files(folder: Path, participant: str, **wanted: str) -> list[Named
     >>> transform_files(Path("there is no such folder"), "01", to="T1w")
     []
     """
-    files = _files_of(participant, folder, "_xfm.*")
-    return having(files, suffix="xfm", extension=_TRANSFORMS, **wanted)
+    return having(_files_of(participant, folder, "_xfm.*"), **_XFM, **wanted)
 
 
 def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
@@ -280,6 +369,7 @@ def find_surfaces(
     *,
     model: str,
     templateflow: TemplateFlow,
+    sidecars: Sequence[Path] = (),
 ) -> SurfaceFiles:
     """Find a participant's midthickness surfaces.
 
@@ -295,6 +385,8 @@ def find_surfaces(
         Template of the model's grid.
     templateflow
         TemplateFlow's folder, for transforms between templates.
+    sidecars
+        Sidecars of the runs, which may name their T1w image.
 
     Returns
     -------
@@ -304,11 +396,12 @@ def find_surfaces(
     Raises
     ------
     RunError
-        The content of a file is missing, as DataLad and git-annex leave it.
+        The content of a file is missing, as DataLad and git-annex leave it, or two files fit
+        equally well.
     TransformPlannedError
         A transform would be fetched, but this is a dry run.
     """
-    anatomy = Anatomy(dataset.root, participant, session, templateflow)
+    anatomy = Anatomy(dataset.root, participant, session, templateflow, sidecars=tuple(sidecars))
     pairs = _hcp_surfaces(dataset.study, anatomy) if dataset.study else _surfaces(dataset, anatomy)
     words, sides = next(((words, pair) for words, pair in pairs if len(pair) == 2), ("", {}))
     transforms: tuple[TransformFile, ...] = ()
@@ -322,7 +415,7 @@ def find_surfaces(
     elif dataset.study is None:
         try:
             transforms = anatomy.points_to(model)
-        except TransformPlannedError:
+        except (TransformPlannedError, SeveralFilesError):
             raise
         except RunError as err:
             words, sides = f"{words} cannot be brought to {model}: {err.found}", {}
@@ -342,31 +435,39 @@ def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]
             continue
         for kind in _HCP_KINDS:
             folder = person.path / _HCP_FOLDER
-            yield (
-                f"{kind} of {folder.relative_to(anatomy.root)}",
-                {
-                    side: (paths[0],)
-                    for side in _SIDES
-                    if (paths := matching(folder, f"*.{side}.{kind}.32k_fs_LR.surf.gii"))
-                },
-            )
+            sides = Sides()
+            for side in _SIDES:
+                paths = matching(folder, f"*.{side}.{kind}.32k_fs_LR{_MESH}")
+                require_one(paths, f"the {kind} of hemisphere {side} of sub-{anatomy.participant}")
+                if paths:
+                    sides[side] = (paths[0],)
+            yield f"{kind} of {folder.relative_to(anatomy.root)}", sides
 
 
 def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
     """Yield the available sides on each mesh of fMRIPrep's folders, the best mesh first."""
     descs = _XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
+
+    def surface(folder: Path, side: Side, suffix: str, **wanted: Wanted) -> Path | None:
+        criteria = {"extension": _MESH, "suffix": suffix, "hemi": side, **wanted}
+        files = anatomy.files_in(folder, f"hemi-*{_MESH}", **criteria)
+        what = f"the {suffix} of hemisphere {side} of sub-{anatomy.participant}"
+        file = best(files, what, **criteria)
+        return file.path if file else None
+
     for folder in anatomy.folders:
-        files = _files_of(anatomy.participant, folder, "hemi-*.surf.gii")
+        place = folder.relative_to(anatomy.root)
         on_fslr, native = Sides(), Sides()
         for side in _SIDES:
-            own = partial(having, files, extension=".surf.gii", hemi=side)
-            if ready := own(suffix="midthickness", space="fsLR", den="32k", desc=descs):
-                on_fslr[side] = (ready[0].path,)
-            middle = own(suffix="midthickness", space=None, den=None, desc=descs)
-            sphere = own(suffix="sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
-            if middle and sphere:
-                other = own(suffix="sphere", space=("fsaverage", None), den=None, desc="reg")
-                native[side] = tuple(f.path for f in (middle[0], sphere[0], *other[:1]))
-        place = folder.relative_to(anatomy.root)
+            middle = surface(folder, side, "midthickness", space="fsLR", den="32k", desc=descs)
+            if middle:
+                on_fslr[side] = (middle,)
         yield f"midthickness on fsLR's mesh of {place}", on_fslr
+        for side in _SIDES:
+            of_side = partial(surface, folder, side)
+            middle = of_side("midthickness", space=None, den=None, desc=descs)
+            sphere = of_side("sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
+            if middle and sphere:
+                other = of_side("sphere", space=("fsaverage", None), den=None, desc="reg")
+                native[side] = (middle, sphere, *([other] if other else []))
         yield f"midthickness of {place}, moved to fsLR's mesh", native

@@ -14,7 +14,7 @@ from bids_dtg.files.download import PinnedFile
 from bids_dtg.files.foreign import Table, matching, open_foreign, read_table
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_packaged
-from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile, stated_space
+from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile, require_one, stated_space
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import named
 
@@ -198,9 +198,12 @@ def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile |
 
     def preference(path: Path) -> tuple[bool, bool, str]:
         resolution = _pairs(path.name).get("res", "2").lstrip("0")
-        return not _same_space(_stated_space(path) or "", space), resolution != "2", path.name
+        stated = _stated_space(path) or ""
+        return not _same_space(stated, space), resolution != "2", f"{stated} {resolution}"
 
     image = min(found, key=preference)
+    equal = [path for path in found if preference(path) == preference(image)]
+    require_one(equal, f"the atlas {text}")
     return _from_image(image, found[image])
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
+from bids_dtg.errors import RunError
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to
 from bids_dtg.files.text import read_json
@@ -36,7 +36,13 @@ COMBINED = frozenset({"echo", "part"})
 _TEMPLATE = re.compile(r".*?tpl-([0-9A-Za-z]+).*|(?!orig$)([0-9A-Za-z]+)", re.DOTALL)
 _JOINED = frozenset({"run", "dir"})  # entities that joined series lack
 
+# A criterion for a part of a name: a label, None (no such entity), or a tuple, the best first.
+Wanted = str | tuple[str | None, ...] | None
 _T = TypeVar("_T")
+
+
+class SeveralFilesError(RunError):
+    """Two files fit a run or an anatomy equally well, so nobody can say which belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +172,7 @@ def named_files(paths: Iterable[Path]) -> list[NamedFile]:
     return files
 
 
-def having(
-    files: Iterable[NamedFile], **wanted: str | tuple[str | None, ...] | None
-) -> list[NamedFile]:
+def having(files: Iterable[NamedFile], **wanted: Wanted) -> list[NamedFile]:
     """Keep files by the suffix, extension and entities of their names.
 
     Each criterion is a label, None (no such entity), or a tuple of these; files that match earlier
@@ -181,14 +185,62 @@ def having(
     >>> [file.name.get("space") for file in found]
     ['T1w', None]
     """
-    allowed = {key: each if isinstance(each, tuple) else (each,) for key, each in wanted.items()}
-    found = []
-    for file in files:
-        own = {"suffix": file.name.suffix, "extension": file.name.extension}
-        own |= dict(file.name.entities)
-        if all(own.get(key) in each for key, each in allowed.items()):
-            found.append(([each.index(own.get(key)) for key, each in allowed.items()], file))
-    return [file for _, file in sorted(found, key=itemgetter(0))]
+    ranked = [(ranks, file) for file in files if (ranks := _ranks(file, wanted)) is not None]
+    return [file for _, file in sorted(ranked, key=lambda pair: [*pair[0].values()])]
+
+
+def best(files: Iterable[NamedFile], what: str, **wanted: Wanted) -> NamedFile | None:
+    """Return the file that fits best, by the criteria of `having`; None if none fits.
+
+    Parameters
+    ----------
+    files, wanted
+        As for `having`; earlier extensions are not better.
+    what
+        What the file is, for the error message.
+
+    Raises
+    ------
+    SeveralFilesError
+        Two files fit equally well.
+
+    Examples
+    --------
+    >>> files = named_files([Path("sub-01_T1w.nii"), Path("sub-01_space-T1w_T1w.nii")])
+    >>> best(files, "the image", suffix="T1w", space=(None, "T1w")).path.name
+    'sub-01_T1w.nii'
+    >>> best(files, "the image", suffix="T1w")
+    Traceback (most recent call last):
+    bids_dtg.inputs.run.SeveralFilesError: two files may be the image: sub-01_... and sub-01_...
+    """
+    fitting = having(files, **wanted)
+    criteria = {key: labels for key, labels in wanted.items() if key != "extension"}
+    if len(fitting) > 1 and _ranks(fitting[0], criteria) == _ranks(fitting[1], criteria):
+        require_one([file.path for file in fitting], what)
+    return fitting[0] if fitting else None
+
+
+def require_one(paths: Sequence[Path], what: str) -> None:
+    """Refuse several files that fit equally well; `what` says what each of them may be."""
+    if len(paths) > 1:
+        raise SeveralFilesError(
+            f"two files may be {what}: {paths[0]} and {paths[1]}",
+            expected="one of them",
+            remedy="remove or rename the one that does not belong here",
+        )
+
+
+def _ranks(file: NamedFile, wanted: Mapping[str, Wanted]) -> dict[str, int] | None:
+    """Return the position of a file's label among those wanted, by criterion; None: it misfits."""
+    labels = {"suffix": file.name.suffix, "extension": file.name.extension}
+    labels |= dict(file.name.entities)
+    ranks = {}
+    for key, allowed in wanted.items():
+        choices = allowed if isinstance(allowed, tuple) else (allowed,)
+        if labels.get(key) not in choices:
+            return None
+        ranks[key] = choices.index(labels.get(key))
+    return ranks
 
 
 def is_parcel_series(name: BidsName) -> bool:

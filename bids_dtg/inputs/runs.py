@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from bids_dtg.inputs.run import (
     SURFACE,
     NamedFile,
     RestRun,
+    SeveralFilesError,
     belongs_to,
+    best,
     having,
     named_files,
     natural_order,
@@ -346,9 +348,9 @@ def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[C
     for versions in runs:
         try:
             chosen.append(choose_version(versions, rule, root))
-        except TransformMissingError:
-            # Not left out if its transform can be fetched, as the maps would change once it is
-            # there; nor if its co-registration is missing, as then files of fMRIPrep are lost.
+        except (TransformMissingError, SeveralFilesError):
+            # Not left out if its transform can be fetched or chosen, as the maps would change once
+            # it is; nor if its co-registration is missing, as then files of fMRIPrep are lost.
             raise
         except RunError as err:
             failed.append((versions[0].title, err))
@@ -380,12 +382,12 @@ def _rest_run(
         and belongs_to(file.name, bold.name)
     ]
     cohort, res = bold.name.get("cohort"), bold.name.get("res")
-    masks = having(own, suffix="mask", extension=IMAGES, desc="brain", cohort=cohort, res=res)
-    masks = [mask for mask in masks if mask.space == bold.space]
+    in_space = [file for file in own if file.space == bold.space]
+    is_mask = {"suffix": "mask", "extension": IMAGES, "desc": "brain", "cohort": cohort, "res": res}
     # The newer name (timeseries) takes precedence over the older one (regressors).
     names = ("timeseries", "regressors")
-    tables = having(own, suffix=names, extension=".tsv", desc="confounds", space=None)
-    flagged = having(own, suffix="outliers", extension=".tsv", desc=None, space=None)
+    is_table = {"suffix": names, "extension": ".tsv", "desc": "confounds", "space": None}
+    is_flags = {"suffix": "outliers", "extension": ".tsv", "desc": None, "space": None}
     is_cleaned = input_type == "xcpd"
     tr_seconds, sidecars = repetition_time(bold.path, root)
     if bold.name.extension == ".tsv":  # the TR may be in the sidecar of the BOLD series behind it
@@ -394,8 +396,8 @@ def _rest_run(
                 tr_seconds, sidecars = repetition_time(file.path, root)
     return RestRun(
         bold=bold.path,
-        mask=_closest(masks),
-        confounds=_closest(tables),
+        mask=_closest(in_space, f"the brain mask of {bold.title}", is_mask),
+        confounds=_closest(own, f"the confounds table of {bold.title}", is_table),
         entities=bold.name.entities,
         participant=participant,
         space=bold.space if transforms else rule.model,
@@ -406,13 +408,16 @@ def _rest_run(
         space_reason=reason,
         cleaned_before=is_cleaned,
         dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,
-        outliers=_closest(flagged) if is_cleaned else None,
+        outliers=_closest(own, f"the outliers of {bold.title}", is_flags) if is_cleaned else None,
     )
 
 
-def _closest(files: list[NamedFile]) -> Path | None:
-    """Return the first file with the most entities; files of a run may lack echo- and part-."""
-    file = max(files, key=lambda file: len(file.name.entities), default=None)
+def _closest(files: list[NamedFile], what: str, wanted: Mapping[str, Any]) -> Path | None:
+    """Return the best file with the most entities; files of a run may lack echo- and part-."""
+    fitting = having(files, **wanted)
+    most = max((len(file.name.entities) for file in fitting), default=0)
+    nearest = [file for file in fitting if len(file.name.entities) == most]
+    file = best(nearest, what, **wanted)
     return file.path if file else None
 
 

@@ -20,7 +20,7 @@ from bids_dtg.inputs.run import (
     NamedFile,
     TransformFile,
     belongs_to,
-    having,
+    best,
 )
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
 
@@ -195,24 +195,30 @@ def _transforms(
         cohort = bold.name.get("cohort")
         origin = f"{bold.space}+{cohort}" if cohort else bold.space
         return (TransformFile(rule.templateflow.transform(rule.model, origin)),), rule.model
-    anatomy = Anatomy(root, bold.participant, bold.session, rule.templateflow)
+    of_series = bold.path.with_name(bold.path.name.removesuffix(bold.name.extension) + ".json")
+    of_transforms = (file.path.with_suffix(".json") for file in _own_transforms(bold))
+    sidecars = of_series, *of_transforms
+    anatomy = Anatomy(root, bold.participant, bold.session, rule.templateflow, sidecars)
     if is_detour:
         normalisation, template = anatomy.through(T1W, rule.model)
         words = f"{template} and from there to {rule.model}"
     else:
         normalisation, words = (anatomy.transform(T1W, rule.model),), rule.model
-    own = () if bold.space == T1W else (_coregistration(bold),)
-    return (*normalisation, *own), words
+    coregistration = () if bold.space == T1W else (_coregistration(bold),)
+    return (*normalisation, *coregistration), words
+
+
+def _own_transforms(bold: NamedFile) -> list[NamedFile]:
+    """List the transforms of a run, which lie beside it."""
+    beside = transform_files(bold.path.parent, bold.participant)
+    return [file for file in beside if belongs_to(file.name, bold.name, _HOW)]
 
 
 def _coregistration(bold: NamedFile) -> TransformFile:
-    near = [
-        file
-        for file in transform_files(bold.path.parent, bold.participant)
-        if belongs_to(file.name, bold.name, _HOW)
-    ]
+    near = _own_transforms(bold)
     for origin, to, inverse in _COREGISTRATIONS:
-        for file in having(near, **{"from": origin, "to": to}):
+        what = f"the transform from {origin} to {to} of {bold.title}"
+        if file := best(near, what, **{"from": origin, "to": to}):
             return TransformFile(file.path, inverse)
     raise TransformMissingError(
         f"{bold.path.parent} has no {bold.title}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt",

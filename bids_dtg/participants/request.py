@@ -65,6 +65,12 @@ class AveragedRuns:
         return "_".join(f"{key}-{value}" for key, value in self.entities.items())
 
     @property
+    def sidecars(self) -> tuple[Path, ...]:
+        """Sidecars of its runs and of their transforms, which may not exist."""
+        beside = (step.path.with_suffix(".json") for run in self.runs for step in run.transforms)
+        return (*(path for run in self.runs for path in run.sidecars), *beside)
+
+    @property
     def by_dof(self) -> bool:
         """Whether runs are weighted by residual degrees of freedom, i.e. all of them are known."""
         return all(run.dof_known for run in self.runs)

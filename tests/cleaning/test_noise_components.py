@@ -56,6 +56,14 @@ def test_files_of_another_run_are_not_taken(run):
         read_components("ica_aroma", run, FRAMES)
 
 
+def test_components_of_two_neighbours_are_refused_with_both_names(run):
+    for name in ("fmripost_aroma", "aroma_old"):
+        folder = run.root.parent / name / run.bold.parent.relative_to(run.root)
+        write_aroma(folder, run.title, MIXING, NOISE, post=True)
+    with pytest.raises(RunError, match=r"two files may be .*aroma_old/.* and .*fmripost_aroma/"):
+        find_component_files("ica_aroma", run)
+
+
 @pytest.mark.parametrize("strategy", ["ica_aroma", "tedana"])
 @pytest.mark.parametrize(
     ("missing", "zeros", "flagged", "dummies", "fits"),

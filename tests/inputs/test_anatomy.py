@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fmriprep_dataset import SPACE
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.anatomy import Anatomy, find_anatomy
 from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.run import SeveralFilesError
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 
 OTHER = "MNI152NLin2009cAsym"
@@ -70,6 +72,67 @@ def test_a_missing_image_is_refused(tmp_path):
     add(tmp_path, "desc-preproc_T2w.nii.gz")
     with pytest.raises(RunError, match=r"T1w image of fMRIPrep.*To do: give fMRIPrep's deriv"):
         _ = anatomy(tmp_path).t1w
+
+
+# --- Two files for one thing
+
+
+LOOK_UPS = {
+    "desc-preproc_T1w": lambda found: found.t1w,
+    xfm(SPACE, "T1w")[:-3]: lambda found: found.points_to(SPACE),
+    xfm("T1w", SPACE)[:-3]: lambda found: found.transform("T1w", SPACE),
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (xfm("T1w", SPACE), f"acq-mpr_{xfm('T1w', SPACE)}"),
+        (f"acq-a_{xfm('T1w', SPACE)}", f"acq-b_{xfm('T1w', SPACE)}"),
+        (xfm("T1w", SPACE), xfm("T1w", SPACE).replace(".h5", ".txt")),
+        (f"rec-a_{xfm(SPACE, 'T1w')}", f"rec-b_{xfm(SPACE, 'T1w')}"),
+        ("desc-preproc_T1w.nii.gz", "desc-preproc_T1w.nii"),
+        ("ce-none_desc-preproc_T1w.nii.gz", "ce-gad_desc-preproc_T1w.nii.gz"),
+        ("run-1_desc-preproc_T1w.nii.gz", "run-2_desc-preproc_T1w.nii.gz"),
+    ],
+)
+def test_two_files_that_fit_equally_are_refused_with_both_names(tmp_path, one, other):
+    paths = {add(tmp_path, name) for name in (one, other)}
+    (look_up,) = (look_up for name, look_up in LOOK_UPS.items() if name in one)
+    with pytest.raises(SeveralFilesError) as caught:
+        look_up(anatomy(tmp_path))
+    assert all(str(path) in caught.value.found for path in paths)
+
+
+def test_the_session_in_a_name_decides(tmp_path):
+    anat = add(tmp_path, f"ses-a_{xfm('T1w', SPACE)}").parent
+    of_b = add(tmp_path, f"ses-b_{xfm('T1w', SPACE)}")
+    assert anatomy(tmp_path, "b").transform("T1w", SPACE).path == of_b
+    with pytest.raises(SeveralFilesError):
+        anatomy(tmp_path).transform("T1w", SPACE)
+    with pytest.raises(RunError, match=rf"{anat} has no|has no sub-01_ses-c_from-T1w"):
+        anatomy(tmp_path, "c").transform("T1w", SPACE)
+    of_all = add(tmp_path, xfm("T1w", SPACE))
+    assert anatomy(tmp_path, "c").transform("T1w", SPACE).path == of_all
+
+
+def test_a_file_in_the_folder_of_another_session_is_refused(tmp_path):
+    path = add(tmp_path, xfm("T1w", SPACE), "a")
+    moved = path.rename(path.with_name(path.name.replace("ses-a", "ses-b")))
+    with pytest.raises(RunError, match=rf"{moved} is named after session b, but .* session a\."):
+        anatomy(tmp_path, "a").transform("T1w", SPACE)
+
+
+def test_the_sidecar_that_names_the_image_decides(tmp_path):
+    for acquisition in "ab":
+        add(tmp_path, f"acq-{acquisition}_{xfm('T1w', SPACE)}")
+        add(tmp_path, f"acq-{acquisition}_desc-preproc_T1w.nii.gz")
+    sidecar = tmp_path / "sub-01_task-rest_desc-preproc_bold.json"
+    source = "bids::sub-01/anat/sub-01_acq-b_desc-preproc_T1w.nii.gz"
+    sidecar.write_text(json.dumps({"Sources": ["bids:raw:sub-01/func/x_bold.nii.gz", source]}))
+    reference = Anatomy(tmp_path, "01", None, TemplateFlow(tmp_path / "none"), (sidecar,))
+    assert "_acq-b_" in reference.transform("T1w", SPACE).path.name
+    assert "_acq-b_" in reference.t1w.name
 
 
 def test_images_go_the_other_way_than_points(tmp_path):

@@ -176,6 +176,14 @@ def test_a_bids_data_set_of_atlases(tmp_path, below):
         _find("Mine", None, folder)
 
 
+def test_two_files_of_one_atlas_are_refused_with_both_names(tmp_path):
+    name = f"tpl-{SPACE}_atlas-Mine_res-2_dseg.nii"
+    paths = [_image(tmp_path / place / name) for place in ("first", "second")]
+    folders = atlas_datasets(f"atlas={path.parent}" for path in paths)
+    with pytest.raises(SettingsError, match=f"Mine: two files may be .*{paths[0]} and {paths[1]}"):
+        _find("Mine", None, *folders)
+
+
 def test_a_data_set_without_an_atlas_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="has no image of an atlas"):
         atlas_datasets([f"atlas={tmp_path}"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
+from study_folders import add_transforms
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.runs import find_runs
@@ -342,6 +343,36 @@ def test_a_run_without_its_own_coregistration_is_refused(root):
         name.format(""),
         name.format("_acq-mb"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "copy"),
+    [
+        ("sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz", ("nii.gz", "nii")),
+        ("sub-01_task-rest_run-1_desc-confounds_timeseries.tsv", ("run-1", "run-01")),
+    ],
+)
+def test_two_companions_that_fit_equally_are_refused_with_both_names(root, name, copy):
+    bold = add_run(root, entities="run-1" if "run-1" in name else "")
+    other = bold.parent / name.replace(*copy)
+    other.write_bytes((bold.parent / name).read_bytes())
+    with pytest.raises(RunError, match="two files may be the") as caught:
+        find_runs(root, "01")
+    assert str(bold.parent / name) in str(caught.value)
+    assert str(other) in str(caught.value)
+
+
+def test_two_coregistrations_of_a_run_are_refused(root):
+    add_run(root, space=None, res=None)
+    add_transforms(root)
+    func = root / "sub-01" / "func"
+    name = "sub-01_task-rest_from-boldref_to-T1w_mode-image_{}xfm.txt"
+    (func / name.format("desc-coreg_")).rename(func / name.format("desc-old_"))
+    (func / name.format("")).write_bytes(b"x")
+    with pytest.raises(
+        RunError, match=r"two files may be .*desc-old_xfm\.txt and .*image_xfm\.txt"
+    ):
+        find_runs(root, "01")
 
 
 # --- Joins of runs

@@ -191,6 +191,24 @@ def test_a_template_that_the_program_cannot_help_with(root, home):
     assert find(root, home).space == "MNIInfant"
 
 
+def test_two_transforms_of_one_anatomy_are_no_reason_for_a_detour(root, home):
+    """Other ways from T1w space are of the same unknown image; a series in a template is not."""
+    add_run(root, space=None, res=None)
+    add_transforms(root)
+    anat = root / "sub-01" / "anat"
+    (anat / ANAT.replace("sub-01_", "sub-01_acq-mpr_")).write_bytes(b"x")
+    (anat / ANAT.replace(SPACE, OTHER)).write_bytes(b"x")
+    with_template(home)
+    with pytest.raises(RunError, match=rf"two files may be .*_acq-mpr_from.* and .*/{ANAT}"):
+        find(root, home)
+    coreg = root / "sub-01" / "func" / COREG.replace(".txt", ".json")
+    coreg.write_text('{"Sources": ["bids::sub-01/anat/sub-01_acq-mpr_desc-preproc_T1w.nii.gz"]}')
+    assert "_acq-mpr_" in names(find(root, home))[0]
+    coreg.unlink()
+    add_run(root, space=OTHER, res=None)
+    assert find(root, home).space == OTHER
+
+
 def test_one_run_whose_transform_must_be_fetched_is_not_left_out(root, home):
     add_run(root, entities="run-1")
     add_run(root, entities="run-2", space=OTHER, res=None)

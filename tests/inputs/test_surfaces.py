@@ -11,6 +11,7 @@ from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, add_transfo
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.anatomy import find_surfaces
 from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.run import SeveralFilesError
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformPlannedError
 
 SPACE = "MNI152NLin6Asym"
@@ -87,6 +88,40 @@ def test_one_side_alone_is_none(tmp_path):
     files = _find(_dataset(tmp_path))
     assert not files.sides
     assert "sub-01 has no midthickness surfaces on the fsLR mesh" in files.reason
+
+
+SMALL = [
+    f"sub-01_{acquisition}hemi-{side}_{name}.surf.gii"
+    for acquisition in ("", "acq-a_")
+    for side in "LR"
+    for name in ("midthickness", "space-fsLR_desc-msmsulc_sphere")
+]
+DENSE = [
+    f"sub-01_{acquisition}hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii"
+    for acquisition in ("", "acq-a_")
+    for side in "LR"
+]
+
+
+@pytest.mark.parametrize("names", [DENSE, SMALL], ids=["fsLR", "native"])
+def test_two_surfaces_of_one_hemisphere_are_refused_with_both_names(tmp_path, names):
+    anat = tmp_path / "sub-01" / "anat"
+    _touch(anat, *names)
+    add_transform(anat, "01")
+    with pytest.raises(SeveralFilesError) as caught:
+        _find(_dataset(tmp_path))
+    assert all(
+        str(anat / name) in caught.value.found for name in (names[0], names[-len(names) // 2])
+    )
+
+
+def test_two_surfaces_of_one_hemisphere_of_hcp_are_refused(tmp_path):
+    mesh = tmp_path / "100307" / "MNINonLinear" / "fsaverage_LR32k"
+    ending = "midthickness_MSMAll.32k_fs_LR.surf.gii"
+    _touch(mesh, *(f"{person}.{side}.{ending}" for person in ("100307", "100408") for side in "LR"))
+    dataset = InputDataset(tmp_path, "test", {}, tmp_path, "hcp")
+    with pytest.raises(SeveralFilesError, match=r"100307\.L\.mid.* and .*100408\.L\.mid"):
+        _find(dataset, "100307")
 
 
 def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):

@@ -242,6 +242,7 @@ class Request(CallRequest):
             planned.entities.get("ses"),
             model=self.bundle.grid.space,
             templateflow=self.templateflow,
+            sidecars=planned.sidecars,
         )
 
     def targets(self, planned: AveragedRuns) -> tuple[Target, ...]:
@@ -253,7 +254,7 @@ class Request(CallRequest):
             The participant's transforms or T1w image are missing.
         """
         who = planned.participant, planned.entities.get("ses")
-        return tuple(self._target(name, *who) for name in self.spaces)
+        return tuple(self._target(name, *who, planned.sidecars) for name in self.spaces)
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
@@ -261,9 +262,22 @@ class Request(CallRequest):
         names = self.settings.outputs.output_spaces
         return choose_spaces(names, self.grid.space) if names else ()
 
-    def _target(self, name: str, participant: str, session: str | None = None) -> Target:
+    def _target(
+        self,
+        name: str,
+        participant: str,
+        session: str | None = None,
+        sidecars: Sequence[Path] = (),
+    ) -> Target:
         flow = self.templateflow
-        anatomy = partial(find_anatomy, self.dataset, participant, session, templateflow=flow)
+        anatomy = partial(
+            find_anatomy,
+            self.dataset,
+            participant,
+            session,
+            templateflow=flow,
+            sidecars=sidecars,
+        )
         return find_target(name, self.grid, flow, anatomy)
 
     def _check_spaces(self) -> None:
