@@ -1,7 +1,7 @@
 """Exit codes and one-line errors of every program of the package.
 
 Exit codes: 0 all requested work is done; 1 at least one participant failed, or
-results could not be written; 2 wrong arguments, dataset or model (nothing was
+results or pages could not be written; 2 wrong arguments, dataset or model (nothing was
 started); 70 internal error; 128 + n ended by signal n.
 """
 

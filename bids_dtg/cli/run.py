@@ -85,7 +85,7 @@ def run_workflow(settings: Settings) -> int:
     Returns
     -------
     int
-        Exit code: 0 when all work is done, 1 when at least one participant failed.
+        Exit code: 0 when all work is done, 1 when a participant failed or a page could not be made.
 
     Raises
     ------

@@ -69,7 +69,8 @@ class Level:
 
         Returns
         -------
-        The number of participants that failed; the others are complete.
+        The number of participants that failed, and of pages that could not be made; all else is
+        complete.
 
         Raises
         ------
@@ -127,15 +128,17 @@ class Level:
         _list_participants(request)
         written = counted(sum(one.done for one in outcomes), "set")
         failed = sum(bool(one.failures) for one in outcomes)
-        pages = f"; all pages: {request.output.root / INDEX}"
+        pages = f"; {reports.missing} (--reports-only tries again)" if reports.missing else ""
+        if reports.has_index and not settings.behaviour.no_reports:
+            pages += f"; all pages: {request.output.root / INDEX}"
         say(
             f"{people}: {written} of {request.presentation.made} written, "
             f"{sum(one.skipped for one in outcomes)} already complete, "
             f"{counted(failed, 'participant')} failed"
             + (f" ({log / 'failures.tsv'})" if failures else "")
-            + pages * (not settings.behaviour.no_reports)
+            + pages
         )
-        return failed
+        return failed + reports.failed + (not reports.has_index)
 
     def _pool(self, request: CallRequest, board: Board) -> Pool[Outcome]:
         work = self.work(request)

@@ -26,7 +26,7 @@ from bids_dtg.notices import counted, say, show
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
-from bids_dtg.report.participant import report_path, write_index
+from bids_dtg.report.participant import INDEX, report_path, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 
@@ -55,6 +55,7 @@ class Reports:
     ) -> None:
         self._output, self._wanted, self._note = output, wanted, note
         self.failed = 0  # reports that could not be made
+        self.has_index = True  # whether the index could be updated
         self._thread = ThreadPoolExecutor(1, "reports")
         self._asked: list[Future[None]] = []
         self._given_up = False
@@ -82,7 +83,15 @@ class Reports:
         try:
             write_index(self._output, wanted=self._wanted)
         except DtgError as err:
+            self.has_index = False
             self._note(f"warning: no index page: {err}")
+
+    @property
+    def missing(self) -> str:
+        """The pages that could not be made, in words; empty: none."""
+        pages = [counted(self.failed, "report")] if self.failed else []
+        pages += [] if self.has_index else ["the index page"]
+        return f"{' and '.join(pages)} could not be made" if pages else ""
 
     def request(
         self, participant: str, failures: Sequence[Failure] = (), *, changed: bool = True
@@ -158,7 +167,7 @@ def write_methods(request: CallRequest) -> None:
 
 
 def remake_reports(settings: Settings) -> int:
-    """Remake reports from what the output folder holds; return how many could not be made.
+    """Remake reports from what the output folder holds; return how many pages could not be made.
 
     Raises
     ------
@@ -173,8 +182,10 @@ def remake_reports(settings: Settings) -> int:
     with Reports(output, wanted=True, note=say) as reports:
         for label in wanted:
             reports.request(label, failures.get(label, ()))
-    say(f"{counted(len(wanted) - reports.failed, 'report')} made: {output.root / 'index.html'}")
-    return reports.failed
+    made = f"{counted(len(wanted) - reports.failed, 'report')} made"
+    pages = f": {output.root / INDEX}" if reports.has_index else ""
+    say(made + pages + (f"; {reports.missing}" if reports.missing else ""))
+    return reports.failed + (not reports.has_index)
 
 
 def participants_asked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 
 import psutil
 import pytest
@@ -146,6 +147,23 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
     assert "sub-01: warning: no report:" in error
     assert broken.name in error
     assert (job.out / "sub-02.html").is_file()
+
+
+def test_pages_that_cannot_be_made_are_counted_last(job, capsys, monkeypatch):
+    for label in ("01", "02"):
+        add_rest(job.bids, label)
+    (job.out / "index.html" / "of somebody else").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")  # of the process that makes pages
+        for words in ([], ["--reports-only"]):
+            assert job.run(*words) == 1
+            *_, line = capsys.readouterr().err.splitlines()
+            assert "2 reports and the index page could not be made" in line
+            assert str(job.out) not in line
+    assert len([*job.out.glob("sub-0?/func/*synthetic_statmap.nii.gz")]) == 2 * 3
+    shutil.rmtree(job.out / "index.html")
+    assert job.run() == 0  # the same command makes what is missing
+    assert (job.out / "sub-01.html").is_file()
 
 
 def test_a_stop_does_not_wait_for_reports(tmp_path):
