@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import starmap
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,29 @@ from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.imaging.nifti import NiftiHeader, open_values, read_exactly, read_header
+from bids_dtg.imaging.nifti import (
+    NiftiHeader,
+    open_values,
+    read_exactly,
+    read_header,
+    require_end,
+)
 from bids_dtg.imaging.sampling import Sampling
 
 # Seconds per unit of a header; a number without a unit may be in any of them.
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 # A sidecar and a header that differ by more than this fraction do not describe the same run.
 _LARGEST_DIFFERENCE = 0.05 * (1 + 1e-6)  # as header values are rounded
+_ROUNDING_SECONDS = 1e-3  # a larger difference is noted
+# Programs that wrote 1 s into headers, by the letters of their names: the first of these versions,
+# and the first that is right. fmriprep 3216, whose code NiBabies shares; xcp_d 967;
+# fmripost-aroma 119.
+_WROTE_ONE_SECOND: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "fmriprep": ((23, 2), (23, 2, 1)),
+    "nibabies": ((24, 0), (24, 0, 1)),
+    "xcpd": ((0,), (0, 6, 1)),
+    "fmripostaroma": ((0,), (0, 1, 12)),
+}
 
 # The reader runs ahead by nine blocks of this size (about 36 frames of int16 at 2 mm), so that it
 # continues while frames are summed. Memory is bounded for any size and type of frame.
@@ -65,6 +83,7 @@ def decide_repetition_time(
     time: tuple[float, str | None],
     sidecar: Path | None,
     stated: float | None,
+    makers: Sequence[tuple[str, str]] = (),
 ) -> tuple[float, tuple[str, ...]]:
     """Decide the repetition time of a run from its sidecar and the header of its file.
 
@@ -78,6 +97,8 @@ def decide_repetition_time(
         The sidecar that states the time, for messages; None if there is none.
     stated
         RepetitionTime of that sidecar, in seconds; None if there is none.
+    makers
+        Names and versions of the programs that made the dataset.
 
     Returns
     -------
@@ -90,7 +111,7 @@ def decide_repetition_time(
     ------
     RunError
         Neither states it, it is longer than 20 s, or the two differ by more than 5 % and not by a
-        mistake that releases of fMRIPrep, NiBabies, XCP-D and fMRIPost are known for.
+        mistake that these programs are known for.
 
     Examples
     --------
@@ -122,9 +143,12 @@ def decide_repetition_time(
         return stated, (f"The header states no repetition time ({words}): the sidecar's {used}.",)
     stored = min(known, key=lambda seconds: abs(seconds - stated))
     if abs(stored - stated) <= _LARGEST_DIFFERENCE * stated:
-        return stated, ()
-    # Known mistakes: a new header states 1 s, or milliseconds are labelled as seconds.
-    if stored == 1 or math.isclose(stored, 1e3 * stated, rel_tol=1e-3):
+        differs = abs(stored - stated) > _ROUNDING_SECONDS
+        note = f"The sidecar's RepetitionTime {used}; the header has {stored:g} s."
+        return stated, (note,) if differs else ()
+    # Milliseconds that fMRIPrep until 2022 labelled as seconds: no run has such a time.
+    mislabelled = stored > LONGEST_TR_SECONDS and math.isclose(stored, 1e3 * stated, rel_tol=1e-3)
+    if mislabelled or (stored == 1 and any(starmap(_wrote_one_second, makers))):
         return stated, (
             f"The sidecar's RepetitionTime {used}; the header has {words}: "
             "some releases of fMRIPrep, XCP-D and fMRIPost wrote wrong headers.",
@@ -135,6 +159,12 @@ def decide_repetition_time(
         expected="the same time between frames, within 5 %",
         remedy="find out which is right and correct the other",
     )
+
+
+def _wrote_one_second(name: str, version: str) -> bool:
+    letters = re.sub("[^a-z]", "", name.lower())
+    first, right = _WROTE_ONE_SECOND.get(letters, ((), ()))
+    return first <= tuple(map(int, re.findall(r"\d{1,9}", version)[:3])) < right
 
 
 def stream_blocks(
@@ -214,7 +244,7 @@ class _Blocks:
                         )
                     done += len(block)
                     if done == header.frames:
-                        file.read(1)  # reaches the gzip trailer, so that its checksum is verified
+                        require_end(file, header.path, header.shape)
                     self.far.send((number, len(block)))
             self.far.send(None)
         except Exception as err:

@@ -31,6 +31,13 @@ Intent = Literal["none", "z score", "correlation"]
 _nib: Any = nib  # nibabel and igzip have no type annotations
 _IGzipFile: Any = igzip.IGzipFile
 _START_BYTES = 1024
+# By the first number of a header: its magic, where that begins, the type and place of the offset of
+# the values, and their least offset.
+_KINDS = {
+    348: (b"n+1\0", 344, "f4", 108, 352),
+    540: (b"n+2\0\r\n\x1a\n", 4, "i8", 168, 544),
+}
+_LARGEST_OFFSET = 2**26  # CIFTI's XML takes a few million bytes
 # Size of pieces to read; igzip copies what it has read, and pieces of this size stay in the cache.
 _READ_BYTES = 2**18
 # Units of time, by bits of the header's code; other codes are not times.
@@ -105,7 +112,8 @@ def reading_image(
     Raises
     ------
     RunError
-        It is missing, a folder, a broken link, a git-annex or LFS pointer, unreadable or damaged.
+        It is missing, a folder, a broken link, a git-annex or LFS pointer, unreadable or damaged,
+        or is named as NIfTI and has no header of a single file.
     """
     with reading(path, RunError), open_foreign(path) as file:
         first = file.read(_START_BYTES)
@@ -117,18 +125,68 @@ def reading_image(
         )
     try:
         with reading(path, RunError, as_what=as_what):
+            if path.name.endswith((".nii", ".nii.gz")):
+                _require_kind(path)
             yield first
     except RunError as err:
         found = err.expected or expected, err.remedy or remedy
         raise err.as_kind(RunError, expected=found[0], remedy=found[1]) from err
 
 
+def _require_kind(path: Path) -> None:
+    """Raise ValueError for a wrong size, magic or offset, which nibabel repairs or believes."""
+    start = bytearray(_START_BYTES)
+    with _opened(path) as file:
+        held = read_exactly(file, memoryview(start))
+    if held < min(_KINDS):
+        return  # nibabel says so
+    sizes = {order: int(np.frombuffer(start, f"{order}i4", 1)[0]) for order in "<>"}
+    order = ">" if sizes[">"] in _KINDS else "<"
+    if sizes[order] not in _KINDS:
+        raise ValueError(f"sizeof_hdr is {sizes[order]}, not 348 or 540")
+    magic, magic_at, kind, offset_at, least = _KINDS[sizes[order]]
+    stored = bytes(start[magic_at : magic_at + len(magic)])
+    if stored != magic:
+        raise ValueError(f"its magic is {stored!r}, not {magic!r}")
+    offset = float(np.frombuffer(start, f"{order}{kind}", 1, offset_at)[0])
+    if not least <= offset <= _LARGEST_OFFSET:
+        raise ValueError(f"vox_offset is {offset:g}, not {least} or a little more")
+
+
 def open_values(header: NiftiHeader) -> BufferedIOBase:
     """Open a file to read its decompressed bytes, beginning at the first value."""
-    path = header.path
-    file = _IGzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+    file = _opened(header.path)
     read_exactly(file, memoryview(bytearray(header.offset)))
+    return file
+
+
+def _opened(path: Path) -> BufferedIOBase:
+    file = _IGzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
     return cast("BufferedIOBase", file)
+
+
+def require_end(file: BufferedIOBase, path: Path, shape: tuple[int, ...]) -> None:
+    """Read a file to its end, so that a checksum is verified; only zeros may follow its values.
+
+    Parameters
+    ----------
+    file
+        The file, after its last value.
+    path, shape
+        Its path and the sizes in its header, for the error.
+
+    Raises
+    ------
+    RunError
+        It goes on: its header has too few frames, or belongs to another file.
+    """
+    while more := file.read(_READ_BYTES):
+        if more.strip(b"\0"):
+            raise RunError(
+                f"{path} goes on after the {' x '.join(map(str, shape))} values of its header",
+                expected="the end of the file, or zeros",
+                remedy="fetch or make it again",
+            )
 
 
 def read_exactly(file: BufferedIOBase, target: memoryview) -> int:
@@ -302,7 +360,8 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float6
     stored = np.empty(math.prod(header.shape), header.dtype)
     with reading(header.path, RunError), open_values(header) as file:
         held = read_exactly(file, stored.view(np.uint8).data)
-        file.read(1)  # reaches the end of a compressed file, so that its checksum is verified
+        if held == stored.nbytes:
+            require_end(file, header.path, header.shape)
     if held < stored.nbytes:
         raise RunError(
             f"{header.path} holds {held} bytes of values",

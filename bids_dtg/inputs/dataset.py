@@ -116,6 +116,11 @@ def made_by(description: Mapping[str, Any]) -> InputType | None:
     return _package(next(iter(_generators(description)), ""))
 
 
+def makers_of(root: Path) -> tuple[tuple[str, str], ...]:
+    """Return names and versions of the programs that made a dataset, from its description."""
+    return tuple(_makers(read_json(root / _DESCRIPTION)))
+
+
 def own_name(dataset: InputDataset) -> str | None:
     """Return a name that tells a dataset from others; None if it has none.
 
@@ -306,11 +311,19 @@ def _read_description(root: Path) -> dict[str, Any]:
 
 def _generators(description: Mapping[str, Any]) -> list[str]:
     """Return the names of the programs that made a dataset; the one that wrote it comes first."""
+    return [name for name, _ in _makers(description)]
+
+
+def _makers(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     # XCP-D and others list fMRIPrep after their own name. fMRIPrep before 20.2 wrote
     # `PipelineDescription`.
     made = description.get("GeneratedBy") or description.get("PipelineDescription") or {}
     entries = made if isinstance(made, list) else [made]
-    return [str(entry.get("Name") or "") for entry in entries if isinstance(entry, dict)]
+    return [
+        (str(entry.get("Name") or ""), str(entry.get("Version") or ""))
+        for entry in entries
+        if isinstance(entry, dict)
+    ]
 
 
 def _is_derivative(description: Mapping[str, Any]) -> bool:

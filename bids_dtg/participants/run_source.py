@@ -25,6 +25,7 @@ from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header, stream_series
+from bids_dtg.inputs.dataset import makers_of
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
 from bids_dtg.notices import NO_MASK, counted, named
 from bids_dtg.settings import CleaningOptions
@@ -81,7 +82,7 @@ def plan_run(
     is_series = run.bold.name.endswith(PARCEL_SERIES)
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
-        run.bold, header.time, run.time_sidecar, run.tr_seconds
+        run.bold, header.time, run.time_sidecar, run.tr_seconds, makers_of(run.root)
     )
     cleaning = resolve(cleaning, "xcpd" if run.cleaned_before else "fmriprep")
     confounds = load_confounds(run, cleaning, n_frames=header.frames)

@@ -15,12 +15,14 @@ EXPANSIONS = ["", "_derivative1", "_power2", "_derivative1_power2"]
 SPACE = "MNI152NLin6Asym"
 
 
-def describe_dataset(root: Path, *, kind: str = "derivative", pipeline: str = "fMRIPrep") -> Path:
+def describe_dataset(
+    root: Path, *, kind: str = "derivative", pipeline: str = "fMRIPrep", version: str = "23.2.0"
+) -> Path:
     """Write dataset_description.json of a raw (`kind="raw"`) or derivative dataset."""
     root.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {"Name": "fake", "BIDSVersion": "1.8.0", "DatasetType": kind}
     if kind == "derivative":
-        content["GeneratedBy"] = [{"Name": pipeline, "Version": "23.2.0"}]
+        content["GeneratedBy"] = [{"Name": pipeline, "Version": version}]
     (root / "dataset_description.json").write_text(json.dumps(content))
     return root
 

@@ -25,6 +25,7 @@ from bids_dtg.imaging.bold import (
     stream_voxels,
 )
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.placement import Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -228,12 +229,32 @@ def test_files_that_are_no_images_are_told(tmp_path, content, told):
         (280, np.full(4, np.nan, "<f4"), "affine"),
         (40, np.array([3, 5, 6, 4], "<i2"), "sizes 5 x 6 x 4.*at least two frames"),
         (40, np.array([4, 5, 6, 4, 1], "<i2"), "sizes 5 x 6 x 4 x 1.*at least two frames"),
+        (0, np.array([340], "<i4"), "sizeof_hdr is 340, not 348 or 540"),
+        (344, np.array([b"ni1"]), "its magic is b'ni1"),
+        (108, np.array([0], "<f4"), "vox_offset is 0, not 352"),
+        (108, np.array([1e12], "<f4"), "vox_offset is 1e"),
+        (108, np.array([np.nan], "<f4"), "vox_offset is nan"),
     ],
 )
 def test_headers_of_no_run_are_told(tmp_path, at, value, told):
     path = changed(write(tmp_path / "bold.nii", stored_values()), at, value)
     with pytest.raises(RunError, match=rf"bold\.nii.*({told})"):
         read_bold_header(path)
+
+
+@pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
+def test_only_zeros_may_follow_the_last_frame(tmp_path, name):
+    raw = write(tmp_path / "whole.nii", stored_values()).read_bytes()
+    path = tmp_path / name
+    for after in (bytes(700), raw[352:], bytes(2**19) + b"x"):
+        path.write_bytes(gzip.compress(raw + after) if name.endswith("gz") else raw + after)
+        if after.strip(b"\0"):
+            told = rf"{name} goes on after the 5 x 6 x 4 x 23 values of its header"
+            for read in (frames_of, read_volume):
+                with pytest.raises(RunError, match=told):
+                    read(path)
+        else:
+            assert len(frames_of(path)) == SHAPE[3]
 
 
 def test_what_is_no_file_is_told(tmp_path):
@@ -255,8 +276,9 @@ PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6}
 times, units = st.floats(0.05, 20.0), st.sampled_from(list(PER_SECOND))
 
 
-def decide(header: tuple, stated: float | None):
-    return decide_repetition_time(BOLD, header, None if stated is None else SIDECAR, stated)
+def decide(header: tuple, stated: float | None, *makers: tuple[str, str]):
+    sidecar = None if stated is None else SIDECAR
+    return decide_repetition_time(BOLD, header, sidecar, stated, makers)
 
 
 def words(header: tuple) -> str:
@@ -295,13 +317,18 @@ def test_a_header_alone_is_converted_by_its_unit(tmp_path, tr, unit, seconds):
 @given(seconds=times, unit=units, share=st.floats(-0.049, 0.049))
 def test_sidecar_wins_within_5_percent(seconds, unit, share):
     header = seconds * (1 + share) * PER_SECOND[unit], unit
-    assert decide(header, seconds) == (seconds, ())
+    found, notes = decide(header, seconds)
+    assert found == seconds
+    apart = abs(share) * seconds
+    assume(abs(apart - 1e-3) > 1e-5)
+    told = [f"({seconds:g} s) was used; the header has" in note for note in notes]
+    assert told == ([True] if apart > 1e-3 else [])
 
 
 @given(seconds=times, unit=units, factor=st.floats(1e-3, 0.949) | st.floats(1.051, 1e4))
 def test_other_times_are_refused_with_both_values_and_files(seconds, unit, factor):
     header = max(seconds * factor, 1e-4) * PER_SECOND[unit], unit
-    assume(abs(factor - 1000) > 2 and round(seconds * factor, 6) != 1)
+    assume(abs(factor - 1000) > 2)
     with pytest.raises(RunError) as caught:
         decide(header, seconds)
     for part in (f"{SIDECAR} states a RepetitionTime of {seconds:g} s", str(BOLD), words(header)):
@@ -311,18 +338,40 @@ def test_other_times_are_refused_with_both_values_and_files(seconds, unit, facto
 # fmriprep 1725 (until March 2022), fmriprep 3216, xcp_d 967, fmripost-aroma 119; NiBabies shares
 # the code of the first two.
 @pytest.mark.parametrize(
-    ("header", "stated"),
+    ("header", "stated", "maker"),
     [
-        ((1000.0, "s"), 1.0),
-        ((float(np.float32(735.0)), "s"), 0.735),
-        ((1.0, "s"), 2.0),
-        ((1000.0, "ms"), 2.0),
+        ((1000.0, "s"), 1.0, ("", "")),
+        ((float(np.float32(735.0)), "s"), 0.735, ("", "")),
+        ((1.0, "s"), 2.0, ("fMRIPrep", "23.2.0")),
+        ((1.0, "s"), 2.0, ("fMRIPrep", "23.2.0a2")),
+        ((1000.0, "ms"), 2.0, ("XCP-D", "0.5.0")),
+        ((1.0, "s"), 2.0, ("xcp_d", "0+unknown")),
+        ((1.0, "s"), 2.0, ("NiBabies", "24.0.0rc1")),
+        ((1.0, "s"), 2.0, ("fMRIPost-AROMA", "0.1.11")),
     ],
 )
-def test_headers_that_programs_wrote_wrong_give_way_to_the_sidecar(header, stated):
-    found, (note,) = decide(header, stated)
+def test_headers_that_programs_wrote_wrong_give_way_to_the_sidecar(header, stated, maker):
+    found, (note,) = decide(header, stated, ("another", "1"), maker)
     assert found == stated
     assert f"({stated:g} s) was used; the header has {words(header)}: some releases" in note
+
+
+@pytest.mark.parametrize(
+    "maker",
+    [
+        ("fMRIPrep", "23.1.4"),
+        ("fMRIPrep", "23.2.1"),
+        ("XCP-D", "0.6.1"),
+        ("XCP-D", "26.0.1"),
+        ("fMRIPrep", ""),
+        ("fMRIPrep", "9" * 5000),
+        ("C-PAC", "1.8.7"),
+    ],
+)
+def test_a_header_of_one_second_by_other_programs_is_refused(maker):
+    """Two hundred frames in 3.3 minutes are not read as 6.7 minutes."""
+    with pytest.raises(RunError, match=r"states a RepetitionTime of 2 s, but .* states 1 s"):
+        decide((1.0, "s"), 2.0, maker)
 
 
 @given(seconds=times, unit=units)

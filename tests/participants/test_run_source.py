@@ -32,7 +32,7 @@ def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(tmp_path, spac
     options = {"denoise_strategy": "none", "high_pass": 0.01, "min_minutes": 0.0}
     designs = []
     for name, seconds in (("right", stated), ("wrong", header)):
-        root = describe_dataset(tmp_path / name, pipeline="XCP-D")
+        root = describe_dataset(tmp_path / name, pipeline="XCP-D", version="0.6.0")
         path = root / "sub-01" / "func" / f"sub-01_task-rest_{SERIES_OF[space]}"
         if space == SPACE:
             make_image(path, tiny_bold(200), tr=seconds)

@@ -89,6 +89,12 @@ def header(offset: int, stored: bytes) -> Edit:
     return edit
 
 
+def longer(path: Path) -> None:
+    """Have a file hold twice the frames that its header states."""
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content + content[352:]))
+
+
 def confounds(change: Callable[[dict[str, list[str]]], object]) -> Edit:
     def edit(path: Path) -> None:
         columns = confound_columns(FRAMES)
@@ -123,12 +129,17 @@ OF_A_PERSON = {
         "text": holding("<html>404 Not Found</html>" * 20),
         "three dimensions": image(tiny_bold()[..., 0]),
         "no affine": header(280, bytes(48)),
+        "a magic of pairs": header(344, b"ni1\0"),
+        "a size of no header": header(0, (340).to_bytes(4, "little")),
+        "values that begin at byte 0": header(108, bytes(4)),
+        "twice its frames": longer,
         "annex": holding("/annex/objects/MD5E-s123--abc.nii.gz\n"),
         "broken link": broken_link,
         "folder": folder,
     },
     MASK: {
         "truncated": truncated,
+        "twice its voxels": longer,
         "four dimensions": image(np.ones((*TINY_SHAPE, 2), np.uint8)),
         "broken link": broken_link,
     },

@@ -236,6 +236,12 @@ def _with_times(sidecar: object, header: float, unit: str | None = "sec"):
     return edit
 
 
+def _one_second(job: TinyJob) -> None:
+    """Have a program that writes right times write 1 s into the header."""
+    _with_times(TR, 1)(job)
+    describe_dataset(job.bids, version="24.1.1")
+
+
 def _infinite(job: TinyJob) -> None:
     """Have finite weights, by somebody who knows the hashes, make infinite maps."""
     tensors = safetensors.numpy.load((job.model / "weights.safetensors").read_bytes())
@@ -254,6 +260,7 @@ OF_A_PERSON = {
     "25 frames": (lambda job: add_rest(job.bids, frames=25), "25 frames are kept, too few"),
     "milliseconds": (_with_times(800, 800), "RepetitionTime is 800.*milliseconds"),
     "two times": (_with_times(TR, 1.1), r"10 s, but the header of \S+bold.nii.gz states 1.1 s"),
+    "one second": (_one_second, r"10 s, but the header of \S+bold.nii.gz states 1 s"),
     "no time": (_with_times(None, 0), "bold.nii.gz has no repetition time"),
     "an unknown entity": (_renamed("foo-1"), "sub-01"),
     "an entity twice": (_renamed("run-1_run-2"), "sub-01"),
@@ -284,6 +291,7 @@ def test_a_participant_who_cannot_be_used_fails(job, capsys, monkeypatch, fault)
     ("times", "note"),
     [
         (_with_times(TR, 10000, "msec"), None),
+        (_with_times(TR, 10.4), "(10 s) was used; the header has 10.4 s."),
         (_with_times(TR, 0), "states no repetition time"),
         (_with_times(TR, 1), "the header has 1 s: some releases of fMRIPrep"),
         (_with_times(TR, 10000), "the header has 10000 s: some releases of fMRIPrep"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
-from bids_dtg.imaging.nifti import reading_image
+from bids_dtg.imaging.nifti import reading_image, require_end
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
 
 _cifti: Any = nib.cifti2  # nibabel has no types
@@ -79,7 +80,10 @@ def read_series_header(path: Path) -> SeriesHeader:
         header = SeriesHeader(path, frames, (0.0, None), ParcelPlaces(series.names))
     else:
         with reading_image(path, as_what=" as a series of parcels or grayordinates (CIFTI)"):
-            time, axis, _ = read_cifti(path)
+            time, axis, values = read_cifti(path)
+            with path.open("rb") as file:
+                file.seek(values.offset + math.prod(values.shape) * values.dtype.itemsize)
+                require_end(file, path, values.shape)
             if not isinstance(time, _cifti.SeriesAxis):
                 raise ValueError(f"it has a {type(time).__name__}, not frames")
             frames, step = len(time), (float(time.step), "s" if time.unit == "SECOND" else "Hz")

@@ -100,6 +100,9 @@ def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
     path.write_bytes(content[:-8])
     with pytest.raises(RunError, match=r"a\.ptseries\.nii cannot be read"):
         list(stream_series(header, header.weights_of(parcels)[0]))
+    path.write_bytes(content + content[-48:])
+    with pytest.raises(RunError, match="goes on after the 9 x 12 values of its header"):
+        read_series_header(path)
     for length in (300, 2000):
         path.write_bytes(content[:length])
         with pytest.raises(RunError, match=r"a\.ptseries\.nii cannot be read"):
