@@ -331,7 +331,7 @@ class Cohort:
                     files += run.inputs
             for statmap in (*maps.target.values(), *maps.retest.values()):
                 files += statmap.files.values()
-        base = None if self.sets else self.bundle
+        base = None if self.learns else self.bundle
         results = self.results.of_data(files, self.request.dataset.root, base)
         return dataclasses.replace(self, results=results)
 
