@@ -51,6 +51,10 @@ OF_PARCELS = "hcp-glasser"  # the packaged model that reads parcels
 _COMPANIONS = frozenset({"mask", "timeseries", "regressors", "outliers"})
 # Entities that differ between files made in several ways from one measurement.
 _MADE = frozenset({"rec", "hash", "part"})
+_ONE_OF_TWO = (
+    "remove or rename one, or choose with --bids-filter-file, as in "
+    '{"bold": {"reconstruction": "A"}}'
+)
 
 
 def find_runs(
@@ -131,6 +135,12 @@ def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
     return found
 
 
+def _list_folders(dataset: InputDataset, participant: str) -> list[NamedFile]:
+    """List a participant's folders in a study, one a session, whether or not rest can be read."""
+    assert dataset.study is not None
+    return person_folders(dataset.study, dataset.root, participant)
+
+
 def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection: Selection) -> None:
     """Refuse labels of sessions and tasks that no run of a dataset has.
 
@@ -142,9 +152,12 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
     SettingsError
         A label is invalid, or no run has it; the message lists the labels of one participant.
     """
-    for entity, labels in (("ses", selection.sessions), ("task", selection.tasks)):
-        for label in labels:
-            _require_one(dataset, participants, partial(narrow, entity=entity, asked=[label]))
+    list_files = list_series if dataset.study is None else _list_folders
+    for label in selection.sessions:
+        keep = partial(narrow, entity="ses", asked=[label])
+        _require_one(dataset, participants, keep, list_files)
+    for label in selection.tasks:
+        _require_one(dataset, participants, partial(narrow, entity="task", asked=[label]))
 
 
 def refuse_absent_space(
@@ -178,13 +191,14 @@ def _require_one(
     dataset: InputDataset,
     participants: Sequence[str],
     keep: Callable[[list[NamedFile], str], list[NamedFile]],
+    list_files: Callable[[InputDataset, str], list[NamedFile]] = list_series,
 ) -> None:
-    """Raise the first participant's error if `keep` keeps no series of anybody."""
+    """Raise the first participant's error if `keep` keeps no file of anybody."""
     error: RunError | None = None
     for participant in dict.fromkeys((*participants, *participants_of(dataset))):
-        if series := list_series(dataset, participant):  # without any, another error is raised
+        if files := list_files(dataset, participant):  # without any, another error is raised
             try:
-                if keep(series, f"sub-{participant}"):
+                if keep(files, f"sub-{participant}"):
                     return
             except RunError as err:
                 error = error or err
@@ -210,15 +224,22 @@ def _study_runs(
     folders = person_folders(study, root, participant)
     if not folders:
         raise _no_participant(root, participant)
-    found: dict[Path, RestRun] = {}
+    if selection.sessions:
+        folders = narrow(folders, who, "ses", selection.sessions)
+    found, failed = dict[Path, RestRun](), list[tuple[NamedFile, RunError]]()
     for folder in folders:
         try:
             found |= {run.bold: run for run in study.runs(folder, dense=rule.model == PARCELS)}
-        except RunError:
-            if len(folders) == 1:
-                raise  # with several sessions, one without rest does not matter
+        except RunError as err:
+            failed.append((folder, err))
+    # A session without rest does not matter.
+    unreadable = [(folder, error) for folder, error in failed if any(folder.path.glob(study.rest))]
+    if failed and not found:
+        raise (unreadable or failed)[0][1]
+    for folder, error in unreadable:
+        warnings.warn(f"{folder.title} is left out: {error}", stacklevel=4)
     chosen = selection.of([run.named for run in found.values()], who)
-    _require_measured_once(chosen, who)
+    _require_measured_once(chosen, who, remedy="remove or move one of the two folders")
     return [found[file.path] for file in chosen]
 
 
@@ -320,7 +341,7 @@ def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[l
     return list(runs.values())
 
 
-def _require_measured_once(files: list[NamedFile], who: str) -> None:
+def _require_measured_once(files: list[NamedFile], who: str, remedy: str = _ONE_OF_TWO) -> None:
     """Refuse two runs that are one measurement, and two files of the same version of a run.
 
     Names mean the same if they differ only in `.nii` and `.nii.gz`, zeros before a number, or upper
@@ -337,8 +358,7 @@ def _require_measured_once(files: list[NamedFile], who: str) -> None:
             raise RunError(
                 f"{who} has two files of one measurement, {other.path} and {file.path}",
                 expected="one of them, as each would count as a run",
-                remedy="remove or rename one, or choose with --bids-filter-file, as in "
-                '{"bold": {"reconstruction": "A"}}',
+                remedy=remedy,
             )
 
 

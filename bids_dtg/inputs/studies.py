@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Study:
     folder: re.Pattern[str]  # name of a participant's folder, with groups person and session
     # Returns the runs of a folder, with the entities BIDS would have; `dense` for grayordinates.
     runs: Callable[..., list[RestRun]]
+    rest: str  # pattern of paths in a participant's folder that show that rest was measured
     has_dense: bool = False  # whether the study has grayordinates
 
     def labels(self, name: str) -> tuple[str, str | None] | None:
@@ -90,7 +92,7 @@ _DIRECTIONS = frozenset({"LR", "RL", "AP", "PA"})
 CLEANINGS = tuple(
     f"{filtered}clean{further}"
     for filtered in ("hp2000_", "hp0_", "")
-    for further in ("", "_rclean_tclean")
+    for further in ("", "_rclean_tclean", "_tclean", "_rclean")
 )
 _MASKS = ("brainmask_fs.2.nii.gz", "brainmask_fs.2.0.nii.gz", "brainmask_fs.1.60.nii.gz")
 
@@ -105,7 +107,12 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     """
     results = folder.path / "MNINonLinear" / "Results"
     paths = sorted(results.glob("rfMRI_*"))
-    found = [run for path in paths if (run := _hcp_run(folder, path, dense=dense))]
+    by_path = {path: _hcp_run(folder, path, dense=dense) for path in paths}
+    found = [run for run in by_path.values() if run]
+    for path in (path for path, run in by_path.items() if found and run is None):
+        if series := _uncleaned(path, dense=dense):
+            line = f"{folder.path.name}: {path.name} is left out: it has only {series}, not cleaned"
+            warnings.warn(line, stacklevel=4)
     if not found:
         patterns = "rfMRI_*/*clean.dtseries.nii", "rfMRI_*/rfMRI_*.nii.gz"
         there = next((path for pattern in patterns for path in results.glob(pattern)), None)
@@ -149,6 +156,16 @@ def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
         cleaned_before=True,
         cleaned_as=there[0],
     )
+
+
+def _uncleaned(run: Path, *, dense: bool) -> str:
+    """Return the name of a series of a run without a readable cleaned one; empty if it has none."""
+    # The last part is no cleaning that is known; _vn is a map of variances.
+    kind = r"_Atlas\w*\.dtseries\.nii" if dense else r"(_hp\d+)?(_clean\w*)?(?<!_vn)\.nii\.gz"
+    pattern = re.compile(re.escape(run.name) + kind)
+    names = sorted(path.name for path in run.glob(f"{run.name}*"))
+    is_run = _RUN.fullmatch(run.name) is not None
+    return next((name for name in names if is_run and pattern.fullmatch(name)), "")
 
 
 # UK Biobank: <eid>/fMRI/rfMRI.ica/filtered_func_data_clean.nii.gz, native or warped by FSL
@@ -211,6 +228,7 @@ HCP = Study(
     # 100307; HCD0001305_V1_MR (Lifespan studies, where a visit is a session); 100307_V1.
     folder=re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<session>[0-9A-Za-z]+?))?(?:_MR)?"),
     runs=_hcp_runs,
+    rest="MNINonLinear/Results/rfMRI_*",
     has_dense=True,
 )
 UKB = Study(
@@ -219,5 +237,6 @@ UKB = Study(
     # 1234567; 1234567_2 (instance); 1234567_20227_2_0 (field, instance, array: the bulk download).
     folder=re.compile(r"(?P<person>[0-9]+)(?:_(?:\d{4,}_)?(?P<session>\d)(?:_\d)?)?"),
     runs=_ukb_runs,
+    rest="fMRI/rfMRI*",
 )
 STUDIES: Mapping[InputType, Study] = {"hcp": HCP, "ukb": UKB}

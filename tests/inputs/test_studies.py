@@ -109,7 +109,7 @@ def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
     order = [
         f"{filtered}{cleaned}"
         for filtered in ("hp2000_", "hp0_", "")
-        for cleaned in ("clean", "clean_rclean_tclean")
+        for cleaned in ("clean", "clean_rclean_tclean", "clean_tclean", "clean_rclean")
     ]
     for kind in order[missing:]:
         add_hcp_run(tmp_path, bold=BOLD, cleaned=kind)
@@ -118,6 +118,48 @@ def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
     assert run.cleaned_as == order[missing]
     others = ", ".join(order[missing + 1 :])
     assert run.space_reason.endswith(f"{order[missing]} chosen over {others}" if others else "r")
+
+
+@pytest.mark.parametrize(
+    ("kind", "dense"),
+    [("", False), ("_hp2000", False), ("_hp2000_clean_new", False), ("_Atlas_hp2000", True)],
+)
+def test_hcp_runs_without_a_cleaned_series_are_named(tmp_path, kind, dense):
+    add_hcp_run(tmp_path, run="rfMRI_REST1_LR", bold=BOLD)
+    other = add_hcp_run(tmp_path, run="rfMRI_REST2_LR", bold=BOLD).parent
+    other.joinpath("rfMRI_REST2_LR_hp2000_clean.nii.gz").rename(
+        name := other / f"rfMRI_REST2_LR{kind}.{'dtseries.nii' if dense else 'nii.gz'}"
+    )
+    for more in ("SBRef", "hp2000_clean_vn"):
+        (other / f"rfMRI_REST2_LR_{more}.nii.gz").write_bytes(b"x")
+    if dense:
+        first = tmp_path / "100307/MNINonLinear/Results/rfMRI_REST1_LR"
+        (first / "rfMRI_REST1_LR_Atlas_hp2000_clean.dtseries.nii").write_bytes(b"x")
+    line = rf"100307: rfMRI_REST2_LR is left out: it has only {name.name}, not cleaned"
+    with pytest.warns(UserWarning, match=line) as said:
+        runs = runs_of(tmp_path, "100307", **({"model": "fsLR parcels"} if dense else {}))
+    assert (len(runs), len(said)) == (1, 1)
+    name.unlink()  # a folder of motion parameters and reference images is no run
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        runs_of(tmp_path, "100307", **({"model": "fsLR parcels"} if dense else {}))
+
+
+def test_an_hcp_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    add_hcp_run(tmp_path, "HCD1_V1_MR", bold=BOLD)
+    add_hcp_run(tmp_path, "HCD1_V2_MR", bold=BOLD, cleaned="hp0")
+    (tmp_path / "HCD1_V3_MR" / "MNINonLinear" / "Results").mkdir(parents=True)  # without rest
+    reason = r"V2_MR/MNINonLinear/Results has no cleaned resting run, only rfMRI_REST1_LR_hp0\.nii"
+    with pytest.warns(UserWarning, match=rf"^sub-HCD1_ses-V2 is left out: .*{reason}") as said:
+        assert len(runs_of(tmp_path, "HCD1")) == 1
+    assert len(said) == 1
+    for session, why in (("V2", reason), ("V3", "V3_MR/MNINonLinear/Results has no cleaned")):
+        asked = Selection(sessions=[session])
+        refuse_absent(find_dataset(tmp_path), ["HCD1"], asked)
+        with pytest.raises(RunError, match=why):
+            runs_of(tmp_path, "HCD1", asked)
+    with pytest.raises(SettingsError, match=r"has no session V4; it has ses-V1, ses-V2, ses-V3"):
+        refuse_absent(find_dataset(tmp_path), ["HCD1"], Selection(sessions=["V4"]))
 
 
 def test_hcp_2025_has_masks_by_other_names(tmp_path):
@@ -216,8 +258,23 @@ def test_ukb_native_with_the_warp_of_fsl(tmp_path):
 def test_ukb_two_folders_of_one_session(tmp_path):
     for folder in ("1234567_20227_2_0", "1234567_2"):
         add_ukb_run(tmp_path, folder, bold=BOLD)
-    with pytest.raises(RunError, match=r"has two files of one measurement"):
+    remedy = r"has two files of one measurement.*To do: remove or move one of the two folders\."
+    with pytest.raises(RunError, match=remedy):
         runs_of(tmp_path, "1234567")
+
+
+def test_a_ukb_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    add_ukb_run(tmp_path, "1234567_2", bold=BOLD)
+    native = add_ukb_run(tmp_path, "1234567_3", bold=BOLD, name="filtered_func_data_clean.nii.gz")
+    (tmp_path / "1234567_1" / "fMRI").mkdir(parents=True)  # without rest
+    reason = rf"{native} is in native space, but .*_warp\.nii\.gz does not exist"
+    with pytest.warns(UserWarning, match=rf"^sub-1234567_ses-3 is left out: {reason}") as said:
+        assert titles(runs_of(tmp_path, "1234567")) == ["sub-1234567_ses-2_task-rest"]
+    assert len(said) == 1
+    asked = Selection(sessions=["3"])
+    refuse_absent(find_dataset(tmp_path), ["1234567"], asked)
+    with pytest.raises(RunError, match=reason):
+        runs_of(tmp_path, "1234567", asked)
 
 
 # --- all studies
