@@ -15,6 +15,7 @@ from bids_dtg.files.names import parse_name, plain_index
 from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
 from bids_dtg.inputs.dataset import InputDataset, participants_of
 from bids_dtg.inputs.run import (
+    COMBINED,
     IMAGES,
     PARCELS,
     SPACE,
@@ -48,7 +49,9 @@ _REMEDIES: dict[InputType, str] = {
     "xcpd": "run XCP-D with --file-format nifti",
 }
 OF_PARCELS = "hcp-glasser"  # the packaged model that reads parcels
-_COMPANIONS = frozenset({"mask", "timeseries", "regressors", "outliers"})
+# Suffixes of confounds tables; the newer one takes precedence.
+_CONFOUNDS = ("timeseries", "regressors")
+_COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers"})
 # Entities that differ between files made in several ways from one measurement.
 _MADE = frozenset({"rec", "hash", "part"})
 _ONE_OF_TWO = (
@@ -268,6 +271,7 @@ def _derivative_runs(
         raise _no_series(folder, input_type)
     series = selection.filtered(selection.of(series, who), folder)
     usable = _usable(series, who, input_type, rule.endings)
+    _warn_of_lost_runs([*series, *_confounds_tables(files, who, selection)], usable)
     found = _by_run(usable, who, is_echo_chosen="echo" in selection.filters)
     if input_type == "xcpd":
         found = without_joins(found, lambda versions: versions[0])
@@ -315,6 +319,31 @@ def _usable(
         if any(file.space != PARCELS for file in series)
         else f"use --model {OF_PARCELS}, which reads such series",
     )
+
+
+def _confounds_tables(files: list[NamedFile], who: str, selection: Selection) -> list[NamedFile]:
+    """Return the confounds tables of the requested runs; none with filters, which choose series."""
+    tables = having(files, suffix=_CONFOUNDS, extension=".tsv", desc="confounds")
+    if tables and not selection.filters:
+        with suppress(RunError):  # the requested tasks and sessions have no table
+            return selection.of(tables, who)
+    return []
+
+
+def _warn_of_lost_runs(files: list[NamedFile], usable: list[NamedFile]) -> None:
+    """Warn of runs that have files, but no usable series, as after an interrupted fMRIPrep."""
+
+    def run(file: NamedFile) -> frozenset[tuple[str, str]]:
+        entities = (pair for pair in file.measured if pair[0] not in {*COMBINED, "hemi"})
+        return frozenset((key, plain_index(key, label)) for key, label in entities)
+
+    there = {run(file) for file in usable}
+    for file in {run(file): file for file in files if run(file) not in there}.values():
+        warnings.warn(
+            f"{file.title} is left out: it has {file.path.name}, but no series such as "
+            f"{usable[0].path.name}",
+            stacklevel=5,
+        )
 
 
 def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[list[NamedFile]]:
@@ -404,9 +433,7 @@ def _rest_run(
     cohort, res = bold.name.get("cohort"), bold.name.get("res")
     in_space = [file for file in own if file.space == bold.space]
     is_mask = {"suffix": "mask", "extension": IMAGES, "desc": "brain", "cohort": cohort, "res": res}
-    # The newer name (timeseries) takes precedence over the older one (regressors).
-    names = ("timeseries", "regressors")
-    is_table = {"suffix": names, "extension": ".tsv", "desc": "confounds", "space": None}
+    is_table = {"suffix": _CONFOUNDS, "extension": ".tsv", "desc": "confounds", "space": None}
     is_flags = {"suffix": "outliers", "extension": ".tsv", "desc": None, "space": None}
     is_cleaned = input_type == "xcpd"
     tr_seconds, sidecars = repetition_time(bold.path, root)

@@ -297,6 +297,29 @@ def test_a_run_in_another_space_only_is_told(root):
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "desc-confounds_timeseries.tsv",
+        "space-fsLR_den-91k_bold.dtseries.nii",
+        "space-MNI152NLin6Asym_res-2_desc-smoothed_bold.nii.gz",
+    ],
+)
+def test_a_run_without_its_series_is_told(root, recwarn, name):
+    """As an interrupted fMRIPrep leaves it."""
+    bold = add_run(root, entities="run-01")
+    for surface in ("run-01_hemi-L_space-fsaverage_bold.func.gii", "run-1_echo-1_bold.json"):
+        bold.with_name(f"sub-01_task-rest_{surface}").touch()
+    (bold.parent / f"sub-01_task-nback_{name}").touch()
+    assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-01"]
+    assert not recwarn.list
+    lost = bold.with_name(f"sub-01_task-rest_run-02_{name}")
+    lost.touch()
+    line = rf"rest_run-02 is left out: it has {lost.name}, but no series such as {bold.name}"
+    with pytest.warns(UserWarning, match=line):
+        assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-01"]
+
+
 def test_participant_that_is_not_there(root):
     with pytest.raises(RunError, match="sub-07 is not in"):
         find_runs(root, "07")
