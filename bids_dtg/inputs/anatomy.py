@@ -25,7 +25,9 @@ from bids_dtg.files.names import BidsName
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import (
+    BIDS_SPACE,
     IMAGES,
+    SPACE,
     T1W,
     NamedFile,
     SeveralFilesError,
@@ -216,7 +218,7 @@ class Anatomy:
         raise missing or self._no_transform(origin, to)
 
     def _own(self, origin: str, to: str) -> TransformFile | None:
-        wanted = {**_XFM, "from": origin, "to": to}
+        wanted = {**_XFM, "from": _spellings(origin), "to": _spellings(to)}
         what = f"the transform from {origin} to {to} of sub-{self.participant}"
         for folder in self.folders:
             if file := best(self.files_in(folder, "_xfm.*", **wanted), what, **wanted):
@@ -263,6 +265,11 @@ class Anatomy:
         stem = f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
         found = f"{self.folders[0]} has no {stem}_{ending}"
         return RunError(found, expected=expected, remedy=remedy)
+
+
+def _spellings(space: str) -> tuple[str, ...]:
+    """Return the ways in which file names spell a space."""
+    return (SPACE, BIDS_SPACE) if space == SPACE else (space,)
 
 
 def stated_t1w(sidecars: Iterable[Path]) -> list[BidsName]:

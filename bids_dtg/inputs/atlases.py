@@ -11,7 +11,7 @@ from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError, SettingsError, did_you_mean
 from bids_dtg.files.download import PinnedFile
-from bids_dtg.files.foreign import Table, matching, open_foreign, read_table
+from bids_dtg.files.foreign import Table, matching, open_foreign, plain_number, read_table
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile, require_one, stated_space
@@ -308,19 +308,32 @@ def _table(image: Path) -> Table | None:
     return None if path is None else read_table(path)
 
 
+def _whole(cell: str) -> int:
+    """Return a whole number, which pandas writes as 1.0 where a cell of the column is empty."""
+    number = plain_number(cell.strip())
+    if number is None or not number.is_integer():
+        raise ValueError(f"the index {cell!r} is no whole number")
+    return int(number)
+
+
 def _names(table: Table) -> dict[int, str]:
     """Return the name of each label; a label without a name gets its number as the name.
 
     Names that several labels share, such as those of both hemispheres, get the number appended.
+    XCP-D before version 26 and AtlasPack have them in the column `label`.
     """
+    column = next((column for column in ("name", "label") if column in table.header), "name")
     try:
-        rows = [(int(row["index"]), row["name"].strip() or row["index"]) for row in table.dicts()]
+        if missing := [known for known in ("index", column) if known not in table.header]:
+            raise ValueError(f"it has no column {missing[0]}, only {named([*table.header])}")
+        rows = [(_whole(row["index"]), row[column].strip()) for row in table.dicts()]
+        rows = [(index, name or str(index)) for index, name in rows]
         if len(dict(rows)) < len(rows):
             raise ValueError("two rows have the same index")
-    except (ValueError, KeyError) as err:
+    except ValueError as err:
         raise SettingsError(
             f"{_FLAG}: the table {table.path} cannot be read: {err}",
-            expected="tab-separated columns index and name, one row per label",
+            expected="tab-separated columns index, and name or label, one row per label",
         ) from err
-    named = [name for _, name in rows]
-    return {index: f"{name} {index}" if named.count(name) > 1 else name for index, name in rows}
+    names = [name for _, name in rows]
+    return {index: f"{name} {index}" if names.count(name) > 1 else name for index, name in rows}

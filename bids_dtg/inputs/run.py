@@ -15,6 +15,7 @@ from bids_dtg.files.sidecars import applies_to
 from bids_dtg.files.text import read_json
 
 SPACE = "MNI152NLin6Asym"  # space of the published models, and of HCP and UK Biobank
+BIDS_SPACE = "MNI152NLin6ASym"  # the same template, as the BIDS specification spells it
 # The run's own grid, for which fMRIPrep gives no space or one of these.
 NATIVE = "boldref"
 _OWN_GRID = frozenset({"boldref", "func", "run"})
@@ -83,7 +84,7 @@ class NamedFile:
         if is_parcel_series(self.name):
             return PARCELS
         space = self.name.get("space")
-        return NATIVE if space in _OWN_GRID else space or NATIVE
+        return NATIVE if space in _OWN_GRID else template_name(space or NATIVE)
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,17 @@ class RestRun:
     def title(self) -> str:
         """Name for messages, e.g. `sub-01_task-rest_run-1`."""
         return self.named.title
+
+
+def template_name(space: str) -> str:
+    """Return TemplateFlow's name of a template that BIDS spells otherwise; other names unchanged.
+
+    Examples
+    --------
+    >>> template_name("MNI152NLin6ASym"), template_name("T1w")
+    ('MNI152NLin6Asym', 'T1w')
+    """
+    return SPACE if space == BIDS_SPACE else space
 
 
 def named_files(paths: Iterable[Path]) -> list[NamedFile]:
@@ -303,7 +315,7 @@ def stated_space(sidecars: Iterable[Path]) -> str | None:
     for content in map(read_json, sidecars):
         for key in ("SpatialReference", "Space"):
             if match := _TEMPLATE.fullmatch(str(content.get(key, ""))):
-                return match[1] or match[2]
+                return template_name(match[1] or match[2])
     return None
 
 

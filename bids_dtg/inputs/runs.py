@@ -29,6 +29,7 @@ from bids_dtg.inputs.run import (
     having,
     named_files,
     natural_order,
+    template_name,
     without_joins,
 )
 from bids_dtg.inputs.selection import Selection, narrow
@@ -249,7 +250,8 @@ def _study_runs(
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
     """Return an error if a study's runs cannot be read in the requested space, else None."""
     wanted = rule.asked or rule.model
-    if rule.model == wanted.partition(":")[0] == SPACE or (study.has_dense and wanted == PARCELS):
+    template = template_name(wanted.partition(":")[0])
+    if rule.model == template == SPACE or (study.has_dense and wanted == PARCELS):
         return None
     return RunError(
         f"{study.title} is read in {SPACE}, not in {wanted}",

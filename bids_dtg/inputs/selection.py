@@ -141,6 +141,12 @@ def read_filter_file(path: Path) -> dict[str, Any]:
                 expected=f"one of {', '.join(sorted(_KNOWN))}",
                 remedy=did_you_mean(key, _KNOWN),
             )
+        if value == []:
+            raise SettingsError(
+                f"{option}: {key} is an empty list, which no file matches",
+                expected="a value, a list of values, null or '*'",
+                remedy=f"leave {key} out to allow all values",
+            )
         for one in value if isinstance(value, list) else [value]:
             if one is not None and type(one) not in (str, int):
                 raise SettingsError(f"{option}: {key} is {one}", expected="texts or numbers")
@@ -173,7 +179,9 @@ def _query(value: Any) -> Any:
 
     if isinstance(value, list):
         return [_query(item) for item in value]
-    words = {None: Query.NONE, "*": Query.ANY} | {str(query): query for query in Query}
+    words: dict[Any, Any] = {None: Query.NONE, "*": Query.ANY}
+    # Of the members, as ANY is another name of REQUIRED.
+    words |= {f"Query.{name}": query for name, query in Query.__members__.items()}
     return words.get(value, value)
 
 

@@ -21,6 +21,7 @@ from bids_dtg.inputs.run import (
     TransformFile,
     belongs_to,
     best,
+    template_name,
 )
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
 
@@ -127,7 +128,7 @@ def _is_in_space(file: NamedFile, asked: str) -> bool:
     wanted = dict(modifier.split("-", 1) for modifier in modifiers)
     if names_parcels(asked):
         space = PARCELS
-    return file.space == _ALIASES.get(space, space) and all(
+    return file.space == _ALIASES.get(space, template_name(space)) and all(
         (label := file.name.get(key)) is not None
         and (value == label if key in _NAMING else same_label("run", value, label))
         for key, value in wanted.items()

@@ -15,7 +15,15 @@ from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, 
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import expand_home
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
-from bids_dtg.inputs.run import IMAGES, PARCEL_MAPS, PARCEL_SERIES, PARCELS, SPACE, stated_space
+from bids_dtg.inputs.run import (
+    IMAGES,
+    PARCEL_MAPS,
+    PARCEL_SERIES,
+    PARCELS,
+    SPACE,
+    stated_space,
+    template_name,
+)
 from bids_dtg.inputs.studies import HCP, holds_study, person_folders
 from bids_dtg.notices import counted, named
 
@@ -385,7 +393,8 @@ def _by_names(root: Path) -> Iterator[StatMap]:
         statistic = next((known for known in STATISTICS if known == given.get("stat")), None)
         is_map = name.suffix == "statmap" and name.extension in (*IMAGES, *_OF_PARCELS)
         if is_map and statistic and {"sub", "contrast"} <= given.keys():
-            space = PARCELS if name.extension in _OF_PARCELS else given.get("space")
+            stated = template_name(given.get("space", ""))
+            space = PARCELS if name.extension in _OF_PARCELS else stated
             yield StatMap(
                 participant=given["sub"],
                 session=given.get("ses"),
@@ -493,12 +502,13 @@ def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
         values = {**table, **(match.groupdict() if match else {})}
         if match is None or (labels and values["contrast"] not in labels):
             continue
+        stated = template_name(values["space"]) if "space" in values else None
         yield StatMap(
             participant=re.sub("[^0-9A-Za-z]", "", values["sub"].removeprefix("sub-")),
             session=values.get("ses"),
             contrast=labels.get(values["contrast"], values["contrast"]),
             files={table["statistic"]: path},
             task=values.get("task"),
-            space=PARCELS if path.name.endswith(_OF_PARCELS) else values.get("space"),
+            space=PARCELS if path.name.endswith(_OF_PARCELS) else stated,
             run=values.get("run"),
         )

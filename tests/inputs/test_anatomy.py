@@ -68,6 +68,15 @@ def test_the_only_session_with_a_t1w_image_has_that_of_all(tmp_path):
         _ = anatomy(tmp_path).t1w
 
 
+def test_an_empty_folder_of_a_session_leaves_the_other_session_s_files(tmp_path):
+    (tmp_path / "sub-01" / "ses-b" / "anat").mkdir(parents=True)
+    (tmp_path / "sub-01" / "anat").mkdir()
+    (tmp_path / "sub-01" / "ses-b" / "anat" / "sub-01_ses-b_T1w.json").write_text("{}")
+    path = add(tmp_path, xfm("T1w", SPACE), "a")
+    for session in ("a", "b", None):
+        assert anatomy(tmp_path, session).transform("T1w", SPACE).path == path
+
+
 def test_a_missing_image_is_refused(tmp_path):
     add(tmp_path, "desc-preproc_T2w.nii.gz")
     with pytest.raises(RunError, match=r"T1w image of fMRIPrep.*To do: give fMRIPrep's deriv"):

@@ -132,7 +132,9 @@ def test_two_atlases_of_one_name(tmp_path):
     ("text", "message"),
     [
         ("index\tname\n1\ta\n1\tb\n", "two rows have the same index"),
-        ("number\tlabel\n1\tx\n", "cannot be read: 'index'"),
+        ("number\tlabel\n1\tx\n", "it has no column index, only number, label"),
+        ("index\tregion\n1\tx\n", "it has no column name, only index, region. .*name or label"),
+        ("index\tname\n1.5\tx\n", "the index '1.5' is no whole number"),
         ("index\tname\none\tx\n", "cannot be read"),
     ],
 )
@@ -149,6 +151,19 @@ def test_parcels_that_share_a_name_get_their_number(tmp_path):
         "index\tname\n1\tInsula\n2\tInsula\n3\t\n"
     )
     assert _find(path).names == {1: "Insula 1", 2: "Insula 2", 3: "3"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "index\tlabel\n1\tone\n2\ttwo\n",  # XCP-D before 26, AtlasPack
+        "index\tname\tlabel\n1.0\tone\tA\n2.0\ttwo\tB\n",
+    ],
+)
+def test_tables_of_other_programs_are_read(tmp_path, text):
+    path = _image(tmp_path / f"atlas-A_space-{SPACE}_dseg.nii.gz")
+    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text(text)
+    assert _find(path).names == {1: "one", 2: "two"}
 
 
 def test_missing_and_no_files_are_named(tmp_path):

@@ -122,6 +122,7 @@ def test_filters_mean_what_pybids_means(root):
     assert found(acq="mb") == ["_acq-mb"]
     assert found(acq=["mb", None], run=None) == ["", "_acq-mb"]
     assert found(acq="*") == ["_acq-mb", "_acq-sb"]
+    assert found(acq="Query.ANY") == found(acq="Query.REQUIRED") == ["_acq-mb", "_acq-sb"]
     assert found(acq="Query.NONE", dir="AP", run=2) == ["_dir-AP_run-2"]
     assert found(run="01") == ["_dir-AP_run-1"]
     assert found(suffix="bold", datatype="func", extension=".nii.gz", desc="preproc", run="*") == [
@@ -146,6 +147,7 @@ def test_filter_file(tmp_path):
         ('{"bold": 3}', "has no filters"),
         ('{"bold": {"acq": {"a": 1}}}', "acq is {'a': 1}"),
         ('{"bold": {"run": [true, 2]}}', "run is True"),
+        ('{"bold": {"run": []}}', "run is an empty list, which no file matches"),
         (f'{{"bold": {{"run": {"1" * 5000}}}}}', "cannot be read"),
         ('{"bold": {"spac": "T1w"}}', r"'bold\.spac' is not known\..*did you mean space\?"),
         ('{"bold": {"Session": "A"}}', r"'bold\.Session' is not known\..*did you mean session\?"),

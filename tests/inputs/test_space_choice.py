@@ -117,6 +117,20 @@ def test_a_space_that_is_asked_for(root, home, asked, space, res):
     assert "requested with --space" in run.space_reason
 
 
+@pytest.mark.parametrize("asked", [None, "MNI152NLin6ASym:res-2"])
+def test_the_model_s_template_as_the_bids_specification_spells_it(root, home, asked):
+    bold = add_run(root, space="MNI152NLin6ASym")
+    run = find(root, home, asked=asked)
+    assert (run.bold, run.space, run.transforms) == (bold, SPACE, ())
+    assert run.mask is not None
+    bold.unlink()
+    add_run(root, space=None, res=None)
+    add_transforms(root)
+    anat = root / "sub-01" / "anat"
+    (anat / ANAT).rename(anat / (other := ANAT.replace(SPACE, "MNI152NLin6ASym")))
+    assert names(find(root, home)) == [other, COREG]
+
+
 def test_a_space_that_is_asked_for_and_not_there(root, home):
     add_all(root)
     with pytest.raises(

@@ -21,14 +21,15 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.meshes import DENSITIES
 from bids_dtg.imaging.transforms import read_transforms
 from bids_dtg.inputs.anatomy import Anatomy
-from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.run import BIDS_SPACE, SPACE, TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import RESAMPLED
 
 # Limit for a T1w image's field of view; as many as in a head of 20 cm at half a millimetre.
 _MOST_VOXELS = 2**26
-_ALIASES = {"anat": "T1w"}  # fMRIPrep's name for the same space
+# Other names of the same spaces, from fMRIPrep and from the BIDS specification.
+_ALIASES = {"anat": "T1w", BIDS_SPACE: SPACE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,8 @@ def choose_spaces(asked: Sequence[str], model: str) -> tuple[str, ...]:
     --------
     >>> choose_spaces(["MNI152NLin2009cAsym:res-2", "anat"], "MNI152NLin6Asym")
     ('MNI152NLin2009cAsym', 'T1w')
+    >>> choose_spaces(["MNI152NLin6ASym"], "MNI152NLin2009cAsym")
+    ('MNI152NLin6Asym',)
     """
     return tuple(name for name in dict.fromkeys(map(_space, asked)) if name != model)
 
