@@ -1,10 +1,13 @@
-"""Progress display: bars on a terminal, plain lines elsewhere."""
+"""Progress: bars on a terminal, plain lines elsewhere, and steps for the process that waits."""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Protocol
 
 from bids_dtg.notices import duration, say, visible
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 # Interval between two lines on overall progress.
 _NOTE_SECONDS = 60.0
+_STEP_BYTES = 1024  # longest description of a step
 
 
 class Reporter(Protocol):
@@ -27,6 +31,81 @@ class Reporter(Protocol):
 
     def note(self, message: str) -> None:
         """Print one line without disturbing the bars."""
+
+
+class Steps:
+    """The steps of a unit of work, in memory shared with the process that waits for them.
+
+    A step is a stage that begins, or a file that is opened. Work without steps is stuck.
+
+    Parameters
+    ----------
+    context
+        Multiprocessing context that starts the process of the unit.
+    """
+
+    def __init__(self, context: BaseContext) -> None:
+        self._count = context.RawValue("Q", 0)
+        # The last step of the process that computes, and of the one that reads ahead for it.
+        self._texts = [context.RawArray("c", _STEP_BYTES) for _ in range(2)]
+        self._waits = context.RawValue("b", 0)  # whether the former waits for the latter
+
+    @property
+    def count(self) -> int:
+        """A number that changes with each step."""
+        return int(self._count.value)
+
+    def last(self, *, ahead: bool | None = None) -> str:
+        """Return the last step; `ahead`: of the process that reads ahead; None: of the busy one."""
+        text: bytes = self._texts[self._waits.value if ahead is None else ahead].value
+        return text.decode(errors="replace")
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for the process that reads ahead; what it sends is a step."""
+        self._waits.value = 1
+        try:
+            yield
+        finally:
+            self._waits.value = 0
+            self._count.value += 1
+
+    def add(self, what: str, *, ahead: bool) -> None:
+        """Count a step; `ahead`: of the process that reads ahead."""
+        self._texts[ahead].value = what.encode(errors="surrogateescape")[: _STEP_BYTES - 1]
+        self._count.value += 1
+
+
+_steps: Steps | None = None  # of the unit that this process works on; None: nobody waits for them
+_reads_ahead = False
+
+
+def count_steps(steps: Steps) -> None:
+    """Count the steps of this process, and of those that are forked from it, from now on."""
+    global _steps
+    _steps = steps
+
+
+def read_ahead() -> None:
+    """Count the steps of this process as those of the one that reads ahead."""
+    global _reads_ahead
+    _reads_ahead = True
+
+
+def step(what: str) -> None:
+    """Count a step of this process, such as "opening bold.nii.gz"."""
+    if _steps is not None:
+        _steps.add(what, ahead=_reads_ahead)
+
+
+def waiting_for_reader() -> AbstractContextManager[None]:
+    """Wait for the process that reads ahead; what it sends is a step."""
+    return nullcontext() if _steps is None else _steps.waiting()
+
+
+def last_read() -> str:
+    """Return the last step of the process that reads ahead for this one; empty if there is none."""
+    return "" if _steps is None else _steps.last(ahead=True)
 
 
 class Board:

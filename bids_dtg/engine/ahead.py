@@ -22,7 +22,7 @@ import numpy as np
 
 from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
 from bids_dtg.engine.work import Message, MessageReporter, Send, Take, do_unit
-from bids_dtg.progress import Reporter
+from bids_dtg.progress import Reporter, last_read, read_ahead, waiting_for_reader
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")
@@ -116,6 +116,7 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
     receiver, sender = context.Pipe(duplex=False)
 
     def read() -> None:
+        read_ahead()
         with suppress(BrokenPipeError):  # the receiving process has ended
             work(partial(send_value, sender))
 
@@ -123,14 +124,15 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
     try:
         while True:
             try:
-                event = receive_value(receiver)
+                with waiting_for_reader():
+                    event = receive_value(receiver)
             except (EOFError, OSError):  # it has ended; OSError if in the middle of an event
                 break
             yield event
         receiver.close()
         process.join()
         if process.exitcode != 0:
-            raise ReaderDiedError(describe_end(process.exitcode))
+            raise ReaderDiedError(describe_end(process.exitcode, last_read()))
     finally:
         receiver.close()
         end_children([process], at_once=True)

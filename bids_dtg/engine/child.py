@@ -144,15 +144,16 @@ def end_children(processes: Sequence[BaseProcess], *, at_once: bool = False) -> 
         process.join()
 
 
-def describe_end(exit_code: int | None) -> str:
+def describe_end(exit_code: int | None, last_step: str = "") -> str:
     """Describe how a process ended, from its exit code; -n is signal n.
 
     Examples
     --------
-    >>> describe_end(3), describe_end(-15)
-    ('it ended with exit code 3', 'it was ended by SIGTERM')
+    >>> describe_end(3), describe_end(-11, "opening a.mat")
+    ('it ended with exit code 3', 'it was ended by SIGSEGV after opening a.mat')
     """
+    after = f" after {last_step}" if last_step else ""
     if exit_code is None or exit_code >= 0:
-        return f"it ended with exit code {exit_code}"
+        return f"it ended with exit code {exit_code}{after}"
     name = signal.Signals(-exit_code).name
-    return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "") + after

@@ -2,6 +2,7 @@
 
 Each process takes its next label when it can begin to read for it. The pool records which labels
 a process has taken, so that a sudden death costs only the unit that the process was working on.
+A process that is stuck, i.e. without a step of `bids_dtg.progress` for long, is ended likewise.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from bids_dtg.engine.ahead import AheadWork, ReaderDiedError, do_ahead
 from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
 from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, do_units
 from bids_dtg.errors import RunError
+from bids_dtg.notices import duration
+from bids_dtg.progress import Steps, count_steps
 
 Result = TypeVar("Result")
 
 # After so many deaths in a row with nothing done, the data are not to blame, and the pool gives up.
 _MOST_DEATHS = 3
+# A process without a step for so long is stuck; how often that is checked.
+_STUCK_SECONDS, _LOOK_SECONDS = 600.0, 5.0
 
 
 @dataclass(eq=False)
@@ -35,13 +40,27 @@ class _Member:
     process: BaseProcess
     messages: Connection  # receives its messages
     requests: Connection  # receives its requests for labels, and sends the answers
+    steps: Steps  # of the unit that it is working on
     taken: list[str] = field(default_factory=list)  # labels not finished yet, in order
     begun: str | None = None  # the one that it is working on
+    # Its steps at the last look, the time of that look, and the seconds without a step before it.
+    seen: int = 0
+    looked_at: float = field(default_factory=time.monotonic)
+    quiet_seconds: float = 0.0
 
     @property
     def ends(self) -> tuple[Connection, Connection]:
         """The ends of its pipes in the main process."""
         return self.messages, self.requests
+
+    def is_stuck(self) -> bool:
+        """Look whether it has been without a step for too long."""
+        now, count = time.monotonic(), self.steps.count
+        # A longer time between two looks means that this process was suspended, like the others.
+        seconds = min(now - self.looked_at, 2 * _LOOK_SECONDS)
+        self.quiet_seconds = self.quiet_seconds + seconds if count == self.seen else 0.0
+        self.seen, self.looked_at = count, now
+        return self.quiet_seconds > _STUCK_SECONDS
 
 
 class Pool(Generic[Result]):
@@ -105,21 +124,23 @@ class Pool(Generic[Result]):
             self._before_start()
             messages, far_messages = self._context.Pipe(duplex=False)
             requests, far_requests = self._context.Pipe()
+            steps = Steps(self._context)
             process = start_child(
                 self._context,
-                partial(_serve, self._prepare, far_messages, far_requests),
+                partial(_serve, self._prepare, far_messages, far_requests, steps),
                 name=f"worker {lane + 1}",
                 far_ends=[far_messages, far_requests],
                 near_ends=[messages, requests, *(end for m in self._members for end in m.ends)],
             )
-            self._members.append(_Member(lane, process, messages, requests))
+            self._members.append(_Member(lane, process, messages, requests, steps))
 
     def _serve(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         """Wait for messages, requests or deaths, and handle them."""
         ends: list[Connection | int] = []
         for member in self._members:
             ends += [*member.ends, member.process.sentinel]
-        ready = set(connection.wait(ends, backlog.seconds_to_next or None))
+        wait = min(backlog.seconds_to_next or _LOOK_SECONDS, _LOOK_SECONDS)
+        ready = set(connection.wait(ends, wait))
         for member in list(self._members):
             # Messages are passed on in the order they were sent, before a request is answered.
             yield from self._listen(member, backlog)
@@ -127,6 +148,11 @@ class Pool(Generic[Result]):
                 yield from self._bury(member, backlog)
             elif member.requests in ready:
                 self._answer(member, backlog)
+            elif member.is_stuck():
+                error = _took_too_long(member.steps.last())
+                end_children([member.process])
+                yield from self._listen(member, backlog)
+                yield from self._bury(member, backlog, error)
 
     def _listen(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         with suppress(EOFError, OSError):
@@ -148,8 +174,13 @@ class Pool(Generic[Result]):
                 member.taken.append(label)
             member.requests.send(label)
 
-    def _bury(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
-        """Remove a process that has ended; report the unit that it was working on, if any."""
+    def _bury(
+        self, member: _Member, backlog: Backlog, error: RunError | None = None
+    ) -> Iterator[tuple[int, Message[Result]]]:
+        """Remove a process that has ended; report the unit that it was working on, if any.
+
+        The error is that of a process that was ended here.
+        """
         member.process.join()
         self._members.remove(member)
         for end in member.ends:
@@ -160,7 +191,8 @@ class Pool(Generic[Result]):
         code = member.process.exitcode
         if member.begun is not None:
             self._deaths = 0
-            yield member.lane, End(member.begun, died=describe_end(code))
+            died = "" if error else describe_end(code, member.steps.last())
+            yield member.lane, End(member.begun, error=error, died=died)
         elif code:
             self._deaths += 1
             if self._deaths == _MOST_DEATHS:
@@ -171,8 +203,19 @@ class Pool(Generic[Result]):
                 )
 
 
-def _serve(prepare: Prepare[Result], messages: Connection, requests: Connection) -> None:
+def _took_too_long(last_step: str) -> RunError:
+    last = f"the last one was {last_step}" if last_step else "it had none"
+    return RunError(
+        f"it took too long: no step for {duration(_STUCK_SECONDS)}; {last}",
+        remedy="check whether its files are damaged, and whether their disk answers",
+    )
+
+
+def _serve(
+    prepare: Prepare[Result], messages: Connection, requests: Connection, steps: Steps
+) -> None:
     """Run as a process of the pool."""
+    count_steps(steps)
 
     def take() -> str | None:
         try:

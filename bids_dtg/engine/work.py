@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Literal, TypeVar
 
-from bids_dtg.progress import Board, Lane, Reporter
+from bids_dtg.progress import Board, Lane, Reporter, step
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -58,6 +58,7 @@ class MessageReporter:
         self._send, self._stage, self._shown_at = send, "", 0.0
 
     def stage(self, name: str, share: float) -> None:
+        step(name)
         if name != self._stage or time.monotonic() - self._shown_at > _STAGE_SECONDS:
             self._send(Happened("stage", name, share))
             self._stage, self._shown_at = name, time.monotonic()
@@ -109,6 +110,7 @@ def do_unit(label: str, do: Callable[[], Result], send: Send[Message[Result]]) -
     BrokenPipeError
         The receiving process has ended.
     """
+    step("")
     send(Happened("began", label))
     end: End[Result]
     try:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from bids_dtg.errors import DownloadError, OutputError
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import without_secrets
-from bids_dtg.progress import Reporter
+from bids_dtg.progress import Reporter, step
 from bids_dtg.version import __version__
 
 MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
@@ -20,6 +20,7 @@ MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
 WORK_FOLDER = ".downloads"
 
 _TIMEOUTS = 8.0, 30.0  # seconds: to connect, and between two pieces of data
+_WAIT_SECONDS = 5.0  # between two looks whether another process has ended
 _RETRIES = 2
 _LONGEST = 200  # characters of another program's message
 
@@ -99,7 +100,8 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
         try:
             if owner := locks.take("download"):
                 reporter.note(f"waiting for {owner}, which is downloading into {folder}")
-                locks.take("download", wait=-1)  # for as long as it takes
+                while locks.take("download", wait=_WAIT_SECONDS):  # for as long as it takes
+                    step(f"waiting for {owner}")
         except OutputError as err:
             raise err.as_kind(OutputError, remedy=remedy) from err
         for left in work.iterdir():

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.progress import step
 
 # Folders that network drives and operating systems create among users' files. They hold copies,
 # thumbnails or deleted files, often under the same names: Synology's @eaDir and #recycle, NetApp's
@@ -245,6 +246,7 @@ def open_foreign(path: Path) -> io.BufferedReader:
     """
     with reading(path):
         if path.is_file():
+            step(f"opening {path}")
             return path.open("rb")
         if path.exists():  # not opened, as opening a pipe may wait forever
             kind = "a folder" if path.is_dir() else "not a regular file"

@@ -226,7 +226,9 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
     if end.result is not None:
         return end.result
     label = end.label
-    if end.error is not None:
+    if isinstance(end.error, DtgError):
+        message = f"sub-{label}: {end.error}"
+    elif end.error is not None:
         said = " ".join(str(end.error).split())
         message = f"the task of sub-{label} failed: {type(end.error).__name__}: {said}"
     else:

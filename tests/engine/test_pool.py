@@ -17,6 +17,7 @@ from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, Happened
 from bids_dtg.errors import RunError
+from bids_dtg.progress import step
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 
@@ -192,6 +193,42 @@ def test_a_unit_that_leaves_events_unread_does_not_disturb_the_next():
     found = ends(run(Pool(lambda: Hasty({}), 1, forked=True), LABELS))
     assert found.pop("01").error is not None
     assert found == {label: whole(label) for label in LABELS if label != "01"}
+
+
+# --- processes that are stuck
+
+
+@pytest.fixture
+def soon(monkeypatch) -> None:
+    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 0.5)
+    monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.05)
+
+
+def wait_after_a_step() -> None:
+    step("opening a.h5")
+    time.sleep(60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", ["read", "finish"])
+def test_stuck_work_costs_its_unit_however_often(soon, half):
+    stuck = LABELS[1:6]  # more than the deaths that end a pool
+    found = ends(run_halves({f"{half} {label}": wait_after_a_step for label in stuck}))
+    for label in stuck:
+        error = str(found.pop(label).error)
+        assert error.startswith("it took too long: no step for 0 s; the last one was opening a.h5.")
+    assert found == {label: whole(label) for label in LABELS if label not in stuck}
+
+
+@pytest.mark.slow
+def test_slow_work_with_steps_is_not_stuck(soon):
+    def go_on() -> None:
+        for _ in range(15):
+            time.sleep(0.1)
+            step("sampling")
+
+    where = {"read 01": go_on, "finish 02": go_on}
+    assert ends(run_halves(where)) == {label: whole(label) for label in LABELS}
 
 
 # --- processes that die at once

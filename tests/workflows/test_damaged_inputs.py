@@ -109,6 +109,13 @@ def arrays(**other: object) -> Edit:
     return lambda path: array_people.write(path, **{**array_people.arrays(), **other})
 
 
+def endless(path: Path) -> None:
+    """Damage the texts of an HDF5 file, so that its library looks for their end for ever."""
+    content = bytearray(path.read_bytes())
+    content[content.index(b"GCOL") + 25] = 1
+    path.write_bytes(content)
+
+
 def composite(name: str, values: object) -> Edit:
     """Return a damage to the displacements of a transform."""
 
@@ -220,6 +227,22 @@ def test_a_damaged_file_costs_its_participant_alone(tmp_path, capsys, of_the_oth
     assert "sub-01: failed: " in line
     # Of a mask without voxels, the series is named that has none within it.
     assert name.name.removesuffix(".nii.gz") in line or (name == MASK and BOLD.name in line)
+    assert outputs(job.out, "01") == {}
+    assert outputs(job.out, "02") == of_the_other
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_never_ends_costs_its_participant_alone(
+    tmp_path, capsys, monkeypatch, of_the_other, processes
+):
+    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 3.0)
+    monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.2)
+    job = people(tmp_path, COMPOSITE)
+    endless(job.bids / COMPOSITE)
+    assert job.run("--nprocs", processes) == 1
+    line = the_line(capsys)
+    assert "sub-01: it took too long: no step for 3 s; the last one was opening " in line
+    assert COMPOSITE.name in line
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
 
