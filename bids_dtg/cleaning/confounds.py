@@ -7,7 +7,7 @@ used, as importing it takes longer than all the work done here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,9 @@ _MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {
     "motion": (MOTION, "no motion columns: {0} removed none."),
 }
 _CUSTOM = "--custom-confounds"
+# Number of kept frames at the start of a run in which a column may lack values, as first and second
+# derivatives do.
+_WITHOUT_VALUES = 2
 _SUFFIXES = ("timeseries", "regressors")  # of fMRIPrep's tables since 20.2, and before that
 
 
@@ -105,7 +108,8 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     Raises
     ------
     RunError
-        The table or a file next to it is missing, unreadable, of another length, or lacks columns.
+        The table or a file next to it is missing, unreadable, of another length, or lacks columns
+        or values.
     """
     row = find_strategy(options.denoise_strategy)
     n_dummy = None if options.dummy_scans == "auto" else int(options.dummy_scans)
@@ -118,7 +122,6 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     if row.reads_table:
         names = _names(cells, run, row, options, facts, notes)
     columns = {name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)}
-    _require_numbers(columns, (*names, *((FD, STD_DVARS) if row.censors else ())), where)
     values = np.array([columns[name] for name in names], np.float64).reshape(len(names), n_frames).T
     # The first value of a derivative is n/a; it gets the second value.
     values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
@@ -129,11 +132,6 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         at_start = int(np.argmin(np.append(non_steady | dummy, False)))
         mixing, noise = read_components(row.name, run, n_frames, at_start)
         facts |= {"components": len(noise), "noise_components": int(noise.sum())}
-    if options.custom_confounds is not None:
-        path = find_custom_table(options.custom_confounds, run)
-        own, own_names = read_custom_table(path, run, n_frames)
-        values, names = np.hstack([values, own]), (*names, *own_names)
-        facts["custom_confounds"] = path.name
     fd, dvars, thresholds = columns[FD], columns[STD_DVARS], row.thresholds(options)
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
     over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
@@ -150,10 +148,20 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         "interpolated": interpolated,
         "isolated": scrubbed & ~over_fd & ~over_dvars,
     }
+    keep = ~np.any([*dropped.values()], axis=0)
+    used = (*names, *((FD, STD_DVARS) if row.censors else ()))
+    _require_values({name: columns[name] for name in used}, keep, where)
+    if options.custom_confounds is not None:
+        path = find_custom_table(options.custom_confounds, run)
+        further, further_names = read_custom_table(path, run, n_frames)
+        where = f"sub-{run.participant}: {path}"
+        _require_values(dict(zip(further_names, further.T, strict=True)), keep, where)
+        values, names = np.hstack([values, further]), (*names, *further_names)
+        facts["custom_confounds"] = path.name
     return Confounds(
         values=values,
         names=names,
-        keep=~np.any([*dropped.values()], axis=0),
+        keep=keep,
         fd_mm=fd,
         std_dvars=dvars,
         dropped={why: int(frames.sum()) for why, frames in dropped.items()},
@@ -232,16 +240,28 @@ def _names(
     return tuple(sorted({*own, *components, *cosines}))
 
 
-def _require_numbers(
-    columns: Mapping[str, Column | None], names: Iterable[str], where: str
+def _require_values(
+    columns: Mapping[str, Column | None], keep: NDArray[np.bool_], where: str
 ) -> None:
-    for name in names:
-        if (column := columns[name]) is not None and np.isnan(column).all():
-            raise RunError(
-                f"{where} has no number in rows 1 to {len(column)} of column {name}",
-                expected="numbers, and n/a in single rows",
-                remedy="rerun fMRIPrep, or choose a --denoise-strategy without it",
-            )
+    """Refuse columns that lack values in frames that are kept, except the first of these."""
+    needed = keep & (np.cumsum(keep) > _WITHOUT_VALUES)
+    missing = {
+        name: np.flatnonzero(needed & np.isnan(column))
+        for name, column in columns.items()
+        if column is not None
+    }
+    missing = {name: frames for name, frames in missing.items() if len(frames)}
+    if missing:
+        name, frames = next(iter(missing.items()))
+        others = len(missing) - 1
+        further = f" (and {counted(others, 'further column')} likewise)" if others else ""
+        raise RunError(
+            f"{where} has no number in {counted(len(frames), 'frame')} of column {name}, from row "
+            f"{frames[0] + 1} on{further}",
+            expected="numbers, except in the first frames and in those that are left out",
+            remedy="rerun the program that made the table, or choose a --denoise-strategy without "
+            "the column",
+        )
 
 
 def _above(
@@ -339,5 +359,4 @@ def read_custom_table(
     expected = "tab-separated text with a header"
     cells = read_cells(path, run, expected=expected, frames=n_frames)
     columns = {name: read_column(cells, name, where) for name in cells}
-    _require_numbers(columns, columns, where)
     return np.array([*columns.values()], np.float64).T, tuple(columns)

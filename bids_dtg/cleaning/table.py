@@ -172,9 +172,10 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
     where = f"sub-{run.participant}: {run.outliers}"
     expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
     column = read_column(read_cells(run.outliers, run, expected=expected), FD, where)
-    if column is None:
-        raise RunError(f"{where} has no column {FD}", expected=expected)
-    flags = np.nan_to_num(column) != 0
+    if column is None or np.isnan(column).any():
+        lacks = f"no column {FD}" if column is None else f"rows without a value in column {FD}"
+        raise RunError(f"{where} has {lacks}", expected=expected)
+    flags = column != 0
     left = int(np.count_nonzero(~flags))
     if n_frames not in (len(flags), left):
         raise RunError(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,11 @@ def series(**values) -> list[str]:
     for frame, value in values.items():
         column[int(frame.removeprefix("at"))] = str(value)
     return column
+
+
+def lacking(frames: Iterable[int]) -> list[str]:
+    """A column without values at some frames."""
+    return series(**{f"at{frame}": "n/a" for frame in frames})
 
 
 def test_scrubbing_drops_by_reason_and_the_stretches_between(run):
@@ -150,14 +156,52 @@ def test_a_cell_that_is_no_finite_number_is_named_by_file_column_and_row(run, va
         load(run, strategy="simple", n_frames=N_FRAMES)
 
 
-def test_a_column_without_a_number_is_refused_where_it_is_wanted(run):
-    with_table(run, framewise_displacement=["n/a"] * N_FRAMES)
-    assert load(run, strategy="simple", n_frames=N_FRAMES).mean_fd_mm is None
-    with pytest.raises(RunError, match=r"no number in rows 1 to 40 of column framewise_disp"):
-        load(run, strategy="scrubbing", n_frames=N_FRAMES)
-    with_table(run, white_matter=["n/a"] * N_FRAMES)
-    with pytest.raises(RunError, match=r"no number in rows 1 to 40 of column white_matter\. "):
+@pytest.mark.parametrize(
+    ("strategy", "changes", "fact"),
+    [
+        ("simple", {"white_matter": range(N_FRAMES)}, "in 38 frames of column white_matter, from"),
+        ("simple", {"trans_x": range(10, 40)}, "in 30 frames of column trans_x, from row 11 on"),
+        ("simple", {"csf": [25]}, r"timeseries\.tsv has no number in 1 frame of column csf, from"),
+        ("simple", {"csf": [2]}, "in 1 frame of column csf, from row 3 on"),
+        ("simple", {"csf": [9], "rot_x": [9], "rot_y": [9]}, "2 further columns likewise"),
+        ("scrubbing", {"framewise_displacement": [20]}, "in 1 frame of column framewise_disp"),
+        ("scrubbing", {"std_dvars": range(N_FRAMES)}, "in 38 frames of column std_dvars"),
+        ("simple", {"framewise_displacement": range(N_FRAMES)}, None),  # a metric only
+        ("simple", {"csf": [0, 1]}, None),  # derivatives
+        ("none", {"csf": range(N_FRAMES)}, None),
+    ],
+)
+def test_a_column_that_is_used_has_numbers_in_the_frames_that_are_kept(
+    run, strategy, changes, fact
+):
+    columns = {name: lacking(frames) for name, frames in changes.items()}
+    with_table(run, **columns)
+    if fact is None:
+        assert load(run, strategy=strategy, n_frames=N_FRAMES).keep.all()
+        return
+    with pytest.raises(RunError, match=f"sub-01: .*{fact}") as told:
+        load(run, strategy=strategy, n_frames=N_FRAMES)
+    assert "\n" not in str(told.value)
+
+
+def test_values_may_be_missing_in_frames_that_are_left_out(run):
+    """Three frames are not in steady state, one has too much motion, and two derivatives follow."""
+    columns = confound_columns(N_FRAMES, n_non_steady=3)
+    columns |= {"csf": lacking([*range(5), 20]), "framewise_displacement": series(at20=0.9)}
+    write_confounds(run.confounds, columns)
+    found = load(run, strategy="scrubbing", n_frames=N_FRAMES)
+    assert list(np.flatnonzero(~found.keep)) == [0, 1, 2, 20]
+    with pytest.raises(RunError, match=r"in 1 frame of column csf, from row 21 on"):
         load(run, strategy="simple", n_frames=N_FRAMES)
+
+
+def test_custom_columns_need_numbers_likewise(run, tmp_path):
+    with_table(run)
+    text = "a\tb\n" + "1\t2\n" * 30 + "1\tn/a\n" * (N_FRAMES - 30)
+    path = put(tmp_path / "own" / run.confounds.name, text)
+    told = rf"{path} has no number in 10 frames of column b, from row 31 on\. "
+    with pytest.raises(RunError, match=told):
+        load(run, strategy="none", n_frames=N_FRAMES, custom_confounds=path.parent)
 
 
 def test_of_a_column_named_twice_the_first_is_used(run):
@@ -225,6 +269,7 @@ def test_a_run_and_a_join_each_take_their_own_outliers(tmp_path, entities):
         ([0] * 4, "has 4 rows"),
         ([1] * 13, "has 13 rows, 0 of them"),
         (["x", *[0] * 11], "has 'x' in row 1 of column framewise_displacement"),
+        (["n/a", *[0] * 11], "has rows without a value in column framewise_displacement"),
     ],
 )
 def test_outliers_of_another_series_are_one_line(cleaned, flags, fault):
@@ -284,7 +329,6 @@ def test_all_columns_are_read_with_gaps(runs, tmp_path):
         ("-0.5\t-0.5\n3\t4\n5\t6\n", "has no header"),
         ("a\tb\n1\t2\n3\t4\n5\t6\n", "has 3 rows. Expected: 2, the frames of sub-01_ses-A"),
         ("a\tb\n1\toops\n3\t4\n", "has 'oops' in row 1 of column b"),
-        ("a\tb\n1\tn/a\n3\tn/a\n", "has no number in rows 1 to 2 of column b"),
         ("a\tb\n1\t2\t3\t4\n", "cannot be read as a table|has 1 rows"),
         ("", "is empty"),
     ],

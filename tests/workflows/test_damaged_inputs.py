@@ -155,6 +155,7 @@ OF_A_PERSON = {
         "too few rows": confounds(lambda columns: [column.pop() for column in columns.values()]),
         "no motion": confounds(lambda columns: columns.pop("trans_x")),
         "broken link": broken_link,
+        "no values": confounds(lambda columns: columns["csf"].__setitem__(slice(30), ["n/a"] * 30)),
         "a word": confounds(lambda columns: columns["trans_x"].__setitem__(7, "oops")),
     },
     SIDECAR: {
