@@ -233,7 +233,7 @@ def participants(
 
     root = make_people(folder, max(people, Size.people), frames)
     labels = [f"{number:02d}" for number in range(1, people + 1)]
-    words = ["--device", device, "--nprocs", str(processes), "--no-reports"]
+    words = ["--device", device, "--nprocs", str(processes * threads), "--no-reports"]
     words += ["--omp-nthreads", str(threads), "--participant-label", *labels]
     shutil.rmtree(folder / "out", ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(folder / "out")]

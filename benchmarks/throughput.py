@@ -26,9 +26,8 @@ from participant import FUNC, Finished, kept_dataset, run
 
 # Name -> options; the names are processes x threads, without reports.
 CALLS = {
-    "1 x 2": ["--nprocs", "1", "--omp-nthreads", "2", "--no-reports"],
+    "1 x 2": ["--nprocs", "2", "--omp-nthreads", "2", "--no-reports"],
     "2 x 1": ["--nprocs", "2", "--omp-nthreads", "1", "--no-reports"],
-    "2 x 2": ["--nprocs", "2", "--omp-nthreads", "2", "--no-reports"],
     "1 x 1": ["--nprocs", "1", "--omp-nthreads", "1", "--no-reports"],
     "default with reports": [],
 }

@@ -71,7 +71,7 @@ _SHORT = 10  # characters of the longest default that the overview shows
 _UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 # BIDS-App runners pass these. They have no effect here, as the program validates no input, tracks
 # nothing, keeps no intermediate files and predicts maps deterministically.
-_IGNORED = ("--skip-bids-validation", "--notrack")
+_IGNORED = ("--skip-bids-validation", "--skip-bids-validator", "--notrack")
 _IGNORED_WITH_VALUE = ("-w", "--work-dir", "--random-seed")
 
 
@@ -92,6 +92,7 @@ def _minutes(text: str) -> str:
 
 # Other programs' spellings: flags, the option that they mean, and how its value is converted.
 ALIASES: tuple[tuple[tuple[str, ...], str, Callable[[str], str]], ...] = (
+    (("--nthreads", "--n-cpus"), "nprocs", str),
     (("--mem", "--mem-mb"), "mem_gb", _gigabytes),
     (("--fd-thresh", "-f"), "fd_threshold", str),
     (("--smoothing",), "smoothing_fwhm", str),

@@ -19,7 +19,7 @@ from bids_dtg.cli.parser import (
     values_of,
     with_hyphens,
 )
-from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
+from bids_dtg.engine.machine import allowed_cores, given_threads, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program, say
@@ -116,7 +116,7 @@ def run_workflow(settings: Settings) -> int:
     refuse_model_folder(settings.inputs.output_dir)
     if run is workflow.participants:  # analyses may not need BIDS_DIR
         name_folder(settings.inputs.bids_dir)  # before imports that take a second
-    limit_threads(settings.resources.omp_nthreads or available_cores())
+    limit_threads(given_threads(settings.resources) or allowed_cores(settings.resources))
     check_temporary_folder()
     # A model trained in OUTPUT_DIR is used by its name, like an installed one.
     own = model_of_output(settings.inputs.model, settings.inputs.output_dir)

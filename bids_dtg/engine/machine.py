@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.settings import ResourceOptions
 
 if TYPE_CHECKING:
@@ -242,6 +243,28 @@ def _libraries(modules: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def allowed_cores(resources: ResourceOptions) -> int:
+    """Return how many cores this run may use: those of the machine, but at most ``--nprocs``."""
+    cores = available_cores()
+    return cores if resources.nprocs is None else min(cores, resources.nprocs)
+
+
+def given_threads(resources: ResourceOptions) -> int | None:
+    """Return the threads of each process that the user gave, at most the cores; None: not given.
+
+    A warning says where these are fewer than ``--omp-nthreads``.
+    """
+    cores, threads = allowed_cores(resources), resources.omp_nthreads
+    if threads is None or threads <= cores:
+        return threads
+    limit = "this machine has" if resources.nprocs is None else "--nprocs and this machine allow"
+    warnings.warn(
+        f"--omp-nthreads is {threads}, but {limit} {counted(cores, 'core')}, which are used",
+        stacklevel=3,
+    )
+    return cores
+
+
 def divide(
     resources: ResourceOptions,
     *,
@@ -254,7 +277,7 @@ def divide(
     Parameters
     ----------
     resources
-        Values of nprocs, omp_nthreads and mem_gb that the user gave are respected.
+        The user's limits: nprocs is that of all cores, mem_gb that of all memory.
     units
         Number of units of work, such as participants.
     bytes_each
@@ -274,8 +297,8 @@ def divide(
     SettingsError
         One process needs more memory than the user allowed.
     """
-    cores, memory = available_cores(), available_memory()
-    threads = resources.omp_nthreads
+    cores, memory = allowed_cores(resources), available_memory()
+    threads = given_threads(resources)
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
         if memory < bytes_each:
@@ -284,11 +307,11 @@ def divide(
                 f"{bytes_each / 1e9:.2f} GB",
                 expected=f"{math.ceil(bytes_each / 1e8) / 10:g} or more, or no --mem-gb",
             )
-    # A given number of threads determines how many processes fit.
-    fitting = max(1, cores // (threads or _CORES_EACH)) if on_cpu else 1
-    processes = min(resources.nprocs or fitting, max(1, units))
-    # An explicit --nprocs overrides this estimate of memory, unless --mem-gb is given too.
-    if memory is not None and (resources.nprocs is None or resources.mem_gb is not None):
+    # Processes share a GPU only where both numbers are given.
+    shared = on_cpu or (resources.nprocs is not None and threads is not None)
+    fitting = cores // (threads or _CORES_EACH) if shared else 1
+    processes = max(1, min(fitting, units))
+    if memory is not None:
         processes = max(1, min(processes, int(memory // bytes_each)))
     return processes, threads or max(1, cores // processes)
 

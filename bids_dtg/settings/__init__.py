@@ -396,8 +396,8 @@ class ResourceOptions:
     )
     nprocs: int | None = option(
         None,
-        "participants to process at the same time",
-        shown="one per core, as memory allows; one with --device cuda",
+        "most cores to use, of all processes together",
+        shown="all; a process for each, as memory allows, or one with --device cuda",
     )
     omp_nthreads: int | None = option(None, "threads of each process", shown="cores / processes")
     mem_gb: float | None = option(

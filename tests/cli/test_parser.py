@@ -63,8 +63,8 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
     filters = job.folder / "f.json"
     filters.write_text('{"bold": {"suffix": "bold"}, "t1w": {"suffix": "T1w"}}')
     words = (
-        f"{job.bids} {job.out} participant --participant_label 01 --skip_bids_validation "
-        f"--nprocs 2 --omp-nthreads 4 --mem_mb 32000 --notrack --bids_filter_file "
+        f"{job.bids} {job.out} participant --participant_label 01 --skip_bids_validator "
+        f"--n_cpus 2 --omp-nthreads 4 --mem_mb 32000 --notrack --bids_filter_file "
         f"{filters} --dummy-scans 2 --random-seed 1 --verbose -w {job.folder / 'work'} "
         f"--output-spaces MNI152NLin6Asym --model {job.model}"
     )
@@ -75,7 +75,8 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    ignored = "--skip-bids-validation, --notrack, --random-seed, -w"
+    assert "warning: --omp-nthreads is 4, but --nprocs and this machine allow" in done.stderr
+    ignored = "--skip-bids-validator, --notrack, --random-seed, -w"
     assert f"bids_dtg: note: without effect here: {ignored}\n" in done.stderr
     assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
     options = written_options(job)
@@ -134,6 +135,16 @@ def test_aliases_reach_the_settings(job):
         "verbose": 2,
     }
     assert {name: options[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("flag", ["--nprocs", "--nthreads", "--n-cpus", "--n_cpus"])
+def test_the_cores_of_all_processes_have_four_spellings(flag):
+    assert understood(flag, "3").nprocs == "3"
+
+
+@pytest.mark.parametrize("flag", ["--skip_bids_validation", "--skip_bids_validator"])
+def test_validation_is_ignored(flag):
+    assert understood(flag).ignored == [flag.replace("_", "-")]
 
 
 @pytest.mark.parametrize(

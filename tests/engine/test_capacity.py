@@ -34,15 +34,31 @@ def divided(monkeypatch):
         ({"cores": 16, "memory": GB // 2}, 1, 16),
         ({"cores": 16, "on_cpu": False}, 1, 16),
         ({"cores": 16, "mem_gb": 4.0}, 3, 5),
-        ({"cores": 16, "nprocs": 4}, 4, 4),
-        ({"cores": 2, "nprocs": 4}, 4, 1),
-        ({"cores": 16, "nprocs": 4, "mem_gb": 2.5}, 2, 8),
+        ({"cores": 16, "nprocs": 4}, 4, 1),
+        ({"cores": 16, "nprocs": 4, "units": 2}, 2, 2),
+        ({"cores": 2, "nprocs": 4}, 2, 1),
+        ({"cores": 16, "nprocs": 4, "mem_gb": 2.5}, 2, 2),
+        ({"cores": 16, "nprocs": 4, "memory": 4 * GB}, 3, 1),
         ({"cores": 16, "omp_nthreads": 4}, 4, 4),
-        ({"cores": 16, "nprocs": 16, "omp_nthreads": 4}, 16, 4),
+        ({"cores": 16, "nprocs": 16, "omp_nthreads": 4}, 4, 4),
+        ({"cores": 16, "nprocs": 4, "on_cpu": False}, 1, 4),
+        ({"cores": 16, "nprocs": 4, "omp_nthreads": 1, "on_cpu": False}, 4, 1),
     ],
 )
 def test_divided(divided, given, processes, threads):
     assert divided(**given) == (processes, threads)
+
+
+@pytest.mark.parametrize(
+    ("given", "processes", "threads", "said"),
+    [
+        ({"cores": 2, "omp_nthreads": 100_000}, 1, 2, "100000, but this machine has 2 cores"),
+        ({"cores": 16, "nprocs": 4, "omp_nthreads": 8}, 1, 4, "8, but --nprocs and .* 4 cores"),
+    ],
+)
+def test_more_threads_than_cores(divided, given, processes, threads, said):
+    with pytest.warns(UserWarning, match=f"--omp-nthreads is {said}"):
+        assert divided(**given) == (processes, threads)
 
 
 def test_less_memory_than_one_process_needs_is_refused(divided):

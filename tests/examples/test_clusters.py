@@ -69,7 +69,7 @@ def test_array_does_everybody_and_nobody_twice(cluster):
     tables = [read_table(path) for path in sorted(job.out.glob("logs/*/failures.tsv"))]
     assert [row["participant_id"] for table in tables for row in table] == ["sub-03"]
     settings = max(job.out.glob("logs/*/config.toml")).read_text()
-    assert "nprocs = 1" in settings
+    assert "nprocs = 2" in settings
     assert "omp_nthreads = 2" in settings
     assert "mem_gb = 3.22" in settings
     (cluster / "people.txt").write_text("sub-01\n\n02\n")

@@ -34,7 +34,7 @@ from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import bytes_needed
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.child import can_fork
-from bids_dtg.engine.machine import divide, one_blas_thread, share_cores
+from bids_dtg.engine.machine import divide, given_threads, one_blas_thread, share_cores
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, Work, follow
 from bids_dtg.errors import (
@@ -370,7 +370,7 @@ def _reader(cohort: Cohort) -> Reader:
     # One thread each, because sums over several threads are rounded differently, and arrays
     # would depend on the number of processes.
     settings = cohort.request.settings
-    threads = settings.resources.omp_nthreads or 1
+    threads = given_threads(settings.resources) or 1
     bundle = _together(cohort.bundle, cohort.folds)
     return Reader(bundle, settings.cleaning, threads=threads, keep_whole=False)
 
