@@ -17,7 +17,10 @@ from typing import NoReturn
 # separators.
 _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
-# A note about a run that its report repeats as a warning: runs usually have a mask.
+# Notes about a run that its report repeats as flags.
+SAME_SIDES = (
+    "The right hemisphere has the values of the left: one of them was copied over the other."
+)
 NO_MASK = "The run has no brain mask of its own: every voxel with signal was used."
 
 

@@ -69,6 +69,11 @@ class SourceDataset:
     raw: Path | None = field(default=None, kw_only=True)
 
     @property
+    def raw_root(self) -> Path | None:
+        """The raw dataset behind it; None if it is not on this machine."""
+        return self.raw if self.bids_dir == self.root else self.bids_dir
+
+    @property
     def notice(self) -> str:
         """A warning about its participants; empty: none."""
         return "SIMULATED people: not for science" if self.description.get("Simulated") else ""
@@ -368,7 +373,7 @@ def _sources(source: SourceDataset, url: str) -> dict[str, Any]:
 
 def _places(source: SourceDataset) -> dict[str, Path]:
     """Return the input's folders by their names in BIDS URIs."""
-    raw = source.raw if source.bids_dir == source.root else source.bids_dir
+    raw = source.raw_root
     return {source.name: source.root, **({RAW: raw} if raw else {})}
 
 

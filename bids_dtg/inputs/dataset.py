@@ -220,7 +220,14 @@ def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
         return input_type if input_type in STUDIES else None
     if (root / _DESCRIPTION).exists():
         return None
-    return next((kind for kind, study in STUDIES.items() if holds_study(study, root)), None)
+    kinds = [kind for kind, study in STUDIES.items() if holds_study(study, root)]
+    if len(kinds) > 1:
+        raise DatasetError(
+            f"{root} has {' and '.join(TITLES[kind] for kind in kinds)}",
+            expected="people of one study, as one call reads one layout",
+            remedy=f"choose with --input-type {' or '.join(kinds)}, or separate the folders",
+        )
+    return next(iter(kinds), None)
 
 
 def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice) -> InputDataset:

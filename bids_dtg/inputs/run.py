@@ -320,7 +320,11 @@ def stated_space(sidecars: Iterable[Path]) -> str | None:
 
 
 def without_joins(
-    runs: Iterable[_T], file_of: Callable[[_T], NamedFile], ignored: Collection[str] = ()
+    runs: Iterable[_T],
+    file_of: Callable[[_T], NamedFile],
+    ignored: Collection[str] = (),
+    *,
+    joins: Callable[[_T, Sequence[_T]], bool] = lambda run, parts: True,
 ) -> list[_T]:
     """Leave out series that join others of the list, as their minutes would count twice.
 
@@ -333,19 +337,22 @@ def without_joins(
         The series, and the function that returns the file of each.
     ignored
         Further entities in which a joined series and its parts may differ.
+    joins
+        Whether a series joins others that are its parts by their names.
     """
     kept = []
     for run in (runs := list(runs)):
         own = {pair for pair in file_of(run).measured if pair[0] not in ignored}
         parts = [
-            file.path.name
-            for file in map(file_of, runs)
-            if own < (theirs := set(file.measured))
+            part
+            for part in runs
+            if own < (theirs := set(file_of(part).measured))
             and (keys := {key for key, _ in theirs - own}) <= {*_JOINED, *ignored}
             and keys & _JOINED
         ]
-        if parts:
-            line = f"{file_of(run).path.name} is left out: it joins {', '.join(parts)}"
+        if parts and joins(run, parts):
+            names = ", ".join(file_of(part).path.name for part in parts)
+            line = f"{file_of(run).path.name} is left out: it joins {names}"
             warnings.warn(line, stacklevel=4)
         else:
             kept.append(run)

@@ -12,7 +12,8 @@ from typing import Any
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.foreign import files_below, require_contents
 from bids_dtg.files.names import parse_name, plain_index
-from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
+from bids_dtg.files.sidecars import repetition_time, sidecars_of, stated_residual_dof
+from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import InputDataset, participants_of
 from bids_dtg.inputs.run import (
     COMBINED,
@@ -55,6 +56,8 @@ _CONFOUNDS = ("timeseries", "regressors")
 _COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers"})
 # Entities that differ between files made in several ways from one measurement.
 _MADE = frozenset({"rec", "hash", "part"})
+# Keys of sidecars that are the same for all echoes of a measurement, and for nothing else.
+_OF_SCAN = ("SeriesInstanceUID", "AcquisitionDateTime", "AcquisitionTime", "SeriesTime")
 _ONE_OF_TWO = (
     "remove or rename one, or choose with --bids-filter-file, as in "
     '{"bold": {"reconstruction": "A"}}'
@@ -208,6 +211,55 @@ def _require_one(
                 error = error or err
     if error is not None:
         raise error.as_kind(SettingsError)
+
+
+def refuse_echoes(runs: Sequence[RestRun], raw: Path | None) -> None:
+    """Refuse runs that are echoes of one measurement, as a converter may name echoes by `run-`.
+
+    They have another `EchoTime`, and the same `SeriesInstanceUID` or start.
+
+    Parameters
+    ----------
+    runs
+        Runs of one participant.
+    raw
+        The raw dataset, whose sidecars say more than those of derivatives; None: not there.
+
+    Raises
+    ------
+    RunError
+        Two runs are echoes of one measurement.
+    """
+    echoes = dict[Any, tuple[RestRun, Any]]()
+    for run in runs if len(runs) > 1 else ():
+        facts = _facts_of_scan(run, raw)
+        for key in _OF_SCAN:
+            if facts.get(key) is None or facts.get("EchoTime") is None:
+                continue
+            scan = key, run.session, str(facts[key])
+            first, time = echoes.setdefault(scan, (run, facts["EchoTime"]))
+            if time != facts["EchoTime"]:
+                raise RunError(
+                    f"{first.title} and {run.title} are echoes of one measurement: they have the "
+                    f"same {key}, and the EchoTime {time} and {facts['EchoTime']}",
+                    expected="the optimally combined series of the echoes",
+                    remedy="name them echo-1, echo-2 and so on in the raw dataset and run fMRIPrep "
+                    'again, or choose one with --bids-filter-file, as in {"bold": {"run": 2}}',
+                )
+
+
+def _facts_of_scan(run: RestRun, raw: Path | None) -> dict[str, Any]:
+    """Return what the sidecars of a run say, those of the raw dataset before the others."""
+    files = list(run.sidecars[::-1])
+    if raw is not None:
+        entities = [pair for pair in run.named.measured if pair[0] != "hash"]
+        name = "_".join([*(f"{key}-{label}" for key, label in entities), "bold.nii.gz"])
+        folder = raw / run.bold.parent.relative_to(run.root)
+        files += [*sidecars_of(folder / name, folder)][::-1]
+    facts = dict[str, Any]()
+    for path in files:
+        facts |= read_json(path)
+    return facts
 
 
 # --- Studies

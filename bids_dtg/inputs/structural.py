@@ -258,7 +258,7 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     Parameters
     ----------
     values
-        (regions, regions) weights as in the file; the diagonal is ignored.
+        (regions, regions) weights as in the file, with their diagonal.
     regions
         Names of the regions.
 
@@ -269,7 +269,10 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     """
     ends = (values != 0) & ~np.eye(len(values), dtype=bool)
     alone = [name for name, own in zip(regions, ends, strict=True) if not own.any()]
-    return [f"{counted(len(alone), 'region')} without connections ({named(alone)})"] * bool(alone)
+    notes = [f"{counted(len(alone), 'region')} without connections ({named(alone)})"] * bool(alone)
+    if (np.diag(values) == 1).all() and values.max() <= 1:
+        notes.append("the diagonal is 1 and no weight is larger: are these correlations?")
+    return notes
 
 
 def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
@@ -352,7 +355,16 @@ def _read_text(path: Path) -> StructuralMatrix:
     both = not beyond and not (rows[0][0] and all(map(is_number, rows[0])))
     header, column = int(both or beyond == 1), int(both or beyond == -1)
     values = read_numbers([row[column:] for row in rows[header:]], path)
-    names = rows[0][column:] if header else [row[0] for row in rows] if column else []
+    of_columns = rows[0][column:] if header else []
+    of_rows = [row[0] for row in rows[header:]] if column else []
+    if of_columns and of_rows and of_columns != of_rows:
+        pairs = zip(of_columns, of_rows, strict=False)
+        other = next((pair for pair in pairs if len(set(pair)) > 1), ("", ""))
+        raise RunError(
+            f"{path} has other names in its rows than in its columns: {other[1]} and {other[0]}",
+            expected="the same regions in the same order",
+        )
+    names = of_columns or of_rows
     return StructuralMatrix(path, values, _words(names, path))
 
 

@@ -32,12 +32,12 @@ from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import lies_on_lattice
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
-from bids_dtg.inputs.run import STORAGE, RestRun
-from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space
+from bids_dtg.inputs.run import STORAGE, RestRun, without_joins
+from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space, refuse_echoes
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import NotFetchedError, TemplateFlow
-from bids_dtg.participants.run_source import PlannedRun, plan_run
+from bids_dtg.participants.run_source import PlannedRun, count_frames, plan_run
 from bids_dtg.report.methods import MethodsWords, methods_text
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
@@ -45,6 +45,8 @@ from bids_dtg.version import __version__
 
 # Participants whose files are listed before the first is processed; listing 100,000 takes long.
 _LOOKED_AHEAD = 100
+# A run that joins others has this share of their frames or more; some may have been cut off.
+_SHARE_OF_JOIN = 0.9
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,10 @@ def _require_nameable(run: RestRun) -> None:
         # A copy in `sub-01 old` or in another's folder would replace the maps of sub-01.
         if dict(run.entities).get("sub") != run.participant:
             raise ValueError(f"its folder is that of sub-{run.participant}")
+        folders = run.bold.parts[len(run.root.parts) : -1]
+        of_folder = next((name for name in folders if name.startswith("ses-")), "")
+        if of_folder and run.session not in (None, of_folder.removeprefix("ses-")):
+            raise ValueError(f"its folder is that of {of_folder}")
         build_path(run_entities(run), "qc", ".tsv")
     except (ValueError, OutputError) as err:
         found = f"{run.bold} has a name that is not BIDS: {err}"
@@ -137,6 +143,17 @@ def _shared_entities(runs: tuple[RestRun, ...], dropped: frozenset[str]) -> dict
         for name, value in first.items()
         if name not in dropped and all(other.get(name) == value for other in others)
     }
+
+
+def _has_frames_of(run: RestRun, parts: Sequence[RestRun]) -> bool:
+    """Return whether a run has the frames of several others together, by their headers."""
+    if len(parts) < 2:
+        return False
+    try:
+        frames, *of_parts = (count_frames(each.bold) for each in (run, *parts))
+    except RunError:
+        return False  # reported when the run is read
+    return _SHARE_OF_JOIN * sum(of_parts) <= frames <= sum(of_parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,13 +311,18 @@ class CallRequest(Asked, ABC):
         RunError
             No run can be used.
         """
-        return find_runs(
+        runs = find_runs(
             self.dataset.root,
             participant,
             selection or self.selection,
             rule=self.space_rule(self.space, self.has_places),
             input_type=self.dataset.input_type,
         )
+        if self.dataset.study is not None:
+            return runs
+        refuse_echoes(runs, self.dataset.raw_root)
+        # XCP-D's joined runs were left out by name. fMRIPrep writes none, so their frames decide.
+        return tuple(without_joins(runs, lambda run: run.named, joins=_has_frames_of))
 
     def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's runs and group them.

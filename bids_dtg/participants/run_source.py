@@ -24,10 +24,15 @@ from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_series_header, stream_series
+from bids_dtg.imaging.surfaces.parcel_series import (
+    SeriesHeader,
+    has_equal_sides,
+    read_series_header,
+    stream_series,
+)
 from bids_dtg.inputs.dataset import makers_of
 from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
-from bids_dtg.notices import NO_MASK, counted, named
+from bids_dtg.notices import NO_MASK, SAME_SIDES, counted, named
 from bids_dtg.settings import CleaningOptions
 
 Watch = Callable[[int, Stored], None]
@@ -79,8 +84,7 @@ def plan_run(
             f"{run.bold} is in {run.space}, with no transforms to it",
             expected=f"{space}, the space of the grid, or transforms from it",
         )
-    is_series = run.bold.name.endswith(PARCEL_SERIES)
-    header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
+    header = _read_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
         run.bold, header.time, run.time_sidecar, run.tr_seconds, makers_of(run.root)
     )
@@ -90,7 +94,26 @@ def plan_run(
         confounds = replace(confounds, keep=confounds.keep & keep)
     design, more = design_run(run, confounds, tr_seconds, cleaning)
     found = (*notes, *design.notes, *confounds.notes, *more)
+    if isinstance(header, SeriesHeader) and has_equal_sides(header, int(design.keep.argmax())):
+        found += (SAME_SIDES,)
     return PlannedRun(header, confounds, design, found)
+
+
+def count_frames(bold: Path) -> int:
+    """Return the number of frames of a run's file, from its header.
+
+    Raises
+    ------
+    RunError
+        The header cannot be read.
+    """
+    return _read_header(bold).frames
+
+
+def _read_header(bold: Path) -> NiftiHeader | SeriesHeader:
+    if bold.name.endswith(PARCEL_SERIES):
+        return read_series_header(bold)
+    return read_bold_header(bold)
 
 
 @dataclass(frozen=True, eq=False)

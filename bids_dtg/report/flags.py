@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bids_dtg.connectome.checks import CHECKS, LIMITS
-from bids_dtg.notices import NO_MASK, counted
+from bids_dtg.notices import NO_MASK, SAME_SIDES, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.quality import QualityColumn, number
 
@@ -20,6 +20,7 @@ LEVELS: tuple[Level, ...] = ("problem", "warning", "good", "note")
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond 0, 1 or 2 limits
 # Levels of the verdicts on whether a run resembles the model's training data.
 VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
+_FLAGGED: Mapping[str, Level] = {NO_MASK: "warning", SAME_SIDES: "problem"}  # notes of runs
 _LONGEST_TEXT = 300
 _NOT_FOR_SCIENCE = "The model is not for science"
 
@@ -163,8 +164,8 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         judged = column.name in CHECKS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
-    if NO_MASK in run.facts.get("Notes", ()):
-        yield Flag("warning", NO_MASK, run.title)
+    notes = run.facts.get("Notes", ())
+    yield from (Flag(level, note, run.title) for note, level in _FLAGGED.items() if note in notes)
     verdict = run.quality.get("training_distribution") or ""
     if verdict in VERDICTS:
         reasons = run.quality.get("training_distribution_reasons") or ""

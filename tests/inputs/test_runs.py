@@ -10,7 +10,7 @@ from fmriprep_dataset import add_run, describe_dataset
 from study_folders import add_transforms
 
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.runs import find_runs, refuse_echoes
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 
@@ -453,6 +453,26 @@ def test_one_measurement_in_two_files_is_refused_with_both_names(root, one, othe
     assert f"two files of one measurement, {paths[0]} and {paths[1]}. Expected: one" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("place", ["beside", "raw"])
+@pytest.mark.parametrize("key", ["SeriesInstanceUID", "AcquisitionTime"])
+def test_echoes_that_are_named_as_runs_are_refused(root, tmp_path, place, key):
+    scans = {1: ("1.3.12", 0.013), 2: ("1.3.12", 0.028), 3: ("1.3.13", 0.013)}
+    raw = tmp_path / "raw"
+    for number, (value, echo_time) in scans.items():
+        bold = add_run(root, entities=f"run-{number}")
+        sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
+        if place == "raw":
+            sidecar = raw / "sub-01" / "func" / f"sub-01_task-rest_run-{number}_bold.json"
+            sidecar.parent.mkdir(parents=True, exist_ok=True)
+        facts = {"RepetitionTime": 2.0, key: value, "EchoTime": echo_time}
+        sidecar.write_text(json.dumps(facts))
+    runs = find_runs(root, "01")
+    refuse_echoes(runs[1:], raw)
+    line = rf"rest_run-1 and \S+rest_run-2 are echoes .* {key}, and the EchoTime 0\.013 and 0\.028"
+    with pytest.raises(RunError, match=line):
+        refuse_echoes(runs, raw)
 
 
 def test_a_copy_of_a_series_is_refused_wherever_it_lies(root):

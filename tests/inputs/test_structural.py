@@ -235,6 +235,20 @@ def test_text_that_is_no_matrix_is_refused(tmp_path, text, words):
         of(path)
 
 
+def test_other_names_in_rows_than_in_columns_are_refused(tmp_path):
+    path = tmp_path / "sc.tsv"
+    path.write_text("\tV1\tV2\tM1\nV1\t0\t2\t1\nM1\t2\t0\t3\nV2\t1\t3\t0\n")
+    with pytest.raises(RunError, match=r"other names in its rows than in its columns: M1 and V2\."):
+        StructuralSource(path).of("01", None, NAMES)
+
+
+@pytest.mark.parametrize(("factor", "told"), [(0.2, True), (1, False)])
+def test_a_matrix_that_looks_like_correlations_is_asked(tmp_path, factor, told):
+    path = table(tmp_path / "a.tsv", factor * SC + np.eye(3), REGIONS)
+    notes = StructuralSource(path).of("01", None, REGIONS).notes
+    assert any("are these correlations?" in note for note in notes) == told
+
+
 def test_the_only_square_variable_of_matlab_is_read(tmp_path):
     path = tmp_path / "sc.mat"
     held = {"counts": csc_matrix(SC), "centres": np.ones((3, 2)), "title": "sc", "odd": {"sc": SC}}

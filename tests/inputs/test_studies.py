@@ -290,6 +290,15 @@ def test_a_study_that_is_not_there(tmp_path):
         find_dataset(tmp_path)
 
 
+def test_folders_of_two_studies_in_one_place_are_refused(tmp_path):
+    add_hcp_run(tmp_path, bold=BOLD)
+    add_ukb_run(tmp_path, bold=BOLD)
+    line = r"has HCP folders and UK Biobank folders\. Expected: .*--input-type hcp or ukb"
+    with pytest.raises(DatasetError, match=line):
+        find_dataset(tmp_path)
+    assert select_participants(find_dataset(tmp_path, (), "ukb")) == ("1234567",)
+
+
 @pytest.mark.parametrize(
     ("option", "told"),
     [({"asked": "T1w"}, "not in T1w.*leave --space out"), ({"model": "MNIx"}, "not in MNIx")],

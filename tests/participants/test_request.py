@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fmriprep_dataset import add_run
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import TinyJob
 
+import bids_dtg
+from bids_dtg.errors import RunError
 from bids_dtg.files.names import parse_name
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import plan_averages, run_entities
@@ -96,6 +102,41 @@ def test_names_of_a_run_keep_all_but_storage():
     configured = "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA_run-1_space-X_bold.nii.gz"
     (alone,) = plan_averages([_run(configured)], "session")
     assert alone.title == "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA"
+
+
+def _frames(number: int) -> np.ndarray:
+    return np.ones((*TINY_SHAPE, number), np.int16)
+
+
+@pytest.mark.parametrize(
+    ("frames", "joined"),
+    [
+        ({"": 60, "run-1": 30, "run-2": 30}, True),
+        ({"": 56, "run-1": 30, "run-2": 30}, True),  # without the first frames of each
+        ({"": 30, "run-2": 30, "run-3": 30}, False),  # a first run without a number
+        ({"": 30, "run-2": 30}, False),
+    ],
+)
+def test_a_run_that_joins_others_of_fmriprep_is_left_out_by_its_frames(tmp_path, frames, joined):
+    job = TinyJob(tmp_path, ())
+    for entities, number in frames.items():
+        add_run(job.bids, entities=entities, bold=_frames(number), affine=TINY_AFFINE)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        runs = bids_dtg.find_runs(job.settings())
+    assert len(runs) == len(frames) - joined
+    assert [
+        " is left out: it joins sub-01_task-rest_run-1" in str(one.message) for one in said
+    ] == ([True] * joined)
+
+
+def test_a_file_in_the_folder_of_another_session_is_refused(tmp_path):
+    job = TinyJob(tmp_path, ())
+    add_run(job.bids, session="1")
+    (job.bids / "sub-01/ses-1").rename(job.bids / "sub-01/ses-2")
+    (run,) = bids_dtg.find_runs(job.settings())
+    with pytest.raises(RunError, match=r"sub-01_ses-1_task\S+ .*its folder is that of ses-2\."):
+        plan_averages([run], "session")
 
 
 @pytest.mark.slow

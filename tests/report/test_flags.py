@@ -10,7 +10,7 @@ import pytest
 
 from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
-from bids_dtg.notices import NO_MASK
+from bids_dtg.notices import NO_MASK, SAME_SIDES
 from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag, flags_of, level_of, own_flags
 
@@ -65,11 +65,12 @@ def test_a_figure_beyond_its_limit_is_flagged(column, value, level):
     assert flag.of == "sub-01_task-rest"
 
 
-def test_a_run_that_lost_its_mask_is_flagged_once_on_its_page_and_on_the_index():
-    notes = {"Run": "sub-01_task-rest", "Notes": [NO_MASK, "The header says 3 frames."]}
+@pytest.mark.parametrize(("note", "level"), [(NO_MASK, "warning"), (SAME_SIDES, "problem")])
+def test_a_note_that_matters_is_flagged_once_on_its_page_and_on_the_index(note, level):
+    notes = {"Run": "sub-01_task-rest", "Notes": [note, "The header says 3 frames."]}
     found = files(sidecar={"Runs": [notes]})
     found = replace(found, runs=(replace(found.runs[0], facts=notes),))
-    wanted = Flag("warning", NO_MASK, "sub-01_task-rest")
+    wanted = Flag(level, note, "sub-01_task-rest")
     assert flagged(found, {}) == (wanted, Flag("note", notes["Notes"][1], "sub-01_task-rest"))
     assert own_flags(found, {}, PRESENTATION.quality_columns) == (wanted,)
 

@@ -17,6 +17,7 @@ from bids_dtg.cli.run import main
 from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.surfaces.cifti import standard_grayordinates
+from bids_dtg.notices import SAME_SIDES
 from bids_dtg.stats.linear import standardised
 
 FRAMES, PENALTY = 900, 0.06
@@ -244,6 +245,17 @@ def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, c
     assert "in 11 of 360 parcels, which are n/a" in said.out
     (table,) = (tmp_path / "out").rglob("*_desc-parcels_statmap.tsv")
     assert read_table(table)[0]["predicted"] == "n/a"
+
+
+@pytest.mark.slow
+def test_a_right_hemisphere_that_was_copied_from_the_left_is_flagged(tmp_path, capsys):
+    axis, series = load_bundle("hcp-glasser").places.axis, rest()
+    series[:, 180:] = series[:, :180]
+    xcpd = write_xcpd_parcels(tmp_path, series, axis)
+    assert run(xcpd, tmp_path / "out", "--dry-run") == 0
+    assert f"    note: {SAME_SIDES}" in capsys.readouterr().out
+    assert run(xcpd, tmp_path / "out") == 0
+    assert f"sub-01_task-rest: {SAME_SIDES}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -17,10 +17,12 @@ from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
 from bids_dtg.imaging.nifti import reading_image, require_end
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
+from bids_dtg.inputs.cortex import homotopic_pairs
 
 _cifti: Any = nib.cifti2  # nibabel has no types
 DENSE, TABLE = ".dtseries.nii", ".tsv"
 _FRAMES = 64  # number of frames in a block
+_FEWEST_PAIRS = 5  # of homotopic places, to tell whether hemispheres are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,32 @@ def read_frame(header: SeriesHeader, weights: Any, frame: int) -> NDArray[np.flo
     (values,) = _frames(header, slice(frame, frame + 1))
     found: NDArray[np.float32] = weights @ values
     return found
+
+
+def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
+    """Return whether the right hemisphere has the left's values in a frame, so one is a copy.
+
+    Homotopic parcels are compared by name, and vertices of grayordinates by number.
+    """
+    (values,) = _frames(header, slice(frame, frame + 1))
+    if header.places is not None:
+        pairs = np.array(homotopic_pairs(header.places.names), np.intp).reshape(-1, 2)
+        left, right = values[pairs].T
+    else:
+        cortex = {
+            name: dict(zip(model.vertex.tolist(), values[columns].tolist(), strict=True))
+            for name, columns, model in header.axis.iter_structures()
+            if name in CORTEX
+        }
+        if len(cortex) < len(CORTEX):
+            return False
+        of_left, of_right = (cortex[name] for name in CORTEX)
+        common = sorted(of_left.keys() & of_right.keys())
+        left, right = (np.array([side[n] for n in common]) for side in (of_left, of_right))
+    there = np.isfinite(left) & np.isfinite(right)
+    left, right = left[there], right[there]
+    enough = len(left) >= _FEWEST_PAIRS and np.ptp(left) > 0
+    return bool(enough and np.array_equal(left, right))
 
 
 def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:

@@ -19,7 +19,11 @@ from cifti_people import (
 from bids_dtg.errors import RunError
 from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, standard_grayordinates
-from bids_dtg.imaging.surfaces.parcel_series import read_series_header, stream_series
+from bids_dtg.imaging.surfaces.parcel_series import (
+    has_equal_sides,
+    read_series_header,
+    stream_series,
+)
 
 _cifti: Any = nib.cifti2
 _LEFT = "CIFTI_STRUCTURE_CORTEX_LEFT"
@@ -90,6 +94,24 @@ def test_a_parcel_that_the_file_lacks_has_no_weight(tmp_path: Path) -> None:
     weights, others = read_series_header(path).weights_of(ParcelPlaces.of_axis(axis))
     assert weights.sum(axis=1).tolist() == [1.0] * 11 + [0.0]
     assert others == 0
+
+
+@pytest.mark.parametrize("kind", ["dtseries", "ptseries", "tsv"])
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_right_hemisphere_with_the_values_of_the_left_is_seen(tmp_path, kind, copied):
+    values = tiny_series(160 if kind == "dtseries" else 12, 9)
+    half = 60 if kind == "dtseries" else 6
+    values[:, half : 2 * half] = values[:, :half] + (not copied) * values[:, half : half + 1]
+    names = tuple(f"{side}_area{number}" for side in "LR" for number in range(6))
+    if kind == "tsv":
+        path = tmp_path / "a_timeseries.tsv"
+        path.write_bytes(encode_series(RegionTable(names, values.T)))
+    else:
+        axis = parcels_axis() if kind == "ptseries" else brain_models()
+        if kind == "ptseries":
+            axis.name = np.array(names)
+        path = save_series(tmp_path / f"a.{kind}.nii", values, axis)
+    assert has_equal_sides(read_series_header(path), 4) == copied
 
 
 def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
