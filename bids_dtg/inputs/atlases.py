@@ -326,6 +326,8 @@ def _names(table: Table) -> dict[int, str]:
     try:
         if missing := [known for known in ("index", column) if known not in table.header]:
             raise ValueError(f"it has no column {missing[0]}, only {named([*table.header])}")
+        if table.short and not table.dicts()[-1][column]:
+            raise ValueError("it is cut off")
         rows = [(_whole(row["index"]), row[column].strip()) for row in table.dicts()]
         rows = [(index, name or str(index)) for index, name in rows]
         if len(dict(rows)) < len(rows):

@@ -136,6 +136,7 @@ def test_two_atlases_of_one_name(tmp_path):
         ("index\tregion\n1\tx\n", "it has no column name, only index, region. .*name or label"),
         ("index\tname\n1.5\tx\n", "the index '1.5' is no whole number"),
         ("index\tname\none\tx\n", "cannot be read"),
+        ("index\tname\n1\ta\n2\n", "it is cut off"),
     ],
 )
 def test_broken_tables(tmp_path, text, message):
