@@ -444,11 +444,21 @@ def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]
             folder = person.path / _HCP_FOLDER
             sides = Sides()
             for side in _SIDES:
-                paths = matching(folder, f"*.{side}.{kind}.32k_fs_LR{_MESH}")
+                paths = [
+                    path
+                    for path in matching(folder, f"*.{side}.{kind}.32k_fs_LR{_MESH}")
+                    if not _is_of_another(path, person.path)
+                ]
                 require_one(paths, f"the {kind} of hemisphere {side} of sub-{anatomy.participant}")
                 if paths:
                     sides[side] = (paths[0],)
             yield f"{kind} of {folder.relative_to(anatomy.root)}", sides
+
+
+def _is_of_another(path: Path, folder: Path) -> bool:
+    """Return whether a file is named after another folder of its study; folders may be renamed."""
+    name = path.name.partition(".")[0]
+    return name != folder.name and (folder.parent / name).is_dir()
 
 
 def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:

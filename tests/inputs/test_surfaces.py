@@ -175,6 +175,9 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     for path in mesh.glob("1*"):
         path.with_name(f"._{path.name}").touch()  # Apple's, beside each file on a network drive
     assert _find(dataset, "100307") == files
+    other = next(add_hcp_surfaces(tmp_path / "100408").glob("*.L.midthickness_MSMAll.*"))
+    (mesh / other.name).write_bytes(b"a copy gone wrong")
+    assert _find(dataset, "100307") == files
     assert not _find(dataset, "100307", session="V1").sides
     for path in mesh.iterdir():
         path.unlink()
