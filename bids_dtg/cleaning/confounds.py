@@ -36,7 +36,7 @@ from bids_dtg.cleaning.table import (
     read_confounds,
 )
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import RestRun, require_one
 from bids_dtg.notices import counted
 from bids_dtg.settings import CleaningOptions
 
@@ -328,16 +328,17 @@ def find_custom_table(folder: Path, run: RestRun) -> Path:
     Raises
     ------
     RunError
-        There is no table for the run.
+        There is no table for the run, or there are several.
     """
     names = [run.confounds.name] if run.confounds else []
     names += [f"{run.title}_desc-confounds_{suffix}.tsv" for suffix in _SUFFIXES]
     sessions = [f"ses-{run.session}"] if run.session else []
     below = folder.joinpath(f"sub-{run.participant}", *sessions, "func")
     candidates = [place / name for name in dict.fromkeys(names) for place in (folder, below)]
-    for path in candidates:
-        if path.is_file() or path.is_symlink():
-            return path
+    there = [path for path in candidates if path.is_file() or path.is_symlink()]
+    require_one(there, f"the table of {run.title} for {_CUSTOM}")
+    if there:
+        return there[0]
     raise RunError(
         f"{run.title} has no table for {_CUSTOM} {folder}",
         expected=" or ".join(str(path) for path in candidates),

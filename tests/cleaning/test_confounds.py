@@ -314,6 +314,10 @@ def test_a_folder_holds_tables_named_as_fmriprep_s(runs, tmp_path, below):
         find_custom_table(tmp_path / "own", runs[1])
     with pytest.raises(SettingsError, match="is not a folder"):
         check_custom_folder(path)
+    for other in ("", "sub-01/ses-A/func/"):
+        put(tmp_path / "own" / f"{other}{NAME}")
+    with pytest.raises(RunError, match=rf"two files may be the table .*own/{NAME} and .*/{NAME}"):
+        find_custom_table(tmp_path / "own", runs[0])
 
 
 def test_all_columns_are_read_with_gaps(runs, tmp_path):
