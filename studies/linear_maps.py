@@ -20,23 +20,34 @@ from numpy.typing import NDArray
 
 from bids_dtg import fit_linear
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
-from bids_dtg.stats.paired import t_interval
+from bids_dtg.stats.metrics import correlation_matrix
+from bids_dtg.stats.paired import t_interval, wilson_interval
 
 FOLDS = 5
-HEAD = ("r - group", "residual r", "identified", "another's r - group", "held by half-widths")
+HEAD = (
+    *("r - group", "residual r", "identified", "deviation identified", "another's r - group"),
+    "held by half-widths",
+)
 Array = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 
 def score(maps: Array, measured: Array, mean: Array) -> Values:
-    """Score predicted maps (people, contrasts, places); return means over contrasts."""
+    """Score predicted maps (people, contrasts, places); return means over contrasts.
+
+    Deviations are those from the mean of the people tested together.
+    """
     found = []
     for contrast in range(maps.shape[1]):
         of = PeopleScores.of(maps[:, contrast], measured[:, contrast])
         average = np.repeat(mean[None, contrast], len(measured), axis=0)
         group = PeopleScores.of(average, measured[:, contrast]).r
         residual = np.nan_to_num(of.residual_r)
-        found.append([of.r - group, residual, of.identified, of.others_r - group])
+        away, truth = (
+            values[:, contrast] - values[:, contrast].mean(0) for values in (maps, measured)
+        )
+        nearest = correlation_matrix(away, truth).argmax(axis=0) == np.arange(len(maps))
+        found.append([of.r - group, residual, of.identified, nearest, of.others_r - group])
     return np.asarray(np.mean(found, axis=0).T, np.float64)
 
 
@@ -80,7 +91,10 @@ def main() -> None:
         minutes = length * tr_seconds / 60
         print(f"{minutes:.1f} minutes of rest: {above:.0%} above the group average")
         for title, values in zip(HEAD, people.T, strict=True):
-            over, digits = t_interval(values), ".4f" if "group" in title else ".3f"
+            digits = ".4f" if "group" in title else ".3f"
+            over = t_interval(values)
+            if "identified" in title:
+                over = wilson_interval(float(values.mean()), len(values))
             print(f"  {title}: {over.mean:{digits}} [{over.low:{digits}}, {over.high:{digits}}]")
 
 
