@@ -37,6 +37,7 @@ from bids_dtg.workflows import FeatureKind, find_workflow
 Row = NDArray[np.float32]
 Files = Callable[[str, str], Sequence[Path]]  # of a person and contrast
 
+ALL_CONTRASTS = "all"  # all contrasts together, in tables
 _DECIDE = 9  # number of first people, whose most common names are expected of everybody
 _FEWEST_VALUES = 20  # of a map; with fewer values, its scale is not checked
 
@@ -188,6 +189,27 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
     for why in missing:
         say(f"left out: {why}")
     return tuple(found)
+
+
+def note_incomplete(
+    people: GroupPeople, kind: FeatureKind, labels: Collection[str], complete: Collection[str]
+) -> None:
+    """Name the people who lack a contrast, where all contrasts are analysed together.
+
+    Parameters
+    ----------
+    people
+        People of the analysis, who get the note.
+    kind
+        The kind of features.
+    labels, complete
+        People who have some contrasts, and those of them who have all.
+    """
+    some = set(labels) - set(complete)
+    lacking = [f"sub-{label}" for label in people.labels if label in some]
+    if lacking:
+        who = f"{counted(len(lacking), 'participant')} without {kind.words} of every contrast"
+        people.note(f"left out: {who} ({named(lacking)})", ALL_CONTRASTS)
 
 
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:

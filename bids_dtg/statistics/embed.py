@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.features import FeatureSource, find_features, print_plan
+from bids_dtg.cohort.features import (
+    FeatureSource,
+    FeatureTable,
+    find_features,
+    note_incomplete,
+    print_plan,
+)
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable
@@ -33,13 +39,12 @@ from bids_dtg.stats.embedding import (
     variance_shares,
 )
 from bids_dtg.stats.permutation import permuted_orders
-from bids_dtg.stats.prediction import products
+from bids_dtg.stats.prediction import common_products, products
 from bids_dtg.workflows import FeatureKind
 
 Array = NDArray[np.float64]
 Row = dict[str, object]
 
-ALL = "all"
 _FEWEST = 4  # people; a layout of fewer is meaningless
 _MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; if more, people are drawn at random
 _MOST_LEVELS = 10  # of a phenotype whose clusters are scored
@@ -163,30 +168,34 @@ def _layouts(
         say(f"laid out: {most} of {counted(len(labels), 'participant')}, drawn with seed {seed}")
         drawn = np.random.default_rng(seed).choice(labels, max(most, _FEWEST), replace=False)
         labels = sorted(drawn.tolist())
-    kept, rows, total, columns = tuple[str, ...](), dict[str, NDArray[np.float32]](), None, 0
-    ids: list[NDArray[np.intp]] = []
+    anybody = set[str]()  # people with at least one contrast
+    together: tuple[tuple[str, ...], Array] | None = None
+    columns, tables = 0, list[FeatureTable]()
     for position, table in enumerate(source.tables(people.of(labels), folder)):
         say(f"{position / count:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
-        kept = kept or table.labels
-        if table.labels != kept:
-            say(f"left out: {table.title}, as other participants have it")
-            continue
-        own = products(table.values)
-        total, columns = own if total is None else total + own, columns + table.values.shape[1]
+        anybody.update(table.labels)
+        of_contrast = table.labels, products(table.values)
+        together = common_products(together, of_contrast) if together else of_contrast
+        columns += table.values.shape[1]
         if source.names and count > 1:
-            rows[table.contrast] = np.array(table.values)
-            ids.append(table.kept)
-    if total is None or len(kept) < _FEWEST or not np.trace(total) > 0:
+            tables.append(replace(table, values=np.array(table.values)))
+    kept, total = together or ((), np.zeros((0, 0)))
+    note_incomplete(people, source.kind, anybody, kept)
+    if len(kept) < _FEWEST or not np.trace(total) > 0:
         say(f"no layout: {source.kind.words} of {counted(len(kept), 'participant')}")
         return
     these = people.of(kept)
     yield _layout(source.kind, total, columns, these, (), _of_people(these, levels))
-    if len(rows) > 1:
-        common = reduce(np.intersect1d, ids)
+    if len(tables) > 1:
+        common = reduce(np.intersect1d, [table.kept for table in tables])
         values = np.stack(
-            [row[:, np.isin(place, common)] for row, place in zip(rows.values(), ids, strict=True)]
+            [
+                table.values[np.ix_(np.isin(table.labels, kept), np.isin(table.kept, common))]
+                for table in tables
+            ]
         )
-        of_contrasts = tuple(np.repeat([*rows], len(kept)).tolist())
+        rows = [table.contrast for table in tables]
+        of_contrasts = tuple(np.repeat(rows, len(kept)).tolist())
         by = {"contrast": of_contrasts}
         if all(tasks.get(own) for own in rows) and len({tasks[own] for own in rows}) > 1:
             by["task"] = tuple(tasks[contrast] for contrast in of_contrasts)

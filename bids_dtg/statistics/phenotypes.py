@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bids_dtg.cohort.features import FeatureSource, find_features, print_plan
+from bids_dtg.cohort.features import (
+    ALL_CONTRASTS,
+    FeatureSource,
+    find_features,
+    note_incomplete,
+    print_plan,
+)
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import Column, ResultTable, interval_of
 from bids_dtg.engine.machine import one_blas_thread
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
@@ -27,6 +33,7 @@ from bids_dtg.stats.prediction import (
     Prediction,
     Target,
     chance,
+    common_products,
     family_folds,
     judge,
     of_products,
@@ -38,14 +45,13 @@ from bids_dtg.stats.prediction import (
 from bids_dtg.stats.verdict import FEWEST, RULE, Verdict, corrected
 from bids_dtg.workflows import FeatureKind
 
-ALL = "all"  # all contrasts together
 ALPHA = 0.05
 _MOST_TOGETHER = 3000  # people; with more, products of all contrasts are too large
 _MOST_SETS, _MOST_PHENOTYPES, _MOST_ANSWERS = 12, 5, 3  # on the page
 _FEWEST_OF_SITE = 3
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
-_CONTRAST = Column("contrast", f"Contrast of the maps; {ALL}: all contrasts together")
+_CONTRAST = Column("contrast", f"Contrast of the maps; {ALL_CONTRASTS}: all contrasts together")
 _SCORES = (
     _PHENOTYPE,
     Column("features", "Features that it was predicted from"),
@@ -178,7 +184,7 @@ class _Study:
         if key not in self._asked:
             try:
                 self._asked[key] = self._prepare(kind, name, labels)
-            except ValueError as err:
+            except (ValueError, SettingsError) as err:  # such as too few people of a contrast
                 say(f"{name} is not predicted: {err}")
                 self._asked[key] = None
         return self._asked[key]
@@ -237,20 +243,20 @@ def run_phenotypes(settings: Settings) -> int:
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         study = _Study(people, names)
         for number, source in enumerate(sources):
-            together: Array | None = None
-            first: tuple[str, ...] = ()
+            together: tuple[tuple[str, ...], Array] | None = None
+            anybody = set[str]()  # people with at least one contrast
             count = len(source.contrasts)
             for position, table in enumerate(source.tables(people, folder)):
                 say(f"{(number + position / count) / len(sources):4.0%} {table.title}")
                 study.add(source.kind, table.contrast, table.labels, rotated(table.values))
-                if count > 1 and len(table.labels) <= _MOST_TOGETHER:
-                    own = products(table.values)
-                    if together is None:
-                        together, first = own, table.labels
-                    elif table.labels == first:
-                        together += own
+                anybody.update(table.labels)
+                if count > 1 and len(people) <= _MOST_TOGETHER:
+                    of_contrast = table.labels, products(table.values)
+                    together = common_products(together, of_contrast) if together else of_contrast
             if together is not None:
-                study.add(source.kind, ALL, first, of_products(together))
+                note_incomplete(people, source.kind, anybody, together[0])
+                if together[0]:
+                    study.add(source.kind, ALL_CONTRASTS, together[0], of_products(together[1]))
         _write(results, study)
     return len(people.failed)
 

@@ -27,7 +27,7 @@ from bids_dtg.files.names import build_name
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.participants import Column as Variable
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.page import Page, Section, Table, link, sentences
@@ -55,8 +55,10 @@ from bids_dtg.stats.permutation import (
 )
 from bids_dtg.stats.verdict import FEWEST
 from bids_dtg.version import __version__
+from bids_dtg.workflows import FeatureKind
 
 ALPHA = 0.05
+FEWEST_DOF = 5  # residual degrees of freedom; with fewer, only effects are reported
 _ROWS = 12  # contrasts on the page
 _WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", f"figures/desc-*{Path(SCRIPT).stem}")
 _CONTRAST = Column("contrast", "Contrast of the maps")
@@ -69,6 +71,7 @@ _TESTS = (
     ),
     Column("r", "Partial correlation with the phenotype, given the covariates"),
     Column("t", "Student's t"),
+    Column("dof", "Degrees of freedom of t; below 5, there is no t"),
     Column(
         "p_fwe",
         "Share of permutations in which the largest |t| of all rows of these features is as large",
@@ -89,7 +92,6 @@ _SUMMARY = (
     Column("features", "What was tested"),
     _CONTRAST,
     _PARTICIPANTS,
-    Column("dof", "Degrees of freedom of t"),
     Column("tests", "Regions, voxels, edges or scores that were tested"),
     Column("dropped", "Number left out, as a participant has no value there"),
     Column("tests_fwe", "Tests with p_fwe of at most 0.05", heading="p \u2264 .05"),
@@ -101,7 +103,34 @@ _SUMMARY = (
     ),
     *_TESTS,
 )
-_SHOWN = ("contrast", "name", "t", "p_fwe", "q", "tests_fwe", "tests_fdr", "tests", "participants")
+_SHOWN = (
+    *("contrast", "name", "t", "dof", "p_fwe", "q"),
+    *("tests_fwe", "tests_fdr", "tests", "participants"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How the people of a contrast are tested."""
+
+    design: Design
+    no_p: str = ""  # why there is no p; empty: there is one, unless --permutations is 0
+    covariates: tuple[str, ...] = ()  # columns of the design
+
+    @property
+    def has_t(self) -> bool:
+        """Whether enough degrees of freedom are left for t."""
+        return self.design.dof >= FEWEST_DOF
+
+    @property
+    def has_p(self) -> bool:
+        """Whether the tests have p."""
+        return not self.no_p and len(self.design.draws) > 0
+
+    @property
+    def statistic(self) -> str:
+        """The statistic to show: t, or the effect where there is no p, as t then means little."""
+        return "effect" if self.no_p else "t"
 
 
 @dataclass(eq=False)
@@ -112,9 +141,7 @@ class Question:
     phenotype: Variable | None
     sessions: tuple[str, ...] = ()
     words: list[str] = field(default_factory=list)  # on permutations, for the page
-    no_p: str = ""  # why there is no p
-    covariates: dict[str, tuple[str, ...]] = field(default_factory=dict)  # used, by features
-    _designs: dict[tuple[str, ...], Design] = field(default_factory=dict)
+    plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)  # by features and people
 
     @classmethod
     def of(cls, people: GroupPeople) -> Question:
@@ -150,8 +177,7 @@ class Question:
             raise SettingsError(
                 f"stats was given {len(sessions)} sessions", expected="two, to compare"
             )
-        no_p = "" if len(sessions) == 2 else "a mean is not tested"
-        return cls(people, None, sessions if len(sessions) == 2 else (), no_p=no_p)
+        return cls(people, None, sessions if len(sessions) == 2 else ())
 
     @property
     def title(self) -> str:
@@ -175,55 +201,71 @@ class Question:
         assert self.phenotype is not None
         return self.phenotype.levels[::-1]
 
-    def design(self, table: FeatureTable) -> Design:
-        """Return the design for a table, with the permutations of its people."""
-        key = (table.source.kind.name, *table.labels)
-        if key not in self._designs:
-            try:
-                self._designs[key] = self._design(table)
-            except ValueError as err:
-                raise DatasetError(f"{self.title} cannot be tested: {err}") from err
-        return self._designs[key]
+    def plan(self, table: FeatureTable) -> Plan:
+        """Return how the people of a table are tested, with their permutations.
 
-    def _design(self, table: FeatureTable) -> Design:
-        people = self.people.of(table.labels)
+        Raises
+        ------
+        ValueError, SettingsError
+            They are too few, or their covariates explain everything or depend on each other.
+        """
+        key = (table.source.kind.name, *table.labels)
+        if key not in self.plans:
+            people = self.people.of(table.labels)
+            if self.phenotype is None:
+                self.plans[key] = self._plan_of_mean(people)
+            else:
+                self.plans[key] = self._plan_of_phenotype(people, self.phenotype, table.source.kind)
+        return self.plans[key]
+
+    def _plan_of_mean(self, people: GroupPeople) -> Plan:
+        """Return how a mean, or the difference of two sessions, is tested."""
+        families, options = people.families, people.settings.statistics
+        number = len(np.unique(families))
+        alone = counted(number, "family", "families")
+        no_p = "" if self.sessions else "a mean is not tested"
+        if self.sessions and number < FEWEST:
+            no_p = self._refused(f"signs of {alone} are too few to flip")
+        draws, seed = 0 if no_p else options.map_permutations, people.settings.modelling.seed
+        if draws:
+            self._say(f"{draws} flips of the signs of {alone}, seed {seed}")
+        return Plan(Design.of_mean(flipped_signs(families, draws, seed=seed)), no_p)
+
+    def _plan_of_phenotype(
+        self, people: GroupPeople, phenotype: Variable, kind: FeatureKind
+    ) -> Plan:
+        """Return how the association with a phenotype is tested."""
         options, seed = people.settings.statistics, people.settings.modelling.seed
         draws, families = options.map_permutations, people.families
-        if self.phenotype is None:
-            alone = counted(number := len(np.unique(families)), "family", "families")
-            if self.sessions and number < FEWEST:
-                self._refuse(f"signs of {alone} are too few to flip")
-            if self.no_p:
-                draws = 0
-            if draws:
-                self._say(f"{draws} flips of the signs of {alone}, seed {seed}")
-            return Design.of_mean(flipped_signs(families, draws, seed=seed))
-        tested = values_of(self.phenotype, people.labels)
-        covariates = covariates_of(
-            people, table.source.kind, self.phenotype.name, tested, self._say
-        )
-        self.covariates[table.source.kind.name] = covariates.names
+        tested = values_of(phenotype, people.labels)
+        covariates = covariates_of(people, kind, phenotype.name, tested, self._say)
+        design = Design.of(tested, covariates.values, np.empty((0, len(people)), np.int32))
         different = different_orders(tested, families, people.sites)
+        no_p = ""
         if len(people) < FEWEST:
-            self._refuse(f"{counted(len(people), 'participant')} are too few")
+            no_p = self._refused(f"{counted(len(people), 'participant')} are too few")
         elif different < FEWEST_ORDERS:
-            self._refuse(
-                f"{self.phenotype.name} can be permuted over these families and sites in only "
+            no_p = self._refused(
+                f"{phenotype.name} can be permuted over these families and sites in only "
                 f"{counted(different, 'way')}, and {FEWEST_ORDERS} are needed"
             )
-        if self.no_p or not draws:
-            return Design.of(tested, covariates.values, np.empty((0, len(people)), np.int32))
+        elif design.dof < FEWEST_DOF:
+            left = counted(design.dof, "degree of freedom", "degrees of freedom")
+            no_p = self._refused(f"{left} beside the covariates, and {FEWEST_DOF} are needed")
+        if no_p or not draws:
+            return Plan(design, no_p, covariates.names)
         related = len(np.unique(families)) < len(people)
         within = "" if people.sites is None else " within sites"
         who = "whole families of the same size" if related else "participants"
         self._say(f"{draws} permutations of {who}{within}, seed {seed}")
         orders = permuted_orders(families, draws, sites=people.sites, seed=seed)
-        return Design.of(tested, covariates.values, orders)
+        return Plan(dataclasses.replace(design, draws=orders), no_p, covariates.names)
 
-    def _refuse(self, why: str) -> None:
-        if not self.no_p:
+    def _refused(self, why: str) -> str:
+        """Return why there is no p; print it the first time."""
+        if why not in {plan.no_p for plan in self.plans.values()}:
             say(f"no permutations: {why}")
-        self.no_p = why
+        return why
 
     def _say(self, words: str) -> None:
         if words not in self.words:
@@ -235,17 +277,29 @@ class _Tested:
     """The tests of a contrast of some features; its table no longer holds values."""
 
     table: FeatureTable
+    plan: Plan
     tests: ColumnTests
     corrected: Corrected | None = None  # None: no p
 
-    def values(self, statistic: str) -> NDArray[np.float64]:
-        """Return `t` or `effect` of each column."""
-        found: NDArray[np.float64] = getattr(self.tests, statistic)
-        return found
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The statistic to show, of each column."""
+        return self.tests.effect if self.plan.no_p else self.tests.t
 
-    def best(self, statistic: str) -> int:
-        """Return the column where `t` or `effect` is largest."""
-        return int(np.nanargmax(np.abs(self.values(statistic))))
+    @property
+    def best(self) -> int:
+        """The column where that statistic is largest."""
+        return int(np.nanargmax(np.abs(self.values)))
+
+    @property
+    def largest(self) -> float:
+        """Its value that is furthest from 0."""
+        return float(self.values[self.best])
+
+    @property
+    def number(self) -> int:
+        """How many columns were tested."""
+        return int(np.isfinite(self.tests.t).sum())
 
     def place(self, column: int) -> str:
         """Return the name of a column, or the coordinates of its voxel."""
@@ -256,8 +310,10 @@ class _Tested:
     def cells(self, column: int) -> dict[str, object]:
         """Return the statistics of a column."""
         t, found = self.tests, self.corrected
-        own: dict[str, object] = {"effect": t.effect[column], "t": t.t[column]}
-        if t.design.covariates.size:
+        own: dict[str, object] = {"effect": t.effect[column], "dof": t.design.dof}
+        if self.plan.has_t:
+            own["t"] = t.t[column]
+        if self.plan.has_t and t.design.covariates.size:
             own["r"] = t.r[column]
         if found is not None:
             own |= {"p_fwe": found.p[column], "p_fwe_contrast": found.p_contrast[column]}
@@ -268,21 +324,20 @@ class _Tested:
         """Return how many columns have a p or q of at most .05."""
         return int((getattr(self.corrected, name) <= ALPHA).sum()) if self.corrected else 0
 
-    def facts(self, statistic: str) -> dict[str, object]:
-        """Return the row of the summary, with the column where `t` or `effect` is largest."""
+    @property
+    def facts(self) -> dict[str, object]:
+        """The row of the summary, with the column where `values` are largest."""
         p = {"tests_fwe": self.below("p"), "tests_fdr": self.below("q")} if self.corrected else {}
-        tested = int(np.isfinite(self.tests.t).sum())
-        source, best = self.table.source, self.best(statistic)
+        source = self.table.source
         return {
             "features": source.kind.name,
             "contrast": self.table.contrast or None,
             "participants": len(self.table.labels),
-            "dof": self.tests.design.dof,
-            "tests": tested,
-            "dropped": source.columns - tested,
+            "tests": self.number,
+            "dropped": source.columns - self.number,
             **p,
-            "name": self.place(best),
-            **self.cells(best),
+            "name": self.place(self.best),
+            **self.cells(self.best),
         }
 
 
@@ -333,10 +388,15 @@ def _tests(question: Question, source: FeatureSource, folder: Path) -> Iterator[
         if len(table.labels) < 3:
             say(f"{table.title}: fewer than three participants, not tested")
             continue
-        tests = fit_columns(table.values, question.design(table))
+        try:
+            plan = question.plan(table)
+        except (ValueError, SettingsError) as err:
+            question.people.note(f"{question.title} cannot be tested: {err}", table.title)
+            continue
+        tests = fit_columns(table.values, plan.design)
         table = dataclasses.replace(table, values=np.empty((0, 0), np.float32))
         if np.isfinite(tests.t).any():
-            yield _Tested(table, tests)
+            yield _Tested(table, plan, tests)
 
 
 def _differences(question: Question, source: FeatureSource, folder: Path) -> Iterator[FeatureTable]:
@@ -372,25 +432,32 @@ class _Answer:
 
     @classmethod
     def of(cls, question: Question, tested: Sequence[_Tested]) -> _Answer:
-        designs = {id(one.tests.design): one.tests.design for one in tested}
-        if not len(tested[0].tests.design.draws):
+        """Correct p over the contrasts that have p; people may differ between contrasts."""
+        with_p = [one for one in tested if one.plan.has_p]
+        if not with_p:
             return cls(question, tested, None)
+        designs = {id(one.plan.design): one.plan.design for one in with_p}
         if question.phenotype is not None:
             p = [
                 sizes_p(
-                    np.sum([t.tests.products for t in tested if t.tests.design is design], 0),
+                    np.sum([t.tests.products for t in with_p if t.plan.design is design], 0),
                     design,
                 )
                 for design in designs.values()
-                if tested[0].tests.t.size > 1
+                if with_p[0].tests.t.size > 1
             ]
             if p and min(p) * len(p) <= ALPHA:
                 return cls(question, tested, min(p) * len(p))
-        found = correct([one.tests for one in tested])
-        corrected = [
-            dataclasses.replace(one, corrected=own) for one, own in zip(tested, found, strict=True)
-        ]
-        return cls(question, corrected, None)
+        corrected = correct([one.tests for one in with_p])
+        by_contrast = {one.table.contrast: own for one, own in zip(with_p, corrected, strict=True)}
+        return cls(
+            question,
+            [
+                dataclasses.replace(one, corrected=by_contrast.get(one.table.contrast))
+                for one in tested
+            ],
+            None,
+        )
 
     @property
     def words(self) -> str:
@@ -398,23 +465,28 @@ class _Answer:
         return self.tested[0].table.source.kind.words
 
     @property
-    def statistic(self) -> str:
-        """The statistic to show: t, or the effect where there is no p, as t then means little."""
-        return "effect" if self.question.no_p else "t"
-
-    def largest(self, one: _Tested) -> float:
-        """Return the value of a contrast that is furthest from 0."""
-        return float(one.values(self.statistic)[one.best(self.statistic)])
+    def judged(self) -> Sequence[_Tested]:
+        """The contrasts that may have p; all, if none may."""
+        return [one for one in self.tested if not one.plan.no_p] or self.tested
 
     @property
     def best(self) -> _Tested:
-        """The contrast with the largest value."""
-        return max(self.tested, key=lambda one: abs(self.largest(one)))
+        """The contrast with the largest value, of those that may have p."""
+        return max(self.judged, key=lambda one: abs(one.largest))
 
     @property
     def facts(self) -> list[dict[str, object]]:
         """The rows of the summary, one per contrast."""
-        return [one.facts(self.statistic) for one in self.tested]
+        return [one.facts for one in self.tested]
+
+    @property
+    def without_p(self) -> dict[str, list[str]]:
+        """Contrasts without p, by the reason."""
+        contrasts: dict[str, list[str]] = {}
+        for one in self.tested:
+            if one.plan.no_p:
+                contrasts.setdefault(one.plan.no_p, []).append(one.table.contrast)
+        return contrasts
 
     @property
     def headline(self) -> str:
@@ -424,14 +496,15 @@ class _Answer:
             "stats_lead.html",
             words=self.words,
             title=self.question.title,
-            no_p=self.question.no_p,
+            no_p="; ".join(self.without_p) if best.plan.no_p else "",
+            without_p={why: named(labels) for why, labels in self.without_p.items()},
             sizes=self.sizes,
             corrected=best.corrected is not None,
             fwe=sum(one.below("p") for one in self.tested),
             fdr=sum(one.below("q") for one in self.tested),
-            tests=sum(int(np.isfinite(one.tests.t).sum()) for one in self.tested),
-            t=f"{self.largest(best):.2f}".replace("-", "\N{MINUS SIGN}"),
-            place=best.place(best.best(self.statistic)),
+            tests=sum(one.number for one in self.judged),
+            t=f"{best.largest:.2f}".replace("-", "\N{MINUS SIGN}"),
+            place=best.place(best.best),
             contrast=best.table.contrast,
         )
 
@@ -460,7 +533,9 @@ class _Answer:
             self._write_maps(results, one)
 
     def _write_maps(self, results: ResultFolder, one: _Tested) -> None:
-        maps = {"effect": one.tests.effect, "t": one.tests.t}
+        maps = {"effect": one.tests.effect}
+        if one.plan.has_t:
+            maps["t"] = one.tests.t
         if one.corrected is not None:
             maps["logp"] = -np.log10(one.corrected.p)
         source, places = one.table.source, one.table.source.places
@@ -471,7 +546,7 @@ class _Answer:
             "SkullStripped": True,
             "Participants": len(one.table.labels),
             "DegreesOfFreedom": one.tests.design.dof,
-            "Covariates": list(self.question.covariates.get(source.kind.name, ())),
+            "Covariates": list(one.plan.covariates),
             "Synthetic": bool(source.kind.synthetic),
         }
         for stat, values in maps.items():
@@ -491,16 +566,18 @@ class _Answer:
         """Return a table of all tests if there are few, else of each contrast's largest t."""
         own: Sequence[Mapping[str, object]] = self.facts
         columns: Sequence[Column] = _SUMMARY
-        caption = f"The largest {self.statistic}" + (" of each contrast" if len(own) > 1 else "")
+        statistics = sorted({one.plan.statistic for one in self.tested})
+        caption = f"The largest {' or '.join(statistics)}"
+        caption += " of each contrast" if len(own) > 1 else ""
         if 0 < len(self.rows) <= _ROWS:
             own, columns, caption = self.rows, _COLUMNS, "All tests"
         elif len(own) > _ROWS:
-            largest = sorted(self.tested, key=lambda one: -abs(self.largest(one)))
+            largest = sorted(self.tested, key=lambda one: (bool(one.plan.no_p), -abs(one.largest)))
             caption += f", the first {_ROWS} of {len(own)}; the file has all"
-            own = [one.facts(self.statistic) for one in largest[:_ROWS]]
-        caption += "; without p, none is a finding" if self.question.no_p else ""
+            own = [one.facts for one in largest[:_ROWS]]
+        caption += "; without p, none is a finding" if self.without_p else ""
         known = {name for row in own for name, value in row.items() if value is not None}
-        shown = [self.statistic if name == "t" else name for name in _SHOWN]
+        shown = [one for name in _SHOWN for one in (statistics if name == "t" else [name])]
         shown = [name for name in shown if name in known]
         return ResultTable(columns, own).on_page(caption, shown)
 
@@ -509,8 +586,8 @@ class _Answer:
 
         A button opens it in the page's viewer, as map number `opens`.
         """
-        best, shown = self.best, self.statistic
-        volume = best.table.volume(best.values(shown))
+        best, shown = self.best, self.best.plan.statistic
+        volume = best.table.volume(best.values)
         if volume is None or best.table.source.places is None:
             few = self.rows if len(self.rows) <= _ROWS else ()
             names = [f"{row['contrast'] or ''} {row['name']}".strip() for row in few]
@@ -534,8 +611,8 @@ class _Answer:
         self, results: ResultFolder, number: int
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Pack that map for the page's viewer, as map `number`."""
-        best, statistic = self.best, self.statistic
-        volume, places = best.table.volume(best.values(statistic)), best.table.source.places
+        best, statistic = self.best, self.best.plan.statistic
+        volume, places = best.table.volume(best.values), best.table.source.places
         if volume is None or places is None or not results.has_pages:
             return None
         values = np.nan_to_num(volume).astype(np.float32)
@@ -593,8 +670,8 @@ def _write(
         "people": people,
         # The levels of a category, such as sites, are one word.
         "covariates": {
-            ", ".join(dict.fromkeys(name.partition(": ")[0] for name in names))
-            for names in question.covariates.values()
+            ", ".join(dict.fromkeys(name.partition(": ")[0] for name in plan.covariates))
+            for plan in question.plans.values()
         },
         "corrected": any(one.corrected is not None for a in answers for one in a.tested),
     }

@@ -21,6 +21,17 @@ class Interval:
     low: float
     high: float
 
+    def within(self, least: float, most: float) -> Interval:
+        """Return the interval with its ends inside the range that the score can have.
+
+        Examples
+        --------
+        >>> Interval(0.9, 0.7, 1.1).within(0.0, 1.0)
+        Interval(mean=0.9, low=0.7, high=1.0)
+        """
+        low, high = np.clip([self.low, self.high], least, most).tolist()
+        return Interval(self.mean, low, high)
+
 
 def t_interval(values: Values) -> Interval:
     """Return the mean over people and its interval by Student's t.

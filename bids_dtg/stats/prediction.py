@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -116,6 +116,40 @@ def products(values: NDArray[Any]) -> Array:
         block = block - block.mean(axis=0)
         found += block @ block.T
     return found
+
+
+def common_products(
+    summed: tuple[Sequence[str], Array], more: tuple[Sequence[str], Array]
+) -> tuple[tuple[str, ...], Array]:
+    """Add inner products of people, such as those of another contrast, of those who are in both.
+
+    Parameters
+    ----------
+    summed, more
+        Labels of people, and their `products`.
+
+    Returns
+    -------
+    Labels and inner products of deviations from the mean of the people who are in both.
+
+    Examples
+    --------
+    >>> one = products(np.array([[1.0], [2.0], [6.0]]))
+    >>> labels, found = common_products((("a", "b", "c"), one), (("a", "c"), one[::2, ::2]))
+    >>> labels, bool(np.allclose(found, 2 * products(np.array([[1.0], [6.0]]))))
+    (('a', 'c'), True)
+    """
+    labels = tuple(label for label in summed[0] if label in set(more[0]))
+    total = np.zeros((len(labels), len(labels)))
+    for whose, found in (summed, more):
+        part = found
+        if tuple(whose) != labels:
+            rows = [whose.index(label) for label in labels]
+            part = found[np.ix_(rows, rows)]
+            part = part - part.mean(axis=0)
+            part = part - part.mean(axis=1, keepdims=True)
+        total += part
+    return labels, total
 
 
 def of_products(found: Array) -> Array:
@@ -286,4 +320,10 @@ def judge(one: Prediction, other: Prediction | None, target: Target, seed: int =
         cross_validated=beside is not None,
         seed=seed,
     )
-    return found or Verdict.unknown(people, rarer)
+    if found is None:
+        return Verdict.unknown(people, rarer)
+    # Widened for few people, an interval may leave the range of an r or an AUC.
+    least, most = (0.0, 1.0) if second is not None else (-1.0, 1.0)
+    if beside is not None:
+        least, most = least - most, most - least
+    return replace(found, difference=found.difference.within(least, most))

@@ -74,6 +74,15 @@ class WrittenCohort(TinyJob):
             (self.bids / f"sub-{label}").mkdir(exist_ok=True)
         return path
 
+    def write_measured(self, folder: Path, contrast: int, maps: Mapping[str, np.ndarray]) -> Path:
+        """Write measured maps of a contrast by number; `maps` is (places,) by label."""
+        for label, values in maps.items():
+            who, name = f"sub-{label}", self.bundle.contrasts[contrast].label
+            path = folder / who / f"{who}_contrast-{name}_stat-z_statmap.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.bundle.places.encode(values.astype(np.float32)))
+        return folder
+
     def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
         """Call an analysis of the group level, by the parcels of `atlas`."""
         by = () if {"--atlases", "--voxels"} & set(more) else ("--atlases", self.atlas)

@@ -153,15 +153,14 @@ def test_one_person_alone_has_no_phenotype(cohort, capsys):
 
 def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
     """Measured maps that are the score itself predict it better than maps made of the edges."""
-    statmaps = tmp_path / "statmaps"
     contrast = cohort.bundle.contrasts[0].label
     rng = np.random.default_rng(0)
     pattern = rng.normal(size=cohort.places)
-    for n, label in enumerate(cohort.labels):
-        values = cohort.truth.table["score"][n] * pattern + 0.1 * rng.normal(size=cohort.places)
-        path = statmaps / f"sub-{label}" / f"sub-{label}_contrast-{contrast}_stat-z_statmap.nii.gz"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(cohort.bundle.places.encode(values.astype(np.float32)))
+    measured = {
+        label: cohort.truth.table["score"][n] * pattern + 0.1 * rng.normal(size=cohort.places)
+        for n, label in enumerate(cohort.labels)
+    }
+    statmaps = cohort.write_measured(tmp_path / "statmaps", 0, measured)
     words = ("--phenotype", "score", "--permutations", 99, "--voxels", "--contrast", contrast)
     rows = results(
         cohort, "measured", *words, "-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={statmaps}"
@@ -176,3 +175,31 @@ def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
     apart = row(rows, "maps")["r"] - row(rows, "measured")["r"]
     assert float(differences[0]["difference"]) == pytest.approx(apart, abs=1e-5)
     assert float(differences[0]["difference_high"]) < 0
+
+
+def test_all_contrasts_together_are_of_the_people_who_have_all(cohort, tmp_path, capsys):
+    """In the first contrast one person has no map, in the second another one a damaged map."""
+    for contrast in range(3):
+        maps = dict(zip(cohort.labels, cohort.truth.maps[:, contrast], strict=True))
+        if contrast == 1:
+            maps["P002"] = 0 * maps["P002"]
+        maps = {label: own for label, own in maps.items() if (contrast, label) != (0, "P001")}
+        statmaps = cohort.write_measured(tmp_path, contrast, maps)
+    words = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={statmaps}", "--permutations", 0)
+    assert cohort.analyse("phenotypes", "--name", "some", "--phenotype", "score", *words) == 1
+    line = "left out: 2 participants without measured maps of every contrast (sub-P001, sub-P002)"
+    assert f"all: {line}" in capsys.readouterr().err
+    assert line[1:] in page(cohort, "some")
+    rows = read_table(cohort.out / "group/phenotypes-some/desc-phenotypes_scores.tsv")
+    assert row(rows, "measured", contrast="all")["people"] == 46
+    whole = [label for label in cohort.labels if label not in ("P001", "P002")]
+    few = ("--participant-label", *whole)
+    found = results(cohort, "whole", "--phenotype", "score", *words, *few)
+    assert row(found, "measured", contrast="all") == row(rows, "measured", contrast="all")
+    assert cohort.analyse("embed", "--name", "some", *words) == 1
+    assert f"all: {line}" in capsys.readouterr().err
+    clusters = read_table(cohort.out / "group/embed-some/desc-embedding_clusters.tsv")
+    numbers = {(one["features"], one["points"]): one["number"] for one in clusters}
+    assert numbers["measured", "people"] == "46"
+    assert numbers["measured", "maps"] == str(3 * 46)
+    assert numbers["maps", "people"] == "48"

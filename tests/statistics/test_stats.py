@@ -203,6 +203,46 @@ def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(cohort, tmp_pa
     assert degrees == ["45", "44"]
 
 
+def test_a_contrast_of_few_people_has_no_p_and_takes_none_from_the_others(cohort, tmp_path, capsys):
+    """Six people have a measured map of the first contrast; the second's p are as without it."""
+    few, whole = (contrast.label for contrast in cohort.bundle.contrasts[:2])
+    maps = [dict(zip(cohort.labels, own, strict=True)) for own in cohort.truth.maps.swapaxes(0, 1)]
+    statmaps = cohort.write_measured(tmp_path, 1, maps[1])
+    words = ("--phenotype", "score", "-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={statmaps}")
+    assert call(cohort, "alone", *words) == 0
+    cohort.write_measured(tmp_path, 0, {label: maps[0][label] for label in cohort.labels[:12:2]})
+    capsys.readouterr()
+    assert call(cohort, "mixed", *words) == 0
+    (said,) = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("Measured maps, ")
+    ]
+    assert f"No p of {few} (6 participants are too few)." in said
+    rows, alone = summary(cohort, "mixed"), summary(cohort, "alone")["measured", whole]
+    assert rows["measured", whole] == alone
+    assert f" of {alone['tests']} tests at corrected p" in said
+    assert {rows["measured", few][name] for name in ("t", "p_fwe", "tests_fdr")} == {"n/a"}
+
+
+def test_with_few_degrees_of_freedom_there_are_effects_only(cohort, tmp_path, capsys):
+    few = ("--participant-label", *cohort.labels[:12:2])
+    words = ("--phenotype", "score", "--covariates", "age", "luck", "of_family", "--voxels")
+    assert call(cohort, "effects", *words, "--contrast", MATH, *few) == 0
+    row = row_of(cohort, "effects")
+    assert (row["dof"], row["t"], row["r"], row["p_fwe"]) == ("1", "n/a", "n/a", "n/a")
+    assert float(row["effect"])
+    maps = sorted(folder(cohort, "effects").glob("*_statmap.nii.gz"))
+    assert [path.name.split("stat-")[1].split("_")[0] for path in maps] == ["effect"]
+    names, table = ("score", "age", "luck", "of_family"), tmp_path / "without_sites.tsv"
+    rows = zip(cohort.labels, *(cohort.truth.table[name] for name in names), strict=True)
+    lines = ["\t".join(map(str, row)) for row in [("participant_id", *names), *rows]]
+    table.write_text("\n".join(lines))
+    nine = ("--participant-label", *cohort.labels[:18:2], "-p", table)
+    capsys.readouterr()
+    assert call(cohort, "nine", *words, "--contrast", MATH, *nine) == 0
+    assert "no permutations: 4 degrees of freedom beside the covar" in capsys.readouterr().err
+    assert row_of(cohort, "nine")["t"] == "n/a"
+
+
 @pytest.mark.parametrize(
     ("analysis", "words", "line"),
     [

@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from bids_dtg.stats.permutation import permuted_orders
-from bids_dtg.stats.prediction import Target, family_folds, judge, predict, rotated
+from bids_dtg.stats.prediction import Prediction, Target, family_folds, judge, predict, rotated
 
 PEOPLE, COLUMNS = 60, 90
 
@@ -104,3 +104,16 @@ def test_a_constant_prediction_has_no_r(people):
     found = predict(values, target, sites, within=True)
     assert np.isnan([found.r, found.p]).all()
     assert found.r2 == 0
+
+
+def test_the_interval_of_an_auc_ends_at_1():
+    """Five people of the rarer level widen it by a third, beyond what an AUC can be."""
+    tested = np.arange(40) < 5
+    predicted = np.linspace(1, -1, 40)
+    predicted[4] = 0.5
+    found = Prediction(predicted, tested - 0.5, np.empty(0))
+    target = Target(tested.astype(float), np.arange(40), np.empty((40, 0)), np.empty((0, 40)))
+    auc = judge(found, None, target).difference
+    assert 0 < auc.low < auc.mean < auc.high == 1
+    other = Prediction(-predicted, tested - 0.5, np.empty(0))
+    assert judge(found, other, target).difference.high <= 1
