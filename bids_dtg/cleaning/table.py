@@ -13,6 +13,7 @@ from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import parse_table, plain_number, read_bytes, require_contents
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.notices import counted
 
 Cells = Mapping[str, tuple[str, ...]]  # text of the cells (frames,) of a table, by column
 Column = NDArray[np.float64]  # (frames,), NaN where n/a
@@ -198,6 +199,12 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
         No such component exists, or its mask is unknown.
     """
     names = tuple(name for name in cells if re.fullmatch(r"a_comp_cor_\d+", name))
+    if not names:
+        raise RunError(
+            f"sub-{run.participant}: {run.confounds} has no columns of anatomical CompCor",
+            expected="a_comp_cor_00, a_comp_cor_01, …",
+            remedy="choose another --denoise-strategy, or rerun fMRIPrep",
+        )
     path = metadata_file(run)
     entries = read_sidecar(path) if path else {}
     masks = {name: entry.get("Mask") for name, entry in entries.items() if isinstance(entry, dict)}
@@ -208,8 +215,8 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
         combined = names if apart else ()
     if not combined:
         raise RunError(
-            f"sub-{run.participant}: {run.confounds} has {len(names)} columns of anatomical "
-            "CompCor, but none that is known to be of the combined mask",
+            f"sub-{run.participant}: {run.confounds} has {counted(len(names), 'column')} of "
+            "anatomical CompCor, but none that is known to be of the combined mask",
             expected=f'a_comp_cor_00, …, and a JSON sidecar with "Mask": "{_COMBINED}"',
             remedy="copy that file there, choose another --denoise-strategy, or rerun fMRIPrep",
         )

@@ -88,11 +88,24 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
             traceback.print_exc()
         if isinstance(err, ImportError):
             err = missing_extra(err) or err
+        if isinstance(err, FileNotFoundError) and err.filename is None and _folder_is_gone():
+            err = SettingsError(
+                "the folder that the program was started in does not exist any more",
+                expected="one that exists, as relative paths begin there",
+                remedy="change to another folder (cd), or give absolute paths",
+            )
         say(f"{program}: error: {in_one_line(err)}")
         if isinstance(err, (SettingsError, DatasetError, BundleError)):
             return EXIT_USAGE
         known = isinstance(err, (DtgError, OSError, MemoryError))
         return EXIT_FAILED if known else EXIT_INTERNAL
+
+
+def _folder_is_gone() -> bool:
+    try:
+        return not Path.cwd().is_dir()
+    except FileNotFoundError:
+        return True
 
 
 def _show_own_warnings(program: str, *, everything: bool) -> None:

@@ -19,7 +19,7 @@ from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
 from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.exits import Parser
 from bids_dtg.errors import did_you_mean
-from bids_dtg.settings import OPTIONS
+from bids_dtg.settings import FILE_ONLY, OPTIONS
 from bids_dtg.settings.option import Option
 from bids_dtg.version import __version__
 from bids_dtg.workflows import DEFAULT, WORKFLOWS, Workflow, all_workflows
@@ -440,6 +440,8 @@ def with_hyphens(
         if flag not in known and topic is not None and flag in option_of:
             readers = topic.readers(option_of[flag])
             parser.error(f"{flag} is not read by {topic.call}, but by {readers}")
+        if (name := flag[2:].replace("-", "_")) in FILE_ONLY and is_flag:
+            parser.error(f"{flag} is not an option; in a --config-file, it is {name} = VALUE")
         if flag not in known and is_flag:
             near = did_you_mean(flag, option_of)
             parser.error(f"there is no option {typed}" + (f"; {near}" if near else ""))

@@ -376,6 +376,25 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float6
     return values.reshape(header.shape, order="F"), header.affine
 
 
+def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read a mask, (i, j, k), and its affine, as `read_single` does.
+
+    Raises
+    ------
+    RunError
+        The file is damaged, has more than one volume, or has no voxel above 0.5.
+    """
+    values: NDArray[Any]
+    values, affine = read_single(path)
+    if not (values > 0.5).any():
+        known = values[np.isfinite(values)]
+        found = f"values of {known.max():g} at most" if known.size else "NaN only"
+        raise RunError(
+            f"{path} has {found}", expected="a mask, 1 within and 0 outside", remedy="make it again"
+        )
+    return values, affine
+
+
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     """Read a mask whose voxels coincide with the grid's; False outside its field of view.
 
@@ -387,9 +406,10 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     Raises
     ------
     RunError
-        The file is damaged, has more than one volume, or its voxels do not coincide.
+        The file is damaged, has more than one volume or no voxel above 0.5, or its voxels do not
+        coincide.
     """
-    values, affine = read_single(path)
+    values, affine = read_mask_values(path)
     voxels = np.arange(math.prod(grid.shape))
     sampling = LatticeSampling.between(values.shape, affine, grid, voxels, name=str(path))
     sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import NiftiHeader, read_header, read_single, require_one_form
+from bids_dtg.imaging.nifti import NiftiHeader, read_header, read_mask_values, require_one_form
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
     LatticeSampling,
@@ -122,9 +122,9 @@ class Placement:
         Raises
         ------
         RunError
-            The file is damaged, or has more than one volume.
+            The file is damaged, or has more than one volume or no voxel above 0.5.
         """
-        values, _ = read_single(path)  # first, as it refuses files that are not a single volume
+        values, _ = read_mask_values(path)  # first, as it refuses files of several volumes
         sampling, _ = self.in_file(read_header(path), "linear")
         sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
         inside: NDArray[np.bool_] = sampled > 0.5

@@ -60,7 +60,8 @@ def read_events(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     RunError
-        It cannot be read, is not a table, has no columns, or has two columns of the same name.
+        It cannot be read, is not a table, has no columns or rows, or has two columns of the same
+        name.
     """
     try:
         table = read_table(path)
@@ -71,6 +72,8 @@ def read_events(path: Path) -> list[dict[str, str]]:
             f"{path} has {'two columns ' + named(table.twice()) if table.header else 'no header'}",
             expected="columns with different names, such as onset, duration and trial_type",
         )
+    if not table.rows:
+        raise RunError(f"{path} has a header and no rows", expected="a row for each event")
     return table.dicts()
 
 

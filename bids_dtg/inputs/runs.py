@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -50,6 +51,8 @@ _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --level full --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
+# Ends of the names of its series, also in ABCD's collection 3165.
+_OF_ABCD_HCP = re.compile(r"_bold_([A-Za-z0-9]+-[A-Za-z0-9]+_)*timeseries\.[dp]tseries\.nii$")
 OF_PARCELS = "hcp-glasser"  # the packaged model that reads parcels
 # Suffixes of confounds tables; the newer one takes precedence.
 _CONFOUNDS = ("timeseries", "regressors")
@@ -534,6 +537,13 @@ def _no_series(folder: Path, input_type: InputType) -> RunError:
         return RunError(
             f"{found}, only {there[0]}: there are sidecars but no images",
             remedy=f"copy the images too, or datalad get {folder}",
+        )
+    if there := [name for name in names if _OF_ABCD_HCP.search(name)]:
+        return RunError(
+            f"{found}, only {there[0]} of abcd-hcp-pipeline, which is not read, as the frames to "
+            "leave out are in .mat files",
+            expected="derivatives of fMRIPrep or XCP-D",
+            remedy="run one of them on the raw data",
         )
     there = [name for name in names if name.endswith(IMAGES)] or names
     desc = _DESCS[input_type][0]

@@ -117,6 +117,11 @@ def test_an_unknown_option_names_near_ones(capsys, word, near):
     assert f"there is no option {flag}; did you mean {near}?" in refused(capsys, word, "x")
 
 
+def test_an_option_of_files_only_is_said_to_be_one(capsys):
+    said = refused(capsys, "--features", "32")
+    assert "--features is not an option; in a --config-file, it is features = VALUE" in said
+
+
 # --- other programs'
 
 

@@ -65,6 +65,7 @@ def test_cells_are_text(tmp_path, end):
     ("text", "fact"),
     [
         ("", "has no header"),
+        ("onset\tduration\n", "has a header and no rows"),
         ("onset\tonset\n1\t2\n", "has two columns onset"),
         ("onset\n1\t2\n", "line 2 has 2 cells, the header 1"),
     ],

@@ -172,6 +172,16 @@ def test_wrong_calls_are_refused(job, capsys, monkeypatch, words, fact):
     assert sorted(job.folder.iterdir()) == before
 
 
+def test_a_folder_that_is_gone_is_refused(tmp_path, monkeypatch, capsys):
+    from bids_dtg.cli.run import main
+
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["IN", "OUT", "participant", "--model", "demo"]) == 2
+    assert "the folder that the program was started in does not exist any more" in the_line(capsys)
+
+
 @pytest.mark.slow
 def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys):
     add_rest(job.bids, "02", session="B")
@@ -198,6 +208,15 @@ def _cifti_only(job: TinyJob) -> None:
     shutil.rmtree(job.bids / FUNC)
     (job.bids / FUNC).mkdir()
     (job.bids / FUNC / "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii").write_bytes(b"")
+
+
+def _abcd_hcp(job: TinyJob) -> None:
+    shutil.rmtree(job.bids / FUNC)
+    (job.bids / FUNC).mkdir()
+    for end in ("dtseries", "ptseries"):
+        atlas = "atlas-Gordon2014FreeSurferSubcortical_" * (end == "ptseries")
+        name = f"sub-01_task-rest_bold_{atlas}desc-filtered_timeseries.{end}.nii"
+        (job.bids / FUNC / name).write_bytes(b"")
 
 
 def _other_spaces(job: TinyJob) -> None:
@@ -253,6 +272,7 @@ def _infinite(job: TinyJob) -> None:
 OF_A_PERSON = {
     "another task": (_another_task, r"no resting-state run; it has task-nback"),
     "no series": (_no_bold, "sub-01 has no BOLD series"),
+    "ABCD": (_abcd_hcp, r"only sub-01\S+ of abcd-hcp-pipeline, .*Expected: .*fMRIPrep or XCP-D"),
     "other spaces": (_other_spaces, r"MNI152NLin2009cAsym, T1w.*Expected: space-MNI152NLin6Asym"),
     "CIFTI only": (_cifti_only, "no desc-preproc_bold image. It has .*dtseries.nii"),
     "left and right": (_two_sides, "bold.nii.gz contradicts itself"),

@@ -22,6 +22,7 @@ from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import Indices, ListedPlaces
 from bids_dtg.imaging.surfaces.meshes import read_arrays, read_template
 from bids_dtg.inputs.run import PARCELS
+from bids_dtg.notices import counted
 
 _nib: Any = nib  # nibabel has no types
 _cifti: Any = nib.cifti2
@@ -32,7 +33,8 @@ _PARCELS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _NONE = -1
 _EXTENSION = 32  # NIfTI's code of CIFTI's XML
 _COLUMNS = re.compile(
-    rb'(<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'].*?</MatrixIndicesMap>)',
+    rb'(<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'][^>]*'
+    rb"(?:(?<=/)>|(?<!/)>.*?</MatrixIndicesMap>))",  # that of frames has no content
     re.DOTALL,
 )
 # A parcel's name with its hemisphere, as atlases and programs write it.
@@ -275,10 +277,22 @@ def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray
 
 
 def read_cifti(path: Path) -> tuple[Any, Any, Any]:
-    """Return nibabel's axes of rows and columns, and a proxy of the values (rows, columns)."""
+    """Return nibabel's axes of rows and columns, and a proxy of the values (rows, columns).
+
+    Raises
+    ------
+    ValueError
+        The file has no header of CIFTI, or this does not say what its rows and columns are.
+    """
     image = _nib.Nifti2Image.from_filename(path)
-    (xml,) = [part.content for part in image.header.extensions if part.get_code() == _EXTENSION]
-    before, columns, after = _COLUMNS.split(xml)
+    headers = [part.content for part in image.header.extensions if part.get_code() == _EXTENSION]
+    if len(headers) != 1:
+        raise ValueError(f"it has {counted(len(headers), 'CIFTI header')}, not one")
+    xml = headers[0]
+    parts = _COLUMNS.split(xml)
+    if len(parts) != 3:
+        raise ValueError("its CIFTI header does not say what its columns are")
+    before, columns, after = parts
     rows = _axis(before + after, 0)
     return rows, _columns(columns), image.dataobj.reshape(image.shape[4:])
 

@@ -131,6 +131,15 @@ def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
             read_series_header(path)
     with pytest.raises(RunError, match="has 1 frames"):
         read_series_header(save_series(path, np.ones((1, 12), "f4"), axis))
+    turned = nib.cifti2.Cifti2Image(
+        np.ones((12, 9), "f4"), (axis, nib.cifti2.SeriesAxis(0, 0.8, 9, "SECOND"))
+    )
+    nib.save(turned, path)
+    with pytest.raises(RunError, match="it has a ParcelsAxis, not frames"):
+        read_series_header(path)
+    nib.save(nib.Nifti2Image(np.ones((1, 1, 1, 1, 9, 12), "f4"), np.eye(4)), path)
+    with pytest.raises(RunError, match="it has 0 CIFTI headers, not one"):
+        read_series_header(path)
     with pytest.raises(RunError, match="it has a ScalarAxis, not frames"):
         read_series_header(save_maps(path, np.ones((1, 12)), axis))
     models = brain_models()
