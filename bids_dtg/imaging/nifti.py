@@ -384,8 +384,8 @@ def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     RunError
         The file is damaged, has more than one volume, or has no voxel above 0.5.
     """
-    values: NDArray[Any]
-    values, affine = read_single(path)
+    single, affine = read_single(path)
+    values: NDArray[Any] = single
     if not (values > 0.5).any():
         known = values[np.isfinite(values)]
         found = f"values of {known.max():g} at most" if known.size else "NaN only"

@@ -278,10 +278,12 @@ def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]
                 return True, [f"{planned.title}: would fail: {err}"]
             lines.append(f"    leaves out {run.title}: {err}")
     what, more = request.would_make(planned)
+    unreached = request.unreached(planned)
+    more += [f"    would fail: {line}" for line in unreached]
     session = planned.entities.get("ses")
     folder = request.output.root / participant_folder(planned.participant, session) / "func"
     head = f"{planned.title}: would write {what} to {folder} ({reason})"
-    return False, [head, *lines, *more]
+    return bool(unreached), [head, *lines, *more]
 
 
 def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:

@@ -262,6 +262,10 @@ class CallRequest(Asked, ABC):
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe the results that would be made for an average, with further lines on them."""
 
+    def unreached(self, planned: AveragedRuns) -> tuple[str, ...]:
+        """Say which of the requested results cannot be made of an average, while others can."""
+        return ()
+
     @property
     def combine(self) -> Combine:
         """Which runs are averaged."""

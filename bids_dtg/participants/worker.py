@@ -56,6 +56,7 @@ class Average:
     reporter: Reporter
     left_out: dict[str, str] = field(default_factory=dict)  # why runs were left out, by title
     stage: str = "reading"  # current stage
+    failed: str = ""  # why a part of the results was not made; empty: all were
 
     def parts(self) -> Iterator[Any]:
         """Yield the parts of its runs until all runs have been read.
@@ -190,7 +191,7 @@ class LevelWork(AheadWork[Event, Outcome]):
                     failed = self._make(average, reason)
                     if failed:
                         fail(*failed)
-                    done += not failed
+                    done += not failed or bool(average.failed)
         except ReaderDiedError as err:
             fail(Failure(label, "reading", f"the process that read sub-{label} died: {err}"))
         return Outcome(done, skipped, tuple(failures))
@@ -215,7 +216,9 @@ class LevelWork(AheadWork[Event, Outcome]):
         left = len(average.left_out)
         short = f"; {left} left out, with too little left" if left else ""
         average.reporter.finish(f"{title}: {summary}{short}")
-        return ()
+        if not average.failed:
+            return ()
+        return Failure(average.planned.participant, average.stage, average.failed, title), ""
 
 
 def _failure(

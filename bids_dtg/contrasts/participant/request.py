@@ -30,6 +30,8 @@ from bids_dtg.files.paths import expand_home
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import lies_on_lattice
+from bids_dtg.imaging.placement import PointSampling
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_frame, read_series_header
@@ -39,6 +41,7 @@ from bids_dtg.inputs.run import PARCELS, RestRun
 from bids_dtg.inputs.runs import OF_PARCELS, list_series
 from bids_dtg.inputs.runs import find_runs as list_runs
 from bids_dtg.inputs.statmaps import chosen_contrasts
+from bids_dtg.inputs.templateflow import TransformPlannedError
 from bids_dtg.participants.request import (
     Asked,
     AveragedRuns,
@@ -245,16 +248,44 @@ class Request(CallRequest):
             sidecars=planned.sidecars,
         )
 
-    def targets(self, planned: AveragedRuns) -> tuple[Target, ...]:
-        """Find further spaces of an average, and the transforms to them.
+    def targets(self, planned: AveragedRuns) -> tuple[dict[str, Target], dict[str, RunError]]:
+        """Find further spaces of an average, by name, and why others cannot be reached.
 
         Raises
         ------
-        RunError
-            The participant's transforms or T1w image are missing.
+        TransformPlannedError
+            A dry run would first download a transform.
         """
         who = planned.participant, planned.entities.get("ses")
-        return tuple(self._target(name, *who, planned.sidecars) for name in self.spaces)
+        targets, errors = dict[str, Target](), dict[str, RunError]()
+        for name in self.spaces:
+            try:
+                targets[name] = self._target(name, *who, planned.sidecars)
+            except TransformPlannedError:
+                raise
+            except RunError as err:
+                errors[name] = err
+        return targets, errors
+
+    def unreached(self, planned: AveragedRuns) -> tuple[str, ...]:
+        """Say which of the requested spaces an average cannot be written in."""
+        return tuple(_unwritten(name, err) for name, err in self.targets(planned)[1].items())
+
+    def reached(self, planned: AveragedRuns) -> Reached:
+        """Return how maps are resampled to further spaces, and the request for just these."""
+        targets, errors = self.targets(planned)
+        samplings = dict[str, tuple[Target, VoxelPlaces, PointSampling]]()
+        for name, target in targets.items():
+            try:
+                samplings[name] = target, *target.sampling(self.bundle.voxels)
+            except RunError as err:
+                errors[name] = err
+        request = self
+        if errors:
+            settings = self.settings.replace(output_spaces=tuple(samplings))
+            request = dataclasses.replace(self, settings=settings)
+        lines = [_unwritten(name, err) for name, err in errors.items()]
+        return Reached(request, tuple(samplings.values()), " ".join(lines))
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
@@ -317,7 +348,7 @@ class Request(CallRequest):
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
         """Yield the input files of an average."""
         yield from super().input_files(planned)
-        for target in self.targets(planned):
+        for target in self.targets(planned)[0].values():
             yield from target.inputs
         surfaces = self.surfaces(planned)
         yield from () if surfaces is None else surfaces.inputs
@@ -325,12 +356,25 @@ class Request(CallRequest):
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe what would be written of an average, and in which further spaces."""
         lines = []
-        for target in self.targets(planned):
+        for target in self.targets(planned)[0].values():
             through = ", ".join(transform.path.name for transform in target.transforms)
             lines.append(f"    also written in {target.grid.space}, through {through}")
         if surfaces := self.surfaces(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
         return in_words(len(self.contrasts), self.kinds), lines
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """The further spaces that the maps of an average can be written in."""
+
+    request: Request  # which asks for no other spaces
+    samplings: tuple[tuple[Target, VoxelPlaces, PointSampling], ...]  # from the model's voxels
+    failed: str  # why others cannot be reached; empty: all can
+
+
+def _unwritten(space: str, err: RunError) -> str:
+    return f"maps in {space} were not written: {err}"
 
 
 def first_file(settings: Settings) -> Path | None:

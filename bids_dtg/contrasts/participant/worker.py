@@ -145,7 +145,18 @@ class ParticipantWork(LevelWork):
         average.reporter.stage("writing", 1.0)
         self._end_session(joined, maps)
         estimate = maps.result(request.bundle.contrasts)
-        files += write_average(request, planned, estimate, runs=runs, left_out=average.left_out)
+        # A space that cannot be reached costs only the maps in it. The record of completion does
+        # not name it, so that the next call tries again.
+        reached = request.reached(planned)
+        request, average.failed = reached.request, reached.failed
+        files += write_average(
+            request,
+            planned,
+            estimate,
+            runs=runs,
+            left_out=average.left_out,
+            elsewhere=reached.samplings,
+        )
         complete_average(request, planned, average.inputs, files)
         summary = (
             f"{in_words(len(request.contrasts), request.kinds)} from "

@@ -21,13 +21,14 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.meshes import DENSITIES
 from bids_dtg.imaging.transforms import read_transforms
 from bids_dtg.inputs.anatomy import Anatomy
-from bids_dtg.inputs.run import BIDS_SPACE, SPACE, TransformFile
-from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.inputs.run import BIDS_SPACE, SPACE, SeveralFilesError, TransformFile
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import RESAMPLED
 
 # Limit for a T1w image's field of view; as many as in a head of 20 cm at half a millimetre.
 _MOST_VOXELS = 2**26
+_COPY = "copy the anat folder of fMRIPrep's derivatives there, or leave T1w out of --output-spaces"
 # Other names of the same spaces, from fMRIPrep and from the BIDS specification.
 _ALIASES = {"anat": "T1w", BIDS_SPACE: SPACE}
 
@@ -96,7 +97,12 @@ def find_target(
 
 def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
     """Return a grid over the field of view of a T1w image, with the model's voxel size."""
-    transforms, image = anatomy.points_to(model.space), anatomy.t1w
+    try:
+        transforms, image = anatomy.points_to(model.space), anatomy.t1w
+    except (TransformMissingError, SeveralFilesError):
+        raise
+    except RunError as err:
+        raise err.as_kind(RunError, remedy=_COPY) from err
     files = (image, *(transform.path for transform in transforms))
     require_contents(files, anatomy.participant)
     header = read_header(image)

@@ -26,7 +26,7 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     parcel_files,
     region_files,
 )
-from bids_dtg.contrasts.participant.outputs.spaces import space_sidecar
+from bids_dtg.contrasts.participant.outputs.spaces import Target, space_sidecar
 from bids_dtg.contrasts.participant.outputs.surfaces import (
     sample_mesh,
     surface_facts,
@@ -36,6 +36,8 @@ from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.text import read_json, tsv_text, write_json
+from bids_dtg.imaging.placement import PointSampling
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
@@ -83,14 +85,14 @@ def write_average(
     *,
     runs: Sequence[RunSummary],
     left_out: Mapping[str, str],
+    elsewhere: Sequence[tuple[Target, VoxelPlaces, PointSampling]],
 ) -> list[PurePosixPath]:
-    """Write the maps of an average with their sidecar and tables."""
+    """Write the maps of an average, also in further spaces, with their sidecar and tables."""
     request = request.as_in(runs[0].run)
     bundle, entities, maps = request.bundle, planned.entities, estimate.values
-    # Spaces come first, because an error here must leave earlier results as they are.
+    # Surfaces come first, because an error here must leave earlier results as they are.
     surfaces = request.surfaces(planned)
     meshes = [(name, sample_mesh(bundle, name, surfaces)) for name in request.meshes]
-    elsewhere = [(target, *target.sampling(bundle.voxels)) for target in request.targets(planned)]
     # Remove an earlier report, which shows other maps, in case making the new one fails.
     discard_report(request.output, planned.participant)
     contrasts = [

@@ -145,23 +145,34 @@ def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
     assert not list(job.out.rglob("*space-T1w*"))
 
 
-def test_a_participant_without_the_space_fails_alone_before_a_run_is_read(job, capsys):
+def maps_of(folder: Path) -> dict[str, str]:
+    return {name: digest for name, digest in tree(folder).items() if name.endswith("map.nii.gz")}
+
+
+def test_a_space_that_cannot_be_reached_costs_only_the_maps_in_it(job, capsys):
     add_rest(job.bids, "02", seed=1)
     line = (
-        f"{job.bids}/sub-02/anat has no sub-02_from-{SPACE}_to-"
-        f"T1w_mode-image_xfm.h5. To do: fmriprep --output-spaces {SPACE}:res-2."
+        f"maps in T1w were not written: {job.bids}/sub-02/anat has no sub-02_from-{SPACE}_to-"
+        "T1w_mode-image_xfm.h5. To do: copy the anat folder of fMRIPrep's derivatives there, or "
+        "leave T1w out of --output-spaces."
     )
     assert job.run("--output-spaces", "T1w", "--surfaces", "fsLR", "--dry-run") == 1
     said = capsys.readouterr().out
-    assert f"sub-02: would fail: {line}\n2 participants, 1 would fail" in said
+    assert "sub-02_task-rest: would write 3 maps to " in said
+    assert f"    would fail: {line}\n2 participants, 1 would fail" in said
     assert "    on surfaces: " in said.partition("also written in T1w, through sub-01_from-")[2]
-    assert job.run("--output-spaces", "T1w") == 1
-    said = capsys.readouterr().err
-    assert f"sub-02: failed: {line}\n" in said
-    assert "1 set of maps written, 0 already complete, 1 participant failed" in said
+    assert job.run(out=job.folder / "plain") == 0
+    capsys.readouterr()
+    for complete in (0, 1):  # it is tried again
+        assert job.run("--output-spaces", "T1w") == 1
+        said = capsys.readouterr().err
+        assert f"sub-02: failed: {line}\n" in said
+        assert f"{2 - complete} set" in said
+        assert f"of maps written, {complete} already complete, 1 participant failed" in said
     assert list((job.out / "sub-01").rglob("*space-T1w*"))
-    (log,) = job.out.rglob("failures.tsv")
-    assert log.read_text().splitlines()[1].startswith("sub-02\tsub-02_task-rest\tn/a\treading")
+    assert maps_of(job.out / "sub-02") == maps_of(job.folder / "plain" / "sub-02") != {}
+    log = max(job.out.rglob("failures.tsv"))
+    assert log.read_text().splitlines()[1].startswith("sub-02\tsub-02_task-rest\tn/a\twriting")
     add_anatomy(job.bids, "02")
     assert job.run("--output-spaces", "T1w") == 0
     assert "1 set of maps written, 1 already complete, 0 part" in capsys.readouterr().err
@@ -218,11 +229,10 @@ def test_two_forms_that_differ_are_refused(job, capsys):
     assert "voxel 5 mm apart, and transforms may refer to either" in capsys.readouterr().err
 
 
-def test_a_transform_that_cannot_be_read_leaves_what_was_written_before(job, capsys):
-    assert job.run("--output-spaces", "T1w") == 0
-    before = {name: digest for name, digest in tree(job.out).items() if "statmap" in name}
+def test_a_transform_that_cannot_be_read_costs_only_the_maps_through_it(job, capsys):
+    assert job.run("--output-spaces", "T1w", OTHER) == 0
+    before = maps_of(job.out)
     add_anatomy(job.bids).write_text("no transform")
-    assert job.run("--output-spaces", "T1w") == 1
+    assert job.run("--output-spaces", "T1w", OTHER) == 1
     assert "_xfm.txt cannot be read as a transform" in capsys.readouterr().err
-    after = tree(job.out)
-    assert {name: after.get(name) for name in before} == before
+    assert maps_of(job.out) == {k: v for k, v in before.items() if "space-T1w" not in k}
