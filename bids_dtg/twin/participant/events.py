@@ -260,9 +260,13 @@ def read_behaviour(
 
 def _read_person(files: Sequence[tuple[NamedFile, Task]]) -> Behaviour:
     runs, read, troubles = [], [], []
+    by_trials: dict[tuple[str, bytes, bytes], NamedFile] = {}
     for file, task in files:
         try:
             run = read_trials(task, read_events(file.path), file.path.name)
+            trials = task.name, run.onset_seconds.tobytes(), run.rt_seconds.tobytes()
+            if (first := by_trials.setdefault(trials, file)) is not file:
+                raise RunError(f"{file.path} has the same trials as {first.path}")
             if not run.scored.any():
                 raise RunError(f"{file.path.name} has no trial that can be scored")
             if not np.isfinite(run.rt_seconds[run.scored]).any():

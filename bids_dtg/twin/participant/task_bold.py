@@ -19,7 +19,7 @@ from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.regions import RegionTable, encode_series, read_series, series_sidecar
 from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
-from bids_dtg.inputs.run import NamedFile, RestRun, belongs_to
+from bids_dtg.inputs.run import NamedFile, RestRun, belongs_to, require_one
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.request import AveragedRuns, plan_averages
 from bids_dtg.settings import Settings
@@ -50,6 +50,7 @@ def with_event_files(runs: Sequence[RestRun], files: Sequence[NamedFile]) -> Ite
     for run in runs:
         name = parse_name(run.bold.name)
         paths = [file.path for file in files if belongs_to(file.name, name)]
+        require_one(paths, f"the events of {run.title}")
         if paths:
             start = stated_start_time(run.sidecars)
             yield TaskRun(**vars(run), events=paths[0], start_seconds=start)

@@ -136,6 +136,21 @@ def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(f
     assert low.startswith("stroop: 1 participant below chance (1 in 3) with misses as errors")
 
 
+@pytest.mark.parametrize(
+    "other", ["beh/{}_run-01", "func/{}_run-1", "func/{}_run-02", "func/{}_acq-old_run-01"]
+)
+def test_a_copy_of_a_run_does_not_count_as_another(folder, other):
+    path, trials = events_of(folder, LABELS[0]), people_of(folder).runs(LABELS[:1])
+    copy = path.parents[1] / f"{other.format(path.name.partition('_run')[0])}_events.tsv"
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(path.read_text())
+    people = people_of(folder)
+    assert [len(runs) for runs in people.runs(LABELS[:1])] == [len(runs) for runs in trials]
+    (note,) = people.notes
+    assert "1 run of 1 participant" in note
+    assert all(name in note for name in (str(path), str(copy), "has the same trials as"))
+
+
 def change(folder: Path, label: str, column: str, values: list[str]) -> None:
     """Write the first cells of a column of a person's event file anew."""
     path = events_of(folder, label)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_twins
 from array_people import write
+from fmriprep_dataset import add_run, describe_dataset
 from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from tiny_twins import (
     LABELS,
@@ -23,10 +24,18 @@ from tiny_twins import (
 )
 
 from bids_dtg.cli.run import main
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, RunError
+from bids_dtg.inputs import events
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.selection import Selection
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.participant.people import TwinPeople
-from bids_dtg.twin.participant.task_bold import encode_task_bold, read_task_bold, task_bold_sidecar
+from bids_dtg.twin.participant.task_bold import (
+    encode_task_bold,
+    read_task_bold,
+    task_bold_sidecar,
+    with_event_files,
+)
 
 TASKS = ("hammerAP", "stroopAP")
 NAMES = ("amygdala", "motor")
@@ -153,12 +162,26 @@ def test_runs_of_arrays_belong_to_the_event_files_of_their_task(folder):
 
 def test_a_second_event_file_of_a_task_leaves_open_which_is_meant(folder):
     path = events_of(folder, LABELS[0])
-    path.with_name(path.name.replace("run-01", "run-02")).write_text(path.read_text())
+    other = path.read_text().replace("\n2.0\t", "\n2.1\t", 1)
+    path.with_name(path.name.replace("run-01", "run-02")).write_text(other)
     people = with_arrays(folder)
     ((faces, first, second),) = people.bold(LABELS[:1])
     assert faces is not None
     assert (first, second) == (None, None)
     assert f"1 participant with several event files of a task ({LABELS[0]})" in people.notes[-1]
+
+
+def test_two_event_files_of_a_run_are_refused_with_both_names(tmp_path):
+    add_run(describe_dataset(tmp_path), task="stroopAP")
+    runs = find_runs(tmp_path, "01", Selection(tasks=["stroopAP"]))
+    name = "sub-01_task-stroopAP_events.tsv"
+    paths = [tmp_path / "sub-01" / place / name for place in ("beh", "func")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("onset\n1\n")
+    told = rf"two files may be the events of .*: {paths[0]} and {paths[1]}"
+    with pytest.raises(RunError, match=told):
+        list(with_event_files(runs, events.events_of(tmp_path / "sub-01", "01")))
 
 
 @pytest.mark.parametrize(
