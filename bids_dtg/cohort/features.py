@@ -26,7 +26,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.inputs.atlases import DEFAULT
 from bids_dtg.inputs.statmaps import StatMap, chosen_contrasts, plain_contrast, statmaps_place
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -251,7 +251,7 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 def find_measured(
     kind: FeatureKind, people: GroupPeople, tasks: Mapping[str, str]
 ) -> FeatureSource:
-    """Find measured maps of the predicted contrasts, and resample them to the predicted maps' grid.
+    """Find measured maps of the predicted contrasts, at the predicted maps' voxels or parcels.
 
     Parameters
     ----------
@@ -265,11 +265,11 @@ def find_measured(
     Raises
     ------
     DatasetError
-        No folder of measured maps was given, or it has no map of these people and contrasts.
+        No folder of measured maps was given.
+    SettingsError
+        It cannot be used, or has no map of these people and contrasts.
     """
     place, _ = statmaps_place(people.settings.inputs.derivatives)
-    if place is not None and people.example.maps[0].of_parcels:
-        raise DatasetError("measured maps need predicted maps of voxels, and these have parcels")
     if place is None:
         raise DatasetError(
             "measured maps, as no folder of them was given",
@@ -285,10 +285,15 @@ def find_measured(
         )
         return there and plain_contrast(statmap.contrast) in predicted
 
-    space = people.places.grid.space
-    chosen, statistic = choose_measured(place, space, tasks, asked, is_wanted)
+    parcels = parcels_of(people) if people.example.maps[0].of_parcels else None
+    places = parcels or people.places
+    space = people.places.grid.space if parcels is None else parcels.space
+    try:
+        chosen, statistic = choose_measured(place, space, tasks, asked, is_wanted)
+    except DatasetError as err:  # as the folder was asked for, nothing is tested without it
+        raise err.as_kind(SettingsError) from err
     if not chosen:
-        raise DatasetError(
+        raise SettingsError(
             f"{place} has no measured map of these participants and contrasts",
             expected=f"labels such as sub-{people.labels[0]}, contrasts such as "
             f"{next(iter(predicted.values()))}",
@@ -305,9 +310,29 @@ def find_measured(
 
     def read(label: str, contrast: str) -> Row:
         statmap = chosen[label].target[plain_contrast(contrast)]
-        return read_measured(statmap, statistic, people.places.read)
+        return read_measured(statmap, statistic, places.read)
 
+    if parcels is not None:
+        return FeatureSource(kind, contrasts, has, read, parcels.names)
     return _of_maps(kind, people, contrasts, has, files, read)
+
+
+def parcels_of(people: GroupPeople) -> ParcelPlaces:
+    """Return the parcels of the first predicted maps that can be read.
+
+    Raises
+    ------
+    RunError
+        None can be read; the error is that of the first.
+    """
+    damaged = list[RunError]()
+    for averages in people.averages.values():
+        for made in averages:
+            try:
+                return read_parcel_maps(made.maps[0].path)[0]
+            except RunError as err:
+                damaged.append(err)
+    raise damaged[0]
 
 
 def _of_maps(

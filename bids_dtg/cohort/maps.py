@@ -324,7 +324,9 @@ def choose_measured(
     preferred = [plain_label(label, "ses") for label in sessions]
     chosen = people_maps(filter(is_wanted, maps), preferred)
     say(*filter(None, (of_space, of_tasks)))
-    return chosen, choose_statistic(chosen)
+    statistic, of_runs = choose_statistic(chosen)
+    say(*filter(None, (of_runs,)))
+    return chosen, statistic
 
 
 def read_measured(

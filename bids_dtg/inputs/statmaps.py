@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +58,7 @@ class StatMap:
     task: str | None = None  # label; None if the name has none
     space: str | None = None  # template; None if neither name nor sidecar states one
     run: str | None = None  # label, with the direction of HCP-like runs; None if over all runs
+    runs: int | None = None  # how many runs it is over; None if no map of a run tells
 
     @property
     def key(self) -> tuple[str, str]:
@@ -254,14 +255,25 @@ def people_maps(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> dict[
     retests: dict[str, dict[str, StatMap]] = {}
     for (who, contrast), files in sorted(sessions.items()):
         first, *later = sorted(files, key=rank)
-        targets.setdefault(who, {})[contrast] = _of_files(files[first])
+        # A map over all sessions is also over all of their runs.
+        of_runs = files[first] if first is not None else [*chain.from_iterable(files.values())]
+        targets.setdefault(who, {})[contrast] = _of_files(files[first], of_runs)
         if first is not None and later:
-            retests.setdefault(who, {})[contrast] = _of_files(files[later[0]])
+            retest = files[later[0]]
+            retests.setdefault(who, {})[contrast] = _of_files(retest, retest)
     return {who: PersonMaps(own, retests.get(who, {})) for who, own in targets.items()}
 
 
-def _of_files(files: Sequence[StatMap]) -> StatMap:
-    """Combine the files of one contrast of a participant in one session."""
+def _of_files(files: Sequence[StatMap], of_runs: Sequence[StatMap]) -> StatMap:
+    """Combine the files of one contrast of a participant in one session.
+
+    Parameters
+    ----------
+    files
+        The files of that session.
+    of_runs
+        The files among which are those of the runs that a map without a run is over.
+    """
     found: dict[Statistic, Path] = {}
     for one in [one for one in files if one.run is None] or files:
         for statistic, path in one.files.items():
@@ -274,26 +286,58 @@ def _of_files(files: Sequence[StatMap]) -> StatMap:
                     remedy="combine runs at the subject level, give the folder of one level, or "
                     "select files: -d statmaps=maps.toml (docs/reference/statmaps.md)",
                 )
-    return replace(files[0], files=found, run=None)
+    runs = {(one.session, one.run) for one in of_runs if one.run is not None}
+    return replace(files[0], files=found, run=None, runs=len(runs) or None)
 
 
-def choose_statistic(people: Mapping[str, PersonMaps]) -> Statistic:
+def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
     """Return the first of `STATISTICS` that the targets of all participants have.
+
+    The scale of z and t grows with the number of runs. If this number differs between people,
+    effects are chosen, and a sentence says so; it is empty otherwise.
 
     Raises
     ------
     DatasetError
-        Participants have no statistic in common.
+        Participants have no statistic in common, or different numbers of runs and no effects.
     """
     maps = [statmap for person in people.values() for statmap in person.target.values()]
-    for statistic in STATISTICS:
-        if all(statistic in statmap.files for statmap in maps):
-            return statistic
-    present = sorted({name for statmap in maps for name in statmap.files})
+    common = [name for name in STATISTICS if all(name in statmap.files for statmap in maps)]
+    if not common:
+        present = sorted({name for statmap in maps for name in statmap.files})
+        raise DatasetError(
+            f"the measured maps are {' and '.join(present)} maps",
+            expected="a statistic that all participants have",
+        )
+    if not (unequal := _unequal_runs(maps)):
+        return common[0], ""
+    if "effect" in common:
+        return "effect", f"maps of effects are used, as participants differ in runs: {unequal}"
     raise DatasetError(
-        f"the measured maps are {' and '.join(present)} maps",
-        expected="a statistic that all participants have",
+        f"the measured {common[0]} maps are over different numbers of runs, with which their scale "
+        f"grows: {unequal}",
+        expected="as many runs for everybody, or maps of effects",
+        remedy="choose people with --participant-label, or files with a TOML file",
     )
+
+
+def _unequal_runs(maps: Sequence[StatMap]) -> str:
+    """Describe the first contrast of which people have different numbers of runs; empty: none."""
+    by_contrast: dict[str, dict[int | None, list[StatMap]]] = {}
+    for one in maps:
+        of_contrast = by_contrast.setdefault(plain_contrast(one.contrast), {})
+        of_contrast.setdefault(one.runs, []).append(one)
+    for numbers in by_contrast.values():
+        if len(numbers) < 2:
+            continue
+        parts = []
+        for number, of_number in sorted(numbers.items(), key=lambda item: item[0] or 0):
+            what = counted(number, "run") if number else "an unknown number of runs"
+            labels = sorted(f"sub-{one.participant}" for one in of_number)
+            parts.append(f"{what} of {counted(len(labels), 'participant')} ({named(labels)})")
+        (one, *_), *_ = numbers.values()
+        return f"{one.contrast} has {', '.join(parts)}"
+    return ""
 
 
 def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(
     first, second = (people[who].target["wm2bk"] for who in ("01", "02"))
     assert (first.session, first.task, set(first.files)) == (None, "wm", {"t", "effect"})
     assert (second.session, second.task, set(second.files)) == ("a", None, {"z", "t"})
-    assert choose_statistic(people) == "t"
+    assert choose_statistic(people) == ("t", "")
     assert describe_files(people.values(), "t") == (
         "2 t maps of 2 participants, such as sub-01_task-wm_contrast-wm2bk_stat-t_statmap.nii.gz"
     )
@@ -93,6 +94,36 @@ def test_without_a_statistic_of_everybody_the_call_is_refused(tmp_path):
     touch(tmp_path, "sub-01_contrast-a_stat-t_statmap.nii.gz", f"sub-02_{A}")
     with pytest.raises(DatasetError, match=r"are t and z maps\. Expected: a statistic"):
         choose_statistic(people_maps(find(tmp_path)))
+
+
+# Files beside a subject map of two runs, and what is chosen.
+RUNS = {
+    "as many": ([f"sub-02_run-{n}_{A}" for n in "12"] + [f"sub-02_{A}"], "z"),
+    "none known": ([f"sub-02_{A}"], "an unknown number of runs of 1 participant (sub-02), 2 runs"),
+    "one": ([f"sub-02_run-1_{A}"], "a has 1 run of 1 participant (sub-02), 2 runs of 1 participan"),
+    "three": ([f"sub-02_run-{n}_{A}" for n in "123"] + [f"sub-02_{A}"], "3 runs of 1 participant"),
+    "over sessions": ([f"sub-02_ses-{n}_run-1_{A}" for n in "ab"] + [f"sub-02_{A}"], "z"),
+    "of another session": ([f"sub-02_ses-{n}_run-1_{A}" for n in "ab"], "a has 1 run of 1 partic"),
+    "another contrast": ([f"sub-02_run-1_{A.replace('a_', 'b_')}"], "z"),
+    "effects": ([f"sub-02_run-1_{own}" for own in (A, A.replace("-z", "-effect"))], "effect"),
+}
+
+
+@pytest.mark.parametrize("what", RUNS)
+def test_z_of_different_numbers_of_runs_are_refused_by_name(tmp_path, what):
+    """Their scale grows with the number of runs, and would look like a trait of the person."""
+    names, expected = RUNS[what]
+    whole = [f"sub-01_{own}" for own in (A, A.replace("-z", "-effect"))]
+    touch(tmp_path, *whole, *(f"sub-01_run-{n}_{A}" for n in "12"), *names)
+    people = people_maps(find(tmp_path))
+    if expected in ("z", "effect"):
+        statistic, words = choose_statistic(people)
+        assert statistic == expected
+        assert words.startswith("maps of effects are used, as") == (expected == "effect")
+        return
+    with pytest.raises(DatasetError, match=re.escape(expected)) as caught:
+        choose_statistic(people)
+    assert "--participant-label" in str(caught.value)
 
 
 def test_of_the_levels_of_fitlins_only_the_highest_is_used(tmp_path):

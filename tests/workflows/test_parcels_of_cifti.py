@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
 from bids_check import validate
-from cifti_people import CONTRASTS, LABELS, ParcelCohort, parcels_axis, save_series
+from cifti_people import (
+    CONTRASTS,
+    LABELS,
+    ParcelCohort,
+    parcels_axis,
+    save_maps,
+    save_series,
+    tiny_maps,
+    write_parcel_bundle,
+)
 from given import sets
 from study_folders import write_outliers
 from tiny_job import read_table, tree
 
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.contrasts.participant.model import predict_maps
 from bids_dtg.inputs.runs import find_runs
@@ -106,6 +119,36 @@ def test_a_network_of_parcels_is_refused(cohort, words, capsys):
     words = ("--architecture", "attention-unet", *given, "--model-name", "none")
     assert cohort.analyse("train", *words) == 2
     assert "needs voxels on a grid, and this model has none" in capsys.readouterr().err
+
+
+def test_statistics_read_measured_maps_of_parcels_by_name(tmp_path, capsys):
+    """One file has its parcels in another order, and another one lacks the first parcel."""
+    people = ParcelCohort(tmp_path, LABELS[:5])
+    known = {contrast.label: contrast for contrast in hcp_contrasts()}
+    contrasts = tuple(replace(known[label], index=n) for n, label in enumerate(CONTRASTS))
+    people.model = write_parcel_bundle(tmp_path / "model", contrasts=contrasts).path
+    assert people.run() == 0
+    maps, names = tiny_maps(people.labels, 12), list(people.axis.name)
+    first, second = (
+        next(people.statmaps.glob(f"sub-{label}/*{CONTRASTS[1]}*")) for label in ("01", "02")
+    )
+    save_maps(first, maps["01"][1:, ::-1], people.axis[::-1])
+    save_maps(second, maps["02"][1:, 1:], people.axis[1:])
+    assert people.analyse("stats") == 0
+    rows = read_table(people.out / "group/stats/desc-meanMeasured_tests.tsv")
+    expected = np.mean([maps[label] for label in people.labels], axis=0)
+    shown = [(contrast, name) for contrast in CONTRASTS for name in names]
+    found = {(row["contrast"], row["name"]): float(row["effect"]) for row in rows}
+    assert list(found) == [one for one in shown if one != (CONTRASTS[1], names[0])]
+    for (contrast, name), effect in found.items():
+        wanted = expected[CONTRASTS.index(contrast), names.index(name)]
+        assert effect == pytest.approx(wanted, rel=1e-5)
+    first.rename(first.with_name(first.name.replace("_contrast", "_run-1_contrast")))
+    second.with_name(second.name.replace("_contrast", "_run-1_contrast")).touch()
+    capsys.readouterr()
+    assert people.analyse("stats") == 2
+    line = f"the measured z maps are over different numbers of runs.*: {CONTRASTS[1]} has"
+    assert re.search(line, capsys.readouterr().err)
 
 
 def test_series_that_are_all_damaged_give_no_parcels(tmp_path, capsys):

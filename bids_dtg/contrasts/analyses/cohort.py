@@ -256,7 +256,7 @@ class Cohort:
                 f"no participant of {request.dataset.root} has maps in {self.place}",
                 expected=f"the same labels in both; there are maps of {', '.join(with_maps[:5])}",
             )
-        statistic = choose_statistic(maps)
+        statistic, of_runs = choose_statistic(maps)
         for who, them in maps.items():
             retest = {key: own for key, own in them.retest.items() if statistic in own.files}
             maps[who] = dataclasses.replace(them, retest=retest)
@@ -268,7 +268,7 @@ class Cohort:
             "bids_dtg and will not be used"
         )
         names = own_names(rows) if contrasts is None else ""
-        notes = tuple(note for note in (of_tasks, of_space, ours, names) if note)
+        notes = tuple(note for note in (of_tasks, of_space, of_runs, ours, names) if note)
         return dataclasses.replace(
             self,
             maps=maps,
