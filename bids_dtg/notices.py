@@ -21,6 +21,7 @@ _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 SAME_SIDES = (
     "The right hemisphere has the values of the left: one of them was copied over the other."
 )
+TEMPLATE_SURFACE = "Parcels are means over the vertices of a template's surface"
 NO_MASK = "The run has no brain mask of its own: every voxel with signal was used."
 
 

@@ -11,6 +11,7 @@ from bids_dtg.bundles.card import CARD_FILE, read_card
 from bids_dtg.bundles.kinds import all_published
 from bids_dtg.errors import BundleError, SettingsError, did_you_mean
 from bids_dtg.files.paths import expand_home
+from bids_dtg.inputs.run import OF_PARCELS
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Models of a container image, put there when it is built.
@@ -58,11 +59,11 @@ def find_bundle(name_or_path: str | Path) -> Path:
 
 
 def how_to_get(name: str) -> str:
-    """Describe how to get a published model, with and without a network."""
+    """Name the model that needs no download, and describe how to get a published one."""
     return (
-        f"dtg-models fetch {name}; without a network, fetch it elsewhere and copy its folder into "
-        "a folder that dtg-models list names; or try --model demo, which is simulated and not for "
-        "science"
+        f"use --model {OF_PARCELS}, which comes with the program and predicts 24 task maps of 360 "
+        f"parcels; or dtg-models fetch {name}; without a network, fetch it elsewhere and copy its "
+        "folder into a folder that dtg-models list names"
     )
 
 

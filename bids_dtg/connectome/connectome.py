@@ -53,6 +53,8 @@ class Connectome:
     # Sums of squares about the mean, of cleaned places (places,), 0 without data, and of ROI
     # series (rois,); needed to join runs. None if not kept.
     scatter: tuple[Float, Float] | None = None
+    # Factor of the deviation of maps from the group's, where places mix those of the person.
+    deviation: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.r, np.ndarray) or self.r.dtype.kind not in "biuf":
@@ -119,6 +121,7 @@ class Connectome:
             residual_dof=self.residual_dof + other.residual_dof,
             roi_r=None if self.roi_r is None else roi_r,
             scatter=(places, rois),
+            deviation=min(self.deviation, other.deviation),
         )
 
 
@@ -152,6 +155,12 @@ class RunConnectomes:
             series=self.series[:, rows],
             roi_r=self.roi_r[rows, rows],
         )
+
+    def with_deviation(self, factor: float) -> RunConnectomes:
+        """Return the results with a factor of the deviation of maps from the group's."""
+        segments = tuple(replace(part, deviation=factor) for part in self.segments)
+        whole = self.whole and replace(self.whole, deviation=factor)
+        return replace(self, segments=segments, whole=whole)
 
     @property
     def coverage(self) -> float:

@@ -73,6 +73,11 @@ class PartlyZero:
             self._moments += some.sum(axis=0), (some**2).sum(axis=0)
 
     @property
+    def always(self) -> NDArray[np.bool_]:
+        """(voxels,), whether they were 0 in all frames."""
+        return np.asarray(self._zeros == self._frames)
+
+    @property
     def found(self) -> NDArray[np.bool_]:
         """(voxels,), whether they left the field of view."""
         with np.errstate(over="ignore", invalid="ignore"):

@@ -7,7 +7,7 @@ One gain per contrast then scales the deviations from the mean.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,10 @@ class Correction:
         corrected: NDArray[Any] = self.gains[:, None] * maps
         corrected += self.offset
         return corrected
+
+    def scaled(self, factor: float) -> Correction:
+        """Return the correction whose maps deviate from the offset by this factor of theirs."""
+        return replace(self, gains=(self.gains * factor).astype(np.float32))
 
 
 def recentre(

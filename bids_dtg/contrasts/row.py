@@ -25,7 +25,7 @@ FEATURES = (
 )
 
 # Options of analyses that need rest and measured maps, and options of a network's training.
-_OF_PEOPLE = (*OF_RUNS, "combine", "contrast", "model_name", "split_file", "seed")
+_OF_PEOPLE = (*OF_RUNS, "combine", "sample_on", "contrast", "model_name", "split_file", "seed")
 _OF_TRAINING = ("recipe", "epochs", "batch_size", "learning_rate")
 # Options of analyses over people: which maps they use, and at which voxels.
 _OF_MAPS = ("contrast", "derivatives", "input_type", "atlases", "voxels")

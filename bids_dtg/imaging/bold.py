@@ -28,7 +28,7 @@ from bids_dtg.imaging.nifti import (
     read_header,
     require_end,
 )
-from bids_dtg.imaging.sampling import Sampling
+from bids_dtg.imaging.sampling import Sampling, scale
 
 # Seconds per unit of a header; a number without a unit may be in any of them.
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
@@ -381,6 +381,35 @@ def stream_voxels(
                     first, held = first + held, 0
     if held:
         yield first, voxels[:held]
+
+
+def kept_values(
+    header: NiftiHeader, stored: Stored, voxels: NDArray[np.intp], keep: NDArray[np.bool_]
+) -> NDArray[Any]:
+    """Take some voxels from the kept frames of a block; zeros are those of the scaled values.
+
+    Parameters
+    ----------
+    header, stored
+        Header of the file, and a block (frames, file voxels), as by `stream_blocks`.
+    voxels
+        (voxels,), positions in a frame as stored.
+    keep
+        (frames,), whether each frame is kept.
+
+    Returns
+    -------
+    (kept frames, voxels).
+    """
+    kept = np.flatnonzero(keep)
+    values: NDArray[Any] = np.empty((len(kept), len(voxels)), stored.dtype)
+    for frame, out in zip(kept, values, strict=True):
+        np.take(stored[frame], voxels, out=out, mode="clip")  # as `LinearSampling`
+    # A positive factor alone changes neither zeros nor comparisons with the median.
+    if header.inter or header.slope < 0:
+        values = values.astype(np.float32)
+        scale(values, header.slope, header.inter)
+    return values
 
 
 class MeanFrame:

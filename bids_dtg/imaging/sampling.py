@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -186,6 +187,18 @@ class LinearSampling(Sampling):
         """Return the points (voxels,) whose values depend on some of the needed voxels."""
         found: NDArray[np.bool_] = self._matrix @ neighbours.astype(np.float32) > 0
         return found
+
+    def share_in(self, neighbours: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the share (voxels,) of each point's weights in some of the needed voxels."""
+        share: NDArray[np.float32] = self._matrix @ neighbours.astype(np.float32)
+        return share
+
+    def averaged(self, weights: Any) -> LinearSampling:
+        """Return a sampling of weighted means of the points, by sparse weights (means, points)."""
+        means = copy(self)
+        means._matrix = weights @ self._matrix
+        means.covered = np.diff(means._matrix.indptr) > 0
+        return means
 
     def _filled(
         self, block: NDArray[np.generic], out: NDArray[np.float32]

@@ -15,9 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import matching, require_contents
@@ -31,6 +29,10 @@ from bids_dtg.inputs.run import (
     T1W,
     NamedFile,
     SeveralFilesError,
+    Side,
+    Sides,
+    SurfaceFiles,
+    SurfaceSide,
     TransformFile,
     Wanted,
     best,
@@ -53,14 +55,13 @@ _XFM: Mapping[str, Wanted] = {
 # Entities by which T1w images of one session differ.
 _OF_IMAGE = frozenset({"acq", "ce", "rec", "run"})
 
-Side = Literal["L", "R"]
 _SIDES: tuple[Side, Side] = ("L", "R")
 # Not the folder T1w, whose files have the same names but coordinates in another space.
 _HCP_FOLDER = Path("MNINonLinear", "fsaverage_LR32k")
 # Mesh registered by areal features (MSMAll) first, then by folding alone.
 _HCP_KINDS = ("midthickness_MSMAll", "midthickness")
 # Values of desc- for surfaces that fMRIPrep made or was given, and for those that XCP-D moved.
-_FMRIPREP_DESCS, _XCPD_DESCS = (None, "preproc"), ("hcp", None)
+_FMRIPREP_DESCS, XCPD_DESCS = (None, "preproc"), ("hcp", None)
 # Spheres registered to fsLR by folding (MSMSulc), or via fsaverage.
 _SPHERE_DESCS = ("msmsulc", "reg")
 
@@ -347,28 +348,6 @@ def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
     return named_files(folder.glob(f"sub-{participant}_*{pattern}"))
 
 
-# Of each hemisphere: the surface halfway between white matter and pia, and, if it is not on the
-# fsLR mesh, the spheres with the same vertices that are registered to fsLR and to fsaverage.
-Sides = dict[Side, tuple[Path, ...]]
-
-
-@dataclass(frozen=True)
-class SurfaceFiles:
-    """The midthickness surfaces of one participant, and the reason for the choice."""
-
-    reason: str  # one clause
-    # Empty if the participant has no usable surfaces, and a template's surface is used instead.
-    sides: Sides = field(default_factory=dict)
-    # Their composition maps points of the surfaces to points of the model's space.
-    transforms: tuple[TransformFile, ...] = ()
-
-    @property
-    def inputs(self) -> tuple[Path, ...]:
-        """All files that values at the vertices depend on."""
-        transforms = (transform.path for transform in self.transforms)
-        return (*chain.from_iterable(self.sides.values()), *transforms)
-
-
 def find_surfaces(
     dataset: InputDataset,
     participant: str,
@@ -451,7 +430,7 @@ def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]
                 ]
                 require_one(paths, f"the {kind} of hemisphere {side} of sub-{anatomy.participant}")
                 if paths:
-                    sides[side] = (paths[0],)
+                    sides[side] = SurfaceSide((paths[0],))
             yield f"{kind} of {folder.relative_to(anatomy.root)}", sides
 
 
@@ -463,7 +442,13 @@ def _is_of_another(path: Path, folder: Path) -> bool:
 
 def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
     """Yield the available sides on each mesh of fMRIPrep's folders, the best mesh first."""
-    descs = _XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
+    return surfaces_on_meshes(anatomy, XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS)
+
+
+def surfaces_on_meshes(
+    anatomy: Anatomy, descs: tuple[str | None, ...] = _FMRIPREP_DESCS
+) -> Iterator[tuple[str, Sides]]:
+    """Yield the available sides on each mesh of a participant's folders, the best mesh first."""
 
     def surface(folder: Path, side: Side, suffix: str, **wanted: Wanted) -> Path | None:
         criteria = {"extension": _MESH, "suffix": suffix, "hemi": side, **wanted}
@@ -474,17 +459,21 @@ def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Si
 
     for folder in anatomy.folders:
         place = folder.relative_to(anatomy.root)
-        on_fslr, native = Sides(), Sides()
+        on_fs_lr, by_fs_lr, by_fsaverage = Sides(), Sides(), Sides()
         for side in _SIDES:
             middle = surface(folder, side, "midthickness", space="fsLR", den="32k", desc=descs)
             if middle:
-                on_fslr[side] = (middle,)
-        yield f"midthickness on fsLR's mesh of {place}", on_fslr
+                on_fs_lr[side] = SurfaceSide((middle,))
+        yield f"midthickness on fsLR's mesh of {place}", on_fs_lr
         for side in _SIDES:
             of_side = partial(surface, folder, side)
             middle = of_side("midthickness", space=None, den=None, desc=descs)
             sphere = of_side("sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
+            other = of_side("sphere", space=("fsaverage", None), den=None, desc="reg")
             if middle and sphere:
-                other = of_side("sphere", space=("fsaverage", None), den=None, desc="reg")
-                native[side] = (middle, sphere, *([other] if other else []))
-        yield f"midthickness of {place}, moved to fsLR's mesh", native
+                by_fs_lr[side] = SurfaceSide((middle,), sphere, other)
+            if middle and other:
+                by_fsaverage[side] = SurfaceSide((middle,), None, other)
+        yield f"midthickness of {place}, moved to fsLR's mesh", by_fs_lr
+        words = f"midthickness of {place}, moved to fsLR's mesh by fsaverage's registration"
+        yield words, by_fsaverage

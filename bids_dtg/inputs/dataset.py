@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ _USUAL: Mapping[InputType, tuple[str, ...]] = {
     "xcpd": ("xcp_d", "xcpd", "xcp-d"),
 }
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
+_FS = re.compile(r"freesurfer=", re.IGNORECASE)
 _DESCRIPTION = "dataset_description.json"
 _UNREADABLE = {FileNotFoundError: "does not exist", NotADirectoryError: "is not a folder"}
 
@@ -82,7 +83,7 @@ def find_dataset(
         No dataset or more than one is found, a description is damaged, or `derivatives` names
         only packages that are not read.
     """
-    derivatives = [text for text in derivatives if not names_atlases(text)]
+    derivatives = [text for text in derivatives if not (names_atlases(text) or _FS.match(text))]
     bids_dir = _folder(bids_dir, "BIDS_DIR")
     if derivatives:
         return _explicit(derivatives, bids_dir, input_type)
@@ -91,6 +92,26 @@ def find_dataset(
     if _is_derivative(_read_description(bids_dir)):
         return _dataset(bids_dir, bids_dir, input_type)
     return _derivatives_of_raw(bids_dir, input_type)
+
+
+def freesurfer_folder(derivatives: Iterable[str]) -> Path | None:
+    """Return FreeSurfer's folder of all people among ``[PACKAGE=]PATH`` texts; None if not given.
+
+    Raises
+    ------
+    DatasetError
+        It does not exist, or two were given.
+
+    Examples
+    --------
+    >>> freesurfer_folder(["fmriprep=/data/fmriprep"])
+    """
+    given = [text.partition("=")[2] for text in derivatives if _FS.match(text)]
+    if len(given) > 1:
+        raise DatasetError(
+            f"--derivatives names {len(given)} folders of FreeSurfer", expected="one of them"
+        )
+    return _folder(expand_home(given[0], "--derivatives"), "--derivatives") if given else None
 
 
 def name_folder(bids_dir: Path) -> SourceDataset:

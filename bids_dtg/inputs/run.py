@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import BidsName, parse_name
@@ -26,9 +27,13 @@ PARCELS, PARCEL_MAPS = "fsLR parcels", (".pscalar.nii",)
 PARCEL_SERIES = (".ptseries.nii", ".tsv", ".dtseries.nii")
 SURFACE = "fsLR"  # space of the cortex in CIFTI files
 IMAGES = (".nii.gz", ".nii")
+OF_PARCELS = "hcp-glasser"  # the packaged model that reads parcels
+# Extension of a hemisphere's series on a mesh, and its spaces: all have fsaverage's registration.
+GIFTI_SERIES = ".func.gii"
+FSAVERAGES = ("fsaverage5", "fsaverage6", "fsaverage")
 # Entities about storage, which differ between the files of one run, not about the measurement.
 STORAGE = frozenset(
-    {"space", "cohort", "res", "den", "desc", "label", "seg", "atlas", "scale", "stat"}
+    {"hemi", "space", "cohort", "res", "den", "desc", "label", "seg", "atlas", "scale", "stat"}
 )
 # Entities that derivatives may lack, as fMRIPrep combines echoes, and magnitude and phase.
 COMBINED = frozenset({"echo", "part"})
@@ -102,6 +107,57 @@ class TransformFile:
     warped: Path | None = None
 
 
+Side = Literal["L", "R"]
+
+
+@dataclass(frozen=True)
+class SurfaceSide:
+    """Files of one hemisphere's cortex, on the fsLR mesh or with spheres registered to a mesh."""
+
+    # The surface halfway between white matter and pia; or these two, whose mean it is.
+    midthickness: tuple[Path, ...]
+    # Spheres with the same vertices, registered to fsLR and to fsaverage; none on the fsLR mesh.
+    fs_lr_sphere: Path | None = None
+    fsaverage_sphere: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the hemisphere."""
+        spheres = filter(None, (self.fs_lr_sphere, self.fsaverage_sphere))
+        return (*self.midthickness, *spheres)
+
+
+Sides = dict[Side, SurfaceSide]
+
+
+@dataclass(frozen=True)
+class SurfaceFiles:
+    """The midthickness surfaces of one participant, or a template's, and the reason."""
+
+    reason: str  # one clause
+    # Empty if the participant has no usable surfaces, and a template's surface is used instead.
+    sides: Sides = field(default_factory=dict)
+    # Their composition maps points of the surfaces to points of the space where they are needed:
+    # the model's for maps, that of the BOLD series for a run.
+    transforms: tuple[TransformFile, ...] = ()
+    template: str = SPACE  # the space of the points of a template's surface
+    # Transforms of points from the files' space to T1w space, in which FreeSurfer's are not.
+    to_t1w: tuple[TransformFile, ...] = ()
+    # The probability of grey matter in the space of the surfaces, by which their position is seen.
+    grey_matter: Path | None = None
+    instead: SurfaceFiles | None = None  # the template's surface, if the position is wrong
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that values at the vertices depend on."""
+        instead = self.instead.transforms if self.instead else ()
+        used = chain(self.to_t1w, self.transforms, instead)
+        transforms = (transform.path for transform in used)
+        files = chain.from_iterable(side.files for side in self.sides.values())
+        grey_matter = (self.grey_matter,) if self.grey_matter else ()
+        return tuple(dict.fromkeys((*files, *grey_matter, *transforms)))
+
+
 @dataclass(frozen=True)
 class RestRun:
     """One resting-state run, as files; no image has been opened yet."""
@@ -117,6 +173,8 @@ class RestRun:
     tr_seconds: float | None = None  # RepetitionTime of the sidecars; None if only in the header
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
+    # For parcels that are averaged over vertices, at which volumes are sampled; else None.
+    surfaces: SurfaceFiles | None = None
     space_reason: str = ""  # why this version of the run was chosen
     cleaned_before: bool = False  # whether another program has already cleaned it
     cleaned_as: str = ""  # HCP's name of its cleaning; empty for other inputs
@@ -144,11 +202,18 @@ class RestRun:
         return self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
 
     @property
+    def is_at_vertices(self) -> bool:
+        """Whether parcels are averaged here over vertices of the cortex."""
+        return self.surfaces is not None or self.bold.name.endswith(GIFTI_SERIES)
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """All files on which the run's results depend."""
         transforms = (transform.path for transform in self.transforms)
         tables = (self.confounds, self.outliers)
-        files = (self.bold, self.mask, *tables, *self.sidecars, *transforms)
+        of_surfaces = self.surfaces.inputs if self.surfaces else ()
+        sides = (self.bold, other_side(self.bold))
+        files = (*sides, self.mask, *tables, *self.sidecars, *transforms, *of_surfaces)
         return tuple(path for path in files if path)
 
     @property
@@ -171,6 +236,19 @@ def template_name(space: str) -> str:
     ('MNI152NLin6Asym', 'T1w')
     """
     return SPACE if space == BIDS_SPACE else space
+
+
+def other_side(path: Path) -> Path | None:
+    """Return the right hemisphere's file beside a left one's series on a mesh; else None.
+
+    Examples
+    --------
+    >>> other_side(Path("sub-01_task-rest_hemi-L_space-fsaverage5_bold.func.gii")).name
+    'sub-01_task-rest_hemi-R_space-fsaverage5_bold.func.gii'
+    """
+    if not path.name.endswith(GIFTI_SERIES):
+        return None
+    return path.with_name(path.name.replace("_hemi-L", "_hemi-R"))
 
 
 def named_files(paths: Iterable[Path]) -> list[NamedFile]:
@@ -274,6 +352,18 @@ def is_parcel_series(name: BidsName) -> bool:
         of_atlas = name.get("seg") or name.get("atlas")
         return name.suffix == "timeseries" and name.get("stat") == "mean" and bool(of_atlas)
     return name.extension in PARCEL_SERIES
+
+
+def is_series(path: Path) -> bool:
+    """Return whether a file holds series of parcels, grayordinates or vertices, not volumes.
+
+    Examples
+    --------
+    >>> names = "bold.dtseries.nii", "timeseries.tsv", "bold.func.gii", "bold.nii.gz"
+    >>> [is_series(Path(name)) for name in names]
+    [True, True, True, False]
+    """
+    return path.name.endswith((*PARCEL_SERIES, GIFTI_SERIES))
 
 
 def is_rest(name: BidsName) -> bool:

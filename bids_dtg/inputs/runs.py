@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,11 @@ from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import InputDataset, participants_of
 from bids_dtg.inputs.run import (
     COMBINED,
+    FSAVERAGES,
+    GIFTI_SERIES,
     IMAGES,
+    OF_PARCELS,
+    PARCEL_SERIES,
     PARCELS,
     SPACE,
     STORAGE,
@@ -26,11 +31,13 @@ from bids_dtg.inputs.run import (
     NamedFile,
     RestRun,
     SeveralFilesError,
+    SurfaceFiles,
     belongs_to,
     best,
     having,
     named_files,
     natural_order,
+    other_side,
     template_name,
     without_joins,
 )
@@ -38,6 +45,7 @@ from bids_dtg.inputs.selection import Selection, narrow
 from bids_dtg.inputs.space_choice import Choice, SpaceRule, choose_version, of_space
 from bids_dtg.inputs.studies import STUDIES, Study, person_folders
 from bids_dtg.inputs.templateflow import TransformMissingError
+from bids_dtg.inputs.vertex_choice import choose_for_parcels, template_surface
 from bids_dtg.settings import InputType
 
 EVERY_REST = Selection()
@@ -53,7 +61,6 @@ _REMEDIES: dict[InputType, str] = {
 }
 # Ends of the names of its series, also in ABCD's collection 3165.
 _OF_ABCD_HCP = re.compile(r"_bold_([A-Za-z0-9]+-[A-Za-z0-9]+_)*timeseries\.[dp]tseries\.nii$")
-OF_PARCELS = "hcp-glasser"  # the packaged model that reads parcels
 # Suffixes of confounds tables; the newer one takes precedence.
 _CONFOUNDS = ("timeseries", "regressors")
 _COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers"})
@@ -128,8 +135,8 @@ def run_of_file(
     root, bold, rule = root.absolute(), bold.absolute(), rule or SpaceRule()
     file = NamedFile(bold, parse_name(bold.name))
     beside = named_files(bold.parent.iterdir())
-    choice = choose_version([file], rule, root)
-    run = _rest_run(choice, beside, file.participant, rule, root, input_type)
+    chosen = _choose([file], rule, root, input_type)
+    run = _rest_run(*chosen, beside, file.participant, rule, root, input_type)
     require_contents(run.inputs, run.participant)
     return run
 
@@ -189,7 +196,7 @@ def refuse_absent_space(
 
     def keep(series: list[NamedFile], who: str) -> list[NamedFile]:
         try:
-            usable = _usable(selection.of(series, who), who, dataset.input_type, rule.endings)
+            usable = _usable(selection.of(series, who), who, dataset.input_type, rule.model)
         except RunError:
             return []  # reported when the participant is processed
         return of_space(usable, space)
@@ -285,10 +292,12 @@ def _study_runs(
         raise _no_participant(root, participant)
     if selection.sessions:
         folders = narrow(folders, who, "ses", selection.sessions)
+    volumes = rule.sample_on == "template" or rule.asked not in (None, PARCELS)
+    is_dense = rule.model == PARCELS and study.has_dense and not volumes
     found, failed = dict[Path, RestRun](), list[tuple[NamedFile, RunError]]()
     for folder in folders:
         try:
-            found |= {run.bold: run for run in study.runs(folder, dense=rule.model == PARCELS)}
+            found |= {run.bold: run for run in study.runs(folder, dense=is_dense)}
         except RunError as err:
             failed.append((folder, err))
     # A session without rest does not matter.
@@ -299,14 +308,29 @@ def _study_runs(
         warnings.warn(f"{folder.title} is left out: {error}", stacklevel=4)
     chosen = selection.of([run.named for run in found.values()], who)
     _require_measured_once(chosen, who, remedy="remove or move one of the two folders")
-    return [found[file.path] for file in chosen]
+    runs = [found[file.path] for file in chosen]
+    if rule.model == PARCELS and not is_dense:
+        return [_at_template(run, study, rule) for run in runs]
+    return runs
+
+
+def _at_template(run: RestRun, study: Study, rule: SpaceRule) -> RestRun:
+    """Return a study's run of volumes, to be read at the vertices of the template's surface."""
+    asked = "requested with --sample-on"
+    reason = asked if rule.sample_on else f"{study.title} has no surfaces of its own here"
+    return replace(
+        run,
+        surfaces=template_surface(reason, run.transforms),
+        transforms=(),
+        space_reason=f"{run.space_reason}, at the vertices of a template's surface",
+    )
 
 
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
     """Return an error if a study's runs cannot be read in the requested space, else None."""
     wanted = rule.asked or rule.model
-    template = template_name(wanted.partition(":")[0])
-    if rule.model == template == SPACE or (study.has_dense and wanted == PARCELS):
+    is_volume = template_name(wanted.partition(":")[0]) == SPACE
+    if (rule.model in (SPACE, PARCELS) and is_volume) or (rule.model == PARCELS == wanted):
         return None
     return RunError(
         f"{study.title} is read in {SPACE}, not in {wanted}",
@@ -327,14 +351,14 @@ def _derivative_runs(
     if not (series := _series(files)):
         raise _no_series(folder, input_type)
     series = selection.filtered(selection.of(series, who), folder)
-    usable = _usable(series, who, input_type, rule.endings)
+    usable = _usable(series, who, input_type, rule.model)
     _warn_of_lost_runs([*series, *_confounds_tables(files, who, selection)], usable)
     found = _by_run(usable, who, is_echo_chosen="echo" in selection.filters)
     if input_type == "xcpd":
         found = without_joins(found, lambda versions: versions[0])
     _require_measured_once([file for versions in found for file in versions], who)
-    chosen = _choices(found, rule, root)
-    return [_rest_run(choice, files, participant, rule, root, input_type) for choice in chosen]
+    chosen = _choices(found, rule, root, input_type)
+    return [_rest_run(*choice, files, participant, rule, root, input_type) for choice in chosen]
 
 
 def _functional_paths(folder: Path) -> Iterable[Path]:
@@ -353,29 +377,49 @@ def _series(files: list[NamedFile]) -> list[NamedFile]:
 
 
 def _usable(
-    series: list[NamedFile], who: str, input_type: InputType, endings: tuple[str, ...]
+    series: list[NamedFile], who: str, input_type: InputType, model: str
 ) -> list[NamedFile]:
-    """Keep the preprocessed or cleaned series of the input type; raise an error if none exists."""
+    """Keep the preprocessed or cleaned series of the input type; raise an error if none exists.
+
+    A model of parcels reads series of parcels and of fsaverage's meshes, and volumes; others read
+    volumes.
+    """
     # Phase and complex-valued parts are not BOLD signal.
-    found, are_images = having(series, part=("mag", None), extension=endings), endings == IMAGES
-    found = [file for file in found if (file.space == PARCELS) != are_images]
-    descs = tuple(file.name.get("desc") for file in having(found, desc=_DESCS[input_type]))
-    if kept := having(found, desc=descs[:1] if are_images else (None, *descs[:1])):
-        return kept
-    if not are_images:
-        raise RunError(
-            f"{who} has no parcel time series. It has {series[0].path.name}",
-            expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (or .tsv), or "
-            f"*_space-{SURFACE}_den-91k_*bold{endings[-1]}",
-            remedy="run fMRIPrep with --cifti-output 91k, or XCP-D with --file-format cifti",
-        )
-    raise RunError(
-        f"{who} has no desc-{_DESCS[input_type][0]}_bold image. It has {series[0].path.name}",
-        expected=f"NIfTI volumes in {SPACE}",
-        remedy=_REMEDIES[input_type]
-        if any(file.space != PARCELS for file in series)
-        else f"use --model {OF_PARCELS}, which reads such series",
+    found = having(series, part=("mag", None))
+    volumes = _preprocessed(
+        [file for file in having(found, extension=IMAGES) if file.space != PARCELS], input_type
     )
+    if model != PARCELS:
+        if volumes:
+            return volumes
+        raise RunError(
+            f"{who} has no desc-{_DESCS[input_type][0]}_bold image. It has {series[0].path.name}",
+            expected=f"NIfTI volumes in {SPACE}",
+            remedy=_REMEDIES[input_type]
+            if any(file.space != PARCELS for file in series)
+            else f"use --model {OF_PARCELS}, which reads such series",
+        )
+    parcels = [file for file in having(found, extension=PARCEL_SERIES) if file.space == PARCELS]
+    meshes = having(found, extension=GIFTI_SERIES, space=FSAVERAGES)
+    paths = {file.path for file in meshes}
+    left = [file for file in having(meshes, hemi="L") if other_side(file.path) in paths]
+    if kept := [*_preprocessed(parcels, input_type, or_none=True), *left, *volumes]:
+        return kept
+    raise RunError(
+        f"{who} has no series of parcels, and no volumes. It has {series[0].path.name}",
+        expected=f"*_desc-{_DESCS[input_type][0]}_bold.nii.gz, "
+        f"*_space-{SURFACE}_seg-*_timeseries{PARCEL_SERIES[0]} (or .tsv), or "
+        f"*_space-{SURFACE}_den-91k_*bold{PARCEL_SERIES[-1]}",
+        remedy="run fMRIPrep with --level full, or XCP-D with --file-format cifti",
+    )
+
+
+def _preprocessed(
+    files: list[NamedFile], input_type: InputType, *, or_none: bool = False
+) -> list[NamedFile]:
+    """Keep series with the best value of desc- that one of them has, or also those without one."""
+    descs = tuple(file.name.get("desc") for file in having(files, desc=_DESCS[input_type]))
+    return having(files, desc=(None, *descs[:1]) if or_none else descs[:1])
 
 
 def _confounds_tables(files: list[NamedFile], who: str, selection: Selection) -> list[NamedFile]:
@@ -448,12 +492,23 @@ def _require_measured_once(files: list[NamedFile], who: str, remedy: str = _ONE_
             )
 
 
-def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[Choice]:
+def _choose(
+    versions: list[NamedFile], rule: SpaceRule, root: Path, input_type: InputType
+) -> tuple[Choice, SurfaceFiles | None]:
+    """Choose a version of a run, and for parcels the surface that volumes are sampled on."""
+    if rule.model == PARCELS:
+        return choose_for_parcels(versions, rule, root, is_moved=input_type == "xcpd")
+    return choose_version(versions, rule, root), None
+
+
+def _choices(
+    runs: list[list[NamedFile]], rule: SpaceRule, root: Path, input_type: InputType
+) -> list[tuple[Choice, SurfaceFiles | None]]:
     """Choose a version of each run; warn of runs without one, or fail if no run has one."""
     chosen, failed = [], []
     for versions in runs:
         try:
-            chosen.append(choose_version(versions, rule, root))
+            chosen.append(_choose(versions, rule, root, input_type))
         except (TransformMissingError, SeveralFilesError):
             # Not left out if its transform can be fetched or chosen, as the maps would change once
             # it is; nor if its co-registration is missing, as then files of fMRIPrep are lost.
@@ -469,6 +524,7 @@ def _choices(runs: list[list[NamedFile]], rule: SpaceRule, root: Path) -> list[C
 
 def _rest_run(
     choice: Choice,
+    surfaces: SurfaceFiles | None,
     files: list[NamedFile],
     participant: str,
     rule: SpaceRule,
@@ -494,7 +550,8 @@ def _rest_run(
     is_flags = {"suffix": "outliers", "extension": ".tsv", "desc": None, "space": None}
     is_cleaned = input_type == "xcpd"
     tr_seconds, sidecars = repetition_time(bold.path, root)
-    if bold.name.extension == ".tsv":  # the TR may be in the sidecar of the BOLD series behind it
+    # The TR may be in the sidecar of the BOLD series behind it.
+    if bold.name.extension in (".tsv", GIFTI_SERIES):
         for file in (file for file in files if belongs_to(file.name, bold.name)):
             if tr_seconds is None and file.name.suffix == "bold":
                 tr_seconds, sidecars = repetition_time(file.path, root)
@@ -504,11 +561,12 @@ def _rest_run(
         confounds=_closest(own, f"the confounds table of {bold.title}", is_table),
         entities=bold.name.entities,
         participant=participant,
-        space=bold.space if transforms else rule.model,
+        space=bold.space if transforms or surfaces else rule.model,
         tr_seconds=tr_seconds,
         sidecars=sidecars,
         root=root,
         transforms=transforms,
+        surfaces=surfaces,
         space_reason=reason,
         cleaned_before=is_cleaned,
         dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,

@@ -10,7 +10,6 @@ from bids_dtg.errors import RunError, did_you_mean
 from bids_dtg.files.names import same_label
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import (
-    IMAGES,
     NATIVE,
     PARCEL_SERIES,
     PARCELS,
@@ -24,6 +23,7 @@ from bids_dtg.inputs.run import (
     template_name,
 )
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
+from bids_dtg.settings import SampledOn
 
 # Entities by which `--space` names CIFTI parcels.
 _NAMING = ("seg", "atlas")
@@ -52,11 +52,9 @@ class SpaceRule:
     # Whether a file's voxels lie on the model's grid; None if the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """Extensions of series that can be read: volumes, or CIFTI parcels."""
-        return PARCEL_SERIES if self.model == PARCELS else IMAGES
+    # For parcels: the surface that volumes are sampled on, own or a template's; None: the best.
+    sample_on: SampledOn | None = None
+    freesurfer: Path | None = None  # FreeSurfer's folder of all people; None: where fMRIPrep has it
 
 
 def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:
@@ -82,7 +80,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
         No version is in the requested space, or none can be brought to the model's space; the
         message says what each of them lacks.
     """
-    asked, there = rule.asked, _labels(versions)
+    asked, there = rule.asked, space_labels(versions)
     left = versions if asked is None else of_space(versions, asked)
     why = ["requested with --space"] if asked else [f"chosen from {there}"] * (len(versions) > 1)
     if in_model := [file for file in left if file.space == rule.model]:
@@ -91,7 +89,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     if asked is None:
         why.append(f"there is no version in {rule.model}")
     lacks: list[RunError] = []
-    ways = [(file, False) for file in sorted(left, key=_preference)]
+    ways = [(file, False) for file in sorted(left, key=preference)]
     for file, is_detour in ways:  # the loop appends detours to this list
         try:
             transforms, over = _transforms(file, rule, root, is_detour=is_detour)
@@ -101,7 +99,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
             if not is_detour and type(err) is RunError and file.space in (NATIVE, T1W):
                 ways.append((file, True))
         else:
-            words = [f"{_space_label(file)} with the transforms to {over}", *why]
+            words = [f"{space_label(file)} with the transforms to {over}", *why]
             return file, transforms, "; ".join(words)
     raise _nothing(left, lacks, rule)
 
@@ -118,7 +116,7 @@ def of_space(files: Sequence[NamedFile], asked: str) -> list[NamedFile]:
         return kept
     raise RunError(
         f"{files[0].path.parent} has no version of {files[0].title} in {asked}",
-        expected=f"one of {(there := _labels(files))}",
+        expected=f"one of {(there := space_labels(files))}",
         remedy=did_you_mean(asked, there.split(", ")) or "choose another --space, or leave it out",
     )
 
@@ -147,7 +145,7 @@ def names_parcels(asked: str) -> bool:
     return space == SURFACE and any(own.partition("-")[0] in _NAMING for own in modifiers)
 
 
-def _space_label(file: NamedFile) -> str:
+def space_label(file: NamedFile) -> str:
     """Return the space of a file, written as for `--space`."""
     is_parcels = file.space == PARCELS
     named = [
@@ -158,8 +156,9 @@ def _space_label(file: NamedFile) -> str:
     return (SURFACE if is_parcels else file.space) + "".join(named)
 
 
-def _labels(files: Sequence[NamedFile]) -> str:
-    return ", ".join(sorted({_space_label(file) for file in files}))
+def space_labels(files: Sequence[NamedFile]) -> str:
+    """Return the spaces of some files, written as for `--space`."""
+    return ", ".join(sorted({space_label(file) for file in files}))
 
 
 def _nearest(
@@ -167,13 +166,13 @@ def _nearest(
 ) -> tuple[NamedFile, list[str]]:
     """Return the best file in the model's space, and a clause on the model's grid."""
     if on_lattice is None or len(files) == 1:
-        return min(files, key=_preference), []
+        return min(files, key=preference), []
     on = [file for file in files if on_lattice(file.path)]
-    file = min(on or files, key=_preference)
-    return file, [f"{_space_label(file)} is {'' if on else 'not '}on the model's grid"]
+    file = min(on or files, key=preference)
+    return file, [f"{space_label(file)} is {'' if on else 'not '}on the model's grid"]
 
 
-def _preference(file: NamedFile) -> tuple[int, int, str]:
+def preference(file: NamedFile) -> tuple[int, int, str]:
     """Return a sort key: by space, then res-2, no res- (the native resolution), others."""
     is_parcels = file.space == PARCELS
     order: tuple[str, ...] = PARCEL_SERIES if is_parcels else _PREFERRED
@@ -196,17 +195,22 @@ def _transforms(
         cohort = bold.name.get("cohort")
         origin = f"{bold.space}+{cohort}" if cohort else bold.space
         return (TransformFile(rule.templateflow.transform(rule.model, origin)),), rule.model
-    of_series = bold.path.with_name(bold.path.name.removesuffix(bold.name.extension) + ".json")
-    of_transforms = (file.path.with_suffix(".json") for file in _own_transforms(bold))
-    sidecars = of_series, *of_transforms
-    anatomy = Anatomy(root, bold.participant, bold.session, rule.templateflow, sidecars)
+    anatomy = anatomy_of(bold, rule, root)
     if is_detour:
         normalisation, template = anatomy.through(T1W, rule.model)
         words = f"{template} and from there to {rule.model}"
     else:
         normalisation, words = (anatomy.transform(T1W, rule.model),), rule.model
-    coregistration = () if bold.space == T1W else (_coregistration(bold),)
-    return (*normalisation, *coregistration), words
+    to_own_grid = () if bold.space == T1W else (coregistration(bold),)
+    return (*normalisation, *to_own_grid), words
+
+
+def anatomy_of(bold: NamedFile, rule: SpaceRule, root: Path) -> Anatomy:
+    """Return the anatomy of a run, of the T1w image that the run's sidecars name."""
+    of_series = bold.path.with_name(bold.path.name.removesuffix(bold.name.extension) + ".json")
+    of_transforms = (file.path.with_suffix(".json") for file in _own_transforms(bold))
+    sidecars = of_series, *of_transforms
+    return Anatomy(root, bold.participant, bold.session, rule.templateflow, sidecars)
 
 
 def _own_transforms(bold: NamedFile) -> list[NamedFile]:
@@ -215,7 +219,14 @@ def _own_transforms(bold: NamedFile) -> list[NamedFile]:
     return [file for file in beside if belongs_to(file.name, bold.name, _HOW)]
 
 
-def _coregistration(bold: NamedFile) -> TransformFile:
+def coregistration(bold: NamedFile) -> TransformFile:
+    """Find the transform of points from T1w space to a run's own grid.
+
+    Raises
+    ------
+    TransformMissingError
+        There is none.
+    """
     near = _own_transforms(bold)
     for origin, to, inverse in _COREGISTRATIONS:
         what = f"the transform from {origin} to {to} of {bold.title}"
@@ -238,7 +249,7 @@ def _nothing(files: Sequence[NamedFile], lacks: list[RunError], rule: SpaceRule)
     missing = [err for err in reversed(lacks) if isinstance(err, TransformMissingError)]
     least = [*planned, *missing, *(err for err in lacks if err.remedy), lacks[0]][0]
     return type(least)(
-        f"{files[0].title} is in other spaces only ({_labels(files)}), and "
+        f"{files[0].title} is in other spaces only ({space_labels(files)}), and "
         f"{'; '.join(dict.fromkeys(err.found for err in lacks))}",
         expected=f"space-{rule.model}, or transforms to it",
         remedy=least.remedy,

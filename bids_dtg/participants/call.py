@@ -27,7 +27,7 @@ from bids_dtg.files.names import participant_folder
 from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
 from bids_dtg.imaging.bold import head_start
 from bids_dtg.inputs.dataset import split_named_path
-from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
+from bids_dtg.inputs.run import RestRun, is_series
 from bids_dtg.inputs.templateflow import TransformPlannedError
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import Reports, write_methods
@@ -289,12 +289,12 @@ def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]
 def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     yield f"    reads {run.bold}"
     yield f"    in {run.space_reason}"
-    for transform in run.transforms:
+    for transform in (*run.transforms, *(run.surfaces.transforms if run.surfaces else ())):
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
     design = found.design
     dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
     yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"
     for note in found.notes:
         yield f"    note: {note}"
-    if not (run.mask or run.cleaned_before or run.bold.name.endswith(PARCEL_SERIES)):
+    if not (run.mask or run.cleaned_before or is_series(run.bold)):
         yield "    note: without a brain mask, every voxel with signal would be used"

@@ -17,7 +17,7 @@ from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, parse_name
 from bids_dtg.files.provenance import Fingerprint, recorded_outputs, write_completion
 from bids_dtg.imaging.atlas import Atlas
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import RestRun, other_side
 from bids_dtg.participants.request import AveragedRuns, CallRequest, run_entities
 from bids_dtg.settings import InputChoice
 
@@ -52,7 +52,9 @@ def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
 def run_sources(run: RestRun, source: str) -> list[str]:
     """Return the BIDS URIs of a run's files; `source` is the name of their dataset."""
     transforms = (transform.path for transform in run.transforms)
-    files = (run.bold, run.mask, run.confounds, run.outliers, *transforms)
+    of_surfaces = run.surfaces.inputs if run.surfaces else ()
+    sides = (run.bold, other_side(run.bold))
+    files = (*sides, run.mask, run.confounds, run.outliers, *transforms, *of_surfaces)
     return [source_uri(path, run.root, source) for path in files if path]
 
 
@@ -162,7 +164,7 @@ def complete_average(
         options=request.shaping_options(),
         inputs=inputs,
         outputs=[output.path(file) for file in files],
-        methods=request.methods(),
+        methods=request.methods(planned),
     )
 
 

@@ -31,7 +31,12 @@ from bids_dtg.files.provenance import (
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import lies_on_lattice
-from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
+from bids_dtg.inputs.dataset import (
+    InputDataset,
+    find_dataset,
+    freesurfer_folder,
+    select_participants,
+)
 from bids_dtg.inputs.run import STORAGE, RestRun, without_joins
 from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space, refuse_echoes
 from bids_dtg.inputs.selection import Selection, read_filter_file
@@ -179,8 +184,15 @@ class Asked:
 
     def space_rule(self, model: str, on_lattice: Callable[[Path], bool]) -> SpaceRule:
         """Return how a version of each run is chosen for a model's space and lattice."""
-        asked, flow = self.settings.inputs.space, self.templateflow
-        return SpaceRule(model=model, asked=asked, on_lattice=on_lattice, templateflow=flow)
+        inputs = self.settings.inputs
+        return SpaceRule(
+            model=model,
+            asked=inputs.space,
+            on_lattice=on_lattice,
+            templateflow=self.templateflow,
+            sample_on=inputs.sample_on,
+            freesurfer=freesurfer_folder(inputs.derivatives),
+        )
 
     def require_space(self, model: str) -> None:
         """Refuse a value of ``--space`` in which no run can be read.
@@ -276,13 +288,15 @@ class CallRequest(Asked, ABC):
         """Template space that runs are read in."""
         return self.grid.space
 
-    def methods(self) -> str:
-        """Write the methods text of averages."""
+    def methods(self, planned: AveragedRuns | None = None) -> str:
+        """Write the methods text of averages, or of one of them."""
+        runs = planned.runs if planned else ()
         return methods_text(
             *(self.methods_words(), self.settings),
             bundle=self.bundle,
             space=self.space,
             grid=self.sampled_on,
+            at_vertices=any(run.is_at_vertices for run in runs),
             packages=package_versions(),
         )
 

@@ -17,11 +17,17 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.imaging.bold import Stored, decide_repetition_time, read_bold_header, stream_voxels
+from bids_dtg.imaging.bold import (
+    Stored,
+    decide_repetition_time,
+    kept_values,
+    read_bold_header,
+    stream_voxels,
+)
 from bids_dtg.imaging.nifti import NiftiHeader
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
+from bids_dtg.imaging.sampling import LinearSampling, Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcel_series import (
@@ -31,8 +37,9 @@ from bids_dtg.imaging.surfaces.parcel_series import (
     stream_series,
 )
 from bids_dtg.inputs.dataset import makers_of
-from bids_dtg.inputs.run import PARCEL_SERIES, RestRun
+from bids_dtg.inputs.run import GIFTI_SERIES, RestRun, is_series
 from bids_dtg.notices import NO_MASK, SAME_SIDES, counted, named
+from bids_dtg.participants.vertex_series import UsedSurface, VertexSeries
 from bids_dtg.settings import CleaningOptions
 
 Watch = Callable[[int, Stored], None]
@@ -79,7 +86,7 @@ def plan_run(
     RunError
         Its space, its header or its confounds table cannot be used.
     """
-    if not run.transforms and run.space != space:
+    if not run.transforms and run.surfaces is None and run.space != space:
         raise RunError(
             f"{run.bold} is in {run.space}, with no transforms to it",
             expected=f"{space}, the space of the grid, or transforms from it",
@@ -111,7 +118,7 @@ def count_frames(bold: Path) -> int:
 
 
 def _read_header(bold: Path) -> NiftiHeader | SeriesHeader:
-    if bold.name.endswith(PARCEL_SERIES):
+    if is_series(bold):
         return read_series_header(bold)
     return read_bold_header(bold)
 
@@ -132,6 +139,7 @@ class RunSource:
     # (places,), whether a neighbour leaves the field of view in some frame; set once all frames
     # are read. None where places are voxels of the file, as the blocks then show it.
     outside: NDArray[np.bool_] | None = None
+    surface: UsedSurface | None = None  # at whose vertices parcels are averaged; None: none
 
     @classmethod
     def of(
@@ -163,12 +171,23 @@ class RunSource:
         header, smoothing = planned.header, _smoothing_among(places, cleaning)
         if isinstance(header, SeriesHeader):
             weights, of_parcels = find_parcels(header, places)
-            there = np.diff(weights.indptr) > 0
+            there, surface = np.diff(weights.indptr) > 0, _surface_of(run)
             return cls(
                 *(planned, there, np.ones(len(there), bool), "none"),
-                notes=planned.notes + of_parcels,
+                notes=(*planned.notes, *of_parcels, *([surface.note] if surface else [])),
                 smoothing=smoothing,
                 stream=lambda watch: stream_series(header, weights),
+                surface=surface,
+            )
+        if isinstance(places, ParcelPlaces):
+            series = VertexSeries.of(run, header, places, planned.design.keep)
+            return cls(
+                *(planned, series.covered, np.ones(places.number, bool), "linear"),
+                notes=(*planned.notes, *series.notes),
+                smoothing=smoothing,
+                stream=series.blocks,
+                outside=np.zeros(places.number, bool),  # vertices that leave the view are left out
+                surface=series.surface,
             )
         assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
         placement = Placement.through(places, run.transforms)
@@ -221,6 +240,13 @@ class RunSource:
                 yield first, block
 
 
+def _surface_of(run: RestRun) -> UsedSurface | None:
+    """Return the surface of a series that was on a mesh of fsaverage; None for parcels."""
+    if not run.bold.name.endswith(GIFTI_SERIES):
+        return None
+    return UsedSurface("fsaverage", f"{run.bold.name} and its other side")
+
+
 def _stream_between(
     header: NiftiHeader,
     sampling: Sampling,
@@ -239,14 +265,7 @@ def _stream_between(
 
     def see(first: int, stored: Stored) -> None:
         watch(first, stored)
-        kept = np.flatnonzero(keep[first : first + len(stored)])
-        values: NDArray[Any] = np.empty((len(kept), len(around.needed)), stored.dtype)
-        for frame, out in zip(kept, values, strict=True):
-            np.take(stored[frame], around.needed, out=out, mode="clip")  # as `LinearSampling`
-        # A positive factor alone changes neither zeros nor comparisons with the median.
-        if header.inter or header.slope < 0:
-            values = values.astype(np.float32)
-            scale(values, header.slope, header.inter)
+        values = kept_values(header, stored, around.needed, keep[first : first + len(stored)])
         zeros.add(values)
 
     yield from stream_voxels(header, sampling, watch=see)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bids_dtg.connectome.checks import CHECKS, LIMITS
-from bids_dtg.notices import NO_MASK, SAME_SIDES, counted
+from bids_dtg.notices import NO_MASK, SAME_SIDES, TEMPLATE_SURFACE, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.quality import QualityColumn, number
 
@@ -166,6 +166,9 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
             yield Flag(level, column.flag.format(value=value), run.title)
     notes = run.facts.get("Notes", ())
     yield from (Flag(level, note, run.title) for note, level in _FLAGGED.items() if note in notes)
+    for note in notes:
+        if note.startswith(TEMPLATE_SURFACE):
+            yield Flag("warning", note, run.title)
     verdict = run.quality.get("training_distribution") or ""
     if verdict in VERDICTS:
         reasons = run.quality.get("training_distribution_reasons") or ""

@@ -99,6 +99,7 @@ def methods_text(
     space: str,
     grid: str,
     packages: Mapping[str, str],
+    at_vertices: bool = False,
 ) -> str:
     """Write the methods text as Markdown, only from facts of the run.
 
@@ -116,6 +117,8 @@ def methods_text(
         The grid on which runs were sampled, in words.
     packages
         Versions of the software, by name.
+    at_vertices
+        Whether parcels are means over vertices of the cortex.
     """
     input_type, cleaning = settings.inputs.input_type, settings.cleaning
     own = input_type == "fmriprep"  # then this program cleaned, and knows degrees of freedom
@@ -125,9 +128,10 @@ def methods_text(
         number = int(cleaning.dummy_scans)
         dropped = _SAID["dropped"].format(number=number) if number else _SAID["none_dropped"]
     how = _SAID["interpolated"][cleaning.interpolation]
+    read = ("vertices" if at_vertices else "parcels") if space == PARCELS else "sampled"
     sentences = (
         _SAID["sources"][input_type],
-        _SAID["parcels" if space == PARCELS else "sampled"].format(space=space, grid=grid, how=how),
+        _SAID[read].format(space=space, grid=grid, how=how),
         cleaning_text(cleaning),
         dropped,
         _SAID["least_dof" if own else "least"].format(minutes=cleaning.min_minutes, dof=MIN_DOF),

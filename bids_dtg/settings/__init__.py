@@ -35,6 +35,7 @@ from bids_dtg.settings.option import (
 InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
 Interpolation = Literal["linear", "nearest", "cubic"]
+SampledOn = Literal["own", "template"]
 
 # Threshold of nilearn's scrubbing strategy (its default since 0.10.3).
 SCRUBBING_FD_MM = 0.5
@@ -107,6 +108,13 @@ class InputOptions:
         "fsLR:seg-NAME for training on parcels from CIFTI",
         metavar="SPACE",
         shown="the available one that needs the least resampling",
+    )
+    sample_on: SampledOn | None = option(
+        None,
+        "surface at whose vertices volumes are read for a model of parcels; own: the person's, "
+        "where there are any; template: for all people, e.g. where FreeSurfer failed for some",
+        group="output",
+        shown="own",
     )
     workflow: str = option(
         "contrasts", "what to compute from resting-state runs", group="model", shapes=()

@@ -27,7 +27,7 @@ def write_surface(path: Path, points: np.ndarray, faces: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = [
         nib.gifti.GiftiDataArray(points.astype(np.float32), "NIFTI_INTENT_POINTSET"),
-        nib.gifti.GiftiDataArray(faces.astype(np.int32), "NIFTI_INTENT_TRIANGLE"),
+        nib.gifti.GiftiDataArray(np.asarray(faces, np.int32), "NIFTI_INTENT_TRIANGLE"),
     ]
     nib.save(nib.gifti.GiftiImage(darrays=arrays), path)
     return path

@@ -229,8 +229,10 @@ def test_other_spaces_only(root):
         r"To do: curl .* \(bids_dtg fetches it, unless DTG_OFFLINE is set\)\.$",
     ):
         find_runs(root, "01")
-    with pytest.raises(RunError, match=r"has no parcel time series\. It has \S+_bold\.nii\.gz"):
-        find_runs(root, "01", rule=SpaceRule(model="fsLR parcels"))
+    # Parcels are read from volumes, at the vertices of the template's surface.
+    (run,) = find_runs(root, "01", rule=SpaceRule(model="fsLR parcels"))
+    assert run.surfaces.template == "MNI152NLin2009cAsym"
+    assert not run.surfaces.sides
 
 
 @pytest.mark.parametrize("pointer", [True, False], ids=["pointer", "link"])

@@ -30,7 +30,7 @@ def _find(dataset, participant="01", session=None, home=None):
 
 
 def _names(files):
-    return {side: [path.name for path in own] for side, own in files.sides.items()}
+    return {side: [path.name for path in own.files] for side, own in files.sides.items()}
 
 
 def _touch(folder, *names):
@@ -67,7 +67,7 @@ def test_anatomy_of_the_session_of_the_person_or_of_the_only_session(tmp_path, f
     names = [f"sub-01_hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii" for side in "LR"]
     _touch(anat, *names)
     add_transform(anat, "01")
-    assert _find(_dataset(tmp_path), session=session).sides["L"] == (anat / names[0],)
+    assert _find(_dataset(tmp_path), session=session).sides["L"].files == (anat / names[0],)
 
 
 def test_registration_spheres_of_older_and_newer_names(tmp_path):
@@ -170,7 +170,7 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     assert files.reason == "midthickness of 100307/MNINonLinear/fsaverage_LR32k"
     add_hcp_surfaces(tmp_path / "100307")
     files = _find(dataset, "100307")
-    assert files.sides["L"] == (mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii",)
+    assert files.sides["L"].files == (mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii",)
     assert not files.transforms
     for path in mesh.glob("1*"):
         path.with_name(f"._{path.name}").touch()  # Apple's, beside each file on a network drive

@@ -91,7 +91,7 @@ def test_nothing_is_fetched_unasked(small, monkeypatch, case):
         monkeypatch.setenv("DTG_OFFLINE", "1")
     with pytest.raises(BundleError, match="no model called 'hcp-ya'") as caught:
         obtain("hcp-ya", may_fetch=case != "dry run")
-    for way in ("dtg-models fetch hcp-ya", "--model demo"):
+    for way in ("dtg-models fetch hcp-ya", "--model hcp-glasser"):
         assert way in str(caught.value)
     assert small.asked == []
 
@@ -102,13 +102,15 @@ def test_a_failed_fetch_says_why_and_both_ways_out(small):
         obtain_on_terminal("hcp-ya")
     message = str(caught.value)
     assert "hcp-ya is missing, and its download failed" in message
-    for fact in ("HTTP 404", "dtg-models fetch hcp-ya", "--model demo"):
+    for fact in ("HTTP 404", "dtg-models fetch hcp-ya", "--model hcp-glasser"):
         assert fact in message
 
 
 def test_a_cache_that_cannot_be_written_is_no_failed_participant(small, tmp_path):
     (tmp_path / "cache").write_text("in the way", encoding="utf-8")
-    with pytest.raises(BundleError, match=r"cannot be written: Not a directory.*--model demo"):
+    with pytest.raises(
+        BundleError, match=r"cannot be written: Not a directory.*--model hcp-glasser"
+    ):
         obtain_on_terminal("hcp-ya")
 
 
@@ -125,8 +127,9 @@ def test_the_program_ends_with_2_and_nothing_is_started(small, tmp_path, capsys)
     assert call(bids, tmp_path / "out", "participant") == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert "dtg-models fetch hcp-ya" in err
-    assert "--model demo" in err
+    ways = ("--model hcp-glasser, which comes with the program", "dtg-models fetch hcp-ya")
+    assert [err.index(way) for way in ways] == sorted(err.index(way) for way in ways)
+    assert "demo" not in err
     assert not (tmp_path / "out").exists()
 
 

@@ -38,6 +38,10 @@ _NO_VOLUME = (
     "The run was read as parcels. It holds no brain volume, so there are no figures of its "
     "registration and coverage."
 )
+_AT_VERTICES = (
+    "The run was read at the vertices of the cortex, as parcels, so there are no figures of its "
+    "registration and coverage."
+)
 # Keys of sentences in sidecars.
 _NOTES = ("IntervalNote", "CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote")
 _NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
@@ -142,6 +146,8 @@ def _trained(training: TrainingData) -> str:
 
 def missing(run: RunFiles) -> str | None:
     """Say why a run read as parcels lacks some panels; None for other runs."""
+    if run.facts.get("Surface"):
+        return _AT_VERTICES
     return _NO_VOLUME if run.facts.get("Space") == PARCELS else None
 
 

@@ -28,6 +28,7 @@ from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import source_uri
+from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.report.contents import RunFiles, sidecar_of
 from bids_dtg.report.figures import Figure, Lanes, Picture
 from bids_dtg.report.page import sentences
@@ -99,6 +100,7 @@ class MeasuredRun:
     voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertex spacing
     mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
     notes: tuple[str, ...]  # sentences on unusual findings
+    surface: UsedSurface | None = None  # at whose vertices parcels were read; None: none
     source: str = ""  # name of its dataset in BIDS URIs
 
     @property

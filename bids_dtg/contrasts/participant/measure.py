@@ -194,7 +194,7 @@ class Reader:
         header, design = source.planned.header, source.planned.design
         mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
-        if isinstance(header, NiftiHeader):
+        if isinstance(header, NiftiHeader) and source.surface is None:
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
             watch = {"watch": mean_frame.add}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
@@ -215,6 +215,8 @@ class Reader:
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
+        if source.surface is not None:
+            connectomes = connectomes.with_deviation(source.surface.deviation)
         places, of_parcels = self.bundle.places, tuple[str, ...]()
         if isinstance(places, ParcelPlaces):
             require_parcels(run.bold, places, connectomes.covered)
@@ -238,6 +240,7 @@ class Reader:
             sampled=source.interpolation,
             voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
+            surface=source.surface,
             notes=(*source.notes, *of_parcels),
         )
 
@@ -284,8 +287,8 @@ class Reader:
 
     def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
         """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
-        if run.mask is None or run.transforms:
-            return None  # in native space, the brain has another volume
+        if run.mask is None or run.transforms or source.surface is not None:
+            return None  # in native space, the brain has another volume; vertices have none
         values, affine = read_single(run.mask)
         in_mask = np.count_nonzero(np.greater(values, 0.5))
         of_run = float(in_mask * abs(np.linalg.det(affine[:3, :3])))

@@ -55,13 +55,17 @@ class Model:
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
 
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(
+        self, connectome: NDArray[np.float32], deviation: float = 1.0
+    ) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if needed.
 
         Parameters
         ----------
         connectome
             Connectome of one segment of rest.
+        deviation
+            Factor of the deviation of corrected maps from the training people's mean map.
 
         Raises
         ------
@@ -82,7 +86,7 @@ class Model:
                 "there is too little memory for the network", remedy="use fewer --nprocs"
             ) from err
         correction = self.bundle.correction
-        return maps if correction is None else correction.apply(maps)
+        return maps if correction is None else correction.scaled(deviation).apply(maps)
 
     def take_notes(self) -> tuple[str, ...]:
         """Return and clear the model's messages."""
@@ -262,7 +266,7 @@ def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
     is_network = KINDS[model.bundle.card.kind].is_network
     # Overflow gives values that `require_finite` refuses.
     with np.errstate(over="ignore", invalid="ignore"):
-        maps = model.predict(connectome.r)
+        maps = model.predict(connectome.r, connectome.deviation)
         require_finite(maps, model.bundle.contrasts)
         average.add(
             maps,

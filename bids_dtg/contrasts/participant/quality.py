@@ -65,6 +65,7 @@ def summarise(
         "tsnr_median": rounded(result.median_tsnr, 2),
         "connectome_reliability": rounded(result.reliability),
         **{name: rounded(judged.figures[name]) for name in _RANGE_COLUMNS},
+        "surface": measured.surface.kind if measured.surface else None,
         "training_distribution": judged.verdict,
         "training_distribution_reasons": "; ".join(judged.reasons) or None,
     }
@@ -72,6 +73,12 @@ def summarise(
         **measured.confounds.decisions,
         **{f"dropped_{why}": n for why, n in measured.confounds.dropped.items()},
     }
+    surface = measured.surface
+    files = surface.files if surface else None
+    transforms = (*files.to_t1w, *files.transforms) if files else run.transforms
+    of_surface = surface.facts if surface else {}
+    if surface:
+        of_surface["SurfaceReason"] = names.hide(surface.reason)
     facts = {
         "Run": run.title,
         "RepetitionTime": figures["repetition_time"],
@@ -82,8 +89,9 @@ def summarise(
         "SpaceReason": names.hide(run.space_reason),
         **({"CleanedAs": run.cleaned_as} if run.cleaned_as else {}),
         "Transforms": [
-            used.path.name + (" (inverse)" if used.inverse else "") for used in run.transforms
+            used.path.name + (" (inverse)" if used.inverse else "") for used in transforms
         ],
+        **of_surface,
         "Interpolation": measured.sampled,
         "TrainingDistribution": judged.verdict,
         "TrainingDistributionReasons": list(judged.reasons),

@@ -24,7 +24,7 @@ from bids_dtg.contrasts.participant.outputs import REGIONS, USUAL, WRITES, in_wo
 from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.machine import divide, map_device
-from bids_dtg.errors import BundleError, RunError, SettingsError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.paths import expand_home
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
@@ -35,10 +35,9 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_frame, read_series_header
-from bids_dtg.inputs.anatomy import SurfaceFiles, find_anatomy, find_surfaces
+from bids_dtg.inputs.anatomy import find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import atlas_datasets
-from bids_dtg.inputs.run import PARCELS, RestRun
-from bids_dtg.inputs.runs import OF_PARCELS, list_series
+from bids_dtg.inputs.run import OF_PARCELS, RestRun, SurfaceFiles, is_series
 from bids_dtg.inputs.runs import find_runs as list_runs
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.inputs.templateflow import TransformPlannedError
@@ -96,15 +95,8 @@ class Request(CallRequest):
         if template is not None:
             bundle = template(asked)
         else:
-            try:
-                may_fetch = not settings.behaviour.dry_run
-                bundle = obtain_bundle(settings.inputs.model, may_fetch=may_fetch)
-            except BundleError as err:
-                series = list_series(asked.dataset, next(iter(asked.participants), ""))
-                if not series or any(file.space != PARCELS for file in series):
-                    raise
-                remedy = f"use --model {OF_PARCELS}, which reads the parcels of this dataset"
-                raise err.as_kind(BundleError, remedy=remedy) from err
+            may_fetch = not settings.behaviour.dry_run
+            bundle = obtain_bundle(settings.inputs.model, may_fetch=may_fetch)
             bundle.space  # noqa: B018 (refuses a model of numbered places, which reads no images)
             bundle.require_finite()  # else each participant would fail
         asked.require_space(bundle.space)
@@ -113,6 +105,11 @@ class Request(CallRequest):
                 f"--combine run was given for {bundle.card.name}, which joins all runs of a "
                 "session",
                 expected="--combine session or participant",
+            )
+        if settings.inputs.sample_on and not bundle.card.part.parcels:
+            raise SettingsError(
+                f"--sample-on was given for {bundle.card.name}, a model of voxels",
+                expected=f"a model of parcels, such as {OF_PARCELS}",
             )
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
@@ -181,9 +178,11 @@ class Request(CallRequest):
             places, header = self.bundle.places, planned.header
             weights, notes = find_parcels(header, places)
             assert isinstance(places, ParcelPlaces)
-            # A parcel that is NaN in one frame is NaN in all.
-            frame = read_frame(header, weights, int(planned.design.keep.argmax()))
-            there = (np.diff(weights.indptr) > 0) & np.isfinite(frame)
+            there = np.diff(weights.indptr) > 0
+            if header.vertices is None:
+                # A parcel that is NaN in one frame is NaN in all.
+                frame = read_frame(header, weights, int(planned.design.keep.argmax()))
+                there &= np.isfinite(frame)
             require_parcels(run.bold, places, there)
             lost = notes_on_parcels(places.names, there)
             return dataclasses.replace(planned, notes=(*planned.notes, *notes, *lost))
@@ -192,7 +191,7 @@ class Request(CallRequest):
     def as_in(self, run: RestRun) -> Request:
         """Return a copy for writing a run's results, with the parcels' vertices from its file."""
         places = self.bundle.places
-        if not isinstance(places, ParcelPlaces):
+        if not isinstance(places, ParcelPlaces) or not is_series(run.bold):
             return self
         own = read_series_header(run.bold).places
         if own is None or own.axis is None:  # grayordinates, or a table

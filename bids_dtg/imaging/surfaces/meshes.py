@@ -23,7 +23,7 @@ from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import Indices, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
-from bids_dtg.inputs.anatomy import SurfaceFiles
+from bids_dtg.inputs.run import SurfaceFiles, SurfaceSide
 
 Hemisphere = Literal["L", "R"]
 MeshName = Literal["fsLR", "fsaverage"]
@@ -34,6 +34,9 @@ SIDES: tuple[Hemisphere, Hemisphere] = ("L", "R")
 DENSITIES: Mapping[MeshName, str] = {"fsLR": "32k", "fsaverage": "10k"}
 # The space of the vertices.
 TEMPLATE_SPACE = "MNI152NLin6Asym"
+# File that connects fsLR's mesh and fsaverage's, and file of vertices in fMRIPrep's default space.
+REGISTERED = "fsLR_space-fsaverage_den-32k"
+IN_DEFAULT_SPACE = "fsLR_space-MNI152NLin2009cAsym_den-32k"
 # Order of corners that reverses a triangle's orientation, as mirroring does.
 _MIRRORED = [0, 2, 1]
 # Least fraction of a surface's vertices in the brain mask, if it is in the stated space. Surfaces
@@ -56,6 +59,9 @@ _REMEDY = (
     "alone"
 )
 _gifti: Any = nib.gifti  # nibabel has no types
+_freesurfer: Any = nib.freesurfer
+_GIFTI = ".gii"
+_CENTRE = ("VolGeomC_R", "VolGeomC_A", "VolGeomC_S")  # of FreeSurfer's image, in GIFTI files
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
@@ -120,6 +126,18 @@ def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
 
 
 @cache
+def fs_lr_on_fsaverage(side: Hemisphere) -> NDArray[np.float64]:
+    """Return the vertices (32492, 3) of the fsLR mesh on fsaverage's sphere, of 100 mm.
+
+    Examples
+    --------
+    >>> fs_lr_on_fsaverage("L").shape
+    (32492, 3)
+    """
+    return _shared(read_arrays(REGISTERED)[f"sphere_{side}"].astype(np.float64))
+
+
+@cache
 def read_arrays(name: str) -> Mapping[str, NDArray[np.generic]]:
     """Read the arrays of a file in the package's ``templates``, by its name without ``.npz``."""
     file = resources.files(__package__) / "templates" / f"{name}.npz"
@@ -148,16 +166,28 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     RunError
         It is missing, damaged or not a surface, or has vertices that are not finite.
     """
+    points, faces, _ = _read_gifti(path)
+    return points, faces
+
+
+def _read_gifti(path: Path) -> tuple[Points, NDArray[np.intp], Points]:
+    """As `read_surface`, with the centre of FreeSurfer's image, 0 if not stated."""
     with reading_image(path, expected="a GIFTI file"):
         image = _gifti.GiftiImage.from_filename(path)
         if image is None:
             raise RunError(f"{path} has no GIFTI element")
         points, faces = image.agg_data(("pointset", "triangle"))
+        stated = [facts for array in image.darrays if _CENTRE[0] in (facts := dict(array.meta))]
+        centre = [float(stated[0].get(key, 0)) for key in _CENTRE] if stated else [0.0] * 3
     if np.shape(points)[1:] != (3,) or np.shape(faces)[1:] != (3,):
         raise RunError(f"{path} has no points and triangles", expected="a .surf.gii file")
+    _require_finite(points, path)
+    return np.asarray(points, np.float64), np.asarray(faces, np.intp), np.asarray(centre)
+
+
+def _require_finite(points: NDArray[Any], path: Path) -> None:
     if lacking := int(np.count_nonzero(~np.isfinite(points).all(axis=1))):
         raise RunError(f"{path} has {lacking} vertices that are not finite", expected="none")
-    return np.asarray(points, np.float64), np.asarray(faces, np.intp)
 
 
 def encode_metrics(
@@ -203,28 +233,41 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
     RunError
         A file is damaged or has a wrong number of vertices; fewer than 99 % of the vertices lie in
         the brain mask, so that the surface is in another space than its name says; they lie on the
-        other side, or far from the template's; a sphere is none; or the fsLR sphere is a copy of
-        fsaverage's, as fMRIPrep 23.1.0 and 23.1.1 wrote it.
+        other side, or far from the template's; or a sphere is none.
     """
     transforms = read_transforms(files.transforms)
     found: dict[Hemisphere, Points] = {}
     for side in SIDES:
-        own = files.sides[side]
-        found[side] = map_points(_on_fs_lr(own, side), transforms)
+        (path, *_) = files.sides[side].midthickness
+        found[side] = map_points(points_on_fs_lr(files.sides[side], side)[0], transforms)
         if (inside := share_inside(found[side], brain)) < _LEAST_IN_BRAIN:
             raise RunError(
-                f"{own[0]} has {inside:.1%} of its vertices in the brain mask of "
-                f"{brain.grid.space}",
+                f"{path} has {inside:.1%} of its vertices in the brain mask of {brain.grid.space}",
                 expected=f"at least {_LEAST_IN_BRAIN:.0%}; it may be in another space than its "
                 "name says, or inflated",
                 remedy=_REMEDY,
             )
-        _require_position(found[side], side, own[0])
+        require_position(found[side], side, path)
     return found
 
 
-def _require_position(points: Points, side: Hemisphere, path: Path) -> None:
-    """Refuse fsLR's vertices, in the template's space, that are not where the template has them."""
+def require_position(
+    points: Points, side: Hemisphere, path: Path, *, remedy: str = _REMEDY
+) -> None:
+    """Refuse fsLR's vertices, in the template's space, that are not where the template has them.
+
+    Parameters
+    ----------
+    points, side
+        The vertices (32492, 3) of a hemisphere in MNI152NLin6Asym, or aligned with the template's.
+    path, remedy
+        Their file, and what the user can do, for the error.
+
+    Raises
+    ------
+    RunError
+        Fewer than 95 % of them are on their side, or within 30 mm of the template's.
+    """
     sign = -1 if side == "L" else 1
     if (on_side := np.mean(sign * points[:, 0] > 0)) < _LEAST_ON_SIDE:
         raise RunError(
@@ -256,31 +299,70 @@ def share_inside(points: Points, places: VoxelPlaces) -> float:
     return float(at.apply(places.mask.reshape(1, -1, order="F"), 1.0, 0.0).mean())
 
 
-def _on_fs_lr(own: Sequence[Path], side: Hemisphere) -> Points:
-    """Return the positions of fsLR's vertices in the space of the files."""
-    wanted, (surface, *registered) = fs_lr_sphere(side), own
-    points, faces = read_surface(surface)
-    if not registered:
-        return _of_size(points, len(wanted), surface)
+def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Points]:
+    """Find fsLR's vertices on a hemisphere, in its files' space.
+
+    fMRIPrep 23.1.0 and 23.1.1 wrote fsaverage's sphere under the name of fsLR's; it is then used as
+    what it is.
+
+    Returns
+    -------
+    points
+        (32492, 3), RAS+ mm.
+    centre
+        (3,), centre of FreeSurfer's image (C_RAS), by which programs may have moved the surface
+        wrongly; 0 where the file does not state it.
+
+    Raises
+    ------
+    RunError
+        A file is damaged, or has a wrong number of vertices or triangles; or a sphere is none.
+    """
+    (path, *_), size = files.midthickness, len(fs_lr_sphere(side))
+    surfaces = [_read_mesh(path) for path in files.midthickness]
+    points, faces, centre = surfaces[0]
+    if len(surfaces) > 1:
+        points = np.mean([_of_size(one[0], len(points), path) for one in surfaces], axis=0)
+    if not path.name.endswith(_GIFTI):  # FreeSurfer's points are relative to its image's centre
+        points = points + centre
+    if files.fs_lr_sphere is None and files.fsaverage_sphere is None:
+        return _of_size(points, size, path), centre
     if len(faces) != 2 * len(points) - 4:
         raise RunError(
-            f"{surface} has {len(faces)} triangles",
+            f"{path} has {len(faces)} triangles",
             expected=f"{2 * len(points) - 4}, which close a surface of {len(points)} vertices",
             remedy=_REMEDY,
         )
-    sphere, *others = (_read_sphere(path, len(points)) for path in registered)
-    if any(np.allclose(sphere, other, atol=_SAME_MM) for other in others):
-        raise RunError(
-            f"{registered[0]} is a copy of {registered[1].name}, which is registered to "
-            "fsaverage, not to fsLR",
-            remedy="run fMRIPrep 23.1.2 or later, or use --surfaces fsaverage alone",
-        )
-    moved: Points = sphere_weights(sphere, faces, wanted) @ points
-    return moved
+    spheres = [
+        _read_sphere(sphere, len(points)) if sphere else None
+        for sphere in (files.fs_lr_sphere, files.fsaverage_sphere)
+    ]
+    by_fs_lr, by_fsaverage = spheres
+    if by_fsaverage is None:
+        assert by_fs_lr is not None  # one of them is there
+        weights = sphere_weights(by_fs_lr, faces, fs_lr_sphere(side))
+    elif by_fs_lr is None or np.allclose(by_fs_lr, by_fsaverage, atol=_SAME_MM):
+        weights = sphere_weights(by_fsaverage, faces, fs_lr_on_fsaverage(side))
+    else:
+        weights = sphere_weights(by_fs_lr, faces, fs_lr_sphere(side))
+    return weights @ points, centre
+
+
+def _read_mesh(path: Path) -> tuple[Points, NDArray[np.intp], Points]:
+    """Return points and triangles of a file of GIFTI or FreeSurfer, and its image's centre."""
+    if path.name.endswith(_GIFTI):
+        return _read_gifti(path)
+    with reading_image(path, expected="a surface of FreeSurfer"):
+        points, faces, facts = _freesurfer.read_geometry(path, read_metadata=True)
+        if "cras" not in facts and "sphere" not in path.name:
+            raise RunError(f"{path} does not state the centre of its image (cras)")
+    _require_finite(points, path)
+    centre = np.asarray(facts.get("cras", np.zeros(3)), np.float64)
+    return np.asarray(points, np.float64), np.asarray(faces, np.intp), centre
 
 
 def _read_sphere(path: Path, vertices: int) -> Points:
-    points = _of_size(read_surface(path)[0], vertices, path)
+    points = _of_size(_read_mesh(path)[0], vertices, path)
     radii = np.linalg.norm(points, axis=1)
     if not 0 < radii.max() <= radii.min() * _RADII_DIFFER:
         raise RunError(

@@ -1,8 +1,10 @@
-"""A run's time series at a model's parcels, from CIFTI files or XCP-D's tables."""
+"""A run's time series at a model's parcels, from CIFTI, XCP-D's tables, or fsaverage's meshes."""
 
 from __future__ import annotations
 
+import filecmp
 import math
+import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,18 @@ from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
 from bids_dtg.imaging.nifti import reading_image, require_end
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
+from bids_dtg.imaging.surfaces.vertices import LEAST_SHARE, parcels_on_fsaverage
 from bids_dtg.inputs.cortex import homotopic_pairs
+from bids_dtg.inputs.run import GIFTI_SERIES, other_side
 
 _cifti: Any = nib.cifti2  # nibabel has no types
+_gifti: Any = nib.gifti
+# Number of vertices of a hemisphere of fsaverage5, fsaverage6 and fsaverage.
+_MESHES = (10242, 40962, 163842)
+_GIFTI_FILE, _GIFTI_START = "a GIFTI file of a series on a mesh", 2**16
+_ARRAYS = re.compile(rb'NumberOfDataArrays="(\d+)"')
+_FIRST_ARRAY = re.compile(rb"<DataArray\b[^>]*>", re.DOTALL)
+_SIZE = re.compile(rb'Dim(\d)="(\d+)"')
 DENSE, TABLE = ".dtseries.nii", ".tsv"
 _FRAMES = 64  # number of frames in a block
 _FEWEST_PAIRS = 5  # of homotopic places, to tell whether hemispheres are equal
@@ -36,6 +47,8 @@ class SeriesHeader:
     time: tuple[float, str | None]  # time between frames, and its unit; 0 if not stated
     places: ParcelPlaces | None  # parcels in the file's order; None for grayordinates
     axis: Any = None  # nibabel's `BrainModelAxis` of grayordinates
+    # Number of vertices of a hemisphere of one of fsaverage's meshes; `path` is the left one's.
+    vertices: int | None = None
 
     def weights_of(self, parcels: ParcelPlaces) -> tuple[Any, int]:
         """Return the weights by which each parcel's series is a mean of the file's columns.
@@ -55,6 +68,13 @@ class SeriesHeader:
         from scipy.sparse import csr_array
 
         others = 0
+        if self.vertices is not None:
+            parcel = parcels_on_fsaverage(parcels, self.vertices)
+            (at,) = np.nonzero(parcel >= 0)
+            number = np.bincount(parcel[at], minlength=parcels.number)
+            values = (1 / number[parcel[at]]).astype(np.float32)
+            size = parcels.number, len(parcel)
+            return csr_array((values, (parcel[at], at)), shape=size), others
         if self.places is None:
             columns = _grayordinates_of(self.axis, parcels)
         else:
@@ -75,7 +95,10 @@ def read_series_header(path: Path) -> SeriesHeader:
     RunError
         It is missing or damaged, is not on the fsLR mesh, or has fewer than two frames.
     """
-    if path.name.endswith(TABLE):
+    if path.name.endswith(GIFTI_SERIES):
+        header = _read_gifti_header(path)
+        frames = header.frames
+    elif path.name.endswith(TABLE):
         with reading(path, RunError):
             series = read_series(path)
         frames = series.values.shape[1]
@@ -117,10 +140,62 @@ def stream_series(
     RunError
         The file ends early, or cannot be read.
     """
+    if header.vertices is not None:
+        yield from _stream_mesh(header, weights)
+        return
     values = _frames(header, slice(None))
     series = np.ascontiguousarray((weights @ values.T).T, np.float32)
     for first in range(0, len(series), _FRAMES):
         yield first, series[first : first + _FRAMES].copy()
+
+
+def _read_gifti_header(path: Path) -> SeriesHeader:
+    """Read the first lines of a hemisphere's series on a mesh, as files are large."""
+    with reading_image(path, expected=_GIFTI_FILE), path.open("rb") as file:
+        first = file.read(_GIFTI_START)
+        arrays, array = _ARRAYS.search(first), _FIRST_ARRAY.search(first)
+        if arrays is None or array is None:
+            raise ValueError("its first lines are not those of GIFTI")
+        sizes = dict(_SIZE.findall(array[0]))
+        vertices = int(sizes.get(b"0", 0))
+    if vertices not in _MESHES or int(sizes.get(b"1", 1)) != 1:
+        raise RunError(
+            f"{path} has arrays of {' x '.join(size.decode() for size in sizes.values())} values",
+            expected=f"an array per frame, of {', '.join(map(str, _MESHES))} vertices",
+        )
+    return SeriesHeader(path, int(arrays[1]), (0.0, None), None, None, vertices)
+
+
+def _stream_mesh(
+    header: SeriesHeader, weights: Any
+) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+    """Average the vertices of both hemispheres over parcels, without those that have no data."""
+    assert header.vertices is not None
+    right = other_side(header.path)
+    assert right is not None
+    series = np.zeros((weights.shape[0], header.frames), np.float32)
+    share = np.zeros(weights.shape[0], np.float32)
+    for number, path in enumerate((header.path, right)):
+        columns = weights[:, number * header.vertices : (number + 1) * header.vertices]
+        with reading_image(path, expected=_GIFTI_FILE):
+            # nibabel's `agg_data` turns series round.
+            frames = [array.data for array in _gifti.GiftiImage.from_filename(path).darrays]
+        if {np.shape(frame) for frame in frames} != {(header.vertices,)}:
+            raise RunError(f"{path} has other arrays than {header.path}", expected="the same mesh")
+        if len(frames) != header.frames:
+            raise RunError(f"{path} has {len(frames)} frames", expected=f"{header.frames}")
+        usable, differs = np.ones(header.vertices, bool), np.zeros(header.vertices, bool)
+        for frame in frames:
+            usable &= np.isfinite(frame)
+            differs |= frame != 0
+        usable &= differs
+        share += columns @ usable.astype(np.float32)
+        for at, frame in enumerate(frames):
+            series[:, at] += columns @ np.where(usable, frame, 0).astype(np.float32)
+    there = share >= LEAST_SHARE
+    series = np.where(there[:, None], series / np.where(there, share, 1)[:, None], np.float32(0))
+    for first in range(0, header.frames, _FRAMES):
+        yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
 
 
 def read_frame(header: SeriesHeader, weights: Any, frame: int) -> NDArray[np.float32]:
@@ -133,8 +208,11 @@ def read_frame(header: SeriesHeader, weights: Any, frame: int) -> NDArray[np.flo
 def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
     """Return whether the right hemisphere has the left's values in a frame, so one is a copy.
 
-    Homotopic parcels are compared by name, and vertices of grayordinates by number.
+    Homotopic parcels are compared by name, vertices of grayordinates by number, and of fsaverage's
+    meshes the files.
     """
+    if (other := other_side(header.path)) is not None:
+        return filecmp.cmp(header.path, other, shallow=False)
     (values,) = _frames(header, slice(frame, frame + 1))
     if header.places is not None:
         pairs = np.array(homotopic_pairs(header.places.names), np.intp).reshape(-1, 2)

@@ -127,9 +127,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """Return the request for the runs of an average."""
         return self.for_task_runs if is_of_task(planned) else self
 
-    def methods(self) -> str:
+    def methods(self, planned: AveragedRuns | None = None) -> str:
         """Write the methods text of averages."""
-        text = super().methods()
+        text = super().methods(planned)
         # The paragraphs on sources and cleaning are shared with all workflows, which read rest.
         return text.replace("resting-state", "task") if self.of_task_runs else text
 

@@ -17,6 +17,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.meshes import (
     SIDES,
     encode_metrics,
+    fs_lr_on_fsaverage,
     fs_lr_sphere,
     read_midthickness,
     read_surface,
@@ -24,8 +25,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     share_inside,
     sphere_weights,
 )
-from bids_dtg.inputs.anatomy import SurfaceFiles
-from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.run import SurfaceFiles, SurfaceSide, TransformFile
 
 BRAIN = load_bundle("demo").brain_voxels
 
@@ -123,16 +123,16 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, why):
 def _files(anat, *, native=False):
     stem = "sub-01_hemi-{}"
     mesh = "" if native else "_space-fsLR_den-32k"
-    spheres = ["_space-fsLR_desc-msmsulc_sphere", "_desc-reg_sphere"]
-    names = [f"{mesh}_midthickness", *(spheres if native else [])]
-    return SurfaceFiles(
-        "a test",
-        {
-            side: tuple(anat / f"{stem.format(side)}{name}.surf.gii" for name in names)
-            for side in SIDES
-        },
-        (TransformFile(anat / "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt"),),
-    )
+    spheres = ["_space-fsLR_desc-msmsulc_sphere", "_desc-reg_sphere"] if native else []
+    sides = {}
+    for side in SIDES:
+        names = [
+            f"{stem.format(side)}{name}.surf.gii" for name in (f"{mesh}_midthickness", *spheres)
+        ]
+        surface, *others = (anat / name for name in names)
+        sides[side] = SurfaceSide((surface,), *others)
+    transform = TransformFile(anat / "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt")
+    return SurfaceFiles("a test", sides, (transform,))
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_points_in_another_space_than_the_name_says_are_refused(tmp_path):
     with pytest.raises(RunError, match=r"hemi-L.* has 9?\d\.\d% of its vertices in the brain mask"):
         read_midthickness(t1w_as_template, BRAIN)
     for side in SIDES:  # as XCP-D writes them: moved to the template before
-        path = _files(anat).sides[side][0]
+        path = _files(anat).sides[side].files[0]
         write_surface(path, *template_mesh(side))
     with pytest.raises(RunError, match=r"in another space than its name says"):
         read_midthickness(_files(anat), BRAIN)
@@ -158,22 +158,37 @@ def test_points_in_another_space_than_the_name_says_are_refused(tmp_path):
 
 def test_another_mesh_is_refused(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01")
-    path = _files(anat).sides["L"][0]
+    path = _files(anat).sides["L"].files[0]
     write_surface(path, in_t1w(template_mesh("L")[0][:99]), np.array([[0, 1, 2]]))
     with pytest.raises(RunError, match=r"hemi-L.* has 99 vertices\. Expected: 32492"):
         read_midthickness(_files(anat), BRAIN)
 
 
 @pytest.mark.slow
-def test_a_sphere_of_another_mesh_or_template_is_refused(tmp_path):
+def test_a_sphere_of_another_mesh_is_refused(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
-    _, sphere, other = _files(anat, native=True).sides["L"]
-    sphere.write_bytes(other.read_bytes())
-    with pytest.raises(RunError, match=r"msmsulc_sphere.* is a copy of .*desc-reg_sphere"):
-        read_midthickness(_files(anat, native=True), BRAIN)
-    write_surface(sphere, fs_lr_sphere("L")[:50], np.array([[0, 1, 2]]))
+    write_surface(
+        _files(anat, native=True).sides["L"].files[1], fs_lr_sphere("L")[:50], [[0, 1, 2]]
+    )
     with pytest.raises(RunError, match=r"has 50 vertices\. Expected: 32492"):
         read_midthickness(_files(anat, native=True), BRAIN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("copied", [False, True], ids=["alone", "also under fsLR's name"])
+def test_fsaverages_sphere_leads_to_the_same_points(tmp_path, copied):
+    anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
+    files = _files(anat, native=True)
+    for side in SIDES:
+        surface, sphere, other = files.sides[side].files
+        order = np.random.default_rng(1).permutation(32492)  # as the builder's
+        write_surface(other, fs_lr_on_fsaverage(side)[order], read_surface(other)[1])
+        # fMRIPrep 23.1.0 and 23.1.1 wrote a copy of it instead of fsLR's.
+        sphere.write_bytes(other.read_bytes())
+        files.sides[side] = SurfaceSide((surface,), sphere if copied else None, other)
+    points = read_midthickness(files, BRAIN)
+    for side in SIDES:
+        np.testing.assert_allclose(points[side], template_mesh(side)[0], atol=1e-3)
 
 
 def _rewrite(path, change):
@@ -185,14 +200,14 @@ def _shuffled(points, faces):
 
 
 def _exchanged(anat):
-    left, right = (_files(anat).sides[side][0] for side in SIDES)
+    left, right = (_files(anat).sides[side].files[0] for side in SIDES)
     content = left.read_bytes()
     left.write_bytes(right.read_bytes())
     right.write_bytes(content)
 
 
 def _both_left(anat):
-    left, right = (_files(anat).sides[side][0] for side in SIDES)
+    left, right = (_files(anat).sides[side].files[0] for side in SIDES)
     right.write_bytes(left.read_bytes())
 
 
@@ -212,7 +227,7 @@ def test_vertices_that_are_not_where_the_template_has_them_are_refused(tmp_path,
     if damage in (_exchanged, _both_left):
         damage(anat)
     else:
-        _rewrite(_files(anat).sides["L"][0], damage)
+        _rewrite(_files(anat).sides["L"].files[0], damage)
     with pytest.raises(RunError, match=why):
         read_midthickness(_files(anat), BRAIN)
 
@@ -233,7 +248,7 @@ def test_vertices_that_are_not_where_the_template_has_them_are_refused(tmp_path,
 )
 def test_meshes_that_lead_elsewhere_are_refused(tmp_path, which, change, why):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
-    _rewrite(_files(anat, native=True).sides["L"][which], change)
+    _rewrite(_files(anat, native=True).sides["L"].files[which], change)
     with pytest.raises(RunError, match=why):
         read_midthickness(_files(anat, native=True), BRAIN)
 
@@ -243,7 +258,7 @@ def test_a_real_transform(shared):
     anat = real / "surfaces/sub-HAPPYTEST/anat"
     name = "sub-HAPPYTEST_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
     stem = str(anat / "sub-HAPPYTEST_hemi-{}_space-fsLR_den-32k_midthickness.surf.gii")
-    sides = {side: (type(anat)(stem.format(side)),) for side in SIDES}
+    sides = {side: SurfaceSide((type(anat)(stem.format(side)),)) for side in SIDES}
     transform = TransformFile(real / "fmriprep_like/sub-HAPPYTEST/anat" / name)
     found = read_midthickness(SurfaceFiles("a test", sides, (transform,)), BRAIN)
     reference = np.load(real / "surfaces/reference/sub-HAPPYTEST_points.npz")

@@ -29,7 +29,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     read_midthickness,
     read_template,
 )
-from bids_dtg.inputs.anatomy import SurfaceFiles
+from bids_dtg.inputs.run import SurfaceFiles
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import SYNTHETIC
 

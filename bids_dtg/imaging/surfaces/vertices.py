@@ -1,0 +1,241 @@
+"""Vertices of the cortex in the space of a run's volumes, and means of parcels over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import file_state
+from bids_dtg.imaging.nifti import read_header, read_single
+from bids_dtg.imaging.sampling import LinearSampling
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import (
+    IN_DEFAULT_SPACE,
+    REGISTERED,
+    SIDES,
+    TEMPLATE_SPACE,
+    Hemisphere,
+    Points,
+    points_on_fs_lr,
+    read_arrays,
+    read_template,
+    require_position,
+)
+from bids_dtg.imaging.transforms import map_points, read_transforms
+from bids_dtg.inputs.run import SurfaceFiles, SurfaceSide, TransformFile
+
+LEAST_SHARE = 0.5  # of a parcel's vertices with data, below which it has no value
+_SHIFT_MM = 3.0  # shift of a surface that its position must exclude
+_EVERY = 4  # vertices at which grey matter is sampled are every fourth
+_REMEDY = "use --sample-on template, or remove these surfaces from the dataset"
+
+
+@dataclass(frozen=True, eq=False)
+class ParcelVertices:
+    """Vertices in parcels, and means of parcels over them."""
+
+    parcel: NDArray[np.intp]  # (vertices,), position of the parcel of each
+    parcels: int  # number of parcels
+
+    def means(self, usable: NDArray[np.bool_]) -> tuple[Any, NDArray[np.float64]]:
+        """Return the weights of the mean of each parcel over usable vertices.
+
+        Parameters
+        ----------
+        usable
+            (vertices,), whether each has data.
+
+        Returns
+        -------
+        weights
+            Sparse (parcels, vertices) with rows of sum 1, or of 0 for a parcel with fewer than
+            half of its vertices.
+        share
+            (parcels,), usable share of the vertices of each.
+        """
+        from scipy.sparse import csr_array
+
+        number = np.bincount(self.parcel, minlength=self.parcels)
+        used = np.bincount(self.parcel[usable], minlength=self.parcels)
+        share = used / np.maximum(number, 1)
+        taken = np.flatnonzero(usable & (share >= LEAST_SHARE)[self.parcel])
+        parcels = self.parcel[taken]
+        values = (1.0 / used[parcels]).astype(np.float32)
+        weights = csr_array((values, (parcels, taken)), shape=(self.parcels, len(self.parcel)))
+        return weights, share
+
+
+def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.intp]]:
+    """Return the parcel (32492,) of each of fsLR's vertices of a hemisphere; -1: none.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels, which are not on a surface.
+    """
+    size = len(read_template("fsLR").cortex["L"])
+    found: dict[Hemisphere, NDArray[np.intp]] = {side: np.full(size, -1, np.intp) for side in SIDES}
+    for number, (name, voxels, vertices) in enumerate(places.axis):
+        if len(voxels):
+            raise RunError(
+                f"the model's parcel {name} has voxels",
+                expected="a model of cortical parcels, for runs that are read at vertices",
+                remedy="give series of the parcels (CIFTI)",
+            )
+        for structure, indices in vertices.items():
+            found[SIDES[CORTEX.index(structure)]][indices] = number
+    return found
+
+
+def cortex_in_run(
+    places: ParcelPlaces, mesh: Mapping[Hemisphere, Points], transforms: Sequence[TransformFile]
+) -> tuple[Points, ParcelVertices]:
+    """Return the vertices in parcels (vertices, 3) in a run's space, RAS+ mm, and their parcels.
+
+    Parameters
+    ----------
+    places
+        The model's parcels.
+    mesh
+        Positions (32492, 3) of fsLR's vertices of each hemisphere.
+    transforms
+        From the space of the mesh to that of the run, in order of application to a point.
+    """
+    of_sides = parcels_of_vertices(places)
+    parcel = np.concatenate([of_sides[side] for side in SIDES])
+    points = np.concatenate([mesh[side] for side in SIDES])[parcel >= 0]
+    mapped = map_points(points, read_transforms(transforms))
+    return mapped, ParcelVertices(parcel[parcel >= 0], places.number)
+
+
+def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> NDArray[np.intp]:
+    """Return the parcel of each vertex of both hemispheres of a mesh of fsaverage; -1: none.
+
+    A vertex has the parcel of the nearest of fsLR's vertices on fsaverage's sphere. Smaller meshes
+    are the first vertices of the largest.
+
+    Parameters
+    ----------
+    places
+        The model's parcels.
+    vertices
+        Number of vertices of a hemisphere: 10,242, 40,962 or 163,842.
+    """
+    arrays: Mapping[str, Any] = read_arrays(REGISTERED)
+    of_sides = parcels_of_vertices(places)
+    return np.concatenate([of_sides[side][arrays[f"nearest_{side}"][:vertices]] for side in SIDES])
+
+
+def template_mesh(space: str) -> Mapping[Hemisphere, Points]:
+    """Return the template's vertices (32492, 3) of each hemisphere in one of two templates."""
+    if space == TEMPLATE_SPACE:
+        return read_template("fsLR").points
+    arrays: Mapping[str, Any] = read_arrays(IN_DEFAULT_SPACE)
+    return {side: arrays[f"points_{side}"].astype(np.float64) for side in SIDES}
+
+
+@dataclass(frozen=True)
+class GreyMatter:
+    """Mean probability of grey matter at a surface's vertices: there, and after shifts."""
+
+    there: float
+    shifted: float  # the highest after a shift of 3 mm along an axis
+    by_centre: float | None  # the higher after a shift by plus or minus C_RAS; None: not known
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether the surface is not where the person's cortex is."""
+        return self.there <= max(self.shifted, self.by_centre or 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnCortex:
+    """A person's cortex at fsLR's vertices, in the space of its files."""
+
+    mesh: Mapping[Hemisphere, Points]  # (32492, 3) of each hemisphere, RAS+ mm
+    grey_matter: GreyMatter | None  # None without an image of its probability
+
+
+def read_own_cortex(files: SurfaceFiles) -> OwnCortex:
+    """Read a person's surfaces, and check them.
+
+    Raises
+    ------
+    RunError
+        A file is damaged, or vertices are not where the template's lie, after alignment.
+    """
+    left, right = (files.sides[side] for side in SIDES)
+    transforms = [transform.path for transform in files.to_t1w]
+    paths = (*left.files, *right.files, *transforms, *filter(None, [files.grey_matter]))
+    states = tuple(file_state(path.stat()) for path in paths)
+    return _read_own_cortex(left, right, files.to_t1w, files.grey_matter, states)
+
+
+@lru_cache(maxsize=1)
+def _read_own_cortex(
+    left: SurfaceSide,
+    right: SurfaceSide,
+    to_t1w: tuple[TransformFile, ...],
+    grey_matter: Path | None,
+    states: tuple[tuple[int, ...], ...],
+) -> OwnCortex:
+    """Read surfaces once for all runs of a person; a change of the files' `states` is noticed."""
+    mesh, centre = dict[Hemisphere, Points](), np.zeros(3)
+    for side, files in zip(SIDES, (left, right), strict=True):
+        points, centre = points_on_fs_lr(files, side)
+        mesh[side] = map_points(points, read_transforms(to_t1w))
+    aligned = _aligned(mesh)
+    for side, files in zip(SIDES, (left, right), strict=True):
+        require_position(aligned[side], side, files.midthickness[0], remedy=_REMEDY)
+    found = None if grey_matter is None else _grey_matter_at(grey_matter, mesh, centre)
+    return OwnCortex(mesh, found)
+
+
+def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
+    """Turn, move and scale vertices to the template's of the same numbers (Procrustes)."""
+    template = read_template("fsLR").points
+    points, wanted = (np.concatenate([of[side] for side in SIDES]) for of in (mesh, template))
+    middle, aim = points.mean(axis=0), wanted.mean(axis=0)
+    left, sizes, right = np.linalg.svd((wanted - aim).T @ (points - middle))
+    sizes[2] *= np.linalg.det(left @ right)  # a reflection would exchange the hemispheres
+    left[:, 2] *= np.linalg.det(left @ right)
+    turn = left @ right * sizes.sum() / np.maximum(np.square(points - middle).sum(), 1e-9)
+    return {side: (mesh[side] - middle) @ turn.T + aim for side in SIDES}
+
+
+def _grey_matter_at(path: Path, mesh: Mapping[Hemisphere, Points], centre: Points) -> GreyMatter:
+    """Sample the probability of grey matter at some cortical vertices, and beside them."""
+    values, affine = read_single(path)
+    flat, cortex = values.reshape(1, -1, order="F"), read_template("fsLR").cortex
+    points = np.concatenate([mesh[side][cortex[side]][::_EVERY] for side in SIDES])
+
+    def mean(shift: Points) -> float:
+        sampling = LinearSampling(values.shape, affine, points + shift)
+        return float(sampling.apply(flat, 1.0, 0.0).mean())
+
+    steps = _SHIFT_MM * np.vstack([np.eye(3), -np.eye(3)])
+    by_centre = max(mean(centre), mean(-centre)) if centre.any() else None
+    return GreyMatter(mean(np.zeros(3)), max(map(mean, steps)), by_centre)
+
+
+def inside_mask(path: Path, points: Points) -> NDArray[np.bool_]:
+    """Return whether points (n, 3) lie in a mask: above 0.5, after linear interpolation.
+
+    Raises
+    ------
+    RunError
+        The file is damaged, or has more than one volume.
+    """
+    values, _ = read_single(path)  # first, as it refuses files that are not a single volume
+    header = read_header(path)
+    sampling = LinearSampling(header.shape, header.affine, points)
+    sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
+    inside: NDArray[np.bool_] = sampled > 0.5
+    return inside

@@ -1,0 +1,198 @@
+"""Series of parcels from a run's volumes: means over the vertices of its cortex."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.passes import PartlyZero
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.bold import Stored, kept_values, stream_voxels
+from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
+from bids_dtg.imaging.sampling import LinearSampling
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import Points
+from bids_dtg.imaging.surfaces.vertices import (
+    LEAST_SHARE,
+    GreyMatter,
+    ParcelVertices,
+    cortex_in_run,
+    inside_mask,
+    read_own_cortex,
+    template_mesh,
+)
+from bids_dtg.inputs.run import RestRun, SurfaceFiles
+from bids_dtg.notices import TEMPLATE_SURFACE
+
+Kind = Literal["own", "fsaverage", "template"]
+# A template's surface mixes a person's parcels, so half of the deviation of maps is used.
+DEVIATIONS: Mapping[str, float] = {"template": 0.5}
+# Of the vertices in view, if a surface lies where its name says; a shift by 5 mm leaves 95 %.
+_LEAST_IN_MASK = 0.9
+_EMPTY = 0.5  # share of a vertex's weights in voxels without data, above which it has none
+_FRAMES = 64  # frames in a block
+
+
+@dataclass(frozen=True)
+class UsedSurface:
+    """The surface at whose vertices a run was read."""
+
+    kind: Kind
+    reason: str  # one clause
+    files: SurfaceFiles | None = None  # None for series that were on a surface before
+    grey_matter: GreyMatter | None = None
+
+    @property
+    def deviation(self) -> float:
+        """Factor of the deviation of maps from the group's."""
+        return DEVIATIONS.get(self.kind, 1.0)
+
+    @property
+    def note(self) -> str:
+        """A sentence on the surface."""
+        if self.kind == "template":
+            return (
+                f"{TEMPLATE_SURFACE}, which ignores the person's folds ({self.reason}). Maps have "
+                f"{DEVIATIONS['template']:.0%} of their deviation from the group's."
+            )
+        words = {"own": "the person's own surfaces", "fsaverage": "fsaverage's mesh"}[self.kind]
+        return f"Parcels are means over the vertices of {words} ({self.reason})."
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Entries of a sidecar."""
+        facts: dict[str, Any] = {"Surface": self.kind, "SurfaceReason": self.reason}
+        if self.grey_matter is not None:
+            facts["GreyMatterAtVertices"] = round(self.grey_matter.there, 4)
+            facts["GreyMatterAfterShift"] = round(self.grey_matter.shifted, 4)
+        if self.deviation != 1.0:
+            facts["DeviationFactor"] = self.deviation
+        return facts
+
+
+def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
+    """Read the surface of a run's volumes: the person's own, or a template's.
+
+    Returns
+    -------
+    mesh
+        Positions (32492, 3) of fsLR's vertices of each hemisphere, in the surfaces' space.
+    used
+        Which surface it is, and why.
+
+    Raises
+    ------
+    RunError
+        A file is damaged, or a surface is implausible.
+    """
+    files = run.surfaces
+    assert files is not None  # of a run of volumes
+    if not files.sides:
+        return template_mesh(files.template), UsedSurface("template", files.reason, files)
+    cortex = read_own_cortex(files)
+    grey_matter = cortex.grey_matter
+    if grey_matter is None or not grey_matter.is_displaced:
+        return cortex.mesh, UsedSurface("own", files.reason, files, grey_matter)
+    found = (
+        f"{files.reason} is not where the person's grey matter is (its mean probability at the "
+        f"vertices is {grey_matter.there:.2f}, and higher after a shift)"
+    )
+    if files.instead is None:
+        raise RunError(found, expected="surfaces in the space of the T1w image")
+    reason = f"{files.instead.reason}, as {found}"
+    used = UsedSurface("template", reason, files.instead, grey_matter)
+    return template_mesh(files.instead.template), used
+
+
+@dataclass(eq=False)
+class VertexSeries:
+    """Means of parcels over the vertices of a run, of which those without data are left out."""
+
+    header: NiftiHeader  # of the run's volumes
+    keep: NDArray[np.bool_]  # (frames,), frames that are kept
+    vertices: ParcelVertices
+    sampling: LinearSampling  # at the vertices
+    usable: NDArray[np.bool_]  # (vertices,), in view, in the mask, and with data
+    surface: UsedSurface
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, run: RestRun, header: NiftiHeader, places: ParcelPlaces, keep: NDArray[np.bool_]
+    ) -> VertexSeries:
+        """Find the vertices of parcels in a run's volumes and brain mask.
+
+        Raises
+        ------
+        RunError
+            A file cannot be read, or a surface does not lie where its name says.
+        """
+        mesh, used = surface_of(run)
+        assert used.files is not None
+        if used.files.transforms:
+            require_one_form(header)
+        points, vertices = cortex_in_run(places, mesh, used.files.transforms)
+        sampling = LinearSampling(header.shape, header.affine, points)
+        usable, notes = sampling.covered.copy(), [used.note]
+        if run.mask is not None:
+            inside = inside_mask(run.mask, points)
+            share = inside[usable].mean() if usable.any() else 0.0
+            if share < _LEAST_IN_MASK and used.kind == "own":
+                (path, *_) = used.files.sides["L"].midthickness
+                raise RunError(
+                    f"{path} and its other side have {share:.1%} of their vertices in {run.mask}",
+                    expected=f"at least {_LEAST_IN_MASK:.0%}; they may be in another space",
+                    remedy="use --sample-on template",
+                )
+            usable &= inside
+        if not usable.all():
+            notes.append(f"{usable.mean():.1%} of the vertices are in view and in the brain mask.")
+        return cls(header, keep, vertices, sampling, usable, used, notes)
+
+    @property
+    def covered(self) -> NDArray[np.bool_]:
+        """(parcels,), whether at least half of the vertices of each may have data."""
+        return self.vertices.means(self.usable)[1] >= LEAST_SHARE
+
+    def blocks(self, watch: Callable[[int, Stored], None]) -> Any:
+        """Read all frames; yield the first frame's index and a block (frames, parcels).
+
+        Series of parcels are small, so they are complete before the first block: vertices that
+        turn out to have no data, or to leave the field of view, are left out of a second pass.
+        """
+        for _ in range(2):
+            series, lost = self._read(watch)
+            if not lost.any():
+                break
+            self.usable &= ~lost
+        for first in range(0, len(series), _FRAMES):
+            yield first, series[first : first + _FRAMES].copy()
+
+    def _read(
+        self, watch: Callable[[int, Stored], None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return series (frames, parcels), and which usable vertices had no data."""
+        needed = self.sampling.needed
+        zeros, is_float = PartlyZero(np.ones(len(needed), bool)), self.header.dtype.kind == "f"
+        finite = np.ones(len(needed), bool)
+
+        def see(first: int, stored: Stored) -> None:
+            watch(first, stored)
+            keep = self.keep[first : first + len(stored)]
+            values = kept_values(self.header, stored, needed, keep)
+            if is_float:
+                finite[:] &= np.isfinite(values).all(axis=0)
+            zeros.add(values)
+
+        means = self.sampling.averaged(self.vertices.means(self.usable)[0])
+        series = np.empty((self.header.frames, self.vertices.parcels), np.float32)
+        with np.errstate(invalid="ignore"):  # of values that are not finite
+            for first, block in stream_voxels(self.header, means, watch=see):
+                series[first : first + len(block)] = block
+        without = self.sampling.beside(~finite) | self.sampling.beside(zeros.found)
+        without |= self.sampling.share_in(zeros.always) > _EMPTY
+        return series, self.usable & without
