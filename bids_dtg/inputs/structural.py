@@ -9,9 +9,11 @@ several measures and atlases.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,18 +44,30 @@ _LABELS = "region_labels"  # end of QSIRecon's variables with the names of an at
 _FOLDERS = ("*", "derivatives/*")  # further folders that may hold participants' folders and files
 _NETWORKS = re.compile(r"^\d+networks")  # optional beginning of Schaefer's names
 _NUMBER = re.compile(r"\d+$")
+# Kinds of MATLAB variables that hold no numbers, as SciPy names them.
+_NO_NUMBERS = {"cell", "char", "function", "object", "opaque", "struct", "unknown"}
 _ASYMMETRY = 1e-4  # tolerance relative to the largest weight, as files may be rounded
 
 
 @dataclass(frozen=True, eq=False)
 class StructuralMatrix:
-    """A matrix of weights between regions, made by another program."""
+    """A participant's structural connectome."""
 
     path: Path
-    weights: Array  # (regions, regions), NaN where a cell is n/a
+    weights: Array  # (regions, regions)
+    names: tuple[str, ...]  # of the regions
+    notes: tuple[str, ...] = ()  # sentences on what was assumed
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMatrix:
+    """A matrix of weights between regions in a file of another program."""
+
+    path: Path
+    shape: tuple[int, ...]
+    read: Callable[[], Array]  # returns (regions, regions), NaN where a cell is n/a
     names: tuple[str, ...] = ()  # of the regions; empty if the file has none or only numbers
     key: str = ""  # name of the variable; empty if the file has a single unnamed matrix
-    notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     @property
     def title(self) -> str:
@@ -107,19 +121,30 @@ class StructuralSource:
         """
         with reading(self.path, RunError):
             paths, notes = self._paths_of(participant, session)
-            found = [matrix for path in paths for matrix in _read_matrices(path)]
+            found = [matrix for path in paths for matrix in _square_matrices(path)]
             matrix, order = self._the_one(found, regions)
-        weights, name = matrix.weights[np.ix_(order, order)], matrix.path.name
+            weights, name = matrix.read()[np.ix_(order, order)], matrix.path.name
         if faults := weight_faults(weights, regions):
             raise RunError(
                 f"{matrix.title} has {named(faults)}", expected="symmetric weights of 0 or more"
             )
-        if more := len(matrix.weights) - len(order):
+        if more := matrix.shape[0] - len(order):
             notes += [f"{name}: {counted(more, 'region')} outside the atlas left out"]
         elif not matrix.names:
             notes += [f"{name} names no regions; assumed to be in the order of the atlas"]
         notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
-        return replace(matrix, weights=weights, names=tuple(regions), notes=tuple(notes))
+        return StructuralMatrix(matrix.path, weights, tuple(regions), tuple(notes))
+
+    def files_of(self, participant: str, session: str | None) -> list[Path]:
+        """Name the files that a participant's structural connectome may be in; read none.
+
+        Raises
+        ------
+        RunError
+            There is none.
+        """
+        with reading(self.path, RunError):
+            return self._paths_of(participant, session)[0]
 
     def _paths_of(self, participant: str, session: str | None) -> tuple[list[Path], list[str]]:
         """Return a participant's files of a session, and notes on assumptions."""
@@ -157,8 +182,8 @@ class StructuralSource:
         ]
 
     def _the_one(
-        self, found: Sequence[StructuralMatrix], regions: Sequence[str]
-    ) -> tuple[StructuralMatrix, list[int]]:
+        self, found: Sequence[StoredMatrix], regions: Sequence[str]
+    ) -> tuple[StoredMatrix, list[int]]:
         """Return the matrix that fits the regions, and the row of each region.
 
         A matrix of exactly these regions takes precedence over one with further regions. If a key
@@ -184,7 +209,7 @@ class StructuralSource:
                 fitting.append((matrix, _rows_of(matrix, regions)))
             except RunError as err:
                 misfits.append(f"{matrix.title} has {err.found}")
-        fitting = [pair for pair in fitting if len(pair[0].weights) == len(regions)] or fitting
+        fitting = [pair for pair in fitting if pair[0].shape[0] == len(regions)] or fitting
         if not fitting:
             raise RunError(
                 "; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3),
@@ -280,12 +305,12 @@ def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
     return f"{regions[row]} and {regions[column]}"
 
 
-def _choices(found: Sequence[StructuralMatrix]) -> str:
+def _choices(found: Sequence[StoredMatrix]) -> str:
     """List the matrices by key or, without one, by file name."""
     return ", ".join(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
 
 
-def _rows_of(matrix: StructuralMatrix, regions: Sequence[str]) -> list[int]:
+def _rows_of(matrix: StoredMatrix, regions: Sequence[str]) -> list[int]:
     """Return the row of each region; refuse a matrix that does not have them.
 
     Further regions are allowed, unless a name differs from a requested one only by its number.
@@ -293,8 +318,8 @@ def _rows_of(matrix: StructuralMatrix, regions: Sequence[str]) -> list[int]:
     parcels.
     """
     if not matrix.names:
-        if len(matrix.weights) != len(regions):
-            raise RunError(counted(len(matrix.weights), "region"))
+        if matrix.shape[0] != len(regions):
+            raise RunError(counted(matrix.shape[0], "region"))
         return list(range(len(regions)))
     ours = [_plain(name) for name in regions]
     spelt = _plain if len({*ours}) == len(ours) else str
@@ -328,12 +353,12 @@ def _plain(name: str) -> str:
 # --- Files
 
 
-def _read_matrices(path: Path) -> list[StructuralMatrix]:
-    """Read the square matrices of a file: text, or MATLAB's .mat."""
-    found = _read_mat(path) if path.suffix.casefold() == ".mat" else [_read_text(path)]
-    square = [m for m in found if m.weights.ndim == 2 and 1 < len(m.weights) == m.weights.shape[1]]
+def _square_matrices(path: Path) -> list[StoredMatrix]:
+    """List the square matrices of a file: text, or MATLAB's .mat."""
+    found = _in_mat(path) if path.suffix.casefold() == ".mat" else [_in_text(path)]
+    square = [m for m in found if len(m.shape) == 2 and 1 < m.shape[0] == m.shape[1]]
     if not square:
-        sizes = ", ".join(" x ".join(map(str, matrix.weights.shape)) for matrix in found[:3])
+        sizes = ", ".join(" x ".join(map(str, matrix.shape)) for matrix in found[:3])
         raise RunError(
             f"{path} has no square matrix" + (f", but sizes {sizes}" if sizes else ""),
             expected="one row and one column per region",
@@ -341,7 +366,7 @@ def _read_matrices(path: Path) -> list[StructuralMatrix]:
     return square
 
 
-def _read_text(path: Path) -> StructuralMatrix:
+def _in_text(path: Path) -> StoredMatrix:
     """Read one matrix, with names of the regions in its first line, first column, or both."""
     text = read_text(path)
     mark = next((mark for mark in "\t,;" if mark in text.partition("\n")[0]), None)
@@ -365,24 +390,44 @@ def _read_text(path: Path) -> StructuralMatrix:
             expected="the same regions in the same order",
         )
     names = of_columns or of_rows
-    return StructuralMatrix(path, values, _words(names, path))
+    return StoredMatrix(path, values.shape, lambda: values, _words(names, path))
 
 
-def _read_mat(path: Path) -> list[StructuralMatrix]:
-    """Read numeric variables, with the names of regions that QSIRecon stores with them."""
+def _in_mat(path: Path) -> list[StoredMatrix]:
+    """List numeric variables, with the names of regions that QSIRecon stores with them.
+
+    Of the variables, only those with names are read.
+    """
+    from scipy.io import whosmat
+
+    with reading(path), open_foreign(path) as file:
+        kinds = {key: (shape, kind) for key, shape, kind in whosmat(file)}
+    found = []
+    for key, (shape, kind) in kinds.items():
+        if kind in _NO_NUMBERS:
+            continue
+        beside = (n for n in kinds if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)]))
+        labels = next(beside, None)
+        names = () if labels is None else np.ravel(_variable(path, labels))
+        fitting = len(names) == shape[0]
+        words = _words([str(name).strip() for name in names], path) if fitting else ()
+        found.append(StoredMatrix(path, shape, partial(_weights_in_mat, path, key), words, key))
+    return found
+
+
+def _weights_in_mat(path: Path, key: str) -> Array:
+    values = _variable(path, key)
+    values = values.toarray() if hasattr(values, "toarray") else values
+    if values.dtype.kind not in "biuf":
+        raise RunError(f"{path}: {key} is {values.dtype}", expected="real numbers")
+    return np.array(values, np.float64)
+
+
+def _variable(path: Path, key: str) -> Any:
     from scipy.io import loadmat
 
     with reading(path), open_foreign(path) as file:
-        held = loadmat(file)
-    found = []
-    for key, value in held.items():
-        values = value.toarray() if hasattr(value, "toarray") else value
-        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-            beside = (n for n in held if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)]))
-            names = [str(name).strip() for name in np.ravel(held.get(next(beside, ""), ()))]
-            fitting = _words(names, path) if len(names) == len(values) else ()
-            found.append(StructuralMatrix(path, np.array(values, np.float64), fitting, key))
-    return found
+        return loadmat(file, variable_names=[key])[key]
 
 
 def _words(names: Sequence[str], path: Path) -> tuple[str, ...]:

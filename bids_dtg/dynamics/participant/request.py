@@ -84,8 +84,8 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         series, _ = measured.series.filled()
         return self.bundle.note_on(measured.run.participant, data_set, [sketch(series)])
 
-    def structural_of(self, planned: AveragedRuns) -> StructuralMatrix | None:
-        """Read the structural connectome for a planned result; None if none were given.
+    def structural_of(self, run: RestRun) -> StructuralMatrix | None:
+        """Read the structural connectome of a run's participant; None if none were given.
 
         Raises
         ------
@@ -94,15 +94,13 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """
         if self.structural is None:
             return None
-        session = planned.entities.get("ses")
-        return self.structural.of(planned.participant, session, self.regions)
+        return self.structural.of(run.participant, run.session, self.regions)
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
         """Yield the input files of a planned result."""
         yield from super().input_files(planned)
-        structural = self.structural_of(planned)
-        if structural is not None:
-            yield structural.path
+        if self.structural is not None:
+            yield from self.structural.files_of(planned.participant, planned.entities.get("ses"))
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change results."""
@@ -132,11 +130,12 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         Raises
         ------
         RunError
-            The run cannot be used, or it does not fit the model in repetition time, number of
-            frames or share of censored frames.
+            The run cannot be used, it has no structural connectome, or it does not fit the model
+            in repetition time, number of frames or share of censored frames.
         """
         found = super().plan_of(run)
         self._require_fits(found.design)
+        self.structural_of(run)
         return found
 
     def _require_fits(self, design: TemporalDesign) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,11 @@ from bids_dtg.dynamics.linear import LagCovariances, LinearModel
 from bids_dtg.dynamics.networks import notes_beside_series
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
-from bids_dtg.inputs.structural import StructuralMatrix
+from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWork
-from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average
 
 
@@ -56,35 +56,24 @@ class NetworkWork(ParcelWork):
         scores = () if components is None else tuple(components.scores(edges_of(own)).tolist())
         return model.infer(own).transitions, scores
 
-    def _structural_of(
-        self, planned: AveragedRuns, measured: MeasuredSeries
-    ) -> StructuralMatrix | None:
-        """Read the participant's structural connectome; None if none were given.
-
-        Raises
-        ------
-        RunError
-            It cannot be used.
-        """
-        found = self.request.structural_of(planned)
-        if found is None:
-            return None
-        more = notes_beside_series(found.weights, measured.fc)
-        return replace(found, notes=(*found.notes, *more))
+    def read_run(self, run: RestRun, progress: Callable[[float], None]) -> Iterator[Any]:
+        """Yield the participant's structural connectome, then what `ParcelWork` yields."""
+        yield self.request.structural_of(run)
+        yield from super().read_run(run, progress)
 
     def make(self, average: Average) -> tuple[Sequence[str], str]:
         """Process a run, write its results and, last, the record that it is complete.
 
         Raises
         ------
-        RunError
-            The participant's structural connectome cannot be used.
         OutputError
             A file cannot be written.
         """
-        ((measured, seconds),) = average.parts()  # each run has its own results
+        structural, (measured, seconds) = average.parts()  # each run has its own results
         start, planned, writer = time.perf_counter(), average.planned, self.writer
-        structural = self._structural_of(planned, measured)
+        if structural is not None:
+            more = notes_beside_series(structural.weights, measured.fc)
+            structural = replace(structural, notes=(*structural.notes, *more))
         average.reporter.stage("modelling", 0.0)
         transitions, scores = self.describe(measured)
         average.reporter.stage("writing", 1.0)
