@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError, do_ahead
-from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
-from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, do_units
+from bids_dtg.engine.child import (
+    can_fork,
+    describe_end,
+    end_children,
+    process_context,
+    start_child,
+)
+from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, Work, do_units
 from bids_dtg.errors import RunError
 from bids_dtg.notices import duration
-from bids_dtg.progress import Steps, count_steps
+from bids_dtg.progress import Reporter, Steps, count_steps
 
 Result = TypeVar("Result")
 
@@ -201,6 +207,43 @@ class Pool(Generic[Result]):
                     f"{describe_end(code)}",
                     remedy="give the run more memory, or fewer participants at a time (--nprocs)",
                 )
+
+
+def in_own_process(do: Callable[[], Result]) -> Result:
+    """Call a function in a process of its own, which a damaged file may end.
+
+    Parameters
+    ----------
+    do
+        The function; pickled where processes cannot be forked.
+
+    Returns
+    -------
+    Its result, which is pickled.
+
+    Raises
+    ------
+    RunError
+        The process died, or was without a step for too long.
+    Exception
+        What the function raises.
+    """
+    pool = Pool(partial(_only, do), 1, forked=can_fork())
+    with closing(pool.run(Backlog([""]))) as messages:
+        end = next(message for _, message in messages if isinstance(message, End))
+    if end.error is not None:
+        raise end.error
+    if end.died:
+        raise RunError(f"the process that read it died: {end.died}")
+    return cast("Result", end.result)
+
+
+def _only(do: Callable[[], Result]) -> Work[Result]:
+    return partial(_call, do)
+
+
+def _call(do: Callable[[], Result], _label: str, _reporter: Reporter) -> Result:
+    return do()
 
 
 def _took_too_long(last_step: str) -> RunError:

@@ -7,6 +7,7 @@
 - `paths`: paths that users type, temporary files, and hiding paths in shared text
 - `sidecars`: JSON sidecars, with BIDS inheritance
 - `regions`: tables of regional time series and of matrices between regions
+- `hdf5`: members of HDF5 files, unless they lead to other files
 - `tensors`: tensor files (safetensors)
 - `array_store`: a folder of memory-mapped arrays, each with facts and a checksum; npz files
 - `download`: downloaded files, verified by their digest

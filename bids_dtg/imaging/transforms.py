@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.files.foreign import read_text
+from bids_dtg.files.hdf5 import member
 from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
@@ -226,11 +227,12 @@ def _read_hdf5(path: Path) -> list[Part]:
 
     def numbers(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
         # An identity and a composite have none.
-        return next((group[name][()] for name in names if name in group), np.zeros(0))
+        return next((member(group, name)[()] for name in names if name in group), np.zeros(0))
 
     with h5py.File(path, "r") as file:
-        groups = [file["TransformGroup"][name] for name in sorted(file["TransformGroup"], key=int)]
-        kinds = [group["TransformType"].asstr()[0] for group in groups]
+        all_groups = member(file, "TransformGroup")
+        groups = [member(all_groups, name) for name in sorted(all_groups, key=int)]
+        kinds = [member(group, "TransformType").asstr()[0] for group in groups]
         return [
             (kind, numbers(group, _PARAMETERS), numbers(group, _FIXED).astype(np.float64))
             for kind, group in zip(kinds, groups, strict=True)

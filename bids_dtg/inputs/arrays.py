@@ -22,14 +22,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.engine.pool import in_own_process
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.foreign import open_foreign, reading
+from bids_dtg.files.hdf5 import member
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.inputs.participants import NONE, Families
@@ -78,7 +81,7 @@ class StoredArray:
 
     def of(self, label: str) -> Array:
         """Read a person's row; raise a DatasetError if it is damaged."""
-        with reading(self.path, DatasetError):
+        with reading(f"{self.title} of sub-{label}", DatasetError):
             return np.asarray(self.values[self.rows[label]])
 
     def whole(self) -> Array:
@@ -226,23 +229,21 @@ def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[s
                 keys = list(npz)
                 stored: dict[str, Any] = {key: npz[key] for key in keys if key in wanted}
         elif begins == _HDF5:
-            import h5py
-
-            # The file stays open, without a lock, while one of its arrays is in use.
-            hdf5 = h5py.File(open_foreign(path), "r")
-            keys = list(hdf5)
-            stored = {key: hdf5[key] for key in keys if key in wanted}
+            # HDF5's library may never return from a damaged file, or end the process.
+            in_own_process(partial(_try_hdf5, path, wanted))
+            keys, stored = _open_hdf5(path, wanted)
         else:
             raise DatasetError(
                 f"{path} is not a file of arrays",
                 expected="a NumPy (.npz) or HDF5 file",
             )
     there.update(keys)
-    arrays = {
-        name: StoredArray(path, key, stored[key])
-        for name, key in by_key.items()
-        if getattr(stored.get(key), "shape", None) is not None
-    }
+    with reading(path, DatasetError):
+        arrays = {
+            name: StoredArray(path, key, stored[key])
+            for name, key in by_key.items()
+            if getattr(stored.get(key), "shape", None) is not None
+        }
     for name, array in arrays.items():
         axes, kinds = _AXES.get(name), "biuf" if name in _NUMBERS else "biufSUO"
         right = axes is None or len(axes) == len(array.values.shape)
@@ -261,6 +262,34 @@ def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[s
         )
     rows = _rows(arrays["people"]) if with_rows else {}
     return arrays | {name: replace(arrays[name], rows=rows) for name in with_rows}
+
+
+def _open_hdf5(path: Path, wanted: set[str]) -> tuple[list[str], dict[str, Any]]:
+    """Return the keys of an HDF5 file, and its wanted arrays or groups."""
+    import h5py
+
+    # The file stays open, without a lock, while one of its arrays is in use.
+    file = h5py.File(open_foreign(path), "r")
+    stored = {key: member(file, key) for key in file if key in wanted}
+    for key, values in stored.items():
+        with reading(f"{path}: {key}", DatasetError):
+            getattr(values, "dtype", None)
+    return list(file), stored
+
+
+def _try_hdf5(path: Path, wanted: set[str]) -> None:
+    """Read all values of an HDF5 file; what is wrong with a person's is reported when it is used.
+
+    Raises
+    ------
+    DatasetError
+        A key cannot be read.
+    """
+    _, stored = _open_hdf5(path, wanted)
+    for values in stored.values():
+        for row in range(len(values)) if getattr(values, "shape", None) else [()]:
+            with suppress(Exception):
+                values[row]
 
 
 def _rows(people: StoredArray) -> dict[str, int]:

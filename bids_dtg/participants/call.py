@@ -19,7 +19,7 @@ from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Backlog, End, follow
+from bids_dtg.engine.work import Backlog, End, Work, follow
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
@@ -34,7 +34,7 @@ from bids_dtg.participants.reports import Reports, write_methods
 from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.participants.worker import LevelWork, Outcome
-from bids_dtg.progress import Board, Lane
+from bids_dtg.progress import Board, Lane, Reporter
 from bids_dtg.report.participant import INDEX
 from bids_dtg.settings import Settings, to_toml
 
@@ -84,7 +84,7 @@ class Level:
         start = time.perf_counter()
         request: CallRequest = self.prepare(settings)
         if settings.behaviour.dry_run:
-            return print_plan(request)
+            return print_plan(request, self)
         # Before anything is written, as the network or the scheduler may be unreachable.
         request.fetch_ahead()
         cluster = None
@@ -237,7 +237,7 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
     return Outcome(failures=(Failure(label, "working", message),))
 
 
-def print_plan(request: CallRequest) -> int:
+def print_plan(request: CallRequest, level: Level) -> int:
     """Print what would be done; return how many participants would fail.
 
     Only headers and tables of the runs are read. Problems that show only in the images, such as
@@ -246,20 +246,54 @@ def print_plan(request: CallRequest) -> int:
     failed, dataset = 0, request.dataset
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
     show(f"{dataset.root} is read as {dataset.title}, {how}")
-    for participant in request.participants:
-        try:
-            plans = [_plan(planned, request) for planned in request.averages(participant)]
-            for _, lines in plans:
+    # In another process, as damaged files may end it.
+    forked = can_fork()
+    planning = (
+        partial(_planning, request)
+        if forked
+        else partial(_prepared_planning, level, request.settings)
+    )
+    pool = Pool(planning, 1, forked=forked)
+    with closing(pool.run(Backlog(request.participants))) as messages:
+        for _, message in messages:
+            if isinstance(message, End):
+                fails, lines = _plan_of(message)
+                failed += fails
                 show(*lines)
-            failed += any(fails for fails, _ in plans)
-        except TransformPlannedError as err:
-            show(f"sub-{participant}: would first download a transform: {err.found}")
-        except DtgError as err:
-            failed += 1
-            show(f"sub-{participant}: would fail: {err}")
     people = counted(len(request.participants), "participant")
     show(f"{people}, {failed} would fail; no output was written")
     return failed
+
+
+Plan = tuple[bool, list[str]]  # whether a participant would fail, and lines on what would be done
+
+
+def _planning(request: CallRequest) -> Work[Plan]:
+    return partial(_plan_participant, request)
+
+
+def _prepared_planning(level: Level, settings: Settings) -> Work[Plan]:
+    return _planning(level.prepare(settings))
+
+
+def _plan_participant(request: CallRequest, participant: str, _reporter: Reporter) -> Plan:
+    try:
+        plans = [_plan(planned, request) for planned in request.averages(participant)]
+    except TransformPlannedError as err:
+        return False, [f"sub-{participant}: would first download a transform: {err.found}"]
+    except DtgError as err:
+        return True, [f"sub-{participant}: would fail: {err}"]
+    return any(fails for fails, _ in plans), [line for _, lines in plans for line in lines]
+
+
+def _plan_of(end: End[Plan]) -> Plan:
+    """Return a participant's plan, or how the process ended that made it."""
+    if end.result is not None:
+        return end.result
+    if end.error is not None and not isinstance(end.error, DtgError):
+        raise end.error
+    why = end.error or f"the process that read its files died: {end.died}"
+    return True, [f"sub-{end.label}: would fail: {why}"]
 
 
 def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]:

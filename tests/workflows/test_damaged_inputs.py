@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,15 @@ import tiny_twins
 from fmriprep_dataset import confound_columns, make_image, write_confounds
 from given import sets
 from itk_files import affine_part, field_part, write_composite
+from network_job import REGIONS, NetworkJob, weights
+from scipy.io import savemat
 from study_folders import add_transforms
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_cohort import TinyCohort
 from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold, tree
+
+from bids_dtg.dynamics.participant.sources import find_output_people
+from bids_dtg.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -109,11 +115,29 @@ def arrays(**other: object) -> Edit:
     return lambda path: array_people.write(path, **{**array_people.arrays(), **other})
 
 
-def endless(path: Path) -> None:
-    """Damage the texts of an HDF5 file, so that its library looks for their end for ever."""
-    content = bytearray(path.read_bytes())
-    content[content.index(b"GCOL") + 25] = 1
-    path.write_bytes(content)
+def endless(high: int) -> Edit:
+    """Return a damage to the length of a text, in whose file HDF5 then looks for it for ever."""
+
+    def edit(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[content.index(b"GCOL") + 25] = high
+        path.write_bytes(content)
+
+    return edit
+
+
+def in_a_pipe(name: str) -> Edit:
+    """Return a damage that has an array of an HDF5 file read from a pipe, which waits for ever."""
+
+    def edit(path: Path) -> None:
+        pipe = path.with_name("pipe")
+        os.mkfifo(pipe)
+        with h5py.File(path, "r+") as file:
+            shape, dtype = file[name].shape, file[name].dtype
+            del file[name]
+            file.create_dataset(name, shape, dtype, external=[(str(pipe), 0, h5py.h5f.UNLIMITED)])
+
+    return edit
 
 
 def composite(name: str, values: object) -> Edit:
@@ -172,6 +196,7 @@ OF_A_PERSON = {
     COMPOSITE: {
         "truncated": truncated,
         "too few numbers": composite("TransformParameters", np.zeros(9)),
+        "numbers in a pipe": in_a_pipe("TransformGroup/2/TransformParameters"),
     },
 }
 
@@ -233,20 +258,82 @@ def test_a_damaged_file_costs_its_participant_alone(tmp_path, capsys, of_the_oth
     assert outputs(job.out, "02") == of_the_other
 
 
+@pytest.fixture
+def soon(monkeypatch) -> None:
+    """End processes that are stuck after seconds."""
+    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 5.0)
+    monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.2)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_file_that_never_ends_costs_its_participant_alone(
-    tmp_path, capsys, monkeypatch, of_the_other, processes
+    tmp_path, capsys, soon, of_the_other, processes
 ):
-    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 3.0)
-    monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.2)
     job = people(tmp_path, COMPOSITE)
-    endless(job.bids / COMPOSITE)
+    endless(1)(job.bids / COMPOSITE)
     assert job.run("--nprocs", processes) == 1
     line = the_line(capsys)
-    assert "sub-01: it took too long: no step for 3 s; the last one was opening " in line
+    assert "sub-01: it took too long: no step for 5 s; the last one was opening " in line
     assert COMPOSITE.name in line
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
+
+
+MEASURE = "atlas_Slabs_radius2_count_connectivity"
+
+
+def connectomes(folder: Path) -> tuple[NetworkJob, Path]:
+    """Make three people with .mat connectomes, of which the first ends SciPy's process."""
+    job = NetworkJob(folder, ("01", "02", "03"))
+    for number, label in enumerate(("01", "02", "03")):
+        path = job.structural / f"sub-{label}/dwi/sub-{label}_connectivity.mat"
+        (path.parent / f"sub-{label}_relmat.tsv").unlink()
+        labels = {"atlas_Slabs_region_labels": REGIONS}
+        savemat(path, {MEASURE: weights(number), **labels, "command": "tck2connectome"})
+    damaged = job.structural / "sub-01/dwi/sub-01_connectivity.mat"
+    content = bytearray(damaged.read_bytes())
+    name = MEASURE.encode()
+    content[content.index(name) + len(name) // 8 * 8 + 8] = 15  # no type of numbers
+    damaged.write_bytes(content)
+    return job, damaged
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_connectome_that_ends_its_process_costs_its_participant_alone(
+    tmp_path, capsys, processes
+):
+    job, damaged = connectomes(tmp_path)
+    words = ["--structural-connectivity", job.structural, "--nprocs", processes]
+    assert job.run(*words, "--dry-run") == 1
+    told = capsys.readouterr().out
+    (line,) = [line for line in told.splitlines() if "would fail: " in line]
+    assert "sub-01: would fail: the process that read its files died: it was ended by SIG" in line
+    assert line.endswith(f" after opening {damaged}")
+    assert "3 participants, 1 would fail" in told
+    assert job.run(*words) == 1
+    line = the_line(capsys)
+    assert "sub-01: failed: the process that read sub-01 died: it was ended by SIG" in line
+    assert line.endswith(f" after opening {damaged}")
+    assert outputs(job.out, "01") == {}
+    assert len(outputs(job.out, "02")) == len(outputs(job.out, "03")) > 5
+    # At the group level too.
+    settings = Settings.of(
+        bids_dir=job.bids,
+        output_dir=job.out,
+        analysis_level="group",
+        workflow="dynamics",
+        analysis="train",
+        structural_connectivity=job.structural,
+    )
+    copy = job.out / "sub-01"
+    shutil.copytree(job.out / "sub-02", copy)
+    for path in copy.rglob("sub-02*"):
+        path.rename(path.with_name(path.name.replace("sub-02", "sub-01")))
+    people = find_output_people(settings)
+    assert people.labels == ("01", "02", "03")
+    assert people.connected == {"02", "03"}
+    (note,) = [note for note in people.notes if "left out" in note]
+    assert re.search(rf"died: it was ended by SIG\w+ after opening {damaged} \(sub-01", note)
 
 
 # --- files of the call: it is refused before anything is written
@@ -317,9 +404,11 @@ ARRAYS_OF_PEOPLE = {
         pytest.param(
             "all.npz", arrays(people=np.array([{"a": 1}] * 12, object)), id="all.npz pickled"
         ),
+        pytest.param("all.h5", in_a_pipe("rest"), id="all.h5 in a pipe"),
+        pytest.param("all.h5", endless(15), id="all.h5 endless"),
     ],
 )
-def test_damaged_arrays_are_refused(tmp_path, capsys, name, damage):
+def test_damaged_arrays_are_refused(tmp_path, capsys, soon, name, damage):
     array_people.write(tmp_path / name, **array_people.arrays())
     damage(tmp_path / name)
     assert array_people.call(tmp_path, "train", "--omp-nthreads", 1, file=name) == 2

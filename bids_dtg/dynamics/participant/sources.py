@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +27,7 @@ from bids_dtg.cohort.region_people import (
 from bids_dtg.connectome.parcels import ParcelSeries
 from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
+from bids_dtg.engine.pool import in_own_process
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.names import BidsName, build_name
 from bids_dtg.files.regions import RELMAT, SERIES, RegionTable, read_relmat, read_series
@@ -298,7 +299,8 @@ def _weights(
         There is no structural connectome, or it cannot be used.
     """
     if structural is not None:
-        found = structural.of(table.label, table.name.get("ses"), regions)
+        session = table.name.get("ses")
+        found = in_own_process(partial(structural.of, table.label, session, regions))
         left_out.notes.extend(found.notes)
         return found.weights, found.path
     entities = {key: value for key, value in table.name.entities if key != "stat"}
