@@ -63,7 +63,7 @@ def say(*lines: str) -> None:
     try:
         sys.stderr.writelines(f"{visible(line)}\n" for line in lines)
         sys.stderr.flush()
-    except (AttributeError, ValueError):  # closed, or its encoding lacks these characters
+    except (AttributeError, ValueError):  # none, or its encoding lacks these characters
         return
     except OSError:  # its reader has ended; buffered text would raise again at each fork
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (it stays open)
@@ -76,6 +76,18 @@ def show(*lines: str) -> None:
     """
     for line in lines:
         print(visible(line))
+
+
+def open_streams() -> None:
+    """Open standard streams that are closed on /dev/null, before other files get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 def run_program(program: str, main: Callable[[], int]) -> NoReturn:
@@ -91,15 +103,15 @@ def run_program(program: str, main: Callable[[], int]) -> NoReturn:
     main
         Function that returns the exit code, or raises SystemExit with it.
     """
-    with suppress(AttributeError):  # closed, or another kind of stream
+    open_streams()
+    with suppress(AttributeError):  # another kind of stream
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         try:
             code = main()
         except SystemExit as end:  # argparse, or a signal
             code = end.code if isinstance(end.code, int) else 2 * bool(end.code)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:  # pressed before the work began
         code = 128 + signal.SIGINT
     except BrokenPipeError:

@@ -1,7 +1,8 @@
-"""Streams that are full or without a reader: exit codes and results stay the same."""
+"""Streams that are closed, full or without a reader: exit codes and results stay the same."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -42,7 +43,8 @@ def test_every_program_ends_as_on_whole_streams(call):
     program, module, words, code = CALLS[call]
     whole = end(begin(module, words))
     assert whole[0] == code
-    for number, state in [(1, "full"), (1, "gone"), (2, "full")]:
+    closed = [(number, "closed") for number in range(3)]
+    for number, state in [(1, "full"), (1, "gone"), (2, "full"), *closed]:
         found, output, error = end(begin(module, words, (number, state)))
         lost = (number, state) == (1, "full") and whole[1]
         assert found == (1 if lost else code), (number, state)
@@ -65,7 +67,9 @@ def job(tmp_path_factory) -> TinyJob:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "state"), [(1, "full"), (2, "gone"), (2, "full")])
+@pytest.mark.parametrize(
+    ("number", "state"), [(1, "full"), (2, "gone"), (2, "full"), (2, "closed")]
+)
 def test_maps_do_not_hang_on_streams(forking, job, tmp_path, number, state):
     out, plan, error = tmp_path / "out", tmp_path / "plan", tmp_path / "error"
     for words in (job.arguments(out=out), job.arguments("--dry-run")):
@@ -79,6 +83,17 @@ def test_maps_do_not_hang_on_streams(forking, job, tmp_path, number, state):
         assert plan.read_text().splitlines()[-1].endswith("0 would fail; no output was written")
     if number != 2:
         assert "Traceback" not in error.read_text()
+
+
+@pytest.mark.slow
+def test_maps_and_pages_are_made_where_all_streams_are_closed(job, tmp_path):
+    words = [word for word in job.arguments(out=tmp_path / "out") if word != "--no-reports"]
+    command = [sys.executable, "-m", "bids_dtg.cli", *words]
+    done = subprocess.run(command, preexec_fn=partial(os.closerange, 0, 3), timeout=120)
+    assert done.returncode == 0
+    maps = "*_statmap.nii.gz"
+    assert len([*tmp_path.rglob(maps)]) == len([*job.out.rglob(maps)]) > 0
+    assert (tmp_path / "out/sub-01.html").is_file()
 
 
 @pytest.mark.slow

@@ -174,8 +174,10 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
 
 
 def spoil(number: int, state: str) -> None:
-    """Make the disk of a standard stream `full`, or the other end of its pipe `gone`."""
-    if state == "full":
+    """Close a standard stream, or make its disk `full` or the other end of its pipe `gone`."""
+    if state == "closed":
+        os.close(number)
+    elif state == "full":
         os.dup2(os.open("/dev/full", os.O_RDWR), number)
     else:
         reader, writer = os.pipe()
