@@ -206,6 +206,22 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
             read_arrays([tmp_path / name])
 
 
+@pytest.mark.parametrize("way", ["external storage", "virtual"])
+def test_values_in_another_file_are_not_read(tmp_path: Path, way: str) -> None:
+    path, other = write(tmp_path / "all.h5", **GOOD), write(tmp_path / "other.h5", **GOOD)
+    with h5py.File(path, "r+") as file:
+        shape, dtype = file["rest"].shape, file["rest"].dtype
+        del file["rest"]
+        if way == "virtual":
+            layout = h5py.VirtualLayout(shape, dtype)
+            layout[:] = h5py.VirtualSource(other, "rest", shape)
+            file.create_virtual_dataset("rest", layout)
+        else:
+            file.create_dataset("rest", shape, dtype, external=[(str(other), 0, 1200)])
+    with pytest.raises(DatasetError, match=r"all\.h5.*rest has its values in another file"):
+        read_arrays([path])
+
+
 @pytest.mark.skipif(
     not (SHARED / "sip/data/sc_50.npz").is_file(), reason="needs the data of DTG_SHARED"
 )
