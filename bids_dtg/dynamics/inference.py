@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
+from bids_dtg.dynamics.encoders import Gaussian
+from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 
 Array = NDArray[np.float64]

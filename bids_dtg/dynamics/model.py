@@ -14,33 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bids_dtg.dynamics.encoders import Encoder, Gaussian, encode
 from bids_dtg.dynamics.recipe import Recipe
 
 _FIRST_OBSERVATION_SD, _FIRST_TABLE_SD, _FIRST_EXTERNAL_SD = 0.3, 0.01, 0.1
 _FIRST_NOISE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
 # Log variance of the prior of a session's first state, as in the public code; the paper has 0.
 FIRST_STATE_LOG_VARIANCE = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Gaussian:
-    """A Gaussian with independent dimensions."""
-
-    mean: Tensor
-    log_variance: Tensor  # same shape as the mean
-
-    @property
-    def sd(self) -> Tensor:
-        """Standard deviations."""
-        return torch.exp(0.5 * self.log_variance)
-
-    def at(self, noise: Tensor, samples: int = 0) -> Tensor:
-        """Return samples, from noise of variance 1 with `samples` as its additional axis."""
-        return torch.addcmul(self.mean.unsqueeze(samples), self.sd.unsqueeze(samples), noise)
-
-    def kl(self) -> Tensor:
-        """Return the KL divergence of each element from a Gaussian of mean 0 and variance 1."""
-        return 0.5 * (self.log_variance.exp() + self.mean.square() - 1.0 - self.log_variance)
 
 
 class Transition(nn.Module):
@@ -124,46 +104,6 @@ class Transition(nn.Module):
         return functional.linear(torch.cat(changing, -1), torch.cat(weights, 1)).add_(constant)
 
 
-class Encoder(nn.Module):
-    """A bidirectional LSTM over a series; a linear layer gives mean and log variance."""
-
-    def __init__(self, inputs: int, units: int, dimensions: int) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(inputs, units, bidirectional=True)
-        self.out = nn.Linear(2 * units, 2 * dimensions)
-        self.dimensions = dimensions
-        nn.init.xavier_uniform_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-        for name, parameter in self.lstm.named_parameters():
-            self._start(name, parameter, units)
-
-    @staticmethod
-    def _start(name: str, parameter: nn.Parameter, units: int) -> None:
-        if name.startswith("weight_ih"):
-            nn.init.xavier_uniform_(parameter)
-        elif name.startswith("weight_hh"):
-            nn.init.orthogonal_(parameter)
-        else:
-            nn.init.zeros_(parameter)
-            if name.startswith("bias_ih"):  # bias of the forget gates
-                nn.init.ones_(parameter[units : 2 * units])
-            else:  # PyTorch's LSTM has a second bias, which the model lacks
-                parameter.requires_grad_(False)
-
-    def of_frames(self, inputs: Tensor) -> Gaussian:
-        """Return a Gaussian for each frame, (frames, items, dimensions)."""
-        return self._gaussian(self.lstm(inputs)[0])
-
-    def of_series(self, inputs: Tensor) -> Gaussian:
-        """Return a Gaussian for each series, (items, dimensions), from the LSTM's last states."""
-        _, (last, _) = self.lstm(inputs)
-        return self._gaussian(torch.cat((last[0], last[1]), -1))
-
-    def _gaussian(self, values: Tensor) -> Gaussian:
-        mean, log_variance = self.out(values).split(self.dimensions, dim=-1)
-        return Gaussian(mean, log_variance)
-
-
 @dataclass(frozen=True, eq=False)
 class Items:
     """Series that are processed together: each is one region of one person."""
@@ -241,10 +181,11 @@ class NetworkModel(nn.Module):
 
         Each series goes through the encoders once, however many samples are drawn.
         """
-        inputs = self._encoder_inputs(items)
-        region = self.region_encoder.of_series(inputs)
+        signals = torch.stack((items.series, items.network), 1)
+        one_hot = functional.one_hot(items.person, self.people).to(items.series.dtype)
+        states, region = encode(self.state_encoder, self.region_encoder, signals, one_hot)
         return Posterior(
-            states=self.state_encoder.of_frames(inputs),
+            states=states,
             region=region,
             person=self.person_posterior(items.person),
             external=self.external_posterior(items.person),
@@ -259,19 +200,6 @@ class NetworkModel(nn.Module):
         if not self.recipe.external_inputs:
             return None
         return Gaussian(*self.external_table[person].permute(2, 1, 0).unbind(0))
-
-    def _encoder_inputs(self, items: Items) -> Tensor:
-        """(frames, items, 2 + people): series, network input and one-hot person."""
-        frames = len(items.series)
-        whose = functional.one_hot(items.person, self.people).to(items.series.dtype)
-        return torch.cat(
-            (
-                items.series.unsqueeze(-1),
-                items.network.unsqueeze(-1),
-                whose.expand(frames, -1, -1),
-            ),
-            -1,
-        )
 
 
 def restored(

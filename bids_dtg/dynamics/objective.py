@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from bids_dtg.dynamics.model import FIRST_STATE_LOG_VARIANCE, Items, NetworkModel, Posterior
 
 STATE_PENALTY, TRANSITION_PENALTY = 0.01, 0.01  # weights of sums of squares, as published
+_BLOCK = 64  # frames
 _LOG_2_PI = math.log(2 * math.pi)
 
 
@@ -87,22 +89,22 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
     external = None
     if posterior.external is not None and noise.external is not None:
         external = posterior.external.at(noise.external, samples=1)
-    change = model.transition(
-        states[:-1],
-        posterior.region.at(noise.region),
-        posterior.person.at(noise.person),
-        items.network[:-1].unsqueeze(1),
-        None if external is None else external[:-1],
-    )
     expected = model.observation(states).squeeze(-1)
     observed = _log_normal(items.series.unsqueeze(1) - expected, model.observation_log_variance)
-    first = _log_normal(states[0], torch.full_like(states[0, 0, 0], FIRST_STATE_LOG_VARIANCE))
-    later = _log_normal(states[1:] - states[:-1] - change, model.state_log_variance)
+    first = _log_normal(states[:1], torch.full_like(states[0, 0, 0], FIRST_STATE_LOG_VARIANCE))
+    later = _log_transitions(
+        model,
+        states,
+        region=posterior.region.at(noise.region),
+        person=posterior.person.at(noise.person),
+        network=items.network.unsqueeze(1),
+        external=external,
+    )
     log_q = posterior.states.log_variance.sum((0, -1)) + noise.states.square().sum((0, -1))
     of_external = _external(model, posterior, noise, external)
     return Terms(
-        observation=observed.sum(0),
-        state_prior=first.sum(-1) + later.sum((0, -1)),
+        observation=observed,
+        state_prior=first.sum(-1) + later,
         state_entropy=0.5 * (log_q + _LOG_2_PI * posterior.states.mean[:, 0].numel()),
         region_kl=posterior.region.kl().sum(-1).unsqueeze(0),
         person_kl=(model.recipe.person_penalty / model.regions)
@@ -129,13 +131,48 @@ def _external(
     q, unit = posterior.external, noise.external
     if q is None or unit is None or drawn is None:
         return torch.zeros_like(noise.states[0, ..., 0])
-    first = _log_normal(drawn[0], torch.zeros_like(drawn[0]))
+    first = _log_normal(drawn[:1], torch.zeros_like(drawn[0]))
     # The prior is an AR(1) process of variance 1.
     innovation = torch.log1p(-model.alpha.square())
-    later = _log_normal(drawn[1:] - model.alpha * drawn[:-1], innovation).sum(0)
+    later = _log_normal(drawn[1:] - model.alpha * drawn[:-1], innovation)
     log_q = -0.5 * (_LOG_2_PI + q.log_variance.unsqueeze(1) + unit.square()).sum(0)
     return first + later - log_q
 
 
+def _log_transitions(
+    model: NetworkModel,
+    states: Tensor,
+    *,
+    region: Tensor,
+    person: Tensor,
+    network: Tensor,
+    external: Tensor | None,
+) -> Tensor:
+    """Return log p of all states but the first, given those before them, (samples, items).
+
+    Frames are taken in blocks, so that the hidden layer of one stays in the processor's cache.
+    """
+    number = len(states) - 1
+    # The gradient of a split is one tensor; that of a slice would be as long as the series.
+    before, after, arriving = (
+        torch.split(values, _BLOCK) for values in (states[:-1], states[1:], network[:-1])
+    )
+    driving: Sequence[Tensor | None] = [None] * len(before)
+    if external is not None:
+        driving = torch.split(external[:-1], _BLOCK)
+    squares = []
+    for block, state in enumerate(before):
+        change = model.transition(state, region, person, arriving[block], driving[block])
+        squares.append((after[block] - state - change).square().sum(0))
+    total = torch.stack(squares).sum(0)
+    return _log_normal_of(total, number, model.state_log_variance).sum(-1)
+
+
 def _log_normal(deviations: Tensor, log_variance: Tensor) -> Tensor:
-    return -0.5 * (_LOG_2_PI + log_variance + deviations.square() * torch.exp(-log_variance))
+    """Return the log density of deviations, summed over the first axis."""
+    return _log_normal_of(deviations.square().sum(0), len(deviations), log_variance)
+
+
+def _log_normal_of(squares: Tensor, number: int, log_variance: Tensor) -> Tensor:
+    """Return the log density of deviations, given their number and the sum of their squares."""
+    return -0.5 * (number * (_LOG_2_PI + log_variance) + squares * torch.exp(-log_variance))
