@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from functools import partial
+from typing import TypeVar
 
 from bids_dtg.notices import visible
 
@@ -141,6 +142,29 @@ class UnusableMapError(RunError):
 
 class OutputError(DtgError):
     """Results cannot be written (exit code 1)."""
+
+
+_E = TypeVar("_E", bound=DtgError)
+
+
+def together(errors: Iterable[_E]) -> _E:
+    """Return the first of some errors, with the others as its notes, which a dry run can list.
+
+    Examples
+    --------
+    >>> together([RunError("one"), RunError("two"), RunError("one")]).__notes__
+    ['two.']
+    """
+    first, *others = errors
+    for line in dict.fromkeys(str(other) for other in others):
+        if line != str(first):
+            first.add_note(line)
+    return first
+
+
+def faults_of(err: DtgError) -> list[str]:
+    """Return an error in words, and those that `together` joined to it."""
+    return [str(err), *getattr(err, "__notes__", ())]
 
 
 def in_one_line(err: Exception) -> str:

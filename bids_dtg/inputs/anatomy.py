@@ -41,7 +41,7 @@ from bids_dtg.inputs.run import (
     require_one,
 )
 from bids_dtg.inputs.studies import Study, person_folders
-from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 
 USUAL_TEMPLATE = "MNI152NLin2009cAsym"  # fMRIPrep's default output space
 _TRANSFORMS = (".h5", ".txt", ".tfm")
@@ -207,7 +207,7 @@ class Anatomy:
         for template in sorted(templates, key=lambda label: (label != USUAL_TEMPLATE, label)):
             ends = (to, template) if origin == T1W else (template, origin)
             try:
-                between = TransformFile(self.templateflow.transform(*ends))
+                between = self.templateflow.step(*ends)
             except TransformMissingError as err:
                 missing = missing or err
             except RunError:
@@ -384,8 +384,6 @@ def find_surfaces(
     RunError
         The content of a file is missing, as DataLad and git-annex leave it, or two files fit
         equally well.
-    TransformPlannedError
-        A transform would be fetched, but this is a dry run.
     """
     anatomy = Anatomy(dataset.root, participant, session, templateflow, sidecars=tuple(sidecars))
     pairs = _hcp_surfaces(dataset.study, anatomy) if dataset.study else _surfaces(dataset, anatomy)
@@ -401,7 +399,7 @@ def find_surfaces(
     elif dataset.study is None:
         try:
             transforms = anatomy.points_to(model)
-        except (TransformPlannedError, SeveralFilesError):
+        except SeveralFilesError:
             raise
         except RunError as err:
             words, sides = f"{words} cannot be brought to {model}: {err.found}", {}

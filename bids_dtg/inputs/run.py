@@ -105,6 +105,7 @@ class TransformFile:
     inverse: bool = False  # use the inverse of the file's transform
     # Only for FSL warp fields: the image that is warped, whose header defines the coordinates.
     warped: Path | None = None
+    missing: str = ""  # in a plan, that the file is missing and would be fetched; else empty
 
 
 Side = Literal["L", "R"]
@@ -152,7 +153,7 @@ class SurfaceFiles:
         """All files that values at the vertices depend on."""
         instead = self.instead.transforms if self.instead else ()
         used = chain(self.to_t1w, self.transforms, instead)
-        transforms = (transform.path for transform in used)
+        transforms = (step.path for step in used if not step.missing)
         files = chain.from_iterable(side.files for side in self.sides.values())
         grey_matter = (self.grey_matter,) if self.grey_matter else ()
         return tuple(dict.fromkeys((*files, *grey_matter, *transforms)))
@@ -208,8 +209,8 @@ class RestRun:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """All files on which the run's results depend."""
-        transforms = (transform.path for transform in self.transforms)
+        """All files on which the run's results depend, without those that would be fetched."""
+        transforms = (step.path for step in self.transforms if not step.missing)
         tables = (self.confounds, self.outliers)
         of_surfaces = self.surfaces.inputs if self.surfaces else ()
         sides = (self.bold, other_side(self.bold))

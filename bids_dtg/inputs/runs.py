@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import RunError, SettingsError, together
 from bids_dtg.files.foreign import files_below, require_contents
 from bids_dtg.files.names import parse_name, plain_index
 from bids_dtg.files.sidecars import repetition_time, sidecars_of, stated_residual_dof
@@ -357,8 +357,16 @@ def _derivative_runs(
     if input_type == "xcpd":
         found = without_joins(found, lambda versions: versions[0])
     _require_measured_once([file for versions in found for file in versions], who)
-    chosen = _choices(found, rule, root, input_type)
-    return [_rest_run(*choice, files, participant, rule, root, input_type) for choice in chosen]
+    chosen, refused = _choices(found, rule, root, input_type)
+    runs = []
+    for choice in chosen:
+        try:
+            runs.append(_rest_run(*choice, files, participant, rule, root, input_type))
+        except RunError as err:
+            refused.append(err)
+    if refused:
+        raise together(refused)
+    return runs
 
 
 def _functional_paths(folder: Path) -> Iterable[Path]:
@@ -503,23 +511,27 @@ def _choose(
 
 def _choices(
     runs: list[list[NamedFile]], rule: SpaceRule, root: Path, input_type: InputType
-) -> list[tuple[Choice, SurfaceFiles | None]]:
-    """Choose a version of each run; warn of runs without one, or fail if no run has one."""
-    chosen, failed = [], []
+) -> tuple[list[tuple[Choice, SurfaceFiles | None]], list[RunError]]:
+    """Choose a version of each run; warn of runs without one, or fail if no run has one.
+
+    Errors that the user must settle first are returned, for all runs.
+    """
+    chosen, refused = list[tuple[Choice, SurfaceFiles | None]](), list[RunError]()
+    failed = list[tuple[str, RunError]]()
     for versions in runs:
         try:
             chosen.append(_choose(versions, rule, root, input_type))
-        except (TransformMissingError, SeveralFilesError):
+        except (TransformMissingError, SeveralFilesError) as err:
             # Not left out if its transform can be fetched or chosen, as the maps would change once
             # it is; nor if its co-registration is missing, as then files of fMRIPrep are lost.
-            raise
+            refused.append(err)
         except RunError as err:
             failed.append((versions[0].title, err))
     if failed and not chosen:
-        raise failed[0][1]
+        raise together([*refused, *(error for _, error in failed)])
     for title, error in failed:
         warnings.warn(f"{title} is left out: {error}", stacklevel=5)
-    return chosen
+    return chosen, refused
 
 
 def _rest_run(

@@ -22,7 +22,7 @@ from bids_dtg.inputs.run import (
     best,
     template_name,
 )
-from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError, TransformPlannedError
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 from bids_dtg.settings import SampledOn
 
 # Entities by which `--space` names CIFTI parcels.
@@ -194,7 +194,7 @@ def _transforms(
     if bold.space not in (NATIVE, T1W):
         cohort = bold.name.get("cohort")
         origin = f"{bold.space}+{cohort}" if cohort else bold.space
-        return (TransformFile(rule.templateflow.transform(rule.model, origin)),), rule.model
+        return (rule.templateflow.step(rule.model, origin),), rule.model
     anatomy = anatomy_of(bold, rule, root)
     if is_detour:
         normalisation, template = anatomy.through(T1W, rule.model)
@@ -241,13 +241,11 @@ def coregistration(bold: NamedFile) -> TransformFile:
 def _nothing(files: Sequence[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
     """Return an error that says what each version lacks; its remedy is the least work.
 
-    The least work is a transform that a real run would fetch, then one that the user can fetch,
-    then one that must be computed.
+    The least work is a transform that the user can fetch, then one that must be computed.
     """
-    planned = [err for err in lacks if isinstance(err, TransformPlannedError)]
     # Reversed, as the errors about TemplateFlow come last.
     missing = [err for err in reversed(lacks) if isinstance(err, TransformMissingError)]
-    least = [*planned, *missing, *(err for err in lacks if err.remedy), lacks[0]][0]
+    least = [*missing, *(err for err in lacks if err.remedy), lacks[0]][0]
     return type(least)(
         f"{files[0].title} is in other spaces only ({space_labels(files)}), and "
         f"{'; '.join(dict.fromkeys(err.found for err in lacks))}",

@@ -16,6 +16,7 @@ from bids_dtg.files.download import (
     obtain_file,
 )
 from bids_dtg.files.foreign import is_stub
+from bids_dtg.inputs.run import TransformFile
 from bids_dtg.progress import Board
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
@@ -55,7 +56,7 @@ class TemplateFlow:
 
     home: Path | None  # absolute; it need not exist. None if unknown, as there is no home folder
     download: bool = False  # fetch missing files
-    plans: bool = False  # report what would be fetched, but fetch nothing
+    plans: bool = False  # say what would be fetched, but fetch nothing
     address: str = ADDRESS  # base URL of downloads
 
     @classmethod
@@ -93,8 +94,22 @@ class TemplateFlow:
         RunError
             It is missing, and the program does not download it.
         """
-        location = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
+        location = _location(to, origin)
         return self._obtain(location, f"transform from {origin} to {to}", PINNED.get(location), to)
+
+    def step(self, to: str, origin: str) -> TransformFile:
+        """Find or fetch the transform as `transform` does; in a plan, say that it would be fetched.
+
+        Raises
+        ------
+        RunError
+            As for `transform`, unless this is a plan of a download.
+        """
+        try:
+            return TransformFile(self.transform(to, origin))
+        except TransformPlannedError as err:
+            assert self.home is not None
+            return TransformFile(self.home / _location(to, origin), missing=err.found)
 
     def atlas(self, pinned: PinnedFile) -> Path:
         """Find the image of an atlas, or fetch it if allowed.
@@ -166,6 +181,11 @@ class TemplateFlow:
                 remedy=f"{known.remedy or may_write}, or fetch it on a machine with a network: "
                 f"{by_hand}; with {OFFLINE_VARIABLE}=1 only participants who need it fail",
             ) from err
+
+
+def _location(to: str, origin: str) -> str:
+    """Return the path of a transform in TemplateFlow's folder."""
+    return f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
 
 
 def has_content(path: Path) -> bool:

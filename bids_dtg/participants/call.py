@@ -6,7 +6,7 @@ Every workflow uses it through a `Level`, which finds what the user asks for and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,27 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.store import whole_name
-from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Backlog, End, Work, follow
+from bids_dtg.engine.work import Backlog, End, follow
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
-from bids_dtg.files.names import participant_folder
 from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
 from bids_dtg.imaging.bold import head_start
 from bids_dtg.inputs.dataset import split_named_path
-from bids_dtg.inputs.run import RestRun, is_series
-from bids_dtg.inputs.templateflow import TransformPlannedError
-from bids_dtg.notices import counted, named, say, show
+from bids_dtg.notices import counted, named, say
+from bids_dtg.participants.plan import fetch_ahead, print_plan
 from bids_dtg.participants.reports import Reports, write_methods
-from bids_dtg.participants.request import AveragedRuns, CallRequest
-from bids_dtg.participants.run_source import PlannedRun
+from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
-from bids_dtg.progress import Board, Lane, Reporter
+from bids_dtg.progress import Board, Lane
 from bids_dtg.report.participant import INDEX
 from bids_dtg.settings import Settings, to_toml
 
@@ -84,9 +79,9 @@ class Level:
         start = time.perf_counter()
         request: CallRequest = self.prepare(settings)
         if settings.behaviour.dry_run:
-            return print_plan(request, self)
+            return print_plan(request, self.prepare)
         # Before anything is written, as the network or the scheduler may be unreachable.
-        request.fetch_ahead()
+        fetch_ahead(request, self.prepare)
         cluster = None
         if settings.resources.scheduler:
             elsewhere = _with_model(request, with_whole_paths(settings)).replace(scheduler=None)
@@ -235,100 +230,3 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
         message = f"the process that worked on sub-{label} died: {end.died}"
     lane.finish(f"failed: {message}")
     return Outcome(failures=(Failure(label, "working", message),))
-
-
-def print_plan(request: CallRequest, level: Level) -> int:
-    """Print what would be done; return how many participants would fail.
-
-    Only headers and tables of the runs are read. Problems that show only in the images, such as
-    a damaged file or a wrong field of view, are not found.
-    """
-    failed, dataset = 0, request.dataset
-    how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
-    show(f"{dataset.root} is read as {dataset.title}, {how}")
-    # In another process, as damaged files may end it.
-    forked = can_fork()
-    planning = (
-        partial(_planning, request)
-        if forked
-        else partial(_prepared_planning, level, request.settings)
-    )
-    pool = Pool(planning, 1, forked=forked)
-    with closing(pool.run(Backlog(request.participants))) as messages:
-        for _, message in messages:
-            if isinstance(message, End):
-                fails, lines = _plan_of(message)
-                failed += fails
-                show(*lines)
-    people = counted(len(request.participants), "participant")
-    show(f"{people}, {failed} would fail; no output was written")
-    return failed
-
-
-Plan = tuple[bool, list[str]]  # whether a participant would fail, and lines on what would be done
-
-
-def _planning(request: CallRequest) -> Work[Plan]:
-    return partial(_plan_participant, request)
-
-
-def _prepared_planning(level: Level, settings: Settings) -> Work[Plan]:
-    return _planning(level.prepare(settings))
-
-
-def _plan_participant(request: CallRequest, participant: str, _reporter: Reporter) -> Plan:
-    try:
-        plans = [_plan(planned, request) for planned in request.averages(participant)]
-    except TransformPlannedError as err:
-        return False, [f"sub-{participant}: would first download a transform: {err.found}"]
-    except DtgError as err:
-        return True, [f"sub-{participant}: would fail: {err}"]
-    return any(fails for fails, _ in plans), [line for _, lines in plans for line in lines]
-
-
-def _plan_of(end: End[Plan]) -> Plan:
-    """Return a participant's plan, or how the process ended that made it."""
-    if end.result is not None:
-        return end.result
-    if end.error is not None and not isinstance(end.error, DtgError):
-        raise end.error
-    why = end.error or f"the process that read its files died: {end.died}"
-    return True, [f"sub-{end.label}: would fail: {why}"]
-
-
-def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]:
-    """Return whether an average would fail, and the lines about it."""
-    request = request.of_average(planned)
-    reason = request.why_incomplete(planned, request.fingerprints(planned))
-    if reason is None:
-        return False, [f"{planned.title}: complete, would be skipped"]
-    lines, short = list[str](), 0
-    for run in planned.runs:
-        try:
-            lines += _of_run(run, request.plan_of(run))
-        except DtgError as err:
-            short += isinstance(err, TooShortError)
-            if not isinstance(err, TooShortError) or short == len(planned.runs):
-                return True, [f"{planned.title}: would fail: {err}"]
-            lines.append(f"    leaves out {run.title}: {err}")
-    what, more = request.would_make(planned)
-    unreached = request.unreached(planned)
-    more += [f"    would fail: {line}" for line in unreached]
-    session = planned.entities.get("ses")
-    folder = request.output.root / participant_folder(planned.participant, session) / "func"
-    head = f"{planned.title}: would write {what} to {folder} ({reason})"
-    return bool(unreached), [head, *lines, *more]
-
-
-def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
-    yield f"    reads {run.bold}"
-    yield f"    in {run.space_reason}"
-    for transform in (*run.transforms, *(run.surfaces.transforms if run.surfaces else ())):
-        yield f"    through {transform.path}" + " (inverse)" * transform.inverse
-    design = found.design
-    dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
-    yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"
-    for note in found.notes:
-        yield f"    note: {note}"
-    if not (run.mask or run.cleaned_before or is_series(run.bold)):
-        yield "    note: without a brain mask, every voxel with signal would be used"

@@ -5,10 +5,9 @@ It holds dataset, participants and output, and decides which runs are averaged.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any, ClassVar, Self
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import check_custom_folder, confound_files
+from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.errors import OutputError, RunError
+from bids_dtg.errors import OutputError, RunError, together
 from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
 from bids_dtg.files.names import build_path
@@ -37,19 +37,17 @@ from bids_dtg.inputs.dataset import (
     freesurfer_folder,
     select_participants,
 )
-from bids_dtg.inputs.run import STORAGE, RestRun, without_joins
+from bids_dtg.inputs.run import STORAGE, RestRun, TransformFile, without_joins
 from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space, refuse_echoes
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
-from bids_dtg.inputs.templateflow import NotFetchedError, TemplateFlow
+from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.run_source import PlannedRun, count_frames, plan_run
 from bids_dtg.report.methods import MethodsWords, methods_text
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
 
-# Participants whose files are listed before the first is processed; listing 100,000 takes long.
-_LOOKED_AHEAD = 100
 # A run that joins others has this share of their frames or more; some may have been cut off.
 _SHARE_OF_JOIN = 0.9
 
@@ -102,8 +100,9 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
     RunError
         A run's name is that of another participant, or no output can be named after it.
     """
-    for run in runs:
-        _require_nameable(run)
+    faults = [fault for run in runs if (fault := _name_fault(run))]
+    if faults:
+        raise together(faults)
 
     def key(run: RestRun) -> tuple[str, ...]:
         if combine == "run":
@@ -121,12 +120,32 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
     )
 
 
+def require_one_usable(runs: Iterable[RestRun], plan: Callable[[RestRun], object]) -> None:
+    """Refuse runs of which one cannot be used, or which are all too short, by headers and tables.
+
+    Raises
+    ------
+    RunError
+        From `plan`, for the first run that cannot be used.
+    """
+    short, usable = list[TooShortError](), False
+    for run in runs:
+        try:
+            plan(run)
+            usable = True
+        except TooShortError as err:  # other runs go on without it
+            short.append(err)
+    if short and not usable:
+        raise short[0]
+
+
 def run_entities(run: RestRun) -> dict[str, str]:
     """Return the entities in the names of a run's output files."""
     return _shared_entities((run,), STORAGE)
 
 
-def _require_nameable(run: RestRun) -> None:
+def _name_fault(run: RestRun) -> RunError | None:
+    """Return the error of a run after which no output can be named."""
     try:
         # A copy in `sub-01 old` or in another's folder would replace the maps of sub-01.
         if dict(run.entities).get("sub") != run.participant:
@@ -138,7 +157,8 @@ def _require_nameable(run: RestRun) -> None:
         build_path(run_entities(run), "qc", ".tsv")
     except (ValueError, OutputError) as err:
         found = f"{run.bold} has a name that is not BIDS: {err}"
-        raise RunError(found, remedy="rename or remove it") from err
+        return RunError(found, remedy="rename or remove it")
+    return None
 
 
 def _shared_entities(runs: tuple[RestRun, ...], dropped: frozenset[str]) -> dict[str, str]:
@@ -170,6 +190,8 @@ class Asked:
     participants: tuple[str, ...]  # labels to process
     bids_filter: Mapping[str, Any]  # content of --bids-filter-file
     output: DerivativeDataset  # where results go
+    # Whether files that would be fetched are named instead, as in a dry run.
+    plans: bool = field(default=False, kw_only=True)
 
     @property
     def selection(self) -> Selection:
@@ -179,8 +201,8 @@ class Asked:
 
     @property
     def templateflow(self) -> TemplateFlow:
-        """TemplateFlow's folder; ``--dry-run`` downloads nothing."""
-        return TemplateFlow.here(download=True, plans=self.settings.behaviour.dry_run)
+        """TemplateFlow's folder; plans and ``--dry-run`` download nothing."""
+        return TemplateFlow.here(download=True, plans=self.plans or self.settings.behaviour.dry_run)
 
     def space_rule(self, model: str, on_lattice: Callable[[Path], bool]) -> SpaceRule:
         """Return how a version of each run is chosen for a model's space and lattice."""
@@ -328,12 +350,27 @@ class CallRequest(Asked, ABC):
         ------
         RunError
             No run can be used.
+        NotFetchedError
+            A transform must be fetched and cannot be.
         """
+        rule = self.space_rule(self.space, self.has_places)
+        plan = replace(rule, templateflow=replace(rule.templateflow, plans=True))
+        runs = self._runs(participant, selection, plan)
+        missing = any(step.missing for run in runs for step in run.transforms)
+        if rule.templateflow.plans or not missing:
+            return runs
+        if selection is None:  # before the download
+            require_one_usable(runs, self.plan_of)
+        return self._runs(participant, selection, rule)
+
+    def _runs(
+        self, participant: str, selection: Selection | None, rule: SpaceRule
+    ) -> tuple[RestRun, ...]:
         runs = find_runs(
             self.dataset.root,
             participant,
             selection or self.selection,
-            rule=self.space_rule(self.space, self.has_places),
+            rule=rule,
             input_type=self.dataset.input_type,
         )
         if self.dataset.study is not None:
@@ -356,27 +393,10 @@ class CallRequest(Asked, ABC):
         """Return the request for the runs of an average, which in most workflows is this one."""
         return self
 
-    def fetch_ahead(self) -> None:
-        """Fetch the TemplateFlow files of the first participants before any run is read.
-
-        Files that only other participants need are fetched when these are processed.
-
-        Raises
-        ------
-        NotFetchedError
-            A file cannot be fetched.
-        """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the work on the participant repeats them
-            for participant in self.participants[:_LOOKED_AHEAD]:
-                try:
-                    for planned in self.averages(participant):
-                        for _ in self.of_average(planned).input_files(planned):
-                            pass
-                except NotFetchedError:
-                    raise
-                except Exception:
-                    continue  # the work on the participant reports it
+    def steps(self, planned: AveragedRuns) -> Iterable[TransformFile]:
+        """Yield the transforms that an average needs."""
+        for run in planned.runs:
+            yield from run.transforms
 
     def shaping_options(self) -> dict[str, Any]:
         """Return everything but the inputs that affects results; it enters completion records."""

@@ -12,7 +12,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.inputs.anatomy import find_surfaces
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.run import SeveralFilesError
-from bids_dtg.inputs.templateflow import TemplateFlow, TransformPlannedError
+from bids_dtg.inputs.templateflow import TemplateFlow
 
 SPACE = "MNI152NLin6Asym"
 
@@ -132,8 +132,10 @@ def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):
     own = add_transform(anat, "01", "MNI152NLin2009cAsym")
     home = tmp_path / "templateflow"
     monkeypatch.delenv("DTG_OFFLINE", raising=False)
-    with pytest.raises(TransformPlannedError, match="is missing or empty: TemplateFlow's transfor"):
-        find_surfaces(dataset, "01", None, model=SPACE, templateflow=TemplateFlow(home, True, True))
+    flow = TemplateFlow(home, download=True, plans=True)
+    planned = find_surfaces(dataset, "01", None, model=SPACE, templateflow=flow)
+    assert "is missing or empty: TemplateFlow's transform" in planned.transforms[1].missing
+    assert planned.transforms[1].path not in planned.inputs
     files = _find(dataset, home=home)
     assert not files.sides
     assert "cannot be brought to MNI152NLin6Asym" in files.reason

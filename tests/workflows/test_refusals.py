@@ -191,6 +191,32 @@ def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys)
     assert out.endswith("1 participant, 1 would fail; no output was written\n")
 
 
+@pytest.mark.slow
+def test_a_dry_run_counts_the_faults_of_a_participant_and_names_all_of_them_on_request(job, capsys):
+    (job.bids / CONFOUNDS).unlink()
+    for number in (1, 2):
+        add_rest(job.bids, entities=f"run-{number}")
+        name = CONFOUNDS.name.replace("task-rest", f"task-rest_run-{number}")
+        (job.bids / FUNC / name).unlink()
+    assert job.run("--dry-run") == 1
+    out = capsys.readouterr().out
+    assert out.count("would fail: ") == 1
+    assert "sub-01_task-rest_run-1 has no confounds table" in out
+    assert "(2 further faults: -v names all)\n" in out
+    assert job.run("--dry-run", "-v") == 1
+    out = capsys.readouterr().out
+    assert out.count(": would fail: sub-01_task-rest") == 3
+    for number in (1, 2):  # faults that end the search for runs
+        mask = job.bids / FUNC / BOLD.name.replace("desc-preproc_bold", "desc-brain_mask")
+        path = mask.with_name(mask.name.replace("task-rest", f"task-rest_run-{number}"))
+        shutil.copy(path, path.with_suffix(""))
+    assert job.run("--dry-run", "-v") == 1
+    out = capsys.readouterr().out
+    assert (
+        out.count("sub-01: would fail: two files may be the brain mask of sub-01_task-rest_") == 2
+    )
+
+
 # --- one participant's data: exit 1, one line, the same in failures.tsv, no maps
 
 

@@ -64,6 +64,34 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
     assert not job.out.exists()
 
 
+def without_confounds(job: TinyJob, label: str) -> None:
+    (table,) = (job.bids / f"sub-{label}").rglob("*_desc-confounds_timeseries.tsv")
+    table.unlink()
+
+
+@pytest.mark.slow
+def test_refusals_that_files_show_are_said_before_the_download(job, host, capsys):
+    without_confounds(job, "02")
+    assert job.run("--dry-run") == 1
+    out = capsys.readouterr().out
+    assert "sub-01_task-rest: would first download" in out
+    assert "sub-02_task-rest: would fail: sub-02_task-rest has no confounds table" in out
+    assert job.run() == 1
+    before, _, after = capsys.readouterr().err.partition("downloading")
+    assert "sub-02_task-rest: would fail: sub-02_task-rest has no confounds table" in before
+    assert "sub-02: failed: sub-02_task-rest has no confounds table" in after
+    assert host.asked == [f"/{TRANSFORM}"]
+
+
+@pytest.mark.slow
+def test_nothing_is_downloaded_for_people_who_would_fail(job, host, capsys):
+    for label in job.labels:
+        without_confounds(job, label)
+    assert job.run() == 1
+    assert capsys.readouterr().err.count("failed: sub-0") == 2
+    assert host.asked == []
+
+
 @pytest.mark.slow
 def test_who_needs_none_asks_no_host(job, host):
     add_rest(job.bids, "03")

@@ -37,10 +37,9 @@ from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_frame, read_series_header
 from bids_dtg.inputs.anatomy import find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import atlas_datasets
-from bids_dtg.inputs.run import OF_PARCELS, RestRun, SurfaceFiles, is_series
+from bids_dtg.inputs.run import OF_PARCELS, RestRun, SurfaceFiles, TransformFile, is_series
 from bids_dtg.inputs.runs import find_runs as list_runs
 from bids_dtg.inputs.statmaps import chosen_contrasts
-from bids_dtg.inputs.templateflow import TransformPlannedError
 from bids_dtg.participants.request import (
     Asked,
     AveragedRuns,
@@ -248,20 +247,12 @@ class Request(CallRequest):
         )
 
     def targets(self, planned: AveragedRuns) -> tuple[dict[str, Target], dict[str, RunError]]:
-        """Find further spaces of an average, by name, and why others cannot be reached.
-
-        Raises
-        ------
-        TransformPlannedError
-            A dry run would first download a transform.
-        """
+        """Find further spaces of an average, by name, and why others cannot be reached."""
         who = planned.participant, planned.entities.get("ses")
         targets, errors = dict[str, Target](), dict[str, RunError]()
         for name in self.spaces:
             try:
                 targets[name] = self._target(name, *who, planned.sidecars)
-            except TransformPlannedError:
-                raise
             except RunError as err:
                 errors[name] = err
         return targets, errors
@@ -322,8 +313,8 @@ class Request(CallRequest):
             try:
                 if name == T1W:
                     find_anatomy(self.dataset, "*", None, templateflow=self.templateflow)
-                elif not self.settings.behaviour.dry_run:  # a dry run reports it per participant
-                    self._target(name, "*")
+                else:
+                    dataclasses.replace(self, plans=True)._target(name, "*")
             except RunError as err:
                 raise err.as_kind(SettingsError, f"--output-spaces {name}: ") from err
 
@@ -351,6 +342,14 @@ class Request(CallRequest):
             yield from target.inputs
         surfaces = self.surfaces(planned)
         yield from () if surfaces is None else surfaces.inputs
+
+    def steps(self, planned: AveragedRuns) -> Iterable[TransformFile]:
+        """Yield the transforms that an average needs, those to further spaces after the runs'."""
+        yield from super().steps(planned)
+        for target in self.targets(planned)[0].values():
+            yield from target.transforms
+        if surfaces := self.surfaces(planned):
+            yield from surfaces.transforms
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe what would be written of an average, and in which further spaces."""

@@ -45,7 +45,7 @@ class Target:
     def inputs(self) -> tuple[Path, ...]:
         """Files that maps on this grid depend on."""
         image = () if self.image is None else (self.image,)
-        return (*(transform.path for transform in self.transforms), *image)
+        return (*(step.path for step in self.transforms if not step.missing), *image)
 
     def sampling(self, places: VoxelPlaces) -> tuple[VoxelPlaces, PointSampling]:
         """Return the grid's voxels, and the resampling of maps to them; cached for a template.
@@ -92,7 +92,7 @@ def find_target(
     """
     if name == T1W:
         return _on_t1w(anatomy(), model)
-    return Target(_TEMPLATES[name], (TransformFile(templateflow.transform(name, model.space)),))
+    return Target(_TEMPLATES[name], (templateflow.step(name, model.space),))
 
 
 def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
@@ -103,7 +103,7 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
         raise
     except RunError as err:
         raise err.as_kind(RunError, remedy=_COPY) from err
-    files = (image, *(transform.path for transform in transforms))
+    files = (image, *(step.path for step in transforms if not step.missing))
     require_contents(files, anatomy.participant)
     header = read_header(image)
     if len(header.shape) < 3:

@@ -1,0 +1,215 @@
+"""What would become of each participant: results, faults that files show, and downloads."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.engine.child import can_fork
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Backlog, End, Work
+from bids_dtg.errors import DtgError, faults_of
+from bids_dtg.files.names import participant_folder
+from bids_dtg.inputs.run import RestRun, is_series
+from bids_dtg.inputs.templateflow import NotFetchedError
+from bids_dtg.notices import counted, say, show
+from bids_dtg.participants.request import AveragedRuns, CallRequest
+from bids_dtg.participants.run_source import PlannedRun
+from bids_dtg.progress import Reporter
+from bids_dtg.settings import Settings
+
+# Participants whose files are listed before the first is processed; listing 100,000 takes long.
+_LOOKED_AHEAD = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would become of an average, or of a participant whose runs cannot be found."""
+
+    title: str  # of the average, or of the participant
+    lines: Sequence[str] = ()  # what would be made, and from what
+    faults: Sequence[str] = ()  # why nothing would be made
+    downloads: Sequence[str] = ()  # files that would be fetched first
+    unreached: Sequence[str] = ()  # results that would be lacking beside the others
+
+    @property
+    def fails(self) -> bool:
+        """Whether the participant would count as failed."""
+        return bool(self.faults or self.unreached)
+
+    def in_words(self, *, all_faults: bool) -> list[str]:
+        """Return what would be done, or the refusals if nothing would be made."""
+        if self.faults:
+            return self.refusals(all_faults=all_faults)
+        first = [f"{self.title}: would first download {found}" for found in self.downloads]
+        return [*first, *self.lines, *(f"    would fail: {line}" for line in self.unreached)]
+
+    def refusals(self, *, all_faults: bool) -> list[str]:
+        """Return each fault, or the first and how many there are more; else what is unreached."""
+        if all_faults or not self.faults:
+            lines = self.faults or self.unreached
+            return [f"{self.title}: would fail: {line}" for line in lines]
+        more = len(self.faults) - 1
+        others = f" ({counted(more, 'further fault')}: -v names all)" if more else ""
+        return [f"{self.title}: would fail: {self.faults[0]}{others}"]
+
+
+Prepare = Callable[[Settings], CallRequest]  # finds and checks what is asked for
+
+
+def print_plan(request: CallRequest, prepare: Prepare) -> int:
+    """Print what would be done; return how many participants would fail.
+
+    Only headers and tables of the runs are read. Problems that show only in the images, such as
+    a damaged file or a wrong field of view, are not found.
+    """
+    failed, dataset = 0, request.dataset
+    how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
+    show(f"{dataset.root} is read as {dataset.title}, {how}")
+    for _, plans in _all_plans(request, prepare, request.participants):
+        for plan in plans:
+            show(*plan.in_words(all_faults=request.settings.behaviour.verbose > 0))
+        failed += any(plan.fails for plan in plans)
+    people = counted(len(request.participants), "participant")
+    show(f"{people}, {failed} would fail; no output was written")
+    return failed
+
+
+def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:
+    """Fetch the TemplateFlow files of the first participants before any run is read.
+
+    What files show to be wrong with these participants is said before the first download. Files
+    that only other participants need are fetched when these are processed.
+
+    Raises
+    ------
+    NotFetchedError
+        A file cannot be fetched.
+    """
+    people, planning = request.participants[:_LOOKED_AHEAD], replace(request, plans=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the work on the participant repeats them
+        waiting = [participant for participant in people if _would_download(planning, participant)]
+        if not waiting:
+            return
+        plans = dict(_all_plans(planning, prepare, people))
+        for plan in (plan for of_person in plans.values() for plan in of_person):
+            say(*plan.refusals(all_faults=request.settings.behaviour.verbose > 0))
+        for participant in waiting:
+            if any(plan.downloads and not plan.faults for plan in plans[participant]):
+                _fetch(request, participant)
+
+
+def _all_plans(
+    request: CallRequest, prepare: Prepare, participants: Sequence[str]
+) -> Iterator[tuple[str, list[Plan]]]:
+    """Yield participants and their plans, made in another process, as damaged files may end it."""
+    forked = can_fork()
+    planning = partial(_planning, request) if forked else partial(_prepared, request, prepare)
+    with closing(Pool(planning, 1, forked=forked).run(Backlog(participants))) as messages:
+        for _, message in messages:
+            if isinstance(message, End):
+                yield message.label, _plans_of_end(message)
+
+
+def _planning(request: CallRequest) -> Work[list[Plan]]:
+    return partial(_of_participant, request)
+
+
+def _prepared(request: CallRequest, prepare: Prepare) -> Work[list[Plan]]:
+    return _planning(replace(prepare(request.settings), plans=request.plans))
+
+
+def _of_participant(request: CallRequest, participant: str, _reporter: Reporter) -> list[Plan]:
+    return plans_of(request, participant)
+
+
+def _plans_of_end(end: End[list[Plan]]) -> list[Plan]:
+    """Return a participant's plans, or how the process ended that made them."""
+    if end.result is not None:
+        return end.result
+    if end.error is not None and not isinstance(end.error, DtgError):
+        raise end.error
+    why = end.error or f"the process that read its files died: {end.died}"
+    return [Plan(f"sub-{end.label}", faults=[str(why)])]
+
+
+def plans_of(request: CallRequest, participant: str) -> list[Plan]:
+    """Plan the averages of a participant; nothing is fetched if the request plans."""
+    try:
+        averages = request.averages(participant)
+    except DtgError as err:
+        return [Plan(f"sub-{participant}", faults=faults_of(err))]
+    return [_plan(request.of_average(planned), planned) for planned in averages]
+
+
+def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
+    faults, lines, short = list[str](), list[str](), list[str]()
+    reason, what, more = None, "", list[str]()
+    try:
+        reason = request.why_incomplete(planned, request.fingerprints(planned))
+        if reason is None:
+            return Plan(planned.title, [f"{planned.title}: complete, would be skipped"])
+    except DtgError as err:
+        faults += faults_of(err)
+    for run in planned.runs:
+        try:
+            lines += _of_run(run, request.plan_of(run))
+        except TooShortError as err:
+            short.append(str(err))
+            lines.append(f"    leaves out {run.title}: {err}")
+        except DtgError as err:
+            faults += faults_of(err)
+    if short and len(short) == len(planned.runs):
+        faults.append(short[0])
+    try:
+        what, more = request.would_make(planned)
+        downloads = dict.fromkeys(step.missing for step in request.steps(planned) if step.missing)
+        unreached = request.unreached(planned)
+    except DtgError as err:
+        return Plan(planned.title, faults=[*dict.fromkeys([*faults, *faults_of(err)])])
+    session = planned.entities.get("ses")
+    folder = request.output.root / participant_folder(planned.participant, session) / "func"
+    head = f"{planned.title}: would write {what} to {folder} ({reason})"
+    return Plan(planned.title, [head, *lines, *more], faults, [*downloads], unreached)
+
+
+def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
+    yield f"    reads {run.bold}"
+    yield f"    in {run.space_reason}"
+    for transform in (*run.transforms, *(run.surfaces.transforms if run.surfaces else ())):
+        yield f"    through {transform.path}" + " (inverse)" * transform.inverse
+    design = found.design
+    dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
+    yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"
+    for note in found.notes:
+        yield f"    note: {note}"
+    if not (run.mask or run.cleaned_before or is_series(run.bold)):
+        yield "    note: without a brain mask, every voxel with signal would be used"
+
+
+def _would_download(planning: CallRequest, participant: str) -> bool:
+    try:
+        return any(
+            step.missing
+            for planned in planning.averages(participant)
+            for step in planning.of_average(planned).steps(planned)
+        )
+    except Exception:
+        return False  # the work on the participant reports it
+
+
+def _fetch(request: CallRequest, participant: str) -> None:
+    try:
+        for planned in request.averages(participant):
+            for _ in request.of_average(planned).steps(planned):
+                pass
+    except NotFetchedError:
+        raise
+    except Exception:
+        return  # the work on the participant reports it
