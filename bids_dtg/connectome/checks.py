@@ -33,6 +33,7 @@ Indices = NDArray[np.intp]
 
 # Ridge, relative to the size of the matrix, as ROI series and maps are collinear.
 _RIDGE = 0.01
+_LEAST_HOMOTOPIC = 30  # pairs of places; fewer give a share that varies too much by chance
 _MOST_PAIRS = 10_000  # of voxels; more hardly change the result
 _PLACES = 8192  # of maps that are compared at once
 # z value over ROIs that fewer than one run in a hundred reaches by chance.
@@ -119,6 +120,7 @@ def judge_run(
     figures = {
         "roi_map_identity": map_identity(connectomes, maps, columns, run.covered),
         "hemispheric_similarity": np.mean([symmetry(r, pairs) for r in connectomes]),
+        "homotopic_rank": run.homotopic_rank,
         "coverage": run.coverage,
         "roi_coverage_min": run.roi_coverage.min(),
         "mask_overlap": np.nan if mask_overlap is None else mask_overlap,
@@ -216,6 +218,42 @@ def symmetry(r: Array, pairs: Indices) -> float:
     alike = np.array([np.prod(standardised(row[pairs]), axis=0).sum() for row in r])
     alike = alike[np.isfinite(alike)]
     return float(alike.mean()) if len(alike) else float("nan")
+
+
+def homotopic_rank(series: NDArray[np.floating], pairs: Indices) -> float:
+    """Return the share of pairs of places across hemispheres that correlate less than homotopic.
+
+    The same region of both hemispheres correlates most (Salvador et al. 2005, Cerebral Cortex 15,
+    1332-1342). Series that are noise, or belong to other regions than their names say, have a share
+    of 0.5, although their connectomes resemble the ROI maps, from which the ROI series come.
+
+    Parameters
+    ----------
+    series
+        (frames, places), cleaned.
+    pairs
+        (2, pairs), positions of the same place in the left and the right hemisphere.
+
+    Returns
+    -------
+    The share; NaN if fewer than 30 homotopic pairs have signal.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> left = rng.standard_normal((200, 40))
+    >>> series = np.hstack([left, left + rng.standard_normal((200, 40))])
+    >>> homotopic_rank(series, np.arange(80).reshape(2, 40))
+    1.0
+    """
+    left, right = (standardised(series[:, side].T) for side in pairs)
+    present = np.isfinite(left).all(axis=1) & np.isfinite(right).all(axis=1)
+    if (number := np.count_nonzero(present)) < _LEAST_HOMOTOPIC:
+        return float("nan")
+    r = left[present] @ right[present].T
+    homotopic = np.diagonal(r)
+    less = np.count_nonzero(r < homotopic) + np.count_nonzero(r < homotopic[:, None])
+    return less / (2 * number * (number - 1))
 
 
 def mirrored_gain(

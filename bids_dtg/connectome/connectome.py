@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.checks import homotopic_rank
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import (
@@ -139,6 +140,7 @@ class RunConnectomes:
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     residual_dof: float = float("nan")  # kept frames minus those used by cleaning; NaN if unknown
+    homotopic_rank: float = float("nan")  # `checks.homotopic_rank` of parcels; NaN if unknown
 
     def of_one_set(self) -> RunConnectomes:
         """Return the results of the set nearest to 50 ROIs; itself if there is only one set."""
@@ -286,7 +288,17 @@ def run_connectomes(
         roi_r=_correlation(series),
         tsnr=tsnr,
         residual_dof=design.residual_dof(),
+        homotopic_rank=_homotopic_rank(moments),
     )
+
+
+def _homotopic_rank(moments: RunMoments) -> float:
+    """Return `homotopic_rank` of parcels whose frames are held; else NaN."""
+    voxels = moments.voxels
+    frames = None if voxels.homotopic is None else moments.known(slice(0, voxels.grey_voxels))
+    if voxels.homotopic is None or not isinstance(frames, np.ndarray):
+        return float("nan")
+    return homotopic_rank(frames, voxels.homotopic)
 
 
 def _begin(moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool) -> Connectome:

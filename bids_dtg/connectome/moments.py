@@ -69,6 +69,8 @@ class RunVoxels:
     zeros_missing: bool = True
     # (grey voxels,), position of each grey-matter voxel in the results; None for the same order
     order: NDArray[np.intp] | None = None
+    # (2, pairs), positions of the same parcel of the left and right hemisphere; None for voxels.
+    homotopic: NDArray[np.intp] | None = None
     # Form of the connectome. ROI series of the partial form are computed for each set separately,
     # from grey-matter voxels alone, each standardised in time.
     form: Form = MARGINAL

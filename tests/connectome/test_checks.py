@@ -11,6 +11,7 @@ import pytest
 from bids_dtg.connectome.checks import (
     LIMITS,
     Limit,
+    homotopic_rank,
     map_identity,
     mirrored_gain,
     pairs_of_sides,
@@ -20,6 +21,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings import CleaningOptions
 
@@ -72,6 +74,27 @@ def test_figures_are_those_of_plain_formulas(share):
         symmetry(r, pairs_of_sides(mirror, covered)),
     )
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_rank_of_homotopic_pairs_is_that_of_a_plain_count():
+    """Parcels stand in any order; one is constant, and two are in one hemisphere only."""
+    rng = np.random.default_rng(3)
+    left = rng.standard_normal((60, 33))
+    right = left + 3 * rng.standard_normal((60, 33))
+    right[:, 5] = 7.0
+    names = [*(f"L_{n}_ROI" for n in range(33)), *(f"Right_{n}" for n in range(33))]
+    names += ["L_alone", "vermis"]
+    order = rng.permutation(68)
+    series = np.hstack([left, right, rng.standard_normal((60, 2))])[:, order]
+    homotopic = ParcelPlaces(tuple(names[place] for place in order)).homotopic
+    pairs = [number for number in range(33) if number != 5]
+    r = {
+        (one, two): np.corrcoef(left[:, one], right[:, two])[0, 1] for one in pairs for two in pairs
+    }
+    less = [r[pair] < r[side, side] for pair in r if len({*pair}) == 2 for side in pair]
+    assert homotopic_rank(series, homotopic) == pytest.approx(np.mean(less))
+    assert 0.6 < np.mean(less) < 0.99
+    assert np.isnan(homotopic_rank(series, homotopic[:, :29]))
 
 
 @pytest.mark.parametrize("figure", LIMITS)

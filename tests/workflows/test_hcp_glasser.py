@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import nibabel as nib
@@ -160,6 +161,7 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     words = [str(xcpd), str(tmp_path / "out"), "participant", "--model", "hcp-glasser"]
     assert main(words) == 0
     page = (tmp_path / "out/sub-01.html").read_text()
+    assert_noise_is_flagged(tmp_path / "out", page)
     assert "on the template's surface." in page
     assert "participants of Human Connectome Project, young adults may be among" in page
     methods = " ".join((tmp_path / "out/logs/CITATION.md").read_text().split())
@@ -172,6 +174,46 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 24
     for word in ("axial slices", "Voxel size", "grayordinate", "Background: ICBM"):
         assert word not in page, word
+
+
+def assert_noise_is_flagged(out: Path, page: str) -> None:
+    """Simulated networks have nothing that both hemispheres share."""
+    reason = "the same parcels of both hemispheres correlate more than only "
+    (table,) = out.rglob("*_qc.tsv")
+    (row,) = read_table(table)
+    assert float(row["homotopic_rank"]) == pytest.approx(0.5, abs=0.06)
+    assert row["training_distribution"] == "outside"
+    assert reason in row["training_distribution_reasons"]
+    for shown in (page, (out / "index.html").read_text()):
+        assert f"(outside): {reason}" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (lambda person, rng: person, ""),
+        (lambda person, rng: person[:300:3], ""),
+        (lambda person, rng: rng.standard_normal(person.shape), "outside"),
+        (lambda person, rng: rng.standard_normal((100, 360)), "outside"),
+        (lambda person, rng: person[:, rng.permutation(360)], "outside"),
+        (
+            lambda person, rng: np.hstack([person[:, :180], person[:, 180 + rng.permutation(180)]]),
+            "outside",
+        ),
+    ],
+    ids=["real", "100 frames", "noise", "noise of 100 frames", "shuffled", "one side shuffled"],
+)
+def test_real_people_are_inside_and_noise_and_shuffled_parcels_outside(shared, change, verdict):
+    rest_of_people = np.load(shared / "data/real/hcp30/rest.npz")["rest"]
+    maps, rng = bids_dtg.TaskMaps(model="hcp-glasser", t_r=2.16).fit(), np.random.default_rng(0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        maps.transform([change(person.T, rng) for person in rest_of_people.astype(np.float32)])
+    told = [str(one.message) for one in caught if "the run is" in str(one.message)]
+    assert len(told) == (len(rest_of_people) if verdict else 0)
+    for line in told:
+        assert line.startswith(f"the array: the run is {verdict} for the model: the same parcels")
 
 
 def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[str]:

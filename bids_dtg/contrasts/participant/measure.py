@@ -145,6 +145,7 @@ class Reader:
             valid,
             brain=self.in_brain,
             order=self.order,
+            homotopic=self.places.homotopic if isinstance(self.places, ParcelPlaces) else None,
             form=self.form,
             combine=self.bundle.combine,
         )
@@ -154,7 +155,7 @@ class Reader:
         combine, rows = self.bundle.combine, self.form.one_set(self.bundle.rois)
         maps = self.maps[:, : len(self.order)]
         maps = maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
-        return judge_run(run, mask_overlap, maps, np.argsort(self.order), self.mirror)
+        return judge_run(run.of_one_set(), mask_overlap, maps, np.argsort(self.order), self.mirror)
 
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
@@ -463,7 +464,7 @@ def measure_parcels(
     *,
     repetition_time_s: float,
     keep: NDArray[np.bool_] | None = None,
-) -> Connectome:
+) -> RunConnectomes:
     """Reduce cleaned series of a model's parcels to the connectome that it reads.
 
     Parameters
@@ -498,7 +499,7 @@ def measure_parcels(
 
     found = _of_array(reader, design, np.isfinite(series).all(axis=0), blocks)
     require_parcels("the array", places, found.covered)
-    return found.segments[0]
+    return found
 
 
 def _of_array(

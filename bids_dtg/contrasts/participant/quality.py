@@ -18,7 +18,13 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import camel_case, cleaning_note, first_figures, rounded
 from bids_dtg.settings import Settings
 
-_RANGE_COLUMNS = ("mask_overlap", "roi_map_identity", "hemispheric_similarity", "roi_sd_ratio")
+_RANGE_COLUMNS = (
+    "mask_overlap",
+    "roi_map_identity",
+    "hemispheric_similarity",
+    "homotopic_rank",
+    "roi_sd_ratio",
+)
 # A voxel volume or a repetition time that differs by more than this factor is reported.
 FAR_APART = 2.0
 

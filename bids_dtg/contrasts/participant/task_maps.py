@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.contrasts.participant.measure import Reader, measure_parcels
@@ -327,8 +328,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             series = np.asarray(image)
             kept = None if sample_mask is None else np.isin(np.arange(len(series)), sample_mask)
             seconds = self.t_r or bundle.card.training.repetition_time_s or 1.0
-            found = measure_parcels(series, reader, repetition_time_s=seconds, keep=kept)
-            return estimate_maps([found], self._model)
+            measured = measure_parcels(series, reader, repetition_time_s=seconds, keep=kept)
+            return self._judged(measured, None, "the array", [])
         rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here(download=True))
         given = as_run(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r)
         with given as (run, columns):
@@ -336,15 +337,23 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             if columns is not None:
                 cleaning = replace(cleaning, denoise_strategy="none", custom_confounds=columns)
             keep = None if sample_mask is None else _kept(sample_mask, run)
-            measured = reader.measure(run, keep=keep, cleaning=cleaning)
-        judged = reader.judge(measured.connectomes, measured.mask_overlap)
-        notes = [*measured.notes, *_notes_on_columns(confounds, measured)]
+            found = reader.measure(run, keep=keep, cleaning=cleaning)
+        notes = [*found.notes, *_notes_on_columns(confounds, found)]
+        return self._judged(found.connectomes, found.mask_overlap, found.run.title, notes)
+
+    def _judged(
+        self, run: RunConnectomes, mask_overlap: float | None, title: str, notes: list[str]
+    ) -> Estimate:
+        """Predict maps of a run, and warn of its notes and of what is unusual for the model."""
+        judged = self._reader.judge(run, mask_overlap)
         if judged.verdict != "inside":
-            notes.append(f"the run is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
-        estimate = estimate_maps(measured.connectomes.segments, self._model)
-        said = (f"{measured.run.title}: {note}" for note in notes)
-        for note in (*said, *self._model.take_notes()):
-            warnings.warn(note, stacklevel=4)
+            notes = [
+                *notes,
+                f"the run is {judged.verdict} for the model: {'; '.join(judged.reasons)}",
+            ]
+        estimate = estimate_maps(run.segments, self._model)
+        for note in (*(f"{title}: {note}" for note in notes), *self._model.take_notes()):
+            warnings.warn(note, stacklevel=5)
         return estimate
 
     def _image(self, estimate: Estimate) -> Any:

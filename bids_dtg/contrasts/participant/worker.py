@@ -91,7 +91,7 @@ class ParticipantWork(LevelWork):
             for number in range(len(result.segments)):
                 share = number / len(result.segments)
                 yield SegmentRead(result.segments[number], run.session, share)
-            judged = reader.judge(result.of_one_set(), measured.mask_overlap)
+            judged = reader.judge(result, measured.mask_overlap)
             summary = summarise(measured, judged, reader.bundle, request.path_names)
             data = replace(measured, source=request.dataset.name)
             kept = request.presentation.keep(data)

@@ -142,6 +142,17 @@ class ParcelPlaces(ListedPlaces):
         return f"{self.number:,} parcels of fsLR's mesh (32,492 vertices per hemisphere) and voxels"
 
     @cached_property
+    def homotopic(self) -> Indices:
+        """(2, pairs), the left and right parcels of the same name."""
+        place = {parcel_name(name): number for number, name in enumerate(self.names)}
+        pairs = [
+            (number, place[f"R_{name[2:]}"])
+            for name, number in place.items()
+            if name.startswith("L_") and f"R_{name[2:]}" in place
+        ]
+        return np.array(pairs, np.intp).reshape(-1, 2).T
+
+    @cached_property
     def _held(self) -> tuple[Indices, Indices]:
         """Unique numbers of all vertices and voxels in parcels, and the parcel of each."""
         numbers = [
