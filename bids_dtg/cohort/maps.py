@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.region_people import most_common
-from bids_dtg.errors import RunError, UnusableMapError
+from bids_dtg.errors import DatasetError, RunError, UnusableMapError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name, plain_label
 from bids_dtg.files.provenance import file_fingerprint
@@ -28,8 +28,14 @@ from bids_dtg.inputs.statmaps import (
     name_targets,
     people_maps,
 )
-from bids_dtg.notices import say
-from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, find_participant
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.contents import (
+    AverageFiles,
+    MapFile,
+    ParticipantFiles,
+    combination,
+    find_participant,
+)
 from bids_dtg.settings import OPTIONS
 from bids_dtg.settings.option import flag
 from bids_dtg.stats.correlation import correlation
@@ -99,7 +105,9 @@ def with_details(output: DerivativeDataset, made: AverageFiles) -> AverageFiles:
     return next((own for own in found if own.title == made.title), made)
 
 
-def mean_of_averages(output: DerivativeDataset, averages: Sequence[AverageFiles]) -> GroupMaps:
+def mean_of_averages(
+    output: DerivativeDataset, averages: Sequence[AverageFiles], combine: str | None = None
+) -> GroupMaps:
     """Compute mean and standard deviation of maps, reading each average once; print the progress.
 
     Parameters
@@ -109,13 +117,17 @@ def mean_of_averages(output: DerivativeDataset, averages: Sequence[AverageFiles]
     averages
         The averages; `choose_averages` decides which are used. Those of a person are averaged
         first.
+    combine
+        As for `choose_averages`.
 
     Raises
     ------
     RunError
         No average can be read.
+    DatasetError
+        There are averages of several ``--combine``.
     """
-    chosen, left_out = choose_averages(averages)
+    chosen, left_out = choose_averages(averages, combine)
     made, places = places_of(chosen)
     first = with_details(output, made).maps
     shape = (len(first), places.number)
@@ -180,15 +192,27 @@ def _to_mean(samples: NDArray[np.float32], whose: NDArray[np.intp]) -> NDArray[n
 
 
 def choose_averages(
-    averages: Sequence[AverageFiles],
+    averages: Sequence[AverageFiles], combine: str | None = None
 ) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
     """Choose the averages to use: one model, one cleaning, and each run of a person once.
+
+    Parameters
+    ----------
+    averages
+        The averages.
+    combine
+        Value of ``--combine``, by which they are chosen; None: there must be one kind.
 
     Returns
     -------
     The averages that were made like most others, and title and reason for the rest.
+
+    Raises
+    ------
+    DatasetError
+        There are averages of several ``--combine`` and none was chosen, or none of the chosen one.
     """
-    kept, left_out = list(averages), list[tuple[str, str]]()
+    kept, left_out = _of_one_combine(averages, combine), list[tuple[str, str]]()
     made_with = {made.title: _made_with(made) for made in kept}
     for name in dict.fromkeys(name for facts in made_with.values() for name in facts):
         known = [made_with[made.title][name] for made in kept if name in made_with[made.title]]
@@ -205,8 +229,36 @@ def choose_averages(
     return kept, left_out
 
 
+def _of_one_combine(averages: Sequence[AverageFiles], combine: str | None) -> list[AverageFiles]:
+    """Return the averages of one ``--combine``; those without a record fit to any."""
+    titles: dict[str, list[str]] = {}
+    for made in averages:
+        if own := combination(made.record):
+            titles.setdefault(own, []).append(made.title)
+    there = [
+        f"--combine {name}: {counted(len(own), 'set')} ({named(own)})"
+        for name, own in sorted(titles.items())
+    ]
+    if combine is None and len(titles) < 2:
+        return list(averages)
+    if combine is None:
+        raise DatasetError(
+            f"OUTPUT_DIR has results of {len(titles)} kinds: {'; '.join(there)}",
+            expected="one kind, as they are made from the same runs",
+            remedy=f"choose with --combine {' or '.join(sorted(titles))}",
+        )
+    if titles and combine not in titles:
+        raise DatasetError(
+            f"OUTPUT_DIR has no results of --combine {combine}, but of {'; '.join(there)}",
+            remedy=f"run the participant level with --combine {combine}",
+        )
+    if others := [name for name in sorted(titles) if name != combine]:
+        say(f"of --combine {combine}; not used: those of {' and '.join(others)}")
+    return [made for made in averages if combination(made.record) in (None, combine)]
+
+
 def _made_with(made: AverageFiles) -> dict[str, object]:
-    """Return what averages must have in common: model, resolution, maps, cleaning, combination."""
+    """Return what averages must have in common: model, resolution, maps and cleaning."""
     recorded = made.record.get("Options")
     options = recorded if isinstance(recorded, dict) else {}
     # Minimum duration and degrees of freedom of a run do not change its cleaning.
@@ -220,7 +272,7 @@ def _made_with(made: AverageFiles) -> dict[str, object]:
         "resolution": made.common.get("Resolution"),
         "set of maps": tuple(sorted(found.label for found in made.maps)),
         "--denoise-strategy": str(made.common.get("DenoiseStrategy")),
-        **{flag(name): str(options[name]) for name in (*names, "combine") if name in options},
+        **{flag(name): str(options[name]) for name in names if name in options},
     }
 
 

@@ -328,7 +328,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, list(runs)))
     included, undecided = split_by_inclusion(decisions, everything)
-    chosen, unlike = choose_averages(included)
+    chosen, unlike = choose_averages(included, settings.outputs.combine)
     for title, why in unlike:
         say(f"{title} is left out: {why}")
     if not chosen:

@@ -28,7 +28,7 @@ FEATURES = (
 _OF_PEOPLE = (*OF_RUNS, "combine", "sample_on", "contrast", "model_name", "split_file", "seed")
 _OF_TRAINING = ("recipe", "epochs", "batch_size", "learning_rate")
 # Options of analyses over people: which maps they use, and at which voxels.
-_OF_MAPS = ("contrast", "derivatives", "input_type", "atlases", "voxels")
+_OF_MAPS = ("combine", "contrast", "derivatives", "input_type", "atlases", "voxels")
 
 ROW = Workflow(
     name="contrasts",

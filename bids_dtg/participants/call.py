@@ -25,7 +25,7 @@ from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcom
 from bids_dtg.imaging.bold import head_start
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, named, say
-from bids_dtg.participants.plan import fetch_ahead, print_plan
+from bids_dtg.participants.plan import fetch_ahead, on_other_averages, print_plan
 from bids_dtg.participants.reports import Reports, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
@@ -119,6 +119,7 @@ class Level:
             raise
         finally:
             write_outcome(log, failures, time.perf_counter() - start)
+        say(*on_other_averages(request, [one.otherwise for one in outcomes if one.otherwise]))
         write_methods(request)  # the averages may have changed
         _list_participants(request)
         written = counted(sum(one.done for one in outcomes), "set")

@@ -17,7 +17,7 @@ from bids_dtg.errors import DtgError, faults_of
 from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.run import RestRun, is_series
 from bids_dtg.inputs.templateflow import NotFetchedError
-from bids_dtg.notices import counted, say, show
+from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.progress import Reporter
@@ -75,9 +75,22 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
         for plan in plans:
             show(*plan.in_words(all_faults=request.settings.behaviour.verbose > 0))
         failed += any(plan.fails for plan in plans)
+    otherwise = [request.averaged_otherwise(participant) for participant in request.participants]
+    show(*on_other_averages(request, [titles for titles in otherwise if titles]))
     people = counted(len(request.participants), "participant")
     show(f"{people}, {failed} would fail; no output was written")
     return failed
+
+
+def on_other_averages(request: CallRequest, otherwise: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield a line on averages of another ``--combine`` in OUTPUT_DIR, by participant."""
+    if otherwise:
+        yield (
+            f"OUTPUT_DIR also has {request.presentation.made} of another --combine than "
+            f"{request.settings.outputs.averaging}, of {counted(len(otherwise), 'participant')} "
+            f"({named([title for titles in otherwise for title in titles])}): they stay, and at "
+            "the group level --combine chooses"
+        )
 
 
 def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:

@@ -24,6 +24,7 @@ from bids_dtg.files.names import build_path
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import (
     Fingerprint,
+    completion_record,
     input_fingerprints,
     package_versions,
     why_incomplete,
@@ -43,6 +44,7 @@ from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.run_source import PlannedRun, count_frames, plan_run
+from bids_dtg.report.contents import combination, find_titles
 from bids_dtg.report.methods import MethodsWords, methods_text
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
@@ -253,6 +255,7 @@ def find_asked(settings: Settings) -> Asked:
     settings = settings.replace(
         input_type=dataset.input_type,
         denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
+        combine=settings.outputs.averaging,
     )
     output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
     participants = select_participants(dataset, inputs.participant_label)
@@ -303,7 +306,7 @@ class CallRequest(Asked, ABC):
     @property
     def combine(self) -> Combine:
         """Which runs are averaged."""
-        return self.settings.outputs.combine
+        return self.settings.outputs.averaging
 
     @property
     def space(self) -> str:
@@ -388,6 +391,15 @@ class CallRequest(Asked, ABC):
             No run can be used.
         """
         return plan_averages(self.runs(participant), self.combine)
+
+    def averaged_otherwise(self, participant: str) -> tuple[str, ...]:
+        """Return the titles of a participant's averages of another ``--combine`` in OUTPUT_DIR."""
+        combine = self.settings.outputs.averaging
+        return tuple(
+            title
+            for title in find_titles(self.output, participant)
+            if combination(completion_record(self.output, title)) not in (None, combine)
+        )
 
     def of_average(self, planned: AveragedRuns) -> Self:
         """Return the request for the runs of an average, which in most workflows is this one."""

@@ -40,6 +40,7 @@ class Outcome:
     done: int = 0  # averages made
     skipped: int = 0  # averages that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
+    otherwise: tuple[str, ...] = ()  # titles of averages of another --combine, which stay
 
 
 class ReadingFailedError(Exception):
@@ -194,7 +195,8 @@ class LevelWork(AheadWork[Event, Outcome]):
                     done += not failed or bool(average.failed)
         except ReaderDiedError as err:
             fail(Failure(label, "reading", f"the process that read sub-{label} died: {err}"))
-        return Outcome(done, skipped, tuple(failures))
+        otherwise = self.request.averaged_otherwise(label)
+        return Outcome(done, skipped, tuple(failures), otherwise)
 
     def _make(self, average: Average, reason: str) -> tuple[Any, ...]:
         """Make an average, and print a summary; return the failure and its traceback, if any."""

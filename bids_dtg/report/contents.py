@@ -116,15 +116,7 @@ def find_participant(
         Kinds of files of averages that are not maps, with their sidecars.
     """
     folder = dataset.root / f"sub-{label}"
-    # By title of the run or average and by kind, in the order of the names.
-    found: dict[str, dict[FileKind, list[_Named]]] = {}
-    files = (*folder.glob("func/*"), *folder.glob("ses-*/func/*"))
-    for path in sorted(files, key=lambda path: path.name):
-        with suppress(ValueError):  # not a BIDS name
-            name = parse_name(path.name)
-            parts = (f"{key}-{value}" for key, value in name.entities if key not in OF_FILES)
-            kinds = found.setdefault("_".join(parts), {})
-            kinds.setdefault(FileKind.of(name), []).append((name, path))
+    found = _by_title(folder)
     shared = {
         path.name.removesuffix(_SHARED): path
         for path in (*folder.glob(f"*{_SHARED}"), *folder.glob(f"ses-*/*{_SHARED}"))
@@ -152,6 +144,31 @@ def find_participant(
         if own := {kind: path for kind, path in last.items() if kind in of_averages}:
             combined.append(RunFiles(title, {}, own, _said_by(own, of_averages)))
     return ParticipantFiles(label, tuple(averages), tuple(runs), tuple(combined))
+
+
+def find_titles(dataset: DerivativeDataset, label: str) -> tuple[str, ...]:
+    """Return the titles of a participant's runs and averages, by the names of files only."""
+    return tuple(sorted(_by_title(dataset.root / f"sub-{label}")))
+
+
+def combination(record: Mapping[str, Any]) -> str | None:
+    """Return the ``--combine`` of a completion record; None where it states none."""
+    options = record.get("Options")
+    value = options.get("combine") if isinstance(options, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _by_title(folder: Path) -> dict[str, dict[FileKind, list[_Named]]]:
+    """Return a participant's files by title of the run or average, and by kind."""
+    found: dict[str, dict[FileKind, list[_Named]]] = {}
+    files = (*folder.glob("func/*"), *folder.glob("ses-*/func/*"))
+    for path in sorted(files, key=lambda path: path.name):
+        with suppress(ValueError):  # not a BIDS name
+            name = parse_name(path.name)
+            parts = (f"{key}-{value}" for key, value in name.entities if key not in OF_FILES)
+            kinds = found.setdefault("_".join(parts), {})
+            kinds.setdefault(FileKind.of(name), []).append((name, path))
+    return found
 
 
 def sidecar_of(image: Path) -> Path:

@@ -360,8 +360,10 @@ class OutputOptions:
     GROUP: ClassVar = "output"
     SHAPES: ClassVar = (RESULTS,)
 
-    combine: Combine = option(
-        "session", "average maps, or connectomes, within each run, session or participant"
+    combine: Combine | None = option(
+        None,
+        "average maps, or connectomes, within each run, session or participant; group: use these",
+        shown="session",
     )
     write: tuple[str, ...] = option(
         (),
@@ -388,6 +390,11 @@ class OutputOptions:
         metavar="NAME|FILE",
         shown="none, or the model's",
     )
+
+    @property
+    def averaging(self) -> Combine:
+        """Which runs the participant level averages: the value of ``--combine``, or its default."""
+        return self.combine or "session"
 
 
 @dataclass(frozen=True)
@@ -452,7 +459,7 @@ class Settings:
     >>> settings = Settings.of(
     ...     bids_dir=Path("ds001"), output_dir=Path("out"), analysis_level="participant", gsr=True
     ... )
-    >>> settings.cleaning.gsr, settings.outputs.combine
+    >>> settings.cleaning.gsr, settings.outputs.averaging
     (True, 'session')
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -108,7 +109,7 @@ ROW = Workflow(
                 reads=("model", *_OF_BEHAVIOUR, "permutations"),
                 needs_model=True,
             ),
-            **ANALYSES,
+            **{name: replace(row, reads=(*row.reads, "combine")) for name, row in ANALYSES.items()},
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

@@ -121,7 +121,8 @@ def run_group(settings: Settings) -> int:
     say(*decision_lines(decisions, find_participant_labels(output)))
     if settings.behaviour.dry_run:
         averages = [made for files in participants for made in files.averages if _is_volume(made)]
-        return _print_plan(output, rows, split_by_inclusion(decisions, averages)[0])
+        included = split_by_inclusion(decisions, averages)[0]
+        return _print_plan(output, rows, included, settings.outputs.combine)
     with output.locks() as locks:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
@@ -148,7 +149,7 @@ def _gather(
         say(f"{counted(dense, 'set')} of parcel maps not averaged: use wb_command -cifti-average")
     maps = None
     if averages:
-        maps = mean_of_averages(output, averages)
+        maps = mean_of_averages(output, averages, settings.outputs.combine)
     left_out = maps.left_out if maps else ()
     _report_left_out(left_out)
     means = [*_write_means(output, maps)] if maps else []
@@ -212,14 +213,17 @@ def _is_volume(made: AverageFiles) -> bool:
 
 
 def _print_plan(
-    output: DerivativeDataset, rows: Sequence[Row], averages: Sequence[AverageFiles]
+    output: DerivativeDataset,
+    rows: Sequence[Row],
+    averages: Sequence[AverageFiles],
+    combine: str | None,
 ) -> int:
     """Print what would be written; return 0, as no failure."""
     people = len({row.get("participant_id") for row in rows})
     of = f"{counted(len(rows), 'run')} of {counted(people, 'participant')}"
     show(f"would write {output.root / _TABLE}: {of}")
     if averages:
-        chosen, left_out = choose_averages(averages)
+        chosen, left_out = choose_averages(averages, combine)
         _report_left_out(left_out)
         show(
             f"would write means of {counted(len(chosen[0].maps), 'contrast')} over "

@@ -83,7 +83,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     where = "all parcels" if part.parcels else "the brain"
     cut = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
     cut = "session" if part.of_sessions else cut
-    over = said["over"][cut][outputs.combine]
+    over = said["over"][cut][outputs.averaging]
     *first, last = map(str, form.sets or ("",))
     computed = said["computed"].format(
         rois=bundle.rois,

@@ -398,7 +398,7 @@ def first_file(settings: Settings) -> Path | None:
             rule=rule,
             input_type=asked.dataset.input_type,
         )
-        first = plan_averages(runs, settings.outputs.combine)[0].runs[0]
+        first = plan_averages(runs, settings.outputs.averaging)[0].runs[0]
         return first.bold if lies_on_lattice(first.bold, grid) else None
     return None
 
