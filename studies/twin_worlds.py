@@ -1,7 +1,7 @@
 """Compare twins of simulated people with the truth, and the group network with real people.
 
     python studies/twin_worlds.py FOLDER [--seeds 41 42 43 44 45] [--regimes hard easy]
-        [--architectures lowrank hypernetwork] [--shuffles 20] [--tcp DATA]
+        [--architectures lowrank hypernetwork] [--shuffles 64] [--tcp DATA]
 
 Each world has 400 simulated people who perform the faces run and the Stroop run of a real study.
 Twins are fitted to 200 of them, and 200 are unseen. Half of the unseen people calibrate
@@ -41,15 +41,30 @@ from bids_dtg.twin.interventions import (
     slope_of,
 )
 from bids_dtg.twin.judging.evaluation import group_r, score_bold
-from bids_dtg.twin.judging.predictions import RIDGE, STRETCHED, TWIN, Cohort, predict_people
+from bids_dtg.twin.judging.predictions import (
+    GROUP,
+    RIDGE,
+    STRETCHED,
+    TWIN,
+    Cohort,
+    predict_people,
+)
 from bids_dtg.twin.judging.scores import conditions_of, means, rt_crps
-from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.phantom.bold import OWN, REGIONS, simulate_bold, true_responses
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import SEQUENCES, trial_sequence
 from bids_dtg.twin.recipe import find_recipe
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.times import LEAST_Z, fit_ridges, left_out_z, observed_times
+from bids_dtg.twin.times import (
+    ACCURACY,
+    SPREAD,
+    find_gate,
+    fit_ridges,
+    measures_of,
+    observed_measures,
+    observed_times,
+)
+from bids_dtg.twin.training import performed_measures
 from bids_dtg.twin.trial_series import TaskSet, stack_people
 from bids_dtg.twin.trials import read_trials
 
@@ -97,23 +112,30 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
     found = {"CPU of the fit, s": time.process_time() - start}
     others = people.select(rows[FITTED:])
     found |= behaviour_figures(fitted, known, unseen, true_functions(others))
-    afterwards = isinstance(fitted.twin, LowRank)
-    for kind in ("known", "unknown", "noise") if afterwards else ("known",):
-        bold, with_bold = simulate_bold(people, runs, seed=seed, kind=kind), fitted
-        if not afterwards:  # BOLD is learned together with behaviour
-            start = time.process_time()
-            with_bold = fit(known.connectomes, known.segments, bold=bold[:FITTED], **given)
-            found["CPU of the fit with BOLD, s"] = time.process_time() - start
-            own = behaviour_figures(with_bold, known, unseen, true_functions(others))
-            found |= {f"with BOLD: {name}": value for name, value in own.items()}
-        found |= bold_figures(with_bold, known, unseen, bold, true_responses(others, kind), kind)
+    for kind in ("known", "unknown", "noise"):
+        bold = simulate_bold(people, runs, seed=seed, kind=kind)
+        found |= bold_figures(fitted, known, unseen, bold, true_responses(others, kind), kind)
     found |= move_figures(fitted, unseen, others)
-    times = observed_times(known.segments)
-    rng = np.random.default_rng(seed)
-    z = [left_out_z(rng.permutation(known.connectomes), times) for _ in range(shuffles)]
-    if z:
-        found["gate open, share of shuffled connectomes"] = float(np.mean(np.array(z) > LEAST_Z))
-    return found
+    return found | shuffled_gates(known, simulate_bold(people, runs, seed=seed)[:FITTED], shuffles)
+
+
+def shuffled_gates(known: Cohort, bold: Any, shuffles: int) -> Row:
+    """Return how often a gate of behaviour, and that of any region, opens for no information."""
+    if not shuffles:
+        return {}
+    measures, rng = observed_measures(known.segments), np.random.default_rng(0)
+    columns = responses(bold, known.segments).reshape(len(measures), -1)
+    opened = []
+    for _ in range(shuffles):
+        shuffled = rng.permutation(known.connectomes)
+        behaviour = find_gate(shuffled, measures).open.any()
+        opened.append([behaviour, find_gate(shuffled, columns, groups=len(REGIONS)).open.any()])
+    shares = np.mean(opened, axis=0)
+    names = ("behaviour", "BOLD of any region")
+    return {
+        f"gate open, {name}, share of shuffled": own
+        for name, own in zip(names, shares, strict=True)
+    }
 
 
 def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Values) -> Row:
@@ -132,10 +154,13 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
         if name.endswith("rt"):  # the ridge may predict no effect at all
             spread = float(twin[:, column].std() / ridge[:, column].std())
             found[f"SD of {name}, twin / ridge"] = spread
-    losses = judged.models[TWIN].losses
-    assert losses is not None
-    found["cross-entropy of buttons, twin"] = float(losses.mean())
-    for model in (TWIN, STRETCHED):
+    found |= measure_figures(fitted, known, unseen)
+    for model in (TWIN, GROUP):
+        losses = judged.models[model].losses
+        assert losses is not None
+        found[f"cross-entropy of buttons, {model}"] = float(losses.mean())
+        found[f"Brier, {model}"] = brier_of(judged.models[model], unseen)
+    for model in (TWIN, GROUP, STRETCHED):
         of = judged.models[model]
         assert of.answered is not None
         assert of.seconds is not None
@@ -144,6 +169,29 @@ def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Value
             score = 1e3 * float(np.nanmean(means(scores, used)))
             found[f"CRPS of {task} {condition}, {model}, ms"] = score
     return found
+
+
+def measure_figures(fitted: Fitted, known: Cohort, unseen: Cohort) -> Row:
+    """Return r over people of accuracies and SDs of times, by twins and by ridges."""
+    outputs = torch.from_numpy(fitted.perform(unseen.connectomes, unseen.segments))
+    performed = performed_measures(outputs, unseen.segments).double().numpy()
+    ridges = fit_ridges(known.connectomes, observed_measures(known.segments))
+    predicted, observed = ridges.predict(unseen.connectomes), observed_measures(unseen.segments)
+    found = {}
+    for column, measure in enumerate(measures_of(fitted.tasks)):
+        if measure.what in (ACCURACY, SPREAD):
+            for words, values in (("twin", performed), ("ridge", predicted)):
+                name = f"r of {measure.name}, {words}"
+                found[name] = r_of(values[:, column], observed[:, column])
+    return found
+
+
+def brier_of(predicted: Any, people: Cohort) -> float:
+    """Return the mean squared error of shares of correct, wrong and missed trials."""
+    rows = people.segments.trials
+    missed = ~np.isfinite(rows.rt_seconds)
+    outcome = np.stack([rows.correct & ~missed, ~rows.correct & ~missed, missed], axis=-1)
+    return float(((predicted.shares - outcome) ** 2).sum(axis=-1)[rows.scored].mean())
 
 
 def bold_figures(
@@ -173,6 +221,8 @@ def bold_figures(
         for words, values in models.items():
             own = [r_of(values[:, n], task_means(of["observed"])[:, n]) for n in places]
             found[f"{name}: r over people where amplitudes differ, {words}"] = float(np.mean(own))
+        spreads = [models[words][:, places].std(axis=0) for words in ("twins", "ridge")]
+        found[f"{name}: SD of amplitudes, twins / ridge"] = float(np.mean(spreads[0] / spreads[1]))
     return found
 
 
@@ -291,7 +341,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43, 44, 45])
     parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
     parser.add_argument("--architectures", nargs="+", default=["lowrank", "hypernetwork"])
-    parser.add_argument("--shuffles", type=int, default=20)
+    parser.add_argument("--shuffles", type=int, default=64)
     parser.add_argument("--tcp", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -5,8 +5,8 @@ haemodynamic response, they are regressors for the training people's average BOL
 weights for everybody. How a person's response differs from the group's is predicted from the
 connectome in regions whose gate is open, that is, where such predictions hold in left-out people.
 
-Hypernetworks generate networks with outputs for BOLD, as published. These are trained together with
-the buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and start anew in each segment.
+Published hypernetworks generate networks with outputs for BOLD. These are trained together with the
+buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and start anew in each segment.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from torch import Tensor
 
 from bids_dtg.twin.bold_runs import BoldRun, People, convolved, risen
 from bids_dtg.twin.network import AT_ONCE, HyperNetwork, LowRank, perform, states
-from bids_dtg.twin.times import by_known, fit_ridges, left_out_agreement, z_of
+from bids_dtg.twin.times import by_known, find_gate, fit_ridges
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
 
 Array = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
 Twin = LowRank | HyperNetwork
 
-_CHANCE = 0.01  # that any region's gate opens although connectomes predict nothing
 _HIGH_PASS_HZ = 0.01  # as in the published regressions
 _PENALTIES = np.logspace(-6, 2, 33)  # of ridges on states, relative to their mean eigenvalue
 _NOTHING = 1e-3  # a condition's regressor below this has no volumes left
@@ -52,11 +51,12 @@ class BoldReadout:
     edge_mean: Array  # (edges,), of the training people
     edge_weights: Array  # (edges, open regions, conditions): response per unit of an edge
     z: Array  # (regions,): agreement of predictions with responses of left-out people
+    least_z: Array  # (1,): above which a region's gate opens
 
     @property
     def open(self) -> NDArray[np.bool_]:
         """Regions with an open gate: connectomes predict their responses, (regions,)."""
-        return np.asarray(self.z > least_z(int(np.isfinite(self.sd).sum())))
+        return np.asarray(self.z > self.least_z)
 
     @property
     def differ(self) -> NDArray[np.bool_]:
@@ -99,19 +99,6 @@ class BoldReadout:
         change = torch.einsum("pe,erc->prc", edges, torch.from_numpy(self.edge_weights))
         opened = torch.from_numpy(np.eye(len(self.open))[:, self.open])
         return torch.from_numpy(np.nan_to_num(self.responses)) + opened @ change
-
-
-def least_z(regions: int) -> float:
-    """Return the z above which a gate opens: p = .01, one-sided, Bonferroni over regions.
-
-    Examples
-    --------
-    >>> round(least_z(6), 2)
-    2.94
-    """
-    from scipy.stats import norm
-
-    return float(norm.isf(_CHANCE / max(regions, 1)))
 
 
 def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
@@ -403,7 +390,7 @@ def fit_bold(
     bold
         BOLD of each person.
     twin
-        The trained twin; a hypernetwork has outputs for BOLD already.
+        The trained twin; a published hypernetwork has outputs for BOLD already.
     connectomes
         (people, edges).
     segments
@@ -411,35 +398,41 @@ def fit_bold(
     regions
         Names of the regions.
     covariates, families
-        As in `bids_dtg.twin.times.left_out_z`.
+        As in `bids_dtg.twin.times.find_gate`.
     """
     runs = [run for person in bold for run in person if run is not None]
     mean, sd = _constants([run.values for run in runs])
     scaled = _scaled(bold, mean, sd)
     own, contrast = responses(scaled, segments), contrasts(scaled, segments)
-    # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
     edges = np.asarray(connectomes, np.float64)
+    columns = own.reshape(len(own), -1)
+    gate = find_gate(edges, columns, covariates, families, groups=len(sd))
+    # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
     left, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
-    known = left * sizes, own.reshape(len(own), -1), covariates
-    z = z_of(left_out_agreement(*known, families).reshape(own.shape).sum(axis=2))
-    opened = z > least_z(int(np.isfinite(sd).sum()))
-    weights = fit_ridges(*known).weights.reshape(-1, *own.shape[1:])[:, opened]
+    weights = fit_ridges(left * sizes, columns, covariates).weights
+    weights = weights.reshape(-1, *own.shape[1:])[:, gate.open]
     return BoldReadout(
         regions=regions,
         tr_seconds=float(np.median([run.tr_seconds for run in runs])),
         mean=mean,
         sd=sd,
-        weights=_fit_states(scaled, twin, segments)
-        if isinstance(twin, LowRank)
-        else np.zeros((0, len(sd))),
+        weights=np.zeros((0, len(sd)))
+        if _outputs_bold(twin, segments)
+        else _fit_states(scaled, twin, segments),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
         responses=known_mean(own),
         contrasts=known_mean(contrast),
         contrast_sds=_sd(contrast),
         edge_mean=edges.mean(axis=0),
         edge_weights=np.tensordot(axes.T, weights, 1),
-        z=z,
+        z=gate.z,
+        least_z=np.array([gate.least_z]),
     )
+
+
+def _outputs_bold(twin: Twin, segments: Segments) -> bool:
+    """Return whether networks have outputs for BOLD, as published."""
+    return isinstance(twin, HyperNetwork) and twin.sizes.outputs > segments.tasks.buttons
 
 
 def _column(task: int) -> slice:
@@ -493,7 +486,7 @@ def bold_targets(bold: People, segments: Segments) -> NDArray[np.float32]:
     return found
 
 
-def _fit_states(bold: People, twin: LowRank, segments: Segments) -> Array:
+def _fit_states(bold: People, twin: Twin, segments: Segments) -> Array:
     """Fit the weights of the group network's states to average BOLD, (units, regions)."""
     from sklearn.linear_model import RidgeCV
 
@@ -532,10 +525,11 @@ def _average(values: Sequence[Values]) -> Array:
 
 
 @torch.no_grad()
-def _group_states(twin: LowRank, segments: Segments, person: int) -> NDArray[np.float32]:
+def _group_states(twin: Twin, segments: Segments, person: int) -> NDArray[np.float32]:
     """Return the group network's states for a person's stimuli, (segments, steps, units)."""
-    shown = torch.from_numpy(segments.person(person).inputs)
-    return states(twin.group(), shown[None])[0].numpy()
+    shown, group = torch.from_numpy(segments.person(person).inputs), twin.group()
+    assert group is not None
+    return states(group, shown[None])[0].numpy()
 
 
 def performed_responses(
@@ -557,7 +551,7 @@ def performed_responses(
     torch.Tensor
         (people, regions, conditions), in SD: equal to `responses` of the BOLD of `predict_bold`.
     """
-    if isinstance(twin, HyperNetwork):
+    if _outputs_bold(twin, segments):
         by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
         performed = _performed(twin, connectomes, segments)
         own = torch.einsum("pcsk,pskr->prc", by_step, performed).double()
@@ -567,9 +561,9 @@ def performed_responses(
 
 
 def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
-    """Return states of twins or, for hypernetworks, BOLD, (people, segments, steps, n)."""
+    """Return states of twins, or BOLD if they output it, (people, segments, steps, n)."""
     inputs = torch.from_numpy(segments.inputs)
-    if isinstance(twin, HyperNetwork):
+    if _outputs_bold(twin, segments):
         return perform(twin(connectomes), inputs)[..., segments.tasks.buttons :]
     return states(twin(connectomes), inputs)
 
@@ -609,8 +603,8 @@ def predict_bold(
 
     It is read out from the twins' own states. Regressors of conditions are then added such that
     each response equals the one that ridges predict (`performed_responses`). Tasks without BOLD in
-    the training people have none here. Hypernetworks' twins output BOLD themselves; volumes before
-    their first or after their last step are NaN.
+    the training people have none here. Published hypernetworks' twins output BOLD themselves;
+    volumes before their first or after their last step are NaN.
 
     Parameters
     ----------
@@ -637,7 +631,7 @@ def predict_bold(
         like = None if measured is None else [measured[person] for person in some]
         plain = _read_out(readout, seen, performed, like)
         found += plain
-        if isinstance(twin, HyperNetwork):
+        if _outputs_bold(twin, segments):
             continue
         added = np.nan_to_num(readout.ridge(own).numpy() - responses(plain, seen))
         for row, layout, run in _measured(plain, seen):

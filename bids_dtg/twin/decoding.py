@@ -73,11 +73,24 @@ class Windows:
         answered
             From `answered_of`; taken as linear between steps, and as 0 at the onset.
         """
+        _, steps, before, later = self._steps(answered)
+        return (steps * (before + later) / 2).sum(-1)
+
+    def mean_squares(self, answered: Tensor) -> Tensor:
+        """Return the mean squared response time, (..., trials); `answered` as in `mean_seconds`."""
+        start, steps, before, later = self._steps(answered)
+        end = start + steps
+        areas = start * (2 * before + later) + end * (before + 2 * later)
+        return (steps * areas / 3).sum(-1)
+
+    def _steps(self, answered: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return start and length of each step, and the share of later responses at both ends."""
         later = 1 - answered / answered[..., -1:].clamp(min=_SMALLEST)
         before = torch.cat([torch.ones_like(later[..., :1]), later[..., :-1]], -1)
         seconds = self.seconds.to(answered.dtype)
-        steps = torch.diff(seconds, dim=-1, prepend=torch.zeros_like(seconds[..., :1]))
-        return (steps.clamp(min=0) * (before + later) / 2).sum(-1)
+        zero = torch.zeros_like(seconds[..., :1])
+        steps = torch.diff(seconds, dim=-1, prepend=zero).clamp(min=0)
+        return torch.cat([zero, seconds[..., :-1]], -1), steps, before, later
 
 
 def answered_of(curves: Tensor) -> Tensor:

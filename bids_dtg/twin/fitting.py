@@ -32,13 +32,20 @@ from bids_dtg.twin.network import (
     perform,
 )
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
-from bids_dtg.twin.times import LEAST_Z, Array, fit_ridges, left_out_z, observed_times, targets_of
+from bids_dtg.twin.times import (
+    Array,
+    Gate,
+    find_gate,
+    fit_ridges,
+    measures_of,
+    observed_measures,
+)
 from bids_dtg.twin.training import (
     GroupTask,
     HyperTask,
     Targets,
     TimesTask,
-    performed_times,
+    performed_measures,
     spread_of,
 )
 from bids_dtg.twin.trial_series import Segments, TaskSet
@@ -48,6 +55,7 @@ _PREFIX = "network."
 _SAMPLED = 8  # people whose trials give the first matrix of weights
 _SLOWER = 1 / 3  # factor of the rate after a training that made a condition worse
 _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
+_PREDICTED = 1e-6  # smallest SD of predictions, as a share of the measure's
 Report = Callable[[str], None]
 Outputs = NDArray[np.float32]  # (people, segments, steps, outputs): probabilities of buttons
 History = Mapping[str, tuple[Mapping[str, float], ...]]
@@ -64,8 +72,7 @@ class Fitted:
     people: tuple[str, ...]  # labels of the training participants
     seed: int
     history: History  # epochs of each stage
-    # z of predicted with observed mean times in people left out of every choice; None: unknown.
-    z: float | None = None
+    gate: Gate | None = None  # of behaviour; None: unknown, or there is none
     bold: BoldReadout | None = None  # task BOLD; None: nobody had any
 
     def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Outputs:
@@ -110,14 +117,15 @@ def empty_twin(
     """Return an untrained twin, with random or zero weights; `regions` is the number with BOLD."""
     sizes = Sizes(tasks.inputs, recipe.units, tasks.buttons)
     if find_architecture(architecture).generates_all:
+        outputs = tasks.buttons + (regions if outputs_bold(architecture, recipe) else 0)
         return HyperNetwork(
             edges,
-            replace(sizes, outputs=tasks.buttons + regions),
+            replace(sizes, outputs=outputs),
             hidden=recipe.hyper_units,
             dropout=recipe.dropout,
-            last_layer_scale=recipe.last_layer_scale,
+            with_group=recipe.group_epochs > 0,
         )
-    return LowRank(edges, len(targets_of(tasks)), sizes, rank=recipe.rank)
+    return LowRank(edges, len(measures_of(tasks)), sizes, rank=recipe.rank)
 
 
 def fit(
@@ -151,8 +159,8 @@ def fit(
         (people, columns), finite: covariates that were removed from the connectomes
         (`bids_dtg.twin.adjustment`), and are removed from the mean times as well. None: none.
     bold
-        Task BOLD of the same people, on which a hypernetwork is trained as well; None: none. Other
-        architectures are fitted to BOLD afterwards (`bids_dtg.twin.bold.fit_bold`).
+        Task BOLD of the same people, on which the published recipe is trained as well; None: none.
+        Other twins are fitted to BOLD afterwards (`bids_dtg.twin.bold.fit_bold`).
     architecture
         A row of `bids_dtg.twin.recipe.ARCHITECTURES`.
     recipe
@@ -172,49 +180,60 @@ def fit(
     RunError
         The folder holds a training with other people, another recipe or another seed.
     """
+    recipe = recipe or find_recipe(architecture)
     measured = None
-    if bold is not None and find_architecture(architecture).generates_all:
+    if bold is not None and outputs_bold(architecture, recipe):
         measured = bold_targets(bold, segments)
     regions = 0 if measured is None else measured.shape[-1]
-    recipe = recipe or find_recipe(architecture)
     values = _checked(connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
     numbers = family_numbers(labels, families)
     with borrowed_chance():
         torch.manual_seed(_drawn(seed))
+        group = _group_network(recipe, segments)
         twin = empty_twin(architecture, recipe, values.shape[1], segments.tasks, regions)
     known = (values, numbers) if measured is None else (values, numbers, measured)
     identity = _identity(known, segments, (architecture, recipe), seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
         run = _Run(recipe, segments, seed, identity, place, report, _split(recipe, numbers, seed))
-        z = None
+        history, gate = {} if group is None else run.group(group), None
+        if group is not None and values.shape[1]:
+            measures = observed_measures(segments)
+            gate = find_gate(values, measures, covariates, numbers, seed=seed)
+        opened = gate is not None and bool(gate.open.all())
+        if group is not None:
+            twin.start_from(group)
         if isinstance(twin, LowRank):
-            history = run.group(twin.network)
-            if values.shape[1]:
-                z = set_ridges(twin, values, observed_times(segments), covariates, numbers)
-                history = {**history, **(run.times(twin) if twin.differ else {})}
-        else:
-            history = run.people(twin, values, measured)
-    return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, z)
+            if opened:
+                set_ridges(twin, values, measures, covariates)
+                history = {**history, **run.times(twin)}
+        elif opened or group is None:
+            history = {**history, **run.people(twin, values, measured, covariates)}
+    return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, gate)
+
+
+def outputs_bold(architecture: str, recipe: Recipe) -> bool:
+    """Return whether networks are trained on BOLD, as published."""
+    return find_architecture(architecture).generates_all and not recipe.group_epochs
+
+
+def _group_network(recipe: Recipe, segments: Segments) -> ModulatedNetwork | None:
+    """Return the untrained network of the group; None: there is none."""
+    sizes = Sizes(segments.tasks.inputs, recipe.units, segments.tasks.buttons)
+    return ModulatedNetwork(sizes, rank=recipe.rank) if recipe.group_epochs else None
 
 
 def set_ridges(
     twin: LowRank,
-    connectomes: NDArray[np.floating],
-    times: Array,
+    connectomes: NDArray[np.floating[Any]],
+    measures: Array,
     covariates: Array | None = None,
-    families: NDArray[np.integer] | None = None,
-) -> float:
-    """Fit the ridges of a twin in place, and return z (`bids_dtg.twin.times.left_out_z`).
-
-    Where z is not above `LEAST_Z`, all twins are the group's network.
-    """
-    z = left_out_z(connectomes, times, covariates, families)
-    ridges = fit_ridges(connectomes, times, covariates)
+) -> None:
+    """Fit the ridges of a twin in place."""
+    ridges = fit_ridges(connectomes, measures, covariates)
     twin.edge_mean.copy_(torch.from_numpy(ridges.edge_mean))
-    twin.edge_weights.copy_(torch.from_numpy((z > LEAST_Z) * ridges.weights))
-    return z
+    twin.edge_weights.copy_(torch.from_numpy(ridges.weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,44 +262,48 @@ class _Run:
         return {"group": tuple(best.history)}
 
     def times(self, twin: LowRank) -> History:
-        """Train the mapping of mean times to weights; again, slower, if a condition gets worse."""
-        network, observed = twin.network.requires_grad_(False), observed_times(self.segments)
-        mean = np.nanmean(observed[self.split["training"]], axis=0)
-        wanted = {
-            name: torch.from_numpy(observed[rows] - mean).float()
-            for name, rows in self.split.items()
-        }
+        """Train the mapping of measures to weights; again, slower, if a condition gets worse."""
+        network, observed = twin.network.requires_grad_(False), self.observed(self.split)
         length = (self.recipe.times_epochs, self.recipe.times_updates)
         start, rate, history = self._start(network), self.recipe.times_rate, {}
         for stage in ("times", "times-slower"):
-            make = partial(TimesTask, network, self.parts, wanted, start, rate=rate)
+            make = partial(TimesTask, network, start, self.parts, observed, rate=rate)
             best = self.train(stage, make, length)
             network.cpu()  # a training on a GPU leaves it there, as no part of its task
-            twin.of_times.copy_(best.state["matrix"] / spread_of(wanted["training"]))
+            twin.of_measures.copy_(best.state["matrix"] / spread_of(observed["training"]))
             history[stage] = tuple(best.history)
-            if not self._worse(twin, wanted["training"]):
+            if not self._worse(twin, observed["training"]):
                 break
             rate *= _SLOWER
         return history
 
+    def observed(self, split: Mapping[str, NDArray[np.intp]]) -> dict[str, Tensor]:
+        """Return people's measures minus the training people's mean."""
+        measures = observed_measures(self.segments)
+        mean = np.nanmean(measures[split["training"]], axis=0)
+        return {
+            name: torch.from_numpy(measures[rows] - mean).float() for name, rows in split.items()
+        }
+
     def _start(self, network: ModulatedNetwork) -> Tensor:
-        """Return the smallest modulation per second of each time: the Jacobian's pseudo-inverse."""
+        """Return the smallest modulation per unit of a measure: the Jacobian's pseudo-inverse."""
         some = np.arange(min(_SAMPLED, len(self.segments.action)))
         own = self.segments.people(some)
         modulation = torch.zeros(1, network.modulations, requires_grad=True)
         every = np.broadcast_to(own.trials.task >= 0, own.trials.scored.shape).copy()
         with torch.enable_grad():
             outputs = perform(network.weights(modulation), torch.from_numpy(own.inputs))
-            found = performed_times(torch.sigmoid(outputs), own, every).nanmean(0)
-            rows = [torch.autograd.grad(time, modulation, retain_graph=True)[0] for time in found]
+            found = performed_measures(torch.sigmoid(outputs), own, every).nanmean(0)
+            rows = [torch.autograd.grad(one, modulation, retain_graph=True)[0] for one in found]
         start: Tensor = torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
         return start
 
-    def _worse(self, twin: LowRank, times: Tensor) -> bool:
+    def _worse(self, twin: LowRank, measures: Tensor) -> bool:
         """Return whether a condition's responses are less likely than under the group's network."""
         own = self.parts["training"]
-        performed = run_networks(twin.with_times, times.nan_to_num(), own)
-        group = run_networks(twin.with_times, torch.zeros(len(own.inputs), times.shape[1]), own)
+        performed = run_networks(twin.with_measures, measures.nan_to_num(), own)
+        nothing = torch.zeros(len(own.inputs), measures.shape[1])
+        group = run_networks(twin.with_measures, nothing, own)
         losses = [condition_losses(buttons, own) for buttons in (performed, group)]
         return bool((losses[0] > losses[1] * (1 + _ROUNDING)).any())
 
@@ -289,21 +312,48 @@ class _Run:
         twin: HyperNetwork,
         connectomes: NDArray[np.float32],
         bold: NDArray[np.float32] | None,
+        covariates: Array | None,
     ) -> History:
-        """Train a hypernetwork."""
+        """Train a hypernetwork.
+
+        With a network of the group, everybody is trained on, as the ridges in the first layer have
+        seen everybody. The best epoch could then not be chosen: the last one is taken.
+        """
+        split, last = self.split, twin.group() is not None
+        if last:
+            split = {**split, "training": np.arange(len(connectomes))}
         if self.recipe.scale_edges:
-            own = connectomes[self.split["training"]]
+            own = connectomes[split["training"]]
             twin.edge_mean.copy_(torch.from_numpy(own.mean(axis=0)))
             twin.edge_sd.copy_(torch.from_numpy(np.maximum(own.std(axis=0), 1e-6)))
-        parts = {name: torch.from_numpy(connectomes[rows]) for name, rows in self.split.items()}
+        if last:
+            twin.start_with(self._ridges(twin, connectomes, covariates))
+        parts = {name: self.segments.people(rows) for name, rows in split.items()}
+        values = {name: torch.from_numpy(connectomes[rows]) for name, rows in split.items()}
         length = (self.recipe.hyper_epochs, self.recipe.hyper_updates)
         data = {
-            name: Targets.of(self.parts[name], None if bold is None else bold[rows])
-            for name, rows in self.split.items()
+            name: Targets.of(parts[name], None if bold is None else bold[rows])
+            for name, rows in split.items()
         }
-        best = self.train("people", partial(HyperTask, twin, parts), length, data)
+        make = partial(HyperTask, twin, values, parts, self.observed(split))
+        best = self.train("people", make, length, data, last=last)
         twin.load_state_dict(_of_network(best))
         return {"people": tuple(best.history)}
+
+    def _ridges(
+        self, twin: HyperNetwork, connectomes: NDArray[np.float32], covariates: Array | None
+    ) -> Tensor:
+        """Return weights of ridges on scaled edges, (edges, measures), in SD of predictions.
+
+        Measures of which nothing is predicted are left out.
+        """
+        scaled = (connectomes - twin.edge_mean.numpy()) / twin.edge_sd.numpy()
+        measures = observed_measures(self.segments)
+        ridges = fit_ridges(scaled, measures, covariates)
+        spread = ridges.predict(scaled).std(axis=0)
+        predicted = spread > _PREDICTED * np.nanstd(measures, axis=0)
+        weights = ridges.weights[:, predicted] / spread[predicted]
+        return torch.from_numpy(weights).float()
 
     def train(
         self,
@@ -311,8 +361,13 @@ class _Run:
         make: Callable[..., TrainingTask],
         length: tuple[int, int],
         data: Mapping[str, Targets] | None = None,
+        *,
+        last: bool = False,
     ) -> Best:
-        """Run or resume a stage; `length` is the number of epochs, and of updates in each."""
+        """Run or resume a stage; `length` is the number of epochs, and of updates in each.
+
+        With `last`, all epochs are trained and the last one is taken, else the best one.
+        """
         own = data or {name: Targets.of(part) for name, part in self.parts.items()}
         task = partial(
             make,
@@ -325,9 +380,9 @@ class _Run:
         )
         schedule = Schedule(
             epochs=length[0],
-            monitor="validation_loss",
-            better="min",
-            stop_after=self.recipe.patience,
+            monitor="epoch" if last else "validation_loss",
+            better="max" if last else "min",
+            stop_after=None if last else self.recipe.patience,
         )
         place = replace(self.workplace, folder=self.workplace.folder / stage)
         best = run_epochs(task, schedule, place, self.report)

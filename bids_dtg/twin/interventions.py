@@ -26,19 +26,26 @@ from torch import Tensor
 from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.twin.bold import BoldReadout, conditions_of, performed_responses, responses
 from bids_dtg.twin.bold_runs import People
-from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.network import AT_ONCE, LowRank, MainWeights, perform
-from bids_dtg.twin.times import EFFECT, RT, Array, Target, fit_ridges, mean_times, targets_of
+from bids_dtg.twin.times import (
+    ACCURACY,
+    EFFECT,
+    RT,
+    Array,
+    Target,
+    fit_ridges,
+    observed_measures,
+    targets_of,
+)
+from bids_dtg.twin.training import performed_measures
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
 _AMYGDALA = "amygdala"  # in the names of regions
-ACCURACY = "accuracy"  # mean probability of the correct button
 FEWEST_PEOPLE = 10  # outside the training set
 STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 2.5)
 COPIES, NOISE = 10, 0.1  # of SmoothGrad: noisy connectomes, and their noise in SD of all edges
 _AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradient
-_SMALLEST = 1e-6  # probability of a response; smaller ones are set to it
 _SAMPLES = 2000  # of people, for the interval of a slope
 _ROUNDING = 1e-12  # share of a variance that is rounding
 _SINGLE = 1e-5  # share of the largest value that is rounding of single precision
@@ -89,21 +96,7 @@ def performed_functions(buttons: Tensor, segments: Segments) -> Tensor:
     segments
         What the people saw, and which of their trials are scored.
     """
-    windows = Windows.of(segments)
-    curves = windows.curves(buttons)
-    answered = answered_of(curves)
-    rows = segments.trials
-    button = torch.from_numpy(np.clip(rows.correct_button, 0, None).astype(np.int64))
-    ends = curves[..., -1, :]
-    right = ends.gather(-1, button.expand(ends.shape[:-1])[..., None])[..., 0]
-    correct = answered[..., -1] * right / ends.sum(-1).clamp(min=_SMALLEST)
-    used = torch.from_numpy(rows.scored)
-    found = [mean_times(windows.mean_seconds(answered), segments)]
-    for number in range(len(segments.tasks.tasks)):
-        own = used & torch.from_numpy(rows.task == number)
-        total = torch.where(own, correct, 0.0).sum(-1)
-        found.append(torch.where(own.any(-1), total / own.sum(-1).clamp(min=1), torch.nan)[:, None])
-    return torch.cat(found, -1)
+    return performed_measures(buttons, segments)[:, : len(functions_of(segments.tasks))]
 
 
 def observed_functions(
@@ -118,15 +111,7 @@ def observed_functions(
     readout, bold
         A read-out, and people's BOLD; None: none, or not measured.
     """
-    rows = segments.trials
-    times = mean_times(torch.from_numpy(rows.rt_seconds), segments).double().numpy()
-    shares = []
-    for number in range(len(segments.tasks.tasks)):
-        own = rows.scored & (rows.task == number)
-        count = own.sum(axis=1)
-        share = (own & rows.correct).sum(axis=1) / np.maximum(count, 1)
-        shares.append(np.where(count > 0, share, np.nan))
-    found = np.column_stack([times, *shares])
+    found = observed_measures(segments)[:, : len(functions_of(segments.tasks))]
     if readout is None:
         return found
     columns = list(_contrasts(segments.tasks, readout))
@@ -183,15 +168,15 @@ def gradients_of(
     -------
     tuple
         Gradients in edges, (functions, edges), units of the function per unit of Fisher z, and in
-        predicted mean times, (functions of behaviour, times); None: the twin predicts none.
+        predicted measures, (functions of behaviour, measures); None: the twin predicts none.
     """
     values, twin = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32), fitted.twin
     if isinstance(twin, LowRank):
-        behaviour = partial(_performed, twin.with_times)
-        times = _mean_gradient(behaviour, twin.times(values), segments)
-        edges = times @ twin.edge_weights.double().numpy().T
+        behaviour = partial(_performed, twin.with_measures)
+        measures = _mean_gradient(behaviour, twin.measures(values), segments)
+        edges = measures @ twin.edge_weights.double().numpy().T
         of_bold = _mean_gradient(partial(_responses, fitted), values, segments)
-        return np.concatenate([edges, of_bold]), times
+        return np.concatenate([edges, of_bold]), measures
     generator = torch.Generator().manual_seed(seed)
     spread = NOISE * float(values.std(correction=0))
 
@@ -354,17 +339,17 @@ def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
     return np.asarray(np.divide(xy - mean_x * mean_y, power, out=found, where=varies))
 
 
-def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
+def evidence_of(measures: Array, gradients: Array, observed: Array) -> Array:
     """Return each function's SD over people times its correlation with the observed function.
 
-    Functions are taken as linear in predicted mean times.
+    Functions are taken as linear in predicted measures.
 
     Parameters
     ----------
-    times
-        (people, times), predicted for people outside the training set.
+    measures
+        (people, measures), predicted for people outside the training set.
     gradients
-        (functions, times).
+        (functions, measures).
     observed
         (people, functions).
 
@@ -374,7 +359,7 @@ def evidence_of(times: Array, gradients: Array, observed: Array) -> Array:
         (functions,): the part of a step of one SD that is predicted correctly.
     """
     found = []
-    for function, own in zip((times @ gradients.T).T, observed.T, strict=True):
+    for function, own in zip((measures @ gradients.T).T, observed.T, strict=True):
         x, y = function[known := np.isfinite(own)], own[known]
         enough = len(x) >= FEWEST_PEOPLE and varies(x) and varies(y)
         found.append(function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if enough else 0.0)
@@ -397,7 +382,7 @@ def permuted_evidence(
     Parameters
     ----------
     training
-        Connectomes (people, edges), mean times (people, times), covariates and numbers of families
+        Connectomes (people, edges), measures (people, measures), covariates and numbers of families
         (people,) of the training people: whole families are permuted.
     unseen
         Connectomes of the people outside the training set.
@@ -411,11 +396,11 @@ def permuted_evidence(
     numpy.ndarray
         (permutations, functions).
     """
-    connectomes, times, covariates, families = training
+    connectomes, measures, covariates, families = training
     found = []
     for order in permuted_orders(families, permutations, seed=seed):
         own = None if covariates is None else covariates[order]
-        ridges = fit_ridges(connectomes, times[order], own)
+        ridges = fit_ridges(connectomes, measures[order], own)
         found.append(evidence_of(ridges.predict(unseen), gradients, observed))
     return np.array(found)
 

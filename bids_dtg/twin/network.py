@@ -18,6 +18,7 @@ from torch import Tensor, nn
 # People whose networks run together. With 64 units and a usual task their states stay below 32 MiB,
 # memory that the C library reuses; larger blocks are allocated anew each time.
 AT_ONCE = 24
+OTHER_UNITS = 0.1  # factor of the first weights of units that follow no ridge
 BUTTON_BIAS = -2.0  # of the read-out before training, as buttons are mostly not pressed
 
 
@@ -86,6 +87,11 @@ class MainWeights:
             output=named["output"],
             output_bias=named["output_bias"],
         )
+
+    def flat(self) -> Tensor:
+        """Return flat rows (people, weights), of which `of_flat` makes the same networks."""
+        parts = (self.input, self.recurrent, self.bias, torch.zeros_like(self.bias))
+        return torch.cat([part.flatten(1) for part in (*parts, self.output, self.output_bias)], 1)
 
 
 def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
@@ -225,40 +231,44 @@ class ModulatedNetwork(nn.Module):
 
 
 class LowRank(nn.Module):
-    """Makes main networks from connectomes, by way of mean response times.
+    """Makes main networks from connectomes, by way of measures of behaviour.
 
-    Ridges predict mean times from the connectome, and a modulation gives the network these times.
+    Ridges predict the measures from the connectome, and a modulation gives the network these.
 
     Parameters
     ----------
-    edges, times
-        Length of a connectome's vector of edges, and number of mean times and effects.
+    edges, measures
+        Length of a connectome's vector of edges, and number of measures.
     sizes, rank
         As in `ModulatedNetwork`.
     """
 
     edge_mean: Tensor  # (edges,), of the training people
-    edge_weights: Tensor  # (edges, times): seconds per unit of an edge; 0: nothing is predicted
-    of_times: Tensor  # (modulations, times): modulation per second
+    edge_weights: Tensor  # (edges, measures): measure per unit of an edge; 0: nothing is predicted
+    of_measures: Tensor  # (modulations, measures): modulation per unit of a measure
 
-    def __init__(self, edges: int, times: int, sizes: Sizes, *, rank: int) -> None:
+    def __init__(self, edges: int, measures: int, sizes: Sizes, *, rank: int) -> None:
         super().__init__()
         self.network = ModulatedNetwork(sizes, rank=rank)
         self.register_buffer("edge_mean", torch.zeros(edges))
-        self.register_buffer("edge_weights", torch.zeros(edges, times))
-        self.register_buffer("of_times", torch.zeros(self.network.modulations, times))
+        self.register_buffer("edge_weights", torch.zeros(edges, measures))
+        self.register_buffer("of_measures", torch.zeros(self.network.modulations, measures))
 
-    def times(self, connectomes: Tensor) -> Tensor:
-        """Predict mean times and effects minus those of the group, (people, times), seconds."""
+    def start_from(self, group: ModulatedNetwork) -> None:
+        """Take the weights of the group's network."""
+        self.network.load_state_dict(group.state_dict())
+
+    def measures(self, connectomes: Tensor) -> Tensor:
+        """Predict measures minus those of the group, (people, measures)."""
         return (connectomes - self.edge_mean) @ self.edge_weights
 
     def forward(self, connectomes: Tensor) -> MainWeights:
         """Return main networks of connectomes (people, edges)."""
-        return self.with_times(self.times(connectomes))
+        return self.with_measures(self.measures(connectomes))
 
-    def with_times(self, times: Tensor) -> MainWeights:
-        """Return main networks whose mean times and effects differ so much from the group."""
-        return self.network.weights(times @ self.of_times.T)
+    def with_measures(self, measures: Tensor) -> MainWeights:
+        """Return main networks whose measures differ so much from those of the group."""
+        return self.network.weights(measures @ self.of_measures.T)
 
     @property
     def differ(self) -> bool:
@@ -285,9 +295,8 @@ class HyperNetwork(nn.Module):
         Number of units of each hidden layer.
     dropout
         Share of edges that a training step leaves out.
-    last_layer_scale
-        Factor of the last layer's initial weights. At 1, as published, networks start at the edge
-        of stability, and a few large updates make them unstable.
+    with_group
+        Whether training starts from a network of the group.
 
     Examples
     --------
@@ -300,7 +309,7 @@ class HyperNetwork(nn.Module):
 
     edge_mean: Tensor  # (edges,): mean and scale of each edge over training people
     edge_sd: Tensor
-    differ = True  # different connectomes give different networks
+    group_weights: Tensor | None  # (weights,), of the group's network; None: there is none
 
     def __init__(
         self,
@@ -309,7 +318,7 @@ class HyperNetwork(nn.Module):
         *,
         hidden: int,
         dropout: float = 0.1,
-        last_layer_scale: float = 1.0,
+        with_group: bool = False,
     ) -> None:
         super().__init__()
         self.sizes = sizes
@@ -319,9 +328,31 @@ class HyperNetwork(nn.Module):
         self.last = nn.Linear(hidden, sizes.weights)
         self.register_buffer("edge_mean", torch.zeros(edges))
         self.register_buffer("edge_sd", torch.ones(edges))
-        with torch.no_grad():
-            self.last.weight.mul_(last_layer_scale)
-            self.last.bias.mul_(last_layer_scale)
+        group = torch.zeros(sizes.weights) if with_group else None
+        self.register_buffer("group_weights", group)
+
+    @torch.no_grad()
+    def start_from(self, group: ModulatedNetwork) -> None:
+        """Generate the group's network from all connectomes."""
+        assert self.group_weights is not None
+        self.group_weights.copy_(group.group_weights().flat()[0])
+        self.last.bias.copy_(self.group_weights)
+        self.last.weight.zero_()
+
+    @torch.no_grad()
+    def start_with(self, ridges: Tensor) -> None:
+        """Let the first units follow predictions of ridges, and minus these.
+
+        Parameters
+        ----------
+        ridges
+            (edges, measures): weights of scaled edges; of more measures than there are pairs of
+            units, the first ones are used.
+        """
+        rows = torch.stack([ridges.T, -ridges.T], 1).flatten(0, 1)[: len(self.first.weight)]
+        self.first.weight[: len(rows)] = rows
+        self.first.bias[: len(rows)] = 0
+        self.first.weight[len(rows) :] *= OTHER_UNITS
 
     def forward(self, connectomes: Tensor) -> MainWeights:
         """Return main networks of connectomes (people, edges)."""
@@ -333,5 +364,13 @@ class HyperNetwork(nn.Module):
         found = nn.functional.mish(self.first(self.dropout(scaled)))
         return nn.functional.mish(self.middle(found))
 
-    def group(self) -> None:
-        """Return None, as there is no network of the group."""
+    @property
+    def differ(self) -> bool:
+        """Whether different connectomes give different networks; else all are the group's."""
+        return bool(self.last.weight.any())
+
+    def group(self) -> MainWeights | None:
+        """Return the group's network, with an axis of one person; None: there is none."""
+        if self.group_weights is None:
+            return None
+        return MainWeights.of_flat(self.group_weights[None], self.sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from bids_dtg.settings.option import find_row
@@ -22,7 +22,7 @@ class Recipe:
     gradient_norm: float = 0.5  # to which gradients are clipped
 
     # The group's network.
-    group_epochs: int = 100
+    group_epochs: int = 100  # 0: there is no such network
     group_updates: int = 20  # of the weights, per epoch
     group_rate: float = 1e-2  # of Adam, warmed up and lowered along a cosine
 
@@ -32,7 +32,7 @@ class Recipe:
     times_updates: int = 20
     times_rate: float = 3e-3
     times_people: int = 12  # in a batch
-    times_weight: float = 0.1  # of the squared error of performed mean times, in SD
+    times_weight: float = 0.1  # of the squared error of performed measures, in SD
     times_penalty: float = 1e-4  # of the squared weights
 
     # The hypernetwork.
@@ -41,9 +41,10 @@ class Recipe:
     scale_edges: bool = True  # divide each edge by its standard deviation
     hyper_rate: float = 5e-4
     first_layer_rate: float = 1e-5  # one update changes a unit by about this times the edges
-    last_layer_scale: float = 0.35
-    hyper_epochs: int = 60
-    hyper_updates: int = 25
+    hyper_epochs: int = 5  # with a network of the group, the last is taken
+    hyper_updates: int = 20
+    hyper_people: int = 16  # in a batch
+    hyper_segments: int = 12
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Architecture:
 
     @property
     def generates_all(self) -> bool:
-        """Whether connectomes make all weights; then there is no network of the group."""
+        """Whether connectomes make all weights."""
         return "hyper" in self.stages
 
     def epochs(self, recipe: Recipe, most: int | None = None) -> dict[str, int]:
@@ -71,14 +72,14 @@ class Architecture:
         >>> find_architecture("lowrank").epochs(Recipe(), 40)
         {'group_epochs': 40, 'times_epochs': 6}
         """
-        epochs = {f"{stage}_epochs": getattr(recipe, f"{stage}_epochs") for stage in self.stages}
+        fields = [f"{stage}_epochs" for stage in self.stages]
+        epochs = {field: getattr(recipe, field) for field in fields if getattr(recipe, field)}
         if most is None:
             return epochs
         longest = max(epochs, key=lambda field: epochs[field])
         return {field: min(own, most) for field, own in epochs.items()} | {longest: most}
 
 
-_HYPER = Recipe(batch_people=10, batch_segments=6, action_weight=10.0)
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         row.name: row
@@ -93,28 +94,28 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
             ),
             Architecture(
                 "hypernetwork",
-                "a hypernetwork that makes all weights from the connectome, as published",
+                "a hypernetwork that makes all weights from the connectome; by default it starts "
+                "from the group's network and from ridges",
                 {
-                    "default": _HYPER,
+                    "default": Recipe(),
                     # As printed in the paper, which does not state its validation; gradients are
                     # clipped as in the public reproduction.
-                    "published": replace(
-                        _HYPER,
+                    "published": Recipe(
                         units=400,
                         hyper_units=200,
                         action_weight=1.0,
-                        batch_people=50,
-                        batch_segments=1,
+                        group_epochs=0,
+                        hyper_people=50,
+                        hyper_segments=1,
                         gradient_norm=0.05,
                         scale_edges=False,
                         hyper_rate=1e-6,
                         first_layer_rate=1e-6,
-                        last_layer_scale=1.0,
                         hyper_epochs=800,
                         hyper_updates=82,
                     ),
                 },
-                ("hyper",),
+                ("group", "hyper"),
                 "hyper_rate",
             ),
         )

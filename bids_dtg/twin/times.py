@@ -1,8 +1,9 @@
-"""Mean response times and condition effects: observed, performed or predicted from connectomes.
+"""Measures of behaviour: observed, performed, or predicted from connectomes.
 
-A twin differs from the group's network only in these few measures. A ridge regression predicts each
-of them from the connectome, with a penalty chosen by leave-one-out. If predictions do not agree
-with left-out people, nothing is predicted, because twins would then differ by noise.
+They are mean response times, condition effects, accuracies and standard deviations of times. A
+ridge regression predicts each of them from the connectome, with a penalty chosen by leave-one-out.
+If predictions do not agree with left-out people better than those from permuted connectomes do,
+nothing is predicted, because twins would then differ by noise.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.twin.adjustment import slopes_on
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
 Array = NDArray[np.float64]
 
 RT, EFFECT = "rt", "effect"  # the mean response time, and the second condition minus the first
-LEAST_Z = 2.326  # agreement of predictions with left-out people: p = .01, one-sided
+ACCURACY, SPREAD = "accuracy", "rt_sd"  # share of correct trials, and the SD of response times
+PERMUTATIONS = 99  # of connectomes: a gate opens by chance in 1 of 100
 PENALTIES = np.logspace(-2, 4, 37)  # of a ridge, relative to the mean eigenvalue of the kernel
 _FOLDS = 5  # of people, to judge predictions
 _FEWEST = 3  # people of a regression
 _NOTHING = 1e-12  # a smaller variance of connectomes is 0
+_SMALLEST = 1e-8  # variance of times in square seconds; one response has none
 _ROUNDING = 1e-9  # of the largest value: if the SD is smaller, covariates explain everything
 
 
@@ -35,7 +39,7 @@ class Target:
     """A behavioural measure of each person."""
 
     task: str
-    what: str  # `RT` or `EFFECT`
+    what: str  # `RT`, `EFFECT`, `ACCURACY` or `SPREAD`
 
     @property
     def name(self) -> str:
@@ -60,6 +64,19 @@ def targets_of(tasks: TaskSet) -> tuple[Target, ...]:
     )
 
 
+def measures_of(tasks: TaskSet) -> tuple[Target, ...]:
+    """Return the measures in which twins differ: those of `targets_of`, accuracies, SDs of times.
+
+    Examples
+    --------
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> [measure.name for measure in measures_of(TaskSet((find_task("stroop"),)))]
+    ['stroop_rt', 'stroop_effect', 'stroop_accuracy', 'stroop_rt_sd']
+    """
+    more = (Target(task.name, what) for what in (ACCURACY, SPREAD) for task in tasks.tasks)
+    return (*targets_of(tasks), *more)
+
+
 def mean_times(
     seconds: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
 ) -> Tensor:
@@ -80,29 +97,68 @@ def mean_times(
     torch.Tensor
         (people, targets), seconds; NaN where a person has no such response.
     """
-    rows = segments.trials
-    counts = torch.from_numpy(rows.scored if used is None else used) & seconds.isfinite()
-    known = torch.where(counts, seconds, torch.zeros((), dtype=seconds.dtype))
-
-    def mean(chosen: NDArray[np.bool_]) -> Tensor:
-        own = torch.from_numpy(chosen)
-        number = (counts & own).sum(-1)
-        total = torch.where(own, known, torch.zeros((), dtype=seconds.dtype)).sum(-1)
-        return torch.where(number > 0, total / number.clamp(min=1), torch.nan)
-
+    rows, scored = segments.trials, segments.trials.scored if used is None else used
     found = []
     for number, task in enumerate(segments.tasks.tasks):
         own = rows.task == number
-        found.append(mean(own))
+        found.append(_mean(seconds, scored & own))
         if len(task.conditions) > 1:
-            first, second = (mean(own & (rows.condition == level)) for level in (0, 1))
+            first, second = (
+                _mean(seconds, scored & own & (rows.condition == level)) for level in (0, 1)
+            )
             found.append(second - first)
     return torch.stack(found, -1)
+
+
+def all_measures(
+    seconds: Tensor,
+    squares: Tensor,
+    correct: Tensor,
+    segments: Segments,
+    used: NDArray[np.bool_] | None = None,
+) -> Tensor:
+    """Return the measures that `measures_of` lists, (people, measures); differentiable.
+
+    Parameters
+    ----------
+    seconds, segments, used
+        As in `mean_times`.
+    squares
+        Squared response times, or their means, (1 or people, trials); NaN: no response.
+    correct
+        Whether the response was correct, or how likely it is, (1 or people, trials).
+    """
+    rows, scored = segments.trials, segments.trials.scored if used is None else used
+    of_task = [scored & (rows.task == number) for number in range(len(segments.tasks.tasks))]
+    accuracies = [_mean(correct, own) for own in of_task]
+    variances = [_mean(squares, own) - _mean(seconds, own).square() for own in of_task]
+    spreads = [
+        torch.where(variance > _SMALLEST, variance.clamp(min=_SMALLEST).sqrt(), torch.nan)
+        for variance in variances
+    ]
+    more = torch.stack([*accuracies, *spreads], -1)
+    return torch.cat([mean_times(seconds, segments, used), more], -1)
+
+
+def _mean(values: Tensor, used: NDArray[np.bool_]) -> Tensor:
+    """Return the mean of each person's known values in the trials that are used, (people,)."""
+    counts = torch.from_numpy(used) & values.isfinite()
+    number = counts.sum(-1)
+    total = torch.where(counts, values, torch.zeros((), dtype=values.dtype)).sum(-1)
+    return torch.where(number > 0, total / number.clamp(min=1), torch.nan)
 
 
 def observed_times(segments: Segments) -> Array:
     """Return the measures of people's own responses, (people, targets), seconds."""
     return mean_times(torch.from_numpy(segments.trials.rt_seconds), segments).double().numpy()
+
+
+def observed_measures(segments: Segments) -> Array:
+    """Return the measures of people's own responses, (people, measures)."""
+    rows = segments.trials
+    seconds = torch.from_numpy(rows.rt_seconds)
+    correct = torch.from_numpy(rows.correct.astype(rows.rt_seconds.dtype))
+    return all_measures(seconds, seconds.square(), correct, segments).double().numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,34 +221,76 @@ def fit_ridges(
     return Ridges(values.mean(axis=0), weights, predictable)
 
 
-def left_out_z(
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """Whether connectomes predict left-out people better than all permutations of them do."""
+
+    z: Array  # (groups,): agreement of predictions with left-out people
+    least_z: float  # largest z of the permutations, over all groups
+
+    @property
+    def open(self) -> NDArray[np.bool_]:
+        """Groups of measures that connectomes predict, (groups,)."""
+        return np.asarray(self.z > self.least_z)
+
+
+def find_gate(
     connectomes: NDArray[np.floating[Any]],
-    times: Array,
+    measures: Array,
     covariates: Array | None = None,
     families: NDArray[np.integer] | None = None,
-) -> float:
-    """Return the z of agreement between predicted and observed measures of left-out people.
+    *,
+    groups: int = 1,
+    seed: int = 0,
+) -> Gate:
+    """Predict the measures of left-out people, and those of permuted people.
 
-    People are left out in folds, families together. Penalties, predictable measures and slopes of
-    covariates are chosen in the others. Above `LEAST_Z`, connectomes are considered predictive.
+    People are left out in folds, families together. Penalties and predictable measures are chosen
+    in the others. Without information each group's z exceeds all of `PERMUTATIONS` permutations in
+    1 % of cases, and any group's does.
 
     Parameters
     ----------
-    connectomes, times, covariates
+    connectomes, covariates
         As in `fit_ridges`.
+    measures
+        (people, columns); the columns of each group follow one another.
     families
-        (people,), number of each person's family; None: nobody has relatives.
+        (people,), number of each person's family, which is permuted as a whole; None: nobody has
+        relatives.
+    groups
+        Number of groups of columns, each with a gate of its own.
+    seed
+        Of the permutations.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
-    >>> left_out_z(traits @ rng.normal(size=(2, 300)), traits) > 4
+    >>> bool(find_gate(traits @ rng.normal(size=(2, 300)), traits).open)
     True
-    >>> left_out_z(rng.normal(size=(40, 300)), traits) > LEAST_Z
+    >>> bool(find_gate(rng.normal(size=(40, 300)), traits).open)
     False
     """
-    return float(z_of(left_out_agreement(connectomes, times, covariates, families).sum(axis=1)))
+    people, known = len(measures), np.isfinite(measures)
+    edges = _without(np.asarray(connectomes, np.float64), covariates, np.ones(people, bool))
+    # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
+    left, sizes, _ = np.linalg.svd(edges, full_matrices=False)
+    values = np.full(measures.shape, np.nan)
+    for rows, columns in by_known(known):
+        if rows.any():
+            rest = _without(measures[:, columns], covariates, rows)
+            size = _ROUNDING * np.abs(measures[np.ix_(rows, columns)]).max(axis=0)
+            values[:, columns] = rest * (rest[rows].std(axis=0) > size)
+    # People change places with those who have the same measures.
+    pattern = np.unique(known, axis=0, return_inverse=True)[1].ravel()
+    kin = np.arange(people) if families is None else families
+    orders = permuted_orders(kin, PERMUTATIONS, sites=pattern, seed=seed)
+    orders = np.vstack([np.arange(people), orders])
+    permuted = values[orders].swapaxes(0, 1).reshape(people, -1)
+    agreement = left_out_agreement(left * sizes, permuted, families)
+    z = z_of(agreement.reshape(people, len(orders), groups, -1).sum(axis=-1))
+    return Gate(z[0], float(z[1:].max()))
 
 
 def z_of(agreement: Array) -> Array:
@@ -203,40 +301,41 @@ def z_of(agreement: Array) -> Array:
 
 def left_out_agreement(
     connectomes: NDArray[np.floating[Any]],
-    times: Array,
-    covariates: Array | None = None,
+    measures: Array,
     families: NDArray[np.integer] | None = None,
 ) -> Array:
     """Return the product of predicted and observed measures of left-out people, in SD.
 
-    The parameters are those of `left_out_z`. The product, (people, targets), is 0 where a measure
-    is not predictable.
+    The product, (people, measures), is 0 where a measure is unknown or not predictable.
+
+    Parameters
+    ----------
+    connectomes, measures, families
+        As in `find_gate`.
     """
-    people, values = len(times), np.asarray(connectomes, np.float64)
+    people, values = len(measures), np.asarray(connectomes, np.float64)
     order = np.random.default_rng(0).permutation(people)
     fold = order % min(_FOLDS, people)
     if families is not None:  # each family is in the fold of its first person
         _, first, of = np.unique(families, return_index=True, return_inverse=True)
         fold = fold[first][of]
-    agreement = np.zeros(times.shape)
-    scale = np.full(times.shape[1], np.inf)
-    for place, time in enumerate(times.T):
-        if (known := np.isfinite(time)).any():
-            spread = _without(time[:, None], covariates, known)[known].std()
-            if spread > _ROUNDING * np.abs(time[known]).max():
-                scale[place] = spread
+    agreement = np.zeros(measures.shape)
+    counts = np.isfinite(measures).sum(axis=0)
+    centred = measures - np.nansum(measures, axis=0) / np.maximum(counts, 1)
+    variance = np.nansum(centred**2, axis=0) / np.maximum(counts, 1)
+    scale = np.where(variance > 0, np.sqrt(variance), np.inf)
     for number in np.unique(fold) if people >= _FEWEST and np.ptp(fold) else ():
         own, others = fold == number, fold != number
-        fit = fit_ridges(
-            values[others], times[others], None if covariates is None else covariates[others]
-        )
-        predicted = _without(values, covariates, others)[own] @ fit.weights
-        for known, columns in by_known(np.isfinite(times)):
-            if not fit.predictable[columns].any():
+        ridges = fit_ridges(values[others], measures[others])
+        predicted = (values[own] - values[others].mean(axis=0)) @ ridges.weights
+        for known, columns in by_known(np.isfinite(measures)):
+            if not ridges.predictable[columns].any():
                 continue
-            left = _without(times[:, columns], covariates, others & known)[own]
-            found = predicted[:, columns] * left / scale[columns] ** 2
-            agreement[np.ix_(own, columns)] = np.nan_to_num(found * fit.predictable[columns])
+            left = measures[np.ix_(own, columns)] - measures[np.ix_(others & known, columns)].mean(
+                0
+            )
+            product = predicted[:, columns] * left / scale[columns] ** 2
+            agreement[np.ix_(own, columns)] = np.nan_to_num(product * ridges.predictable[columns])
     return agreement
 
 

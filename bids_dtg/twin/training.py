@@ -21,12 +21,13 @@ from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.network import HyperNetwork, MainWeights, ModulatedNetwork, perform
 from bids_dtg.twin.recipe import Recipe
-from bids_dtg.twin.times import mean_times
+from bids_dtg.twin.times import all_measures, targets_of
 from bids_dtg.twin.trial_series import Segments
 
 _BATCHES, _DROPOUT = 0, 1  # streams of random numbers of a seed
 _WARM_UP = 20  # updates in which the rate rises
 _JUDGED_PEOPLE = 50  # in a batch of validation
+_SMALLEST = 1e-6  # probability of a response; smaller ones are set to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,13 +192,15 @@ class TwinTask(TrainingTask):
         people, segments = batch
         data = self.training_data.part(people, segments).to(self.device)
         outputs = perform(self.networks("training", people), data.inputs)
-        loss = self.loss("training", people, outputs, data)
+        loss = self.loss("training", people, segments, outputs, data)
         self._losses.append(loss.detach())
         self.log("loss", loss.detach(), prog_bar=True, batch_size=len(people))
         return loss
 
-    def loss(self, data: str, people: Tensor, outputs: Tensor, targets: Targets) -> Tensor:
-        """Return the loss of some people of ``training`` or ``validation``."""
+    def loss(
+        self, data: str, people: Tensor, segments: Tensor, outputs: Tensor, targets: Targets
+    ) -> Tensor:
+        """Return the loss of some people, of ``training`` or ``validation``, in some segments."""
         of_action = self.recipe.action_weight * action_losses(outputs, targets).mean()
         return of_action + bold_loss(outputs, targets)
 
@@ -217,7 +220,8 @@ class TwinTask(TrainingTask):
         for some in torch.split(torch.arange(people), _JUDGED_PEOPLE):
             part = data.part(some, everything).to(self.device)
             outputs = perform(self.networks("validation", some), part.inputs)
-            total += len(some) * float(self.loss("validation", some, outputs, part))
+            loss = self.loss("validation", some, everything, outputs, part)
+            total += len(some) * float(loss)
         return total / people
 
     def on_train_epoch_end(self) -> None:
@@ -272,7 +276,61 @@ class GroupTask(TwinTask):
         return own, min(segments, 2 * self.recipe.batch_segments)
 
 
-class HyperTask(TwinTask):
+class MeasuresTask(TwinTask):
+    """Adds the squared errors of performed measures, in SD over people, to the loss.
+
+    The cross-entropy is insensitive to condition effects, and teaches differences between people
+    slowly. A performed measure counts as its difference from the group's network. Errors are summed
+    over measures, and divided by the number of mean times and effects.
+
+    Parameters
+    ----------
+    group
+        The group's network, with an axis of one person; None: the loss has no measures.
+    segments
+        What people saw and did, by ``training`` and ``validation``.
+    observed
+        (people, measures), by the same names: minus the training people's mean; NaN: unknown.
+    """
+
+    def __init__(
+        self,
+        group: MainWeights | None,
+        segments: Mapping[str, Segments],
+        observed: Mapping[str, Tensor],
+        *args: Any,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(*args, **keywords)
+        self.segments, self.observed = segments, observed
+        self.spread = spread_of(observed["training"])
+        self.group_buttons: dict[str, Tensor] = {}
+        if group is not None:
+            with torch.no_grad():
+                for name, own in segments.items():
+                    outputs = perform(group, torch.from_numpy(own.inputs))
+                    self.group_buttons[name] = torch.sigmoid(outputs)
+
+    def loss(
+        self, data: str, people: Tensor, segments: Tensor, outputs: Tensor, targets: Targets
+    ) -> Tensor:
+        plain = super().loss(data, people, segments, outputs, targets)
+        if data not in self.group_buttons:
+            return plain
+        group, own = self.group_buttons[data], self.segments[data].people(people.numpy())
+        group = group if len(group) == 1 else group[people]
+        buttons = torch.sigmoid(outputs[..., : group.shape[-1]].cpu())
+        shape = len(people), *group.shape[1:]
+        buttons = buttons.new_zeros(shape).index_copy(1, segments, buttons)
+        used = own.trials.scored & np.isin(own.trials.segment, segments.numpy())
+        change = performed_measures(buttons, own, used) - performed_measures(group, own, used)
+        missed = (change - self.observed[data][people]) / self.spread
+        squared = torch.where(missed.isfinite(), missed, 0.0).square().mean(0).sum()
+        times = len(targets_of(own.tasks))
+        return plain + self.recipe.times_weight / times * squared.to(self.device)
+
+
+class HyperTask(MeasuresTask):
     """Trains a hypernetwork."""
 
     def __init__(
@@ -282,7 +340,7 @@ class HyperTask(TwinTask):
         *args: Any,
         **keywords: Any,
     ) -> None:
-        super().__init__(*args, **keywords)
+        super().__init__(network.group(), *args, **keywords)
         self.network = network
         for name, values in connectomes.items():
             self.register_buffer(f"{name}_connectomes", values, persistent=False)
@@ -295,6 +353,9 @@ class HyperTask(TwinTask):
             {"params": rest, "lr": self.recipe.hyper_rate},
         ]
 
+    def batch_size(self, people: int, segments: int) -> tuple[int, int]:
+        return min(people, self.recipe.hyper_people), min(segments, self.recipe.hyper_segments)
+
     def networks(self, data: str, people: Tensor) -> MainWeights:
         weights: MainWeights = self.network(
             getattr(self, f"{data}_connectomes")[people.to(self.device)]
@@ -302,52 +363,30 @@ class HyperTask(TwinTask):
         return weights
 
 
-class TimesTask(TwinTask):
-    """Trains the matrix that turns people's observed mean times into modulations.
+class TimesTask(MeasuresTask):
+    """Trains the matrix that turns people's observed measures into modulations.
 
-    The cross-entropy is insensitive to condition effects, so the squared error of performed mean
-    times is added. The group's network stays fixed, and connectomes are not used.
+    The group's network stays fixed, and connectomes are not used.
 
     Parameters
     ----------
     network
         The group's network.
-    segments
-        What people saw and did, by ``training`` and ``validation``.
-    observed
-        (people, targets), by the same names: measures minus the training people's mean, seconds;
-        NaN: unknown.
     start
-        (modulations, targets): initial matrix.
+        (modulations, measures): initial matrix.
     """
 
     def __init__(
-        self,
-        network: ModulatedNetwork,
-        segments: Mapping[str, Segments],
-        observed: Mapping[str, Tensor],
-        start: Tensor,
-        *args: Any,
-        rate: float,
-        **keywords: Any,
+        self, network: ModulatedNetwork, start: Tensor, *args: Any, rate: float, **keywords: Any
     ) -> None:
-        super().__init__(*args, **keywords)
+        super().__init__(network.group_weights(), *args, **keywords)
         self.group = [network]  # in a list, so that its weights are neither trained nor saved
-        self.segments, self.observed, self.rate = segments, observed, rate
-        self.spread = spread_of(observed["training"])
+        self.rate = rate
         self.matrix = nn.Parameter(start * self.spread)
-        data = {"training": self.training_data, "validation": self.validation_data}
-        with torch.no_grad():
-            self.before = {
-                name: performed_times(
-                    torch.sigmoid(perform(network.group_weights(), data[name].inputs)), own
-                ).expand(len(own.action), -1)
-                for name, own in segments.items()
-            }
 
     def networks(self, data: str, people: Tensor) -> MainWeights:
-        times = self.observed[data][people].nan_to_num() / self.spread
-        return self.group[0].to(self.device).weights(times.to(self.device) @ self.matrix.T)
+        measures = self.observed[data][people].nan_to_num() / self.spread
+        return self.group[0].to(self.device).weights(measures.to(self.device) @ self.matrix.T)
 
     def rates(self) -> list[dict[str, Any]]:
         return [{"params": [self.matrix], "lr": self.rate}]
@@ -356,22 +395,17 @@ class TimesTask(TwinTask):
         """Take all segments, as a mean time needs all trials."""
         return min(people, self.recipe.times_people), segments
 
-    def loss(self, data: str, people: Tensor, outputs: Tensor, targets: Targets) -> Tensor:
-        own = self.segments[data].people(people.numpy())
-        change = performed_times(torch.sigmoid(outputs.cpu()), own) - self.before[data][people]
-        missed = (change - self.observed[data][people]) / self.spread
-        squared = torch.where(missed.isfinite(), missed, 0.0).square().mean()
-        return (
-            super().loss(data, people, outputs, targets)
-            + self.recipe.times_weight * squared.to(self.device)
-            + self.recipe.times_penalty * self.matrix.square().sum()
-        )
+    def loss(
+        self, data: str, people: Tensor, segments: Tensor, outputs: Tensor, targets: Targets
+    ) -> Tensor:
+        plain = super().loss(data, people, segments, outputs, targets)
+        return plain + self.recipe.times_penalty * self.matrix.square().sum()
 
 
-def performed_times(
+def performed_measures(
     buttons: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
 ) -> Tensor:
-    """Return the measures of networks, (people, targets), seconds; differentiable.
+    """Return the measures of networks, (people, measures), in seconds or shares; differentiable.
 
     Parameters
     ----------
@@ -384,8 +418,19 @@ def performed_times(
         As in `bids_dtg.twin.times.mean_times`.
     """
     windows = Windows.of(segments)
-    seconds = windows.mean_seconds(answered_of(windows.curves(buttons)))
-    return mean_times(seconds, segments, used)
+    curves = windows.curves(buttons)
+    answered = answered_of(curves)
+    right = np.clip(segments.trials.correct_button, 0, None).astype(np.int64)
+    ends = curves[..., -1, :]
+    button = torch.from_numpy(right).expand(ends.shape[:-1])[..., None]
+    share = ends.gather(-1, button)[..., 0] / ends.sum(-1).clamp(min=_SMALLEST)
+    return all_measures(
+        windows.mean_seconds(answered),
+        windows.mean_squares(answered),
+        answered[..., -1] * share,
+        segments,
+        used,
+    )
 
 
 def spread_of(values: Tensor) -> Tensor:

@@ -59,10 +59,11 @@ def tiny_fitted_twin(
 def tiny_readout(twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet) -> BoldReadout:
     """Return a read-out of three regions: the second has no signal, connectomes predict the first.
 
-    Networks of a hypernetwork have outputs for BOLD instead of weights.
+    Networks of a published hypernetwork have outputs for BOLD instead of weights.
     """
     rng, number = np.random.default_rng(0), len(tasks.tasks)
-    units = twin.network.sizes.units if isinstance(twin, LowRank) else 0
+    group = twin.group()
+    units = 0 if group is None else group.bias.shape[1]
     conditions = sum(len(task.conditions) for task in tasks.tasks)
     shapes: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("mean", "sd"), (3,)),
@@ -77,7 +78,8 @@ def tiny_readout(twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet) -> Bo
         "edge_mean": rng.normal(size=edges),
         "edge_weights": rng.normal(size=(edges, 1, conditions)),
     }
-    return BoldReadout(("a", "b", "c"), 0.8, **arrays, **ridges, z=np.array([9.0, 0.0, 1.0]))
+    gates = {"z": np.array([9.0, 0.0, 1.0]), "least_z": np.array([3.0])}
+    return BoldReadout(("a", "b", "c"), 0.8, **arrays, **ridges, **gates)
 
 
 def write_tiny_twin(

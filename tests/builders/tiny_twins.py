@@ -66,8 +66,11 @@ def people_of(folder: Path, **options: Any) -> Any:
     return TwinPeople.prepare(Settings.of(**{**given, **options}))
 
 
-def quick_model(folder: Path, unseen: int, architecture: str = "lowrank") -> Any:
-    """Fit a twin quickly to all people of `write_twins` but the first; return its bundle."""
+def quick_model(folder: Path, unseen: int, architecture: str = "lowrank", **changes: Any) -> Any:
+    """Fit a twin quickly to all people of `write_twins` but the first; return its bundle.
+
+    `changes` are to the quick recipe.
+    """
     from tiny_twin import write_tiny_twin
     from twin_runs import QUICK
 
@@ -81,11 +84,12 @@ def quick_model(folder: Path, unseen: int, architecture: str = "lowrank") -> Any
         people.stacked(people.runs(labels)),
         people=labels,
         architecture=architecture,
-        recipe=QUICK,
+        recipe=replace(QUICK, **changes),
     )
     names = tuple(f"r{number}" for number in range(REGIONS))
     known = ModelPeople.of_training("tiny", people.sketches(labels), {})
-    return write_tiny_twin(folder / architecture, fitted, known, regions=names, data_set="tiny")
+    place = folder / "-".join([architecture, *changes])
+    return write_tiny_twin(place, fitted, known, regions=names, data_set="tiny")
 
 
 def edges(people: TwinPeople | None = None) -> dict[str, np.ndarray]:

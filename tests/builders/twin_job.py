@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 from network_job import REGIONS, NetworkJob
-from tiny_twin import tiny_fitted_twin, write_tiny_twin
+from tiny_twin import TINY_TWIN_RECIPE, tiny_fitted_twin, write_tiny_twin
 from tiny_twins import LABELS, events_of, write_twins
+
+from bids_dtg.twin.recipe import Recipe
 
 FACES, STROOP = "hammerAP", "stroopAP"
 EDGES = len(REGIONS) * (len(REGIONS) - 1) // 2
@@ -52,12 +54,13 @@ class TwinJob(NetworkJob):
         name: str = "tiny",
         *,
         architecture: str = "lowrank",
+        recipe: Recipe = TINY_TWIN_RECIPE,
         bold: bool = False,
         **facts: object,
     ) -> Path:
         """Write the bundle of a small twin of the job's parcels; `facts` for its card."""
         given = {"name": name, "regions": REGIONS}
-        fitted = tiny_fitted_twin(architecture, edges=EDGES, bold=bold)
+        fitted = tiny_fitted_twin(architecture, recipe, edges=EDGES, bold=bold)
         if architecture == "lowrank":  # random weights alone answer hardly any trial
             with torch.no_grad():
                 fitted.twin.network.output_bias += 2.0

@@ -118,6 +118,8 @@ QUICK = Recipe(
     hyper_units=6,
     hyper_epochs=3,
     hyper_updates=3,
+    hyper_people=6,
+    hyper_segments=2,
     batch_people=6,
     batch_segments=2,
 )

@@ -8,9 +8,9 @@ from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Workplace
-from bids_dtg.twin.fitting import condition_losses, empty_twin, fit, set_ridges
+from bids_dtg.twin.fitting import condition_losses, fit
 from bids_dtg.twin.interventions import predicted_functions
-from bids_dtg.twin.times import LEAST_Z, observed_times
+from bids_dtg.twin.times import observed_measures
 
 SMALL = replace(QUICK, units=8, group_epochs=3, group_updates=3, times_updates=3)
 
@@ -44,7 +44,7 @@ def test_connectomes_of_other_people_or_with_unknown_values_are_refused():
 @pytest.mark.slow
 def test_connectomes_predict_slow_and_quick_people():
     fitted, *_ = fitted_quickly()
-    assert fitted.z > LEAST_Z
+    assert fitted.gate.open
     assert fitted.twin.differ
     assert list(fitted.history)[:2] == ["group", "times"]
     unseen, new = slow_and_quick(people=20, seed=5)
@@ -53,17 +53,20 @@ def test_connectomes_predict_slow_and_quick_people():
     assert fitted.perform_group(unseen).shape[0] == 1
 
 
-def test_a_shut_gate_makes_all_twins_the_group_s():
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["lowrank", "hypernetwork"])
+def test_a_shut_gate_makes_all_twins_the_group_s(architecture):
     edges, segments = people(30)
-    twin = empty_twin("lowrank", SMALL, edges.shape[1], segments.tasks)
-    times, rng = observed_times(segments), np.random.default_rng(3)
-    assert set_ridges(twin, edges, times) > LEAST_Z
-    assert twin.differ
-    covariates = np.column_stack([times[:, 0], rng.normal(size=30)])
-    assert set_ridges(twin, edges, times, covariates) < LEAST_Z
-    assert not twin.differ
-    assert set_ridges(twin, edges[rng.permutation(30)], times) < LEAST_Z
-    assert not twin.differ
+    given = {"architecture": architecture, "recipe": SMALL}
+    shuffled = edges[np.random.default_rng(3).permutation(30)]
+    fitted = fit(shuffled, segments, **given)
+    assert not fitted.gate.open
+    assert not fitted.twin.differ
+    assert [*fitted.history] == ["group"]
+    performed, group = fitted.perform(shuffled, segments), fitted.perform_group(segments)
+    np.testing.assert_allclose(performed, np.broadcast_to(group, performed.shape), atol=1e-6)
+    covariates = np.column_stack([observed_measures(segments)[:, 0], np.arange(30)])
+    assert not fit(edges, segments, covariates=covariates, **given).gate.open
 
 
 @pytest.mark.parametrize("last", [1, 99])  # number of the second condition
@@ -83,10 +86,28 @@ def test_losses_of_conditions_are_means_over_steps_of_trials_windows(last):
     assert condition_losses(outputs, replace(segments, trials=of)) == pytest.approx(expected)
 
 
-def test_hypernetworks_have_no_group_and_edges_in_sd_of_those_who_train():
-    fitted, edges, segments, _ = fitted_quickly("hypernetwork")
+def test_published_hypernetworks_have_no_group_and_edges_as_they_are():
+    edges, segments = people()
+    recipe = replace(SMALL, group_epochs=0, hyper_epochs=2, hyper_updates=2, scale_edges=False)
+    fitted = fit(edges, segments, architecture="hypernetwork", recipe=recipe)
     assert fitted.perform_group(segments) is None
-    assert (fitted.z, [*fitted.history]) == (None, ["people"])
-    training = edges[np.sort(np.random.default_rng((0, 1)).permutation(30)[6:])]
-    np.testing.assert_allclose(fitted.twin.edge_mean, training.mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(fitted.twin.edge_sd, training.std(axis=0), atol=1e-5)
+    assert (fitted.gate, [*fitted.history]) == (None, ["people"])
+    assert not fitted.twin.edge_mean.any()
+
+
+@pytest.mark.slow
+def test_hypernetworks_start_from_the_group_and_perform_as_people_do():
+    fitted, edges, segments, _ = fitted_quickly("hypernetwork")
+    assert fitted.gate.open
+    assert [(stage, len(epochs)) for stage, epochs in fitted.history.items()] == [
+        ("group", 8),
+        ("people", 3),
+    ]
+    np.testing.assert_allclose(fitted.twin.edge_mean, edges.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(fitted.twin.edge_sd, edges.std(axis=0), atol=1e-5)
+    lowrank, *_ = fitted_quickly()
+    one, other = (own.perform_group(segments) for own in (fitted, lowrank))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    unseen, new = slow_and_quick(people=20, seed=5)
+    found = predicted_functions(fitted, connectomes_of(new, seed=8), unseen)[:, 0]
+    assert np.corrcoef(found, new)[0, 1] > 0.7

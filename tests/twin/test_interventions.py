@@ -27,7 +27,7 @@ from bids_dtg.twin.interventions import (
     slope_of,
 )
 from bids_dtg.twin.network import ModulatedNetwork, Sizes, perform
-from bids_dtg.twin.times import fit_ridges, observed_times
+from bids_dtg.twin.times import fit_ridges, observed_measures
 
 
 def unseen(people=24):
@@ -72,7 +72,7 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
     edges, segments = unseen(12)
     rng = np.random.default_rng(0)
     bold = [[BoldRun(rng.normal(size=(60, 2)).astype(np.float32), 0.8)] for _ in edges]
-    given = {"architecture": "hypernetwork", "recipe": QUICK}
+    given = {"architecture": "hypernetwork", "recipe": replace(QUICK, group_epochs=0)}
     fitted = fit(edges, segments, bold=bold, **given)
     assert fitted.twin.sizes.outputs == 3 + 2
     readout = fit_bold(bold, fitted.twin, edges, segments, regions=("V1", "rh-amygdala"))
@@ -93,10 +93,10 @@ def test_along_is_the_direction_between_people_for_a_linear_model():
     """Covariance of connectomes with the predicted function, over its SD."""
     fitted, *_ = fitted_quickly()
     edges, segments = unseen()
-    gradients, by_times = gradients_of(fitted, edges, segments)
-    times = fitted.twin.times(torch.from_numpy(edges)).double().numpy()
+    gradients, by_measures = gradients_of(fitted, edges, segments)
+    measures = fitted.twin.measures(torch.from_numpy(edges)).double().numpy()
     for row in (0, 1):
-        function = times @ by_times[row]
+        function = measures @ by_measures[row]
         centred = edges - edges.mean(axis=0, dtype=np.float64)
         between = centred.T @ (function - function.mean()) / (len(edges) - 1)
         expected = between / function.std(ddof=1)
@@ -146,7 +146,7 @@ def test_changes_are_not_calibrated_without_a_slope(x, y, why):
 
 def test_evidence_is_larger_than_with_permuted_behaviour_where_connectomes_say_something():
     segments, takes = slow_and_quick(people=40)
-    training, times = connectomes_of(takes), observed_times(segments)
+    training, times = connectomes_of(takes), observed_measures(segments)[:, :2]
     edges, others = unseen()
     observed, gradients = observed_functions(others), np.eye(3, 2)
 

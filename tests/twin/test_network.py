@@ -94,15 +94,15 @@ def test_a_modulation_changes_weights_as_the_equations_say():
     assert a_network(rank=50).parts["modes"] == 6  # no more than units
 
 
-def test_connectomes_become_times_and_these_weights():
+def test_connectomes_become_measures_and_these_weights():
     twin = LowRank(5, 2, SIZES, rank=2)
     assert not twin.differ
     for seed, tensor in enumerate(twin.buffers()):
         tensor.copy_(drawn(*tensor.shape, seed=seed))
     edges = drawn(3, 5, seed=9)
-    times = (edges - twin.edge_mean) @ twin.edge_weights
-    torch.testing.assert_close(twin.times(edges), times)
-    expected = twin.network.weights(times @ twin.of_times.T)
+    measures = (edges - twin.edge_mean) @ twin.edge_weights
+    torch.testing.assert_close(twin.measures(edges), measures)
+    expected = twin.network.weights(measures @ twin.of_measures.T)
     torch.testing.assert_close(twin(edges).recurrent, expected.recurrent)
     assert twin.differ
     torch.testing.assert_close(twin(twin.edge_mean[None]).recurrent, twin.group().recurrent)
@@ -126,7 +126,27 @@ def test_the_hypernetwork_is_its_equations():
         flat = linear(hidden, p["last.weight"], p["last.bias"])
         expected = MainWeights.of_flat(flat, SIZES)
         torch.testing.assert_close(found.recurrent, expected.recurrent, rtol=0, atol=1e-6)
-    torch.manual_seed(0)
-    smaller = HyperNetwork(30, SIZES, hidden=7, last_layer_scale=0.35)
-    torch.testing.assert_close(smaller.last.weight, 0.35 * network.last.weight)
     assert network.group() is None
+    assert network.differ
+
+
+def test_a_hypernetwork_starts_from_the_group_s_network_and_from_ridges():
+    torch.manual_seed(0)
+    group, edges = ModulatedNetwork(SIZES, rank=2), drawn(5, 30)
+    network = HyperNetwork(30, SIZES, hidden=7, with_group=True)
+    others, bias = network.first.weight[4:].clone(), network.first.bias.clone()
+    ridges = drawn(30, 2, seed=1)
+    network.start_from(group)
+    network.start_with(ridges)
+    assert not network.differ
+    for name in NAMES:
+        expected = getattr(group.group_weights(), name)
+        torch.testing.assert_close(getattr(network.group(), name), expected)
+        made = getattr(network.eval()(edges), name)
+        torch.testing.assert_close(made, expected.expand_as(made))
+    units = network.first(edges)
+    for row in (0, 1):
+        torch.testing.assert_close(units[:, 2 * row], edges @ ridges[:, row])
+        torch.testing.assert_close(units[:, 2 * row + 1], -edges @ ridges[:, row])
+    torch.testing.assert_close(network.first.weight[4:], 0.1 * others)
+    torch.testing.assert_close(network.first.bias[4:], bias[4:])

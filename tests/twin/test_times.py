@@ -6,12 +6,11 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from twin_runs import a_run, a_task, stack_people
 
 from bids_dtg.twin.times import (
-    LEAST_Z,
     PENALTIES,
+    find_gate,
     fit_ridges,
-    left_out_z,
-    observed_times,
-    targets_of,
+    measures_of,
+    observed_measures,
 )
 
 
@@ -22,11 +21,14 @@ def test_means_and_effects_are_those_by_hand():
     segments = stack_people(runs)
     condition = runs[0][0].condition
     easy, hard = (np.nanmean(rt[condition == level]) for level in (0, 1))
-    names = [target.name for target in targets_of(segments.tasks)]
-    found = dict(zip(names, observed_times(segments).T, strict=True))
+    names = [measure.name for measure in measures_of(segments.tasks)]
+    found = dict(zip(names, observed_measures(segments).T, strict=True))
     assert found["stroop_rt"][0] == pytest.approx(np.nanmean(rt))
     assert found["stroop_effect"][0] == pytest.approx(hard - easy)
+    assert found["stroop_rt_sd"][0] == pytest.approx(np.nanstd(rt))
+    assert found["stroop_accuracy"][0] == pytest.approx(runs[0][0].correct.mean())
     assert np.isnan(found["faces_rt"][0])
+    assert np.isnan(found["faces_rt_sd"][1])  # one response
     assert np.isnan(found["stroop_rt"][1])
 
 
@@ -65,11 +67,11 @@ def test_covariates_are_taken_out_of_connectomes_and_times():
     np.testing.assert_allclose(fit_ridges(connectomes, times, covariates).weights, expected)
     moved = connectomes + 9 * covariates @ np.ones((2, 90)), times + 9 * covariates
     np.testing.assert_allclose(fit_ridges(*moved, covariates).weights, expected, atol=1e-8)
-    assert left_out_z(*moved, covariates) == pytest.approx(
-        left_out_z(connectomes, times, covariates), abs=1e-6
-    )
-    assert left_out_z(connectomes, 5 * covariates, covariates) < LEAST_Z
-    assert left_out_z(connectomes, 5 * covariates) > LEAST_Z
+    plain, same = (find_gate(*both, covariates) for both in ((connectomes, times), moved))
+    np.testing.assert_allclose(plain.z, same.z, atol=1e-6)
+    assert plain.open.all()
+    assert not find_gate(connectomes, 5 * covariates, covariates).open.any()
+    assert find_gate(connectomes, 5 * covariates).open.all()
 
 
 def test_relatives_are_left_out_together():
@@ -77,5 +79,23 @@ def test_relatives_are_left_out_together():
     rng = np.random.default_rng(0)
     connectomes, times = rng.normal(size=(40, 300)), rng.normal(size=(40, 2))
     both = np.tile(connectomes, (2, 1)), np.tile(times, (2, 1))
-    assert left_out_z(*both) > LEAST_Z
-    assert left_out_z(*both, families=np.tile(np.arange(40), 2)) < LEAST_Z
+    assert find_gate(*both).open.all()
+    assert not find_gate(*both, families=np.tile(np.arange(40), 2)).open.any()
+
+
+def test_groups_have_gates_of_their_own_also_where_people_lack_measures():
+    connectomes, times, _ = some_people()
+    alone = find_gate(connectomes, times, groups=2)
+    assert alone.open.tolist() == [True, False]
+    times[:15, 1], times[40:, 0] = np.nan, np.nan
+    found = find_gate(connectomes, times, groups=2)
+    assert found.open.tolist() == [True, False]
+    assert not find_gate(connectomes[::-1], times, groups=2).open.any()
+
+
+@pytest.mark.slow
+def test_gates_open_for_one_in_a_hundred_connectomes_without_information():
+    rng = np.random.default_rng(0)
+    times = rng.normal(size=(40, 2))
+    opened = [find_gate(rng.normal(size=(40, 60)), times).open.all() for _ in range(200)]
+    assert sum(opened) <= 7  # 2 expected; 8 or more in 1 of 1000

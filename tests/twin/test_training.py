@@ -10,14 +10,14 @@ from twin_runs import slow_and_quick
 
 from bids_dtg.twin.network import ModulatedNetwork, Sizes, perform
 from bids_dtg.twin.recipe import Recipe
-from bids_dtg.twin.times import observed_times
+from bids_dtg.twin.times import observed_measures
 from bids_dtg.twin.training import (
     GroupTask,
     Targets,
     TimesTask,
     action_losses,
     bold_loss,
-    performed_times,
+    performed_measures,
     spread_of,
 )
 
@@ -64,7 +64,7 @@ def test_bold_is_in_the_loss_where_it_was_measured():
         identity="",
         report=print,
     )
-    whole = task.loss("training", torch.arange(4), outputs, targets)
+    whole = task.loss("training", torch.arange(4), torch.arange(2), outputs, targets)
     action = float(action_losses(outputs, targets).mean().detach())
     assert float(whole.detach()) == pytest.approx(10 * action + expected, rel=1e-5)
     found.backward()
@@ -87,31 +87,37 @@ def options(targets, **recipe):
     }
 
 
-def test_the_loss_of_times_is_its_equation():
-    """10 times the cross-entropy, 0.1 times squared errors in SD, and a penalty."""
+def test_the_loss_of_measures_is_its_equation():
+    """10 times the cross-entropy, 0.1 times squared errors in SD by times, and a penalty."""
     segments, _ = slow_and_quick(people=6)
     torch.manual_seed(0)
     sizes = Sizes(segments.inputs.shape[-1], 8, segments.action.shape[-1])
     network = ModulatedNetwork(sizes, rank=2).requires_grad_(False)
-    observed = torch.from_numpy(observed_times(segments)).float()
+    observed = torch.from_numpy(observed_measures(segments)).float()
     observed = observed - observed.mean(0)
     observed[2, 1] = torch.nan
     parts = {"training": segments, "validation": segments}
     wanted = dict.fromkeys(parts, observed)
-    start, targets = 0.1 * torch.randn(network.modulations, 2), Targets.of(segments)
-    task = TimesTask(network, parts, wanted, start, rate=0.1, **options(targets))
+    start, targets = 0.1 * torch.randn(network.modulations, 4), Targets.of(segments)
+    task = TimesTask(network, start, parts, wanted, rate=0.1, **options(targets))
     spread = torch.from_numpy(np.nanstd(observed.numpy(), axis=0))
+    spread[2] = 1  # all are correct in all trials
     torch.testing.assert_close(spread_of(observed), spread)
     everybody = torch.arange(6)
     with torch.no_grad():
         outputs = perform(network.weights(observed.nan_to_num() @ start.T), targets.inputs)
         before = perform(network.group_weights(), targets.inputs)
-        after, group = (performed_times(torch.sigmoid(own), segments) for own in (outputs, before))
+        after, group = (
+            performed_measures(torch.sigmoid(own), segments) for own in (outputs, before)
+        )
         wrong = ((after - group - observed) / spread).nan_to_num()
-        expected = 10 * action_losses(outputs, targets).mean() + 0.1 * wrong.square().mean()
+        expected = (
+            10 * action_losses(outputs, targets).mean() + 0.1 * wrong.square().mean(0).sum() / 2
+        )
         expected += 1e-4 * (start * spread).square().sum()
         found = perform(task.networks("training", everybody), targets.inputs)
         torch.testing.assert_close(found, outputs, rtol=0, atol=1e-5)
-        loss = task.loss("training", everybody, found, targets)
+        everything = torch.arange(segments.action.shape[1])
+        loss = task.loss("training", everybody, everything, found, targets)
         torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
     assert [group["params"] for group in task.rates()] == [[task.matrix]]

@@ -1,22 +1,31 @@
-"""A hypernetwork learns task BOLD together with button presses, as users type it."""
+"""Hypernetworks with task BOLD, as users type it."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_twins import PEOPLE, TRAIN, arguments, edges
+from twin_runs import QUICK
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
+from bids_dtg.twin.analyses import train
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
 
 
 @pytest.mark.slow
-def test_a_hypernetwork_with_bold_is_trained_and_judged(trained_twin, tmp_path):
-    """Both runs have BOLD of three of eight regions."""
+@pytest.mark.parametrize("group_epochs", [0, 2], ids=["published", "default"])
+def test_a_hypernetwork_with_bold_is_trained_and_judged(
+    trained_twin, tmp_path, monkeypatch, group_epochs
+):
+    """Both runs have BOLD of three of eight regions; published networks output it."""
+    recipe = replace(QUICK, group_epochs=group_epochs)
+    monkeypatch.setattr(train, "find_recipe", lambda *_: recipe)
+    outputs = not group_epochs
     folder = Path(shutil.copytree(trained_twin.inputs, tmp_path / "people"))
     values = np.full((PEOPLE, 2, 8, 200), np.nan, np.float32)
     values[:, :, :3] = np.random.default_rng(0).normal(100.0, 3.0, (PEOPLE, 2, 3, 200))
@@ -40,8 +49,9 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(trained_twin, tmp_path):
     for row in rows:
         assert np.isfinite(float(row["twin_response"]))
         assert np.isfinite(float(row["twin_t"]))
-        assert (row["predicted_by_connectomes"], row["ridge_r_people"]) == ("true", "n/a")
-    assert "output of the networks" in (judged / "twin_report.html").read_text()
+        by_connectomes = "true" if outputs else "false"
+        assert (row["predicted_by_connectomes"], row["ridge_r_people"]) == (by_connectomes, "n/a")
+    assert ("output of the networks" in (judged / "twin_report.html").read_text()) == outputs
     assert main([*arguments(folder, out, "evaluate", "--folds=halves", "--epochs=1"), *more]) == 0
     row, *_ = read_rows(out / "group/folds-own/desc-regions_responses.tsv")
     assert abs(float(row["own_first_half_r_people"])) < 1

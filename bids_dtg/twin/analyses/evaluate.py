@@ -280,7 +280,7 @@ def _judged(
             "judged": len(people.labels),
             "trained_on": len(fitted.people),
             "epochs": sum(map(len, fitted.history.values())),
-            "z": fitted.z,
+            "z": None if fitted.gate is None else float(fitted.gate.z[0]),
             "twins_differ": fitted.twin.differ,
         }
     )

@@ -29,7 +29,6 @@ from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_option
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.interventions import (
-    ACCURACY,
     FEWEST_PEOPLE,
     STEP_SIZES,
     Slope,
@@ -46,17 +45,17 @@ from bids_dtg.twin.interventions import (
     varies,
 )
 from bids_dtg.twin.judging.predictions import Cohort
-from bids_dtg.twin.network import LowRank
 from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.times import (
+    ACCURACY,
     EFFECT,
     RT,
     Array,
     Ridges,
     Target,
     fit_ridges,
-    observed_times,
-    targets_of,
+    measures_of,
+    observed_measures,
 )
 
 PERMUTATIONS = 200
@@ -225,9 +224,9 @@ def _studied(
     fitted, adjustment = bundle.fitted(), bundle.adjustment
     functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
     known = None
-    if training is not None and isinstance(fitted.twin, LowRank):
-        times, covariates = observed_times(training.segments), training.taken_out(adjustment)
-        values = training.edges(adjustment), times, covariates
+    if training is not None and fitted.twin.group() is not None:
+        measures, covariates = observed_measures(training.segments), training.taken_out(adjustment)
+        values = training.edges(adjustment), measures, covariates
         known = (*values, training.kin), fit_ridges(*values)
     before = predicted_functions(fitted, edges, people.segments)
     observed = observed_functions(people.segments, fitted.bold, people.bold)
@@ -235,7 +234,9 @@ def _studied(
         slope_of(*both, people.kin, seed=seed) for both in zip(before.T, observed.T, strict=True)
     )
     say("gradients …")
-    gradients, by_times = gradients_of(fitted, edges, people.segments, seed=seed)
+    gradients, by_measures = gradients_of(fitted, edges, people.segments, seed=seed)
+    if by_measures is None and known is not None:
+        by_measures = _in_measures(gradients[: len(functions_of(fitted.tasks))], edges, known[1])
     unpredicted = _unpredicted(fitted, known)
     moves, refused = [], {}
     for row, function in enumerate(functions):
@@ -255,10 +256,21 @@ def _studied(
             keys = {"direction": _named(function), "way": way, "function": function.name}
             change = after[STEP_SIZES.index(_AT)] - before
             moves.append(_Move(row, keys, delta, after, change))
-    null = _null(fitted, edges, known, by_times, observed, permutations, seed)
+    null = _null(fitted, edges, known, by_measures, observed, permutations, seed)
     return _Study(
         functions, people, gradients, before, observed, slopes, tuple(moves), refused, *null
     )
+
+
+def _in_measures(gradients: Array, connectomes: NDArray[np.floating[Any]], ridges: Ridges) -> Array:
+    """Return gradients in predicted measures, (functions, measures), of gradients in edges.
+
+    First layers of hypernetworks follow the ridges, so a function is nearly linear in their
+    predictions; what it follows besides is left out.
+    """
+    centred = connectomes - np.mean(connectomes, axis=0)
+    found = np.linalg.lstsq(centred @ ridges.weights, centred @ gradients.T, rcond=None)[0]
+    return np.asarray(found.T)
 
 
 def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
@@ -277,7 +289,7 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
         return found
     return found | {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
-        for target, good in zip(targets_of(fitted.tasks), training[1].predictable, strict=True)
+        for target, good in zip(measures_of(fitted.tasks), training[1].predictable, strict=True)
         if not good
     }
 
@@ -292,9 +304,9 @@ def _null(
     seed: int,
 ) -> tuple[dict[str, Row], str]:
     """Return the evidence of functions and of permuted behaviour, or why there is none."""
-    if gradients is None:
-        return {}, f"each permutation of a {fitted.architecture} would need a training"
-    if training is None:
+    if fitted.twin.group() is None:
+        return {}, "each permutation of a published hypernetwork would need a training"
+    if training is None or gradients is None:
         return {}, f"{_FEWEST_FITTED} or more of the model's training participants are needed"
     if not permutations:
         return {}, "no permutations were asked for"

@@ -37,7 +37,7 @@ from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import trial_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
-from bids_dtg.twin.times import LEAST_Z
+from bids_dtg.twin.times import PERMUTATIONS
 
 _FEWEST = 2  # people: one is left out to choose the best epoch
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
@@ -52,12 +52,16 @@ _CAN_WRITE = (
 _HISTORY = (
     Column(
         "stage",
-        "Stage: group (the shared network), times (weights by mean times), times-slower (the same "
-        "again, at a third of the rate), or people (the hypernetwork)",
+        "Stage: group (the shared network), times (weights by measures of behaviour), "
+        "times-slower (the same again, at a third of the rate), or people (the hypernetwork)",
     ),
     Column("epoch", "Number of the epoch, from 1"),
-    Column("loss", "Training loss: cross-entropy of buttons, and squared error of times"),
-    Column("validation_loss", "Loss of the validation people, by which the best epoch is chosen"),
+    Column("loss", "Training loss: cross-entropy of buttons, and squared error of measures"),
+    Column(
+        "validation_loss",
+        "Loss of the validation people, by which the best epoch is chosen; by default the stage "
+        "people is trained on these, too, and its last epoch is taken",
+    ),
     Column("skipped", "Updates left out because their gradient was not finite"),
     Column("seconds", "Duration of the epoch", unit="s"),
 )
@@ -289,7 +293,12 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
 
 
 def _connectome_sections(fitted: Fitted) -> Iterator[Section]:
-    """Yield the section on what connectomes predict; nothing for hypernetworks."""
-    if fitted.z is not None:
-        facts = {"z": figure(fitted.z, 1), "least": f"{LEAST_Z:.2f}"}
+    """Yield the section on what connectomes predict; nothing for published hypernetworks."""
+    if (gate := fitted.gate) is not None:
+        facts = {
+            "z": figure(float(gate.z[0]), 1),
+            "least": figure(gate.least_z, 1),
+            "permutations": PERMUTATIONS,
+            "generates_all": find_architecture(fitted.architecture).generates_all,
+        }
         yield Section("Connectomes", template="twin_connectomes.html", facts=facts)

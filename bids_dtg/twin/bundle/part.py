@@ -61,7 +61,7 @@ class TwinPart(FittedPart):
         >>> from bids_dtg.twin.tasks import find_task
         >>> part = TwinPart("lowrank", Recipe(), (find_task("stroop"),), 4950, people=200)
         >>> part.shapes["network.input"], part.shapes["edge_weights"]
-        ((64, 8), (4950, 2))
+        ((64, 8), (4950, 4))
         """
         if find_architecture(self.architecture).generates_all:
             return self._of_hypernetwork()
@@ -69,9 +69,14 @@ class TwinPart(FittedPart):
 
     def _of_hypernetwork(self) -> Shapes:
         hidden, edges, units = self.recipe.hyper_units, self.edges, self.recipe.units
-        inputs, outputs = self.task_set.inputs, self.task_set.buttons + self.bold_regions
+        inputs, outputs = self.task_set.inputs, self.task_set.buttons
+        with_group = self.recipe.group_epochs > 0
+        if not with_group:  # networks output BOLD
+            outputs += self.bold_regions
         weights = units * (inputs + units + 2) + outputs * (units + 1)
+        group: Shapes = {"group_weights": (weights,)} if with_group else {}
         return {
+            **group,
             "first.weight": (hidden, edges),
             "first.bias": (hidden,),
             "middle.weight": (hidden, hidden),
@@ -84,7 +89,8 @@ class TwinPart(FittedPart):
 
     def _of_group_network(self) -> Shapes:
         units, rank = self.recipe.units, min(self.recipe.rank, self.recipe.units)
-        times = sum(1 + (len(task.conditions) > 1) for task in self.tasks)  # and effects
+        # Mean time, accuracy and SD of times, and the effect of conditions.
+        measures = sum(3 + (len(task.conditions) > 1) for task in self.tasks)
         inputs, outputs = self.task_set.inputs, self.task_set.buttons
         return {
             "network.input": (units, inputs),
@@ -95,9 +101,9 @@ class TwinPart(FittedPart):
             "network.left": (units, rank),
             "network.right": (units, rank),
             # Gain and bias per unit, change per mode, gain per input, gain and offset per output.
-            "of_times": (2 * units + rank + inputs + 2 * outputs, times),
+            "of_measures": (2 * units + rank + inputs + 2 * outputs, measures),
             "edge_mean": (self.edges,),
-            "edge_weights": (self.edges, times),
+            "edge_weights": (self.edges, measures),
         }
 
     def to_json(self) -> dict[str, Any]:
