@@ -38,11 +38,11 @@ Run = Callable[[Settings], int]  # does the work; returns the number of failures
 
 # Options, and groups of options, that every run reads.
 EVERY_CALL = (
-    *("input", "workflow", "analysis", "participant_label", "nprocs", "omp_nthreads", "mem_gb"),
+    *("input", "workflow", "analysis", "participant_label", "nprocs", "omp_nthreads"),
     *("dry_run", "no_reports", "verbose"),
 )
-# Groups of options that are read on the way from resting runs to results.
-OF_RUNS = ("selection", "cleaning", "resources", "model")
+# Options, and groups of options, that are read on the way from resting runs to results.
+OF_RUNS = ("selection", "cleaning", "mem_gb", "model")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,10 @@ class Workflow:
         else:
             own = self.analyses[analysis].reads
         wanted = {*EVERY_CALL, *own}
-        return frozenset(name for name, option in FIELDS.items() if wanted & {name, option.group})
+        groups = wanted - FIELDS.keys()  # an option may have the name of a group
+        return frozenset(
+            name for name, option in FIELDS.items() if name in wanted or option.group in groups
+        )
 
     @property
     def rows(self) -> Mapping[str, Collection[str]]:

@@ -90,10 +90,11 @@ def _minutes(text: str) -> str:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds") from err
 
 
+_MEMORY = ("--mem", "--mem-mb")
 # Other programs' spellings: flags, the option that they mean, and how its value is converted.
 ALIASES: tuple[tuple[tuple[str, ...], str, Callable[[str], str]], ...] = (
     (("--nthreads", "--n-cpus"), "nprocs", str),
-    (("--mem", "--mem-mb"), "mem_gb", _gigabytes),
+    (_MEMORY, "mem_gb", _gigabytes),
     (("--fd-thresh", "-f"), "fd_threshold", str),
     (("--smoothing",), "smoothing_fwhm", str),
     (("--lower-bpf",), "high_pass", str),
@@ -406,7 +407,9 @@ def add_spellings(parser: argparse.ArgumentParser) -> None:
     # Flags without effect are collected in `ignored`.
     for flag in _IGNORED:
         parser.add_argument(flag, dest="ignored", action="append_const", const=flag, **hidden)
-    for flag in _IGNORED_WITH_VALUE:
+    # Runners of BIDS-Apps give it to every level; some analyses do all their work in one process.
+    memory = () if "mem_gb" in own else ("--mem-gb", *_MEMORY)
+    for flag in (*_IGNORED_WITH_VALUE, *memory):
         parser.add_argument(flag, dest="ignored", action="append", type=_always(flag), **hidden)
 
 

@@ -25,7 +25,10 @@ FEATURES = (
 )
 
 # Options of analyses that need rest and measured maps, and options of a network's training.
-_OF_PEOPLE = (*OF_RUNS, "combine", "sample_on", "contrast", "model_name", "split_file", "seed")
+_OF_PEOPLE = (
+    *(*OF_RUNS, "device", "combine", "sample_on", "contrast"),
+    *("model_name", "split_file", "seed"),
+)
 _OF_TRAINING = ("recipe", "epochs", "batch_size", "learning_rate")
 # Options of analyses over people: which maps they use, and at which voxels.
 _OF_MAPS = ("combine", "contrast", "derivatives", "input_type", "atlases", "voxels")
@@ -34,7 +37,7 @@ ROW = Workflow(
     name="contrasts",
     help="maps of task activation",
     participants=later("contrasts.participant.worker:LEVEL.run"),
-    participants_read=(*OF_RUNS, "output", "contrast"),
+    participants_read=(*OF_RUNS, "device", "scheduler", "output", "contrast"),
     group=later("contrasts.analyses.overview:run_group"),
     analyses=MappingProxyType(
         {

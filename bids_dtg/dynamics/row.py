@@ -41,7 +41,7 @@ _RUN = later("dynamics.analyses.dispatch:run_analysis")
 # Options of analyses that read regional time series.
 _OF_SERIES = (
     *("session_label", "model_name", "split_file", "seed", "input_arrays", "array_key"),
-    *("structural_connectivity", "region_maps"),
+    "structural_connectivity",
 )
 _OF_TRAINING = (
     *("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device", "states"),
@@ -66,7 +66,7 @@ ROW = Workflow(
     "of Sip et al. (2023); the participant level reads images, the group level reads the output "
     "of participants or --input-arrays",
     participants=later("dynamics.participant.worker:LEVEL.run"),
-    participants_read=(*OF_RUNS, "atlases", "array_key", "structural_connectivity"),
+    participants_read=(*OF_RUNS, "scheduler", "atlases", "array_key", "structural_connectivity"),
     analyses=MappingProxyType(
         {
             "train": Analysis(
@@ -77,7 +77,7 @@ ROW = Workflow(
             "evaluate": Analysis(
                 partial(_RUN, "evaluate"),
                 "compare --model and its simulations with simple models",
-                reads=("model", "architecture", *_OF_SERIES, "simulations", "folds"),
+                reads=("model", "architecture", *_OF_SERIES, "region_maps", "simulations", "folds"),
                 needs_model=True,
                 instead_of_model="folds",
             ),

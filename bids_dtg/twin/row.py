@@ -57,7 +57,7 @@ def _analysis(analysis: str, function: str, settings: Settings) -> int:
 
 # Options of analyses of people's connectomes and behaviour.
 _OF_BEHAVIOUR = (
-    *("session_label", "task_id", "model_name", "split_file", "seed", "task_file"),
+    *("session_label", "task_id", "model_name", "split_file", "seed"),
     *("input_arrays", "array_key", "participants_file"),
 )
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
@@ -86,19 +86,22 @@ ROW = Workflow(
     "et al. (2026). The participant level makes connectomes and runs twins; the group level reads "
     "event files from BIDS_DIR, and connectomes from OUTPUT_DIR or --input-arrays",
     participants=later("twin.participant.worker:LEVEL.run"),
-    participants_read=(*OF_RUNS, "combine", "atlases", "task_file"),
+    participants_read=(*OF_RUNS, "scheduler", "combine", "atlases", "task_file"),
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 partial(_analysis, "train", "train:run_training"),
                 "fit networks to people's connectomes and responses",
-                reads=(*_OF_BEHAVIOUR, *_OF_TRAINING, "covariates"),
+                reads=(*_OF_BEHAVIOUR, *_OF_TRAINING, "task_file", "covariates"),
             ),
             "evaluate": Analysis(
                 partial(_analysis, "evaluate", "evaluate:run_evaluation"),
                 "score --model in people outside its training set, or with --folds each fold's "
                 "people by twins of the others",
-                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "covariates", "folds"),
+                reads=(
+                    *("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "task_file", "covariates"),
+                    "folds",
+                ),
                 needs_model=True,
                 instead_of_model="folds",
             ),

@@ -147,6 +147,13 @@ def test_the_cores_of_all_processes_have_four_spellings(flag):
     assert understood(flag, "3").nprocs == "3"
 
 
+@pytest.mark.parametrize("flag", ["--mem-gb", "--mem_mb"])
+def test_memory_is_ignored_where_all_is_done_in_one_process(job, capsys, flag):
+    words = [job.bids, job.out, "group", "--analysis", "stats", flag, "4"]
+    assert main([str(word) for word in words]) == 2  # there are no results yet
+    assert f"without effect here: {flag.replace('_', '-')}\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag", ["--skip_bids_validation", "--skip_bids_validator"])
 def test_validation_is_ignored(flag):
     assert understood(flag).ignored == [flag.replace("_", "-")]

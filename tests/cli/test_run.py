@@ -338,6 +338,20 @@ def told(tmp_path, monkeypatch, capsys):
             "level (see bids_dtg --help)",
         ),
         (
+            f"{TRAIN} --region-maps absent.tsv",
+            "--region-maps is not read by --workflow dynamics --analysis train, but by --analysis "
+            "evaluate (see",
+        ),
+        (
+            f"participant {DYNAMICS} --device cuda",
+            "--device is not read by --workflow dynamics, but by --analysis train (see",
+        ),
+        (
+            "group --analysis evaluate --scheduler tcp://node01:8786",
+            "--scheduler is not read by --workflow contrasts --analysis evaluate, but by the "
+            "participant level (see",
+        ),
+        (
             f"{TWINS} --permutations 5",
             "--permutations is not read by --workflow twin --analysis train, but by --analysis "
             "intervene or stats or phenotypes or embed (see",
