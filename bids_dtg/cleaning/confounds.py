@@ -28,6 +28,7 @@ from bids_dtg.cleaning.table import (
     Cells,
     Column,
     compcor_columns,
+    displacements,
     flagged_frames,
     interpolated_frames,
     metadata_file,
@@ -72,7 +73,7 @@ class Confounds:
     values: NDArray[np.float64]  # (frames, columns), all frames, as in the table; may hold NaN
     names: tuple[str, ...]  # of the columns
     keep: NDArray[np.bool_]  # (frames,), False for frames to drop
-    fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if there is no column
+    fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if it is unknown
     std_dvars: NDArray[np.float64] | None  # (frames,), likewise
     # Number of dropped frames by reason; a frame may count for several. non_steady: flagged by
     # fMRIPrep at the start; dummy: by --dummy-scans; fd, dvars: above a threshold; interpolated:
@@ -84,13 +85,14 @@ class Confounds:
     # these are removed first, non-aggressively.
     mixing: NDArray[np.float64] | None = None
     noise: NDArray[np.bool_] | None = None
+    # Framewise displacement of all frames, with those that XCP-D removed; None: as `fd_mm`.
+    measured_fd_mm: NDArray[np.float64] | None = None
 
     @property
     def mean_fd_mm(self) -> float | None:
         """Mean framewise displacement over all frames, including dropped ones; None if unknown."""
-        if self.fd_mm is None or np.isnan(self.fd_mm).all():
-            return None
-        return float(np.nanmean(self.fd_mm))
+        fd_mm = self.fd_mm if self.measured_fd_mm is None else self.measured_fd_mm
+        return None if fd_mm is None or np.isnan(fd_mm).all() else float(np.nanmean(fd_mm))
 
 
 def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> Confounds:
@@ -158,11 +160,12 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         _require_values(dict(zip(further_names, further.T, strict=True)), keep, where)
         values, names = np.hstack([values, further]), (*names, *further_names)
         facts["custom_confounds"] = path.name
+    by_xcpd = displacements(run, n_frames)
     return Confounds(
         values=values,
         names=names,
         keep=keep,
-        fd_mm=fd,
+        fd_mm=fd if by_xcpd is None else by_xcpd[0],
         std_dvars=dvars,
         dropped={why: int(frames.sum()) for why, frames in dropped.items()},
         decisions={
@@ -174,6 +177,7 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         notes=tuple(notes),
         mixing=mixing,
         noise=noise,
+        measured_fd_mm=None if by_xcpd is None else by_xcpd[1],
     )
 
 

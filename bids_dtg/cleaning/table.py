@@ -23,6 +23,7 @@ _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
 _UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier")
 _COMBINED = "combined"  # fMRIPrep's name of the mask of white matter and CSF together
 FD, STD_DVARS = "framewise_displacement", "std_dvars"
+_FILTERED_FD = f"{FD}_filtered"  # by which XCP-D censored, where it filtered motion
 # Prefix of fMRIPrep's one-hot columns of initial frames that are not in steady state.
 NON_STEADY = "non_steady_state"
 _LONGEST_CELL = 30  # number of characters of a cell that are shown
@@ -168,23 +169,59 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
     RunError
         The table cannot be read, or belongs to another series.
     """
+    flags = _outliers(run)
+    left = int(np.count_nonzero(~flags))
+    if run.outliers is not None and n_frames not in (len(flags), left):
+        raise RunError(
+            f"sub-{run.participant}: {run.outliers} has {len(flags)} rows, {left} of them without "
+            "a flag",
+            expected=f"{n_frames} of either, the frames of {run.bold.name}",
+            remedy="copy both again from the same run of XCP-D",
+        )
+    return flags if len(flags) == n_frames else np.zeros(n_frames, bool)
+
+
+def _outliers(run: RestRun) -> NDArray[np.bool_]:
+    """Return XCP-D's flags for motion, (rows,); empty if the run has no such table."""
     if run.outliers is None:
-        return np.zeros(n_frames, bool)
+        return np.zeros(0, bool)
     where = f"sub-{run.participant}: {run.outliers}"
     expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
     column = read_column(read_cells(run.outliers, run, expected=expected), FD, where)
     if column is None or np.isnan(column).any():
         lacks = f"no column {FD}" if column is None else f"rows without a value in column {FD}"
         raise RunError(f"{where} has {lacks}", expected=expected)
-    flags = column != 0
-    left = int(np.count_nonzero(~flags))
-    if n_frames not in (len(flags), left):
+    return np.asarray(column != 0)
+
+
+def displacements(run: RestRun, n_frames: int) -> tuple[Column, Column] | None:
+    """Return framewise displacement by XCP-D: of a run's frames, and of all that were measured.
+
+    The latter include the frames that XCP-D's mode linc removed from the series. Where XCP-D
+    filtered motion, it is the filtered displacement, by which it censored. None if it is unknown.
+
+    Raises
+    ------
+    RunError
+        The table cannot be read, or belongs to another series.
+    """
+    if run.motion is None:
+        return None
+    where = f"sub-{run.participant}: {run.motion}"
+    cells = read_cells(run.motion, run, expected="a table of motion, as XCP-D writes it")
+    measured = read_column(cells, _FILTERED_FD if _FILTERED_FD in cells else FD, where)
+    if measured is None:
+        return None
+    if len(measured) == n_frames:
+        return measured, measured
+    flags = _outliers(run)
+    if len(flags) != len(measured) or np.count_nonzero(~flags) != n_frames:
         raise RunError(
-            f"{where} has {len(flags)} rows, {left} of them without a flag",
-            expected=f"{n_frames} of either, the frames of {run.bold.name}",
+            f"{where} has {len(measured)} rows",
+            expected=f"{n_frames}, the frames of {run.bold.name}, or also those that XCP-D removed",
             remedy="copy both again from the same run of XCP-D",
         )
-    return np.asarray(flags) if len(flags) == n_frames else np.zeros(n_frames, bool)
+    return measured[~flags], measured
 
 
 def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:

@@ -181,6 +181,7 @@ class RestRun:
     cleaned_as: str = ""  # HCP's name of its cleaning; empty for other inputs
     dof_stated: float | None = None  # residual degrees of freedom from a sidecar, if cleaned
     outliers: Path | None = None  # XCP-D's table of frames flagged for motion
+    motion: Path | None = None  # XCP-D's table of motion
 
     @property
     def session(self) -> str | None:
@@ -211,7 +212,7 @@ class RestRun:
     def inputs(self) -> tuple[Path, ...]:
         """All files on which the run's results depend, without those that would be fetched."""
         transforms = (step.path for step in self.transforms if not step.missing)
-        tables = (self.confounds, self.outliers)
+        tables = (self.confounds, self.outliers, self.motion)
         of_surfaces = self.surfaces.inputs if self.surfaces else ()
         sides = (self.bold, other_side(self.bold))
         files = (*sides, self.mask, *tables, *self.sidecars, *transforms, *of_surfaces)

@@ -63,7 +63,7 @@ _REMEDIES: dict[InputType, str] = {
 _OF_ABCD_HCP = re.compile(r"_bold_([A-Za-z0-9]+-[A-Za-z0-9]+_)*timeseries\.[dp]tseries\.nii$")
 # Suffixes of confounds tables; the newer one takes precedence.
 _CONFOUNDS = ("timeseries", "regressors")
-_COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers"})
+_COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers", "motion"})
 # Entities that differ between files made in several ways from one measurement.
 _MADE = frozenset({"rec", "hash", "part"})
 # Keys of sidecars that are the same for all echoes of a measurement, and for nothing else.
@@ -560,6 +560,8 @@ def _rest_run(
     is_mask = {"suffix": "mask", "extension": IMAGES, "desc": "brain", "cohort": cohort, "res": res}
     is_table = {"suffix": _CONFOUNDS, "extension": ".tsv", "desc": "confounds", "space": None}
     is_flags = {"suffix": "outliers", "extension": ".tsv", "desc": None, "space": None}
+    # XCP-D before 0.7 named filtered motion so, by which it censored.
+    is_motion = {"suffix": "motion", "extension": ".tsv", "desc": ("filtered", None), "space": None}
     is_cleaned = input_type == "xcpd"
     tr_seconds, sidecars = repetition_time(bold.path, root)
     # The TR may be in the sidecar of the BOLD series behind it.
@@ -583,6 +585,7 @@ def _rest_run(
         cleaned_before=is_cleaned,
         dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,
         outliers=_closest(own, f"the outliers of {bold.title}", is_flags) if is_cleaned else None,
+        motion=_closest(own, f"the motion of {bold.title}", is_motion) if is_cleaned else None,
     )
 
 

@@ -54,7 +54,7 @@ def run_sources(run: RestRun, source: str) -> list[str]:
     transforms = (transform.path for transform in run.transforms)
     of_surfaces = run.surfaces.inputs if run.surfaces else ()
     sides = (run.bold, other_side(run.bold))
-    files = (*sides, run.mask, run.confounds, run.outliers, *transforms, *of_surfaces)
+    files = (*sides, run.mask, run.confounds, run.outliers, run.motion, *transforms, *of_surfaces)
     return [source_uri(path, run.root, source) for path in files if path]
 
 

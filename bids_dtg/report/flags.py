@@ -55,7 +55,12 @@ def flags_of(files: ParticipantFiles, own: Iterable[Flag], words: Presentation) 
     flags = [*own, *words.notes(files)]
     anything = bool(files.averages) or any(run.facts for run in files.runs)
     if not any(flag.level in LEVELS[:2] for flag in flags) and anything:
-        flags.append(Flag("good", "All quality metrics are within their usual ranges"))
+        usual = "quality metrics are within their usual ranges"
+        verdict = Flag("good", f"All {usual}")
+        if any(run.quality and number(run.quality.get("fd_mean")) is None for run in files.runs):
+            text = f"Motion unknown: the input has no framewise displacement. All other {usual}"
+            verdict = Flag("note", text)
+        flags.insert(0, verdict)
     return sorted_flags(flags)
 
 

@@ -77,6 +77,11 @@ _MOTION_COLUMNS = {
     "std_dvars": {"Description": "Standardised DVARS, from the confounds table"},
     "kept": {"Description": "1 where the frame was used, 0 where it was dropped or censored"},
 }
+_MOTION_BY_XCPD = {
+    "Description": "Framewise displacement, from XCP-D's table of motion; filtered if XCP-D "
+    "censored by filtered motion",
+    "Units": "mm",
+}
 _TITLES = {
     "framewise_displacement": "Framewise displacement (mm)",
     "std_dvars": "Standardised DVARS",
@@ -94,7 +99,10 @@ def _keep_motion(data: Any) -> Kept:
     rows = zip(*columns, data.design.keep.astype(int), strict=True)
     rate = {"SamplingFrequency": 1 / data.design.tr_seconds, "StartTime": 0}
     content = encoded(tsv_text(list(_MOTION_COLUMNS), rows))
-    return Kept(MOTION_FILE, content, sidecar={**rate, **_MOTION_COLUMNS})
+    sidecar: dict[str, Any] = {**rate, **_MOTION_COLUMNS}
+    if data.confounds.measured_fd_mm is not None:
+        sidecar["framewise_displacement"] = _MOTION_BY_XCPD
+    return Kept(MOTION_FILE, content, sidecar=sidecar)
 
 
 def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:

@@ -28,6 +28,15 @@ def write_outliers(bold: Path, flags: Sequence[object]) -> Path:
     return path
 
 
+def write_motion(bold: Path, desc: str = "", **columns: Sequence[object]) -> Path:
+    """Write XCP-D's table of motion beside a series; `desc` as before XCP-D 0.7."""
+    stem = bold.name.partition("_space-")[0]
+    path = bold.with_name(f"{stem}{desc}_motion.tsv")
+    rows = ["\t".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    path.write_text("\n".join(["\t".join(columns), *rows]) + "\n")
+    return path
+
+
 def add_hcp_run(
     root: Path,
     folder: str = "100307",

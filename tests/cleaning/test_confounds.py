@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
-from study_folders import add_xcpd_run, write_outliers
+from study_folders import add_xcpd_run, write_motion, write_outliers
 
 from bids_dtg.cleaning.confounds import (
     check_custom_folder,
@@ -283,6 +283,54 @@ def test_outliers_without_their_column_are_one_line(cleaned):
     cleaned.outliers.write_text("fd\n" + "0\n" * 12)
     with pytest.raises(RunError, match=r"outliers\.tsv has no column framewise_displacement"):
         load(cleaned, strategy="none", n_frames=12)
+
+
+# --- motion by XCP-D
+
+RAW, FILTERED = [0.0, *[0.3] * 11], [0.0, *[0.1] * 11]
+
+
+@pytest.mark.parametrize(
+    ("tables", "mean"),
+    [
+        ({"": {"trans_x": RAW, "framewise_displacement": RAW}}, 0.275),
+        (
+            {"": {"framewise_displacement": RAW, "framewise_displacement_filtered": FILTERED}},
+            0.0917,
+        ),
+        (
+            {
+                "": {"framewise_displacement": RAW},
+                "_desc-filtered": {"framewise_displacement": FILTERED},
+            },
+            0.0917,
+        ),
+        ({"": {"trans_x": RAW}}, None),
+        ({}, None),
+    ],
+    ids=["since 0.7", "filtered", "before 0.7", "without displacement", "no table"],
+)
+def test_motion_is_what_xcpd_censored_by(cleaned, tables, mean):
+    paths = [write_motion(cleaned.bold, desc, **columns) for desc, columns in tables.items()]
+    (run,) = find_runs(cleaned.root, "01", input_type="xcpd")
+    assert run.motion == (paths[-1] if paths else None)
+    assert run.motion in (*run.inputs, None)
+    found = load(run, strategy="none", n_frames=12)
+    assert found.mean_fd_mm == (mean if mean is None else pytest.approx(mean, abs=1e-4))
+    assert found.keep.all()
+
+
+def test_motion_of_frames_that_xcpd_removed_counts_in_the_mean(cleaned):
+    flags = [0, 1, *[0] * 6, 1, *[0] * 5]
+    write_outliers(cleaned.bold, flags)
+    write_motion(cleaned.bold, framewise_displacement=[0.1 + flag for flag in flags])
+    (run,) = find_runs(cleaned.root, "01", input_type="xcpd")
+    found = load(run, strategy="none", n_frames=12)
+    np.testing.assert_array_equal(found.fd_mm, [0.1] * 12)
+    assert found.mean_fd_mm == pytest.approx(0.1 + 2 / 14)
+    write_motion(cleaned.bold, framewise_displacement=[0.1] * 13)
+    with pytest.raises(RunError, match=r"motion\.tsv has 13 rows\. Expected: 12, the frames of"):
+        load(run, strategy="none", n_frames=12)
 
 
 # --- columns of people's own

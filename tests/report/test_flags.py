@@ -76,8 +76,13 @@ def test_a_note_that_matters_is_flagged_once_on_its_page_and_on_the_index(note, 
 
 
 def test_what_is_not_known_is_not_flagged():
-    assert levels(flagged(files(dict.fromkeys(GOOD, "n/a")), {})) == ["good"]
+    (verdict,) = flagged(files(dict.fromkeys(GOOD, "n/a")), {})
+    assert verdict.level == "note"
+    assert verdict.text.startswith("Motion unknown: ")
     assert levels(flagged(files({}), {})) == ["good"]
+    sidecar = {"Intervals": False}
+    assert flagged(files(GOOD | {"fd_mean": "n/a"}, sidecar), {})[0] == verdict
+    assert levels(flagged(files(GOOD | {"fd_mean": "n/a", "tsnr_median": "20"}), {})) == ["warning"]
 
 
 def test_failures_come_first_and_models_that_are_not_for_science_are_named():

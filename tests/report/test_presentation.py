@@ -98,7 +98,7 @@ def output(tmp_path, toy) -> DerivativeDataset:
     figures |= {"participant_id": "sub-01", "task_id": "rest", "frames": 60, "frames_kept": 60}
     figures["pulse"] = 64
     list(write_quality(figures, toy.quality_columns, ENTITIES, dataset))
-    confounds = SimpleNamespace(fd_mm=np.full(FRAMES, 0.1), std_dvars=None)
+    confounds = SimpleNamespace(fd_mm=np.full(FRAMES, 0.1), std_dvars=None, measured_fd_mm=None)
     design = SimpleNamespace(keep=np.ones(FRAMES, bool), tr_seconds=TR)
     data = SimpleNamespace(design=design, confounds=confounds)
     list(write_kept(toy.keep(data), ENTITIES, dataset))

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset, make_image
-from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run, write_outliers
+from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run, write_motion, write_outliers
 from tiny_bundle import TINY_AFFINE, write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest, read_table, tiny_bold
 
@@ -99,17 +99,26 @@ def test_frames_that_xcpd_interpolated_are_left_out_and_shown(job, capsys):
     bold -= bold.mean(axis=-1, keepdims=True)
     path = add_xcpd_run(study.bids, bold=bold, affine=TINY_AFFINE, tr=TR)
     table = write_outliers(path, flags.astype(int))
+    write_motion(path, framewise_displacement=0.3 + 0.5 * flags)
+    study.reports = True
     assert study.run() == 0
+    page = (study.out / "sub-01.html").read_text()
+    assert "framewise displacement is 0.40 mm" in page
+    assert "Framewise displacement (mm): median 0.30, highest 0.80" in page
+    study.reports = False
     (qc,) = study.out.rglob("*_qc.tsv")
     row = read_table(qc)[0]
     assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == ("60", "48", "8.0")
-    assert row["tsnr_median"] == "n/a"
+    assert (row["tsnr_median"], row["fd_mean"]) == ("n/a", "0.4")
     told = sidecar(study.out)
     assert (
         f"12 frames that XCP-D had interpolated ({table.name}) were" in told["Runs"][0]["Notes"][0]
     )
     assert told["Runs"][0]["Confounds"]["DroppedInterpolated"] == 12
-    assert any(source.endswith("_outliers.tsv") for source in told["Sources"])
+    for name in ("_outliers.tsv", "_motion.tsv"):
+        assert any(source.endswith(name) for source in told["Sources"])
+    frames = json.loads(next(study.out.rglob("*_desc-frames_timeseries.json")).read_text())
+    assert "XCP-D's table of motion" in frames["framewise_displacement"]["Description"]
     flagged = "Frames that XCP-D had flagged for motion were left out."
     assert flagged in " ".join((study.out / "logs/CITATION.md").read_text().split())
     write_outliers(path, np.roll(flags, 1).astype(int))
