@@ -34,6 +34,7 @@ from bids_dtg.dynamics.judging.predictions import (
 from bids_dtg.dynamics.linear import LinearModel, fit_core
 from bids_dtg.dynamics.measures import FCD_FRAMES, FCD_STRIDE
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
+from bids_dtg.dynamics.panels.words import PURPOSE_OF_CORES
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -338,7 +339,7 @@ def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> N
     say_scores(table)
     analysis.write_page(
         {SCORES: table},
-        f"{lead} The unit of inference is the person.",
+        f"{lead} The unit of inference is the person. {PURPOSE_OF_CORES}",
         (score_section(table, judge, TEXT, _OF_CORES),),
         score_flags(table, len(np.unique(judge.people.kin))),
     )

@@ -41,6 +41,7 @@ from bids_dtg.dynamics.judging.predictive import CHECKS, OUTSIDE_P, check_person
 from bids_dtg.dynamics.linear import FIXED, GroupSums, LinearModel, Shrinkage, covariances_of
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.panels.words import PURPOSE_OF_NETWORKS
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.inputs.cortex import read_region_maps
 from bids_dtg.notices import counted, say
@@ -130,7 +131,8 @@ def run_network_evaluation(settings: Settings) -> int:
             tables,
             f"{bundle.card.name} {bundle.card.version}, evaluated on "
             f"{counted(len(labels), 'participant')} of its training set ({analysis.data_set}), "
-            f"sessions {', '.join(sessions)}. The unit of inference is the person.",
+            f"sessions {', '.join(sessions)}. The unit of inference is the person. "
+            f"{PURPOSE_OF_NETWORKS}",
             (
                 *(_section(scores, judge, read) for judge in judges.values()),
                 Section("Simulated and measured", figures=drawn),

@@ -28,6 +28,12 @@ from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS, __version__
 
 TITLE = "Dynamics of resting-state activity"
+# What a kind of model is for, at the beginning of the page of its evaluation.
+PURPOSE_OF_CORES = "A linear core is for functional connectivity: it predicts that of another day."
+PURPOSE_OF_NETWORKS = (
+    "A network is for its parameters: their maps over regions can be compared with those of "
+    "cytoarchitecture and receptors. For functional connectivity of another day, fit a linear core."
+)
 # Text of the README and works to cite, by kind of model; None: no model.
 _ABOUT: Mapping[str | None, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
