@@ -59,9 +59,8 @@ examples:
 """
 _EPILOG = f"""\
 {_EXAMPLES}
-exit codes: 0 done; 1 a participant failed or a page could not be made, and all
-else is complete; 2 wrong arguments, dataset or model; 70 internal error; 128+n
-ended by signal n.
+exit codes: 0 done; 1 a participant or a page failed, all else is complete;
+2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
 """
 _WIDTH = 80  # columns of a page
 _INDENT, _WIDE_INDENT = 24, 32  # columns before what an option does

@@ -412,7 +412,7 @@ class ResourceOptions:
     nprocs: int | None = option(
         None,
         "most cores to use, of all processes together",
-        shown="all; a process for each, as memory allows, or one with --device cuda",
+        shown="all, as memory allows",
     )
     omp_nthreads: int | None = option(None, "threads of each process", shown="cores / processes")
     mem_gb: float | None = option(
