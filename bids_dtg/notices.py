@@ -17,6 +17,9 @@ from typing import NoReturn
 # separators.
 _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
+_FORMULA_SIGNS = ("=", "+", "-", "@")  # with which cells begin that a spreadsheet runs
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf", re.ASCII)
+
 # Notes about a run that its report repeats as flags.
 SAME_SIDES = (
     "The right hemisphere has the values of the left: one of them was copied over the other."
@@ -45,6 +48,39 @@ def visible(text: str) -> str:
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _ACTING else char
         for char in text
     )
+
+
+def visible_lines(text: str) -> str:
+    """Make each line of a text safe to print, as `visible` does."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def without_formula(text: str) -> str:
+    """Put an apostrophe before a cell that a spreadsheet would run; numbers stay as they are.
+
+    Spreadsheets run cells that begin with =, +, - or @ (OWASP, "CSV injection"), and names of
+    regions and columns come from other people's files. `with_formula` returns the text.
+
+    Examples
+    --------
+    >>> [without_formula(text) for text in ("=cmd()", "-0.5", "V1")]
+    ["'=cmd()", '-0.5', 'V1']
+    """
+    if not text.lstrip("'").startswith(_FORMULA_SIGNS) or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
+
+
+def with_formula(cell: str) -> str:
+    """Return the text that `without_formula` was given.
+
+    Examples
+    --------
+    >>> with_formula("'=cmd()"), with_formula("'a'")
+    ('=cmd()', "'a'")
+    """
+    is_escaped = cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_SIGNS)
+    return cell[1:] if is_escaped else cell
 
 
 def without_secrets(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -82,9 +83,10 @@ def read_cells(
         )
     cells = dict[str, tuple[str, ...]]()
     columns = zip(*table.rows, strict=True)
-    for number, (name, column) in enumerate(zip(table.header, columns, strict=False)):
-        before = table.header[:number].count(name)
-        cells[f"{name}.{before}" if before else name] = column
+    times = Counter[str]()
+    for name, column in zip(table.header, columns, strict=False):
+        cells[f"{name}.{times[name]}" if times[name] else name] = column
+        times[name] += 1
     return cells
 
 

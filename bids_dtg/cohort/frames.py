@@ -14,6 +14,7 @@ from bids_dtg.files.foreign import reading
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.inputs.atlases import KNOWN, atlas_key, entities_of
 from bids_dtg.inputs.statmaps import chosen_contrasts
+from bids_dtg.notices import with_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,8 @@ def _read_regions(path: Path) -> pd.DataFrame:
     with reading(path, DatasetError):
         text = dict.fromkeys(("contrast", "name"), str)  # a region may be called NA
         table = pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
-        return table.astype(text)  # which refuses a table without these columns
+        table = table.astype(text)  # which refuses a table without these columns
+        return table.assign(name=table["name"].map(with_formula))
 
 
 def _key_of(name: BidsName) -> str:

@@ -153,7 +153,10 @@ def add_up(
             break
         valid = usable
     if sums is None or not whole:
-        raise ValueError("the frames hold values beyond the range of float32, or are not all there")
+        raise ValueError(
+            "the frames hold values whose squares are beyond the range of float32, or are not all "
+            "there"
+        )
     return sums, lost
 
 
@@ -197,7 +200,8 @@ def _once(
             kept[:, absent] = 0
             with np.errstate(over="ignore", invalid="ignore"):
                 kept -= mean  # for numerical precision of sums and smoothing
-                adding = adding and bool(np.isfinite(kept.sum()))
+                # A sum of squares, as sums of products are what the pass adds up.
+                adding = adding and bool(np.isfinite(np.vdot(kept, kept)))
             if not adding:
                 finite &= np.isfinite(kept).all(axis=0)
                 continue

@@ -15,6 +15,7 @@ from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, rea
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import encoded, json_text, read_json, write_json, write_text, write_tsv
+from bids_dtg.notices import visible_lines
 from bids_dtg.version import __version__
 
 BIDS_VERSION = "1.11.1"
@@ -180,7 +181,7 @@ class DerivativeDataset:
             lines += [] if pattern in lines else [f"# {comment}", pattern]
         self.write_if_changed(path.name, "\n".join(lines) + "\n")
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
-            self.write_if_changed("README", words.readme)
+            self.write_if_changed("README", visible_lines(words.readme))
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all runs share."""

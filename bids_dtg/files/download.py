@@ -22,6 +22,7 @@ WORK_FOLDER = ".downloads"
 _TIMEOUTS = 8.0, 30.0  # seconds: to connect, and between two pieces of data
 _WAIT_SECONDS = 5.0  # between two looks whether another process has ended
 _RETRIES = 2
+_PIECE_BYTES = 2**16
 _LONGEST = 200  # characters of another program's message
 
 
@@ -138,7 +139,8 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
 
     pooch.get_logger().setLevel("WARNING")  # otherwise it shows addresses with passwords
     download = pooch.HTTPDownloader(
-        progressbar=_Progress(file.name, reporter),
+        progressbar=_Progress(file, reporter),
+        chunk_size=_PIECE_BYTES,
         timeout=_TIMEOUTS,
         headers={"User-Agent": f"bids_dtg/{__version__}", "Accept-Encoding": "identity"},
     )
@@ -180,13 +182,26 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
 
 
 class _Progress:
-    """Progress bar with the interface that pooch requires."""
+    """Progress bar with the interface that pooch requires; it ends a download that is too long."""
 
-    def __init__(self, name: str, reporter: Reporter) -> None:
-        self.total, self._done, self._name, self._reporter = 0, 0, name, reporter
+    def __init__(self, file: PinnedFile, reporter: Reporter) -> None:
+        self._total, self._done = 0, 0
+        self._size, self._name, self._reporter = file.size, file.name, reporter
+
+    @property
+    def total(self) -> int:
+        return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        """Begin a download of so many bytes; 0: the host does not say."""
+        self._total, self._done = total, 0
 
     def update(self, size: int) -> None:
         self._done += size
+        # pooch adds the size of its pieces, of which the last one may be smaller.
+        if self._size is not None and self._done > self._size + _PIECE_BYTES:
+            raise ValueError(f"more than the {self._size} bytes of the file were sent")
         share = self._done / self.total if self.total else 0.0
         self._reporter.stage(f"{self._name}, {self._done / 1e6:.1f} MB", min(share, 1.0))
 

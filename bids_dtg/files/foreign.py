@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.notices import with_formula
 from bids_dtg.progress import step
 
 # Folders that network drives and operating systems create among users' files. They hold copies,
@@ -455,7 +456,7 @@ def _table(
     wanted: Callable[[str], bool] | None,
 ) -> Table:
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    header = next(reader, [])
+    header = [*map(with_formula, next(reader, []))]
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
     kept = [place for place, name in enumerate(header) if wanted is None or wanted(name)]
@@ -469,5 +470,5 @@ def _table(
             )
         short += len(cells) < len(header)
         cells += [""] * (len(header) - len(cells))
-        rows.append(tuple([cells[place] for place in kept]))
+        rows.append(tuple([with_formula(cells[place]) for place in kept]))
     return Table(path, tuple([header[place] for place in kept]), tuple(rows), short)

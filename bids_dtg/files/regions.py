@@ -15,7 +15,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import plain_number, read_table, reading
 from bids_dtg.files.names import FileKind, bids_uri, build_name
 from bids_dtg.files.text import json_text, tsv_text
-from bids_dtg.notices import visible
+from bids_dtg.notices import visible, without_formula
 
 # Nine digits represent every float32 exactly.
 _FORMAT = "%.9g"
@@ -23,14 +23,14 @@ _MISSING = ("n/a", "N/A", "na", "NA", "nan", "NaN", "NAN", "")
 
 
 def name_cell(name: str) -> str:
-    """Return a name without tabs and double quotes, so that every reader finds one cell.
+    """Return a name without tabs and double quotes, so that every reader finds one cell of text.
 
     Examples
     --------
     >>> name_cell('Area "V1"')
     "Area 'V1'"
     """
-    return visible(" ".join(name.split())).replace('"', "'")
+    return without_formula(visible(" ".join(name.split())).replace('"', "'"))
 
 
 def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:

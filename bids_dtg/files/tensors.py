@@ -96,7 +96,9 @@ class TensorFile:
                 header, values = json.loads(whole[8:begin].tobytes()), whole[begin:]
                 for name, facts in sorted(header.items()):
                     if name.startswith(self.prefix) and name != "__metadata__":
-                        own = values[slice(*facts["data_offsets"])].view(_TYPES[facts["dtype"]])
+                        if (kind := facts["dtype"]) not in _TYPES:
+                            raise ValueError(f"{name} has numbers of type {kind}")
+                        own = values[slice(*facts["data_offsets"])].view(_TYPES[kind])
                         found[name.removeprefix(self.prefix)] = own.reshape(facts["shape"])
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err

@@ -11,7 +11,7 @@ from typing import Any
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
-from bids_dtg.notices import visible
+from bids_dtg.notices import visible, without_formula
 
 
 def write_text(path: Path, text: str) -> None:
@@ -87,4 +87,4 @@ def _cell(value: object) -> str:
     if value is None or value != value:  # NaN is the only value that differs from itself
         return "n/a"
     # A tab or line break inside a cell would shift the following cells.
-    return visible(" ".join(str(value).split())) or "n/a"
+    return without_formula(visible(" ".join(str(value).split()))) or "n/a"

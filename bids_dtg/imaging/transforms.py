@@ -75,6 +75,10 @@ class DisplacementField:
     only_inside: bool = False
 
     def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise ValueError(f"its grid has {' x '.join(map(str, self.shape))} nodes")
+        if not np.isfinite(self.affine).all() or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
+            raise ValueError("its grid has a spacing of 0, or directions that cannot be inverted")
         if self.lps_vectors.shape != (int(np.prod(self.shape)), 3):
             raise ValueError(f"{self.shape} nodes have a vector each, not {self.lps_vectors.shape}")
         if not np.isfinite(self.lps_vectors).all():

@@ -22,7 +22,7 @@ from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import read_packaged, write_text
 from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.inputs.run import PARCELS
-from bids_dtg.notices import counted, visible
+from bids_dtg.notices import counted, visible_lines
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
@@ -158,7 +158,7 @@ def methods_text(
         if paragraph
     ]
     text = "\n\n".join(filter(None, [_TITLE, *filled, words.references + cited]))
-    return _visible(text)  # it names a model and a template
+    return visible_lines(text)  # it names a model and a template
 
 
 def find_methods(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
@@ -192,7 +192,7 @@ def _texts_of(records: Iterable[Mapping[str, Any]]) -> str:
     found: dict[str, list[str]] = {}
     for record in records:
         if text := str(record.get("Methods") or ""):
-            found.setdefault(_visible(text), []).append(str(record.get("Title")))
+            found.setdefault(visible_lines(text), []).append(str(record.get("Title")))
     if len(found) < 2:
         return next(iter(found), "")
     parts = [_TITLE, textwrap.fill(_SAID["several"].format(number=len(found)), 99)]
@@ -201,10 +201,6 @@ def _texts_of(records: Iterable[Mapping[str, Any]]) -> str:
         heading = f"## {number}. {', '.join(titles[:_TITLES_NAMED])}{more}"
         parts += [heading, text.removeprefix(_TITLE).strip().replace("\n## ", "\n### ")]
     return "\n\n".join(parts) + "\n"
-
-
-def _visible(text: str) -> str:
-    return "\n".join(map(visible, text.split("\n")))
 
 
 def _read_last(dataset: DerivativeDataset) -> str:

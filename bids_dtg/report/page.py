@@ -17,7 +17,7 @@ import numpy as np
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
-from bids_dtg.notices import show, visible
+from bids_dtg.notices import show, visible_lines
 from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, numbers_of, written
 from bids_dtg.report.pictures import GRADIENTS
@@ -254,4 +254,4 @@ def _visible(value: Any) -> Any:
     """Return text for a template, without invisible characters and changes of direction."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    return "\n".join(map(visible, value.split("\n")))
+    return visible_lines(value)

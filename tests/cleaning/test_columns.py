@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fmriprep_dataset import add_run, describe_dataset, write_confounds
+from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
@@ -51,6 +51,17 @@ def run(tmp_path_factory) -> RestRun:
     add_run(root)
     (run,) = find_runs(root, "01")
     return run
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_table_of_very_many_columns_is_read(run):
+    columns, options = confound_columns(40), CleaningOptions(denoise_strategy="simple")
+    give(run, (columns, {}))
+    names = load_confounds(run, options, n_frames=40).names
+    many = {f"column{number}": ["0"] * 40 for number in range(100_000)}
+    give(run, ({**columns, **many}, {}))
+    assert load_confounds(run, options, n_frames=40).names == names
 
 
 def give(run: RestRun, table: tuple[dict[str, list[str]], dict[str, str]]) -> None:

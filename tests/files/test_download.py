@@ -17,7 +17,9 @@ from bids_dtg.errors import DownloadError, OutputError
 from bids_dtg.files.download import PinnedFile, download_folder, obtain_file
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
-PINNED = PinnedFile(f"owner/models/{'c' * 40}/sub/model.ckpt", f"git:{blob_id(CONTENT)}")
+PINNED = PinnedFile(
+    f"owner/models/{'c' * 40}/sub/model.ckpt", f"git:{blob_id(CONTENT)}", len(CONTENT)
+)
 OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
 AWAY = "http://bobby:s3cret@127.0.0.1:9"
 
@@ -81,6 +83,7 @@ def test_other_digests_pin_as_well(obtain, algorithm):
     [
         (Fault(content=OTHER), "wrong content, 700000 bytes"),
         (Fault(content=b""), "wrong content, 0 bytes"),
+        (Fault(content=CONTENT * 2), "more than the 700000 bytes of the file were sent"),
         (Fault(cut=9, length=False), "wrong content, 9 bytes"),
         (Fault(404), "HTTP 404 Not Found"),
         (Fault(302, "file:///etc/passwd?token=s3cret"), "file:///etc/passwd"),

@@ -70,6 +70,14 @@ def test_matrices_are_read_back_as_they_were(tmp_path_factory, matrix):
     np.testing.assert_array_equal(found.values.astype(np.float32), matrix.values)
 
 
+def test_a_name_that_a_spreadsheet_would_run_is_text(tmp_path):
+    names, path = ("=cmd|' /C calc'!A0", "@SUM(A1)", "'V1"), tmp_path / "sub-01_relmat.tsv"
+    path.write_bytes(encode_relmat(RegionTable(names, np.eye(3))))
+    cells = path.read_text().split("\n")[0].split("\t")
+    assert cells[1:] == ["'=cmd|' /C calc'!A0", "'@SUM(A1)", "'V1"]
+    assert read_relmat(path).names == names
+
+
 def test_frames_and_regions_without_a_value_are_known():
     values = np.array([[0.5, np.nan, 1], [np.nan] * 3], np.float32)
     found = RegionTable(("a", "b"), values)

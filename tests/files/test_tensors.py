@@ -96,9 +96,7 @@ def test_rows_of_a_mapped_tensor_leave_the_memory_alone(tmp_path):
 def test_types_that_numpy_lacks_are_refused(tmp_path):
     path = tmp_path / "some.safetensors"
     path.write_bytes(safetensors.torch.save({"x": torch.tensor([1.0]).bfloat16()}))
-    with pytest.raises(
-        BundleError, match=r"some\.safetensors cannot be read as safetensors: 'BF16'"
-    ):
+    with pytest.raises(BundleError, match=r"some\.safetensors .* x has numbers of type BF16"):
         TensorFile(path).read()
 
 

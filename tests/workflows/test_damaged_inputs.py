@@ -140,6 +140,14 @@ def in_a_pipe(name: str) -> Edit:
     return edit
 
 
+def of_another_type(path: Path) -> None:
+    """Give the names of people a type of HDF5 that NumPy lacks."""
+    with h5py.File(path, "r+") as file:
+        del file["people"]
+        space = h5py.h5s.create_simple((12,))
+        h5py.h5d.create(file.id, b"people", h5py.h5t.UNIX_D32LE, space)
+
+
 def composite(name: str, values: object) -> Edit:
     """Return a damage to the displacements of a transform."""
 
@@ -160,6 +168,7 @@ OF_A_PERSON = {
         "text": holding("<html>404 Not Found</html>" * 20),
         "three dimensions": image(tiny_bold()[..., 0]),
         "no affine": header(280, bytes(48)),
+        "squares beyond float32": image(tiny_bold().astype(np.float32) * 1e18),
         "a magic of pairs": header(344, b"ni1\0"),
         "a size of no header": header(0, (340).to_bytes(4, "little")),
         "values that begin at byte 0": header(108, bytes(4)),
@@ -405,6 +414,7 @@ ARRAYS_OF_PEOPLE = {
             "all.npz", arrays(people=np.array([{"a": 1}] * 12, object)), id="all.npz pickled"
         ),
         pytest.param("all.h5", in_a_pipe("rest"), id="all.h5 in a pipe"),
+        pytest.param("all.h5", of_another_type, id="all.h5 type"),
         pytest.param("all.h5", endless(15), id="all.h5 endless"),
     ],
 )
@@ -624,10 +634,29 @@ def test_words_of_a_model_act_on_nobody(tmp_path, capfd):
     assert job.run("--nprocs", "1") == 0
     assert_nothing_acts(capfd.readouterr().err)
     for path in job.out.rglob("*"):
-        if path.suffix in {".html", ".md", ".tsv"}:
+        if path.suffix in {".html", ".md", ".tsv"} or path.name == "README":
             text = path.read_text("utf-8")
             assert not [character for character in ACTING if character in text], path
             assert path.suffix != ".html" or "<script>alert(1)" not in text, path
+
+
+def test_a_region_that_a_spreadsheet_would_run_is_text(tmp_path):
+    name, job = "=cmd|' /C calc'!A0", NetworkJob(tmp_path)
+    (table,) = tmp_path.glob("atlas-*.tsv")
+    table.write_text(table.read_text().replace(REGIONS[0], name))
+    assert job.run("--nprocs", "1") == 0
+    tables = [path.read_text() for path in job.out.rglob("*.tsv")]
+    cells = [cell for text in tables for line in text.splitlines() for cell in line.split("\t")]
+    assert f"'{name}" in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "@"))]
+    settings = Settings.of(
+        bids_dir=job.bids,
+        output_dir=job.out,
+        analysis_level="group",
+        workflow="dynamics",
+        analysis="train",
+    )
+    assert find_output_people(settings, connected=False).regions == (name, *REGIONS[1:])
 
 
 def test_links_that_lead_round_end(tmp_path, of_the_other):

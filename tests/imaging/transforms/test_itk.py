@@ -222,6 +222,12 @@ def test_fields_that_cannot_be_used(tmp_path):
     kind, values, fixed = field_part(np.zeros((3, 3, 3, 3)), np.eye(4))
     for part, fact in (
         ((kind, values[:-3], fixed), "nodes have a vector each"),
+        ((kind, values, np.where(np.arange(18) == 6, 0, fixed)), "its grid has a spacing of 0"),
+        (
+            (kind, values, np.where(np.arange(18) == 7, np.nan, fixed)),
+            "its grid has a spacing of 0",
+        ),
+        ((kind, values, fixed * np.where(np.arange(18) < 2, -1, 1)), "its grid has -3 x -3 x 3"),
         ((kind, values, fixed[:-1]), "18 fixed parameters"),
         ((kind, np.where(np.arange(81) == 9, np.nan, values), fixed), "not finite everywhere"),
     ):
