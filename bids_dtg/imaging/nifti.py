@@ -126,26 +126,30 @@ def reading_image(
     try:
         with reading(path, RunError, as_what=as_what):
             if path.name.endswith((".nii", ".nii.gz")):
-                _require_kind(path)
+                _require_kind(_inflated(first))
             yield first
     except RunError as err:
         found = err.expected or expected, err.remedy or remedy
         raise err.as_kind(RunError, expected=found[0], remedy=found[1]) from err
 
 
-def _require_kind(path: Path) -> None:
+def _inflated(first: bytes) -> bytes:
+    """Return the decompressed start of a file, from its first bytes."""
+    if not first.startswith(b"\x1f\x8b"):
+        return first
+    return zlib.decompressobj(wbits=_GZIP_CONTAINER).decompress(first, _START_BYTES)
+
+
+def _require_kind(start: bytes) -> None:
     """Raise ValueError for a wrong size, magic or offset, which nibabel repairs or believes."""
-    start = bytearray(_START_BYTES)
-    with _opened(path) as file:
-        held = read_exactly(file, memoryview(start))
-    if held < min(_KINDS):
+    if len(start) < min(_KINDS):
         return  # nibabel says so
     sizes = {order: int(np.frombuffer(start, f"{order}i4", 1)[0]) for order in "<>"}
     order = ">" if sizes[">"] in _KINDS else "<"
     if sizes[order] not in _KINDS:
         raise ValueError(f"sizeof_hdr is {sizes[order]}, not 348 or 540")
     magic, magic_at, kind, offset_at, least = _KINDS[sizes[order]]
-    stored = bytes(start[magic_at : magic_at + len(magic)])
+    stored = start[magic_at : magic_at + len(magic)]
     if stored != magic:
         raise ValueError(f"its magic is {stored!r}, not {magic!r}")
     offset = float(np.frombuffer(start, f"{order}{kind}", 1, offset_at)[0])
@@ -155,13 +159,9 @@ def _require_kind(path: Path) -> None:
 
 def open_values(header: NiftiHeader) -> BufferedIOBase:
     """Open a file to read its decompressed bytes, beginning at the first value."""
-    file = _opened(header.path)
-    read_exactly(file, memoryview(bytearray(header.offset)))
-    return file
-
-
-def _opened(path: Path) -> BufferedIOBase:
+    path = header.path
     file = _IGzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+    read_exactly(file, memoryview(bytearray(header.offset)))
     return cast("BufferedIOBase", file)
 
 
