@@ -16,12 +16,6 @@ RUN = [sys.executable, "-m", "bids_dtg.cli"]
 REFUSED = [
     ("dtg-demo OUT --workflow dynamics --published", "torch", "train"),
     ("dtg-demo OUT --workflow twin", "torch", "train"),
-    ("dtg-models fetch --into OUT hcp-ya", "torch", "torch"),
-    (
-        "dtg-models convert a.ckpt OUT --name a --maps m --brain-mask b --mask k",
-        "torch",
-        "torch",
-    ),
     ("bids_dtg IN OUT participant --device cuda", "torch", "torch"),
     ("bids_dtg IN OUT participant --bids-filter-file f.json", "bids", "bids"),
     ("bids_dtg IN OUT participant --model demo --scheduler n:1", "distributed", "cluster"),

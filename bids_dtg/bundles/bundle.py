@@ -23,7 +23,6 @@ from bids_dtg.bundles.kinds import PublishedModel, all_kinds
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.errors import BundleError
-from bids_dtg.extras import require
 from bids_dtg.files.atomic import output_error, temporary_name
 from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
@@ -301,8 +300,6 @@ def fetch_models(
         another one.
     OutputError
         The folder cannot be written.
-    SettingsError
-        A package that converts a model is missing.
 
     Notes
     -----
@@ -314,13 +311,6 @@ def fetch_models(
     hosts = download_hosts(os.environ, PUBLIC_HOST) if absent else []
     if absent and not hosts:
         raise BundleError(f"nothing is fetched: {OFFLINE_VARIABLE} is set")
-    for model in absent:
-        require(
-            f"fetching {model.card.name}, which is converted once,",
-            *model.packages,
-            extra="torch",
-            otherwise="copy the folder of the converted model from another machine",
-        )
     remedy = "choose a folder with dtg-models fetch --into FOLDER, and name it in DTG_MODEL_DIR"
     if absent:
         with download_folder(folder, reporter, remedy=remedy) as work:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bids_dtg.workflows import all_workflows
 
@@ -60,7 +60,6 @@ class PublishedModel(ABC):
 
     card: ModelCard[Any]  # of the bundle; the conversion adds facts from the files
     outputs: str  # what it predicts, with numbers, in a few words
-    packages: ClassVar[tuple[str, ...]] = ()  # packages of the extra torch that `convert` needs
 
     @property
     @abstractmethod

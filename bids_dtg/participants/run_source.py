@@ -351,12 +351,23 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
     return weights, (note,) if others else ()
 
 
-def require_parcels(file: Path | str, places: ParcelPlaces, present: NDArray[np.bool_]) -> None:
-    """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them."""
+def require_parcels(
+    file: Path | str,
+    places: ParcelPlaces,
+    present: NDArray[np.bool_],
+    *,
+    at_vertices: bool = False,
+) -> None:
+    """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them.
+
+    `at_vertices` says that the file has volumes, of which parcels are means.
+    """
     missing = [name for name, there in zip(places.names, present, strict=True) if not there]
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
+        of_model = f"{len(missing)} of the model's {places.number} parcels"
+        what = f"has data at too few vertices of {of_model}"
         raise RunError(
-            f"{file} lacks {len(missing)} of the model's {places.number} parcels, or their data: "
+            f"{file} {what if at_vertices else f'lacks {of_model}, or their data'}: "
             f"{named(missing)}",
             expected=f"at most {MOST_MISSING:.0%} missing",
         )

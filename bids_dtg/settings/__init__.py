@@ -111,8 +111,7 @@ class InputOptions:
     )
     sample_on: SampledOn | None = option(
         None,
-        "surface at whose vertices volumes are read for a model of parcels; own: the person's, "
-        "where there are any; template: for all people, e.g. where FreeSurfer failed for some",
+        "surface on which models of parcels read volumes; template: for all people",
         group="output",
         shown="own",
     )

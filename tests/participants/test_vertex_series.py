@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
+from folded_person import FRAMES as SIMULATED
+from folded_person import add_fsaverage, add_surfaces, write_run
 from happy_person import PERSON, VERSIONS, write_happy_person
 from workbench_parcels import FRAMES, STORED
 
 from bids_dtg import load_bundle
+from bids_dtg.imaging.surfaces.meshes import REGISTERED, read_arrays
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.participants.run_source import RunSource
 from bids_dtg.settings import CleaningOptions
 
-RULE = SpaceRule(model="fsLR parcels")
 
-
-def series_of(root, **rule) -> tuple[np.ndarray, RunSource]:
+def series_of(root, label=PERSON, **rule) -> tuple[np.ndarray, RunSource]:
     """Return a run's series (frames, parcels) and its source."""
-    (run,) = find_runs(root, PERSON, rule=SpaceRule(model="fsLR parcels", **rule))
+    (run,) = find_runs(root, label, rule=SpaceRule(model="fsLR parcels", **rule))
     bundle = load_bundle("hcp-glasser")
-    cleaning = CleaningOptions(min_minutes=1)
+    cleaning = CleaningOptions(min_minutes=0.5, denoise_strategy="none")
     source = RunSource.of(run, bundle.space, bundle.places, cleaning)
     return np.concatenate([block.copy() for _, block in source.blocks()]), source
 
@@ -35,3 +38,81 @@ def test_parcels_equal_workbench(shared, tmp_path, version, kind):
     with np.load(STORED) as stored:
         wanted = stored[f"{version} {kind}"]
     np.testing.assert_allclose(series[list(FRAMES)], wanted, rtol=1e-4)
+
+
+def _r(one, other):
+    """Correlate series (frames, parcels), parcel by parcel."""
+    one, other = (each - each.mean(axis=0) for each in (one, other))
+    return (one * other).sum(axis=0) / np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
+
+
+def _connectome(series):
+    return np.corrcoef(series.T)[np.triu_indices(series.shape[1], 1)]
+
+
+@pytest.mark.slow
+def test_native_volumes_and_those_in_the_template_give_one_connectome(shared, tmp_path):
+    found = []
+    for version in ("boldref", "MNI152NLin6Asym"):
+        root = write_happy_person(shared, tmp_path / version, versions=(version,))
+        found.append(series_of(root)[0])
+    assert np.corrcoef(*map(_connectome, found))[0, 1] >= 0.99
+
+
+# --- a simulated person whose folds differ from the template's by 6 mm
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory):
+    root = tmp_path_factory.mktemp("folded") / "fmriprep"
+    return root, write_run(root)
+
+
+def _copy(person, folder):
+    shutil.copytree(person[0], folder / "fmriprep")
+    return folder / "fmriprep"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["fsLR", "fsLR's sphere", "fsaverage's sphere", "FreeSurfer"])
+def test_own_surfaces_find_the_true_series_and_the_template_does_not(person, tmp_path, source):
+    root, truth = _copy(person, tmp_path), person[1]
+    at_template, template = series_of(root, "01")
+    add_surfaces(root, source)
+    series, own = series_of(root, "01")
+    assert (template.surface.kind, own.surface.kind) == ("template", "own")
+    r = _r(series, truth)
+    assert np.median(r) >= 0.98
+    assert np.nanmedian(_r(at_template, truth)) < 0.9
+    grey = own.surface.grey_matter
+    assert grey.there > 1.1 * grey.shifted
+    if source != "fsLR":  # all sources agree
+        shutil.rmtree(root / "sourcedata", ignore_errors=True)
+        add_surfaces(root, "fsLR")
+        assert np.median(_r(series, series_of(root, "01")[0])) >= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [(3, 0, 0), (0, -3, 0), (0, 2, 2.5)])
+def test_surfaces_that_are_not_where_the_grey_matter_is_give_way_to_the_template(
+    person, tmp_path, shift
+):
+    root = _copy(person, tmp_path)
+    wanted, _ = series_of(root, "01")
+    add_surfaces(root, "fsLR", shift=shift)
+    series, source = series_of(root, "01")
+    assert source.surface.kind == "template"
+    assert "is not where the person's grey matter is" in source.surface.reason
+    assert source.surface.facts["GreyMatterAtVertices"] < 0.8
+    np.testing.assert_array_equal(series, wanted)
+
+
+@pytest.mark.slow
+def test_series_on_fsaverage(person, tmp_path):
+    root, truth = _copy(person, tmp_path), person[1]
+    arrays = read_arrays(REGISTERED)
+    add_fsaverage(root, truth, {side: arrays[f"nearest_{side}"] for side in "LR"})
+    series, source = series_of(root, "01")
+    assert source.surface.kind == "fsaverage"
+    assert len(series) == SIMULATED
+    np.testing.assert_allclose(series, 1000 + truth, rtol=1e-5)

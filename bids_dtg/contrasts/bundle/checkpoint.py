@@ -1,21 +1,22 @@
-"""Published checkpoints: PyTorch Lightning files read as tensors only, never as code."""
+"""Published checkpoints: PyTorch Lightning files, read without torch as tensors, never as code."""
 
 from __future__ import annotations
 
 import pickle
-import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, Parameters, not_the_network
-from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.network.unet import AttentionUNet
 
 # Modules of the classes in a published checkpoint's hyperparameters: torch, Lightning, argparse
 # and the published code, whose modules have two possible names.
@@ -29,6 +30,21 @@ _TRAINING_MODULES = (
     "losses.",
     "models.",
 )
+# Types of torch's storages; bfloat16 is the upper half of a float32.
+_STORAGES: Mapping[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "DoubleStorage": np.dtype("<f8"),
+    "HalfStorage": np.dtype("<f2"),
+    "BFloat16Storage": np.dtype("<u2"),
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"),
+    "BoolStorage": np.dtype("?"),
+}
+_HALF = "BFloat16Storage"
+_PICKLE = "data.pkl"
 
 
 def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
@@ -50,6 +66,13 @@ def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
         The file is missing, not a whole checkpoint, holds objects other than tensors and plain
         values, or its tensors are not those of the network.
     """
+    from bids_dtg.contrasts.network.unet import AttentionUNet
+
+    return AttentionUNet.from_parameters(read_parameters(path))
+
+
+def read_parameters(path: str | Path) -> Parameters:
+    """Read the parameters of a network, as `read_lightning_checkpoint` does, without torch."""
     path = Path(path)
     content = _load_tensors_only(path)
     state = content.get("state_dict") if isinstance(content, Mapping) else None
@@ -57,8 +80,7 @@ def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
         raise BundleError(
             f"{path} has no state_dict", expected="a PyTorch Lightning checkpoint of the network"
         )
-    tensors = _without_prefix(state, str(path))
-    return AttentionUNet.from_parameters(Parameters.of_tensors(tensors, source=str(path)))
+    return Parameters.from_arrays(_without_prefix(state, str(path)), source=str(path))
 
 
 def _load_tensors_only(path: Path) -> object:
@@ -71,21 +93,28 @@ def _load_tensors_only(path: Path) -> object:
     )
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch stores without compression, so compressed entries could be a zip bomb; and
-            # torch does not verify the checksums.
+            # torch stores without compression, so compressed entries could be a zip bomb.
             packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist())
             if packed or archive.testzip() is not None:
                 raise whole
-        with safe_globals(_stand_ins(path)):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as err:
+            (name,) = [name for name in archive.namelist() if name.endswith(f"/{_PICKLE}")]
+            with archive.open(name) as file:
+                return _TensorUnpickler(file, archive, name.removesuffix(_PICKLE)).load()
+    except _RefusedError as err:
         raise BundleError(
-            f"{path} holds pickled objects ({_refused_object(err)}), which could run code",
+            f"{path} holds pickled objects ({err}), which could run code",
             expected="tensors and plain values only",
             remedy="save only the state_dict, and convert that",
         ) from err
-    except (zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError) as err:
+    except (
+        *(zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError),
+        *(ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError),
+    ) as err:
         raise whole from err
+
+
+class _RefusedError(Exception):
+    """A pickle names an object that is neither a tensor's nor one of a training."""
 
 
 class _Inert:
@@ -97,23 +126,59 @@ class _Inert:
     __setstate__ = __init__
 
 
-def _stand_ins(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """Allow the names of classes in a checkpoint's hyperparameters, each as an inert object.
+class _TensorUnpickler(pickle.Unpickler):
+    """Reads tensors as arrays, and classes of a training as inert objects; refuses all others.
 
     Lightning stores hyperparameters as objects, such as a loss function or an optimiser's class.
-    They are neither imported nor called, and objects of any other module are refused.
+    They are neither imported nor called.
     """
-    names = get_unsafe_globals_in_checkpoint(str(path))
-    return [(_Inert, name) for name in names if name.startswith(_TRAINING_MODULES)]
+
+    def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str) -> None:
+        super().__init__(file)
+        self._archive, self._folder = archive, folder
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module in ("builtins", "__builtin__") and name == "set":
+            return set
+        if module == "torch" and name in _STORAGES:
+            return name
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _array
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda array, *_: array
+        if (module, name) == ("torch", "Size"):
+            return tuple
+        if f"{module}.{name}".startswith(_TRAINING_MODULES):
+            return _Inert
+        raise _RefusedError(f"{module}.{name}")
+
+    def persistent_load(self, pid: Any) -> NDArray[Any]:
+        _, kind, key, _, number = pid
+        stored = self._archive.read(f"{self._folder}data/{key}")
+        values: NDArray[Any] = np.frombuffer(stored, dtype=_STORAGES[kind])
+        if len(values) < number:
+            raise ValueError("a storage has fewer values than the pickle says")
+        if kind == _HALF:
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values
 
 
-def _refused_object(err: pickle.UnpicklingError) -> str:
-    """Return the name of the object that torch refused, if its message names it."""
-    named = re.search(r"GLOBAL (\S+)", str(err))
-    return named.group(1) if named else "of unknown kind"
+def _array(
+    storage: NDArray[Any], offset: int, shape: tuple[int, ...], steps: tuple[int, ...], *_: object
+) -> NDArray[Any]:
+    """Return a tensor as an array, after a check that it lies within its storage."""
+    if len(shape) != len(steps) or min((*shape, *steps, offset), default=0) < 0:
+        raise ValueError("a tensor has contradictory sizes")
+    last = offset + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
+    if 0 not in shape and last >= len(storage):
+        raise ValueError("a tensor lies outside its storage")
+    bytes_of = [step * storage.itemsize for step in steps]
+    return np.lib.stride_tricks.as_strided(storage[offset:], shape, bytes_of, writeable=False)
 
 
-def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Tensor]:
+def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, NDArray[Any]]:
     """Return the network's tensors under the published names.
 
     The network's prefix is the text before the name of the first block's weight (``model.``,
@@ -128,10 +193,10 @@ def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Te
         for name, value in state.items()
         if isinstance(name, str) and name.startswith(prefix)
     }
-    return {name: _as_tensor(name, value, source) for name, value in found.items()}
+    return {name: _as_array(name, value, source) for name, value in found.items()}
 
 
-def _as_tensor(name: str, value: object, source: str) -> Tensor:
-    if not isinstance(value, Tensor):
+def _as_array(name: str, value: object, source: str) -> NDArray[Any]:
+    if not isinstance(value, np.ndarray):
         raise not_the_network(source, f"{name} is {type(value).__name__}, not a tensor")
     return value

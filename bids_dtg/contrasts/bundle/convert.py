@@ -13,10 +13,10 @@ from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.bundle.arrays import as_bundle_error, read_roi_maps
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
+from bids_dtg.contrasts.bundle.checkpoint import read_parameters
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError
-from bids_dtg.extras import require
 from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
@@ -68,26 +68,20 @@ def convert_checkpoint(
         If an input cannot be used, the inputs do not match, or `out` holds something else.
     OutputError
         If the bundle cannot be written.
-    SettingsError
-        If PyTorch is not installed.
     """
-    require("converting a checkpoint", "torch", extra="torch")
-    from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
-
-    network = read_lightning_checkpoint(checkpoint)
-    contrasts = _contrasts_for(network.out_channels, card.part.contrasts, checkpoint)
+    network = read_parameters(checkpoint)
+    contrasts = _contrasts_for(network.sizes.out_channels, card.part.contrasts, checkpoint)
     grid, inside = _read_grid(mask, space, resolution)
     brain = VoxelPlaces.within(grid, _read_brain_mask(brain_mask, grid))
     roi_maps = read_roi_maps(maps, brain)
-    if len(roi_maps) != network.in_channels:
+    if len(roi_maps) != network.sizes.in_channels:
         raise BundleError(
             f"{maps} holds {len(roi_maps)} ROI maps",
-            expected=f"{network.in_channels}, one for each input of {checkpoint}",
+            expected=f"{network.sizes.in_channels}, one for each input of {checkpoint}",
         )
     card = replace(card, part=replace(card.part, contrasts=contrasts, grid=grid))
-    tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     places = VoxelPlaces.within(grid, inside)
-    arrays = BundleArrays(tensors, roi_maps, brain, places)
+    arrays = BundleArrays(network.arrays, roi_maps, brain, places)
     return write_bundle(out, card, arrays, people)
 
 

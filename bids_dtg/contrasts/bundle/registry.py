@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.card import JsonFields, ModelCard, TrainingData
 from bids_dtg.bundles.kinds import PublishedModel
@@ -46,7 +46,6 @@ class PublishedMaps(PublishedModel):
     """A published model of contrast maps."""
 
     outputs: str = "47 contrasts"
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
     checkpoint: PinnedFile  # Lightning checkpoint
     maps: PinnedFile  # group-ICA maps, 4-D
     brain_mask: PinnedFile  # where the ROI series are computed

@@ -273,7 +273,7 @@ def require_position(
         raise RunError(
             f"{path} has {on_side:.1%} of its vertices on the side that its name says",
             expected=f"at least {_LEAST_ON_SIDE:.0%}; the hemispheres may be exchanged",
-            remedy=_REMEDY,
+            remedy=remedy,
         )
     away = np.linalg.norm(points - read_template("fsLR").points[side], axis=1)
     if (near := np.mean(away <= _NEAR_MM)) < _LEAST_NEAR:
@@ -281,7 +281,7 @@ def require_position(
             f"{path} has {near:.1%} of its vertices within {_NEAR_MM:.0f} mm of the template's",
             expected=f"at least {_LEAST_NEAR:.0%}; they may be in another order than fsLR's, or "
             "the sphere registered to another mesh",
-            remedy=_REMEDY,
+            remedy=remedy,
         )
 
 
