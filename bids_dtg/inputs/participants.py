@@ -342,7 +342,8 @@ class Families:
         known = [self.by_label[label] for label in labels if label in self.by_label]
         if not known:
             return f"families: none are known ({self.trouble or self.absent}): {unknown}"
-        words = f"families: {len(set(known))} of {counted(len(known), 'participant')}"
+        families = counted(len(set(known)), "family", "families")
+        words = f"{counted(len(known), 'participant')} in {families}"
         rest = len(labels) - len(known)
         alone = f"; {rest} without a family count as unrelated" if rest else ""
         return f"{words} ({self.source}){alone}"

@@ -166,7 +166,7 @@ def test_families_are_read_however_the_table_is_written(tmp_path, column, name, 
     families = read_families((tmp_path / "nowhere", tmp_path))
     assert families.by_label == {"01": "A", "02": "A", "04": "B"}
     line = families.line(["01", "02", "03", "04", "05"])
-    assert line.startswith(f"families: 2 of 3 participants ({table}, column {column})")
+    assert line.startswith(f"3 participants in 2 families ({table}, column {column})")
     assert "2 without a family count as unrelated" in line
 
 

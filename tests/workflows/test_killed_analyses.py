@@ -28,6 +28,7 @@ OF_AGE = ("--phenotype", "age", "--permutations", 9, "--folds", 2)
 # On which people, which analysis, and what else is typed.
 JOBS = {
     "train linear": ("images", "train", LINEAR),
+    "cross-validate linear": ("images", "train", ("--architecture", "linear")),
     "train network": (
         "cohort",
         "train",
@@ -190,3 +191,29 @@ def test_killed_anywhere_and_run_again(scene, tmp_path, job):
         call()
         assert contents(scene.out) == whole, place
         assert [*scene.out.rglob(".dtg-*"), *scene.out.rglob("*.lock")] == []
+
+
+@pytest.mark.slow
+def test_a_cross_validation_goes_on_after_the_groups_that_were_scored(scene, tmp_path):
+    """Killed when the third of four groups is scored, it fits the last two."""
+    words, errors = scene.words("cross-validate linear"), tmp_path / "errors.txt"
+    log, copy = tmp_path / "log.txt", tmp_path / "copy"
+
+    def call(*places: Place) -> list[str]:
+        log.write_text("")
+        errors.write_text("")
+        watch = Watch(str(scene.out), str(log), places)
+        assert scene.forks.run(words, watch=watch, stderr=errors) == [0], errors.read_text()
+        lines = errors.read_text().splitlines()
+        return [line.split(", ")[-1] for line in lines if re.match(r"group \d of 4: ", line)]
+
+    scene.begin("cross-validate linear")
+    assert call() == ["fit on 9"] * 4
+    whole = contents(scene.out)
+    number = next(n for n, line in enumerate(log.read_text().splitlines(), 1) if "scores3" in line)
+    scene.begin("cross-validate linear")
+    call(Place(number, str(copy), False))
+    shutil.rmtree(scene.out)
+    copy.rename(scene.out)
+    assert call() == ["scored by an earlier call"] * 2 + ["fit on 9"] * 2
+    assert contents(scene.out) == whole

@@ -235,18 +235,14 @@ def _score(
         before={BEFORE: before} if old else {},
         rows=list(rows),
     )
-    sections = []
-    if old:
-        transfer = transfer_rows(found, "tuned", {contrast.label for contrast in tuned})
-        table = ResultTable(
-            TRANSFER_COLUMNS, transfer, "Scores before and after tuning: one row per contrast"
-        )
-        cohort.results.table("desc-transfer_scores", table)
-        sections.append(
-            Section(
-                "Before and after",
-                template="judged_transfer.html",
-                tables=[table.on_page("r before and after tuning, by contrast")],
-            )
-        )
-    return write_scores(cohort, found, simple, "tuned", record=fitted.record, sections=sections)
+    transfer = transfer_rows(found, "tuned", {contrast.label for contrast in tuned})
+    table = ResultTable(
+        TRANSFER_COLUMNS, transfer, "Scores before and after tuning: one row per contrast"
+    )
+    cohort.results.table("desc-transfer_scores", table)
+    section = Section(
+        "Before and after",
+        template="judged_transfer.html",
+        tables=[table.on_page("r before and after tuning, by contrast")],
+    )
+    return write_scores(cohort, found, simple, "tuned", record=fitted.record, sections=[section])

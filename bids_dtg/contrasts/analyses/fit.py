@@ -192,7 +192,7 @@ def write_fitted(
             participants=len(training),
         ),
         for_science=base.card.for_science and not request.dataset.notice,
-        notice=base.card.notice or request.dataset.notice,
+        notice=_notice(cohort, earlier),
         record=without_times({**fitted.record, **made}),
         evaluation=evaluation or ({"ceilings": limits} if limits else None),
     )
@@ -211,6 +211,19 @@ def write_fitted(
     say(half_width_words(fitted.half_widths, card.part.units))
     people = record_people(cohort, asdict(split), earlier)
     return write_bundle(cohort.results.add(f"{BUNDLE}/"), card, arrays, people)
+
+
+def _notice(cohort: Cohort, earlier: ModelBundle | None) -> str:
+    """Return the notice of a fitted model: that of its data, and of what it took from a model.
+
+    A model that only gave masks or ROI maps was not trained on these people, and what its own
+    notice says of training people is not true of them.
+    """
+    card, of_data = cohort.bundle.card, cohort.request.dataset.notice
+    if earlier is not None or card.for_science:
+        return card.notice or of_data
+    own = f"{cohort.maps_words}. {card.name} is not for science, and so this model is not."
+    return of_data or f"{own[:1].upper()}{own[1:]}"
 
 
 def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:

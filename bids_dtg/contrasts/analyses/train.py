@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.analyses.cohort import FOLDS, WORK, Cohort, names_model
@@ -22,13 +27,16 @@ from bids_dtg.contrasts.analyses.splits import (
     sets_of,
 )
 from bids_dtg.contrasts.bundle.kinds import LINEAR, MapsKind, find_kind
-from bids_dtg.contrasts.judging.scores import Scores, join_groups
+from bids_dtg.contrasts.judging.scores import Scores, join_groups, store_scores, stored_scores
 from bids_dtg.contrasts.plan import CHECKPOINTS
 from bids_dtg.engine.machine import one_blas_thread
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.foreign import sha256_of_file
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
+from bids_dtg.version import __version__
 
 FEW = 10  # with fewer training people, ROI maps made from their rest are poor
 _TIMES_AS_LONG = 2  # one fit, with ROI maps and connectomes, over reducing everybody's rest
@@ -151,18 +159,23 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
     words = "Groups of the cross-validation: one row per participant, in the order of the matrices"
     cohort.results.table(FOLDS, ResultTable(_FOLD_COLUMNS, rows, words))
     by_group, records = [], []
+    store = ArrayStore(cohort.store.root / WORK)
     for number, group in enumerate(groups, 1):
         others = [person.label for person in cohort.people if person.label not in group]
-        say(
-            f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left "
-            f"out, fit on {len(others)}"
-        )
+        title = f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left out"
         fold, split = of_fold(cohort, number), Split(tuple(others), (), tuple(group))
-        fitted = fit_model(kind, fold, split, cohort.store.root / WORK, lambda line: None)
-        with one_blas_thread():
-            found, simple = score_fit(fold, fitted, split, lambda line: None)
-        by_group.append(found)
-        records.append(simple.record)
+        name, facts = f"scores{number}", _facts_of_scores(fold, split, kind)
+        if stored := stored_scores(store, name, facts):
+            say(f"{title}, scored by an earlier call")
+        else:
+            say(f"{title}, fit on {len(others)}")
+            fitted = fit_model(kind, fold, split, store.root, lambda line: None)
+            with one_blas_thread():
+                scores, simple = score_fit(fold, fitted, split, lambda line: None)
+            store_scores(store, name, scores, facts, simple.record)
+            stored = scores, simple.record
+        by_group.append(stored[0])
+        records.append(stored[1])
     record = {name: [one[name] for one in records if name in one] for name in records[0]}
     people = sum(map(len, groups))
     fitted_on = [people - len(group) for group in groups]
@@ -173,3 +186,29 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
         f"in the bundle is a fit to all {people}. Simple models were fitted in the same way."
     )
     return join_groups(by_group), SimpleModels({}, record, min(fitted_on), words=words)
+
+
+def _facts_of_scores(fold: Cohort, split: Split, kind: MapsKind) -> dict[str, Any]:
+    """Return everything that the scores of a group depend on, as JSON values."""
+    arrays = {
+        person.label: [_sha256_of(array) for array in (person.connectomes, *person.sessions)]
+        for person in fold.people
+    }
+    part = fold.bundle.card.part
+    return {
+        "version": __version__,
+        "kind": kind.name,
+        "options": fold.settings.result_options | {"seed": fold.settings.modelling.seed},
+        "contrasts": [contrast.label for contrast in fold.contrasts],
+        "geometry": {name: fold.bundle.card.files[name] for name in part.of_geometry},
+        "arrays": arrays,
+        "weights": {person.label: list(person.weights) for person in fold.people},
+        "families": dict(fold.families.by_label),
+        "split": dataclasses.asdict(split),
+    }
+
+
+def _sha256_of(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of the file that an array is mapped from."""
+    assert isinstance(array, np.memmap)
+    return sha256_of_file(Path(str(array.filename)))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.contrasts.people import Person
+from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import dice_auc
 
@@ -192,6 +193,50 @@ def join_groups(groups: Sequence[Scores]) -> Scores:
     # Keep each model's rows together, as in scores without folds.
     table = table.sort_values("model", key=lambda own: own.map(order), kind="stable")
     return Scores(table, {name: matrices[name] for name in names if name in matrices})
+
+
+def store_scores(
+    store: ArrayStore,
+    name: str,
+    scores: Scores,
+    facts: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> None:
+    """Write scores into a store, for `stored_scores`.
+
+    Parameters
+    ----------
+    store, name
+        The store, and a folder in it.
+    scores
+        The scores; all matrices have one shape.
+    facts
+        Everything that they depend on, as JSON values.
+    record
+        Further JSON values.
+    """
+    longest = {
+        column: f"U{values.str.len().max()}"
+        for column, values in scores.table.items()
+        if pd.api.types.is_string_dtype(values.dtype)
+    }
+    table = np.asarray(scores.table.to_records(index=False, column_dtypes=longest))
+    matrices = np.stack([*scores.matrices.values()])
+    store.write(f"{name}/matrices", matrices, facts, {"models": [*scores.matrices]})
+    store.write(f"{name}/table", table, facts, {"record": dict(record)})  # the last file
+
+
+def stored_scores(
+    store: ArrayStore, name: str, facts: Mapping[str, Any]
+) -> tuple[Scores, Mapping[str, Any]] | None:
+    """Return the scores and the record that `store_scores` wrote; None without those facts."""
+    if not (store.has(f"{name}/table", facts) and store.has(f"{name}/matrices", facts)):
+        return None
+    stored = store.read(f"{name}/table")
+    table = pd.DataFrame({column: stored[column] for column in stored.dtype.names or ()})
+    models = store.notes(f"{name}/matrices")["models"]
+    matrices = dict(zip(models, store.read(f"{name}/matrices"), strict=True))
+    return Scores(table, matrices), store.notes(f"{name}/table")["record"]
 
 
 def ceilings(

@@ -257,9 +257,9 @@ def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
     """
     own, group = (scores.of(name, part) for name in (model, GROUP_AVERAGE))
     r = by_person(own, "r")
-    row: Row = {"model": model, "r": _interval(r)}
+    row: Row = {"model": model, "r": _interval(r, -1.0, 1.0)}
     if own["dice"].notna().any():
-        row["dice"] = _interval(by_person(own, "dice"))
+        row["dice"] = _interval(by_person(own, "dice"), 0.0, 1.0)
     if len(group) and model != GROUP_AVERAGE:
         row["r_minus_group_average"] = _interval(_spread(own, _difference(own, group, "r")))
     if not _is_individual(own):
@@ -268,7 +268,8 @@ def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
     row["r_minus_own_mean"] = _interval(_spread(own, above))
     row["index"] = _interval(_spread(own, by_person(own, "index")))
     for key in ("product", "residual_r", "residual_r_training_mean", "fingerprint"):
-        row[key] = _interval(by_person(own, key))
+        most = 1.0 if key.startswith("residual_r") else np.inf
+        row[key] = _interval(by_person(own, key), -most, most)
     mean_r, index = r.mean(), by_person(own, "index").mean()
     row["ratio"] = number(index / mean_r) if mean_r else None
     identified = by_person(own, "identification")
@@ -429,16 +430,20 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
     """Return r before and after tuning and of simple models, by contrast and over contrasts.
 
     `tuned` are the contrasts that the model was tuned to. The mean over all others comes first,
-    because it shows whether tuning to one contrast helps the others.
+    because it shows whether tuning to one contrast helps the others. Contrasts that the model
+    lacked before have no r before tuning, no difference and no verdict.
     """
-    own = scores.of(model)
-    own = own[own.index.isin(scores.of(BEFORE).index)]
+    own, before = scores.of(model), scores.of(BEFORE)
+    known = before.index.unique("contrast")
+    is_new = ~own.index.isin(known, level="contrast")
+    own = own[own.index.isin(before.index) | is_new]
     names = {"before": BEFORE, "after": model, "group_average": GROUP_AVERAGE, "linear": LINEAR}
     r = pd.DataFrame({key: scores.of(name)["r"].reindex(own.index) for key, name in names.items()})
     contrasts = list(own.index.unique("contrast"))
     sets = {
-        "not tuned": [one for one in contrasts if one not in tuned],
-        "tuned": [one for one in contrasts if one in tuned],
+        "not tuned": [one for one in contrasts if one in known and one not in tuned],
+        # New contrasts beside known ones would be in the mean after tuning only.
+        "tuned": [one for one in contrasts if one in tuned and (one in known or not len(known))],
         **{one: [one] for one in contrasts},
     }
     rows, found = [], []
@@ -447,7 +452,10 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
             continue
         at = own.index.isin(several, level="contrast")
         means = r[at].groupby(level="person", sort=False).mean()
-        found.append(_judged(own[at], means["after"] - means["before"]))
+        if several[0] in known:
+            found.append(_judged(own[at], means["after"] - means["before"]))
+        else:
+            found.append(Verdict.unknown(len(means)))
         rows.append(
             {
                 "contrast": name if name in contrasts else f"mean of {len(several)} {name}",
@@ -460,7 +468,11 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
     whole = len(rows) - len(contrasts)
     verdicts = [*found[:whole], *corrected(found[whole:])]
     return [
-        {**row, "p": number(verdict.table_p, 5), "verdict": verdict.word}
+        {
+            **row,
+            "p": number(verdict.table_p, 5),
+            "verdict": None if row["before"] is None else verdict.word,
+        }
         for row, verdict in zip(rows, verdicts, strict=True)
     ]
 
@@ -503,8 +515,11 @@ def cells(found: Interval) -> list[float | None] | None:
     return [number(x) for x in (found.mean, found.low, found.high)]
 
 
-def _interval(values: pd.Series[float] | Values) -> list[float | None] | None:
-    return cells(t_interval(np.asarray(values)))
+def _interval(
+    values: pd.Series[float] | Values, least: float = -np.inf, most: float = np.inf
+) -> list[float | None] | None:
+    """Return the mean of a score over people and its interval, inside the range of the score."""
+    return cells(t_interval(np.asarray(values)).within(least, most))
 
 
 def _counted(own: pd.DataFrame, score: str) -> pd.Series[float]:

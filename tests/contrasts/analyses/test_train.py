@@ -51,6 +51,10 @@ def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
     assert [one.label for one in linear.contrasts] == list(CONTRASTS)
     assert linear.card.part.recentring is not None
     assert linear.card.training.repetition_time_s == TR
+    # The model that gave masks and ROI maps is not for science; it was trained on other people.
+    assert linear.card.notice.startswith("Masks and ROI maps are those of tiny ")
+    assert linear.card.notice.endswith("tiny is not for science, and so this model is not.")
+    assert not linear.card.for_science
     rows = {row["model"]: row for row in linear.card.evaluation["rows"]}
     assert {"group average", FITS} | {"model", "retest"} <= set(rows)
     ceilings = {row["contrast"]: row for row in linear.card.evaluation["ceilings"]}
@@ -354,6 +358,7 @@ class TestNetwork:
             np.testing.assert_array_equal(before[name], after[name])
         assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
         assert tuned.card.part.gains[0] == network.card.part.gains[0]
+        assert tuned.card.notice == network.card.notice
 
     @pytest.mark.slow
     def test_contrasts_that_were_not_tuned_keep_their_mean(self, tmp_path):
@@ -467,6 +472,26 @@ class TestNetwork:
         assert [one.label for one in fresh.contrasts] == [CONTRASTS[0]]
         rows = read_table(cohort.out / "group/model-fresh/desc-transfer_scores.tsv")
         assert [row["contrast"] for row in rows] == ["mean of 1 tuned", CONTRASTS[0]]
+        assert all(row["before"] != "n/a" for row in rows)
+
+    @pytest.mark.slow
+    def test_contrasts_that_the_model_lacked_have_no_r_before_tuning(self, cohort, network):
+        assert not {one.label for one in load_bundle(cohort.model).contrasts} & {*CONTRASTS}
+        words = ("--schedule", "new", "--model-name", "lacked", *NETWORK)
+        assert cohort.analyse("finetune", *words) == 0
+        folder = cohort.out / "group/model-lacked"
+        rows = read_table(folder / "desc-transfer_scores.tsv")
+        assert [row["contrast"] for row in rows] == ["mean of 2 tuned", *CONTRASTS]
+        scores = {
+            row["contrast"]: row["r"]
+            for row in read_table(folder / "desc-contrasts_scores.tsv")
+            if row["model"] == "tuned"
+        }
+        for row in rows[1:]:
+            assert float(row["after"]) == pytest.approx(float(scores[row["contrast"]]), abs=1e-4)
+        unknown = {(row["before"], row["difference"], row["p"], row["verdict"]) for row in rows}
+        assert unknown == {("n/a",) * 4}
+        assert "Before and after" in (folder / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -210,3 +210,12 @@ def test_a_row_a_person_has_their_own_scores():
     assert all(row["contrasts"] == 2 and row["minutes"] is None for row in rows)
     typicality = [np.corrcoef(mean[0, q], measured[3, q])[0, 1] for q in range(CONTRASTS)]
     assert rows[3]["typicality"] == pytest.approx(np.mean(typicality), abs=1e-4)
+
+
+def test_the_interval_of_an_r_ends_at_1():
+    """Of three people two are predicted well, and Student's interval is wide."""
+    measured = np.random.default_rng(0).standard_normal((3, 1, 500))
+    predicted = measured + np.array([0.1, 0.1, 1.5])[:, None, None] * measured[[1, 2, 0]]
+    row = summary_row(score_maps("model", predicted, measured), "model")
+    mean, low, high = row["r"]
+    assert low < mean < high == 1.0
