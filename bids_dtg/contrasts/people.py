@@ -41,6 +41,7 @@ class Person:
     minutes: float = float("nan")  # of rest in all segments together; NaN: not known
     residual_dof: float = float("nan")  # in all segments together; NaN: not known
     fd_mm: float = float("nan")  # mean framewise displacement of the rest; NaN: not known
+    deviation: float = 1.0  # factor of the deviation of predicted maps, as of `Connectome`
 
     def of_one_set(self) -> Person:
         """Return the person with connectomes of one set only, the one nearest to 50 ROIs."""
@@ -92,7 +93,9 @@ class FittedModel:
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
         maps = predicted_maps(self.model.predict, person)
-        return maps if self.correction is None else self.correction.apply(maps)
+        if self.correction is None:
+            return maps
+        return self.correction.scaled(person.deviation).apply(maps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -162,6 +162,16 @@ def test_an_hcp_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         refuse_absent(find_dataset(tmp_path), ["HCD1"], Selection(sessions=["V4"]))
 
 
+def test_parcels_of_hcp_come_from_grayordinates_unless_the_template_is_asked_for(tmp_path):
+    volume = add_hcp_run(tmp_path, bold=BOLD)
+    dense = volume.with_name("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii")
+    dense.write_bytes(b"x")
+    (run,) = runs_of(tmp_path, "100307", model="fsLR parcels")
+    assert (run.bold, run.surfaces) == (dense, None)
+    (run,) = runs_of(tmp_path, "100307", model="fsLR parcels", sample_on="template")
+    assert (run.bold, run.surfaces.transforms) == (volume, ())
+
+
 def test_hcp_2025_has_masks_by_other_names(tmp_path):
     path = add_hcp_run(tmp_path, bold=BOLD, cleaned="hp2000_clean_rclean_tclean")
     mask = path.with_name("rfMRI_REST1_LR_brain_mask.nii.gz")
@@ -253,6 +263,19 @@ def test_ukb_native_with_the_warp_of_fsl(tmp_path):
     path.unlink()
     with pytest.raises(RunError, match=r"1234567 has no filtered_func_data_clean\.nii\.gz\."):
         runs_of(tmp_path, "1234567")
+
+
+def test_parcels_of_ukb_lie_at_the_templates_vertices_through_its_warp(tmp_path):
+    add_ukb_run(tmp_path, bold=BOLD, name="filtered_func_data_clean.nii.gz")
+    warp = tmp_path / "1234567/fMRI/rfMRI.ica/reg/example_func2standard_warp.nii.gz"
+    warp.parent.mkdir(exist_ok=True)
+    warp.write_bytes(b"x")
+    (voxels,), (parcels,) = (
+        runs_of(tmp_path, "1234567", model=model) for model in (SPACE, "fsLR parcels")
+    )
+    assert parcels.bold == voxels.bold
+    assert (parcels.transforms, parcels.surfaces.transforms) == ((), voxels.transforms)
+    assert (parcels.surfaces.sides, parcels.surfaces.template) == ({}, SPACE)
 
 
 def test_ukb_two_folders_of_one_session(tmp_path):

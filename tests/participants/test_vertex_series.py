@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from folded_person import add_fsaverage, add_surfaces, write_run
 from happy_person import PERSON, VERSIONS, write_happy_person
 from workbench_parcels import FRAMES, STORED
 
-from bids_dtg import load_bundle
+from bids_dtg import load_bundle, predict_maps
+from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.imaging.surfaces.meshes import REGISTERED, read_arrays
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -43,7 +45,8 @@ def test_parcels_equal_workbench(shared, tmp_path, version, kind):
 def _r(one, other):
     """Correlate series (frames, parcels), parcel by parcel."""
     one, other = (each - each.mean(axis=0) for each in (one, other))
-    return (one * other).sum(axis=0) / np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
+    lengths = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
+    return (one * other).sum(axis=0) / np.where(lengths > 0, lengths, np.nan)
 
 
 def _connectome(series):
@@ -57,6 +60,20 @@ def test_native_volumes_and_those_in_the_template_give_one_connectome(shared, tm
         root = write_happy_person(shared, tmp_path / version, versions=(version,))
         found.append(series_of(root)[0])
     assert np.corrcoef(*map(_connectome, found))[0, 1] >= 0.99
+
+
+@pytest.mark.slow
+def test_a_templates_surface_halves_the_deviation_of_maps(shared, tmp_path):
+    bundle, found = load_bundle("hcp-glasser"), {}
+    root = write_happy_person(shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=False)
+    (run,) = find_runs(root, PERSON, rule=SpaceRule(model="fsLR parcels"))
+    connectome = measure(run, bundle, CleaningOptions(min_minutes=0.5))
+    assert connectome.deviation == 0.5
+    for factor in (1.0, 0.5):
+        part = replace(connectome, deviation=factor)
+        found[factor] = predict_maps(part, bundle, device="cpu", threads=1).values
+    offset = bundle.correction.offset
+    np.testing.assert_allclose(found[0.5] - offset, (found[1.0] - offset) / 2, atol=1e-5)
 
 
 # --- a simulated person whose folds differ from the template's by 6 mm

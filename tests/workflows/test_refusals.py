@@ -65,6 +65,7 @@ WORDS = {
     "an atlas that is not there": (["--atlases", "absent.nii.gz"], "absent.nii.gz"),
     "an unknown strategy": (["--denoise-strategy", "acompcor"], "did you mean compcor"),
     "an unknown mesh": (["--surfaces", "fsnative"], r"fsnative.*fsLR"),
+    "a surface for a model of voxels": (["--sample-on", "template"], "a model of voxels"),
     "an unknown output space": (["--output-spaces", "MNI152NLin6"], "MNI152NLin6Asym"),
     "a mesh as an output space": (["--output-spaces", "fsaverage5"], "--surfaces"),
     "an unknown contrast": (["--contrast", "faces"], "faces"),

@@ -291,6 +291,7 @@ def _person(
         notes["seconds"] / 60 or float("nan"),
         known.get("residual_dof", float("nan")),
         known.get("fd_mm", float("nan")),
+        known.get("deviation", 1.0),
     )
 
 
@@ -508,6 +509,8 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
         "residual_dof": dof if dof > 0 else None,
         "fd_mm": mean_fd if frames and np.isfinite(mean_fd) else None,
     }
+    if (deviation := min(segment.deviation for segment in segments)) < 1:
+        notes["deviation"] = deviation
     return [
         (
             np.stack([segment.r[some].astype(np.float16) for segment in segments]),
