@@ -134,7 +134,7 @@ class Workflow:
     def reads(self, analysis: str | None = None) -> frozenset[str]:
         """Return the names of the options that an analysis reads; None: the participant level."""
         if analysis is None:
-            own = (*self.participants_read, "reports_only", "verify")
+            own = (*self.participants_read, "reports_only", "verify", "list_participants")
         else:
             own = self.analyses[analysis].reads
         wanted = {*EVERY_CALL, *own}

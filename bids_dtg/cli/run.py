@@ -56,6 +56,8 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
     if level == "group":
         assert workflow.group is not None
         return workflow.group
+    if settings.behaviour.list_participants:
+        return later("inputs.dataset:print_participants")
     if settings.behaviour.reports_only:
         return later("participants.reports:remake_reports")
     if settings.behaviour.verify:

@@ -17,8 +17,8 @@ from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.atlases import names_atlases
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
-from bids_dtg.notices import counted, named
-from bids_dtg.settings import InputChoice, InputType
+from bids_dtg.notices import counted, named, show
+from bids_dtg.settings import InputChoice, InputType, Settings
 
 MOUNT_REMINDER = (
     "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
@@ -193,6 +193,22 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
         folder = study.labels(label.removeprefix("sub-")) if study else None
         asked.add(folder[0] if folder else plain_label(label, "sub"))
     return choose_participants(asked, present, root)
+
+
+def print_participants(settings: Settings) -> int:
+    """Print the labels of the requested participants, one a line; return 0, none fails.
+
+    Only names of folders are read, so that a script learns at once whom to submit.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        The dataset or the request is wrong.
+    """
+    inputs = settings.inputs
+    dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
+    show(*select_participants(dataset, inputs.participant_label))
+    return 0
 
 
 def choose_participants(

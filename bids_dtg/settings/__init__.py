@@ -437,6 +437,9 @@ class BehaviourOptions:
         "only compare files in OUTPUT_DIR with their checksums; the next run remakes damaged ones",
     )
     no_reports: bool = option(False, "make no reports")
+    list_participants: bool = option(
+        False, "only print the participants' labels, from the names of folders"
+    )
     dry_run: bool = option(False, "only print what would be read, written and skipped")
     verbose: int = option(
         0, "more detail; -vv adds tracebacks of failures", flags=("-v", "--verbose")

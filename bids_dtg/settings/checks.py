@@ -81,7 +81,7 @@ def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
     level, analysis = settings.inputs.analysis_level, settings.modelling.analysis
     if analysis is not None and level != "group":
         yield f"--analysis {analysis} was given with {level}", "group"
-    for name in ("verify", "reports_only"):
+    for name in ("verify", "reports_only", "list_participants"):
         if level == "group" and options[name]:
             yield f"{flag(name)} was given with group", "participant"
     of_halves = settings.inputs.workflow == "twin" and analysis == "evaluate"

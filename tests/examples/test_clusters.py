@@ -79,15 +79,48 @@ def test_array_does_everybody_and_nobody_twice(cluster):
     assert "0 sets of maps written, 2 already complete" in again.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+@pytest.mark.parametrize("image", ["", "bids_dtg.sif"])
+def test_array_of_biobank_is_as_long_as_slurm_allows(cluster, image):
+    programs, labels = cluster / "programs", [f"10000{number:02d}" for number in range(1, 12)]
+    if image:
+        (programs / "bids_dtg").rename(programs / "of-image")
+    # The tasks are those of the test above.
+    for name, does in {
+        "sbatch": f'echo "$@" > "$SENT"; echo "CHUNK $CHUNK"; cat "$PEOPLE" > {cluster}/listed',
+        "scontrol": 'echo "MaxArraySize            = 4"',
+        "apptainer": 'while [ "$1" != bids_dtg.sif ]; do shift; done; shift; exec of-image "$@"',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    for label in labels:
+        (cluster / "ukb" / f"{label}_20227_2_0" / "fMRI").mkdir(parents=True)
+    places = (cluster / "ukb", cluster / "out", "--gsr")
+    all_of_them = submit(*places, IMAGE=image)
+    assert all_of_them.returncode == 0, all_of_them.stderr
+    assert "CHUNK is 4 instead of 1, as SLURM allows 3 tasks here" in all_of_them.stdout
+    assert "11 participants in 3 tasks" in all_of_them.stdout
+    assert (cluster / "listed").read_text().split() == labels
+    two = submit(*places, "--participant_label", *labels[4:6], "--low-pass", "0.1", IMAGE=image)
+    assert "CHUNK 1\n2 participants in 2 tasks" in two.stdout
+    assert (cluster / "listed").read_text().split() == labels[4:6]
+    assert (cluster / "sent").read_text().endswith("task.sbatch --gsr --low-pass 0.1\n")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
 def test_what_is_wrong_is_told_before_anything_is_sent(cluster, monkeypatch):
     (cluster / "empty").mkdir()
     empty = submit(cluster / "empty", cluster / "out")
-    assert (empty.returncode, empty.stderr) == (
-        2,
-        f"{cluster}/empty has no participants (no sub-* folder)\n",
-    )
+    assert empty.returncode == 2
+    assert f"BIDS_DIR {cluster}/empty is empty" in empty.stderr
     assert submit(cluster).returncode == 2
+    (cluster / "people.txt").write_text("\n")
+    words = (cluster / "empty", cluster / "out")
+    nobody = submit(*words, PEOPLE=cluster / "people.txt")
+    assert nobody.stderr == f"PEOPLE={cluster}/people.txt has no participants\n"
+    twice = submit(*words, "--participant-label", "01", PEOPLE=cluster / "people.txt")
+    assert "PEOPLE and --participant-label were both given" in twice.stderr
     (cluster / "programs" / "bids_dtg").unlink()
     monkeypatch.setenv("PATH", f"{cluster}/programs:/usr/bin:/bin")
     missing = submit(cluster / "empty", cluster / "out")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
+from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import (
     DatasetWords,
@@ -146,6 +147,31 @@ def test_participants(tmp_path):
     for read in (participants_in, partial(person_folders, HCP)):
         with pytest.raises(DatasetError, match="gone cannot be listed: No such file"):
             read(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "folders", "labels"),
+    [
+        ("fMRIPrep", ("sub-02/func", "sub-01/ses-1/func", "logs"), ["01", "02"]),
+        ("XCP-D", ("sub-02/func", "sub-01/func", "atlases"), ["01", "02"]),
+        ("", ("HCD02_V1_MR/MNINonLinear", "HCD02_V2_MR/MNINonLinear", "x/y"), ["HCD02"]),
+        ("", ("1234567_20227_2_0/fMRI", "1234568_2/fMRI", "x/y"), ["1234567", "1234568"]),
+    ],
+)
+def test_listed_participants(tmp_path, capsys, pipeline, folders, labels):
+    """Folders without any file do, as no run is read."""
+    root, out = tmp_path / "data", tmp_path / "out"
+    if pipeline:
+        describe_dataset(root, pipeline=pipeline)
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+    words = [str(root), str(out), "participant", "--list-participants"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines() == labels
+    assert main([*words, "--model", "nowhere", "--participant-label", labels[-1]]) == 0
+    assert capsys.readouterr().out.splitlines() == labels[-1:]
+    assert main([*words, "--participant-label", "xyz"]) == 2
+    assert not out.exists()
 
 
 def test_dataset_without_participants(tmp_path):
