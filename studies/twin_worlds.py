@@ -177,13 +177,13 @@ def measure_figures(fitted: Fitted, known: Cohort, unseen: Cohort) -> Row:
     performed = performed_measures(outputs, unseen.segments).double().numpy()
     ridges = fit_ridges(known.connectomes, observed_measures(known.segments))
     predicted, observed = ridges.predict(unseen.connectomes), observed_measures(unseen.segments)
-    found = {}
+    figures = {}
     for column, measure in enumerate(measures_of(fitted.tasks)):
         if measure.what in (ACCURACY, SPREAD):
             for words, values in (("twin", performed), ("ridge", predicted)):
                 name = f"r of {measure.name}, {words}"
-                found[name] = r_of(values[:, column], observed[:, column])
-    return found
+                figures[name] = r_of(values[:, column], observed[:, column])
+    return figures
 
 
 def brier_of(predicted: Any, people: Cohort) -> float:

@@ -77,7 +77,7 @@ class Architecture:
         if most is None:
             return epochs
         longest = max(epochs, key=lambda field: epochs[field])
-        return {field: min(own, most) for field, own in epochs.items()} | {longest: most}
+        return {field: min(number, most) for field, number in epochs.items()} | {longest: most}
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(

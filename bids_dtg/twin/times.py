@@ -98,16 +98,16 @@ def mean_times(
         (people, targets), seconds; NaN where a person has no such response.
     """
     rows, scored = segments.trials, segments.trials.scored if used is None else used
-    found = []
+    means = []
     for number, task in enumerate(segments.tasks.tasks):
-        own = rows.task == number
-        found.append(_mean(seconds, scored & own))
+        of_task = rows.task == number
+        means.append(_mean(seconds, scored & of_task))
         if len(task.conditions) > 1:
             first, second = (
-                _mean(seconds, scored & own & (rows.condition == level)) for level in (0, 1)
+                _mean(seconds, scored & of_task & (rows.condition == level)) for level in (0, 1)
             )
-            found.append(second - first)
-    return torch.stack(found, -1)
+            means.append(second - first)
+    return torch.stack(means, -1)
 
 
 def all_measures(
@@ -130,8 +130,8 @@ def all_measures(
     """
     rows, scored = segments.trials, segments.trials.scored if used is None else used
     of_task = [scored & (rows.task == number) for number in range(len(segments.tasks.tasks))]
-    accuracies = [_mean(correct, own) for own in of_task]
-    variances = [_mean(squares, own) - _mean(seconds, own).square() for own in of_task]
+    accuracies = [_mean(correct, trials) for trials in of_task]
+    variances = [_mean(squares, trials) - _mean(seconds, trials).square() for trials in of_task]
     spreads = [
         torch.where(variance > _SMALLEST, variance.clamp(min=_SMALLEST).sqrt(), torch.nan)
         for variance in variances
@@ -272,18 +272,18 @@ def find_gate(
     >>> bool(find_gate(rng.normal(size=(40, 300)), traits).open)
     False
     """
-    people, known = len(measures), np.isfinite(measures)
+    people, measured = len(measures), np.isfinite(measures)
     edges = _without(np.asarray(connectomes, np.float64), covariates, np.ones(people, bool))
     # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
     left, sizes, _ = np.linalg.svd(edges, full_matrices=False)
     values = np.full(measures.shape, np.nan)
-    for rows, columns in by_known(known):
+    for rows, columns in by_known(measured):
         if rows.any():
             rest = _without(measures[:, columns], covariates, rows)
             size = _ROUNDING * np.abs(measures[np.ix_(rows, columns)]).max(axis=0)
             values[:, columns] = rest * (rest[rows].std(axis=0) > size)
     # People change places with those who have the same measures.
-    pattern = np.unique(known, axis=0, return_inverse=True)[1].ravel()
+    pattern = np.unique(measured, axis=0, return_inverse=True)[1].ravel()
     kin = np.arange(people) if families is None else families
     orders = permuted_orders(kin, PERMUTATIONS, sites=pattern, seed=seed)
     orders = np.vstack([np.arange(people), orders])
@@ -325,17 +325,17 @@ def left_out_agreement(
     variance = np.nansum(centred**2, axis=0) / np.maximum(counts, 1)
     scale = np.where(variance > 0, np.sqrt(variance), np.inf)
     for number in np.unique(fold) if people >= _FEWEST and np.ptp(fold) else ():
-        own, others = fold == number, fold != number
+        left_out, others = fold == number, fold != number
         ridges = fit_ridges(values[others], measures[others])
-        predicted = (values[own] - values[others].mean(axis=0)) @ ridges.weights
-        for known, columns in by_known(np.isfinite(measures)):
+        predicted = (values[left_out] - values[others].mean(axis=0)) @ ridges.weights
+        for rows, columns in by_known(np.isfinite(measures)):
             if not ridges.predictable[columns].any():
                 continue
-            left = measures[np.ix_(own, columns)] - measures[np.ix_(others & known, columns)].mean(
-                0
-            )
-            product = predicted[:, columns] * left / scale[columns] ** 2
-            agreement[np.ix_(own, columns)] = np.nan_to_num(product * ridges.predictable[columns])
+            mean = measures[np.ix_(others & rows, columns)].mean(axis=0)
+            observed = (measures[np.ix_(left_out, columns)] - mean) / scale[columns]
+            product = predicted[:, columns] / scale[columns] * observed
+            product *= ridges.predictable[columns]
+            agreement[np.ix_(left_out, columns)] = np.nan_to_num(product)
     return agreement
 
 

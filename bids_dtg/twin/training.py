@@ -307,8 +307,8 @@ class MeasuresTask(TwinTask):
         self.group_buttons: dict[str, Tensor] = {}
         if group is not None:
             with torch.no_grad():
-                for name, own in segments.items():
-                    outputs = perform(group, torch.from_numpy(own.inputs))
+                for name, shown in segments.items():
+                    outputs = perform(group, torch.from_numpy(shown.inputs))
                     self.group_buttons[name] = torch.sigmoid(outputs)
 
     def loss(
@@ -317,16 +317,16 @@ class MeasuresTask(TwinTask):
         plain = super().loss(data, people, segments, outputs, targets)
         if data not in self.group_buttons:
             return plain
-        group, own = self.group_buttons[data], self.segments[data].people(people.numpy())
+        group, shown = self.group_buttons[data], self.segments[data].people(people.numpy())
         group = group if len(group) == 1 else group[people]
         buttons = torch.sigmoid(outputs[..., : group.shape[-1]].cpu())
         shape = len(people), *group.shape[1:]
         buttons = buttons.new_zeros(shape).index_copy(1, segments, buttons)
-        used = own.trials.scored & np.isin(own.trials.segment, segments.numpy())
-        change = performed_measures(buttons, own, used) - performed_measures(group, own, used)
+        used = shown.trials.scored & np.isin(shown.trials.segment, segments.numpy())
+        change = performed_measures(buttons, shown, used) - performed_measures(group, shown, used)
         missed = (change - self.observed[data][people]) / self.spread
         squared = torch.where(missed.isfinite(), missed, 0.0).square().mean(0).sum()
-        times = len(targets_of(own.tasks))
+        times = len(targets_of(shown.tasks))
         return plain + self.recipe.times_weight / times * squared.to(self.device)
 
 

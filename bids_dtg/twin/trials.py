@@ -394,11 +394,11 @@ def _require_seconds(
     if task.run_end is not None:
         spans[task.run_end] = "after the last trial", events.numbers(task.run_end) - onset[-1]
     for column, (words, seconds) in spans.items():
-        known = seconds[np.isfinite(seconds)]
-        if len(onset) < _FEWEST or not len(known) or np.median(known) <= _LONGEST_SECONDS:
+        given = seconds[np.isfinite(seconds)]
+        if len(onset) < _FEWEST or not len(given) or np.median(given) <= _LONGEST_SECONDS:
             continue
         raise RunError(
-            f"{events.source}: the column {column} gives {np.median(known):g} s {words} (median)",
+            f"{events.source}: the column {column} gives {np.median(given):g} s {words} (median)",
             expected=f"seconds, at most {_LONGEST_SECONDS:g}",
             remedy="BIDS has times of events in seconds: divide milliseconds by 1,000",
         )

@@ -269,8 +269,8 @@ def _in_measures(gradients: Array, connectomes: NDArray[np.floating[Any]], ridge
     predictions; what it follows besides is left out.
     """
     centred = connectomes - np.mean(connectomes, axis=0)
-    found = np.linalg.lstsq(centred @ ridges.weights, centred @ gradients.T, rcond=None)[0]
-    return np.asarray(found.T)
+    weights = np.linalg.lstsq(centred @ ridges.weights, centred @ gradients.T, rcond=None)[0]
+    return np.asarray(weights.T)
 
 
 def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:

@@ -254,12 +254,20 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> Page:
             Section(title="Trials", tables=(trials_on_page(people, fitted.people),)),
             Section(
                 title="Training",
-                text=("The best epoch has the lowest loss in people left out of the training.",),
+                text=(_which_epoch(fitted),),
                 figures=_curves(fitted),
             ),
             *_connectome_sections(fitted),
         ),
     )
+
+
+def _which_epoch(fitted: Fitted) -> str:
+    """Describe which epoch of each stage is taken."""
+    words = "The best epoch has the lowest loss in people left out of the training."
+    if {"group", "people"} <= {*fitted.history}:
+        words += " The stage people is trained on everybody, and its last epoch is taken."
+    return words
 
 
 def _flags(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag, ...]:
