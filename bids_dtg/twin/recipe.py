@@ -54,13 +54,13 @@ class Architecture:
     name: str  # a value of ``--architecture``
     help: str  # for ``--help``
     recipes: Mapping[str, Recipe]  # by the names of ``--recipe``
-    stages: tuple[str, ...]  # of training, the first parts of names of the recipe's fields
+    stages: Mapping[str, str]  # of training, with the recipe's field of their epochs
     rate: str  # the recipe's field that --learning-rate changes
 
     @property
     def generates_all(self) -> bool:
         """Whether connectomes make all weights."""
-        return "hyper" in self.stages
+        return "people" in self.stages
 
     def epochs(self, recipe: Recipe, most: int | None = None) -> dict[str, int]:
         """Return the largest number of epochs of each stage, by the recipe's field.
@@ -72,7 +72,7 @@ class Architecture:
         >>> find_architecture("lowrank").epochs(Recipe(), 40)
         {'group_epochs': 40, 'times_epochs': 6}
         """
-        fields = [f"{stage}_epochs" for stage in self.stages]
+        fields = self.stages.values()
         epochs = {field: getattr(recipe, field) for field in fields if getattr(recipe, field)}
         if most is None:
             return epochs
@@ -89,7 +89,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "a network of the group, modulated so that its mean response times are those that "
                 "ridges predict from the connectome",
                 {"default": Recipe()},
-                ("group", "times"),
+                {"group": "group_epochs", "times": "times_epochs"},
                 "group_rate",
             ),
             Architecture(
@@ -115,7 +115,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                         hyper_updates=82,
                     ),
                 },
-                ("group", "hyper"),
+                {"group": "group_epochs", "people": "hyper_epochs"},
                 "hyper_rate",
             ),
         )

@@ -87,10 +87,10 @@ def run_training(settings: Settings) -> int:
             expected=f"{_FEWEST} or more with a connectome and events (in the set training, if "
             "--split-file is given)",
         )
-    epochs = find_architecture(architecture).epochs(recipe)
     stages = [
-        f"{counted(number, 'epoch')} of the stage {field.removesuffix('_epochs')}"
-        for field, number in epochs.items()
+        f"{counted(epochs, 'epoch')} of the stage {stage}"
+        for stage, field in find_architecture(architecture).stages.items()
+        if (epochs := getattr(recipe, field))
     ]
     schedule = f"{architecture}, at most {' and '.join(stages)}"
     if settings.behaviour.dry_run:
