@@ -195,6 +195,8 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
 def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     yield f"    reads {run.bold}"
     yield f"    in {run.space_reason}"
+    if run.surfaces and not run.surfaces.sides:
+        yield f"    on a template's surface, as {run.surfaces.reason}"
     for transform in (*run.transforms, *(run.surfaces.transforms if run.surfaces else ())):
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
     design = found.design

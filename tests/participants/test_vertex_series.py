@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
+from folded_person import CENTRE, add_fsaverage, add_surfaces, write_run
 from folded_person import FRAMES as SIMULATED
-from folded_person import add_fsaverage, add_surfaces, write_run
 from happy_person import PERSON, VERSIONS, write_happy_person
 from workbench_parcels import FRAMES, STORED
 
 from bids_dtg import load_bundle, predict_maps
+from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.imaging.surfaces.meshes import REGISTERED, read_arrays
 from bids_dtg.inputs.runs import find_runs
@@ -63,6 +65,18 @@ def test_native_volumes_and_those_in_the_template_give_one_connectome(shared, tm
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("own", [True, False], ids=["own", "template"])
+def test_the_dry_run_says_which_surface_and_why(shared, tmp_path, capsys, own):
+    root = write_happy_person(shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=own)
+    words = ["participant", "--model", "hcp-glasser", "--min-minutes", "1", "--dry-run"]
+    assert program([str(root), str(tmp_path / "out"), *words]) == 0
+    said = capsys.readouterr().out
+    where = "the person's own surfaces (midthickness" if own else "a template's surface\n"
+    assert f"in MNI152NLin2009cAsym at the vertices of {where}" in said
+    assert ("on a template's surface, as sub-" in said) == (not own)
+
+
+@pytest.mark.slow
 def test_a_templates_surface_halves_the_deviation_of_maps(shared, tmp_path):
     bundle, found = load_bundle("hcp-glasser"), {}
     root = write_happy_person(shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=False)
@@ -110,18 +124,48 @@ def test_own_surfaces_find_the_true_series_and_the_template_does_not(person, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shift", [(3, 0, 0), (0, -3, 0), (0, 2, 2.5)])
+@pytest.mark.parametrize(
+    ("source", "shift"),
+    [
+        ("fsLR", (3, 0, 0)),
+        ("fsLR", (0, -3, 0)),
+        ("fsLR", (0, 2, 2.5)),
+        ("FreeSurfer", CENTRE),  # the centre of its image was added twice
+    ],
+    ids=["3 mm", "backwards", "oblique", "C_RAS"],
+)
 def test_surfaces_that_are_not_where_the_grey_matter_is_give_way_to_the_template(
-    person, tmp_path, shift
+    person, tmp_path, source, shift
 ):
     root = _copy(person, tmp_path)
     wanted, _ = series_of(root, "01")
-    add_surfaces(root, "fsLR", shift=shift)
-    series, source = series_of(root, "01")
-    assert source.surface.kind == "template"
-    assert "is not where the person's grey matter is" in source.surface.reason
-    assert source.surface.facts["GreyMatterAtVertices"] < 0.8
+    add_surfaces(root, source, shift=shift)
+    series, read = series_of(root, "01")
+    assert read.surface.kind == "template"
+    assert "is not where the person's grey matter is" in read.surface.reason
+    assert read.surface.facts["GreyMatterAtVertices"] < 0.8
     np.testing.assert_array_equal(series, wanted)
+
+
+@pytest.mark.slow
+def test_vertices_without_data_are_left_out_and_parcels_need_half_of_theirs(person, tmp_path):
+    root = _copy(person, tmp_path)
+    (path,) = (root / "sub-01/func").glob("*_bold.nii.gz")
+    next((root / "sub-01/func").glob("*_mask.nii.gz")).unlink()  # as of XCP-D
+    whole, _ = series_of(root, "01")
+    image = nib.load(path)
+    values, middle = np.asarray(image.dataobj).copy(), image.shape[2] // 2
+    values[:, :, :middle] = 0  # outside the mask
+    values[:, :, -3:, 5:9] = 0  # outside the field of view, in some frames
+    nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
+    series, _ = series_of(root, "01")
+    lost = (series == 0).all(axis=0)
+    assert 100 < lost.sum() < 260
+    same = np.isclose(series, whole, rtol=1e-4).all(axis=0)
+    assert same.sum() > 60
+    partly = ~lost & ~same
+    assert partly.any()  # means over the vertices that are left
+    assert (series[:, ~lost] > 500).all()  # no zeros are in the means
 
 
 @pytest.mark.slow
