@@ -134,9 +134,10 @@ def common_products(
 
     Examples
     --------
-    >>> one = products(np.array([[1.0], [2.0], [6.0]]))
-    >>> labels, found = common_products((("a", "b", "c"), one), (("a", "c"), one[::2, ::2]))
-    >>> labels, bool(np.allclose(found, 2 * products(np.array([[1.0], [6.0]]))))
+    >>> everybody = products(np.array([[1.0], [2.0], [6.0]]))
+    >>> some = products(np.array([[1.0], [6.0]]))
+    >>> labels, found = common_products((("a", "b", "c"), everybody), (("a", "c"), some))
+    >>> labels, bool(np.allclose(found, 2 * some))
     (('a', 'c'), True)
     """
     labels = tuple(label for label in summed[0] if label in set(more[0]))
