@@ -270,7 +270,7 @@ def test_a_damaged_file_costs_its_participant_alone(tmp_path, capsys, of_the_oth
 @pytest.fixture
 def soon(monkeypatch) -> None:
     """End processes that are stuck after seconds."""
-    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 5.0)
+    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 10.0)
     monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.2)
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_never_ends_costs_its_participant_alone(
     endless(1)(job.bids / COMPOSITE)
     assert job.run("--nprocs", processes) == 1
     line = the_line(capsys)
-    assert "sub-01: it took too long: no step for 5 s; the last one was opening " in line
+    assert "sub-01: it took too long: no step for 10 s; the last one was opening " in line
     assert COMPOSITE.name in line
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
