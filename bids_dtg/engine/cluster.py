@@ -1,23 +1,28 @@
 """Units of work on other machines, as tasks of a dask scheduler (extra ``cluster``).
 
-A dask worker does each unit as one task. Workers open files by path, so the files must have the
-same paths on all machines. If a worker dies, another one gets its task.
+A dask worker does each unit as one task, in a process of its own that it keeps: a damaged file that
+ends it, or that keeps it busy for ever, costs one unit, as in `pool`. Workers open files by path,
+so the files must have the same paths on all machines. If a worker dies, another one gets its task.
 """
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
+import multiprocessing
 import threading
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Iterator
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bids_dtg.engine.work import Backlog, End, Happened, Message, MessageReporter, Work, do_unit
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Backlog, End, Happened, Message, Work
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.extras import require
 from bids_dtg.notices import without_secrets
+from bids_dtg.progress import Reporter
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -29,7 +34,7 @@ Result = TypeVar("Result")
 _CONNECT_SECONDS, _LOOK_SECONDS = 15.0, 1.0
 _LANE = 0  # one line of progress for all tasks: dask's dashboard shows the workers
 
-# Two units at once in one process would share the prepared work and its threads.
+# Two units at once in a dask worker would share its cores.
 _one_at_a_time = threading.Lock()
 
 
@@ -129,19 +134,54 @@ def _do(
     prepare: Callable[[Given], Work[Result]], given: Given, label: str
 ) -> list[Message[Result]]:
     """Do a unit of work as a dask task, and return its messages except for stages."""
-    messages: list[Message[Result]] = []
-
-    def send(message: Message[Result]) -> None:
-        if not (isinstance(message, Happened) and message.kind == "stage"):
-            messages.append(message)
-
     with _one_at_a_time:
-        # dask's processes have threads, so nothing may be forked from them.
-        work: Work[Result] = _prepared(prepare, given)
-        do_unit(label, partial(work, label, MessageReporter(send)), send)
-    return messages
+        found = _process(prepare, given).do(label)
+        return [one for one in found if not (isinstance(one, Happened) and one.kind == "stage")]
 
 
-@functools.lru_cache(maxsize=1)
-def _prepared(prepare: Callable[[Given], Work[Result]], given: Given) -> Work[Result]:
-    return prepare(given)
+class _Process(Generic[Given, Result]):
+    """A process that a dask worker keeps, as to prepare takes longer than many units."""
+
+    def __init__(self, prepare: Callable[[Given], Work[Result]], given: Given) -> None:
+        # It is started afresh, as dask's processes have threads.
+        self._pool: Pool[Result] = Pool(partial(_Unprepared, prepare, given), 1, forked=False)
+        self._wait_for_labels()
+        # Before multiprocessing's own function, which would wait for the process.
+        atexit.register(self._pool.end)
+
+    def _wait_for_labels(self) -> None:
+        self._backlog = Backlog((), grows=True)
+        self._messages = self._pool.run(self._backlog)
+
+    def do(self, label: str) -> Iterator[Message[Result]]:
+        """Do a unit of work; yield its messages.
+
+        Raises
+        ------
+        RunError
+            One process after another dies before it does anything.
+        """
+        # dask may run its workers as daemons, which Python does not let start processes.
+        multiprocessing.current_process().daemon = False
+        self._backlog.add(label)
+        try:
+            for _, message in self._messages:
+                yield message
+                if isinstance(message, End):
+                    return
+        except RunError:
+            self._wait_for_labels()
+            raise
+
+
+class _Unprepared(Generic[Given, Result]):
+    """Work that is prepared by its first unit, whose error it is if that fails."""
+
+    def __init__(self, prepare: Callable[[Given], Work[Result]], given: Given) -> None:
+        self._prepared = functools.lru_cache(maxsize=1)(partial(prepare, given))
+
+    def __call__(self, label: str, reporter: Reporter) -> Result:
+        return self._prepared()(label, reporter)
+
+
+_process = functools.lru_cache(maxsize=1)(_Process)

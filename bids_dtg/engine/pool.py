@@ -49,6 +49,7 @@ class _Member:
     steps: Steps  # of the unit that it is working on
     taken: list[str] = field(default_factory=list)  # labels not finished yet, in order
     begun: str | None = None  # the one that it is working on
+    asks: bool = False  # whether it waits for a label
     # Its steps at the last look, the time of that look, and the seconds without a step before it.
     seen: int = 0
     looked_at: float = field(default_factory=time.monotonic)
@@ -116,11 +117,15 @@ class Pool(Generic[Result]):
                     continue
                 yield from self._serve(backlog)
         finally:
-            end_children([member.process for member in self._members])
-            for member in self._members:
-                for end in member.ends:
-                    end.close()
-            self._members.clear()
+            self.end()
+
+    def end(self) -> None:
+        """End all processes."""
+        end_children([member.process for member in self._members])
+        for member in self._members:
+            for end in member.ends:
+                end.close()
+        self._members.clear()
 
     def _start_processes(self, backlog: Backlog) -> None:
         free = sorted(set(range(self._processes)) - {member.lane for member in self._members})
@@ -142,6 +147,8 @@ class Pool(Generic[Result]):
 
     def _serve(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         """Wait for messages, requests or deaths, and handle them."""
+        for member in self._members:
+            self._answer(member, backlog)  # where labels were added since
         ends: list[Connection | int] = []
         for member in self._members:
             ends += [*member.ends, member.process.sentinel]
@@ -153,6 +160,9 @@ class Pool(Generic[Result]):
             if member.process.sentinel in ready:
                 yield from self._bury(member, backlog)
             elif member.requests in ready:
+                with suppress(EOFError, OSError):
+                    member.requests.recv()
+                    member.asks = True
                 self._answer(member, backlog)
             elif member.is_stuck():
                 error = _took_too_long(member.steps.last())
@@ -173,11 +183,15 @@ class Pool(Generic[Result]):
                 yield member.lane, message
 
     def _answer(self, member: _Member, backlog: Backlog) -> None:
+        if not member.asks:
+            return
+        label = backlog.take()
+        if label is None and backlog.grows:
+            return
+        member.asks = False
+        if label is not None:
+            member.taken.append(label)
         with suppress(EOFError, OSError):
-            member.requests.recv()
-            label = backlog.take()
-            if label is not None:
-                member.taken.append(label)
             member.requests.send(label)
 
     def _bury(

@@ -145,6 +145,8 @@ class Backlog:
     hold_up
         Called before a participant is handed out; returns the seconds to wait before it is called
         again, or 0 if the participant can be processed now.
+    grows
+        Whether `add` may add participants; processes then wait for them.
     """
 
     def __init__(
@@ -152,10 +154,13 @@ class Backlog:
         labels: Iterable[str],
         clock: Callable[[], float] = time.monotonic,
         hold_up: Callable[[str], float] = lambda label: 0.0,
+        *,
+        grows: bool = False,
     ) -> None:
         # Earliest time, place in the order, and label of each.
         self._waiting = [(0.0, place, label) for place, label in enumerate(labels)]
         self._first, self._clock, self._hold_up = 0, clock, hold_up
+        self.grows = grows
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -174,6 +179,11 @@ class Backlog:
                 return label
             heapq.heappush(self._waiting, (self._clock() + seconds, place, label))
         return None
+
+    def add(self, label: str) -> None:
+        """Add a participant, to be handed out last."""
+        self._waiting.append((self._clock(), len(self._waiting), label))
+        heapq.heapify(self._waiting)
 
     def put_back(self, label: str) -> None:
         """Put back a participant whose work was not begun, to be handed out next."""

@@ -31,9 +31,10 @@ def run(cluster: Cluster, labels) -> list:
 
 
 @pytest.mark.slow
-def test_each_unit_is_done_once_and_prepared_once_in_each_process(tmp_path):
+@pytest.mark.parametrize("nanny", [False, True])
+def test_each_unit_is_done_once_and_prepared_once_in_each_process(tmp_path, nanny):
     labels = [f"{number:02d}" for number in range(12)]
-    with dask_cluster(tmp_path / "cluster") as (_, address):
+    with dask_cluster(tmp_path / "cluster", nanny=nanny) as (_, address):
         messages = [message for _, message in run(Cluster(address, prepare, "care"), labels)]
     messages = [m for m in messages if getattr(m, "kind", "") != "note"]
     results = {m.label: m.result for m in messages if isinstance(m, End)}
@@ -46,6 +47,22 @@ def test_each_unit_is_done_once_and_prepared_once_in_each_process(tmp_path):
         assert line == Happened("line", f"{end.label} with care")
 
 
+@pytest.mark.slow
+def test_a_process_that_dies_or_is_stuck_costs_one_unit(dask, monkeypatch):
+    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 2.0)
+    monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.1)
+    messages = [
+        message for _, message in run(Cluster(dask, prepare, "y"), ["killed", "stuck", "a"])
+    ]
+    found = {message.label: message for message in messages if isinstance(message, End)}
+    assert found["killed"].died == "it was ended by SIGSEGV"
+    assert str(found["stuck"].error).startswith(
+        "it took too long: no step for 2 s; the last one was"
+    )
+    assert found["a"].result
+
+
+@pytest.mark.slow
 def test_an_error_costs_one_unit(dask):
     messages = [message for _, message in run(Cluster(dask, prepare, "x"), ["bad", "a"])]
     (error,) = [m for m in messages if isinstance(m, End) and m.error]
@@ -53,6 +70,7 @@ def test_an_error_costs_one_unit(dask):
     assert [m.label for m in messages if isinstance(m, End) and m.result] == ["a"]
 
 
+@pytest.mark.slow
 def test_work_that_cannot_be_prepared_is_an_error_of_each_unit(dask):
     messages = [message for _, message in run(Cluster(dask, fail, "input"), "ab")]
     assert [type(m) for m in messages if getattr(m, "kind", "") != "note"] == [Happened, End] * 2
@@ -61,6 +79,7 @@ def test_work_that_cannot_be_prepared_is_an_error_of_each_unit(dask):
     }
 
 
+@pytest.mark.slow
 def test_what_has_not_begun_is_called_off(dask):
     backlog, count = Backlog([f"{number:02d}" for number in range(100)]), 0
     with closing(Cluster(dask, prepare, "x").run(backlog)) as messages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,11 +12,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bids_dtg.errors import RunError
+from bids_dtg.progress import step
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int = 2):
-    """Start a scheduler and workers of one thread; yields the scheduler's process and address."""
+def dask_cluster(folder: Path, workers: int = 2, *, nanny: bool = False):
+    """Start a scheduler and workers of one thread; yields the scheduler's process and address.
+
+    With a nanny, each worker is a daemon of a process that watches it.
+    """
     folder.mkdir(parents=True)
     file, here = folder / "scheduler.json", str(Path(__file__).parent)
     path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
@@ -34,7 +39,8 @@ def dask_cluster(folder: Path, workers: int = 2):
         while not file.exists():
             assert scheduler.poll() is None, (folder / "log.txt").read_text()
             time.sleep(0.1)
-        one = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--local-directory")
+        watched = "--nanny" if nanny else "--no-nanny"
+        one = ("--nthreads", "1", "--nworkers", "1", watched, "--local-directory")
         for number in range(workers):
             start("worker", *one, str(folder / f"local-{number}"))
         yield scheduler, json.loads(file.read_text())["address"]
@@ -47,6 +53,11 @@ def prepare(given: str):
     def work(label, reporter):
         if label == "bad":
             raise RunError("no such run")
+        if label == "killed":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if label == "stuck":
+            step("opening a.h5")
+            time.sleep(60)
         reporter.stage("working", 0.5)
         reporter.finish(f"{label} with {given}")
         return prepared
