@@ -253,7 +253,7 @@ def homotopic_rank(series: NDArray[np.floating], pairs: Indices) -> float:
     r = left[present] @ right[present].T
     homotopic = np.diagonal(r)
     less = np.count_nonzero(r < homotopic) + np.count_nonzero(r < homotopic[:, None])
-    return less / (2 * number * (number - 1))
+    return float(less / (2 * number * (number - 1)))
 
 
 def mirrored_gain(
