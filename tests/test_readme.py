@@ -13,12 +13,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from cifti_people import write_xcpd_parcels
 from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
-from tiny_job import add_rest
+from tiny_job import FRAMES, add_rest
 
-from bids_dtg import load_bundle
 from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 
@@ -49,10 +47,12 @@ def place(tmp_path_factory) -> Path:
     """Make a folder with the files that the pages speak of."""
     folder = tmp_path_factory.mktemp("readme")
     raw = describe_dataset(folder / "data" / "ds001", kind="raw")
-    add_rest(describe_dataset(raw / "derivatives" / "fmriprep"))
-    rest = np.random.default_rng(0).normal(size=(900, 360)).astype(np.float32)
-    parcels = load_bundle("hcp-glasser").places.axis
-    write_xcpd_parcels(folder / "data", rest, parcels).rename(folder / "data" / "xcpd")
+    # The whole brain in large voxels, as parcels lie everywhere in the cortex.
+    affine = np.diag([8.0, 8, 8, 1])
+    affine[:3, 3] = -92, -128, -76
+    shape = (24, 28, 24, FRAMES)
+    bold = np.random.default_rng(0).integers(900, 1100, shape).astype(np.int16)
+    add_rest(describe_dataset(raw / "derivatives" / "fmriprep"), bold=bold, affine=affine)
     write_tiny_bundle(folder / "models" / "hcp-ya", name="hcp-ya", contrasts=47)
     brain, grey = tiny_masks()
     maps = np.random.default_rng(0).random((*brain.shape, 4)).astype(np.float32)
