@@ -50,12 +50,19 @@ def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
 
 
 def run_sources(run: RestRun, source: str) -> list[str]:
-    """Return the BIDS URIs of a run's files; `source` is the name of their dataset."""
-    transforms = (transform.path for transform in run.transforms)
-    of_surfaces = run.surfaces.inputs if run.surfaces else ()
+    """Return the BIDS URIs of a run's files; `source` is the name of their dataset.
+
+    Surfaces in a folder of FreeSurfer beside the dataset have no URI.
+    """
+    used = [*run.transforms]
+    of_surfaces: tuple[Path, ...] = ()
+    if run.surfaces:
+        used += run.surfaces.transforms
+        of_surfaces = tuple(path for path in run.surfaces.inputs if path.is_relative_to(run.root))
     sides = (run.bold, other_side(run.bold))
-    files = (*sides, run.mask, run.confounds, run.outliers, run.motion, *transforms, *of_surfaces)
-    return [source_uri(path, run.root, source) for path in files if path]
+    transforms = (transform.path for transform in used)
+    files = (*sides, run.mask, run.confounds, run.outliers, run.motion, *of_surfaces, *transforms)
+    return [source_uri(path, run.root, source) for path in dict.fromkeys(files) if path]
 
 
 def source_uri(path: Path, root: Path, source: str) -> str:
