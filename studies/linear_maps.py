@@ -3,9 +3,9 @@
     python studies/linear_maps.py ../shared/data/real/hcp30
 
 The data are parcels of 20 people of the Human Connectome Project, at rest and in 24 task
-conditions. In each of five folds, 16 people train the model and 4 test it; everything that the
-model needs comes from the training people. About 220 variants were tried on these people during
-development, so the scores are optimistic.
+conditions, which give HCP's 47 contrasts. In each of five folds, 16 people train the model and 4
+test it; everything that the model needs comes from the training people. About 220 variants were
+tried on these people during development, so the scores are optimistic.
 """
 
 from __future__ import annotations
@@ -13,31 +13,152 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg import fit_linear
+from bids_dtg.connectome.form import rows_of
+from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
+from bids_dtg.contrasts.fit_linear import FittedLinear
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.contrasts.linear import tensors_of
+from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.stats.metrics import correlation_matrix
-from bids_dtg.stats.paired import t_interval, wilson_interval
+from bids_dtg.stats.paired import Interval, t_interval, wilson_interval
 
 FOLDS = 5
 HEAD = (
     *("r - group", "residual r", "identified", "deviation identified", "another's r - group"),
     "held by half-widths",
 )
+# Contrast names of HCP-YA, by the data's names of their conditions.
+CONDITIONS = {
+    "EMOTION:fear": "FACES",
+    "EMOTION:neut": "SHAPES",
+    "GAMBLING:win": "REWARD",
+    "GAMBLING:loss": "PUNISH",
+    "SOCIAL:mental": "TOM",
+    "SOCIAL:rnd": "RANDOM",
+    "REASONING:rel": "REL",
+    "REASONING:match": "MATCH",
+    **{f"MOTOR:{name}": name.upper() for name in ("cue", "lf", "rf", "lh", "rh", "t")},
+    "LANGUAGE:story": "STORY",
+    "LANGUAGE:math": "MATH",
+}
+FROM_MOVEMENTS = "minus the mean of the five movements"
+PICTURES = {"body": "BODY", "faces": "FACE", "places": "PLACE", "tools": "TOOL"}
 Array = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 
+def name_condition(condition: str) -> tuple[str, str]:
+    """Return HCP-YA's task and contrast name of a condition of the data."""
+    task, _, name = condition.partition(":")
+    if task.startswith("WM"):
+        return "WM", f"{task.split()[1].upper()}_{PICTURES[name]}"
+    return task.replace("REASONING", "RELATIONAL"), CONDITIONS[condition]
+
+
+def weights_of(task: str, name: str, conditions: Sequence[tuple[str, str]]) -> Values:
+    """Return a contrast's weights of conditions (task, name), by its own name in HCP-YA.
+
+    A difference from the average is one from the five movements, or from the other pictures.
+    """
+    first, _, second = name.partition("-")
+    if second:
+        others = [second]
+        if (task, second) == ("WM", "AVG"):
+            others = [other for other in PICTURES.values() if other != first]
+        means = [weights_of(task, other, conditions) for other in others]
+        return weights_of(task, first, conditions) - np.mean(means, axis=0)
+    movements = (task, name) == ("MOTOR", "AVG")
+    inside = [
+        of_task == task
+        and (name in (condition, *condition.split("_")) or (movements and condition != "CUE"))
+        for of_task, condition in conditions
+    ]
+    return np.array(inside, np.float64) / sum(inside)
+
+
+def contrasts_of(conditions: Sequence[str]) -> tuple[tuple[Contrast, ...], Values]:
+    """Return HCP's contrasts, and their weights of the data's conditions (contrasts, conditions).
+
+    Movements are compared with the mean of all five.
+    """
+    named = [name_condition(condition) for condition in conditions]
+    contrasts = tuple(
+        replace(row, description=f"{row.description.partition(' minus ')[0]} {FROM_MOVEMENTS}")
+        if row.task == "MOTOR" and row.name.endswith("-AVG")
+        else row
+        for row in hcp_contrasts()
+    )
+    return contrasts, np.stack([weights_of(row.task, row.name, named) for row in contrasts])
+
+
+def read_people(folder: Path) -> tuple[Array, Array, float, tuple[Contrast, ...], Values]:
+    """Return rest, maps of conditions, TR, HCP's contrasts and their weights of the conditions."""
+    with np.load(folder / "rest.npz") as file:
+        rest, tr_seconds = file["rest"], float(file["tr_seconds"])
+    with np.load(folder / "task.npz") as file:
+        maps = file["beta"].astype(np.float32)
+        contrasts, weights = contrasts_of(list(map(str, file["conditions"])))
+    return rest, maps, tr_seconds, contrasts, weights
+
+
+def measured_contrasts(maps: Array, weights: Values) -> Array:
+    """Return maps of contrasts, given those of conditions; (people, contrasts, places)."""
+    return np.einsum("cq,nqv->ncv", weights, maps).astype(np.float32)
+
+
+def fit_contrasts(rest: Array, maps: Array, tr_seconds: float, weights: Values) -> FittedLinear:
+    """Fit conditions, and contrasts of several conditions as maps of their own.
+
+    The gains of either have a common part (`fit_linear`), so each group is fitted on its own.
+    """
+    of_conditions = fit_linear(rest, maps, tr_seconds)
+    single = np.count_nonzero(weights, axis=1) == 1
+    roi_maps = [of_conditions.roi_maps[rows] for rows in rows_of(of_conditions.sets)]
+    wanted = measured_contrasts(maps, weights[~single])
+    of_contrasts = fit_linear(rest, wanted, tr_seconds, roi_maps=roi_maps)
+    condition_of = weights[single].argmax(axis=1)
+
+    def together(conditions: NDArray[Any], contrasts: NDArray[Any]) -> NDArray[Any]:
+        """Put rows of both in the order of `weights`."""
+        rows = np.empty((len(weights), *conditions.shape[1:]), conditions.dtype)
+        rows[single], rows[~single] = conditions[condition_of], contrasts
+        return rows
+
+    first, second = of_conditions.fit, of_contrasts.fit
+    model = replace(
+        first.model, coefficients=together(first.model.coefficients, second.model.coefficients)
+    )
+    correction = Correction(
+        together(first.correction.gains, second.correction.gains),
+        together(first.correction.offset, second.correction.offset),
+    )
+    half_widths = replace(
+        first.half_widths, values=together(first.half_widths.values, second.half_widths.values)
+    )
+    joined = replace(
+        first,
+        model=model,
+        tensors=tensors_of(model),
+        correction=correction,
+        half_widths=half_widths,
+    )
+    return replace(of_conditions, fit=joined)
+
+
 def score(maps: Array, measured: Array, mean: Array) -> Values:
-    """Score predicted maps (people, contrasts, places); return means over contrasts.
+    """Score predicted maps (people, contrasts, places); return (people, contrasts, scores).
 
     Deviations are those from the mean of the people tested together.
     """
-    found = []
+    scores = []
     for contrast in range(maps.shape[1]):
         of = PeopleScores.of(maps[:, contrast], measured[:, contrast])
         average = np.repeat(mean[None, contrast], len(measured), axis=0)
@@ -47,55 +168,72 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
             values[:, contrast] - values[:, contrast].mean(0) for values in (maps, measured)
         )
         nearest = correlation_matrix(away, truth).argmax(axis=0) == np.arange(len(maps))
-        found.append([of.r - group, residual, of.identified, nearest, of.others_r - group])
-    return np.asarray(np.mean(found, axis=0).T, np.float64)
+        scores.append([of.r - group, residual, of.identified, nearest, of.others_r - group])
+    return np.moveaxis(np.array(scores, np.float64), 2, 0)
 
 
 def left_out(
-    rest: Array, maps: Array, tr_seconds: float, lengths: Sequence[int]
+    rest: Array, maps: Array, tr_seconds: float, weights: Values, lengths: Sequence[int]
 ) -> Iterator[tuple[NDArray[np.intp], Values]]:
     """Yield the people of each fold, and their scores by a model of the other people.
 
-    Scores are (lengths, people, scores); a length is the number of resting-state frames used.
+    Scores are (lengths, people, contrasts, scores); a length is the number of resting-state frames
+    used.
     """
     order = np.random.default_rng(0).permutation(len(rest))
+    measured = measured_contrasts(maps, weights)
     for fold in range(FOLDS):
         test = order[fold::FOLDS]
         training = np.setdiff1d(order, test)
-        model, found = fit_linear(rest[training], maps[training], tr_seconds), []
+        model, scores = fit_contrasts(rest[training], maps[training], tr_seconds, weights), []
+        mean = measured[training].mean(axis=0)
         for length in lengths:
             predicted = np.stack([model.predict(rest[person, :, :length]) for person in test])
-            held = (np.abs(predicted - maps[test]) <= model.half_widths).mean(axis=(1, 2))
-            scores = score(predicted.astype(np.float32), maps[test], maps[training].mean(axis=0))
-            found.append(np.column_stack([scores, held]))
-        yield test, np.stack(found)
+            held = (np.abs(predicted - measured[test]) <= model.half_widths).mean(axis=2)
+            of_maps = score(predicted.astype(np.float32), measured[test], mean)
+            scores.append(np.concatenate([of_maps, held[..., None]], axis=2))
+        yield test, np.stack(scores)
+
+
+def intervals(scores: Values) -> dict[str, Interval]:
+    """Return the means over people of scores (people, scores), by name, with their intervals."""
+    over = dict(zip(HEAD, map(t_interval, scores.T), strict=True))
+    for name, people in zip(HEAD, scores.T, strict=True):
+        if "identified" in name:
+            over[name] = wilson_interval(float(people.mean()), len(people))
+    return over
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="with rest.npz and task.npz")
-    parser.add_argument("--minutes", type=float, nargs="*", default=[3.6, 5.0], help="of test rest")
+    parser.add_argument("--minutes", type=float, nargs="*", default=[7.0, 5.0], help="of test rest")
     args = parser.parse_args()
     start = time.perf_counter()
-    with np.load(args.folder / "rest.npz") as file:
-        rest, tr_seconds = file["rest"], float(file["tr_seconds"])
-    with np.load(args.folder / "task.npz") as file:
-        maps = file["beta"].astype(np.float32)
+    rest, maps, tr_seconds, contrasts, weights = read_people(args.folder)
+    single = np.count_nonzero(weights, axis=1) == 1
     frames = [rest.shape[2], *(round(60 * minutes / tr_seconds) for minutes in args.minutes)]
-    found = np.empty((len(frames), len(rest), len(HEAD)))
-    for fold, (test, scores) in enumerate(left_out(rest, maps, tr_seconds, frames), 1):
-        found[:, test] = scores
+    scores = np.empty((len(frames), len(rest), len(contrasts), len(HEAD)))
+    folds = left_out(rest, maps, tr_seconds, weights, frames)
+    for fold, (test, of_fold) in enumerate(folds, 1):
+        scores[:, test] = of_fold
         print(f"fold {fold}: {time.perf_counter() - start:.0f} s", flush=True)
-    for length, people in zip(frames, found, strict=True):
-        above = (people[:, 0] > 0).mean()
-        minutes = length * tr_seconds / 60
-        print(f"{minutes:.1f} minutes of rest: {above:.0%} above the group average")
-        for title, values in zip(HEAD, people.T, strict=True):
-            digits = ".4f" if "group" in title else ".3f"
-            over = t_interval(values)
-            if "identified" in title:
-                over = wilson_interval(float(values.mean()), len(values))
-            print(f"  {title}: {over.mean:{digits}} [{over.low:{digits}}, {over.high:{digits}}]")
+    for length, people in zip(frames, scores, strict=True):
+        print(f"{length * tr_seconds / 60:.1f} minutes of rest")
+        rows = {
+            "mean of 24 conditions": people[:, single],
+            "mean of 23 contrasts": people[:, ~single],
+        }
+        rows |= {row.label: people[:, [row.index]] for row in contrasts}
+        for name, of_row in rows.items():
+            of_people = of_row.mean(axis=1)
+            cells = [
+                f"{over.mean:{digits}} [{over.low:{digits}}, {over.high:{digits}}]"
+                for head, over in intervals(of_people).items()
+                for digits in ["+.4f" if "group" in head else ".3f"]
+            ]
+            above = f"{(of_people[:, 0] > 0).mean():.0%}"
+            print(" | ".join(["", name, *cells, above, ""]).strip())
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def find_bundle(name_or_path: str | Path) -> Path:
 def how_to_get(name: str) -> str:
     """Name the model that needs no download, and describe how to get a published one."""
     return (
-        f"use --model {OF_PARCELS}, which comes with the program and predicts 24 task maps of 360 "
+        f"use --model {OF_PARCELS}, which comes with the program and predicts 47 task maps of 360 "
         f"parcels; or dtg-models fetch {name}; without a network, fetch it elsewhere and copy its "
         "folder into a folder that dtg-models list names"
     )

@@ -15,6 +15,7 @@ from tiny_job import read_table
 import bids_dtg
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.surfaces.cifti import standard_grayordinates
@@ -62,6 +63,43 @@ def test_no_value_of_a_single_person_is_in_it():
     assert "sub-" not in (bundle.path / "model.json").read_text()
 
 
+# Values in four parcels, given `rest`, by the bundle that had only conditions.
+CONDITIONS = {
+    "languageStory": (-12.883412, 1.795088, -9.210429, -33.437981),
+    "motorRh": (-15.282407, 4.081317, -9.811386, -5.759605),
+    "wm2bkTool": (40.138363, -2.788806, 32.010101, -10.989387),
+}
+
+
+def test_contrasts_are_beside_the_conditions_whose_maps_stay_the_same():
+    bundle, maps = load_bundle("hcp-glasser"), predict(rest())
+    index = {row.label: row.index for row in bundle.contrasts}
+    assert list(index) == [row.label for row in hcp_contrasts()]
+    for label, values in CONDITIONS.items():
+        np.testing.assert_allclose(maps[index[label], [0, 7, 200, 359]], values, rtol=3e-6)
+    # Fitted as a map of its own, a contrast is near the difference of its conditions.
+    apart = maps[index["languageMath"]] - maps[index["languageStory"]]
+    contrast = maps[index["languageMathVsStory"]]
+    assert np.corrcoef(apart, contrast)[0, 1] > 0.99
+    assert np.abs(apart - contrast).max() > 0.01
+    mean = bundle.mean[[index[f"motor{name}"] for name in ("Lf", "Lh", "Rf", "Rh", "T")]].mean(0)
+    own = bundle.mean[index["motorLfVsAvg"]]
+    np.testing.assert_allclose(own, bundle.mean[index["motorLf"]] - mean, atol=1e-3)
+
+
+def test_the_card_has_scores_of_each_contrast():
+    bundle = load_bundle("hcp-glasser")
+    rows = {row["contrast"]: row for row in bundle.card.evaluation["contrasts"]}
+    assert list(rows) == [row.label for row in bundle.contrasts]
+    for row in rows.values():
+        for name in ("r_minus_group_average", "residual_r", "identified_of_4"):
+            mean, low, high = row[name]
+            assert low <= mean <= high
+    assert rows["languageMathVsStory"]["r_minus_group_average"] == [0.0201, 0.0164, 0.0237]
+    hardly = {f"motor{name}VsAvg" for name in ("Lf", "Lh", "Rf", "T")} | {"wmToolVsAvg"}
+    assert set(bundle.hardly_individual) == hardly
+
+
 def run(xcpd: Path, out: Path, *more: str) -> int:
     words = [str(xcpd), str(out), "participant", "--model", "hcp-glasser", "--no-reports"]
     return main([*words, *more])
@@ -93,13 +131,18 @@ def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
         Path(bids_dtg.__file__).parent / "bundles/hcp-glasser/HCP_DataUseTerms.txt"
     ).read_text()
     assert f'"{facts["ModelHowToAcknowledge"]}"' in terms
+    notes = {label: row.get("IndividualNote") for label, row in facts["ContrastDetails"].items()}
+    assert notes["languageMathVsStory"] is None
+    assert notes["motorLfVsAvg"].startswith(
+        "This map hardly tells people apart: in held-out people"
+    )
 
 
 @pytest.mark.slow
 def test_the_table_has_the_group_and_what_is_the_persons_own(made):
     (path,) = made.rglob("*_desc-parcels_statmap.tsv")
     rows, bundle = read_table(path), load_bundle("hcp-glasser")
-    assert len(rows) == 24 * 360
+    assert len(rows) == 47 * 360
     row = rows[360 + 7]
     values = [float(row[name]) for name in ("predicted", "group", "difference", "half_width")]
     assert row["name"] == bundle.places.names[7]
@@ -170,8 +213,10 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert "Runs were read as parcel series. " in methods
     readme = (tmp_path / "out/README").read_text()
     assert "*_desc-parcels_statmap.tsv, the same as a table" in readme
-    assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 24 + 5
-    assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 24
+    assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 47 + 5
+    assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 47
+    # In the list of all contrasts; the five that come first tell people apart.
+    assert page.count("This map hardly tells people apart") == 5
     for word in ("axial slices", "Voxel size", "grayordinate", "Background: ICBM"):
         assert word not in page, word
 
@@ -314,8 +359,8 @@ def test_arrays_give_the_maps_of_files(made):
     found = maps.transform(rest())
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     frame = maps.set_output(transform="pandas").transform([rest(), rest(1)])
-    assert frame.shape == (2, 24 * 360)
-    np.testing.assert_allclose(frame["emotionFaces__L_V1_ROI"][0], expected[0, 0], rtol=1e-4)
+    assert frame.shape == (2, 47 * 360)
+    np.testing.assert_allclose(frame["languageMath__L_V1_ROI"][0], expected[0, 0], rtol=1e-4)
     with pytest.raises(ValueError, match="360 parcels"):
         maps.transform(rest()[:, 1:])
 
@@ -334,5 +379,5 @@ def test_statistics_read_maps_parcel_by_parcel(tmp_path):
     assert main(words) == 0
     (found,) = (tmp_path / "out/group/stats").glob("desc-ageMaps_tests.tsv")
     rows = read_table(found)
-    assert len(rows) == 24 * 360
+    assert len(rows) == 47 * 360
     assert {row["name"] for row in rows} == set(load_bundle("hcp-glasser").places.names)

@@ -19,7 +19,7 @@ from bids_dtg.bundles.bundle import (
     require_finite,
     write_files,
 )
-from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
+from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, JsonFields, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.contrasts.bundle.arrays import (
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.people import MapModel
 
+ABOVE_GROUP = "r_minus_group_average"  # score of a contrast, on the card
 _NOT_FINITE = (
     "look for measured maps that are far larger than the others, or train with a lower "
     "--learning-rate"
@@ -143,6 +144,29 @@ class ModelBundle(Bundle[MapsPart]):
     def contrasts(self) -> tuple[Contrast, ...]:
         """The contrasts that the model predicts, in the order of its outputs."""
         return self.card.part.contrasts
+
+    @property
+    def hardly_individual(self) -> dict[str, tuple[float, float, float]]:
+        """Contrasts in which people are hardly told apart, by the scores on the model's card.
+
+        Their r minus that of the group average has an interval that does not lie above 0. Each has
+        its mean, and the lower and upper end of that interval.
+
+        Raises
+        ------
+        BundleError
+            The card's scores are damaged.
+        """
+        scores = JsonFields(self.card.evaluation or {}, str(self.path / CARD_FILE), "evaluation.")
+        if "contrasts" not in scores.items():
+            return {}
+        above = dict[str, tuple[float, float, float]]()
+        for row in scores.list_of_nested("contrasts"):
+            if ABOVE_GROUP in row.items():
+                mean, low, high = row.numbers(ABOVE_GROUP, (3,))
+                if low <= 0:
+                    above[row.text("contrast")] = mean, low, high
+        return above
 
     @property
     def rois(self) -> int:

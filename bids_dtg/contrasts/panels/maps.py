@@ -257,6 +257,7 @@ def draw_gallery(
         peak = f"{value:+.2f}".replace("-", _MINUS) + place
         name = shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
         about = shown.description.removeprefix(NOT_MEASURED)
+        note = str(shown.sidecar.get("IndividualNote") or "")
         same = _SAME if shown.sidecar.get("Individual") is False else ""
         own = None
         if isinstance(source, ParcelMaps) and (found := source.own_part(shown)):
@@ -276,6 +277,7 @@ def draw_gallery(
             "peak": peak,
             "alt": f"{shown.name}: predicted map, largest value {peak}",
             "same": same,
+            "note": "" if same else note,
             "own": own,
             "picture": write_picture(dataset, folder, title, what, encode(pixels)),
             "height": pixels.shape[0],
@@ -283,7 +285,7 @@ def draw_gallery(
             "viewer": {  # in the form of `viewer_data`
                 "label": shown.label,
                 "title": f"{shown.task} {name}".strip(),
-                "about": ". ".join(filter(None, (about, same))),
+                "about": ". ".join(filter(None, (about, same or note))),
                 "units": str(shown.sidecar.get("Units") or ""),
                 "limit": limit,
                 "scale": shown.task,

@@ -210,11 +210,22 @@ def average_sidecar(
             "Task": contrast.task,
             "Contrast": contrast.name,
             **({} if part.gains is None else {"Gain": part.gains[contrast.index]}),
-            **(WORDS["not_individual"] if contrast.label in part.not_individual else {}),
+            **_note_on_individuality(bundle, contrast.label),
         }
         for contrast in contrasts
     }
     return shared_sidecar_path(entities, "statmap"), common
+
+
+def _note_on_individuality(bundle: ModelBundle, label: str) -> dict[str, Any]:
+    """Note that a contrast's map is the same for everybody, or hardly tells people apart."""
+    if label in bundle.card.part.not_individual:
+        return dict(WORDS["not_individual"])
+    if label not in (scores := bundle.hardly_individual):
+        return {}
+    mean, low, high = scores[label]
+    words = WORDS["hardly_individual"]
+    return {key: text.format(mean=mean, low=low, high=high) for key, text in words.items()}
 
 
 def region_files(
