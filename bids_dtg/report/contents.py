@@ -59,6 +59,11 @@ class MapFile:
         """Description of the contrast in one sentence; empty where the sidecar has none."""
         return str(self.sidecar.get("Description") or "")
 
+    @property
+    def is_difference(self) -> bool:
+        """Whether it is a difference of contrasts, as its name says."""
+        return " VS " in self.name or "-" in self.name
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -200,7 +205,7 @@ def _maps(named: Iterable[_Named]) -> tuple[MapFile, ...]:
             for label, path in files.items()
         ]
         # By task, and within it simple contrasts before differences.
-        maps.sort(key=lambda one: (one.task, " VS " in one.name or "-" in one.name, one.label))
+        maps.sort(key=lambda one: (one.task, one.is_difference, one.label))
         if maps:
             return tuple(maps)
     return ()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from bids_dtg.bundles.card import TrainingData
 from bids_dtg.connectome.checks import CHECKS, LIMITS
 from bids_dtg.notices import NO_MASK, SAME_SIDES, TEMPLATE_SURFACE, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
@@ -141,10 +142,28 @@ def trained_on(sidecar: Mapping[str, Any]) -> int | None:
     return people
 
 
+def training_people(sidecar: Mapping[str, Any]) -> str:
+    """Return how many people a result's model was trained on, real or simulated; "": unknown.
+
+    Examples
+    --------
+    >>> training_people({"ModelTraining": {"Participants": 20, "Data": "HCP"}})
+    '20 real participants'
+    >>> training_people({"ModelTraining": {"Participants": 1, "Data": "SIMULATED people"}})
+    '1 simulated participant'
+    >>> training_people({"ModelTraining": {"Participants": 8, "Data": "unknown"}})
+    '8 participants'
+    """
+    people, training = trained_on(sidecar), sidecar.get("ModelTraining", {})
+    data = TrainingData(str(training.get("Data") or "unknown"))
+    kind = "simulated " if data.simulated else "real " if data.data != "unknown" else ""
+    return counted(people, f"{kind}participant") if people else ""
+
+
 def stands_on(facts: Mapping[str, Any]) -> str:
     """Return a sentence on how many people a model was fitted to; empty if unknown."""
-    people = trained_on(facts)
-    return f"The model was fitted to {counted(people, 'participant')}. " if people else ""
+    people = training_people(facts)
+    return f"The model was fitted to {people}. " if people else ""
 
 
 def model_name(facts: Mapping[str, Any]) -> str:

@@ -235,8 +235,8 @@ class Backdrop:
         # The brain has a soft edge, and its surroundings are transparent.
         self._inside = np.clip(self._grey / _BRAIN, 0, 1)
 
-    def draw_map(self, volume: Volume, limit: float) -> Pixels:
-        """Draw a map, warm above 0 and cold below; weak values fade.
+    def draw_map(self, volume: Volume, limit: float, opacity: Volume | None = None) -> Pixels:
+        """Draw a map, warm above 0 and cold below.
 
         Parameters
         ----------
@@ -244,12 +244,17 @@ class Backdrop:
             (i, j, k), values of the map.
         limit
             Absolute value of the brightest colours.
+        opacity
+            (i, j, k), from 0 to 1; None: weak values fade.
 
         Returns
         -------
         (rows, columns, 4) pixels.
         """
-        return self._blend(*_paint(volume.row(self._box, self._views) / max(limit, 1e-12)))
+        colours, shown = _paint(volume.row(self._box, self._views) / max(limit, 1e-12))
+        if opacity is not None:
+            shown = np.clip(opacity.row(self._box, self._views), 0, 1)
+        return self._blend(colours, shown)
 
     def draw_labels(self, labels: Volume, colours: Mapping[int, tuple[int, int, int]]) -> Pixels:
         """Tint the voxels of labels; (rows, columns, 4)."""
@@ -296,7 +301,9 @@ _DARKEST, _LIGHT = 70.0, 120.0  # grey of triangles that face away, and range to
 
 
 def draw_surfaces(
-    values: Mapping[Hemisphere, NDArray[np.floating]], limit: float
+    values: Mapping[Hemisphere, NDArray[np.floating]],
+    limit: float,
+    opacity: Mapping[Hemisphere, NDArray[np.floating]] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw a map in lateral and medial views of both hemispheres, in a row, lit from the front.
 
@@ -306,6 +313,8 @@ def draw_surfaces(
         (vertices,), for each hemisphere's whole mesh; NaN: no value.
     limit
         Absolute value of the brightest colours, which are warm above 0 and cold below.
+    opacity
+        (vertices,), from 0 to 1, likewise; None: weak values fade.
 
     Returns
     -------
@@ -314,10 +323,12 @@ def draw_surfaces(
     drawn = []
     for (side, _), (vertex, light) in zip(_SIDES, surface_views(), strict=True):
         share = np.where(vertex >= 0, values[side][vertex], np.nan) / max(limit, 1e-12)
-        colours, opacity = _paint(np.where(np.isfinite(share), share, 0.0))
+        colours, shown = _paint(np.where(np.isfinite(share), share, 0.0))
+        if opacity is not None:
+            shown = np.where(np.isfinite(share), opacity[side][vertex], 0.0)
         # Shading stays visible under the colours.
         shaded = colours * (0.55 + 0.45 * light[..., None])
-        drawn.append(_mix(_DARKEST + _LIGHT * light, shaded, opacity, 255 * (vertex >= 0)))
+        drawn.append(_mix(_DARKEST + _LIGHT * light, shaded, shown, 255 * (vertex >= 0)))
     return together(drawn, 1, _BESIDE, _BESIDE)
 
 

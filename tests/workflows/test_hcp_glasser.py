@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -131,6 +132,7 @@ def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
         Path(bids_dtg.__file__).parent / "bundles/hcp-glasser/HCP_DataUseTerms.txt"
     ).read_text()
     assert f'"{facts["ModelHowToAcknowledge"]}"' in terms
+    assert facts["Density"] == "360 parcels of fsLR's mesh (32,492 vertices per hemisphere)"
     notes = {label: row.get("IndividualNote") for label, row in facts["ContrastDetails"].items()}
     assert notes["languageMathVsStory"] is None
     assert notes["motorLfVsAvg"].startswith(
@@ -215,6 +217,19 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert "*_desc-parcels_statmap.tsv, the same as a table" in readme
     assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 47 + 5
     assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 47
+    assert "trained on 20 real participants" in page
+    assert "As denoised by XCP-D" in page
+    assert "Before cleaning" not in page
+    # Two bars for each of five maps and each row: conditions and differences of seven tasks.
+    assert page.count("arbitrary units of the training scans") == 2 * (5 + 14)
+    order = re.findall(r'<span class="name">(.*?)<span', page)[:5]
+    assert order == [
+        "Movement: Mean of all movements",
+        "Language: Maths minus stories",
+        "Working memory: 2-back minus 0-back",
+        "Emotion: Faces minus shapes",
+        "Social cognition: Theory of mind minus random motion",
+    ]
     # In the list of all contrasts; the five that come first tell people apart.
     assert page.count("This map hardly tells people apart") == 5
     for word in ("axial slices", "Voxel size", "grayordinate", "Background: ICBM"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.regions import read_numbers
-from bids_dtg.files.text import read_json
+from bids_dtg.files.text import read_json, read_packaged
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.sampling import voxel_positions
@@ -55,6 +56,8 @@ _LIMIT_QUANTILE = 0.995
 _MINUS = "\N{MINUS SIGN}"
 # Maps drawn at a time; more threads would only wait for Python's interpreter lock.
 _THREADS = 2
+_NAMES = tomllib.loads(read_packaged(__package__, "names.toml"))
+_UNITS = {"arbitrary": "arbitrary units of the training scans"}  # as pages show them
 _SAME = "The same for everybody, because the model predicts no differences in this contrast"
 # Slices through subcortical structures.
 BELOW = tuple((AXIAL, mm) for mm in (-24, -8, 2, 12))
@@ -87,6 +90,29 @@ class Gallery:
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
     sliced: bool = True  # whether slices of volumes are shown
+
+
+def task_in_words(task: str) -> str:
+    """Return a task's name for a page."""
+    return str(_NAMES["tasks"].get(task, task))
+
+
+def contrast_in_words(task: str, name: str) -> str:
+    """Return a contrast's name for a page: HCP's in words, others nearly as they are.
+
+    Examples
+    --------
+    >>> contrast_in_words("LANGUAGE", "MATH-STORY"), contrast_in_words("WM", "2BK_FACE")
+    ('Maths minus stories', '2-back, faces')
+    >>> contrast_in_words("NBACK", "2BK_1BK")
+    '2BK 1BK'
+    """
+    words = _NAMES.get(task, {}) if task in _NAMES["tasks"] else {}
+    sides = [[str(words.get(part, "")) for part in side.split("_")] for side in name.split("-")]
+    if not all(all(side) for side in sides):
+        return name.replace("-", f" {_MINUS} ").replace("_", " ")
+    text = " minus ".join(", ".join(side) for side in sides)
+    return text[0].upper() + text[1:]
 
 
 def slice_text(views: Sequence[View] = MAP_VIEWS) -> str:
@@ -192,7 +218,7 @@ def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
         card["anchor"]: {
             **card,
             "name": card["viewer"]["title"],
-            "about": f"{card['about']} (scale \N{PLUS-MINUS SIGN}{task['limit_text']})".strip(),
+            "scale": {key: task[key] for key in ("limit_text", "own_limit_text", "units")},
         }
         for task in gallery.tasks
         for card in task["cards"]
@@ -247,27 +273,26 @@ def draw_gallery(
     first = _choose(maps)
     source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
 
-    def card(limit: float, shown: MapFile, values: Array) -> dict[str, Any]:
+    def card(limits: tuple[float, float], shown: MapFile, values: Array) -> dict[str, Any]:
         """Draw a map; return its card for the page and the viewer."""
+        limit, own_limit = limits
         pixels = source.draw(values, limit)
         if isinstance(source, _Volumes) and shown.label in first:
             pixels = together([source.draw_surfaces(values, limit), pixels], *_STACKED)
         what = f"contrast-{shown.label}"
         value, place, where = source.peak(values)
         peak = f"{value:+.2f}".replace("-", _MINUS) + place
-        name = shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
+        name = contrast_in_words(shown.task, shown.name)
         about = shown.description.removeprefix(NOT_MEASURED)
         note = str(shown.sidecar.get("IndividualNote") or "")
         same = _SAME if shown.sidecar.get("Individual") is False else ""
         own = None
-        if isinstance(source, ParcelMaps) and (found := source.own_part(shown)):
-            difference, half_width = found
-            end = _limit([difference])
-            drawn = encode(source.draw(difference, end))
+        if isinstance(source, ParcelMaps) and (part := source.own_part(shown)):
+            difference, half_widths = part
+            drawn = encode(source.draw(difference, own_limit, relative_size(*part)))
             own = {
                 "picture": write_picture(dataset, folder, title, f"{what}_own", drawn),
-                "limit": f"{end:g}",
-                "half_width": f"{half_width:.3g}",
+                "half_width": f"{np.nanmean(half_widths):.3g}",
             }
         return {
             "number": None,
@@ -284,11 +309,11 @@ def draw_gallery(
             "width": pixels.shape[1],
             "viewer": {  # in the form of `viewer_data`
                 "label": shown.label,
-                "title": f"{shown.task} {name}".strip(),
+                "title": f"{task_in_words(shown.task)}: {name}".removeprefix(": "),
                 "about": ". ".join(filter(None, (about, same or note))),
                 "units": str(shown.sidecar.get("Units") or ""),
                 "limit": limit,
-                "scale": shown.task,
+                "scale": f"{shown.task} {shown.is_difference}",
                 "peak": where,
                 "file": link(shown.path, dataset),
                 "overlays": [overlay] if shown.label in images else [],
@@ -298,14 +323,22 @@ def draw_gallery(
     tasks: list[dict[str, Any]] = []
     packed = dict[str, bytes]()
     with ThreadPoolExecutor(_THREADS) as threads:
-        for task, group in groupby(maps, key=lambda map_file: map_file.task):
+        for (task, differences), group in groupby(maps, key=lambda m: (m.task, m.is_difference)):
             members = list(group)
             values = list(threads.map(source.read, members))
             limit, units = _limit(values), str(members[0].sidecar.get("Units") or "")
-            cards = list(threads.map(partial(card, limit), members, values))
+            own = [source.own_part(one) for one in members if isinstance(source, ParcelMaps)]
+            own_limit = _limit([part[0] for part in own if part])
+            cards = list(threads.map(partial(card, (limit, own_limit)), members, values))
             # On a phone, the legend has no room for text in brackets.
-            head = {"title": task or "Maps", "units": units.partition(" (")[0]}
-            tasks.append({**head, "limit_text": f"{limit:g}", "cards": cards})
+            units = units.partition(" (")[0]
+            heading = (task_in_words(task) or "Maps") + ": differences" * differences
+            head = {"title": heading, "units": _UNITS.get(units, units)}
+            ends = {
+                "limit_text": f"{limit:g}",
+                "own_limit_text": f"{own_limit:g}" if any(own) else "",
+            }
+            tasks.append({**head, **ends, "cards": cards})
             if isinstance(source, _Volumes):
                 copies = threads.map(partial(pack, grid=source.grid), values)
                 packed |= zip((member.label for member in members), copies, strict=True)
@@ -418,33 +451,61 @@ class ParcelMaps:
         own: Array = self._values[shown.label]
         return own
 
-    def own_part(self, shown: MapFile) -> tuple[Array, float] | None:
-        """Return the person's deviation (parcels,) and the mean half-width; None: not known."""
+    def own_part(self, shown: MapFile) -> tuple[Array, Array] | None:
+        """Return the person's deviation and the half-widths, (parcels,); None: not known."""
         if len(rows := self._own[shown.label]) != self._parcels.number:
             return None
-        difference, half_width = read_numbers(rows, shown.path).T
-        if np.isnan(difference).all() or np.isnan(half_width).all():
+        difference, half_widths = read_numbers(rows, shown.path).astype(np.float32).T
+        if np.isnan(difference).all() or np.isnan(half_widths).all():
             return None
-        return np.nan_to_num(difference.astype(np.float32)), float(np.nanmean(half_width))
+        return np.nan_to_num(difference), half_widths
 
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its parcel in words."""
         largest = int(np.argmax(np.abs(values)))
         return float(values[largest]), f" in {self._parcels.names[largest]}", None
 
-    def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
-        """Draw both hemispheres and subcortical slices; (rows, columns, 4)."""
-        sides = {
+    def draw(self, values: Array, limit: float, opacity: Array | None = None) -> NDArray[np.uint8]:
+        """Draw both hemispheres and subcortical slices; (rows, columns, 4).
+
+        `opacity` is (parcels,), from 0 to 1; None: weak values fade.
+        """
+        opacities = None if opacity is None else self._at_vertices(opacity)
+        above = draw_surfaces(self._at_vertices(values), limit, opacities)
+        if not self.has_voxels:
+            return above
+        shown = None if opacity is None else self._volume(opacity)
+        below = self._backdrop.draw_map(self._volume(values), limit, shown)
+        return together([above, below], *_STACKED)
+
+    def _at_vertices(self, values: Array) -> dict[Hemisphere, Array]:
+        """Return the value of each vertex's parcel, for each side; NaN: there is none."""
+        return {
             side: np.where(rows >= 0, values[rows], np.float32(np.nan))
             for side, rows in self._of_vertex.items()
         }
-        above = draw_surfaces(sides, limit)
-        if not self.has_voxels:
-            return above
+
+    def _volume(self, values: Array) -> Volume:
         volume = np.zeros(self._grid.shape, np.float32)
         volume[tuple(self._voxels.T)] = values[self._of_voxel]
-        below = self._backdrop.draw_map(Volume(volume, self._grid.affine), limit)
-        return together([above, below], *_STACKED)
+        return Volume(volume, self._grid.affine)
+
+
+def relative_size(difference: Array, half_widths: Array) -> Array:
+    """Return opacities of a person's deviation: its size relative to the half-width, at most 1.
+
+    This is transparent thresholding (Taylor et al. 2023, NeuroImage 270: 119908; Allen et al. 2012,
+    Neuron 74: 603), so that what may well be noise is faint. 0: there is no half-width.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relative_size(np.array([-5.0, 30.0, 1.0]), np.array([20.0, 20.0, np.nan])).tolist()
+    [0.25, 1.0, 0.0]
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.abs(difference) / half_widths
+    return np.clip(np.nan_to_num(share, nan=0.0), 0.0, 1.0)
 
 
 def _volume(path: Path) -> Array:

@@ -21,7 +21,7 @@ from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, not_for_science, trained_on
+from bids_dtg.report.flags import Flag, not_for_science, trained_on, training_people
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.page import sentences
 from bids_dtg.report.presentation import Presentation
@@ -172,7 +172,7 @@ def model_line(files: ParticipantFiles) -> str:
     """Say how many people the model was trained on."""
     if not files.averages:
         return ""
-    people = trained_on(files.averages[0].common)
+    people = training_people(files.averages[0].common)
     return sentences("maps_subtitle.html", line="", people=people)
 
 

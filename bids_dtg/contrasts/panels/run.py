@@ -75,6 +75,7 @@ GREY, REST, PARCEL = "grey", "rest", "parcel"
 _TITLES = {GREY: "grey matter", REST: "rest of the brain", PARCEL: "parcels"}
 _MOST = 9.9  # values are clipped to plus or minus this
 _HEIGHT = 9.0  # rem
+_DENOISED_BY = {"xcpd": "XCP-D", "hcp": "HCP", "ukb": "UK Biobank"}  # by type of input
 _CLEANED = "_cleaned"  # suffix of the columns of cleaned series
 CONNECTOME_FILE = FileKind("relmat", "connectome", ".tsv")
 _MEASURE = relationship_facts(
@@ -102,6 +103,7 @@ class MeasuredRun:
     notes: tuple[str, ...]  # sentences on unusual findings
     surface: UsedSurface | None = None  # at whose vertices parcels were read; None: none
     source: str = ""  # name of its dataset in BIDS URIs
+    input_type: str = ""  # of its dataset
 
     @property
     def bold_uri(self) -> str:
@@ -274,6 +276,7 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
         [None if value != value else f"{value:.1f}" for value in row]
         for row in np.concatenate(values).clip(-_MOST, _MOST).T
     ]
+    denoised_by = _DENOISED_BY.get(data.input_type) if data.run.cleaned_before else None
     frames = "frame" if carpet.each == 1 else f"mean of {carpet.each} consecutive frames"
     return Kept(
         CARPET_FILE,
@@ -282,6 +285,7 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
             "Description": _WORDS["carpet"].format(
                 noun=noun, frames=frames, most=_MOST, columns=_WORDS["columns"][noun]
             ),
+            **({"DenoisedBy": denoised_by} if denoised_by else {}),
             "SamplingFrequency": 1 / (design.tr_seconds * carpet.each),
             "StartTime": 0,
             "Sources": [data.bold_uri],
@@ -303,11 +307,16 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
     ends = {first: (0.0, share), REST: (share, 100 - share)}
     below = over_frames(run, kept)
+    denoised_by = read_json(sidecar_of(run.files[CARPET_FILE])).get("DenoisedBy")
+    titles = {
+        "before": f"As denoised by {denoised_by}" if denoised_by else "Before cleaning",
+        "after": "After cleaning",
+    }
     lanes = [
         Lanes(
             content=canvas(f"carpet-{when}", draw_series(drawn)),
-            title=f"{when.capitalize()} cleaning",
-            words=f"{len(names)} {noun}s over {len(kept)} frames {when} cleaning",
+            title=titles[when],
+            words=f"{len(names)} {noun}s over {len(kept)} frames: {titles[when].lower()}",
             rows=[(_TITLES[kind], *at) for kind, at in ends.items() if at[1]],
             height=_HEIGHT,
             dropped=below["dropped"],

@@ -93,7 +93,11 @@ class ParticipantWork(LevelWork):
                 yield SegmentRead(result.segments[number], run.session, share)
             judged = reader.judge(result, measured.mask_overlap)
             summary = summarise(measured, judged, reader.bundle, request.path_names)
-            data = replace(measured, source=request.dataset.name)
+            data = replace(
+                measured,
+                source=request.dataset.name,
+                input_type=request.settings.inputs.input_type,
+            )
             kept = request.presentation.keep(data)
             written = measured.connectomes if CONNECTOME in request.kinds else None
             # Free memory, because the receiver predicts maps before it takes the next result.

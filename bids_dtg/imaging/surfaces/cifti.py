@@ -139,7 +139,9 @@ class ParcelPlaces(ListedPlaces):
     @property
     def density(self) -> str:
         """Description of the places."""
-        return f"{self.number:,} parcels of fsLR's mesh (32,492 vertices per hemisphere) and voxels"
+        voxels = " and of voxels" if any(len(own) for own in self.axis.voxels) else ""
+        mesh = "fsLR's mesh (32,492 vertices per hemisphere)"
+        return f"{self.number:,} parcels of {mesh}{voxels}"
 
     @cached_property
     def homotopic(self) -> Indices:

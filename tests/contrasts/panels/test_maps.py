@@ -138,8 +138,8 @@ def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     assert made.viewer is None
     emotion, language = made.facts["tasks"]
     assert [(task["title"], task["units"]) for task in (emotion, language)] == [
-        ("EMOTION", "z"),
-        ("LANGUAGE", "z"),
+        ("Emotion: differences", "z"),
+        ("Language: differences", "z"),
     ]
     # Each task has its own scale, which one extreme value does not stretch to itself: of 158 values
     # that are 0.01 and one that is 8, 99.5 % of amounts lie below 1.69.

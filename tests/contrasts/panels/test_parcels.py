@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.panels.maps import BELOW, ParcelMaps
+from bids_dtg.contrasts.panels.maps import BELOW, ParcelMaps, relative_size
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
@@ -116,6 +116,21 @@ def test_each_vertex_and_voxel_has_the_value_of_its_parcel(path):
     sides["L"][[1, 9]], sides["L"][[4, 30]], sides["R"][[2, 7]] = 1, 2, 1
     above = draw_surfaces(sides, 3.0)
     np.testing.assert_array_equal(held.draw(values, 3.0)[: len(above)], above)
+
+
+def test_a_deviation_is_as_opaque_as_it_is_large_relative_to_its_half_width(path):
+    held, values = map_of(path, one_a_place((-8, 0, 2)), 3, 3, 3)
+    plain = draw_surfaces(dict.fromkeys(SIDES, np.full(MESH_SIZE, np.nan)), 3.0).astype(int)
+    colours = []
+    for half_width in (3.0, 12.0, 1e6):
+        opacity = relative_size(values, np.full(3, half_width, np.float32))
+        picture = held.draw(values, 3.0, opacity).astype(int)
+        colours.append(np.abs(picture[: len(plain), :, :3] - plain[..., :3]).max())
+        warm = pixel_of(slices_of(picture, plain)[2], -8, 0)
+        colours.append(int(warm[0] - warm[2]))
+    cortex, below = colours[::2], colours[1::2]
+    assert cortex[0] > 60 > cortex[1] > 10 > 1 >= cortex[2]
+    assert below[0] > 50 > below[1] > 5 > below[2]
 
 
 def test_what_lies_below_the_cortex_is_on_slices_with_the_left_on_the_left(path):
