@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bids_dtg.notices import duration, say, visible
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 # Interval between two lines on overall progress.
 _NOTE_SECONDS = 60.0
 _STEP_BYTES = 1024  # longest description of a step
+# The memory of steps: how many there were, the last one of the process that computes and of the one
+# that reads ahead for it, and whether the former waits for the latter.
+_COUNT = slice(0, 8)
+_TEXTS = slice(8, 8 + _STEP_BYTES), slice(8 + _STEP_BYTES, 8 + 2 * _STEP_BYTES)
+_WAITS = 8 + 2 * _STEP_BYTES
 
 
 class Reporter(Protocol):
@@ -45,35 +51,41 @@ class Steps:
     """
 
     def __init__(self, context: BaseContext) -> None:
-        self._count = context.RawValue("Q", 0)
-        # The last step of the process that computes, and of the one that reads ahead for it.
-        self._texts = [context.RawArray("c", _STEP_BYTES) for _ in range(2)]
-        self._waits = context.RawValue("b", 0)  # whether the former waits for the latter
+        self._memory: Any
+        if context.get_start_method() == "fork":
+            self._memory = mmap.mmap(-1, _WAITS + 1)
+        else:  # in a file, which the process opens too
+            self._memory = context.RawArray("c", _WAITS + 1)
 
     @property
     def count(self) -> int:
         """A number that changes with each step."""
-        return int(self._count.value)
+        return int.from_bytes(self._memory[_COUNT], "little")
+
+    def _add(self) -> None:
+        self._memory[_COUNT] = (self.count + 1).to_bytes(8, "little")
 
     def last(self, *, ahead: bool | None = None) -> str:
         """Return the last step; `ahead`: of the process that reads ahead; None: of the busy one."""
-        text: bytes = self._texts[self._waits.value if ahead is None else ahead].value
-        return text.decode(errors="replace")
+        place = self._memory[_WAITS : _WAITS + 1] == b"\1" if ahead is None else ahead
+        text: bytes = self._memory[_TEXTS[place]]
+        return text.rstrip(b"\0").decode(errors="replace")
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Wait for the process that reads ahead; what it sends is a step."""
-        self._waits.value = 1
+        self._memory[_WAITS : _WAITS + 1] = b"\1"
         try:
             yield
         finally:
-            self._waits.value = 0
-            self._count.value += 1
+            self._memory[_WAITS : _WAITS + 1] = b"\0"
+            self._add()
 
     def add(self, what: str, *, ahead: bool) -> None:
         """Count a step; `ahead`: of the process that reads ahead."""
-        self._texts[ahead].value = what.encode(errors="surrogateescape")[: _STEP_BYTES - 1]
-        self._count.value += 1
+        text = what.encode(errors="surrogateescape")[:_STEP_BYTES]
+        self._memory[_TEXTS[ahead]] = text.ljust(_STEP_BYTES, b"\0")
+        self._add()
 
 
 _steps: Steps | None = None  # of the unit that this process works on; None: nobody waits for them

@@ -49,7 +49,7 @@ def test_each_unit_is_done_once_and_prepared_once_in_each_process(tmp_path, nann
 
 @pytest.mark.slow
 def test_a_process_that_dies_or_is_stuck_costs_one_unit(dask, monkeypatch):
-    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 2.0)
+    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 10.0)
     monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.1)
     messages = [
         message for _, message in run(Cluster(dask, prepare, "y"), ["killed", "stuck", "a"])
