@@ -112,9 +112,9 @@ def choose_for_parcels(
             continue
         words = f"{space_label(file)} at the vertices of the person's own surfaces"
         instead = _template_for(file, rule, root, "they are not used")
-        found = replace(surfaces, transforms=transforms, instead=instead)
+        sampled = replace(surfaces, transforms=transforms, instead=instead)
         reason = "; ".join([f"{words} ({surfaces.reason})", *why])
-        return (file, (), reason), found
+        return (file, (), reason), sampled
     if meshes:
         file = min(meshes, key=lambda file: -len(file.space))  # fsaverage5 or 6: smaller files
         return (file, (), "; ".join([f"{file.space}, registered to fsLR", *why])), None
@@ -247,13 +247,13 @@ def _from_fsnative(anatomy: Anatomy) -> tuple[TransformFile, ...] | None:
     return None
 
 
-def _subject_folders(anatomy: Anatomy, given: Path | None) -> list[Path]:
+def _subject_folders(anatomy: Anatomy, folder: Path | None) -> list[Path]:
     """List FreeSurfer's folders of a participant, in fMRIPrep's usual places or a given one."""
     root, names = anatomy.root, [f"sub-{anatomy.participant}"]
     if anatomy.session is not None:
         names.insert(0, f"sub-{anatomy.participant}_ses-{anatomy.session}")
     usual = (root / "sourcedata" / "freesurfer", root.parent / "freesurfer")
-    places = usual if given is None else (given,)
+    places = usual if folder is None else (folder,)
     return [place / name for place in places for name in names if (place / name).is_dir()]
 
 

@@ -67,7 +67,7 @@ class UsedSurface:
         """Entries of a sidecar."""
         facts: dict[str, Any] = {"Surface": self.kind, "SurfaceReason": self.reason}
         if self.grey_matter is not None:
-            facts["GreyMatterAtVertices"] = round(self.grey_matter.there, 4)
+            facts["GreyMatterAtVertices"] = round(self.grey_matter.at_vertices, 4)
             facts["GreyMatterAfterShift"] = round(self.grey_matter.shifted, 4)
         if self.deviation != 1.0:
             facts["DeviationFactor"] = self.deviation
@@ -81,7 +81,7 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     -------
     mesh
         Positions (32492, 3) of fsLR's vertices of each hemisphere, in the surfaces' space.
-    used
+    surface
         Which surface it is, and why.
 
     Raises
@@ -97,13 +97,13 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     grey_matter = cortex.grey_matter
     if grey_matter is None or not grey_matter.is_displaced:
         return cortex.mesh, UsedSurface("own", files.reason, files, grey_matter)
-    found = (
+    misplaced = (
         f"{files.reason} is not where the person's grey matter is (its mean probability at the "
-        f"vertices is {grey_matter.there:.2f}, and higher after a shift)"
+        f"vertices is {grey_matter.at_vertices:.2f}, and higher after a shift)"
     )
     if files.instead is None:
-        raise RunError(found, expected="surfaces in the space of the T1w image")
-    reason = f"{files.instead.reason}, as {found}"
+        raise RunError(misplaced, expected="surfaces in the space of the T1w image")
+    reason = f"{files.instead.reason}, as {misplaced}"
     used = UsedSurface("template", reason, files.instead, grey_matter)
     return template_mesh(files.instead.template), used
 
@@ -131,18 +131,18 @@ class VertexSeries:
         RunError
             A file cannot be read, or a surface does not lie where its name says.
         """
-        mesh, used = surface_of(run)
-        assert used.files is not None
-        if used.files.transforms:
+        mesh, surface = surface_of(run)
+        assert surface.files is not None
+        if surface.files.transforms:
             require_one_form(header)
-        points, vertices = cortex_in_run(places, mesh, used.files.transforms)
+        points, vertices = cortex_in_run(places, mesh, surface.files.transforms)
         sampling = LinearSampling(header.shape, header.affine, points)
-        usable, notes = sampling.covered.copy(), [used.note]
+        usable, notes = sampling.covered.copy(), [surface.note]
         if run.mask is not None:
             inside = inside_mask(run.mask, points)
             share = inside[usable].mean() if usable.any() else 0.0
-            if share < _LEAST_IN_MASK and used.kind == "own":
-                (path, *_) = used.files.sides["L"].midthickness
+            if share < _LEAST_IN_MASK and surface.kind == "own":
+                (path, *_) = surface.files.sides["L"].midthickness
                 raise RunError(
                     f"{path} and its other side have {share:.1%} of their vertices in {run.mask}",
                     expected=f"at least {_LEAST_IN_MASK:.0%}; they may be in another space",
@@ -151,7 +151,7 @@ class VertexSeries:
             usable &= inside
         if not usable.all():
             notes.append(f"{usable.mean():.1%} of the vertices are in view and in the brain mask.")
-        return cls(header, keep, vertices, sampling, usable, used, notes)
+        return cls(header, keep, vertices, sampling, usable, surface, notes)
 
     @property
     def covered(self) -> NDArray[np.bool_]:

@@ -116,7 +116,7 @@ def test_own_surfaces_find_the_true_series_and_the_template_does_not(person, tmp
     assert np.median(r) >= 0.98
     assert np.nanmedian(_r(at_template, truth)) < 0.9
     grey = own.surface.grey_matter
-    assert grey.there > 1.1 * grey.shifted
+    assert grey.at_vertices > 1.1 * grey.shifted
     if source != "fsLR":  # all sources agree
         shutil.rmtree(root / "sourcedata", ignore_errors=True)
         add_surfaces(root, "fsLR")

@@ -81,7 +81,9 @@ def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.
         A parcel has voxels, which are not on a surface.
     """
     size = len(read_template("fsLR").cortex["L"])
-    found: dict[Hemisphere, NDArray[np.intp]] = {side: np.full(size, -1, np.intp) for side in SIDES}
+    parcels: dict[Hemisphere, NDArray[np.intp]] = {
+        side: np.full(size, -1, np.intp) for side in SIDES
+    }
     for number, (name, voxels, vertices) in enumerate(places.axis):
         if len(voxels):
             raise RunError(
@@ -90,8 +92,8 @@ def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.
                 remedy="give series of the parcels (CIFTI)",
             )
         for structure, indices in vertices.items():
-            found[SIDES[CORTEX.index(structure)]][indices] = number
-    return found
+            parcels[SIDES[CORTEX.index(structure)]][indices] = number
+    return parcels
 
 
 def cortex_in_run(
@@ -145,14 +147,14 @@ def template_mesh(space: str) -> Mapping[Hemisphere, Points]:
 class GreyMatter:
     """Mean probability of grey matter at a surface's vertices: there, and after shifts."""
 
-    there: float
+    at_vertices: float
     shifted: float  # the highest after a shift of 3 mm along an axis
     by_centre: float | None  # the higher after a shift by plus or minus C_RAS; None: not known
 
     @property
     def is_displaced(self) -> bool:
         """Whether the surface is not where the person's cortex is."""
-        return self.there <= max(self.shifted, self.by_centre or 0.0)
+        return self.at_vertices <= max(self.shifted, self.by_centre or 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,8 +196,9 @@ def _read_own_cortex(
     aligned = _aligned(mesh)
     for side, files in zip(SIDES, (left, right), strict=True):
         require_position(aligned[side], side, files.midthickness[0], remedy=_REMEDY)
-    found = None if grey_matter is None else _grey_matter_at(grey_matter, mesh, centre)
-    return OwnCortex(mesh, found)
+    if grey_matter is None:
+        return OwnCortex(mesh, None)
+    return OwnCortex(mesh, _grey_matter_at(grey_matter, mesh, centre))
 
 
 def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
