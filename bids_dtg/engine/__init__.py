@@ -3,7 +3,7 @@
 Running work:
 
 - `work`: units of work, the queue of their labels, and the reports of their progress and end
-- `pool`: an executor that uses processes of this machine, any of which may die
+- `pool`: an executor that uses processes of this machine, any of which may die or be stuck
 - `ahead`: work in two halves; a separate process does the first half ahead of the second
 - `cluster`: an executor that uses the tasks of a dask scheduler
 
