@@ -74,7 +74,12 @@ REAL = [
     (
         OLD,
         34,
-        ("lacks 26 of 26 .*it has WhiteMatter", "lacks 34 of 34", "has 0 col", "lacks 2 of 2"),
+        (
+            "lacks 26 of 26 .*it has WhiteMatter",
+            "lacks 34 of 34",
+            "has no columns of",
+            "lacks 2 of 2",
+        ),
     ),
     (LIKE.format("HAPPYTEST"), 110, (27, 33, 30, NO_AROMA)),
     # Of the last, CompCor is without motion, which a note says.

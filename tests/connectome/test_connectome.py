@@ -373,7 +373,10 @@ def test_frames_in_a_file_give_the_bytes_that_those_in_memory_give(band, monkeyp
     stop = stop_band(150, TR, high_pass_hz=0.01, low_pass_hz=0.1) if band else None
     design = build(confounds, keep, stop_band=stop)
     monkeypatch.setattr("bids_dtg.connectome.moments._VOXELS", 64)
-    monkeypatch.setattr("bids_dtg.connectome.connectome.VOXELS_AT_A_TIME", 32)
+    # With a band, frames are products of matrices: some processors round those of few columns
+    # differently from those of many.
+    at_a_time = 64 if band else 32
+    monkeypatch.setattr("bids_dtg.connectome.connectome.VOXELS_AT_A_TIME", at_a_time)
     found = []
     for most in (1 << 26, 0):
         monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", most)
