@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.known_people import copies_in_words, with_copies
-from bids_dtg.cohort.maps import choose_averages, find_without_details, places_of, with_details
+from bids_dtg.cohort.maps import (
+    choose_averages,
+    find_without_details,
+    note_on_surfaces,
+    places_of,
+    with_details,
+)
 from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import read_table
@@ -232,6 +238,16 @@ class GroupPeople:
         self.failed.setdefault(label, str(why))
 
     @property
+    def surfaces(self) -> str | None:
+        """A sentence on the surfaces at which these people's runs were read, if there are several.
+
+        It is None for results other than maps, whose quality tables name no surface.
+        """
+        used = {title for own in self.averages.values() for made in own for title in made.runs}
+        runs = (run for label in self.labels for run in self.runs[label] if run.title in used)
+        return note_on_surfaces(run.quality for run in runs)
+
+    @property
     def flags(self) -> list[Flag]:
         """Flags of the model, and of the maps that have been read."""
         common = self.example.common
@@ -244,6 +260,7 @@ class GroupPeople:
                 for words, contrasts in self.findings.items()
             ),
             *([Flag("warning", failed)] if self.failed else []),
+            *([Flag("warning", f"P{self.surfaces[1:]}.")] if self.surfaces else []),
             *(Flag("note", f"{title} is left out: {why}") for title, why in self.left_out),
         ]
 
@@ -357,7 +374,9 @@ def gather_people(settings: Settings) -> GroupPeople:
     say(*copies_in_words(related, sketches, "connectome"))
     left_out = (*undecided, *unlike)
     people = GroupPeople(settings, output, runs, averages, table, related, left_out)
-    return people.of_sessions(sessions) if sessions else people
+    people = people.of_sessions(sessions) if sessions else people
+    say(*filter(None, [people.surfaces]))
+    return people
 
 
 def _sketches(runs: Sequence[RunFiles], averages: Sequence[AverageFiles]) -> dict[str, str]:

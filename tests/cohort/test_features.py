@@ -11,6 +11,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
+from bids_dtg.cli.run import main
 from bids_dtg.cohort.features import find_features, with_subcortex
 from bids_dtg.cohort.people import gather_people
 from bids_dtg.errors import DatasetError, SettingsError
@@ -75,6 +76,37 @@ def test_what_is_known_of_people_is_in_their_order(cohort):
     runs = read_table(next(cohort.out.glob("sub-02/func/*_qc.tsv")))
     assert people.column("fd_mean").numbers["02"] == pytest.approx(float(runs[0]["fd_mean"]))
     assert people.of(["02", "04"]).families.tolist() == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def mixed(cohort, tmp_path_factory):
+    """Return results of the cohort, as if read at the vertices of several surfaces."""
+    out = shutil.copytree(cohort.out, tmp_path_factory.mktemp("mixed") / "out")
+    surfaces = dict(zip(LABELS, ("own", "own", "template", "own", "n/a"), strict=True))
+    for label, surface in surfaces.items():
+        (path,) = out.glob(f"sub-{label}/func/*_qc.tsv")
+        header, row = (line.split("\t") for line in path.read_text().splitlines())
+        row[header.index("surface")] = surface
+        path.write_text("\t".join(header) + "\n" + "\t".join(row) + "\n")
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("analysis", [None, "stats", "phenotypes", "embed"])
+def test_a_group_read_on_several_surfaces_is_said(cohort, mixed, capsys, analysis):
+    words = ["--analysis", analysis, "--dry-run"] if analysis else ["--no-reports"]
+    assert main([str(cohort.bids), str(mixed), "group", *words]) == 0
+    line = (
+        "parcels were read in several ways (3 runs at the vertices of own surfaces, 1 run at the "
+        "vertices of a template's surface, 1 run given as parcels)"
+    )
+    assert line in capsys.readouterr().err
+
+
+def test_surfaces_of_the_people_in_an_analysis_are_a_flag(cohort, mixed):
+    people = people_of(cohort, output_dir=mixed)
+    assert people.flags[-1].text.startswith("Parcels were read in several ways (3 runs at the")
+    assert len(people.of(["01", "02", "04"]).flags) == len(people.flags) - 1
 
 
 @pytest.mark.parametrize("written", ["1", "1.0", "SUB-01"])

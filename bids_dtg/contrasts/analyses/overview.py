@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from bids_dtg.cohort.maps import (
     choose_measured,
     find_without_details,
     mean_of_averages,
+    note_on_surfaces,
     read_measured,
 )
 from bids_dtg.cohort.people import require_own_dataset
@@ -80,12 +80,6 @@ _COMMON = (
 Row = Mapping[str, str]  # of the quality table: one run
 Values = NDArray[np.float64]
 _SPREAD = "groupSd"
-# Values of the column surface, in words.
-_SURFACES = {
-    "own": "at the vertices of own surfaces",
-    "fsaverage": "on fsaverage's mesh",
-    "template": "at the vertices of a template's surface",
-}
 # The viewer shows the spread over people as an overlay of the mean.
 _OVERLAY = {
     "desc": _SPREAD,
@@ -323,13 +317,7 @@ def _add_to_runs(
         row["similarity"] = similarity.get(title, "n/a")
     if len(names := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
         say(f"runs are compared only within their cleaning strategy ({', '.join(names)})")
-    surfaces = Counter(_SURFACES.get(row.get("surface", "n/a"), "given as parcels") for row in rows)
-    if len(surfaces) > 1:
-        kinds = ", ".join(f"{counted(number, 'run')} {kind}" for kind, number in surfaces.items())
-        say(
-            f"parcels were read in several ways ({kinds}), which mix the person's own differently: "
-            "compare people within one way, or read all with --sample-on template"
-        )
+    say(*filter(None, [note_on_surfaces(rows)]))
 
 
 def _write_means(
