@@ -109,6 +109,7 @@ class TransformFile:
 
 
 Side = Literal["L", "R"]
+Cortex = Literal["own", "fsaverage", "template"]  # surface over whose vertices parcels are averaged
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,11 @@ class RestRun:
         return self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
 
     @property
-    def is_at_vertices(self) -> bool:
-        """Whether parcels are averaged here over vertices of the cortex."""
-        return self.surfaces is not None or self.bold.name.endswith(GIFTI_SERIES)
+    def cortex(self) -> Cortex | None:
+        """The surface over whose vertices parcels are averaged here; None: over none."""
+        if self.surfaces is not None:
+            return "own" if self.surfaces.sides else "template"
+        return "fsaverage" if self.bold.name.endswith(GIFTI_SERIES) else None
 
     @property
     def inputs(self) -> tuple[Path, ...]:

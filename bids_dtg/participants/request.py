@@ -321,7 +321,7 @@ class CallRequest(Asked, ABC):
             bundle=self.bundle,
             space=self.space,
             grid=self.sampled_on,
-            at_vertices=any(run.is_at_vertices for run in runs),
+            cortices=dict.fromkeys(run.cortex for run in runs),
             packages=package_versions(),
         )
 

@@ -360,7 +360,7 @@ def require_parcels(
 ) -> None:
     """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them.
 
-    `at_vertices` says that the file has volumes, of which parcels are means.
+    `at_vertices` says that parcels are averaged here over vertices, and are none of the file's.
     """
     missing = [name for name, there in zip(places.names, present, strict=True) if not there]
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,9 @@ from bids_dtg.imaging.surfaces.vertices import (
     read_own_cortex,
     template_mesh,
 )
-from bids_dtg.inputs.run import RestRun, SurfaceFiles
+from bids_dtg.inputs.run import Cortex, RestRun, SurfaceFiles
 from bids_dtg.notices import TEMPLATE_SURFACE
 
-Kind = Literal["own", "fsaverage", "template"]
 # A template's surface mixes a person's parcels, so half of the deviation of maps is used.
 DEVIATIONS: Mapping[str, float] = {"template": 0.5}
 # Of the vertices in view, if a surface lies where its name says; a shift by 5 mm leaves 95 %.
@@ -41,7 +40,7 @@ _FRAMES = 64  # frames in a block
 class UsedSurface:
     """The surface at whose vertices a run was read."""
 
-    kind: Kind
+    kind: Cortex
     reason: str  # one clause
     files: SurfaceFiles | None = None  # None for series that were on a surface before
     grey_matter: GreyMatter | None = None

@@ -21,7 +21,7 @@ from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import read_packaged, write_text
 from bids_dtg.imaging.atlas import MIN_COVERAGE
-from bids_dtg.inputs.run import PARCELS
+from bids_dtg.inputs.run import PARCELS, Cortex
 from bids_dtg.notices import counted, visible_lines
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
@@ -99,7 +99,7 @@ def methods_text(
     space: str,
     grid: str,
     packages: Mapping[str, str],
-    at_vertices: bool = False,
+    cortices: Iterable[Cortex | None] = (),
 ) -> str:
     """Write the methods text as Markdown, only from facts of the run.
 
@@ -117,8 +117,8 @@ def methods_text(
         The grid on which runs were sampled, in words.
     packages
         Versions of the software, by name.
-    at_vertices
-        Whether parcels are means over vertices of the cortex.
+    cortices
+        Surfaces over whose vertices parcels of the runs were averaged; None: of series of parcels.
     """
     input_type, cleaning = settings.inputs.input_type, settings.cleaning
     own = input_type == "fmriprep"  # then this program cleaned, and knows degrees of freedom
@@ -128,10 +128,11 @@ def methods_text(
         number = int(cleaning.dummy_scans)
         dropped = _SAID["dropped"].format(number=number) if number else _SAID["none_dropped"]
     how = _SAID["interpolated"][cleaning.interpolation]
-    read = ("vertices" if at_vertices else "parcels") if space == PARCELS else "sampled"
+    ways = [cortex or "parcels" for cortex in cortices] if space == PARCELS else ["sampled"]
+    read = " ".join(_SAID[way] for way in ways or ["parcels"])
     sentences = (
         _SAID["sources"][input_type],
-        _SAID[read].format(space=space, grid=grid, how=how),
+        read.format(space=space, grid=grid, how=how),
         cleaning_text(cleaning),
         dropped,
         _SAID["least_dof" if own else "least"].format(minutes=cleaning.min_minutes, dof=MIN_DOF),

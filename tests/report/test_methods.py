@@ -15,6 +15,7 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.panels.presentation import methods_of
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
+from bids_dtg.inputs.run import PARCELS, SPACE
 from bids_dtg.report.methods import LAST_METHODS, find_methods, methods_text, write_all_methods
 from bids_dtg.settings import CleaningOptions, OutputOptions
 from bids_dtg.version import __version__
@@ -47,7 +48,9 @@ def model(
     )
 
 
-def markdown_of(outputs=None, input_type="fmriprep", cleaning=None, **change) -> str:
+def markdown_of(
+    outputs=None, input_type="fmriprep", cleaning=None, space=SPACE, cortices=(), **change
+) -> str:
     """Return the text of the contrasts; `change` as of the model."""
     cleaning = cleaning or CleaningOptions(denoise_strategy="simple")
     made = model(**change)
@@ -57,8 +60,9 @@ def markdown_of(outputs=None, input_type="fmriprep", cleaning=None, **change) ->
             SimpleNamespace(inputs=SimpleNamespace(input_type=input_type), cleaning=cleaning),
         ),
         bundle=made,
-        space="MNI152NLin6Asym",
+        space=space,
         grid="the model's grid",
+        cortices=cortices,
         packages={"numpy": "2.0"},
     )
 
@@ -78,6 +82,13 @@ NONE = cleaned("none")
 IN_TURN = SimpleNamespace(**{**vars(WIDTHS), "left_out_in_turn": True})
 WHOLE, JOINED = {"segment_seconds": 86_400.0}, {"sample": "session"}
 PARTIAL = {"kind": "linear", "connectome": Form("partial", (15, 35))}
+AT_VERTICES = "Volumes were interpolated linearly at the vertices of"
+
+
+def of_parcels(*cortices: str | None) -> dict[str, object]:
+    return {"space": PARCELS, "cortices": cortices}
+
+
 SERIN = "Serin et al. (2025). Generating. https://doi.org/10.1038/s42003-025-09158-6"
 # What changes, what the text then has, and what it has not.
 ROWS = [
@@ -103,6 +114,11 @@ ROWS = [
     (cleaned("compcor"), "24 motion parameters (where the confounds table has", "censored"),
     (cleaned("compcor"), "cosines (high-pass; where the confounds table has them) were", "none"),
     (NONE, "No confounds were removed", "motion parameters"),
+    (of_parcels(None), "Runs were read as parcel series.", "vertices"),
+    (of_parcels("own"), f"{AT_VERTICES} the person's own surfaces", "half of their deviation"),
+    (of_parcels("template"), "maps have half of their deviation from the", "own surfaces"),
+    (of_parcels("fsaverage"), "Series on fsaverage's mesh were averaged", "Volumes"),
+    (of_parcels("own", "fsaverage"), "fsaverage's sphere.", "read as parcel series"),
     (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
     (cleaned(interpolation="nearest"), "once, by the nearest voxel", "splines"),
     (

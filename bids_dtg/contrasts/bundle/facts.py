@@ -46,7 +46,7 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     if grid is None:
         words = "none, it reads arrays of named places"
         if bundle.card.part.parcels:
-            words = "none, it reads CIFTI series of parcels"
+            words = "none, it reads parcels"
         return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]
     sizes = " x ".join(str(size) for size in grid.shape)
     words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"

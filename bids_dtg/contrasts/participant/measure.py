@@ -220,8 +220,7 @@ class Reader:
             connectomes = connectomes.with_deviation(source.surface.deviation)
         places, of_parcels = self.bundle.places, tuple[str, ...]()
         if isinstance(places, ParcelPlaces):
-            at_vertices = run.surfaces is not None
-            require_parcels(run.bold, places, connectomes.covered, at_vertices=at_vertices)
+            require_parcels(run.bold, places, connectomes.covered, at_vertices=bool(run.cortex))
             of_parcels = notes_on_parcels(places.names, connectomes.covered)
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         return MeasuredRun(

@@ -37,4 +37,4 @@ def test_facts_say_what_a_model_reads(tmp_path):
     facts = dict(maps_facts(write_tiny_bundle(tmp_path / "joined", sample="session")))
     assert facts["segment"] == "none, runs of a session are joined (432 s in training)"
     facts = dict(maps_facts(write_parcel_bundle(tmp_path / "parcels")))
-    assert facts["grid"] == "none, it reads CIFTI series of parcels"
+    assert facts["grid"] == "none, it reads parcels"
