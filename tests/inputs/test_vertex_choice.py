@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
 
+from bids_dtg.cli.run import main
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun, SeveralFilesError
 from bids_dtg.inputs.runs import find_runs
@@ -23,7 +26,8 @@ ANATOMY = (
 )
 # Surfaces of its releases with FreeSurfer, by hemisphere (sMRIPrep 0.7 to 0.16).
 OLD = ("midthickness", "pial", "smoothwm", "inflated")
-SPHERES_OF_23 = (*OLD, "desc-reg_sphere", "space-fsLR_desc-reg_sphere")
+NEW = ("midthickness", "pial", "white", "inflated")
+SPHERES_OF_23 = (*NEW, "desc-reg_sphere", "space-fsLR_desc-reg_sphere")
 SURFACES = {
     "20.2": OLD,
     "21.0": OLD,
@@ -31,11 +35,11 @@ SURFACES = {
     "23.1.0": SPHERES_OF_23,
     "23.2": (*SPHERES_OF_23, "space-fsLR_desc-msmsulc_sphere"),
     "24.1": (
-        *(*OLD, "space-fsaverage_desc-reg_sphere"),
+        *(*NEW, "space-fsaverage_desc-reg_sphere"),
         *("space-fsLR_desc-reg_sphere", "space-fsLR_desc-msmsulc_sphere"),
     ),
     "25.0": (
-        *(*OLD, "space-fsaverage_desc-reg_sphere", "space-fsLR_desc-msmsulc_sphere"),
+        *(*NEW, "space-fsaverage_desc-reg_sphere", "space-fsLR_desc-msmsulc_sphere"),
         *("space-fsLR_den-32k_midthickness", "space-fsLR_den-32k_pial"),
     ),
 }
@@ -83,6 +87,13 @@ def tree_of(folder: Path, version: str, *, freesurfer: bool = True) -> Path:
     return root
 
 
+def add_fsaverage(root: Path, version: str) -> list[Path]:
+    """Add series as of `--output-spaces fsaverage5`; the entities' order changed in 22.0."""
+    names = "space-fsaverage5_hemi-{}_" if version < "22" else "hemi-{}_space-fsaverage5_"
+    add_series(root, *map(names.format, "LR"), name="bold.func.gii")
+    return sorted((root / "sub-01/func").glob("*_bold.func.gii"))
+
+
 def find(root: Path, **rule) -> RestRun:
     rule = {"model": PARCELS, "templateflow": TemplateFlow(None), **rule}
     (run,) = find_runs(root, "01", rule=SpaceRule(**rule))
@@ -115,6 +126,28 @@ def test_the_template_without_freesurfer(tmp_path, version):
     assert "sub-01 has no surfaces with a registration to fsLR or fsaverage" in run.surfaces.reason
     assert "error .7 mm in the median" in run.surfaces.reason
     assert run.space_reason == f"{DEFAULT} at the vertices of a template's surface"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spaces", ["MNI", "MNI fsaverage5", "fsaverage5", "without FreeSurfer"])
+@pytest.mark.parametrize("version", SURFACES)
+def test_the_dry_run_says_the_way_of_each_release(tmp_path, capsys, version, spaces):
+    root = tree_of(tmp_path, version, freesurfer=spaces != "without FreeSurfer")
+    (volumes,) = root.glob("sub-01/func/*_bold.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones((3, 3, 3, 60), np.int16), np.eye(4)), volumes)
+    if spaces == "fsaverage5":
+        volumes.unlink()
+    if "fsaverage5" in spaces:
+        frames = [nib.gifti.GiftiDataArray(np.ones(10_242, np.float32))] * 60
+        for path in add_fsaverage(root, version):
+            nib.save(nib.GiftiImage(darrays=frames), path)
+    words = ["participant", "--model", "hcp-glasser", "--denoise-strategy", "none", "--dry-run"]
+    assert main([str(root), str(tmp_path / "out"), *words, "--min-minutes", "1"]) == 0
+    way = {
+        "fsaverage5": "fsaverage5, registered to fsLR",
+        "without FreeSurfer": f"{DEFAULT} at the vertices of a template's surface",
+    }.get(spaces, f"{DEFAULT} at the vertices of the person's own surfaces ({WAYS[version]}")
+    assert way in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("freesurfer", [True, False])
