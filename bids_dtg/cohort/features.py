@@ -1,7 +1,8 @@
 """Features of many people, (people, columns), one contrast at a time.
 
-They are held in a memory-mapped file of a temporary folder, as a contrast of 10,000 people at 2 mm
-takes 6 GB. Means of regions are cached in the output, so that each map is read once.
+Each person is read once, and all contrasts go to a file in a temporary folder, of which one
+contrast at a time is mapped: a contrast of 10,000 people at 2 mm takes 6 GB, so that voxels are
+read a contrast at a time. Means of regions are cached in the output for the next analysis.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ class FeatureTable:
 
 @dataclass(frozen=True, eq=False)
 class FeatureSource:
-    """Where features of one kind are read from."""
+    """Where features of one kind are read from.
+
+    All contrasts of a person are read in succession, and `read` may keep what it read last.
+    """
 
     kind: FeatureKind
     contrasts: tuple[str, ...]  # labels of the contrasts, in order; ("",) where there are none
@@ -112,53 +116,75 @@ class FeatureSource:
         """
         left_out: DatasetError | None = None
         given = False
-        for contrast in self.contrasts:
-            those = people.of([label for label in people.labels if contrast in self.has[label]])
-            if not len(those):
-                continue
-            try:
-                table = self._table(those, contrast, folder)
-            except DatasetError as err:
-                left_out = err
-                people.note(f"the contrast is left out: {err}", contrast)
-                continue
-            given = True
-            yield table
+        for contrasts in self._read_together:
+            rows, labels, why = self._read_rows(people, contrasts, folder)
+            for number, contrast in enumerate(contrasts):
+                if not labels[contrast] and contrast not in why:  # nobody has it
+                    continue
+                try:
+                    table = self._table(contrast, labels[contrast], why.get(contrast), rows, number)
+                except DatasetError as err:
+                    left_out = err
+                    people.note(f"the contrast is left out: {err}", contrast)
+                    continue
+                given = True
+                for found in _odd_maps(table) if self.places is not None else ():
+                    people.note(found, contrast)
+                yield table
+            rows.close()
         if left_out is not None and not given:
             raise left_out
 
-    def _table(self, people: GroupPeople, contrast: str, folder: Path) -> FeatureTable:
-        """Read all rows into a memory-mapped file, without columns that have missing values."""
-        labels, why = list[str](), ""
-        rows = MappedRows(folder / "features.f32", len(people.labels), self.columns)
+    @property
+    def _read_together(self) -> Sequence[Sequence[str]]:
+        """Contrasts that are read in one pass over the people.
+
+        All are, as a file may hold all contrasts of a person; but voxels of all contrasts would
+        fill the disk, and each has files of its own.
+        """
+        return [self.contrasts] if self.names else [[contrast] for contrast in self.contrasts]
+
+    def _read_rows(
+        self, people: GroupPeople, contrasts: Sequence[str], folder: Path
+    ) -> tuple[MappedRows, dict[str, list[str]], dict[str, str]]:
+        """Read each person once; return the rows, labels of their people, and the first errors."""
+        labels: dict[str, list[str]] = {contrast: [] for contrast in contrasts}
+        why = dict[str, str]()  # by contrast
+        rows = MappedRows(folder / "features.f32", len(contrasts), len(people.labels), self.columns)
         for label in people.labels:
-            try:
-                row = self.read(label, contrast)
-                if not np.isfinite(row).any():
-                    raise RunError(f"sub-{label} has no value")
-            except DtgError as err:
-                why = why or str(err)
-                people.note_failed(label, err)
-            else:
-                rows.add(row)
-                labels.append(label)
+            for number, contrast in enumerate(contrasts):
+                if contrast not in self.has[label]:
+                    continue
+                try:
+                    row = self.read(label, contrast)
+                    if not np.isfinite(row).any():
+                        raise RunError(f"sub-{label} has no value")
+                except DtgError as err:
+                    why.setdefault(contrast, str(err))
+                    people.note_failed(label, err)
+                else:
+                    rows.add(number, row)
+                    labels[contrast].append(label)
+        return rows, labels, why
+
+    def _table(
+        self, contrast: str, labels: Sequence[str], why: str | None, rows: MappedRows, number: int
+    ) -> FeatureTable:
+        """Map the rows of a contrast without columns that have missing values."""
         words = self.kind.words
         if not labels:
             raise DatasetError(f"no participant's {words} can be read: {why}")
-        if not len(known := rows.known()):
+        if not len(known := rows.known(number)):
             raise DatasetError(
                 f"there is no location where all of {counted(len(labels), 'participant')} have "
                 f"{words}"
             )
-        values = rows.array(known)
-        for found in _odd_maps(labels, values) if self.places is not None else ():
-            people.note(found, contrast)
-        return FeatureTable(self, contrast, tuple(labels), values, known)
+        return FeatureTable(self, contrast, tuple(labels), rows.table(number, known), known)
 
 
-def _odd_maps(labels: Sequence[str], values: NDArray[np.float32]) -> Iterator[str]:
+def _odd_maps(table: FeatureTable) -> Iterator[str]:
     """Yield sentences on maps with an unusual scale, and on people with identical maps."""
-    same: dict[bytes, list[str]] = {}
+    labels, values, same = table.labels, table.values, dict[bytes, list[str]]()
     for label, row in zip(labels, values, strict=True):
         same.setdefault(hashlib.sha256(row.tobytes()).digest(), []).append(f"sub-{label}")
     yield from (f"{named(who)} have the same map" for who in same.values() if len(who) > 1)
@@ -233,10 +259,13 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     if (first := people.example.maps[0]).of_parcels:
         if people.settings.statistics.voxels:
             raise SettingsError(f"--voxels was given, and {first.path.name} has parcels")
-        read_once = lru_cache(maxsize=2)(read_parcel_maps)  # a file has all contrasts
+
+        @lru_cache(maxsize=1)
+        def read_once(*paths: Path) -> list[tuple[ParcelPlaces, tuple[str, ...], Row]]:
+            return [read_parcel_maps(path) for path in paths]  # a file has all contrasts
 
         def read_parcels(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
-            found = [read_once(path) for path in files(label, contrast)]
+            found = read_once(*files(label, contrast))
             values = _mean([values[maps.index(contrast)] for _, maps, values in found])
             return found[0][0].names, values
 
@@ -357,7 +386,7 @@ def _of_maps(
     store = ArrayStore(people.output.path("group") / "cache" / "regions" / kind.name)
     facts = {"atlas": atlas.digest, "coverage": MIN_COVERAGE}  # at the voxels of the maps
 
-    @cache
+    @lru_cache(maxsize=1)
     def means(label: str) -> Mapping[str, Row | DtgError]:
         """Return a person's means, or the error, for each contrast; complete ones are cached."""
         own = [contrast for contrast in contrasts if contrast in has[label]]

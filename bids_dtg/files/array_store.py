@@ -106,7 +106,9 @@ class ArrayStore:
         return self.root / f"{name}.json"
 
 
-def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+def new_array(
+    path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32
+) -> np.memmap[Any, Any]:
     """Create and map a file (.npy) of zeros, to be filled.
 
     A file of this name is replaced; processes that have mapped it keep the old content.
@@ -120,7 +122,7 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        made: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        made: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
         if hasattr(os, "posix_fallocate"):  # not on macOS
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -131,14 +133,18 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.float32)
 
 
 class MappedRows:
-    """Rows of numbers added one at a time, kept in a file as they may exceed memory.
+    """Tables of numbers in one file, filled a row at a time, as they may exceed memory.
+
+    Rows are written, and only the table that is asked for is mapped, so that memory holds one.
 
     Parameters
     ----------
     path
         Path of the file, created as by `new_array`.
+    tables
+        Number of tables.
     rows
-        The largest number of rows.
+        The largest number of rows of a table.
     columns
         Number of values in a row.
 
@@ -150,45 +156,70 @@ class MappedRows:
     Examples
     --------
     >>> from tempfile import mkdtemp
-    >>> rows = MappedRows(Path(mkdtemp(), "rows.npy"), 2, 3)
-    >>> rows.add(np.array([1, np.nan, 3]))
-    >>> rows.add(np.array([4, 5, 6]))
-    >>> rows.known().tolist()
+    >>> rows = MappedRows(Path(mkdtemp(), "rows.npy"), tables=2, rows=2, columns=3)
+    >>> rows.add(1, np.array([1, np.nan, 3]))
+    >>> rows.add(0, np.array([7, 8, 9]))
+    >>> rows.add(1, np.array([4, 5, 6]))
+    >>> rows.known(1).tolist()
     [0, 2]
-    >>> rows.array(rows.known()).tolist()
+    >>> rows.table(1, rows.known(1)).tolist()
     [[1.0, 3.0], [4.0, 6.0]]
     """
 
-    def __init__(self, path: Path, rows: int, columns: int) -> None:
-        self._path, self._count = path, 0
-        self._values = new_array(path, (rows, columns))
-        self._known = np.ones(columns, bool)
+    def __init__(self, path: Path, tables: int, rows: int, columns: int) -> None:
+        self._path, self._rows, self._counts = path, rows, [0] * tables
+        self._first = new_array(path, (tables, rows, columns)).offset  # bytes before the values
+        self._file = path.open("r+b")
+        self._known = np.ones((tables, columns), bool)
 
-    def add(self, row: NDArray[Any]) -> None:
-        """Add a row (columns,)."""
-        self._values[self._count] = row
-        self._known &= np.isfinite(row)
-        self._count += 1
+    def add(self, table: int, row: NDArray[Any]) -> None:
+        """Add a row (columns,) to a table.
 
-    def known(self) -> NDArray[np.intp]:
-        """Return the columns in which all rows have a finite value."""
-        return np.flatnonzero(self._known)
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
+        try:
+            self._file.seek(self._place(table, self._counts[table]))
+            self._file.write(np.asarray(row, np.float32).tobytes())
+        except OSError as err:
+            raise output_error(self._path, err) from err
+        self._known[table] &= np.isfinite(row)
+        self._counts[table] += 1
 
-    def array(self, columns: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Map some columns as an array (rows, columns), after all rows have been added.
+    def known(self, table: int) -> NDArray[np.intp]:
+        """Return the columns in which all rows of a table have a finite value."""
+        return np.flatnonzero(self._known[table])
+
+    def table(self, table: int, columns: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Map some columns of a table, (rows, columns), after its rows have been added.
 
         Raises
         ------
         OutputError
             The file of the remaining columns cannot be written.
         """
-        values = self._values[: self._count]
-        if len(columns) == len(self._known):
+        self._file.flush()
+        shape = self._counts[table], self._known.shape[1]
+        values: NDArray[np.float32] = np.memmap(
+            self._path, np.float32, "r", self._place(table, 0), shape
+        )
+        if len(columns) == shape[1]:
             return values
-        found = new_array(self._path.with_suffix(".kept.npy"), (self._count, len(columns)))
-        for row, own in zip(found, values, strict=True):
-            row[:] = own[columns]
-        return found
+        left = new_array(self._path.with_suffix(".kept.npy"), (shape[0], len(columns)))
+        for row, whole in zip(left, values, strict=True):
+            row[:] = whole[columns]
+        return left
+
+    def close(self) -> None:
+        """Close the file; tables stay mapped."""
+        self._file.close()
+
+    def _place(self, table: int, row: int) -> int:
+        """Return where a row of a table begins in the file, in bytes."""
+        row_bytes = self._known.shape[1] * np.dtype(np.float32).itemsize
+        return self._first + (table * self._rows + row) * row_bytes
 
 
 def write_npz(path: Path, arrays: Mapping[str, ArrayLike]) -> None:

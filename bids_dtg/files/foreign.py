@@ -461,6 +461,7 @@ def _table(
         header.pop()  # a tab at the end of the line
     kept = [place for place, name in enumerate(header) if wanted is None or wanted(name)]
     rows, short = [], 0
+    has_formulas = "'" in lines.getvalue()  # only they begin with an apostrophe; asked once
     for cells in reader:
         if not any(cells):
             continue
@@ -470,5 +471,6 @@ def _table(
             )
         short += len(cells) < len(header)
         cells += [""] * (len(header) - len(cells))
-        rows.append(tuple([with_formula(cells[place]) for place in kept]))
+        row = [cells[place] for place in kept]
+        rows.append(tuple(map(with_formula, row) if has_formulas else row))
     return Table(path, tuple([header[place] for place in kept]), tuple(rows), short)

@@ -278,7 +278,7 @@ class _Tested:
 
     table: FeatureTable
     plan: Plan
-    tests: ColumnTests
+    tests: ColumnTests  # without products
     corrected: Corrected | None = None  # None: no p
 
     @property
@@ -363,11 +363,12 @@ def run_stats(settings: Settings) -> int:
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         answers = []
         for source in sources:
-            tested = list(_tests(question, source, folder))
+            products = dict[Design, NDArray[np.float64]]()
+            tested = list(_tests(question, source, folder, products))
             if not tested:
                 say(f"{source.kind.words}: nothing can be tested")
                 continue
-            answers.append(_Answer.of(question, tested))
+            answers.append(_Answer.of(question, tested, products))
             answers[-1].write(results)
         if not answers:
             raise DatasetError("nothing can be tested", expected="values that differ")
@@ -375,8 +376,17 @@ def run_stats(settings: Settings) -> int:
     return len(people.failed)
 
 
-def _tests(question: Question, source: FeatureSource, folder: Path) -> Iterator[_Tested]:
-    """Test the contrasts of a source; leave out contrasts whose columns are all constant."""
+def _tests(
+    question: Question,
+    source: FeatureSource,
+    folder: Path,
+    products: dict[Design, NDArray[np.float64]],
+) -> Iterator[_Tested]:
+    """Test the contrasts of a source; leave out contrasts whose columns are all constant.
+
+    The inner products of people are summed over the contrasts of a design, in `products`, as
+    those of all contrasts would exceed memory.
+    """
     tables = (
         _differences(question, source, folder)
         if question.sessions
@@ -394,30 +404,48 @@ def _tests(question: Question, source: FeatureSource, folder: Path) -> Iterator[
             question.people.note(f"{question.title} cannot be tested: {err}", table.title)
             continue
         tests = fit_columns(table.values, plan.design)
-        table = dataclasses.replace(table, values=np.empty((0, 0), np.float32))
-        if np.isfinite(tests.t).any():
-            yield _Tested(table, plan, tests)
+        if not np.isfinite(tests.t).any():
+            continue
+        if question.phenotype is not None and plan.has_p:
+            if (total := products.get(plan.design)) is None:
+                products[plan.design] = tests.products
+            else:
+                total += tests.products
+        nothing = np.empty((0, 0))
+        table = dataclasses.replace(table, values=nothing.astype(np.float32))
+        yield _Tested(table, plan, dataclasses.replace(tests, products=nothing))
 
 
 def _differences(question: Question, source: FeatureSource, folder: Path) -> Iterator[FeatureTable]:
     """Yield the second session minus the first, of people and columns with values in both."""
-    groups = [question.people.of_sessions([session]) for session in question.sessions]
-    sources = [source.kind.find(source.kind, people) for people in groups]
+    sessions = list[Iterator[FeatureTable]]()
+    for label in question.sessions:
+        people = question.people.of_sessions([label])
+        of_session = source.kind.find(source.kind, people)
+        of_session = dataclasses.replace(of_session, contrasts=source.contrasts)
+        inside = folder / f"session{len(sessions)}"
+        inside.mkdir(exist_ok=True)
+        sessions.append(of_session.tables(people.of(of_session.has), inside))
+    tables: list[FeatureTable | None] = [next(session, None) for session in sessions]
     for contrast in source.contrasts:
-        pair = []
-        for place, (own, people) in enumerate(zip(sources, groups, strict=True)):
-            only = dataclasses.replace(own, contrasts=(contrast,))
-            inside = folder / f"session{place}"
-            inside.mkdir(exist_ok=True)
-            pair.append(only.tables(people.of(own.has), inside))
-        for first, second in zip(*pair, strict=False):  # none where a session lacks the contrast
-            labels = tuple(label for label in first.labels if label in set(second.labels))
-            both = first, second
-            ids = [t.kept if t.places is None else t.places.positions for t in both]
-            _, here, there = np.intersect1d(*ids, return_indices=True)
-            rows = [[t.labels.index(label) for label in labels] for t in both]
-            values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
-            yield FeatureTable(first.source, contrast, labels, values, first.kept[here])
+        # A session may lack the contrast.
+        pair = [table for table in tables if table is not None and table.contrast == contrast]
+        if len(pair) == len(tables):
+            yield _difference(pair[0], pair[1])
+        for number, session in enumerate(sessions):
+            if tables[number] in pair:
+                tables[number] = next(session, None)
+
+
+def _difference(first: FeatureTable, second: FeatureTable) -> FeatureTable:
+    """Return the second table minus the first, of people and columns with values in both."""
+    labels = tuple(label for label in first.labels if label in set(second.labels))
+    both = first, second
+    ids: Any = [t.kept if t.places is None else t.places.positions for t in both]
+    _, here, there = np.intersect1d(*ids, return_indices=True)
+    rows: Any = [[t.labels.index(label) for label in labels] for t in both]
+    values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
+    return FeatureTable(first.source, first.contrast, labels, values, first.kept[here])
 
 
 @dataclass(frozen=True, eq=False)
@@ -431,21 +459,26 @@ class _Answer:
     sizes: float | None
 
     @classmethod
-    def of(cls, question: Question, tested: Sequence[_Tested]) -> _Answer:
-        """Correct p over the contrasts that have p; people may differ between contrasts."""
+    def of(
+        cls,
+        question: Question,
+        tested: Sequence[_Tested],
+        products: Mapping[Design, NDArray[np.float64]],
+    ) -> _Answer:
+        """Correct p over the contrasts that have p; people may differ between contrasts.
+
+        Parameters
+        ----------
+        question, tested
+            The question, and its tests of a kind of features.
+        products
+            Inner products of people by design, as in `ColumnTests`, where a phenotype has p.
+        """
         with_p = [one for one in tested if one.plan.has_p]
         if not with_p:
             return cls(question, tested, None)
-        designs = {id(one.plan.design): one.plan.design for one in with_p}
-        if question.phenotype is not None:
-            p = [
-                sizes_p(
-                    np.sum([t.tests.products for t in with_p if t.plan.design is design], 0),
-                    design,
-                )
-                for design in designs.values()
-                if with_p[0].tests.t.size > 1
-            ]
+        if with_p[0].tests.t.size > 1:
+            p = [sizes_p(total, design) for design, total in products.items()]
             if p and min(p) * len(p) <= ALPHA:
                 return cls(question, tested, min(p) * len(p))
         corrected = correct([one.tests for one in with_p])

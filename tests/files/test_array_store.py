@@ -86,13 +86,18 @@ ROWS = hnp.arrays(
 @pytest.mark.slow
 @given(ROWS)
 def test_what_all_rows_have_is_kept(tmp_path_factory, values):
-    rows = MappedRows(tmp_path_factory.mktemp("rows") / "rows.npy", 7, values.shape[1])
+    path = tmp_path_factory.mktemp("rows") / "rows.npy"
+    rows = MappedRows(path, 2, 7, values.shape[1])
     for row in values:
-        rows.add(row)
+        rows.add(0, row[::-1])
+        rows.add(1, row)
     known = np.flatnonzero(np.isfinite(values).all(axis=0))
-    assert np.array_equal(rows.known(), known)
+    assert np.array_equal(rows.known(1), known)
     if len(known):
-        np.testing.assert_array_equal(rows.array(known), values[:, known])
+        np.testing.assert_array_equal(rows.table(1, known), values[:, known])
+        first = rows.table(0, rows.known(0))
+        np.testing.assert_array_equal(first[:, ::-1], values[:, known])
+    rows.close()
 
 
 def test_arrays_of_a_file_come_back_and_its_bytes_are_the_same_each_time(tmp_path):

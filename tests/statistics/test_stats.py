@@ -304,6 +304,12 @@ def test_two_sessions_of_the_same_people_are_compared(sessions, capsys):
     t = ttest_rel(several[1], several[0]).statistic[inside]
     np.testing.assert_allclose(nib.load(path).get_fdata()[inside], t, rtol=1e-3)
     assert "session b minus session a" in (where / "statistics_report.html").read_text()
+    every = (*words[:4], "--permutations", "0", "--name", "every")
+    assert sessions.analyse("stats", *every) == 0
+    summary = read_table(sessions.out / "group/stats-every/desc-tests_summary.tsv")
+    of_maps = [row for row in summary if row["features"] == "maps"]
+    assert len({row["contrast"] for row in of_maps}) == len(of_maps) == 3
+    assert {row["participants"] for row in of_maps} == {"9"}
     assert sessions.analyse("stats", *words, "--participant-label", "01", "02", "03") == 0
     assert "no permutations: signs of 3 families are too few" in capsys.readouterr().err
     assert sessions.analyse("stats", "--session-label", "a", "b", "c") == 2

@@ -24,6 +24,7 @@ from study_folders import write_outliers
 from tiny_job import read_table, tree
 
 from bids_dtg.cli.run import main as program
+from bids_dtg.cohort import features
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.participant.measure import measure
@@ -121,7 +122,7 @@ def test_a_network_of_parcels_is_refused(cohort, words, capsys):
     assert "needs voxels on a grid, and this model has none" in capsys.readouterr().err
 
 
-def test_statistics_read_measured_maps_of_parcels_by_name(tmp_path, capsys):
+def test_statistics_read_measured_maps_of_parcels_by_name(tmp_path, capsys, monkeypatch):
     """One file has its parcels in another order, and another one lacks the first parcel."""
     people = ParcelCohort(tmp_path, LABELS[:5])
     known = {contrast.label: contrast for contrast in hcp_contrasts()}
@@ -134,7 +135,13 @@ def test_statistics_read_measured_maps_of_parcels_by_name(tmp_path, capsys):
     )
     save_maps(first, maps["01"][1:, ::-1], people.axis[::-1])
     save_maps(second, maps["02"][1:, 1:], people.axis[1:])
+    read, reader = list[str](), features.read_parcel_maps
+    monkeypatch.setattr(
+        features, "read_parcel_maps", lambda path: (read.append(path.name), reader(path))[1]
+    )
     assert people.analyse("stats") == 0
+    # Once to learn the names of the first people's parcels, and once for all contrasts.
+    assert [read.count(name) for name in dict.fromkeys(read)] == [3, 2, 2, 2, 2]
     rows = read_table(people.out / "group/stats/desc-meanMeasured_tests.tsv")
     expected = np.mean([maps[label] for label in people.labels], axis=0)
     shown = [(contrast, name) for contrast in CONTRASTS for name in names]

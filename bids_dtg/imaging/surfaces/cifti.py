@@ -32,11 +32,8 @@ _DENSE = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
 _PARCELS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _NONE = -1
 _EXTENSION = 32  # NIfTI's code of CIFTI's XML
-_COLUMNS = re.compile(
-    rb'(<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'][^>]*'
-    rb"(?:(?<=/)>|(?<!/)>.*?</MatrixIndicesMap>))",  # that of frames has no content
-    re.DOTALL,
-)
+_COLUMNS = re.compile(rb'<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'][^>]*>')
+_END_OF_COLUMNS = b"</MatrixIndicesMap>"
 # A parcel's name with its hemisphere, as atlases and programs write it.
 _SIDED = re.compile(r"(?i:(l|left|lh|r|right|rh))[_-](.+?)(?:_ROI)?")
 # Least overlap (Jaccard) of parcels with the same names in two versions of one atlas.
@@ -302,15 +299,28 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
     if len(headers) != 1:
         raise ValueError(f"it has {counted(len(headers), 'CIFTI header')}, not one")
     xml = headers[0]
-    parts = _COLUMNS.split(xml)
-    if len(parts) != 3:
+    starts = [*_COLUMNS.finditer(xml)]
+    if len(starts) != 1:
         raise ValueError("its CIFTI header does not say what its columns are")
-    before, columns, after = parts
-    rows = _axis(before + after, 0)
-    return rows, _columns(columns), image.dataobj.reshape(image.shape[4:])
+    start, end = starts[0].span()
+    if not xml.endswith(b"/>", start, end):  # that of frames has no content
+        if (last := xml.find(_END_OF_COLUMNS, end)) < 0:
+            raise ValueError("its CIFTI header does not say where its columns end")
+        end = last + len(_END_OF_COLUMNS)
+    return (
+        _rows(xml[:start] + xml[end:]),
+        _columns(xml[start:end]),
+        image.dataobj.reshape(image.shape[4:]),
+    )
 
 
-@lru_cache(maxsize=4)  # many files share these, which take longer to parse than values
+# Many files share these, which take longer to parse than values.
+@lru_cache(maxsize=4)
+def _rows(xml: bytes) -> Any:
+    return _axis(xml, 0)
+
+
+@lru_cache(maxsize=4)
 def _columns(xml: bytes) -> Any:
     return _axis(b'<CIFTI Version="2"><Matrix>' + xml + b"</Matrix></CIFTI>", 1)
 
