@@ -207,7 +207,7 @@ def render(template: str, *, title: str, links: Sequence[tuple[str, str]], **fac
 
     static = {
         name: Markup((FOLDER / "static" / name).read_text("utf-8"))
-        for name in ("report.css", "report.js", "viewer.js")
+        for name in ("report.css", "report.js", "surfaces.js", "viewer.js")
     }
     page: str = load_template(template).render(
         title=title,

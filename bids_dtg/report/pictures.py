@@ -188,22 +188,24 @@ _QUALITY = 82  # of WebP for pictures without lines and text
 # The fastest WebP method: files are 5 % larger than with the next one, in two thirds of the time.
 # All 256 steps of opacity would double the time and add half the size, with no visible gain.
 _METHOD, _OPACITY_QUALITY = 0, 70
+# Of parcels, which are smooth: a page has many small pictures of them.
+_SMALL_QUALITY, _SMALL_METHOD = 60, 4
 # Below this share of the scale's end, a map fades out with the square of its value.
 _FADE = 0.5
 _BRAIN = 0.12  # share of the brightest anatomy; darker voxels are not brain
 
 
-def encode(pixels: Pixels, *, lossless: bool = False) -> bytes:
-    """Encode (rows, columns, 3 or 4) pixels as WebP."""
+def encode(pixels: Pixels, *, lossless: bool = False, small: bool = False) -> bytes:
+    """Encode (rows, columns, 3 or 4) pixels as WebP; a small file takes longer to encode."""
     from PIL import Image, WebPImagePlugin  # noqa: F401 (else all formats are imported)
 
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(
         buffer,
         "webp",
-        quality=_QUALITY,
+        quality=_SMALL_QUALITY if small else _QUALITY,
         alpha_quality=100 if lossless else _OPACITY_QUALITY,
-        method=_METHOD,
+        method=_SMALL_METHOD if small else _METHOD,
         lossless=lossless,
     )
     return buffer.getvalue()

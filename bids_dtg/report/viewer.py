@@ -7,6 +7,7 @@ therefore packed into scripts, as 8-bit copies.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.imaging.surfaces.meshes import Hemisphere, read_template
 from bids_dtg.report.page import FOLDER, link
 from bids_dtg.report.pictures import (
     AMOUNT,
@@ -75,11 +77,86 @@ def viewer_data(
     }
 
 
-def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
-    """Write library and anatomy, once per output folder; return the anatomy's address."""
+def surface_data(
+    averages: Sequence[Mapping[str, Any]],
+    maps: Sequence[Mapping[str, Any]],
+    *,
+    meshes: str,
+    names: Sequence[str],
+    layers: Sequence[Mapping[str, Any]],
+    values: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return the data of the page's viewer of the cortex, for JSON.
+
+    Parameters
+    ----------
+    averages
+        Groups of maps in the same script: `title`, and address of the `script`.
+    maps
+        For each map: index of its `average`, `label` in the script, displayed `title`, a sentence
+        `about` it, `units`, `limits` (value of the brightest colour, by layer) and `file` (address
+        of the image).
+    meshes
+        Address of the meshes, from `write_meshes`.
+    names
+        Names of the parcels.
+    layers
+        What can be shown of a map: `key` in the script, displayed `title`, `words` that explain it,
+        the key of half-widths that make it faint (`opacity`, or ""), and whether it is an amount
+        (`amount`).
+    values
+        What is written of the parcel under the pointer: `key`, `title`, and the key of the
+        half-width of its `interval`, or "".
+    """
+    return {
+        "root": "",
+        "library": _LIBRARY,
+        "meshes": meshes,
+        "scales": {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)},
+        "gradients": GRADIENTS,
+        "names": names,
+        "layers": layers,
+        "values": values,
+        "averages": averages,
+        "maps": maps,
+    }
+
+
+def write_meshes(
+    dataset: DerivativeDataset, parcels: Mapping[Hemisphere, NDArray[np.integer]]
+) -> str:
+    """Write library and fsLR's meshes, once per output folder; return the address of the meshes.
+
+    Parameters
+    ----------
+    dataset
+        The output folder.
+    parcels
+        For each hemisphere, number of each vertex's parcel; -1: none.
+    """
+    _write_library(dataset)
+    template, content = read_template("fsLR"), dict[str, bytes]()
+    for side, of_vertex in parcels.items():
+        hundredths = np.rint(100 * template.points[side])  # of a mm
+        content[f"{side} points"] = hundredths.astype("<i2").tobytes()
+        content[f"{side} faces"] = template.faces[side].astype("<u2").tobytes()
+        content[f"{side} parcels"] = of_vertex.astype("<i2").tobytes()
+    digest = hashlib.sha256(b"".join(content.values())).hexdigest()[:8]
+    name = f"figures/tpl-fsLR_{digest}_meshes.js"
+    if not dataset.path(name).exists():
+        write_script(dataset, dataset.root / name, content)
+    return name
+
+
+def _write_library(dataset: DerivativeDataset) -> None:
     for name, sources in ((_LIBRARY, ["niivue.umd.js"]), (_LICENCE, ["LICENSE", "NOTICES"])):
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
+
+
+def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
+    """Write library and anatomy, once per output folder; return the anatomy's address."""
+    _write_library(dataset)
     anatomy = standard_anatomy()  # its voxels are of 1 mm, along RAS+
     first, last = np.rint(box_around(grid) - anatomy.affine[:3, 3]).astype(int).clip(0)
     part = anatomy.values[tuple(map(slice, first, last + 1))]

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import chromium, opened
+from cifti_people import write_xcpd_parcels
 from tiny_bundle import with_half_widths
 from tiny_job import TinyJob, add_rest
 
+from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
 
 pytestmark = pytest.mark.slow
@@ -221,3 +223,95 @@ def test_a_decision_made_on_a_page_changes_the_group(browser, out, tmp_path, cap
         page = context.new_page()
         page.goto((copy / "group.html").as_uri())
         assert "2 decided, 1 left out" in page.locator("[data-decided]").inner_text()
+
+
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+def test_a_click_on_a_slice_moves_the_crosshair(browser, out):
+    with opened(browser, out / "sub-01.html") as watched:
+        open_map(watched.page, 0)
+        place = watched.page.locator("dialog.viewer [data-part=place]")
+        before = place.inner_text()
+        watched.page.locator("dialog.viewer canvas").click(position={"x": 90, "y": 120})
+        watched.page.wait_for_timeout(500)
+        assert place.inner_text() != before
+        watched.check()
+
+
+@pytest.fixture(scope="module")
+def parcels(tmp_path_factory) -> Path:
+    """A person's page of parcels, by the model that comes with the program."""
+    folder, rng = tmp_path_factory.mktemp("parcels"), np.random.default_rng(0)
+    series = rng.normal(size=(700, 20)) @ rng.normal(size=(20, 360)) ** 3
+    series = (series + 3 * rng.normal(size=series.shape)).astype(np.float32)
+    xcpd = write_xcpd_parcels(folder, series, load_bundle("hcp-glasser").places.axis)
+    words = [str(xcpd), str(folder / "out"), "participant", "--model", "hcp-glasser"]
+    assert main(words) == 0
+    return folder / "out"
+
+
+def parcel_under(page, x: float, y: float) -> str:
+    """Point to a place of the canvas, as shares of its sides; return the named parcel."""
+    box = page.locator("dialog.viewer canvas").bounding_box()
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    return page.locator("dialog.viewer [data-part=place]").inner_text()
+
+
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(browser, parcels, width):
+    size = {"viewport": {"width": width, "height": 900}, "has_touch": width < 500}
+    with opened(browser, parcels / "sub-01.html", **size) as watched:
+        page = watched.page
+        open_map(page, 1)
+        page.wait_for_timeout(1000)
+        assert parcel_under(page, 0.5, 0.5).startswith("L_")
+        value = page.locator("dialog.viewer [data-part=value]").inner_text()
+        assert value.startswith("Predicted [90 % interval]: ")
+        assert "arbitrary units of the training scans" in value
+        left = picture(page)
+        page.select_option("[data-part=view]", "right")
+        page.wait_for_timeout(1000)
+        assert parcel_under(page, 0.5, 0.5).startswith("R_")
+        page.select_option("[data-part=side]", "L")  # its medial side
+        page.wait_for_timeout(500)
+        assert parcel_under(page, 0.5, 0.5).startswith("L_")
+        assert parcel_under(page, 0.01, 0.01) == "Point to the cortex to name a parcel."
+        page.select_option("[data-part=side]", "both")
+        page.select_option("[data-part=view]", "left")
+        page.locator("dialog.viewer canvas").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(500)
+        assert np.abs(picture(page) - left).max() > 50
+        if width < 500:
+            box = page.locator("dialog.viewer canvas").bounding_box()
+            page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            assert page.locator("dialog.viewer").get_attribute("data-parcel").startswith("L_")
+        watched.check()
+
+
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+def test_the_cortex_shows_each_contrast_as_map_or_faint_deviation(browser, parcels):
+    with opened(browser, parcels / "sub-01.html") as watched:
+        page = watched.page
+        open_map(page, 1)
+        page.wait_for_timeout(1000)
+        whole = picture(page)
+        page.select_option("[data-part=layer]", "deviation")
+        page.wait_for_selector("dialog.viewer[data-shown$=' deviation']", timeout=30_000)
+        page.wait_for_timeout(500)
+        assert 0 < colourful(picture(page)) < colourful(whole)
+        assert "fainter" in page.locator("[data-part=explained]").inner_text()
+        page.locator("[data-part=next]").click()
+        label = page.locator("dialog.viewer").get_attribute("data-shown")
+        page.select_option("[data-part=map]", label="Language: Maths minus stories")
+        page.wait_for_selector("dialog.viewer[data-shown^=languageMathVsStory]", timeout=30_000)
+        assert not label.startswith("languageMathVsStory")
+        watched.check()
+
+
+def test_a_page_of_parcels_is_small_beside_what_pages_share(parcels):
+    own = [parcels / "sub-01.html", *(parcels / "sub-01/figures").iterdir()]
+    assert sum(path.stat().st_size for path in own) <= 1.5e6
+    shared = [path.name for path in (parcels / "figures").glob("*meshes.js")]
+    assert len(shared) == 1

@@ -44,7 +44,9 @@ from bids_dtg.report.pictures import (
 from bids_dtg.report.viewer import (
     SCRIPT,
     pack,
+    surface_data,
     viewer_data,
+    write_meshes,
     write_picture,
     write_script,
     write_shared_files,
@@ -79,6 +81,25 @@ _HALF_WIDTHS = {
 }
 
 
+# Keys of the values of parcels in the viewer's script, and what the viewer shows of them.
+_MAP, _DEVIATION, _WIDTH = "map", "deviation", "halfwidth"
+_LAYERS = (
+    {"key": _MAP, "title": "Map", "words": "Weak values fade.", "opacity": "", "amount": False},
+    {
+        "key": _DEVIATION,
+        "title": "Deviation from the group",
+        "words": "The map minus the model's mean prediction. A parcel is the fainter the smaller "
+        f"its deviation is relative to the half-width of its {LEVEL} % prediction interval.",
+        "opacity": _WIDTH,
+        "amount": False,
+    },
+)
+_POINTED = (
+    {"key": _MAP, "title": f"Predicted [{LEVEL} % interval]", "interval": _WIDTH},
+    {"key": _DEVIATION, "title": "Deviation", "interval": ""},
+)
+
+
 @dataclass(frozen=True)
 class Gallery:
     """The maps of an average, ready for a page."""
@@ -86,9 +107,10 @@ class Gallery:
     title: str  # of the average
     tasks: tuple[Mapping[str, Any], ...]  # title, units, limit_text and cards of each
     first: tuple[str, ...]  # labels of the maps that a page begins with
-    # The next two are for the viewer, which does not show maps of parcels.
+    # The next three are for the viewer.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
+    surface: Mapping[str, Any] | None = None  # for maps of parcels: fields of `surface_data`
     sliced: bool = True  # whether slices of volumes are shown
 
 
@@ -236,6 +258,11 @@ def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
         for card in (card for task in gallery.tasks for card in task["cards"]):
             card["number"] = len(maps)
             maps.append({"average": average, **card["viewer"]})
+    if surface := shown[0].surface:
+        scripts = [
+            {"title": gallery.title, "script": gallery.scripts[SYNTHETIC]} for gallery in shown
+        ]
+        return surface_data(scripts, maps, **surface)
     averages = [{"title": gallery.title, "scripts": gallery.scripts} for gallery in shown]
     return viewer_data(averages, maps, shown[0].backdrop)
 
@@ -273,12 +300,15 @@ def draw_gallery(
     first = _choose(maps)
     source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
 
+    packed = dict[str, bytes]()  # for the viewer
+
     def card(limits: tuple[float, float], shown: MapFile, values: Array) -> dict[str, Any]:
         """Draw a map; return its card for the page and the viewer."""
         limit, own_limit = limits
         pixels = source.draw(values, limit)
         if isinstance(source, _Volumes) and shown.label in first:
             pixels = together([source.draw_surfaces(values, limit), pixels], *_STACKED)
+        units = str(shown.sidecar.get("Units") or "")
         what = f"contrast-{shown.label}"
         value, place, where = source.peak(values)
         peak = f"{value:+.2f}".replace("-", _MINUS) + place
@@ -287,13 +317,18 @@ def draw_gallery(
         note = str(shown.sidecar.get("IndividualNote") or "")
         same = _SAME if shown.sidecar.get("Individual") is False else ""
         own = None
+        if isinstance(source, ParcelMaps):
+            packed[f"{shown.label} {_MAP}"] = values.astype("<f4").tobytes()
         if isinstance(source, ParcelMaps) and (part := source.own_part(shown)):
             difference, half_widths = part
-            drawn = encode(source.draw(difference, own_limit, relative_size(*part)))
-            own = {
-                "picture": write_picture(dataset, folder, title, f"{what}_own", drawn),
-                "half_width": f"{np.nanmean(half_widths):.3g}",
-            }
+            packed[f"{shown.label} {_DEVIATION}"] = difference.astype("<f4").tobytes()
+            packed[f"{shown.label} {_WIDTH}"] = half_widths.astype("<f4").tobytes()
+            if shown.label in first:  # the viewer shows that of all maps
+                drawn = source.encode(source.draw(difference, own_limit, relative_size(*part)))
+                own = {
+                    "picture": write_picture(dataset, folder, title, f"{what}_own", drawn),
+                    "half_width": f"{np.nanmean(half_widths):.3g}",
+                }
         return {
             "number": None,
             "anchor": shown.label,
@@ -304,15 +339,16 @@ def draw_gallery(
             "same": same,
             "note": "" if same else note,
             "own": own,
-            "picture": write_picture(dataset, folder, title, what, encode(pixels)),
+            "picture": write_picture(dataset, folder, title, what, source.encode(pixels)),
             "height": pixels.shape[0],
             "width": pixels.shape[1],
             "viewer": {  # in the form of `viewer_data`
                 "label": shown.label,
                 "title": f"{task_in_words(shown.task)}: {name}".removeprefix(": "),
                 "about": ". ".join(filter(None, (about, same or note))),
-                "units": str(shown.sidecar.get("Units") or ""),
+                "units": _UNITS.get(units, units),
                 "limit": limit,
+                "limits": {_MAP: limit, _DEVIATION: own_limit},
                 "scale": f"{shown.task} {shown.is_difference}",
                 "peak": where,
                 "file": link(shown.path, dataset),
@@ -321,7 +357,6 @@ def draw_gallery(
         }
 
     tasks: list[dict[str, Any]] = []
-    packed = dict[str, bytes]()
     with ThreadPoolExecutor(_THREADS) as threads:
         for (task, differences), group in groupby(maps, key=lambda m: (m.task, m.is_difference)):
             members = list(group)
@@ -343,7 +378,21 @@ def draw_gallery(
                 copies = threads.map(partial(pack, grid=source.grid), values)
                 packed |= zip((member.label for member in members), copies, strict=True)
     if not isinstance(source, _Volumes):
-        return Gallery(title, tuple(tasks), first, sliced=source.has_voxels)
+        script = folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"
+        surface = {
+            "meshes": write_meshes(dataset, source.of_vertex),
+            "names": source.names,
+            "layers": _LAYERS if any(_DEVIATION in key for key in packed) else _LAYERS[:1],
+            "values": _POINTED,
+        }
+        return Gallery(
+            title,
+            tuple(tasks),
+            first,
+            scripts={SYNTHETIC: write_script(dataset, script, packed)},
+            surface=surface,
+            sliced=source.has_voxels,
+        )
     # The name that the viewer always gives its first image.
     scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
     write_script(dataset, scripts[SYNTHETIC], packed)
@@ -361,6 +410,8 @@ def draw_gallery(
 
 class _Volumes:
     """Reads and draws maps on a voxel grid; `ParcelMaps` does the same for parcels."""
+
+    encode = staticmethod(encode)
 
     def __init__(self, first: MapFile, anatomy: Volume) -> None:
         values, affine = read_volume(first.path)
@@ -419,11 +470,11 @@ class ParcelMaps:
         axis = self._parcels.axis
         mesh_size = len(read_template("fsLR").cortex["L"])
         # Parcel number of each vertex of a side (-1: none), and of each subcortical voxel.
-        self._of_vertex = {side: np.full(mesh_size, -1, np.intp) for side in SIDES}
+        self.of_vertex = {side: np.full(mesh_size, -1, np.intp) for side in SIDES}
         of_side = dict(zip(CORTEX, SIDES, strict=True))
         for number, of_sides in enumerate(axis.vertices):
             for name, vertices in of_sides.items():
-                self._of_vertex[of_side[name]][vertices] = number
+                self.of_vertex[of_side[name]][vertices] = number
         sizes = [len(voxels) for voxels in axis.voxels]
         self._of_voxel = np.repeat(np.arange(len(sizes)), sizes)
         if not self.has_voxels:
@@ -431,6 +482,13 @@ class ParcelMaps:
         self._voxels = np.concatenate([np.reshape(own, (-1, 3)) for own in axis.voxels])
         self._grid = Grid(tuple(axis.volume_shape), np.asarray(axis.affine, np.float64))
         self._backdrop = Backdrop(anatomy, box_around(self._grid), BELOW)
+
+    encode = staticmethod(partial(encode, small=True))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parcels."""
+        return tuple(self._parcels.names)
 
     @property
     def has_voxels(self) -> bool:
@@ -482,7 +540,7 @@ class ParcelMaps:
         """Return the value of each vertex's parcel, for each side; NaN: there is none."""
         return {
             side: np.where(rows >= 0, values[rows], np.float32(np.nan))
-            for side, rows in self._of_vertex.items()
+            for side, rows in self.of_vertex.items()
         }
 
     def _volume(self, values: Array) -> Volume:

@@ -22,11 +22,14 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const data = document.getElementById("viewer-data");
-    if (data) start(JSON.parse(data.textContent));
+    if (!data) return;
+    const page = JSON.parse(data.textContent);
+    root = page.root;
+    if (page.meshes) window.dtgSurfaces(page, { loadScript, received });
+    else start(page);
   });
 
   function start(page) {
-    root = page.root;
     const dialog = document.querySelector("dialog.viewer");
     const part = (name) => dialog.querySelector(`[data-part="${name}"]`);
     const canvas = part("canvas");
