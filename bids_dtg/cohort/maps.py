@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
     Statistic,
@@ -42,6 +43,7 @@ from bids_dtg.settings.option import flag
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.map_checks import own_figures
 
+PlacesRead = TypeVar("PlacesRead", VoxelPlaces, ParcelPlaces)
 # Keys kept of sidecars; memory could not hold all those of thousands of participants.
 _KEPT = (
     *("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference"),
@@ -68,9 +70,9 @@ class GroupMaps:
     people: int  # number of people; each counts once in mean and standard deviation
     left_out: tuple[tuple[str, str], ...]  # title and reason
     first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
-    places: VoxelPlaces  # voxels where the first average has values
-    mean: NDArray[np.float32]  # (contrasts, voxels)
-    sd: NDArray[np.float32] | None  # (contrasts, voxels), over n - 1; None for a single person
+    places: VoxelPlaces | ParcelPlaces  # voxels where the first average has values, or its parcels
+    mean: NDArray[np.float32]  # (contrasts, places)
+    sd: NDArray[np.float32] | None  # (contrasts, places), over n - 1; None for a single person
     # (averages,), correlation with the mean of the other people; NaN if unknown
     to_mean: NDArray[np.float64]
 
@@ -135,7 +137,11 @@ def mean_of_averages(
         There are averages of several ``--combine``.
     """
     chosen, left_out = choose_averages(averages, combine)
-    made, places = places_of(chosen)
+    places: VoxelPlaces | ParcelPlaces
+    if chosen[0].maps[0].of_parcels:
+        made, places = _first_readable(chosen, _parcels)
+    else:
+        made, places = places_of(chosen)
     first = with_details(output, made).maps
     shape = (len(first), places.number)
     mean, squares, known = (np.zeros(shape, np.float32) for _ in range(3))
@@ -149,10 +155,9 @@ def mean_of_averages(
         say(f"{number / len(by_person):4.0%} {own_averages[0].title}")
         total, read = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for files in own_averages:
-            paths = {found.label: found.path for found in files.maps}
             try:
                 # All are read before any is added, so that an average is added whole or not at all.
-                maps = np.stack([read_map(paths[file.label], places) for file in first])
+                maps = _read_set(files.maps, [file.label for file in first], places)
             except RunError as err:
                 left_out.append((files.title, str(err)))
                 continue
@@ -316,13 +321,40 @@ def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlac
     RunError
         No average can be read; the message says why for the first one.
     """
+    return _first_readable(averages, _places)
+
+
+def _first_readable(
+    averages: Iterable[AverageFiles], read: Callable[[Sequence[MapFile]], PlacesRead]
+) -> tuple[AverageFiles, PlacesRead]:
     damaged = list[RunError]()
     for made in averages:
         try:
-            return made, _places(made.maps)
+            return made, read(made.maps)
         except RunError as err:
             damaged.append(err)
     raise damaged[0]
+
+
+def _parcels(maps: Sequence[MapFile]) -> ParcelPlaces:
+    return read_parcel_maps(maps[0].path)[0]
+
+
+def _read_set(
+    maps: Sequence[MapFile], labels: Sequence[str], places: VoxelPlaces | ParcelPlaces
+) -> NDArray[np.float32]:
+    """Read the maps of an average, (labels, places)."""
+    paths = {shown.label: shown.path for shown in maps}
+    if isinstance(places, VoxelPlaces):
+        return np.stack([read_map(paths[label], places) for label in labels])
+    path = maps[0].path
+    parcels, names, values = read_parcel_maps(path)
+    if lacking := [label for label in labels if label not in names]:
+        raise RunError(f"{path} has no map {lacking[0]}", expected="the maps of its sidecar")
+    if parcels.names != places.names:
+        raise RunError(f"{path} has other parcels than the first map", expected="the same for all")
+    chosen: NDArray[np.float32] = values[[names.index(label) for label in labels]]
+    return chosen
 
 
 def _places(maps: Sequence[MapFile]) -> VoxelPlaces:

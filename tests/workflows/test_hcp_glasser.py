@@ -24,6 +24,7 @@ from bids_dtg.notices import SAME_SIDES
 from bids_dtg.stats.linear import standardised
 
 FRAMES, PENALTY = 900, 0.06
+MAPS = "*_desc-synthetic_statmap.pscalar.nii"
 
 
 def rest(seed: int = 0) -> np.ndarray:
@@ -107,7 +108,7 @@ def run(xcpd: Path, out: Path, *more: str) -> int:
 
 
 def maps_in(out: Path) -> nib.Cifti2Image:
-    (path,) = out.rglob("*_desc-synthetic_statmap.pscalar.nii")
+    (path,) = out.rglob(MAPS)
     return nib.load(path)
 
 
@@ -231,7 +232,7 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
         "Social cognition: Theory of mind minus random motion",
     ]
     # In the list of all contrasts; the five that come first tell people apart.
-    assert page.count("This map hardly tells people apart") == 5
+    assert page.count('<span class="about">This map hardly tells people apart') == 5
     for word in ("axial slices", "Voxel size", "grayordinate", "Background: ICBM"):
         assert word not in page, word
 
@@ -389,6 +390,17 @@ def test_statistics_read_maps_parcel_by_parcel(tmp_path):
         table.append(f"sub-{number:02d}\t{20 + number**2}")
     (tmp_path / "people.tsv").write_text("\n".join(table) + "\n")
     assert run(xcpd, tmp_path / "out", "--nprocs", "1") == 0
+    people = np.stack([nib.load(one).get_fdata() for one in (tmp_path / "out").rglob(MAPS)])
+    assert main([str(xcpd), str(tmp_path / "out"), "group"]) == 0
+    for name, expected in {"Mean": people.mean(axis=0), "Sd": people.std(axis=0, ddof=1)}.items():
+        (path,) = (tmp_path / "out/group").glob(f"*_desc-group{name}_statmap.pscalar.nii")
+        image = nib.load(path)
+        index = {row.label: row.index for row in load_bundle("hcp-glasser").contrasts}
+        rows = [index[label] for label in image.header.get_axis(0).name]  # by task
+        np.testing.assert_allclose(image.get_fdata(), expected[rows], atol=1e-4)
+    page = (tmp_path / "out/group.html").read_text()
+    assert '"key": "sd"' in page
+    assert "axial slices" not in page
     words = [str(xcpd), str(tmp_path / "out"), "group", "--analysis", "stats", "--no-reports"]
     words += ["--phenotype", "age", "--permutations", "9", "-p", str(tmp_path / "people.tsv")]
     assert main(words) == 0

@@ -95,7 +95,10 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
     assert "1 already complete" in capsys.readouterr().err
     assert tree(cohort.out, but=("logs", "group")) == before
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
-    assert "1 set of parcel maps not averaged" in capsys.readouterr().err
+    (mean,) = cohort.out.glob("group/*_desc-groupMean_statmap.pscalar.nii")
+    (own,) = cohort.out.glob("sub-01/**/*_desc-synthetic_statmap.pscalar.nii")
+    np.testing.assert_array_equal(nib.load(mean).get_fdata(), nib.load(own).get_fdata())
+    assert not [*cohort.out.glob("group/*_desc-groupSd_statmap.*")]  # of a single person
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmaps import plain_contrast, statmaps_place
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import existing_output, participants_asked
@@ -73,10 +74,12 @@ _COMPARED_COLUMNS = (
 )
 # Keys that a mean map's sidecar copies from the participants' maps.
 _COMMON = (
-    *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
+    *("Task", "Contrast", "SpatialReference", "Resolution", "Density", "Units", "Synthetic"),
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
     *("Individual", "IndividualNote"),
 )
+_OF_ONE_CONTRAST = ("Task", "Contrast", "Individual", "IndividualNote")  # those of one map
+_ENTITIES = ("space", "res", "den", "seg", "contrast", "stat")  # of files of mean maps
 Row = Mapping[str, str]  # of the quality table: one run
 Values = NDArray[np.float64]
 _SPREAD = "groupSd"
@@ -121,7 +124,7 @@ def run_group(settings: Settings) -> int:
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, find_participant_labels(output)))
     if settings.behaviour.dry_run:
-        averages = [made for files in participants for made in files.averages if _is_volume(made)]
+        averages = [made for files in participants for made in files.averages if made.maps]
         included = split_by_inclusion(decisions, averages)[0]
         return _print_plan(output, rows, included, settings.outputs.combine)
     with output.locks() as locks:
@@ -145,9 +148,7 @@ def _gather(
     everything, decided = split_by_inclusion(
         decisions, (made for files in participants for made in files.averages)
     )
-    averages = [made for made in everything if _is_volume(made)]
-    if dense := sum(bool(made.maps) for made in everything) - len(averages):
-        say(f"{counted(dense, 'set')} of parcel maps not averaged: use wb_command -cifti-average")
+    averages = [made for made in everything if made.maps]
     maps = None
     if averages:
         maps = mean_of_averages(output, averages, settings.outputs.combine)
@@ -155,7 +156,7 @@ def _gather(
     _report_left_out(left_out)
     means = [*_write_means(output, maps)] if maps else []
     current = {path for mean, spread in means for path in (mean.path, spread)}
-    for path in output.path("group").glob("*_desc-group*_statmap.nii.gz"):
+    for path in output.path("group").glob("*_desc-group*_statmap.*nii*"):
         if path not in current:  # of an earlier run, of other people
             path.unlink()
             sidecar_of(path).unlink(missing_ok=True)
@@ -209,10 +210,6 @@ def _gather(
     return 0
 
 
-def _is_volume(made: AverageFiles) -> bool:
-    return bool(made.maps) and not made.maps[0].of_parcels
-
-
 def _print_plan(
     output: DerivativeDataset,
     rows: Sequence[Row],
@@ -260,8 +257,9 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
     if place is None:
         return None
     people = {title.partition("_")[0].removeprefix("sub-") for title in maps.averages}
+    space = places.grid.space if isinstance(places, VoxelPlaces) else places.space
     chosen, statistic = choose_measured(
-        *(place, places.grid.space, hcp_tasks(), settings.inputs.session_label),
+        *(place, space, hcp_tasks(), settings.inputs.session_label),
         lambda statmap: statmap.participant in people,
     )
     rows = []
@@ -324,31 +322,49 @@ def _write_means(
     output: DerivativeDataset, maps: GroupMaps
 ) -> Iterator[tuple[MapFile, Path | None]]:
     """Write the mean and the spread of each contrast; yield them for the page."""
-    places, number = maps.places, counted(len(maps.averages), "average")
-    kinds = {_MEAN: ("Mean", maps.mean), _SPREAD: ("Standard deviation", maps.sd)}
+    places, kinds = (
+        maps.places,
+        {_MEAN: ("Mean", maps.mean), _SPREAD: ("Standard deviation", maps.sd)},
+    )
+    labels = [first.label for first in maps.first]
+    paths: dict[str, Path] = {}
     for position, first in enumerate(maps.first):
         name = parse_name(first.path.name)
-        entities = {key: name.get(key) for key in ("space", "res", "contrast", "stat")}
+        entities = {key: name.get(key) for key in _ENTITIES}
         description = first.description.removeprefix(NOT_MEASURED)
-        paths = {}
         for desc, (word, values) in kinds.items():
             if values is None:
                 continue
-            file = build_name({**entities, "desc": desc}, "statmap", ".nii.gz")
+            if isinstance(places, VoxelPlaces):
+                file = build_name({**entities, "desc": desc}, "statmap", ".nii.gz")
+                text = f"bids_dtg {__version__} group"
+                image = places.encode(values[position], description=text)
+                facts = _group_facts(maps, f"{word} over", description, first)
+            elif position == 0:  # one file has all contrasts
+                file = build_name({**entities, "desc": desc}, "statmap", places.extension)
+                image = places.encode_maps(values, labels)
+                facts = _group_facts(maps, f"{word} over", counted(len(labels), "contrast"), first)
+            else:
+                continue
             paths[desc] = path = output.path(f"group/{file}")
-            image = places.encode(values[position], description=f"bids_dtg {__version__} group")
             output.write(f"group/{file}", image)
-            content = {
-                "Description": f"{word} over {counted(maps.people, 'participant')} "
-                f"({number} of predicted maps): {description}",
-                **{key: first.sidecar[key] for key in _COMMON if key in first.sidecar},
-                "SkullStripped": True,
-                "NParticipants": maps.people,
-                "NSets": len(maps.averages),
-            }
-            write_json(sidecar_of(path), content)
+            write_json(sidecar_of(path), facts)
         sidecar = {**first.sidecar, "Description": description}
         yield MapFile(first.label, paths[_MEAN], sidecar), paths.get(_SPREAD)
+
+
+def _group_facts(maps: GroupMaps, word: str, what: str, first: MapFile) -> dict[str, Any]:
+    """Return the sidecar of a mean map, or of the spread."""
+    of_voxels = isinstance(maps.places, VoxelPlaces)
+    copied = _COMMON if of_voxels else [key for key in _COMMON if key not in _OF_ONE_CONTRAST]
+    return {
+        "Description": f"{word} {counted(maps.people, 'participant')} "
+        f"({counted(len(maps.averages), 'average')} of predicted maps): {what}",
+        **{key: first.sidecar[key] for key in copied if key in first.sidecar},
+        **({"SkullStripped": True} if of_voxels else {}),
+        "NParticipants": maps.people,
+        "NSets": len(maps.averages),
+    }
 
 
 def robust_z(values: Values) -> Values:
@@ -482,7 +498,7 @@ def write_group_page(
         compared=compared,
         maps={"of": "", "tasks": gallery.tasks} if gallery else None,
         chosen=first_cards(gallery) if gallery else (),
-        slices=slice_text(),
+        slices=slice_text() if gallery and not maps[0].of_parcels else "",
         viewer_data=seen,
         **{"averaged": 0, "left_out": (), **averages},
     )

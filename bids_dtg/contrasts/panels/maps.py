@@ -82,7 +82,7 @@ _HALF_WIDTHS = {
 
 
 # Keys of the values of parcels in the viewer's script, and what the viewer shows of them.
-_MAP, _DEVIATION, _WIDTH = "map", "deviation", "halfwidth"
+_MAP, _DEVIATION, _WIDTH, _SPREAD = "map", "deviation", "halfwidth", "sd"
 _LAYERS = (
     {"key": _MAP, "title": "Map", "words": "Weak values fade.", "opacity": "", "amount": False},
     {
@@ -97,6 +97,21 @@ _LAYERS = (
 _POINTED = (
     {"key": _MAP, "title": f"Predicted [{LEVEL} % interval]", "interval": _WIDTH},
     {"key": _DEVIATION, "title": "Deviation", "interval": ""},
+)
+# The same of a group.
+_GROUP_LAYERS = (
+    {"key": _MAP, "title": "Mean", "words": "Weak values fade.", "opacity": "", "amount": False},
+    {
+        "key": _SPREAD,
+        "title": "Standard deviation",
+        "words": "Standard deviation over participants.",
+        "opacity": "",
+        "amount": True,
+    },
+)
+_GROUP_POINTED = (
+    {"key": _MAP, "title": "Mean", "interval": ""},
+    {"key": _SPREAD, "title": "Standard deviation", "interval": ""},
 )
 
 
@@ -301,6 +316,9 @@ def draw_gallery(
     source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
 
     packed = dict[str, bytes]()  # for the viewer
+    of_parcels = isinstance(source, ParcelMaps)
+    spreads = _read_spreads(images) if of_parcels else {}
+    spread_limit = _limit([*spreads.values()])
 
     def card(limits: tuple[float, float], shown: MapFile, values: Array) -> dict[str, Any]:
         """Draw a map; return its card for the page and the viewer."""
@@ -319,6 +337,8 @@ def draw_gallery(
         own = None
         if isinstance(source, ParcelMaps):
             packed[f"{shown.label} {_MAP}"] = values.astype("<f4").tobytes()
+            if shown.label in spreads:
+                packed[f"{shown.label} {_SPREAD}"] = spreads[shown.label].astype("<f4").tobytes()
         if isinstance(source, ParcelMaps) and (part := source.own_part(shown)):
             difference, half_widths = part
             packed[f"{shown.label} {_DEVIATION}"] = difference.astype("<f4").tobytes()
@@ -348,7 +368,7 @@ def draw_gallery(
                 "about": ". ".join(filter(None, (about, same or note))),
                 "units": _UNITS.get(units, units),
                 "limit": limit,
-                "limits": {_MAP: limit, _DEVIATION: own_limit},
+                "limits": {_MAP: limit, _DEVIATION: own_limit, _SPREAD: spread_limit},
                 "scale": f"{shown.task} {shown.is_difference}",
                 "peak": where,
                 "file": link(shown.path, dataset),
@@ -379,11 +399,13 @@ def draw_gallery(
                 packed |= zip((member.label for member in members), copies, strict=True)
     if not isinstance(source, _Volumes):
         script = folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"
+        keys = {key.partition(" ")[2] for key in packed}
+        layers, pointed = (_GROUP_LAYERS, _GROUP_POINTED) if spreads else (_LAYERS, _POINTED)
         surface = {
             "meshes": write_meshes(dataset, source.of_vertex),
             "names": source.names,
-            "layers": _LAYERS if any(_DEVIATION in key for key in packed) else _LAYERS[:1],
-            "values": _POINTED,
+            "layers": [layer for layer in layers if layer["key"] in keys],
+            "values": [value for value in pointed if value["key"] in keys],
         }
         return Gallery(
             title,
@@ -585,6 +607,15 @@ def _write_overlays(
     copies = {label: pack(_volume(path), grid) for label, path in images.items()}
     write_script(dataset, script, copies)
     return script
+
+
+def _read_spreads(images: Mapping[str, Path]) -> dict[str, Array]:
+    """Read the spread of maps of parcels over people, (parcels,), by contrast."""
+    spreads = dict[str, Array]()
+    for path in set(images.values()):
+        _, names, values = read_parcel_maps(path)
+        spreads |= {name: np.nan_to_num(own) for name, own in zip(names, values, strict=True)}
+    return spreads
 
 
 def _limit(maps: Sequence[Array]) -> float:

@@ -133,9 +133,11 @@ def dense(tmp_path):
     return output
 
 
-def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
+def test_maps_of_parcels_are_cards_by_task_that_the_viewer_of_the_cortex_opens(dense):
     made = section(dense)
-    assert made.viewer is None
+    assert [one["label"] for one in made.viewer["maps"]] == ["faces", "shapes", "math"]
+    assert [layer["key"] for layer in made.viewer["layers"]] == ["map"]  # there is no table
+    assert (dense.root / made.viewer["meshes"]).is_file()
     emotion, language = made.facts["tasks"]
     assert [(task["title"], task["units"]) for task in (emotion, language)] == [
         ("Emotion: differences", "z"),
@@ -146,7 +148,7 @@ def test_maps_of_parcels_are_cards_by_task_that_no_viewer_opens(dense):
     assert (emotion["limit_text"], language["limit_text"]) == ("2", "1.7")
     faces, shapes = emotion["cards"]
     assert faces["name"] == "faces \N{MINUS SIGN} rest"
-    assert (faces["anchor"], faces["number"]) == ("faces", None)
+    assert (faces["anchor"], faces["number"]) == ("faces", 0)
     assert shapes["peak"] == "\N{MINUS SIGN}0.50 in P150"
     assert shapes["alt"] == f"shapes-rest: predicted map, largest value {shapes['peak']}"
     assert language["cards"][0]["peak"] == "+8.00 in P075"
