@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -93,9 +95,12 @@ def _load_tensors_only(path: Path) -> object:
     )
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch stores without compression, so compressed entries could be a zip bomb.
-            packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist())
-            if packed or archive.testzip() is not None:
+            entries = archive.infolist()
+            # torch stores without compression: entries that are compressed, or larger together than
+            # the file as they overlap, could be a zip bomb.
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+            overlap = sum(entry.file_size for entry in entries) > path.stat().st_size
+            if packed or overlap or archive.testzip() is not None:
                 raise whole
             (name,) = [name for name in archive.namelist() if name.endswith(f"/{_PICKLE}")]
             with archive.open(name) as file:
@@ -109,6 +114,7 @@ def _load_tensors_only(path: Path) -> object:
     except (
         *(zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError),
         *(ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError),
+        *(OverflowError, struct.error),
     ) as err:
         raise whole from err
 
@@ -126,16 +132,18 @@ class _Inert:
     __setstate__ = __init__
 
 
-class _TensorUnpickler(pickle.Unpickler):
+class _TensorUnpickler(pickle._Unpickler):
     """Reads tensors as arrays, and classes of a training as inert objects; refuses all others.
 
     Lightning stores hyperparameters as objects, such as a loss function or an optimiser's class.
-    They are neither imported nor called.
+    They are neither imported nor called. The base class is that in Python, as the one in C makes
+    a list as long as the largest number in the pickle's memo, which a few bytes can make 2**32.
     """
 
     def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(file)
         self._archive, self._folder = archive, folder
+        self._storages: dict[tuple[str, str], NDArray[Any]] = {}  # each is read once
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -156,23 +164,31 @@ class _TensorUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
         _, kind, key, _, number = pid
-        stored = self._archive.read(f"{self._folder}data/{key}")
-        values: NDArray[Any] = np.frombuffer(stored, dtype=_STORAGES[kind])
+        if (kind, key) not in self._storages:
+            stored = self._archive.read(f"{self._folder}data/{key}")
+            values: NDArray[Any] = np.frombuffer(stored, dtype=_STORAGES[kind])
+            if kind == _HALF:
+                values = (values.astype(np.uint32) << 16).view(np.float32)
+            self._storages[kind, key] = values
+        values = self._storages[kind, key]
         if len(values) < number:
             raise ValueError("a storage has fewer values than the pickle says")
-        if kind == _HALF:
-            values = (values.astype(np.uint32) << 16).view(np.float32)
         return values
 
 
 def _array(
     storage: NDArray[Any], offset: int, shape: tuple[int, ...], steps: tuple[int, ...], *_: object
 ) -> NDArray[Any]:
-    """Return a tensor as an array, after a check that it lies within its storage."""
+    """Return a tensor as an array, after a check that it lies within its storage.
+
+    A tensor of more values than its storage, as by steps of 0, would grow when it is copied.
+    """
+    if storage.ndim != 1 or not storage.flags.c_contiguous:
+        raise ValueError("a storage is a tensor")
     if len(shape) != len(steps) or min((*shape, *steps, offset), default=0) < 0:
         raise ValueError("a tensor has contradictory sizes")
     last = offset + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
-    if 0 not in shape and last >= len(storage):
+    if 0 not in shape and max(last + 1, math.prod(shape)) > len(storage):
         raise ValueError("a tensor lies outside its storage")
     bytes_of = [step * storage.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, bytes_of, writeable=False)

@@ -1,15 +1,18 @@
 import argparse
 import decimal
+import io
 import pickle
 import sys
+import tracemalloc
 import types
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
 
-from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint, read_parameters
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
@@ -182,7 +185,7 @@ def test_flipped_bytes_in_the_weights(tmp_path, tensors):
         read_lightning_checkpoint(path)
 
 
-def test_a_compressed_checkpoint_is_refused_before_it_grows(tmp_path, tensors, monkeypatch):
+def test_a_compressed_checkpoint_is_refused_before_it_grows(tmp_path, tensors):
     path, bomb = saved(tmp_path, tensors), tmp_path / "bomb.ckpt"
     with (
         zipfile.ZipFile(path) as source,
@@ -190,9 +193,92 @@ def test_a_compressed_checkpoint_is_refused_before_it_grows(tmp_path, tensors, m
     ):
         for item in source.namelist():
             target.writestr(item, source.read(item))
-    monkeypatch.setattr(torch, "load", None)
     with pytest.raises(BundleError, match=r"bomb\.ckpt is damaged or not a checkpoint"):
         read_lightning_checkpoint(bomb)
+
+
+class _Tensor:
+    """Is pickled as a tensor of any sizes, over a storage or over another tensor."""
+
+    def __init__(self, shape, steps, storage=None):
+        self.arguments = (storage or _Storage(), 0, shape, steps, False, OrderedDict())
+
+    def __reduce__(self):
+        return torch._utils._rebuild_tensor_v2, self.arguments
+
+
+class _Storage:
+    """Is pickled as a reference to the file's only storage."""
+
+
+class _Pickler(pickle.Pickler):
+    def persistent_id(self, value):
+        is_storage = isinstance(value, _Storage)
+        return ("storage", torch.FloatStorage, "0", "cpu", 4) if is_storage else None
+
+
+def pickled(value) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, protocol=2).dump(value)
+    return file.getvalue()
+
+
+def written(path: Path, content: bytes, values=4, times=1) -> Path:
+    """Write a checkpoint with a pickle and a storage, which the file may list several times."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+        archive.writestr("archive/data/0", bytes(4 * values))
+        archive.filelist.extend([archive.filelist[-1]] * (times - 1))
+    return path
+
+
+FLAT = {"shape": (4,), "steps": (1,)}
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        _Tensor((5,), (1,)),
+        _Tensor((2, 2), (3, 1)),
+        _Tensor((10**9,), (0,)),
+        _Tensor((10**9,), (1,), _Tensor((10**9,), (0,))),
+        _Tensor((2, 2), (2, 1), _Tensor((2, 2), (2, 1))),
+        _Tensor((1,), (2**80,)),
+        _Tensor((2**80, 0), (1, 1)),
+        _Tensor((4,), (-1,)),
+    ],
+    ids=["long", "beside", "grown", "nested", "square", "far", "wide", "backwards"],
+)
+def test_tensors_beyond_their_storage_are_refused(tmp_path, tensor):
+    with pytest.raises(BundleError, match=r"whole.ckpt has no state_dict"):  # its tensor is read
+        read_parameters(written(tmp_path / "whole.ckpt", pickled([_Tensor(**FLAT)])))
+    with pytest.raises(BundleError, match=r"model.ckpt is damaged"):
+        read_parameters(written(tmp_path / "model.ckpt", pickled([tensor])))
+
+
+def test_storages_that_overlap_are_refused(tmp_path):
+    content = pickled([_Tensor(**FLAT)])
+    with pytest.raises(BundleError, match=r"model.ckpt is damaged"):
+        read_parameters(written(tmp_path / "model.ckpt", content, values=1000, times=50))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickled([_Tensor(**FLAT) for _ in range(200)]),
+        b"\x80\x02K\x01r" + (2**25).to_bytes(4, "little") + b".",
+    ],
+    ids=["one storage many times", "a large number in the memo"],
+)
+def test_a_small_checkpoint_needs_little_memory(tmp_path, content):
+    path = written(tmp_path / "model.ckpt", content, values=250_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError, match=r"model.ckpt has no state_dict"):
+            read_parameters(path)
+        assert tracemalloc.get_traced_memory()[1] < 2e7
+    finally:
+        tracemalloc.stop()
 
 
 def test_missing_file_and_missing_state_dict(tmp_path):
