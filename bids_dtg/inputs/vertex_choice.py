@@ -111,7 +111,7 @@ def choose_for_parcels(
             lacks.append(err)
             continue
         words = f"{space_label(file)} at the vertices of the person's own surfaces"
-        instead = _template_for(file, rule, root, "they are not used")
+        instead = _template_for(file, rule, root)
         sampled = replace(surfaces, transforms=transforms, instead=instead)
         reason = "; ".join([f"{words} ({surfaces.reason})", *why])
         return (file, (), reason), sampled
@@ -127,10 +127,11 @@ def template_surface(
 ) -> SurfaceFiles:
     """Return the template's surface, for volumes that the transforms lead to from a template."""
     if space != SPACE:
-        reason += (
-            f"; the template's points in {space} are by an estimated transform (error .7 mm in "
-            "the median, 2.4 mm at most)"
+        by = (
+            f"the template's points in {space} are by an estimated transform (error .7 mm in the "
+            "median, 2.4 mm at most)"
         )
+        reason = f"{reason}; {by}" if reason else by
     return SurfaceFiles(reason, transforms=tuple(transforms), template=space)
 
 
@@ -154,7 +155,8 @@ def own_surfaces(anatomy: Anatomy, freesurfer: Path | None, *, is_moved: bool) -
     pairs = surfaces_on_meshes(anatomy, XCPD_DESCS) if is_moved else surfaces_on_meshes(anatomy)
     for words, sides in pairs:
         if len(sides) == 2:
-            return SurfaceFiles(words, sides, grey_matter=_grey_matter(anatomy))
+            grey_matter = None if is_moved else _grey_matter(anatomy)  # which lies in T1w space
+            return SurfaceFiles(words, sides, grey_matter=grey_matter)
     lack = f"sub-{anatomy.participant} has no surfaces with a registration to fsLR or fsaverage"
     for subject in () if is_moved else _subject_folders(anatomy, freesurfer):
         sides = _freesurfer_sides(subject)
@@ -177,13 +179,16 @@ def _at_template(
     return (file, (), reason), template_surface(lack, transforms, space)
 
 
-def _template_for(file: NamedFile, rule: SpaceRule, root: Path, reason: str) -> SurfaceFiles | None:
-    """Return the template's surface for one version, if there are transforms to it."""
+def _template_for(file: NamedFile, rule: SpaceRule, root: Path) -> SurfaceFiles | None:
+    """Return the template's surface for one version, if there are transforms to it.
+
+    It is used where the person's surfaces turn out to be elsewhere, which is then the reason.
+    """
     try:
         (_, transforms, _), space = _from_template([file], rule, root)
     except RunError:
         return None
-    return template_surface(reason, transforms, space)
+    return template_surface("", transforms, space)
 
 
 def _from_template(volumes: Sequence[NamedFile], rule: SpaceRule, root: Path) -> tuple[Choice, str]:

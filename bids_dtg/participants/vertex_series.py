@@ -102,7 +102,7 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     )
     if files.instead is None:
         raise RunError(misplaced, expected="surfaces in the space of the T1w image")
-    reason = f"{files.instead.reason}, as {misplaced}"
+    reason = "; ".join(filter(None, [misplaced, files.instead.reason]))
     used = UsedSurface("template", reason, files.instead, grey_matter)
     return template_mesh(files.instead.template), used
 

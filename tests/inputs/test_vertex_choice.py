@@ -110,6 +110,7 @@ def test_own_surfaces_of_each_release(tmp_path, version):
     ]
     assert run.surfaces.grey_matter.name == "sub-01_label-GM_probseg.nii.gz"
     assert run.surfaces.instead.template == DEFAULT
+    assert run.surfaces.instead.reason.startswith(f"the template's points in {DEFAULT} are by an")
     is_old = version in ("20.2", "21.0", "22.1")
     to_t1w = [(file.path.name, file.inverse) for file in run.surfaces.to_t1w]
     assert to_t1w == [(f"sub-01_from-T1w_to-fsnative_{XFM}.txt", False)] * is_old
@@ -227,8 +228,9 @@ def test_surfaces_of_xcpd_lie_in_the_template(tmp_path):
     root = describe_dataset(tmp_path, pipeline="XCP-D")
     add_series(root, f"space-{SPACE}_res-2_", name="desc-denoised_bold.nii.gz")
     stem = "space-fsLR_den-32k_desc-hcp_midthickness.surf.gii"
-    touch(root / "sub-01/anat", *(f"hemi-{side}_{stem}" for side in "LR"))
+    touch(root / "sub-01/anat", *(f"hemi-{side}_{stem}" for side in "LR"), ANATOMY[1])
     rule = SpaceRule(model=PARCELS, templateflow=TemplateFlow(None))
     (run,) = find_runs(root, "01", rule=rule, input_type="xcpd")
     assert set(run.surfaces.sides) == {"L", "R"}
     assert run.surfaces.transforms == ()
+    assert run.surfaces.grey_matter is None  # it lies in T1w space

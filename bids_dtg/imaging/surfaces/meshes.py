@@ -327,10 +327,16 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
         points = points + centre
     if files.fs_lr_sphere is None and files.fsaverage_sphere is None:
         return _of_size(points, size, path), centre
-    if len(faces) != 2 * len(points) - 4:
+    if not len(faces) or len(faces) != 2 * len(points) - 4:
         raise RunError(
             f"{path} has {len(faces)} triangles",
             expected=f"{2 * len(points) - 4}, which close a surface of {len(points)} vertices",
+            remedy=_REMEDY,
+        )
+    if not 0 <= faces.min() <= faces.max() < len(points):
+        raise RunError(
+            f"{path} has triangles of vertices {faces.min()} to {faces.max()}",
+            expected=f"vertices 0 to {len(points) - 1}",
             remedy=_REMEDY,
         )
     spheres = [

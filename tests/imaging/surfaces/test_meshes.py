@@ -238,13 +238,23 @@ def test_vertices_that_are_not_where_the_template_has_them_are_refused(tmp_path,
     [
         (0, _shuffled, "within 30 mm of the template's"),
         (0, lambda points, faces: (points, faces[::3]), r"has \d+ triangles\. Expected: 64980, "),
+        (0, lambda points, faces: (points, faces + 9), "triangles of vertices 9 to 32500. Expe"),
         (1, _shuffled, "within 30 mm of the template's"),
         (1, lambda sphere, faces: (sphere * [-1, 1, 1], faces), "within 30 mm of the template's"),
         (1, lambda sphere, faces: (sphere + np.array([30, 0, 0]), faces), "vertices 70 to 130 mm"),
         (1, lambda sphere, faces: (0 * sphere, faces), "has vertices 0 to 0 mm from 0"),
         (1, lambda sphere, faces: (sphere * np.nan, faces), "are not finite"),
     ],
-    ids=["shuffled", "third", "shuffled sphere", "other side", "off centre", "a point", "NaN"],
+    ids=[
+        "shuffled",
+        "third",
+        "beyond",
+        "shuffled sphere",
+        "other side",
+        "off centre",
+        "a point",
+        "NaN",
+    ],
 )
 def test_meshes_that_lead_elsewhere_are_refused(tmp_path, which, change, why):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
