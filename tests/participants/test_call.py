@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from cifti_people import ParcelCohort, write_parcel_bundle
 from dask_cluster import dask_cluster
 from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, read_table, tree
@@ -138,6 +142,39 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys, monkeypatch):
     assert "sub-02: failed: " in told
     assert job.run("--scheduler", dask) == 1
     assert "0 sets of maps written, 2 already complete" in capsys.readouterr().err
+
+
+def kill_a_worker(address: str, begun: Path) -> None:
+    """Kill one worker of a dask scheduler as soon as a participant is complete."""
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        process, *_ = client.run(os.getpid).values()
+        while not any(begun.glob("logs/complete/*.json")):
+            time.sleep(0.01)
+        os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_parcels", [False, True], ids=["volumes", "parcels"])
+def test_a_dask_worker_that_is_killed_midway_costs_nobody(tmp_path, capsys, of_parcels):
+    pytest.importorskip("distributed")
+    labels = tuple(f"{number:02d}" for number in range(1, 9))
+    job = ParcelCohort(tmp_path, labels) if of_parcels else TinyJob(tmp_path, labels)
+    if of_parcels:
+        job.model = write_parcel_bundle(tmp_path / "model").path
+    assert job.run("--no-reports", out=job.folder / "whole") == 0
+    with dask_cluster(tmp_path / "cluster") as (_, address):
+        killer = threading.Thread(target=kill_a_worker, args=(address, job.out))
+        killer.start()
+        capsys.readouterr()
+        assert job.run("--no-reports", "--scheduler", address) == 0
+        killer.join()
+    # The one that was complete may be found so by the other worker.
+    assert re.search("8 participants: [78] sets .* 0 participants failed", capsys.readouterr().err)
+    assert "Remove worker" in (tmp_path / "cluster" / "log.txt").read_text()
+    assert tree(job.out) == tree(job.folder / "whole")
 
 
 @pytest.mark.slow

@@ -288,6 +288,22 @@ def test_a_file_that_never_ends_costs_its_participant_alone(
     assert outputs(job.out, "02") == of_the_other
 
 
+@pytest.mark.slow
+def test_a_file_that_never_ends_costs_its_participant_alone_on_dask(
+    tmp_path, capsys, soon, of_the_other
+):
+    distributed = pytest.importorskip("distributed")
+    job = people(tmp_path, COMPOSITE)
+    endless(1)(job.bids / COMPOSITE)
+    # Its workers are threads here, so that the limit is that of `soon`.
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local:
+        assert job.run("--scheduler", local.scheduler_address) == 1
+    line = the_line(capsys)
+    assert "sub-01: it took too long: no step for 10 s; the last one was opening " in line
+    assert outputs(job.out, "01") == {}
+    assert outputs(job.out, "02") == of_the_other
+
+
 MEASURE = "atlas_Slabs_radius2_count_connectivity"
 
 
