@@ -197,7 +197,8 @@ def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     yield f"    in {run.space_reason}"
     if run.surfaces and not run.surfaces.sides:
         yield f"    on a template's surface, as {run.surfaces.reason}"
-    for transform in (*run.transforms, *(run.surfaces.transforms if run.surfaces else ())):
+    at_vertices = (*run.surfaces.to_t1w, *run.surfaces.transforms) if run.surfaces else ()
+    for transform in (*run.transforms, *at_vertices):
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
     design = found.design
     dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""

@@ -148,7 +148,11 @@ def test_the_dry_run_says_the_way_of_each_release(tmp_path, capsys, version, spa
         "fsaverage5": "fsaverage5, registered to fsLR",
         "without FreeSurfer": f"{DEFAULT} at the vertices of a template's surface",
     }.get(spaces, f"{DEFAULT} at the vertices of the person's own surfaces ({WAYS[version]}")
-    assert way in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert way in shown
+    # FreeSurfer's own files are in another space than the T1w image.
+    is_of_freesurfer = WAYS[version].startswith("FreeSurfer") and way.endswith(WAYS[version])
+    assert ("from-T1w_to-fsnative" in shown) == is_of_freesurfer
 
 
 @pytest.mark.parametrize("freesurfer", [True, False])
