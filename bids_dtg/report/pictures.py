@@ -53,6 +53,8 @@ class Scale:
 
 POSITIVE = Scale("dtg-positive", ("#8c1526", "#c9302a", "#ee6c2d", "#fba53c", "#ffe9a0"))
 NEGATIVE = Scale("dtg-negative", ("#20307c", "#2456b8", "#2f8bd8", "#5cc0ea", "#c8f1fb"))
+# Of a map: from the strongest negative colour through 0 to the strongest positive one.
+MAP_COLOURS = Scale("", (*NEGATIVE.stops[::-1], *POSITIVE.stops))
 # For values from 0 upward.
 AMOUNT = Scale("dtg-amount", ("#2d2a5a", "#3c4f8a", "#2f7d8e", "#3aa876", "#a5cf4c", "#f6e85b"))
 # Correlations from -1 to 1.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.judge import (
+    Predict,
+    SimpleModels,
     baselines,
     leave_one_out,
     linear_parcels,
@@ -19,13 +22,22 @@ from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
+from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE
+from bids_dtg.contrasts.panels.maps import (
+    choose_labels,
+    contrast_in_words,
+    draw_side_by_side,
+    task_in_words,
+)
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
+from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
 
 Array = NDArray[np.float32]
+_EXAMPLES = 3  # contrasts shown of one person
 
 
 def run_evaluation(settings: Settings) -> int:
@@ -88,7 +100,10 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
             simple = simple.with_average(bundle.mean[rows], trained_on)
     judged = f"model {bundle.card.name}"
     found = score_models(cohort, simple, {judged: predict}, people, judged)
-    evaluation = write_scores(cohort, found, simple, judged)
+    sections = []
+    if cohort.results.has_pages:
+        sections = [_example(cohort, simple, predict, people, found.of(judged)["r"])]
+    evaluation = write_scores(cohort, found, simple, judged, sections=sections)
     say("r: predicted with measured maps; residual r: their deviations from the mean map, n/a for")
     say("models that predict one map for everybody or were fitted for each person on all others")
     for row in evaluation["rows"]:
@@ -96,6 +111,41 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
         say(f"{row['model']}: r {row['r'][0]}, residual r {residual}")
     say(f"tables and matrices: {cohort.results.path}")
     return cohort.failed
+
+
+def _example(
+    cohort: Cohort,
+    simple: SimpleModels,
+    predict: Predict,
+    people: tuple[Person, ...],
+    r: pd.Series[float],
+) -> Section:
+    """Show three contrasts of the person whose r, mean over contrasts, is the median.
+
+    `r` is of each person and contrast.
+    """
+    of_people = r.groupby(level="person").mean().sort_values()
+    label = str(of_people.index[(len(of_people) - 1) // 2])
+    person = next(person for person in people if person.label == label)
+    group = simple.models[GROUP_AVERAGE](person)
+    predicted, measured = predict(person), person.maps
+    labels = [contrast.label for contrast in cohort.contrasts]
+    figures = []
+    for chosen in choose_labels(labels)[:_EXAMPLES]:
+        row = labels.index(chosen)
+        contrast = cohort.contrasts[row]
+        maps = {
+            "Measured": measured[row],
+            "Predicted": predicted[row],
+            "Group average": group[row],
+        }
+        title = contrast_in_words(contrast.task, contrast.name)
+        name = f"{task_in_words(contrast.task)}: {title}".removeprefix(": ")
+        maps = {key: np.asarray(values, np.float32) for key, values in maps.items()}
+        places, units = cohort.bundle.places, cohort.bundle.card.part.units
+        figures.append(draw_side_by_side(maps, places, title=name, units=units))
+    facts = {"person": f"sub-{label}", "r": float(of_people[label]), "people": simple.people}
+    return Section("Example", template="judged_example.html", facts=facts, figures=figures)
 
 
 def _require_enough(split_file: Path | None, training: int, people: int) -> None:

@@ -24,13 +24,16 @@ from bids_dtg.files.regions import read_numbers
 from bids_dtg.files.text import read_json, read_packaged
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import voxel_positions
-from bids_dtg.imaging.surfaces.cifti import CORTEX, read_parcel_maps
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
 from bids_dtg.report.contents import NOT_MEASURED, SYNTHETIC, MapFile, ParticipantFiles
+from bids_dtg.report.figures import Figure, Picture
 from bids_dtg.report.page import Section, link
 from bids_dtg.report.pictures import (
     AXIAL,
+    MAP_COLOURS,
     MAP_VIEWS,
     Backdrop,
     View,
@@ -38,6 +41,7 @@ from bids_dtg.report.pictures import (
     box_around,
     draw_surfaces,
     encode,
+    inline,
     standard_anatomy,
     together,
 )
@@ -242,11 +246,53 @@ def _half_widths(dataset: DerivativeDataset, maps: Sequence[MapFile]) -> dict[st
 
 def _choose(maps: Sequence[MapFile]) -> tuple[str, ...]:
     """Return the contrasts that a page begins with: the fixed ones, then others in model order."""
-    labels, fixed = [shown.label for shown in maps], list[str]()
+    return choose_labels([shown.label for shown in maps])
+
+
+def choose_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the contrasts that are shown first, as `_choose` does, from labels in model order."""
+    fixed = list[str]()
     for task, best in _FIRST.items():
         of_task = [label for label in labels if label.startswith(task)]
         fixed += [best] if best in of_task else of_task[:1]
     return (*fixed, *(label for label in labels if label not in fixed))[: len(_FIRST)]
+
+
+def draw_side_by_side(
+    rows: Mapping[str, Array], places: Places, *, title: str, units: str
+) -> Figure | None:
+    """Draw maps of voxels or parcels on the template's surface, on one colour scale.
+
+    Parameters
+    ----------
+    rows
+        Title of each map and its values, (places,).
+    places
+        Where they are.
+    title, units
+        Title of the figure, and units of the maps.
+
+    Returns
+    -------
+    None for places without positions.
+    """
+    limit = _limit([np.nan_to_num(values) for values in rows.values()])
+    parts = list[Picture]()
+    for what, values in rows.items():
+        filled = np.nan_to_num(values)
+        if isinstance(places, VoxelPlaces):
+            sides = _sample_surfaces(places.volume(filled), places.grid.affine)
+        elif isinstance(places, ParcelPlaces):
+            sides = {
+                side: np.where(of_vertex >= 0, filled[of_vertex], np.float32(np.nan))
+                for side, of_vertex in parcels_of_vertices(places).items()
+            }
+        else:
+            return None
+        picture = inline(encode(draw_surfaces(sides, limit), small=True))
+        parts.append(Picture(picture, f"{title}, {what.lower()}, on the cortex", what))
+    ends = f"{_MINUS}{limit:g}", f"+{limit:g} {_UNITS.get(units, units)}"
+    return Figure(caption="", title=title, parts=parts, scale=(*ends, MAP_COLOURS.css))
 
 
 def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
@@ -449,12 +495,7 @@ class _Volumes:
 
     def draw_surfaces(self, values: Array, limit: float) -> NDArray[np.uint8]:
         """Draw the map on the template's surface, each vertex with the value of its voxel."""
-        sides = dict[Hemisphere, Array]()
-        for side, points in read_template("fsLR").points.items():
-            at = np.rint(voxel_positions(points, self.grid.affine)).astype(int)
-            at = np.clip(at, 0, np.array(self.grid.shape) - 1)
-            sides[side] = values[tuple(at.T)]
-        return draw_surfaces(sides, limit)
+        return draw_surfaces(_sample_surfaces(values, self.grid.affine), limit)
 
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its position in words and in mm."""
@@ -462,6 +503,29 @@ class _Volumes:
         where = (self.grid.affine[:3, :3] @ np.array(index) + self.grid.affine[:3, 3]).tolist()
         place = ", ".join(f"{mm:.0f}" for mm in where).replace("-", _MINUS)
         return float(values[index]), f" at {place}", where
+
+
+def _sample_surfaces(values: Array, affine: NDArray[np.float64]) -> dict[Hemisphere, Array]:
+    """Return the value of the voxel at each vertex of the template's surface."""
+    sides = dict[Hemisphere, Array]()
+    for side, points in read_template("fsLR").points.items():
+        at = np.rint(voxel_positions(points, affine)).astype(int)
+        at = np.clip(at, 0, np.array(values.shape) - 1)
+        sides[side] = values[tuple(at.T)]
+    return sides
+
+
+def parcels_of_vertices(places: ParcelPlaces) -> dict[Hemisphere, NDArray[np.intp]]:
+    """Return the number of each vertex's parcel on fsLR's mesh, for each side; -1: none."""
+    mesh_size = len(read_template("fsLR").cortex["L"])
+    numbers: dict[Hemisphere, NDArray[np.intp]] = {
+        side: np.full(mesh_size, -1, np.intp) for side in SIDES
+    }
+    of_side = dict(zip(CORTEX, SIDES, strict=True))
+    for number, of_sides in enumerate(places.axis.vertices):
+        for name, vertices in of_sides.items():
+            numbers[of_side[name]][vertices] = number
+    return numbers
 
 
 class ParcelMaps:
@@ -490,13 +554,8 @@ class ParcelMaps:
         for row in read_table(table).dicts() if table.is_file() else ():
             self._own[row["contrast"]].append([row["difference"], row["half_width"]])
         axis = self._parcels.axis
-        mesh_size = len(read_template("fsLR").cortex["L"])
         # Parcel number of each vertex of a side (-1: none), and of each subcortical voxel.
-        self.of_vertex = {side: np.full(mesh_size, -1, np.intp) for side in SIDES}
-        of_side = dict(zip(CORTEX, SIDES, strict=True))
-        for number, of_sides in enumerate(axis.vertices):
-            for name, vertices in of_sides.items():
-                self.of_vertex[of_side[name]][vertices] = number
+        self.of_vertex = parcels_of_vertices(self._parcels)
         sizes = [len(voxels) for voxels in axis.voxels]
         self._of_voxel = np.repeat(np.arange(len(sizes)), sizes)
         if not self.has_voxels:

@@ -278,6 +278,12 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     assert (rows[FITS]["identification"], rows[FITS]["residual_r"]) == ("n/a", "n/a")
     # The mean of the model's training people is one map for everybody.
     assert float(rows["group average"]["index"]) == pytest.approx(0, abs=1e-6)
+    page = (folder / "report.html").read_text()
+    example = page[page.index("<h2>Example") : page.index("<h2>Scores")]
+    for title in ("Measured", "Predicted", "Group average"):
+        assert example.count(f'<p class="small">{title}</p>') == 2  # of each contrast
+    assert "is the median" in example
+    assert "the average of few people is noisy" in example
     reported = read_json(folder / "desc-models_scores.json")
     linear = [row["score"] for row in reported["comparisons"] if row["against"] == FITS]
     assert linear == ["r"]
