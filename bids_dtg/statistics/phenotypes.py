@@ -265,7 +265,7 @@ def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeo
     """Return people who have features of all kinds, so that these can be compared."""
     kept = [label for label in people.labels if all(label in source.has for source in sources)]
     if gone := [f"sub-{label}" for label in people.labels if label not in kept]:
-        kinds = named([source.kind.words for source in sources])
+        kinds = " or ".join(source.kind.words for source in sources)
         say(f"left out: {counted(len(gone), 'participant')} without {kinds} ({named(gone)})")
     return people.of(kept)
 
