@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -148,6 +149,12 @@ def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixP
         return ()
 
 
+def _shortened(value: object) -> str:
+    """Return a value of an option in words; of a hash, which nobody reads, only the start."""
+    text = str(value)
+    return f"{text[:8]}…" if re.fullmatch("[0-9a-f]{64}", text) else text
+
+
 def why_incomplete(
     dataset: DerivativeDataset,
     title: str,
@@ -169,7 +176,7 @@ def why_incomplete(
         return f"completion record unreadable: {title}.json"
     before, now = record["Options"], json.loads(json.dumps(dict(options)))
     changed = [
-        f"{name} changed ({before.get(name)} to {now.get(name)})"
+        f"{name} changed ({_shortened(before.get(name))} to {_shortened(now.get(name))})"
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
     ]

@@ -76,6 +76,7 @@ def test_work_never_done(dataset, bold):
         ({"fd_threshold": 0.3}, "option fd_threshold changed (0.5 to 0.3)"),
         ({"new": 1}, "option new changed (None to 1)"),
         ({"model": None}, "option model changed (abc to None)"),
+        ({"model": 32 * "3f"}, "option model changed (abc to 3f3f3f3f…)"),
         (
             {"fd_threshold": 0.3, "model": "x"},
             "options fd_threshold changed (0.5 to 0.3), model changed (abc to x)",
