@@ -439,6 +439,8 @@ def parse_table(
         lines = io.StringIO(text, newline=None)  # accepts the line ends of all systems
         if delimiter is None:
             delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+        if _has_semicolons(text, delimiter):
+            raise ValueError("semicolons separate its columns, instead of tabs or commas")
         try:
             return _table(path, lines, delimiter, csv.QUOTE_MINIMAL, wanted)
         except (csv.Error, ValueError):
@@ -446,6 +448,13 @@ def parse_table(
                 raise
             lines.seek(0)
             return _table(path, lines, delimiter, csv.QUOTE_NONE, wanted)
+
+
+def _has_semicolons(text: str, delimiter: str) -> bool:
+    """Whether semicolons separate the columns, as in CSV files of Excel in much of Europe."""
+    header, _, rest = text.partition("\n")
+    number = 0 if delimiter in header else header.count(";")
+    return number > 0 and rest.partition("\n")[0].count(";") == number
 
 
 def _table(

@@ -108,6 +108,7 @@ def test_damaged_toml_becomes_a_line(tmp_path, text):
     [
         ("a\tb\n" + "x" * 200_000 + "\t1\n", "field larger"),
         ("a\tb\n1\t2\t3\n", "line 2 has 3 cells, the header 2"),
+        ("a;b\n1;2,5\n", "semicolons separate its columns, instead of tabs or commas"),
         ('a\tb\n"1\t2\t3\n', "has 3 cells"),
     ],
 )
