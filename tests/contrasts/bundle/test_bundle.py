@@ -154,7 +154,7 @@ def test_masks_have_one_volume_and_a_voxel(bundle_folder):
     with pytest.raises(BundleError, match=r"mask\.nii\.gz"):
         load_bundle(bundle_folder)
     replace_file(bundle_folder, "mask.nii.gz", nifti(np.zeros(TINY_SHAPE)))
-    with pytest.raises(BundleError, match=r"mask\.nii\.gz is an empty mask"):
+    with pytest.raises(BundleError, match=r"mask\.nii\.gz has values of 0 at most"):
         load_bundle(bundle_folder)
 
 
